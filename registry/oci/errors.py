@@ -1,0 +1,96 @@
+"""What can be wrong with a request, in the specification's words.
+
+Classes only: which code and status each becomes on the wire is decided in one place, by the handlers.
+`detail` is any JSON value and is sent to the client, so nothing secret belongs in it.
+"""
+
+from __future__ import annotations
+
+
+class RegistryError(Exception):
+    """Base of every error that is told to the client; the text is the message, `detail` the rest."""
+
+    def __init__(self, message: str = "", detail: object = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+
+class NameInvalidError(RegistryError):
+    """The repository name breaks the grammar."""
+
+
+class NameUnknownError(RegistryError):
+    """No such repository."""
+
+
+class TagInvalidError(RegistryError):
+    """The tag breaks the grammar."""
+
+
+class DigestInvalidError(RegistryError):
+    """The digest is malformed, of an unknown algorithm, or not that of the content."""
+
+
+class SizeInvalidError(RegistryError):
+    """The length announced is not the length sent."""
+
+
+class RangeInvalidError(RegistryError):
+    """A chunk does not begin where the upload stands (416)."""
+
+
+class RangeNotSatisfiableError(RegistryError):
+    """A requested range lies outside the content of `size` bytes (416, RFC 9110 section 15.5.17)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__("the range lies outside the content")
+        self.size = size
+
+
+class BlobUnknownError(RegistryError):
+    """The repository has no such blob."""
+
+
+class BlobUploadUnknownError(RegistryError):
+    """No such upload session, or it has ended."""
+
+
+class BlobUploadInvalidError(RegistryError):
+    """The upload state was not issued for this upload, or not by a registry with our secret."""
+
+
+class ManifestUnknownError(RegistryError):
+    """The repository has no manifest by that tag or digest."""
+
+
+class ManifestInvalidError(RegistryError):
+    """The manifest cannot be understood, or contradicts its media type."""
+
+
+class ManifestTooLargeError(ManifestInvalidError):
+    """The manifest exceeds the size that every client may rely on."""
+
+
+class ManifestBlobUnknownError(RegistryError):
+    """A manifest names content that the repository lacks; one of possibly several in a list."""
+
+
+class ManifestDependenciesError(RegistryError):
+    """All that a manifest names and may not, or that its repository lacks: `errors`, one each."""
+
+    def __init__(self, errors: list[RegistryError]) -> None:
+        super().__init__("the manifest names content that cannot be referenced")
+        self.errors = errors
+
+
+class PaginationInvalidError(RegistryError):
+    """The page size asked for is no number, or too large."""
+
+
+class DeniedError(RegistryError):
+    """A policy of this registry forbids it."""
+
+
+class UnsupportedError(RegistryError):
+    """This registry does not do that, or is configured not to."""
