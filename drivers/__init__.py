@@ -1,0 +1,1 @@
+"""Storage drivers: where the bytes lie. ``drivers.base`` is the contract."""

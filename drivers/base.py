@@ -1,0 +1,273 @@
+"""The contract of a storage driver: a flat map from paths to objects, and uploads that grow into one.
+
+It asks for nothing that an object store cannot give: no directories, no rename, no append to an object
+that is visible. What a driver says is done is durable: it survives the loss of power.
+
+Paths are absolute, ``/``-separated and made of ``[A-Za-z0-9._-]`` components. A component that begins with
+a dot belongs to the driver (temporary names); callers neither write nor see one.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+
+PIECE_SIZE = 1024 * 1024
+"""Bytes in which content is read and written: nothing larger than this is held for one stream."""
+
+_PATH = re.compile(r"(?:/(?!\.)[A-Za-z0-9._-]+)+")
+
+
+class DriverError(Exception):
+    """The storage failed; the text says which call and how, in one line fit for a log."""
+
+
+class PathNotFoundError(DriverError):
+    """Nothing lies at the path."""
+
+
+class InvalidPathError(DriverError):
+    """The path is not one that a driver stores under."""
+
+
+class ObjectTooLargeError(DriverError):
+    """A whole object was asked for that is larger than the caller's limit."""
+
+
+class UploadBusyError(DriverError):
+    """Another request is writing to this upload now."""
+
+
+class NoSpaceError(DriverError):
+    """The medium is full or over its quota; reads go on working."""
+
+
+class UnavailableError(DriverError):
+    """The storage asks for patience: throttled, restarting, unreachable."""
+
+
+class ParameterError(Exception):
+    """A driver's configuration is wrong; the text names the parameter and says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What is known of an object: its size in bytes and when it was last written (seconds since the epoch)."""
+
+    size: int
+    modified: float
+
+
+class Writer(ABC):
+    """The one open end of an upload. Close keeps, commit publishes, cancel forgets.
+
+    A writer is a context manager: leaving the block closes it, also after an exception, so what has arrived
+    of a broken request is kept. From opening to leaving nobody else may change the upload; where the medium
+    has no lock, :meth:`commit` must fail rather than publish bytes that this writer did not see.
+    """
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Bytes in the upload: those found when it was opened and those written since."""
+
+    @property
+    def checkpoint(self) -> str:
+        """Identity of the stored bytes ``0..size``, valid on opening and again after :meth:`close`.
+
+        The caller signs it into the client's token. A driver whose lock already makes acknowledged bytes
+        immutable has nothing to add and says "".
+        """
+        return ""
+
+    @abstractmethod
+    def write(self, piece: bytes) -> None:
+        """Append `piece`."""
+
+    @abstractmethod
+    def content(self) -> Iterator[bytes]:
+        """Yield the whole upload, bytes ``0..size``, in pieces of at most PIECE_SIZE.
+
+        After this nothing more may be written: a driver may have to seal the upload to read it back.
+        """
+
+    @abstractmethod
+    def commit(self, destination: str) -> None:
+        """Publish exactly bytes ``0..size`` at `destination`, atomically and durably; the upload is then gone.
+
+        What lay at `destination` is replaced. The bytes do not travel through this process.
+        """
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Forget the upload and everything that was stored for it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Keep what was written, durably, for another request to continue. Harmless when repeated."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class StorageDriver(ABC):
+    """A storage medium. Instances are shared by all threads of a process and made after the fork.
+
+    Every method may raise InvalidPathError for a path that is none, UnavailableError, and DriverError
+    for any other failure of the medium.
+    """
+
+    name: ClassVar[str]
+    """The driver's name in logs and metrics, as the Go registry spells it."""
+
+    shared_between_processes: ClassVar[bool] = True
+    """Whether another process with the same parameters sees the same objects."""
+
+    @classmethod
+    @abstractmethod
+    def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
+        """Build the driver from its section of the configuration.
+
+        Raises:
+            ParameterError: a parameter is missing or wrong.
+        """
+
+    @abstractmethod
+    def check(self) -> None:
+        """Return if the medium can be used; called once at start.
+
+        Raises:
+            DriverError: it cannot; the text says which call failed, how, and what to change.
+        """
+
+    def probe(self) -> None:
+        """Return if the medium answers; called every few seconds, so it is cheap and writes nothing.
+
+        Raises:
+            DriverError: it does not; the text says how.
+        """
+        with suppress(PathNotFoundError):
+            self.stat("/docker")
+
+    @abstractmethod
+    def get(self, path: str, *, limit: int) -> bytes:
+        """Return the whole object at `path`.
+
+        Raises:
+            PathNotFoundError: there is none.
+            ObjectTooLargeError: it has more than `limit` bytes.
+        """
+
+    @abstractmethod
+    def put(self, path: str, content: bytes) -> None:
+        """Create or replace the object at `path`, atomically: a reader sees the old bytes or the new ones.
+
+        Raises:
+            NoSpaceError: the medium is full; what lay there is unchanged.
+        """
+
+    @abstractmethod
+    def stat(self, path: str) -> Stat:
+        """Return size and time of the object at `path`.
+
+        Raises:
+            PathNotFoundError: there is none (a mere prefix of other paths is none).
+        """
+
+    @abstractmethod
+    def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield bytes ``start..stop`` (half-open; to the end without `stop`) in pieces of at most PIECE_SIZE.
+
+        The object is opened before this returns, so a missing one is known at once. A `start` at or past the
+        end yields nothing. Whoever does not exhaust the iterator calls its ``close()``.
+
+        Raises:
+            PathNotFoundError: there is no object.
+        """
+
+    @abstractmethod
+    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        """Return the names directly below `path` that sort after `after`, in byte order, at most `limit`.
+
+        A name is one component, whether an object or a prefix of other paths. What was written or deleted
+        before the call is seen by it. A path with nothing below it gives ``[]``. A file system may also name
+        directories that hold nothing (another program's leftovers): do not take a name for an object.
+        """
+
+    @abstractmethod
+    def delete(self, path: str) -> None:
+        """Delete the object at `path` or everything below it, uploads included; atomic for a single object.
+
+        Siblings whose names merely begin alike stay. A prefix under which nothing is left is listed no more.
+
+        Raises:
+            PathNotFoundError: there was nothing.
+        """
+
+    @abstractmethod
+    def create_upload(self, path: str) -> None:
+        """Begin an empty upload at `path`. It is no object: ``stat`` and ``get`` need not see it.
+
+        The driver may keep objects of its own beside it in the same directory, hidden from ``list``.
+        """
+
+    @abstractmethod
+    def upload_size(self, path: str) -> int:
+        """Return the bytes stored so far in the upload at `path`, without opening it.
+
+        Raises:
+            PathNotFoundError: there is no upload.
+        """
+
+    @abstractmethod
+    def open_upload(self, path: str) -> Writer:
+        """Open the upload at `path` at its end. It may have been begun by the Go registry.
+
+        Raises:
+            PathNotFoundError: there is no upload.
+            UploadBusyError: another request has it open and did not end within a few seconds.
+        """
+
+    def purge(self, before: float) -> int:
+        """Delete what broken work begun before that time has left where no path shows it; return how much."""
+        del before
+        return 0
+
+    def local_path(self, path: str) -> str | None:
+        """Return the name of a local file that holds exactly the object at `path`, or None.
+
+        The name may be handed to sendfile or to a front-end server; it is not checked to exist.
+        """
+        del path
+        return None
+
+    def redirect_url(self, path: str, *, method: str) -> str | None:
+        """Return a URL from which a client may fetch the object at `path` itself, or None."""
+        del path, method
+        return None
+
+
+def checked_path(path: str) -> str:
+    """Return `path` if a driver may store under it.
+
+    Raises:
+        InvalidPathError: it is not absolute, or has an empty, hidden or foreign component.
+    """
+    if not _PATH.fullmatch(path):
+        raise InvalidPathError(f"invalid path: {path!r}")
+    return path

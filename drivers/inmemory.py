@@ -1,0 +1,180 @@
+"""Objects in the memory of one process, for tests and trials; they go when it ends."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from heapq import nsmallest
+from threading import Condition
+from typing import TYPE_CHECKING, Self
+
+from drivers.base import (
+    PIECE_SIZE,
+    DriverError,
+    ObjectTooLargeError,
+    PathNotFoundError,
+    Stat,
+    StorageDriver,
+    UploadBusyError,
+    Writer,
+    checked_path,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    content: bytes | bytearray
+    modified: float = field(default_factory=time.time)
+
+
+@dataclass(eq=False, slots=True)
+class _Upload:
+    content: bytearray = field(default_factory=bytearray)
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    objects: dict[str, _Object] = field(default_factory=dict)
+    uploads: dict[str, _Upload] = field(default_factory=dict)
+    changed: Condition = field(default_factory=Condition)
+
+
+class InMemoryDriver(StorageDriver):
+    """One map from paths to objects and one to uploads, under one lock."""
+
+    name = "inmemory"
+    shared_between_processes = False
+
+    def __init__(self, *, lock_seconds: float = 5.0) -> None:
+        self._lock_seconds = lock_seconds
+        self._store = _Store()
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
+        del parameters
+        return cls()
+
+    def check(self) -> None:
+        pass
+
+    def get(self, path: str, *, limit: int) -> bytes:
+        content = self._object(path).content
+        if len(content) > limit:
+            raise ObjectTooLargeError(f"inmemory: get {path}: {len(content)} bytes, at most {limit} allowed")
+        return bytes(content)
+
+    def put(self, path: str, content: bytes) -> None:
+        with self._store.changed:
+            self._store.objects[checked_path(path)] = _Object(bytes(content))
+
+    def stat(self, path: str) -> Stat:
+        found = self._object(path)
+        return Stat(len(found.content), found.modified)
+
+    def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        return _pieces(self._object(path).content, start, stop)
+
+    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        prefix = checked_path(path) + "/"
+        with self._store.changed:
+            names = {path[len(prefix) :].partition("/")[0] for path in self._store.objects if path.startswith(prefix)}
+        return nsmallest(limit, (name for name in names if name > after))
+
+    def delete(self, path: str) -> None:
+        checked_path(path)
+        with self._store.changed:
+            objects = [name for name in self._store.objects if _is_at_or_below(name, path)]
+            uploads = [name for name in self._store.uploads if _is_at_or_below(name, path)]
+            if not objects and not uploads:
+                raise PathNotFoundError(f"inmemory: delete {path}: there is nothing")
+            for name in objects:
+                del self._store.objects[name]
+            for name in uploads:
+                del self._store.uploads[name]
+
+    def create_upload(self, path: str) -> None:
+        with self._store.changed:
+            self._store.uploads.setdefault(checked_path(path), _Upload())
+
+    def upload_size(self, path: str) -> int:
+        with self._store.changed:
+            return len(self._upload(path).content)
+
+    def open_upload(self, path: str) -> Writer:
+        with self._store.changed:
+            upload = self._upload(path)
+            if not self._store.changed.wait_for(lambda: not upload.busy, self._lock_seconds):
+                raise UploadBusyError(f"inmemory: another request is writing to {path}")
+            if self._upload(path) is not upload:
+                raise PathNotFoundError(f"inmemory: open upload {path}: it has just ended")
+            upload.busy = True
+        return _MemoryWriter(self._store, path, upload)
+
+    def _object(self, path: str) -> _Object:
+        with self._store.changed:
+            found = self._store.objects.get(checked_path(path))
+        if found is None:
+            raise PathNotFoundError(f"inmemory: no object at {path}")
+        return found
+
+    def _upload(self, path: str) -> _Upload:
+        found = self._store.uploads.get(checked_path(path))
+        if found is None:
+            raise PathNotFoundError(f"inmemory: no upload at {path}")
+        return found
+
+
+class _MemoryWriter(Writer):
+    def __init__(self, store: _Store, path: str, upload: _Upload) -> None:
+        self._store = store
+        self._path = path
+        self._upload = upload
+        self._open = True
+
+    @property
+    def size(self) -> int:
+        return len(self._upload.content)
+
+    def write(self, piece: bytes) -> None:
+        if not self._open:
+            raise DriverError(f"inmemory: write {self._path}: the writer is closed")
+        self._upload.content += piece
+
+    def content(self) -> Iterator[bytes]:
+        return _pieces(self._upload.content, 0, None)
+
+    def commit(self, destination: str) -> None:
+        checked_path(destination)
+        with self._store.changed:
+            if not self._open or self._store.uploads.get(self._path) is not self._upload:
+                raise PathNotFoundError(f"inmemory: commit {self._path}: the upload has ended")
+            del self._store.uploads[self._path]
+            self._store.objects[destination] = _Object(self._upload.content)
+        self.close()
+
+    def cancel(self) -> None:
+        with self._store.changed:
+            if self._store.uploads.get(self._path) is self._upload:
+                del self._store.uploads[self._path]
+        self.close()
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            with self._store.changed:
+                self._upload.busy = False
+                self._store.changed.notify_all()
+
+
+def _pieces(content: bytes | bytearray, start: int, stop: int | None) -> Iterator[bytes]:
+    stop = len(content) if stop is None else min(stop, len(content))
+    for position in range(start, stop, PIECE_SIZE):
+        yield bytes(memoryview(content)[position : min(position + PIECE_SIZE, stop)])
+
+
+def _is_at_or_below(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(prefix + "/")

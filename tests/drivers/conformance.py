@@ -1,0 +1,856 @@
+"""The suite that every storage driver passes: each sentence of drivers/base.py that a test can hold it to.
+
+A driver's test gives two fixtures and runs all of it::
+
+    class TestMyDriver(DriverConformance):
+        @pytest.fixture
+        def medium(self) -> MyMedium: ...           # empty
+
+        @pytest.fixture
+        def driver(self, medium: MyMedium) -> MyDriver: ...
+
+It is long because the contract is; it is one class because a driver must not be able to leave out a part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+import time
+import tracemalloc
+from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from drivers.base import (
+    PIECE_SIZE,
+    DriverError,
+    InvalidPathError,
+    ObjectTooLargeError,
+    PathNotFoundError,
+    StorageDriver,
+    UploadBusyError,
+    Writer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+ROOT = "/docker"
+"""All paths of the suite lie below: the medium may hold other things elsewhere."""
+
+UPLOAD = f"{ROOT}/uploads/1/data"
+BLOB = f"{ROOT}/blobs/1/data"
+LIMIT = 4 * PIECE_SIZE
+EVERYTHING = 1_000_000
+
+INVALID_PATHS = [
+    "",
+    "/",
+    "a",
+    "a/b",
+    "/a/",
+    "//a",
+    "/a//b",
+    "/.",
+    "/..",
+    "/a/../b",
+    "/a/..",
+    "/../etc/passwd",
+    "/.hidden",
+    "/a/.hidden",
+    "/a b",
+    "/a:b",
+    "/a%2fb",
+    "/a\\b",
+    "/a\n",
+    "/a\0b",
+    "/\u00e4",
+]
+
+
+class Medium(ABC):
+    """What a driver keeps its objects on, reached around the driver."""
+
+    @abstractmethod
+    def everything(self) -> set[str]:
+        """Name all that is there: objects by their path, and temporary things, uploads, locks, open files."""
+
+    @abstractmethod
+    def content(self, path: str) -> bytes:
+        """Return the object at `path`."""
+
+    @abstractmethod
+    def write(self, path: str, content: bytes) -> None:
+        """Make an object as another program would."""
+
+
+class DriverConformance:
+    """Subclass it with the fixtures `driver` and `medium`."""
+
+    memory_bound: ClassVar[int] = 8 * PIECE_SIZE
+    """What the driver may allocate while a large upload passes through."""
+
+    examples: ClassVar[int] = 30
+    """How many random histories are compared with a dict."""
+
+    @pytest.fixture
+    def colleague(self, driver: StorageDriver) -> StorageDriver:
+        """The driver as another process has it; override where there can be one."""
+        return driver
+
+    @pytest.fixture(autouse=True)
+    def _nothing_is_left_behind(self, driver: StorageDriver, medium: Medium) -> Iterator[None]:
+        assert medium.everything() == set()
+        yield
+        for path in list(objects_below(driver, ROOT)):
+            driver.delete(path)
+        assert medium.everything() == set(), "left behind"
+
+    # Objects
+
+    def test_a_usable_medium_passes_the_check(self, driver: StorageDriver) -> None:
+        driver.check()
+
+    @pytest.mark.parametrize("size", [0, 1, 4096, PIECE_SIZE - 1, PIECE_SIZE, PIECE_SIZE + 1, LIMIT])
+    def test_an_object_is_given_as_it_was_put(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium, size: int
+    ) -> None:
+        content = noise(size)
+
+        driver.put(BLOB, content)
+
+        assert colleague.get(BLOB, limit=LIMIT) == content
+        assert b"".join(colleague.read(BLOB)) == content
+        assert colleague.stat(BLOB).size == size
+        assert medium.content(BLOB) == content
+        assert medium.everything() == {BLOB}
+
+    def test_an_object_that_another_program_wrote_is_read(self, driver: StorageDriver, medium: Medium) -> None:
+        medium.write(BLOB, b"from elsewhere")
+
+        assert driver.get(BLOB, limit=LIMIT) == b"from elsewhere"
+        assert driver.list(f"{ROOT}/blobs", limit=EVERYTHING) == ["1"]
+
+    def test_an_object_of_the_limit_is_given_and_one_byte_more_is_not(self, driver: StorageDriver) -> None:
+        driver.put(BLOB, b"12345")
+
+        assert driver.get(BLOB, limit=5) == b"12345"
+        for limit in (4, 0):
+            with pytest.raises(ObjectTooLargeError):
+                driver.get(BLOB, limit=limit)
+
+    def test_put_replaces_with_a_shorter_object(self, driver: StorageDriver, medium: Medium) -> None:
+        driver.put(BLOB, noise(5000))
+        driver.put(BLOB, b"short")
+
+        assert driver.get(BLOB, limit=LIMIT) == b"short"
+        assert medium.content(BLOB) == b"short"
+
+    def test_stat_tells_when_an_object_was_written(self, driver: StorageDriver) -> None:
+        driver.put(BLOB, b"x")
+
+        assert abs(driver.stat(BLOB).modified - time.time()) < 60
+
+    @pytest.mark.parametrize("missing", [f"{ROOT}/nothing", f"{ROOT}/a", f"{ROOT}/a/b/c", f"{ROOT}/a/bb"])
+    def test_a_mere_prefix_is_as_missing_as_nothing_at_all(self, driver: StorageDriver, missing: str) -> None:
+        driver.put(f"{ROOT}/a/b", b"x")
+
+        with pytest.raises(PathNotFoundError):
+            driver.get(missing, limit=LIMIT)
+        with pytest.raises(PathNotFoundError):
+            driver.stat(missing)
+        with pytest.raises(PathNotFoundError):
+            driver.read(missing)  # at once, before the first piece is asked for
+
+    @pytest.mark.parametrize("component", ["a" * 300, "/a" * 3000])
+    def test_an_overlong_path_is_missing_or_invalid(self, driver: StorageDriver, component: str) -> None:
+        with pytest.raises((PathNotFoundError, InvalidPathError)):
+            driver.get(f"{ROOT}/{component.strip('/')}", limit=LIMIT)
+
+    @pytest.mark.parametrize("path", INVALID_PATHS)
+    def test_an_invalid_path_is_refused_by_every_call(self, driver: StorageDriver, path: str) -> None:
+        calls: list[Callable[[], object]] = [
+            lambda: driver.get(path, limit=LIMIT),
+            lambda: driver.put(path, b"x"),
+            lambda: driver.stat(path),
+            lambda: driver.read(path),
+            lambda: list(driver.read(path)),
+            lambda: driver.list(path, limit=1),
+            lambda: driver.delete(path),
+            lambda: driver.create_upload(path),
+            lambda: driver.upload_size(path),
+            lambda: driver.open_upload(path),
+        ]
+
+        for call in calls:
+            with pytest.raises(InvalidPathError):
+                call()
+
+    @pytest.mark.parametrize(
+        ("start", "stop"),
+        [
+            (0, None),
+            (0, 0),
+            (0, 1),
+            (3, None),
+            (3, 5),
+            (5, 5),
+            (9, 10),
+            (9, 99),
+            (10, None),
+            (10, 12),
+            (99, None),
+        ],
+    )
+    def test_a_range_is_half_open_and_ends_with_the_object(
+        self, driver: StorageDriver, start: int, stop: int | None
+    ) -> None:
+        driver.put(BLOB, b"0123456789")
+
+        assert b"".join(driver.read(BLOB, start, stop)) == b"0123456789"[start:stop]
+
+    def test_a_large_object_comes_in_pieces(self, driver: StorageDriver) -> None:
+        content = noise(3 * PIECE_SIZE + 17)
+        driver.put(BLOB, content)
+
+        pieces = list(driver.read(BLOB, 5))
+
+        assert b"".join(pieces) == content[5:]
+        assert max(map(len, pieces)) <= PIECE_SIZE
+
+    @pytest.mark.parametrize("taken", [0, 1])
+    def test_a_reader_may_be_closed_early(self, driver: StorageDriver, taken: int) -> None:
+        driver.put(BLOB, noise(3 * PIECE_SIZE))
+
+        pieces = driver.read(BLOB)
+        for _ in range(taken):
+            next(pieces)
+        pieces.close()  # type: ignore[attr-defined]  # the contract asks for it, Iterator does not have it
+
+    def test_a_reader_in_the_middle_of_an_object_does_not_see_the_next_one(self, driver: StorageDriver) -> None:
+        old = noise(3 * PIECE_SIZE)
+        driver.put(BLOB, old)
+        pieces = driver.read(BLOB)
+        head = next(pieces)
+
+        driver.put(BLOB, bytes(3 * PIECE_SIZE))
+
+        assert head + b"".join(pieces) == old
+
+    def test_readers_see_the_old_object_or_the_new_one(self, driver: StorageDriver, colleague: StorageDriver) -> None:
+        versions = [bytes([digit]) * (50_000 + digit) for digit in range(10)]
+        driver.put(BLOB, versions[0])
+        done = threading.Event()
+
+        def read() -> set[bytes]:
+            seen = set()
+            while not done.is_set():
+                seen |= {colleague.get(BLOB, limit=LIMIT), b"".join(colleague.read(BLOB))}
+            return seen
+
+        with ThreadPoolExecutor() as pool:
+            readers = [pool.submit(read) for _ in range(3)]
+            for version in versions * 3:
+                driver.put(BLOB, version)
+            done.set()
+
+        assert set[bytes]().union(*(reader.result() for reader in readers)) <= set(versions)
+
+    def test_of_many_puts_to_one_path_one_remains_whole(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
+    ) -> None:
+        versions = [bytes([digit]) * 50_000 for digit in range(16)]
+
+        in_parallel(
+            (lambda version=version, which=which: which.put(BLOB, version))  # type: ignore[misc]
+            for version in versions
+            for which in (driver, colleague)
+        )
+
+        assert medium.content(BLOB) in versions
+        assert medium.everything() == {BLOB}
+
+    # Listing
+
+    def test_names_are_listed_in_byte_order_objects_and_prefixes_alike(self, driver: StorageDriver) -> None:
+        for path in ("a/b", "a/c", "ab", "a-b/x", "a.b", "A", "_a", "0", "z/y/x"):
+            driver.put(f"{ROOT}/{path}", b"x")
+        names = ["0", "A", "_a", "a", "a-b", "a.b", "ab", "z"]
+
+        assert driver.list(ROOT, limit=EVERYTHING) == names
+        assert driver.list(f"{ROOT}/a", limit=EVERYTHING) == ["b", "c"]
+        for limit in range(1, len(names) + 2):
+            assert driver.list(ROOT, limit=limit) == names[:limit]
+        for after in [*names, "!", "a!", "a/", "a0", "zz"]:
+            rest = [name for name in names if name > after]
+            assert driver.list(ROOT, after=after, limit=EVERYTHING) == rest
+            assert driver.list(ROOT, after=after, limit=2) == rest[:2]
+
+    def test_nothing_is_listed_below_what_is_not_there_or_is_an_object(self, driver: StorageDriver) -> None:
+        driver.put(BLOB, b"x")
+
+        assert driver.list(f"{ROOT}/nothing", limit=EVERYTHING) == []
+        assert driver.list(f"{ROOT}/nothing/at/all", limit=EVERYTHING) == []
+        assert driver.list(f"{ROOT}/blob", limit=EVERYTHING) == []
+        assert driver.list(BLOB, limit=EVERYTHING) == []
+
+    def test_a_listing_sees_what_was_written_and_deleted_before(
+        self, driver: StorageDriver, colleague: StorageDriver
+    ) -> None:
+        for name in ("a", "b"):
+            driver.put(f"{ROOT}/{name}", b"x")
+            assert name in colleague.list(ROOT, limit=EVERYTHING)
+        driver.delete(f"{ROOT}/a")
+
+        assert colleague.list(ROOT, limit=EVERYTHING) == ["b"]
+
+    def test_more_names_than_an_object_store_lists_at_once(self, driver: StorageDriver, medium: Medium) -> None:
+        names = sorted(f"{number}" for number in range(1_100))
+        in_parallel(
+            (lambda name=name: driver.put(f"{ROOT}/many/{name}/{name}", b"x"))  # type: ignore[misc]
+            for name in names
+        )
+
+        assert driver.list(f"{ROOT}/many", limit=EVERYTHING) == names
+        assert driver.list(f"{ROOT}/many", after=names[9], limit=1_005) == names[10:1_015]
+
+        driver.delete(f"{ROOT}/many")
+
+        assert medium.everything() == set()
+
+    # Deleting
+
+    def test_an_object_is_deleted_once(self, driver: StorageDriver, medium: Medium) -> None:
+        driver.put(BLOB, b"x")
+
+        driver.delete(BLOB)
+
+        assert medium.everything() == set()
+        with pytest.raises(PathNotFoundError):
+            driver.get(BLOB, limit=LIMIT)
+        with pytest.raises(PathNotFoundError):
+            driver.delete(BLOB)
+
+    def test_delete_takes_all_below_and_no_sibling(self, driver: StorageDriver, medium: Medium) -> None:
+        kept = {f"{ROOT}/{path}" for path in ("ab", "a-b/x", "a.b", "A/x", "b/a/x")}
+        for path in kept | {f"{ROOT}/a/{path}" for path in ("x", "y/z", "y/y/y")}:
+            driver.put(path, b"x")
+
+        driver.delete(f"{ROOT}/a")
+
+        assert medium.everything() == kept
+        assert driver.list(ROOT, limit=EVERYTHING) == ["A", "a-b", "a.b", "ab", "b"]
+
+    def test_a_prefix_with_nothing_left_below_it_is_listed_no_more(self, driver: StorageDriver) -> None:
+        driver.put(f"{ROOT}/a/b/c/d", b"x")
+        driver.put(f"{ROOT}/a/e", b"x")
+
+        driver.delete(f"{ROOT}/a/b/c/d")
+        assert driver.list(f"{ROOT}/a", limit=EVERYTHING) == ["e"]
+
+        driver.delete(f"{ROOT}/a/e")
+        assert driver.list(ROOT, limit=EVERYTHING) == []
+
+    @pytest.mark.parametrize(("deleted", "pause_seconds"), [(BLOB, 0), (f"{ROOT}/blobs", 0.01)])
+    def test_a_put_succeeds_while_others_delete(
+        self, driver: StorageDriver, colleague: StorageDriver, deleted: str, pause_seconds: float
+    ) -> None:
+        done = threading.Event()
+
+        def delete() -> None:
+            while not done.wait(pause_seconds):
+                with suppress(PathNotFoundError):
+                    colleague.delete(deleted)
+
+        with ThreadPoolExecutor() as pool:
+            deleter = pool.submit(delete)
+            try:
+                for number in range(50):
+                    driver.put(BLOB, b"%d" % number)
+            finally:
+                done.set()
+            deleter.result()
+        driver.put(BLOB, b"last")
+
+        assert driver.get(BLOB, limit=LIMIT) == b"last"
+
+    def test_a_local_file_holds_exactly_the_object(self, driver: StorageDriver) -> None:
+        driver.put(BLOB, b"content")
+
+        name = driver.local_path(BLOB)
+
+        if name is None:
+            pytest.skip("this driver has no local files")
+        with open(name, "rb") as file:  # noqa: PTH123 - the contract gives a str
+            assert file.read() == b"content"
+
+    # Uploads
+
+    @pytest.mark.parametrize("sizes", [[], [0], [1], [1] * 300, [5, 0, PIECE_SIZE, 1], [PIECE_SIZE] * 6 + [3]])
+    def test_an_upload_becomes_an_object_of_all_its_pieces(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium, sizes: list[int]
+    ) -> None:
+        content = noise(sum(sizes))
+
+        driver.create_upload(UPLOAD)
+        with driver.open_upload(UPLOAD) as writer:
+            for piece in cut(content, sizes):
+                writer.write(piece)
+            assert writer.size == len(content)
+            writer.commit(BLOB)
+
+        assert medium.content(BLOB) == content
+        assert colleague.stat(BLOB).size == len(content)
+        assert medium.everything() == {BLOB}
+        self.assert_no_upload(colleague)
+
+    @pytest.mark.parametrize("sizes", [[1] * 25, [1, 6 * PIECE_SIZE, 1, 0, 1, 5 * PIECE_SIZE, 70_000]])
+    def test_an_upload_goes_on_from_session_to_session(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium, sizes: list[int]
+    ) -> None:
+        content, size = noise(sum(sizes)), 0
+
+        driver.create_upload(UPLOAD)
+        for number, piece in enumerate(cut(content, sizes)):
+            with (driver, colleague)[number % 2].open_upload(UPLOAD) as writer:
+                assert writer.size == size
+                writer.write(piece)
+            size += len(piece)
+            assert driver.upload_size(UPLOAD) == colleague.upload_size(UPLOAD) == size
+        with driver.open_upload(UPLOAD) as writer:
+            writer.commit(BLOB)
+
+        assert medium.content(BLOB) == content
+        assert medium.everything() == {BLOB}
+        self.assert_no_upload(colleague)
+
+    def test_nothing_is_published_before_the_commit(self, driver: StorageDriver) -> None:
+        driver.create_upload(UPLOAD)
+        with driver.open_upload(UPLOAD) as writer:
+            writer.write(noise(2 * PIECE_SIZE))
+            with pytest.raises(PathNotFoundError):
+                driver.stat(BLOB)
+        with pytest.raises(PathNotFoundError):
+            driver.stat(BLOB)
+
+        with driver.open_upload(UPLOAD) as writer:
+            writer.cancel()
+
+    def test_a_commit_replaces_what_lay_there(self, driver: StorageDriver, medium: Medium) -> None:
+        driver.put(BLOB, noise(3 * PIECE_SIZE))
+        pieces = driver.read(BLOB)
+        head = next(pieces)
+
+        upload(driver, b"new")
+
+        assert medium.content(BLOB) == driver.get(BLOB, limit=LIMIT) == b"new"
+        assert head + b"".join(pieces) == noise(3 * PIECE_SIZE)
+
+    def test_a_refused_destination_costs_nothing(self, driver: StorageDriver) -> None:
+        driver.create_upload(UPLOAD)
+        with driver.open_upload(UPLOAD) as writer:
+            writer.write(b"kept")
+            with pytest.raises(InvalidPathError):
+                writer.commit(f"{ROOT}/../{ROOT}")
+            writer.commit(BLOB)
+
+        assert driver.get(BLOB, limit=LIMIT) == b"kept"
+
+    @pytest.mark.parametrize("sessions", [0, 1, 3])
+    def test_cancel_leaves_nothing(self, driver: StorageDriver, medium: Medium, sessions: int) -> None:
+        driver.create_upload(UPLOAD)
+        for _ in range(sessions):
+            with driver.open_upload(UPLOAD) as writer:
+                writer.write(noise(100_000))
+        with driver.open_upload(UPLOAD) as writer:
+            writer.write(b"more")
+            writer.cancel()
+
+        assert medium.everything() == set()
+        self.assert_no_upload(driver)
+
+    def test_the_content_of_an_upload_is_what_was_written(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
+    ) -> None:
+        content = noise(2 * PIECE_SIZE + 100)
+        driver.create_upload(UPLOAD)
+        with driver.open_upload(UPLOAD) as writer:
+            writer.write(content[:50])
+        with colleague.open_upload(UPLOAD) as writer:
+            writer.write(content[50:])
+            pieces = list(writer.content())
+            writer.commit(BLOB)
+
+        assert b"".join(pieces) == content == medium.content(BLOB)
+        assert max(map(len, pieces)) <= PIECE_SIZE
+
+    def test_a_checkpoint_stands_for_the_bytes_from_close_to_the_next_opening(
+        self, driver: StorageDriver, colleague: StorageDriver
+    ) -> None:
+        driver.create_upload(UPLOAD)
+        with driver.open_upload(UPLOAD) as first:
+            first.write(b"some")
+        with colleague.open_upload(UPLOAD) as second:
+            assert second.checkpoint == first.checkpoint
+            second.write(b"more")
+        with driver.open_upload(UPLOAD) as third:
+            assert third.checkpoint == second.checkpoint
+            third.cancel()
+
+        assert first.checkpoint != second.checkpoint or not first.checkpoint
+
+    def test_a_writer_that_an_exception_ends_keeps_its_bytes(self, driver: StorageDriver) -> None:
+        def hang_up() -> None:
+            with driver.open_upload(UPLOAD) as writer:
+                writer.write(b"arrived")
+                raise ConnectionResetError
+
+        driver.create_upload(UPLOAD)
+        with suppress(ConnectionResetError):
+            hang_up()
+
+        assert driver.upload_size(UPLOAD) == 7
+        with driver.open_upload(UPLOAD) as writer:
+            assert b"".join(writer.content()) == b"arrived"
+            writer.cancel()
+
+    def test_closing_again_is_harmless(self, driver: StorageDriver) -> None:
+        driver.create_upload(UPLOAD)
+        writer = driver.open_upload(UPLOAD)
+        writer.write(b"x")
+        for _ in range(3):
+            writer.close()
+        with driver.open_upload(UPLOAD) as writer:
+            writer.commit(BLOB)
+            writer.close()
+        writer.close()
+
+        assert driver.get(BLOB, limit=LIMIT) == b"x"
+
+    def test_an_upload_that_was_not_begun_is_missing(self, driver: StorageDriver, medium: Medium) -> None:
+        self.assert_no_upload(driver)
+
+        assert medium.everything() == set()
+
+    def test_what_a_driver_keeps_beside_an_upload_is_not_listed(self, driver: StorageDriver) -> None:
+        driver.put(f"{ROOT}/uploads/1/startedat", b"now")
+        driver.create_upload(UPLOAD)
+        with driver.open_upload(UPLOAD) as writer:
+            writer.write(b"x")
+
+        assert set(driver.list(f"{ROOT}/uploads/1", limit=EVERYTHING)) | {"data"} == {"data", "startedat"}
+
+        driver.delete(f"{ROOT}/uploads/1")
+
+    def test_delete_takes_uploads_too(self, driver: StorageDriver, medium: Medium) -> None:
+        for sessions in range(3):
+            driver.create_upload(UPLOAD)
+            for _ in range(sessions):
+                with driver.open_upload(UPLOAD) as writer:
+                    writer.write(b"x" * 100)
+
+            driver.delete(f"{ROOT}/uploads/1")
+
+            assert medium.everything() == set()
+            self.assert_no_upload(driver)
+
+    def test_a_purge_takes_nothing_that_is_young_or_complete(self, driver: StorageDriver, medium: Medium) -> None:
+        driver.put(BLOB, b"x")
+        driver.create_upload(UPLOAD)
+        with driver.open_upload(UPLOAD) as writer:
+            writer.write(b"under way")
+        before = medium.everything()
+
+        assert driver.purge(time.time() - 3600) == 0
+
+        assert medium.everything() == before
+        driver.delete(f"{ROOT}/uploads/1")
+
+    def test_many_uploads_at_a_time(self, driver: StorageDriver, medium: Medium) -> None:
+        contents = {f"{ROOT}/blobs/{number}/data": noise(200_000, seed=number) for number in range(16)}
+
+        in_parallel(
+            (lambda path=path, content=content: upload(driver, content, f"{path}-upload", path))  # type: ignore[misc]
+            for path, content in contents.items()
+        )
+
+        assert {path: medium.content(path) for path in medium.everything()} == contents
+
+    def test_of_two_writers_none_publishes_what_the_other_wrote(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
+    ) -> None:
+        published = []
+
+        def commit(writer: Writer, content: bytes) -> None:
+            with suppress(DriverError):
+                writer.commit(BLOB)
+                published.append(content)
+
+        driver.create_upload(UPLOAD)
+        with driver.open_upload(UPLOAD) as writer:
+            writer.write(b"common ")
+        with driver.open_upload(UPLOAD) as first:
+            first.write(b"first")
+            with suppress(DriverError), colleague.open_upload(UPLOAD) as second:
+                second.write(b"second")
+                commit(first, b"common first")
+                commit(second, b"common second")
+            commit(first, b"common first")
+
+        with suppress(PathNotFoundError):
+            driver.delete(f"{ROOT}/uploads/1")
+        assert len(published) == 1
+        assert medium.content(BLOB) == published[0]
+
+    def test_who_waits_for_an_upload_does_not_get_it_once_it_has_ended(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
+    ) -> None:
+        driver.create_upload(UPLOAD)
+
+        def append_and_commit() -> None:
+            with colleague.open_upload(UPLOAD) as late:
+                late.write(b" and more")
+                late.commit(BLOB)
+
+        with ThreadPoolExecutor() as pool:
+            with driver.open_upload(UPLOAD) as writer:
+                writer.write(b"published")
+                waiting = pool.submit(append_and_commit)
+                time.sleep(0.1)
+                with suppress(DriverError):
+                    writer.commit(BLOB)
+                    assert medium.content(BLOB) == b"published"
+            error = waiting.exception()
+
+        assert error is None or isinstance(error, DriverError)
+        assert medium.content(BLOB) == (b"published" if error else b" and more")
+        assert medium.everything() == {BLOB}
+
+    def test_an_upload_that_is_open_is_waited_for(self, driver: StorageDriver, colleague: StorageDriver) -> None:
+        driver.create_upload(UPLOAD)
+        with ThreadPoolExecutor() as pool:
+            with driver.open_upload(UPLOAD) as writer:
+                writer.write(b"first ")
+                waiting = pool.submit(colleague.open_upload, UPLOAD)
+                time.sleep(0.1)
+            with suppress(UploadBusyError), closing(waiting.result()) as next_writer:
+                next_writer.write(b"second")
+                with suppress(DriverError):
+                    next_writer.commit(BLOB)
+                    assert driver.get(BLOB, limit=LIMIT) == b"first second"
+        with suppress(PathNotFoundError):
+            driver.delete(f"{ROOT}/uploads/1")
+
+    def test_an_upload_that_was_deleted_is_not_published(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
+    ) -> None:
+        driver.create_upload(UPLOAD)
+        with driver.open_upload(UPLOAD) as writer:
+            writer.write(b"deleted meanwhile")
+            with suppress(UploadBusyError):
+                colleague.delete(f"{ROOT}/uploads/1")
+                with pytest.raises(DriverError):
+                    writer.commit(BLOB)
+
+        with suppress(PathNotFoundError):
+            driver.delete(f"{ROOT}/uploads/1")
+        assert medium.everything() == set()
+
+    def test_a_large_upload_and_its_download_need_little_memory(self, driver: StorageDriver) -> None:
+        piece, written, found = noise(PIECE_SIZE), hashlib.sha256(), hashlib.sha256()
+        driver.create_upload(UPLOAD)
+
+        tracemalloc.start()
+        try:
+            with driver.open_upload(UPLOAD) as writer:
+                for _ in range(64):
+                    writer.write(piece)
+                    written.update(piece)
+            with driver.open_upload(UPLOAD) as writer:
+                for piece in writer.content():
+                    found.update(piece)
+                writer.commit(BLOB)
+            for piece in driver.read(BLOB):
+                found.update(piece)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+        twice = written.copy()
+        for _ in range(64):
+            twice.update(noise(PIECE_SIZE))
+        assert found.digest() == twice.digest()
+        assert peak < self.memory_bound
+
+    # Histories
+
+    def test_any_history_leaves_what_a_dict_would_hold(self, driver: StorageDriver, medium: Medium) -> None:
+        class History(_History):
+            def __init__(self) -> None:
+                super().__init__(driver, medium)
+
+        run_state_machine_as_test(
+            History,
+            settings=settings(
+                max_examples=self.examples,
+                stateful_step_count=20,
+                deadline=None,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+
+    @staticmethod
+    def assert_no_upload(driver: StorageDriver) -> None:
+        with pytest.raises(PathNotFoundError):
+            driver.upload_size(UPLOAD)
+        with pytest.raises(PathNotFoundError):
+            driver.open_upload(UPLOAD)
+
+
+_OBJECTS = [f"{ROOT}/o/{path}" for path in ("a/x", "a/y/z", "a-b", "a.b", "ab")]
+_PREFIXES = [f"{ROOT}/o", f"{ROOT}/o/a", f"{ROOT}/o/a/y"]
+_UPLOADS = [f"{ROOT}/u/{number}/data" for number in range(2)]
+_CONTENTS = st.binary(max_size=9) | st.integers(1, 3).map(lambda size: noise(size * 40_000))
+
+
+class _History(RuleBasedStateMachine):
+    """A driver and, beside it, what a dict would have made of the same calls."""
+
+    def __init__(self, driver: StorageDriver, medium: Medium) -> None:
+        super().__init__()
+        self.driver = driver
+        self.medium = medium
+        self.objects: dict[str, bytes] = {}
+        self.uploads: dict[str, bytes] = {}
+
+    @rule(path=st.sampled_from(_OBJECTS), content=_CONTENTS)
+    def put(self, path: str, content: bytes) -> None:
+        self.driver.put(path, content)
+        self.objects[path] = content
+
+    @rule(path=st.sampled_from(_OBJECTS + _PREFIXES))
+    def delete(self, path: str) -> None:
+        gone = [name for name in self.objects if name == path or name.startswith(f"{path}/")]
+        if not gone:
+            with pytest.raises(PathNotFoundError):
+                self.driver.delete(path)
+            return
+        self.driver.delete(path)
+        for name in gone:
+            del self.objects[name]
+
+    @rule(path=st.sampled_from(_UPLOADS))
+    def begin(self, path: str) -> None:
+        if path not in self.uploads:
+            self.driver.create_upload(path)
+            self.uploads[path] = b""
+
+    @precondition(lambda self: self.uploads)
+    @rule(data=st.data(), pieces=st.lists(_CONTENTS, max_size=3))
+    def append(self, data: st.DataObject, pieces: list[bytes]) -> None:
+        path = data.draw(st.sampled_from(sorted(self.uploads)))
+        with self.driver.open_upload(path) as writer:
+            for piece in pieces:
+                writer.write(piece)
+        self.uploads[path] += b"".join(pieces)
+
+    @precondition(lambda self: self.uploads)
+    @rule(data=st.data(), piece=_CONTENTS, destination=st.sampled_from(_OBJECTS))
+    def commit(self, data: st.DataObject, piece: bytes, destination: str) -> None:
+        path = data.draw(st.sampled_from(sorted(self.uploads)))
+        with self.driver.open_upload(path) as writer:
+            writer.write(piece)
+            writer.commit(destination)
+        self.objects[destination] = self.uploads.pop(path) + piece
+
+    @precondition(lambda self: self.uploads)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        path = data.draw(st.sampled_from(sorted(self.uploads)))
+        with self.driver.open_upload(path) as writer:
+            writer.cancel()
+        del self.uploads[path]
+
+    @invariant()
+    def objects_are_as_in_the_dict(self) -> None:
+        assert {path: self.medium.content(path) for path in objects_below(self.driver, _PREFIXES[0])} == self.objects
+        for path, content in self.objects.items():
+            assert self.driver.get(path, limit=LIMIT) == content
+
+    @invariant()
+    def names_are_as_in_the_dict(self) -> None:
+        for prefix in _PREFIXES:
+            below = [path.removeprefix(f"{prefix}/") for path in self.objects if path.startswith(f"{prefix}/")]
+            assert self.driver.list(prefix, limit=EVERYTHING) == sorted({rest.split("/")[0] for rest in below})
+
+    @invariant()
+    def uploads_are_as_in_the_dict(self) -> None:
+        for path in _UPLOADS:
+            if path in self.uploads:
+                assert self.driver.upload_size(path) == len(self.uploads[path])
+            else:
+                with pytest.raises(PathNotFoundError):
+                    self.driver.upload_size(path)
+
+    def teardown(self) -> None:
+        for path in self.uploads:
+            with self.driver.open_upload(path) as writer:
+                assert b"".join(writer.content()) == self.uploads[path]
+                writer.cancel()
+        for path in self.objects:
+            self.driver.delete(path)
+        assert self.medium.everything() == set()
+
+
+def noise(size: int, *, seed: int = 0) -> bytes:
+    """Return `size` bytes that look like nothing else, the same each time."""
+    return random.Random(seed).randbytes(size)
+
+
+def cut(content: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
+    """Yield `content` in pieces of `sizes`."""
+    for size in sizes:
+        yield content[:size]
+        content = content[size:]
+
+
+def upload(driver: StorageDriver, content: bytes, path: str = UPLOAD, destination: str = BLOB) -> None:
+    """Publish `content` by way of an upload."""
+    driver.create_upload(path)
+    with driver.open_upload(path) as writer:
+        writer.write(content)
+        writer.commit(destination)
+
+
+def in_parallel(calls: Iterable[Callable[[], object]]) -> None:
+    """Make `calls` in several threads; raise what any of them raises."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        for future in [pool.submit(call) for call in calls]:
+            future.result()
+
+
+def objects_below(driver: StorageDriver, path: str) -> Iterator[str]:
+    """Yield the paths of all objects below `path`, as the driver tells of them."""
+    for name in driver.list(path, limit=EVERYTHING):
+        child = f"{path}/{name}"
+        try:
+            driver.stat(child)
+        except PathNotFoundError:
+            yield from objects_below(driver, child)
+        else:
+            yield child

@@ -1,0 +1,132 @@
+"""A driver under which the power goes at the n-th call, to prove in which order things become durable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from drivers.base import DriverError, Stat, StorageDriver, Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class PowerLossError(DriverError):
+    """The power is gone: this call was not made."""
+
+
+class FailingDriver(StorageDriver):
+    """Passes the first ``fail_at - 1`` calls on to `inner`; the next and all after it raise PowerLossError.
+
+    Calls of its writers count too. With ``fail_at=0`` nothing fails and `calls` tells how many there were::
+
+        rehearsal = FailingDriver(inner(), fail_at=0)
+        push(rehearsal)
+        for n in range(1, rehearsal.calls + 1):
+            medium = inner()
+            with suppress(DriverError):
+                push(FailingDriver(medium, fail_at=n))
+            assert_nothing_dangles(medium)
+    """
+
+    name = "failing"
+
+    def __init__(self, inner: StorageDriver, fail_at: int) -> None:
+        self._inner = inner
+        self._fail_at = fail_at
+        self.calls = 0
+
+    @property
+    def power_is_gone(self) -> bool:
+        return 0 < self._fail_at <= self.calls
+
+    def count(self) -> None:
+        self.calls += 1
+        if self.power_is_gone:
+            raise PowerLossError(f"power lost at call {self.calls}")
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
+        raise NotImplementedError
+
+    def check(self) -> None:
+        self.count()
+        self._inner.check()
+
+    def get(self, path: str, *, limit: int) -> bytes:
+        self.count()
+        return self._inner.get(path, limit=limit)
+
+    def put(self, path: str, content: bytes) -> None:
+        self.count()
+        self._inner.put(path, content)
+
+    def stat(self, path: str) -> Stat:
+        self.count()
+        return self._inner.stat(path)
+
+    def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        self.count()
+        return self._inner.read(path, start, stop)
+
+    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        self.count()
+        return self._inner.list(path, after=after, limit=limit)
+
+    def delete(self, path: str) -> None:
+        self.count()
+        self._inner.delete(path)
+
+    def create_upload(self, path: str) -> None:
+        self.count()
+        self._inner.create_upload(path)
+
+    def upload_size(self, path: str) -> int:
+        self.count()
+        return self._inner.upload_size(path)
+
+    def open_upload(self, path: str) -> Writer:
+        self.count()
+        return _FailingWriter(self, self._inner.open_upload(path))
+
+    def local_path(self, path: str) -> str | None:
+        return self._inner.local_path(path)
+
+    def redirect_url(self, path: str, *, method: str) -> str | None:
+        return self._inner.redirect_url(path, method=method)
+
+
+class _FailingWriter(Writer):
+    def __init__(self, driver: FailingDriver, inner: Writer) -> None:
+        self._driver = driver
+        self._inner = inner
+
+    @property
+    def size(self) -> int:
+        return self._inner.size
+
+    @property
+    def checkpoint(self) -> str:
+        return self._inner.checkpoint
+
+    def write(self, piece: bytes) -> None:
+        self._driver.count()
+        self._inner.write(piece)
+
+    def content(self) -> Iterator[bytes]:
+        self._driver.count()
+        return self._inner.content()
+
+    def commit(self, destination: str) -> None:
+        self._driver.count()
+        self._inner.commit(destination)
+
+    def cancel(self) -> None:
+        self._driver.count()
+        self._inner.cancel()
+
+    def close(self) -> None:
+        # A machine without power holds no locks: the inner writer is let go of in any case.
+        try:
+            self._driver.count()
+        finally:
+            self._inner.close()
