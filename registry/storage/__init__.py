@@ -1,0 +1,1 @@
+"""What a registry keeps, in terms of a storage driver."""

@@ -1,0 +1,51 @@
+"""Manifests in memory: they are immutable by digest, so the only question is how many to keep."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from registry.oci.digest import Digest
+    from registry.oci.manifest import Manifest
+
+MAX_BYTES = 16 * 1024 * 1024
+MAX_ENTRY_BYTES = 256 * 1024
+
+
+class ManifestCache:
+    """Least recently used manifests up to `max_bytes` of content, for all repositories and threads of a process.
+
+    It holds content only. Whether a repository may serve a manifest is asked of storage each time, so that a
+    deletion through another process is seen at once and one repository's entry never grants another's.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES, max_entry_bytes: int = MAX_ENTRY_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._max_entry_bytes = max_entry_bytes
+        self._entries: OrderedDict[Digest, Manifest] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, digest: Digest) -> Manifest | None:
+        """Return the manifest if it is held."""
+        with self._lock:
+            manifest = self._entries.get(digest)
+            if manifest:
+                self._entries.move_to_end(digest)
+            return manifest
+
+    def put(self, digest: Digest, manifest: Manifest) -> None:
+        """Hold `manifest`, in place of those not used for longest."""
+        size = len(manifest.content)
+        if size > self._max_entry_bytes:
+            return
+        with self._lock:
+            if digest in self._entries:
+                return
+            self._entries[digest] = manifest
+            self._bytes += size
+            while self._bytes > self._max_bytes:
+                _, evicted = self._entries.popitem(last=False)
+                self._bytes -= len(evicted.content)

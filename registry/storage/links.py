@@ -1,0 +1,40 @@
+"""Links: one small object per fact, holding a digest.
+
+An empty or malformed link reads as absent, so that the next push of the same thing repairs what a crash or
+a full disk has left of another registry's link.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from drivers.base import ObjectTooLargeError, PathNotFoundError
+from registry.oci.digest import Digest
+from registry.oci.errors import DigestInvalidError
+
+if TYPE_CHECKING:
+    from drivers.base import StorageDriver
+
+_LIMIT = 512
+_log = logging.getLogger(__name__)
+
+
+def read_link(driver: StorageDriver, path: str) -> Digest | None:
+    """Return the digest that the link at `path` holds, or None if there is no such link."""
+    try:
+        content = driver.get(path, limit=_LIMIT)
+    except PathNotFoundError:
+        return None
+    except ObjectTooLargeError:
+        content = b""
+    try:
+        return Digest.parse(content.decode("ascii"))
+    except (DigestInvalidError, UnicodeDecodeError):
+        _log.warning("the link %s is malformed; it counts as absent until it is pushed again", path)
+        return None
+
+
+def write_link(driver: StorageDriver, path: str, target: Digest) -> None:
+    """Create or replace the link at `path`."""
+    driver.put(path, str(target).encode("ascii"))

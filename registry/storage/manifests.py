@@ -1,0 +1,131 @@
+"""Manifests: stored and served byte for byte as they were pushed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drivers.base import ObjectTooLargeError, PathNotFoundError
+from registry.oci.digest import ALGORITHMS, Digest
+from registry.oci.errors import DigestInvalidError, ManifestInvalidError, ManifestUnknownError
+from registry.oci.manifest import MAX_SIZE, Descriptor, Manifest, parse_manifest
+from registry.oci.reference import Tag
+from registry.storage import paths
+from registry.storage.links import read_link, write_link
+from registry.storage.listing import names_below
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from drivers.base import StorageDriver
+    from registry.storage.cache import ManifestCache
+    from registry.storage.referrers import ReferrerStore
+    from registry.storage.tags import TagStore
+
+
+class ManifestStore:
+    """The manifests of one repository."""
+
+    def __init__(
+        self,
+        driver: StorageDriver,
+        name: str,
+        cache: ManifestCache,
+        tags: TagStore,
+        referrers: ReferrerStore,
+    ) -> None:
+        self._driver = driver
+        self._name = name
+        self._cache = cache
+        self._tags = tags
+        self._referrers = referrers
+
+    def has(self, digest: Digest) -> bool:
+        """Tell whether this repository links the manifest."""
+        return read_link(self._driver, paths.revision_link(self._name, digest)) is not None
+
+    def get(self, digest: Digest) -> Manifest:
+        """Return the manifest.
+
+        Raises:
+            ManifestUnknownError: this repository does not have it, or what is stored is none that can be served.
+        """
+        target = read_link(self._driver, paths.revision_link(self._name, digest))
+        if target is None:
+            raise _unknown(digest)
+        cached = self._cache.get(target)
+        if cached:
+            return cached
+        try:
+            content = self._driver.get(paths.blob_data(target), limit=MAX_SIZE)
+        except (PathNotFoundError, ObjectTooLargeError):
+            raise _unknown(digest) from None
+        if Digest.of(content, target.algorithm) != target:
+            # A torn write of another registry, or a rotten disk: absent, so that a push repairs it.
+            raise _unknown(digest)
+        try:
+            manifest = parse_manifest(content)
+        except ManifestInvalidError as error:  # of a kind that only the Go registry's version 2 served
+            raise ManifestUnknownError(f"the stored manifest cannot be served: {error.message}", error.detail) from None
+        self._cache.put(target, manifest)
+        return manifest
+
+    def put(self, manifest: Manifest, digest: Digest) -> None:
+        """Store a manifest under its digest: the bytes, the revision, then its place among its subject's referrers.
+
+        Raises:
+            DigestInvalidError: the digest is not that of the content.
+        """
+        if Digest.of(manifest.content, digest.algorithm) != digest:
+            raise DigestInvalidError("the manifest does not match the digest", {"digest": str(digest)})
+        self._driver.put(paths.blob_data(digest), manifest.content)
+        write_link(self._driver, paths.revision_link(self._name, digest), digest)
+        if manifest.subject:
+            self._referrers.add(manifest.subject.digest, digest)
+        self._cache.put(digest, manifest)
+
+    def delete(self, digest: Digest) -> list[str]:
+        """Delete the manifest and the tags that point to it; return those tags.
+
+        The tags go first: a crash between leaves a manifest that can be pulled, never a tag that leads nowhere.
+
+        Raises:
+            ManifestUnknownError: this repository does not have it.
+        """
+        if not self.has(digest):
+            raise _unknown(digest)
+        subject = self.subject(digest)
+        untagged = list(self._untag(digest))
+        try:
+            self._driver.delete(paths.revision_link(self._name, digest))
+        except PathNotFoundError:
+            raise _unknown(digest) from None
+        if subject:
+            self._referrers.remove(subject.digest, digest)
+        return untagged
+
+    def subject(self, digest: Digest) -> Descriptor | None:
+        """Return the subject that a manifest names, if it names one and can be read."""
+        try:
+            return self.get(digest).subject
+        except ManifestUnknownError:
+            return None
+
+    def digests(self) -> Iterator[Digest]:
+        """Yield the digest of every manifest in the repository."""
+        for algorithm in sorted(ALGORITHMS):
+            for name in names_below(self._driver, paths.revisions(self._name, algorithm)):
+                digest = Digest(algorithm, name)
+                if self.has(digest):
+                    yield digest
+
+    def _untag(self, digest: Digest) -> Iterator[str]:
+        for name in self._tags.pointing_to(digest):
+            try:
+                self._tags.delete(Tag(name))
+            except ManifestUnknownError:
+                continue
+            yield name
+
+
+def _unknown(digest: Digest) -> ManifestUnknownError:
+    return ManifestUnknownError("manifest unknown", {"digest": str(digest)})

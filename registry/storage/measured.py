@@ -1,0 +1,205 @@
+"""Driver and cache that report what they do. They stand before the real ones only where somebody wants to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol, Self
+
+from drivers.base import Stat, StorageDriver, Writer
+from registry.storage.cache import ManifestCache
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from registry.oci.digest import Digest
+    from registry.oci.manifest import Manifest
+
+
+class StorageObserver(Protocol):
+    """Whom they report to."""
+
+    def storage_called(self, driver: str, action: str, seconds: float) -> None:
+        """Be told of a call; `action` is named as in the Go registry, where it exists there."""
+
+    def upload_opened(self) -> None:
+        """Be told that an upload is being written to."""
+
+    def upload_closed(self) -> None:
+        """Be told that it is no longer."""
+
+    def cache_asked(self, *, hit: bool) -> None:
+        """Be told that a manifest was looked for in memory."""
+
+
+class MeasuredDriver(StorageDriver):
+    """Times the calls of `inner`."""
+
+    def __init__(self, inner: StorageDriver, observer: StorageObserver) -> None:
+        self._inner = inner
+        self._observer = observer
+        self.name = inner.name  # type: ignore[misc]  # it passes for the one it stands before
+        self.shared_between_processes = inner.shared_between_processes  # type: ignore[misc]
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
+        del parameters
+        raise TypeError("it stands before another driver and is none of its own")
+
+    @contextmanager
+    def timed(self, action: str) -> Iterator[None]:
+        """Report how long the block takes, also when it fails."""
+        began = perf_counter()
+        try:
+            yield
+        finally:
+            self.report(action, perf_counter() - began)
+
+    def report(self, action: str, seconds: float) -> None:
+        """Report a call."""
+        self._observer.storage_called(self.name, action, seconds)
+
+    def check(self) -> None:
+        self._inner.check()
+
+    def probe(self) -> None:
+        with self.timed("Probe"):
+            self._inner.probe()
+
+    def get(self, path: str, *, limit: int) -> bytes:
+        with self.timed("GetContent"):
+            return self._inner.get(path, limit=limit)
+
+    def put(self, path: str, content: bytes) -> None:
+        with self.timed("PutContent"):
+            self._inner.put(path, content)
+
+    def stat(self, path: str) -> Stat:
+        with self.timed("Stat"):
+            return self._inner.stat(path)
+
+    def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        began = perf_counter()
+        return _MeasuredPieces(self, self._inner.read(path, start, stop), perf_counter() - began)
+
+    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        with self.timed("List"):
+            return self._inner.list(path, after=after, limit=limit)
+
+    def delete(self, path: str) -> None:
+        with self.timed("Delete"):
+            self._inner.delete(path)
+
+    def create_upload(self, path: str) -> None:
+        with self.timed("CreateUpload"):
+            self._inner.create_upload(path)
+
+    def upload_size(self, path: str) -> int:
+        with self.timed("UploadSize"):
+            return self._inner.upload_size(path)
+
+    def open_upload(self, path: str) -> Writer:
+        began = perf_counter()
+        return _MeasuredWriter(self, self._inner.open_upload(path), self._observer, perf_counter() - began)
+
+    def local_path(self, path: str) -> str | None:
+        return self._inner.local_path(path)
+
+    def redirect_url(self, path: str, *, method: str) -> str | None:
+        with self.timed("RedirectURL"):
+            return self._inner.redirect_url(path, method=method)
+
+
+class _MeasuredPieces(Iterator[bytes]):
+    """Times the pieces as they are read; the time that the client takes for them is not the storage's."""
+
+    def __init__(self, driver: MeasuredDriver, pieces: Iterator[bytes], seconds: float) -> None:
+        self._driver = driver
+        self._pieces = pieces
+        self._seconds = seconds
+        self._open = True
+
+    def __next__(self) -> bytes:
+        began = perf_counter()
+        try:
+            return next(self._pieces)
+        except BaseException:
+            self._report()
+            raise
+        finally:
+            self._seconds += perf_counter() - began
+
+    def close(self) -> None:
+        """Let go of the object."""
+        self._report()
+        close = getattr(self._pieces, "close", None)
+        if close:
+            close()
+
+    def _report(self) -> None:
+        if self._open:
+            self._open = False
+            self._driver.report("Reader", self._seconds)
+
+
+class _MeasuredWriter(Writer):
+    """Times opening, writing and closing together as one action; publishing is another."""
+
+    def __init__(self, driver: MeasuredDriver, inner: Writer, observer: StorageObserver, seconds: float) -> None:
+        self._driver = driver
+        self._inner = inner
+        self._observer = observer
+        self._seconds = seconds
+        self._open = True
+        observer.upload_opened()
+
+    @property
+    def size(self) -> int:
+        return self._inner.size
+
+    @property
+    def checkpoint(self) -> str:
+        return self._inner.checkpoint
+
+    def write(self, piece: bytes) -> None:
+        began = perf_counter()
+        try:
+            self._inner.write(piece)
+        finally:
+            self._seconds += perf_counter() - began
+
+    def content(self) -> Iterator[bytes]:
+        return self._inner.content()
+
+    def commit(self, destination: str) -> None:
+        with self._driver.timed("Move"):
+            self._inner.commit(destination)
+
+    def cancel(self) -> None:
+        with self._driver.timed("Delete"):
+            self._inner.cancel()
+
+    def close(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        began = perf_counter()
+        try:
+            self._inner.close()
+        finally:
+            self._driver.report("Writer", self._seconds + perf_counter() - began)
+            self._observer.upload_closed()
+
+
+class MeasuredCache(ManifestCache):
+    """A cache of manifests that reports whether it had what it was asked for."""
+
+    def __init__(self, observer: StorageObserver) -> None:
+        super().__init__()
+        self._observer = observer
+
+    def get(self, digest: Digest) -> Manifest | None:
+        manifest = super().get(digest)
+        self._observer.cache_asked(hit=manifest is not None)
+        return manifest

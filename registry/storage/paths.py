@@ -1,0 +1,129 @@
+"""The only author of storage paths: the layout of the CNCF distribution registry, verbatim.
+
+Below ROOT, inside the driver's own root::
+
+    blobs/<alg>/<first 2 hex>/<hex>/data
+    repositories/<name>/_layers/<alg>/<hex>/link
+    repositories/<name>/_manifests/revisions/<alg>/<hex>/link
+    repositories/<name>/_manifests/tags/<tag>/current/link
+    repositories/<name>/_manifests/tags/<tag>/index/<alg>/<hex>/link
+    repositories/<name>/_uploads/<id>/{data,startedat}
+
+and, of our own, where that registry does not look::
+
+    repositories/<name>/_uploads/<id>/verified
+    repositories/<name>/_referrers/subjects/<alg>/<subject hex>/<alg>/<referrer hex>/link
+    copies/<alg>/<hex>/data, while ``registry storage copy`` runs
+
+    /registry/cluster/<host>    (not below ROOT)
+
+A link is a small object that holds a digest as text, without a newline.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from registry.oci.digest import Digest
+
+ROOT: Final = "/docker/registry/v2"
+REPOSITORIES: Final = f"{ROOT}/repositories"
+BLOBS: Final = f"{ROOT}/blobs"
+COPIES: Final = f"{ROOT}/copies"
+CLUSTER: Final = "/registry/cluster"
+
+
+def cluster_member(name: str) -> str:
+    """Return where the host called `name` says what it is."""
+    return f"{CLUSTER}/{name}"
+
+
+def blob_data(digest: Digest) -> str:
+    """Return where the bytes of a layer, config or manifest lie."""
+    return f"{BLOBS}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/data"
+
+
+def repository(name: str) -> str:
+    """Return the prefix of a repository; repositories nest, so others may lie below."""
+    return f"{REPOSITORIES}/{name}"
+
+
+def layer_link(name: str, digest: Digest) -> str:
+    """Return the link that lets a repository serve a blob."""
+    return f"{REPOSITORIES}/{name}/_layers/{digest.algorithm}/{digest.hex}/link"
+
+
+def manifests(name: str) -> str:
+    """Return the prefix of a repository's manifests and tags: something lies there if the repository exists."""
+    return f"{REPOSITORIES}/{name}/_manifests"
+
+
+def revisions(name: str, algorithm: str) -> str:
+    """Return the prefix below which each name is the hex of a manifest's digest."""
+    return f"{REPOSITORIES}/{name}/_manifests/revisions/{algorithm}"
+
+
+def revision_link(name: str, digest: Digest) -> str:
+    """Return the link that lets a repository serve a manifest."""
+    return f"{revisions(name, digest.algorithm)}/{digest.hex}/link"
+
+
+def tags(name: str) -> str:
+    """Return the prefix below which each name is a tag."""
+    return f"{REPOSITORIES}/{name}/_manifests/tags"
+
+
+def tag_directory(name: str, tag: str) -> str:
+    """Return the prefix of all that is known of a tag."""
+    return f"{tags(name)}/{tag}"
+
+
+def tag_link(name: str, tag: str) -> str:
+    """Return the link that says what a tag points to."""
+    return f"{tags(name)}/{tag}/current/link"
+
+
+def tag_history_link(name: str, tag: str, digest: Digest) -> str:
+    """Return the link that remembers that a tag once pointed to `digest`."""
+    return f"{tags(name)}/{tag}/index/{digest.algorithm}/{digest.hex}/link"
+
+
+def uploads(name: str) -> str:
+    """Return the prefix below which each name is the id of an upload session."""
+    return f"{REPOSITORIES}/{name}/_uploads"
+
+
+def upload_directory(name: str, upload_id: str) -> str:
+    """Return the prefix of an upload session."""
+    return f"{uploads(name)}/{upload_id}"
+
+
+def upload_data(name: str, upload_id: str) -> str:
+    """Return where the bytes of an upload grow."""
+    return f"{upload_directory(name, upload_id)}/data"
+
+
+def upload_started_at(name: str, upload_id: str) -> str:
+    """Return the object whose existence is the session's and whose text is its age."""
+    return f"{upload_directory(name, upload_id)}/startedat"
+
+
+def upload_verified(name: str, upload_id: str) -> str:
+    """Return the link that remembers the digest of an upload whose content was read back."""
+    return f"{upload_directory(name, upload_id)}/verified"
+
+
+def referrers(name: str, subject: Digest) -> str:
+    """Return the prefix below which the referrers of `subject` are listed, by algorithm and hex."""
+    return f"{REPOSITORIES}/{name}/_referrers/subjects/{subject.algorithm}/{subject.hex}"
+
+
+def referrer_link(name: str, subject: Digest, referrer: Digest) -> str:
+    """Return the link that says `referrer` names `subject`."""
+    return f"{referrers(name, subject)}/{referrer.algorithm}/{referrer.hex}/link"
+
+
+def copy_data(digest: Digest) -> str:
+    """Return where a blob grows that is copied from another storage."""
+    return f"{COPIES}/{digest.algorithm}/{digest.hex}/data"

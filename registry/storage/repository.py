@@ -1,0 +1,79 @@
+"""A repository: the stores of one name. Repositories opens them, which is the seam that a proxy fills too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry.storage.blobs import Blob, BlobStore, stat_target
+from registry.storage.cache import ManifestCache
+from registry.storage.catalog import Catalog
+from registry.storage.manifests import ManifestStore
+from registry.storage.referrers import ReferrerStore
+from registry.storage.tags import TagStore
+from registry.storage.uploads import UploadStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from drivers.base import StorageDriver
+    from registry.oci.digest import Digest
+
+
+class Repository:
+    """Everything that is kept under one name. It need not exist yet: the first push makes it."""
+
+    __slots__ = ("blobs", "manifests", "name", "referrers", "tags", "uploads")
+
+    def __init__(self, driver: StorageDriver, name: str, cache: ManifestCache) -> None:
+        self.name = name
+        self.blobs = BlobStore(driver, name)
+        self.uploads = UploadStore(driver, name, self.blobs)
+        self.tags = TagStore(driver, name)
+        self.referrers = ReferrerStore(driver, name)
+        self.manifests = ManifestStore(driver, name, cache, self.tags, self.referrers)
+
+
+class Repositories:
+    """All repositories over one driver, with a `cache` of their manifests."""
+
+    def __init__(self, driver: StorageDriver, cache: ManifestCache | None = None) -> None:
+        self.catalog = Catalog(driver)
+        self._driver = driver
+        self._cache = cache or ManifestCache()
+
+    def open(self, name: str) -> Repository:
+        """Return the repository called `name`, which the caller has parsed and authorized."""
+        return Repository(self._driver, name, self._cache)
+
+    def stat_blob(self, digest: Digest) -> Blob:
+        """Return a blob that any repository may have, for callers who may read all of them.
+
+        Raises:
+            BlobUnknownError: its bytes are not stored.
+        """
+        return stat_target(self._driver, digest, digest)
+
+    def purge_leftovers(self, *, before: datetime) -> int:
+        """Delete what the storage holds of work that broke off before `before` and no path shows; return how much."""
+        return self._driver.purge(before.timestamp())
+
+    def abandoned_uploads(self, *, before: datetime) -> Iterator[tuple[str, str]]:
+        """Yield repository name and id of every upload session that was started before `before`."""
+        for name in self.catalog.uploading():
+            for upload_id in self.open(name).uploads.started_before(before):
+                yield name, upload_id
+
+    def rebuild_referrers(self) -> Iterator[tuple[str, int]]:
+        """Write the index of referrers anew from the manifests; yield each repository and how many it has.
+
+        For a store that another registry has written to: pushes through this one keep the index themselves.
+        """
+        for name in self.catalog.names():
+            repository, found = self.open(name), 0
+            for digest in repository.manifests.digests():
+                subject = repository.manifests.subject(digest)
+                if subject:
+                    repository.referrers.add(subject.digest, digest)
+                    found += 1
+            yield name, found

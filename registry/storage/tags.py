@@ -1,0 +1,73 @@
+"""Tags: names that point to manifests and may be moved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drivers.base import PathNotFoundError
+from registry.oci.errors import ManifestUnknownError, NameUnknownError
+from registry.storage import paths
+from registry.storage.links import read_link, write_link
+from registry.storage.listing import names_below
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from drivers.base import StorageDriver
+    from registry.oci.digest import Digest
+    from registry.oci.reference import Tag
+
+
+class TagStore:
+    """The tags of one repository."""
+
+    def __init__(self, driver: StorageDriver, name: str) -> None:
+        self._driver = driver
+        self._name = name
+
+    def resolve(self, tag: Tag) -> Digest:
+        """Return the digest that `tag` points to now.
+
+        Raises:
+            ManifestUnknownError: there is no such tag.
+        """
+        digest = read_link(self._driver, paths.tag_link(self._name, tag.name))
+        if digest is None:
+            raise ManifestUnknownError("manifest unknown", {"tag": tag.name})
+        return digest
+
+    def point(self, tag: Tag, digest: Digest) -> None:
+        """Let `tag` point to a manifest that the repository has.
+
+        Its history comes second: a crash between must not leave a tag that is listed and leads nowhere.
+        """
+        write_link(self._driver, paths.tag_link(self._name, tag.name), digest)
+        write_link(self._driver, paths.tag_history_link(self._name, tag.name, digest), digest)
+
+    def delete(self, tag: Tag) -> None:
+        """Forget `tag` and its history, even where its link is malformed; the manifest stays.
+
+        Raises:
+            ManifestUnknownError: there is no such tag.
+        """
+        try:
+            self._driver.delete(paths.tag_directory(self._name, tag.name))
+        except PathNotFoundError:
+            raise ManifestUnknownError("manifest unknown", {"tag": tag.name}) from None
+
+    def page(self, *, after: str = "", limit: int) -> list[str]:
+        """Return at most `limit` tags that sort after `after`, in byte order.
+
+        Raises:
+            NameUnknownError: there is no such repository.
+        """
+        names = self._driver.list(paths.tags(self._name), after=after, limit=limit)
+        if not names and not self._driver.list(paths.manifests(self._name), limit=1):
+            raise NameUnknownError("repository name not known to registry", {"name": self._name})
+        return names
+
+    def pointing_to(self, digest: Digest) -> Iterator[str]:
+        """Yield the tags that point to `digest`; costs a read of every tag."""
+        for name in names_below(self._driver, paths.tags(self._name)):
+            if read_link(self._driver, paths.tag_link(self._name, name)) == digest:
+                yield name

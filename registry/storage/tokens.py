@@ -1,0 +1,121 @@
+"""The upload state that travels with the client: ``_state``, interchangeable with the Go registry's.
+
+A token is ``base64url(HMAC-SHA256(secret, json) + json)``, padded, where json has Name, UUID, Offset and
+StartedAt. The Go registry ignores fields it does not know; ours are
+
+DigestState
+    ``<algorithm>:<base64>``, the state of the hash over bytes ``0..Offset``, so that content pushed in any
+    number of requests through any number of hosts is never read back.
+Checkpoint
+    the driver's identity of those bytes; on a medium without locks it tells them from others of equal length.
+
+The signature makes the hash state as good as our own memory, but only because acknowledged bytes never
+change: see drivers.base.Writer.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from registry.oci.digest import ALGORITHMS
+from registry.oci.errors import BlobUploadInvalidError
+
+_MAC_SIZE = hashlib.sha256().digest_size
+_MAX_LENGTH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class DigestState:
+    """An exported hash state and the algorithm that it belongs to."""
+
+    algorithm: str
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UploadState:
+    """What a client was told of its upload: `offset` bytes are stored.
+
+    `started_at` is RFC 3339 text. Without a `digest_state` (the Go registry wrote the token, or no token was
+    sent) the bytes so far have to be read back when the upload is finished.
+    """
+
+    name: str
+    upload_id: str
+    offset: int
+    started_at: str
+    digest_state: DigestState | None = None
+    checkpoint: str = ""
+
+
+class UploadTokens:
+    """Signs and verifies upload states with the secret that all registries of a cluster share."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def sign(self, state: UploadState) -> str:
+        """Return the token for `state`."""
+        fields: dict[str, object] = {
+            "Name": state.name,
+            "UUID": state.upload_id,
+            "Offset": state.offset,
+            "StartedAt": state.started_at,
+        }
+        if state.digest_state:
+            encoded = base64.b64encode(state.digest_state.state).decode("ascii")
+            fields["DigestState"] = f"{state.digest_state.algorithm}:{encoded}"
+        if state.checkpoint:
+            fields["Checkpoint"] = state.checkpoint
+        message = json.dumps(fields, separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(self._mac(message) + message).decode("ascii")
+
+    def load(self, token: str, *, name: str, upload_id: str) -> UploadState:
+        """Return the state in `token`.
+
+        Raises:
+            BlobUploadInvalidError: it was not signed with our secret, or for another upload, or is something else
+                that a program with the same secret has signed.
+        """
+        try:
+            if len(token) > _MAX_LENGTH:
+                raise BlobUploadInvalidError("the upload state is too long")
+            decoded = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
+        except (binascii.Error, UnicodeEncodeError):
+            raise BlobUploadInvalidError("the upload state is not base64url") from None
+        mac, message = decoded[:_MAC_SIZE], decoded[_MAC_SIZE:]
+        if not hmac.compare_digest(mac, self._mac(message)):
+            raise BlobUploadInvalidError("the upload state was not signed with this registry's http.secret")
+        try:
+            state = _state(json.loads(message))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise BlobUploadInvalidError("the upload state was signed with our secret, but is none") from None
+        if (state.name, state.upload_id) != (name, upload_id):
+            raise BlobUploadInvalidError("the upload state belongs to another upload")
+        return state
+
+    def _mac(self, message: bytes) -> bytes:
+        return hmac.digest(self._secret, message, "sha256")
+
+
+def _state(fields: dict[str, Any]) -> UploadState:
+    """Read signed fields; what belongs to the hash only saves work, so of a kind unknown here it is left out."""
+    digest_state = None
+    if fields.get("DigestState"):
+        algorithm, _, encoded = fields["DigestState"].partition(":")
+        if algorithm in ALGORITHMS:
+            digest_state = DigestState(algorithm, base64.b64decode(encoded))
+    return UploadState(
+        name=fields["Name"],
+        upload_id=fields["UUID"],
+        offset=fields["Offset"],
+        started_at=fields["StartedAt"],
+        digest_state=digest_state,
+        checkpoint=fields.get("Checkpoint", ""),
+    )

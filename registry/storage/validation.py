@@ -1,0 +1,149 @@
+"""What a manifest may name: content that its repository has, URLs and classes that the configuration allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from registry.oci import media_types
+from registry.oci.errors import (
+    DeniedError,
+    ManifestBlobUnknownError,
+    ManifestDependenciesError,
+    ManifestInvalidError,
+    RegistryError,
+)
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable, Iterator
+
+    from registry.oci.manifest import Descriptor, Manifest
+    from registry.storage.blobs import BlobStore
+    from registry.storage.manifests import ManifestStore
+
+_MAX_ERRORS = 100
+"""That are worth telling of one manifest; looking for more costs a call to storage each."""
+
+_CLASSES = {
+    media_types.DOCKER_CONFIG: "image",
+    media_types.OCI_CONFIG: "image",
+    media_types.DOCKER_PLUGIN: "plugin",
+}
+_MANIFEST_TYPES = media_types.IMAGES | media_types.INDEXES | {media_types.OCI_ARTIFACT}
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationPolicy:
+    """The ``validation`` and ``policy`` sections.
+
+    `enabled` off lifts the rules for URLs and for the manifests of an index, never the one for layers; that
+    takes `sparse`, which lets a manifest name blobs and manifests that are not stored.
+    `platforms` says which manifests of an index must exist: all, none, or those in `platform_list`, as
+    (architecture, os). `classes` empty allows every class.
+    """
+
+    enabled: bool = True
+    sparse: bool = False
+    allowed_urls: tuple[re.Pattern[str], ...] = ()
+    denied_urls: tuple[re.Pattern[str], ...] = ()
+    platforms: Literal["all", "none", "list"] = "all"
+    platform_list: frozenset[tuple[str, str]] = frozenset()
+    classes: frozenset[str] = frozenset()
+
+    def check(self, manifest: Manifest, blobs: BlobStore, manifests: ManifestStore) -> None:
+        """Return if the manifest may be stored beside `blobs` and `manifests`.
+
+        Raises:
+            ManifestDependenciesError: with one error for each thing that is missing or not allowed.
+            DeniedError: the repository may not hold manifests of this class.
+        """
+        self._check_class(manifest)
+        found = chain(
+            self._refused_urls(manifest),
+            self._missing_blobs(manifest, blobs),
+            self._missing_manifests(manifest, blobs, manifests),
+        )
+        errors = list(islice(found, _MAX_ERRORS))
+        if errors:
+            raise ManifestDependenciesError(errors)
+
+    def _check_class(self, manifest: Manifest) -> None:
+        if not self.classes or manifest.config is None:
+            return
+        kind = _CLASSES.get(manifest.config.media_type)
+        if kind not in self.classes:
+            raise DeniedError(f"manifests of class {kind or manifest.config.media_type} are not allowed here")
+
+    def _missing_blobs(self, manifest: Manifest, blobs: BlobStore) -> Iterator[RegistryError]:
+        if self.sparse:
+            return
+        if manifest.config and not blobs.has(manifest.config.digest):
+            yield _missing(manifest.config)
+        for layer in _distinct(manifest.blobs):
+            absent_by_design = layer.media_type in media_types.NON_DISTRIBUTABLE and layer.urls
+            if not absent_by_design and not blobs.has(layer.digest):
+                yield _missing(layer)
+
+    def _missing_manifests(
+        self,
+        manifest: Manifest,
+        blobs: BlobStore,
+        manifests: ManifestStore,
+    ) -> Iterator[RegistryError]:
+        if self.sparse or not self.enabled or self.platforms == "none":
+            return
+        for child in _distinct(manifest.manifests):
+            if not self._platform_required(child) or manifests.has(child.digest):
+                continue
+            # Build caches are indexes whose entries are layers.
+            if child.media_type not in _MANIFEST_TYPES and blobs.has(child.digest):
+                continue
+            yield _missing(child)
+
+    def _platform_required(self, child: Descriptor) -> bool:
+        if self.platforms == "all" or not self.platform_list:
+            return True
+        # Compared one by one: what the manifest states may be of any type, also of one that has no hash.
+        stated = (child.platform.get("architecture"), child.platform.get("os"))
+        return any(stated == listed for listed in self.platform_list)
+
+    def _refused_urls(self, manifest: Manifest) -> Iterator[RegistryError]:
+        for layer in filter(_is_layer, manifest.blobs):
+            for url in layer.urls:
+                if not self._url_allowed(url):
+                    yield ManifestInvalidError(
+                        "invalid URL on layer; see validation.manifests.urls in the configuration",
+                        {"digest": str(layer.digest), "url": url[:512]},
+                    )
+
+    def _url_allowed(self, url: str) -> bool:
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return False
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.fragment:
+            return False
+        if not self.enabled:
+            return True
+        if not self.allowed_urls and not self.denied_urls:
+            return False
+        allowed = not self.allowed_urls or any(pattern.search(url) for pattern in self.allowed_urls)
+        return allowed and not any(pattern.search(url) for pattern in self.denied_urls)
+
+
+def _distinct(descriptors: Iterable[Descriptor]) -> Iterable[Descriptor]:
+    """Leave out repetitions: a manifest of 4 MiB can name one blob 30,000 times."""
+    return {(each.digest, each.media_type, each.urls): each for each in descriptors}.values()
+
+
+def _is_layer(descriptor: Descriptor) -> bool:
+    return descriptor.media_type.startswith("application/vnd.oci.image.layer.") or (
+        descriptor.media_type in media_types.NON_DISTRIBUTABLE
+    )
+
+
+def _missing(descriptor: Descriptor) -> ManifestBlobUnknownError:
+    return ManifestBlobUnknownError("blob unknown to registry", {"digest": str(descriptor.digest)})

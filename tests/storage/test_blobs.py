@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry.oci.digest import Digest
+from registry.oci.errors import BlobUnknownError
+from registry.storage import paths
+from registry.storage.repository import Repositories, Repository
+from tests.content import chunk
+
+if TYPE_CHECKING:
+    from drivers.filesystem import FilesystemDriver
+    from drivers.inmemory import InMemoryDriver
+
+CONTENT = b"content"
+DIGEST = Digest.of(CONTENT)
+SHA512 = Digest.of(CONTENT, "sha512")
+
+
+@pytest.fixture
+def repositories(driver: InMemoryDriver) -> Repositories:
+    return Repositories(driver)
+
+
+@pytest.fixture
+def repository(repositories: Repositories) -> Repository:
+    repository = repositories.open("a")
+    repository.uploads.finish(repository.uploads.start(), chunk(CONTENT), DIGEST)
+    return repository
+
+
+def test_a_blob_is_known_in_its_repository_and_not_in_others(
+    repositories: Repositories,
+    repository: Repository,
+) -> None:
+    other = repositories.open("a/b")
+
+    assert repository.blobs.stat(DIGEST).size == len(CONTENT)
+    assert not other.blobs.has(DIGEST)
+    with pytest.raises(BlobUnknownError):
+        other.blobs.stat(DIGEST)
+
+
+def test_a_mounted_blob_outlives_the_one_it_was_mounted_from(
+    repositories: Repositories,
+    repository: Repository,
+) -> None:
+    other = repositories.open("other")
+
+    other.blobs.mount(repository.blobs.stat(DIGEST))
+    repository.blobs.delete(DIGEST)
+
+    assert not repository.blobs.has(DIGEST)
+    assert b"".join(other.blobs.read(other.blobs.stat(DIGEST), 2, 5)) == b"nte"
+
+
+def test_deleting_takes_the_link_and_leaves_the_bytes(driver: InMemoryDriver, repository: Repository) -> None:
+    repository.blobs.delete(DIGEST)
+
+    assert driver.stat(paths.blob_data(DIGEST)).size == len(CONTENT)
+    with pytest.raises(BlobUnknownError):
+        repository.blobs.delete(DIGEST)
+
+
+def test_a_link_whose_bytes_are_gone_is_no_blob(driver: InMemoryDriver, repository: Repository) -> None:
+    blob = repository.blobs.stat(DIGEST)
+    driver.delete(paths.blob_data(DIGEST))
+
+    assert not repository.blobs.has(DIGEST)
+    with pytest.raises(BlobUnknownError):
+        repository.blobs.read(blob, 0, 1)
+
+
+def test_a_blob_that_the_go_registry_took_by_sha512_is_served_from_its_sha256(
+    driver: InMemoryDriver,
+    repositories: Repositories,
+    repository: Repository,
+) -> None:
+    driver.put(paths.layer_link("a", SHA512), str(DIGEST).encode())
+
+    blob = repository.blobs.stat(SHA512)
+    repositories.open("other").blobs.mount(blob)
+
+    assert (blob.digest, blob.target, blob.size) == (SHA512, DIGEST, len(CONTENT))
+    assert blob.path == paths.blob_data(DIGEST)
+    assert repositories.open("other").blobs.stat(SHA512) == blob
+
+
+def test_any_stored_blob_is_found_for_those_who_may_read_all(
+    repositories: Repositories, repository: Repository
+) -> None:
+    assert repositories.stat_blob(DIGEST) == repository.blobs.stat(DIGEST)
+    with pytest.raises(BlobUnknownError):
+        repositories.stat_blob(SHA512)
+
+
+def test_a_local_file_is_opened_where_there_is_one(filesystem: FilesystemDriver, repository: Repository) -> None:
+    local = Repositories(filesystem).open("a")
+    local.uploads.finish(local.uploads.start(), chunk(CONTENT), DIGEST)
+    blob = local.blobs.stat(DIGEST)
+
+    file = local.blobs.open_local(blob)
+
+    assert file
+    with file:
+        assert file.read() == CONTENT
+    assert repository.blobs.open_local(blob) is None
+    filesystem.delete(paths.blob_data(DIGEST))
+    with pytest.raises(BlobUnknownError):
+        local.blobs.open_local(blob)
