@@ -1,0 +1,1 @@
+"""Access controllers: who may do what. ``auth.base`` is the contract."""

@@ -1,0 +1,158 @@
+"""The contract of an access controller: given a request's credentials, who is it and may it do this."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One action on one resource: ``repository:<name>:pull``, ``registry:catalog:*``.
+
+    The actions on a repository are pull, push, delete, and overwrite: to point a tag that exists at another
+    manifest. A controller without a word for the last takes it for push.
+    """
+
+    type: str
+    name: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a controller may look at; header values as sent, None when absent.
+
+    `base_url` is the registry's root as the client reaches it, without a slash at the end
+    (``https://registry.example:5000/prefix``), as far as the configuration lets it be known. `host` and
+    `forwarded_scheme` are the Host and X-Forwarded-Proto headers, whoever set them: they may end up in a
+    challenge to the same client and must decide nothing else.
+    """
+
+    authorization: str | None
+    base_url: str
+    host: str
+    forwarded_scheme: str | None
+    remote_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Who was let in: `user` is "" for an anonymous caller."""
+
+    user: str = ""
+
+
+class ParameterError(Exception):
+    """The controller's configuration is wrong; the text names the parameter and says what to change."""
+
+
+class UnauthorizedError(Exception):
+    """The caller must authenticate, or authenticate for more (401).
+
+    `challenge` is the value of WWW-Authenticate (RFC 9110 section 11.6.1).
+    """
+
+    def __init__(self, challenge: str, accesses: Sequence[Access]) -> None:
+        super().__init__("authentication required")
+        self.challenge = challenge
+        self.accesses = tuple(accesses)
+
+
+class DeniedError(Exception):
+    """The caller is known and may not do this (403); the text names the rule."""
+
+
+class ThrottledError(Exception):
+    """Too many failed attempts; `retry_after_seconds` must pass before the next (429)."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(f"too many failed attempts, try again in {retry_after_seconds} s")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ControllerError(Exception):
+    """The controller cannot decide: what it reads is broken or gone (400, as the Go registry answers).
+
+    The text is for the log; a client is told nothing of it.
+    """
+
+
+class TokenRequestError(Exception):
+    """The token service was asked for something that it does not do (400).
+
+    `code` is the error of RFC 6749 section 5.2: invalid_request, unsupported_grant_type.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class TokenService(Protocol):
+    """The endpoint that a Bearer challenge sends clients to, when the registry serves it itself."""
+
+    path: str
+    """Where it lies below the registry's root, with a leading slash."""
+
+    def issue(self, request: Request, fields: Mapping[str, Sequence[str]]) -> Mapping[str, object]:
+        """Answer ``GET`` (the query in `fields`) with the members of the JSON answer.
+
+        Raises:
+            UnauthorizedError: the credentials are wrong.
+            ThrottledError: they were wrong too often.
+            TokenRequestError: the request is malformed.
+            ControllerError: see there.
+        """
+
+    def exchange(self, request: Request, fields: Mapping[str, Sequence[str]]) -> Mapping[str, object]:
+        """Answer ``POST`` (RFC 6749, the form in `fields`) with the members of the JSON answer.
+
+        Raises:
+            UnauthorizedError: the credentials or the refresh token are wrong.
+            ThrottledError: they were wrong too often.
+            TokenRequestError: the request is malformed.
+            ControllerError: see there.
+        """
+
+
+class AccessController(ABC):
+    """Decides over requests. Instances are shared by all threads of a process and made after the fork."""
+
+    name: ClassVar[str]
+
+    grants_everything: ClassVar[bool] = False
+    """Whether a caller who is let in may do everything, so that no repository is hidden from it."""
+
+    token_service: TokenService | None = None
+    """The token service to be served beside the registry, if the controller brings one."""
+
+    @classmethod
+    @abstractmethod
+    def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
+        """Build the controller from its section of the configuration.
+
+        Raises:
+            ParameterError: a parameter is missing or wrong.
+        """
+
+    @abstractmethod
+    def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
+        """Return who is asking, if they may do all of `accesses`; with none, whether they may come in at all.
+
+        Raises:
+            UnauthorizedError: they may not, or not before they say who they are; also when the
+                Authorization header cannot be read.
+            DeniedError: they may not, and no other credentials of theirs would help.
+            ThrottledError: they failed too often to be heard now.
+            ControllerError: the controller is broken.
+        """
+
+    def lists(self, grant: Grant, repository: str) -> bool:
+        """Tell whether a catalog that `grant` may see names `repository`."""
+        del grant, repository
+        return True

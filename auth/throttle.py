@@ -1,0 +1,97 @@
+"""Slows down whoever keeps failing to log in."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, TypeVar
+
+from auth.base import ThrottledError
+from auth.memory import REMEMBERED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class FailureThrottle:
+    """Counts failures by address and user, by address, and by user, in this process.
+
+    Where a user came in from an address before, only failures of this user from this address count against
+    them: a stranger who guesses at their password, or a broken job behind the same front end, does not lock
+    them out. Addresses of IPv6 count by /64, which is what one customer of a provider has.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lock = threading.Lock()
+        self._pairs = _Failures(burst=20, interval_seconds=2, clock=clock)
+        self._addresses = _Failures(burst=60, interval_seconds=1, clock=clock)
+        self._users = _Failures(burst=100, interval_seconds=1, clock=clock)
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def check(self, address: str, user: str) -> None:
+        """Return if an attempt may be made now.
+
+        Raises:
+            ThrottledError: too many failed before.
+        """
+        network = _network(address)
+        with self._lock:
+            wait = self._pairs.wait_seconds((network, user))
+            if (network, user) not in self._known:
+                wait = max(wait, self._addresses.wait_seconds(network), self._users.wait_seconds(user))
+        if wait > 0:
+            raise ThrottledError(math.ceil(wait))
+
+    def failed(self, address: str, user: str) -> None:
+        """Count a failure."""
+        network = _network(address)
+        with self._lock:
+            self._pairs.add((network, user))
+            self._addresses.add(network)
+            self._users.add(user)
+
+    def succeeded(self, address: str, user: str) -> None:
+        """Remember that `user` comes from `address`."""
+        with self._lock:
+            _touch(self._known, (_network(address), user), None)
+
+
+class _Failures:
+    """Failures by key, as the time at which they will have been forgotten (a leaky bucket in one number)."""
+
+    def __init__(self, *, burst: int, interval_seconds: float, clock: Callable[[], float]) -> None:
+        self._full_seconds = burst * interval_seconds
+        self._interval_seconds = interval_seconds
+        self._clock = clock
+        self._forgotten_at: OrderedDict[Hashable, float] = OrderedDict()
+
+    def wait_seconds(self, key: Hashable) -> float:
+        level = self._forgotten_at.get(key, 0.0) - self._clock()
+        return max(0.0, level + self._interval_seconds - self._full_seconds)
+
+    def add(self, key: Hashable) -> None:
+        start = max(self._forgotten_at.get(key, 0.0), self._clock())
+        _touch(self._forgotten_at, key, start + self._interval_seconds)
+
+
+def _touch(table: OrderedDict[K, V], key: K, value: V) -> None:
+    table[key] = value
+    table.move_to_end(key)
+    if len(table) > REMEMBERED:
+        table.popitem(last=False)
+
+
+def _network(address: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return address
