@@ -1,0 +1,95 @@
+"""Where the configuration is looked for, and the steps from the file to its values."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry.config import legacy, tree
+from registry.config.environment import PATH_VARIABLE, override
+from registry.config.errors import ConfigurationError
+from registry.config.reading import read
+from registry.config.schema import shape_of
+from registry.config.support import refuse_unsupported, warn_unsupported
+from registry.config.tree import Scalar
+from registry.config.values import Configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from registry.config.tree import Tree
+
+_DEFAULT_PATHS = ("/etc/distribution/config.yml", "/etc/docker/registry/config.yml")
+_VERSION = "0.1"
+
+
+def find_path(argument: str | None, environ: Mapping[str, str]) -> str:
+    """Return the configuration file to use: `argument`, else the variable's, else the first that exists.
+
+    Raises:
+        ConfigurationError: none is named and none exists; the text lists where it was looked for.
+    """
+    named = argument or environ.get(PATH_VARIABLE)
+    if named:
+        return named
+    for path in _DEFAULT_PATHS:
+        with suppress(OSError):  # in a directory that is not ours to search
+            if Path(path).is_file():
+                return path
+    looked = ", ".join(("the argument CONFIG", PATH_VARIABLE, *_DEFAULT_PATHS))
+    raise ConfigurationError("no configuration file", f"looked at {looked}")
+
+
+def load(path: str, environ: Mapping[str, str]) -> Configuration:
+    """Return the configuration in the file at `path` with the REGISTRY_* variables of `environ` applied.
+
+    Raises:
+        ConfigurationError: the file cannot be read, a value is wrong, or a feature is not supported yet.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigurationError(path, f"cannot be read: {reason}") from None
+    return parse(text, path, environ)
+
+
+def parse(text: str, where: str, environ: Mapping[str, str]) -> Configuration:
+    """Return the configuration in `text`, which came from `where`; else as `load`."""
+    document = tree.parse(text, where)
+    if not isinstance(document, dict):
+        raise ConfigurationError(where, "must hold a mapping of keys")
+    _check_version(document)
+    warnings: list[str] = []
+    sources: dict[str, str] = {}
+    shape = shape_of(Configuration)
+    try:
+        document = override(shape, document, environ, warnings, sources)
+        if isinstance(document, dict):
+            legacy.modernize(document, warnings, sources)
+        configuration: Configuration = read(shape, document, "", warnings)
+        if configuration.auth and configuration.auth.name.lower() == "none":
+            configuration = replace(configuration, auth=None)
+        refuse_unsupported(configuration)
+    except ConfigurationError as error:
+        raise _with_source(error, sources) from None
+    return replace(configuration, warnings=(*warnings, *warn_unsupported(configuration)))
+
+
+def _check_version(document: Mapping[str, Tree]) -> None:
+    version = document.get("version")
+    if version is None:
+        raise ConfigurationError("version", f"missing; the format is version {_VERSION}")
+    if not isinstance(version, Scalar) or version.text != _VERSION:
+        given = version.text if isinstance(version, Scalar) else "not a number"
+        raise ConfigurationError("version", f"unsupported ({given}); the format is version {_VERSION}")
+
+
+def _with_source(error: ConfigurationError, sources: Mapping[str, str]) -> ConfigurationError:
+    """Return `error` with the name of the variable that set the key, or a section around it, if one did."""
+    around = [path for path in sources if f"{error.where}.".startswith((f"{path}.", f"{path}["))]
+    if not around:
+        return error
+    return ConfigurationError(error.where, f"{error.reason} (set by {sources[max(around, key=len)]})")

@@ -1,0 +1,82 @@
+"""The effective configuration as YAML that can be read back, without its secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from registry.config import durations, tree
+from registry.config.schema import ANYTHING, Mark, keys, plugin_attributes, shape_of
+
+if TYPE_CHECKING:
+    from registry.config.schema import Shape
+    from registry.config.values import Configuration
+
+_REDACTED = "<redacted>"
+_SECRET_KEY = re.compile(
+    r"secret|passw|passphrase|token|(access|account|private|signing)_?key|tempurl|connectionstring|credential",
+    re.IGNORECASE,
+)
+_USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+
+
+def effective(configuration: Configuration) -> str:
+    """Return all keys with the values in force, defaults included, as YAML; secrets as ``<redacted>``.
+
+    The parameters of plugins have no schema here: a value is taken for a secret if a key on its way is
+    called like one. Credentials within URLs are secrets anywhere.
+    """
+    return tree.dump(_plain(shape_of(type(configuration)), configuration))
+
+
+def _plain(shape: Shape, value: Any) -> object:
+    if Mark.SECRET in shape.marks:
+        return _redacted(value)
+    if shape.is_section:
+        return None if value is None else _section(shape, value)
+    if shape.item == ANYTHING:
+        return _untyped(value)
+    if shape.item and isinstance(value, Mapping):
+        return {name: _plain(shape.item, item) for name, item in value.items()}
+    if shape.item:
+        return [_plain(shape.item, item) for item in value]
+    return _leaf(shape, value)
+
+
+def _leaf(shape: Shape, value: Any) -> object:
+    if value is None:
+        return None
+    if shape.base is float:
+        return durations.spell(value)
+    if shape.base is re.Pattern:
+        return value.pattern
+    return _untyped(value)
+
+
+def _section(shape: Shape, value: Any) -> dict[str, object]:
+    found: dict[str, object] = {}
+    if attributes := plugin_attributes(shape.base):
+        name, parameters = (getattr(value, attribute) for attribute in attributes)
+        found[name] = _untyped(parameters)
+    for name, key in keys(shape.base).items():
+        child = _plain(key.shape, getattr(value, key.attribute))
+        if child is not None:
+            found[name] = child
+    return found
+
+
+def _untyped(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {k: _redacted(v) if _SECRET_KEY.search(k) else _untyped(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_untyped(item) for item in value]
+    return _USERINFO.sub(_REDACTED, value) if isinstance(value, str) else value
+
+
+def _redacted(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _redacted(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(item) for item in value]
+    return value if value in {"", None} or isinstance(value, bool) else _REDACTED

@@ -1,0 +1,212 @@
+"""From a tree to values: types are checked, and every complaint begins with the path of its key."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import warnings as python_warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from registry.config import durations
+from registry.config.errors import ConfigurationError
+from registry.config.schema import Mark, keys, plugin_attributes
+from registry.config.tree import NULL, Scalar, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from registry.config.schema import Shape
+    from registry.config.tree import Tree
+
+_LARGEST = 2**63 - 1
+
+
+def join(path: str, name: str) -> str:
+    """Return the path of the key `name` below `path`."""
+    return f"{path}.{name}" if path else name
+
+
+def section_mapping(shape: Shape, tree: Tree, path: str) -> Mapping[str, Tree]:
+    """Return what lies in a section: nothing for null, one plugin without parameters for a bare word.
+
+    Raises:
+        ConfigurationError: it is neither, nor a mapping.
+    """
+    if isinstance(tree, dict):
+        return tree
+    if isinstance(tree, Scalar):
+        if tree.value is None:
+            return {}
+        if plugin_attributes(shape.base):
+            return {tree.text: NULL}
+    raise ConfigurationError(path, f"must be a mapping, not {_kind(tree)}")
+
+
+def read(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> Any:
+    """Return the value that `tree` spells in the given shape; what is odd but harmless goes to `warnings`.
+
+    Raises:
+        ConfigurationError: it has another shape, or is a value that is not allowed.
+    """
+    if shape.is_section:
+        return _section(shape, tree, path, warnings)
+    if shape.base is tuple:
+        return _list(shape, tree, path, warnings)
+    if shape.base is Mapping:
+        return _mapping(shape, tree, path, warnings)
+    return _LEAVES[shape.base](shape, tree, path)
+
+
+def _section(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> object:
+    mapping = section_mapping(shape, tree, path)
+    if not mapping and Mark.OPTIONAL in shape.marks:
+        return None
+    known = keys(shape.base)
+    values = {}
+    for name, key in known.items():
+        child = mapping.get(name, NULL)
+        if not _absent(key.shape, child):
+            value = read(key.shape, child, join(path, name), warnings)
+            if not (Mark.ZERO_IS_DEFAULT in key.shape.marks and _is_zero(value)):
+                values[key.attribute] = value
+    others = {name: child for name, child in mapping.items() if name not in known}
+    if plugin_attributes(shape.base):
+        values |= _plugin(shape, others, path)
+    else:
+        warnings.extend(_unknown(path, name, known) for name in others)
+    return shape.base(**values)
+
+
+def _absent(shape: Shape, tree: Tree) -> bool:
+    """Whether the key counts as not given: null, or "" where a word of a list is asked for."""
+    if shape.is_section:
+        # A plugin section must be looked into: the error that none is named arises there.
+        return _is_null(tree) and not plugin_attributes(shape.base)
+    return _is_null(tree) or (bool(shape.choices) and isinstance(tree, Scalar) and not tree.text)
+
+
+def _is_zero(value: str | float) -> bool:
+    return not value if isinstance(value, str) else value <= 0
+
+
+def _plugin(shape: Shape, others: Mapping[str, Tree], path: str) -> dict[str, object]:
+    attributes = plugin_attributes(shape.base)
+    if attributes is None or len(others) != 1:
+        given = ", ".join(others) or "none"
+        hint = f" (a variable REGISTRY_{path.upper()}=NAME replaces the whole section)" if others else ""
+        raise ConfigurationError(path, f"must name exactly one type, given: {given}{hint}")
+    ((name, parameters),) = others.items()
+    if not isinstance(parameters, dict) and not _is_null(parameters):
+        raise ConfigurationError(join(path, name), f"must be a mapping, not {_kind(parameters)}")
+    return {attributes[0]: name, attributes[1]: plain(parameters) or {}}
+
+
+def _unknown(path: str, name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f" (is {close[0]} meant?)" if close else ""
+    return f"{join(path, name)}: unknown key, ignored{hint}"
+
+
+def _list(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> tuple[object, ...]:
+    items = [] if _is_null(tree) else tree
+    if not isinstance(items, list) or shape.item is None:
+        raise ConfigurationError(path, f"must be a list, not {_kind(tree)}")
+    return tuple(read(shape.item, item, f"{path}[{index}]", warnings) for index, item in enumerate(items))
+
+
+def _mapping(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> dict[str, object]:
+    if not isinstance(tree, dict) or shape.item is None:
+        raise ConfigurationError(path, f"must be a mapping, not {_kind(tree)}")
+    return {name: read(shape.item, child, join(path, name), warnings) for name, child in tree.items()}
+
+
+def _is_null(tree: Tree) -> bool:
+    return isinstance(tree, Scalar) and tree.value is None
+
+
+def _kind(tree: Tree) -> str:
+    """Name the type and not the value: it may be part of a secret."""
+    if isinstance(tree, Scalar):
+        names = {str: "a string", bool: "true or false", int: "a number", float: "a number"}
+        return names.get(type(tree.value), "nothing")
+    return "a mapping" if isinstance(tree, dict) else "a list"
+
+
+def _shown(tree: Tree) -> str:
+    """Show the value, for keys that hold no secret."""
+    return json.dumps(tree.value, ensure_ascii=False) if isinstance(tree, Scalar) else _kind(tree)
+
+
+def _anything(_shape: Shape, tree: Tree, _path: str) -> object:
+    return plain(tree)
+
+
+def _text(shape: Shape, tree: Tree, path: str) -> str:
+    if not isinstance(tree, Scalar):
+        raise ConfigurationError(path, f"must be a string, not {_kind(tree)}; quote it")
+    text = "" if tree.value is None else tree.text
+    if Mark.URL_PATH in shape.marks and text and not text.startswith("/"):
+        raise ConfigurationError(path, f"must begin with a slash, not {_shown(tree)}")
+    return text
+
+
+def _flag(_shape: Shape, tree: Tree, path: str) -> bool:
+    if not isinstance(tree, Scalar) or not isinstance(tree.value, bool):
+        raise ConfigurationError(path, f"must be true or false, not {_shown(tree)}")
+    return tree.value
+
+
+def _integer(shape: Shape, tree: Tree, path: str) -> int:
+    value = tree.value if isinstance(tree, Scalar) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
+        raise ConfigurationError(path, f"must be a whole number, not {_shown(tree)}")
+    if value < shape.minimum:
+        raise ConfigurationError(path, f"must be at least {shape.minimum:g}, not {_shown(tree)}")
+    if value > _LARGEST:
+        raise ConfigurationError(path, f"must be less than 2**63, not {_shown(tree)}")
+    return int(value)
+
+
+def _duration(shape: Shape, tree: Tree, path: str) -> float:
+    value = tree.value if isinstance(tree, Scalar) else None
+    if isinstance(value, int) and not isinstance(value, bool) and Mark.QUOTED not in shape.marks:
+        seconds = value / durations.NANOSECONDS
+    elif isinstance(value, str):
+        try:
+            seconds = durations.parse(value)
+        except ValueError:
+            raise ConfigurationError(path, f"must be a duration such as 1h30m, not {_shown(tree)}") from None
+    else:
+        raise ConfigurationError(path, f"must be a duration such as 1h30m, not {_shown(tree)}")
+    if seconds < shape.minimum:
+        raise ConfigurationError(path, f"must not be negative: {_shown(tree)}")
+    return seconds
+
+
+def _choice(shape: Shape, tree: Tree, path: str) -> str:
+    word = tree.text.lower() if isinstance(tree, Scalar) else ""
+    if word not in shape.choices:
+        raise ConfigurationError(path, f"must be one of {', '.join(shape.choices)}, not {_shown(tree)}")
+    return word
+
+
+def _pattern(shape: Shape, tree: Tree, path: str) -> re.Pattern[str]:
+    text = _text(shape, tree, path)
+    try:
+        with python_warnings.catch_warnings(action="error"):  # [[:alpha:]] means something else to Go
+            return re.compile(text)
+    except (re.error, FutureWarning, OverflowError, RecursionError) as error:
+        raise ConfigurationError(path, f"must be a regular expression, {error}: {_shown(tree)}") from None
+
+
+_LEAVES: dict[Any, Callable[[Shape, Tree, str], Any]] = {
+    object: _anything,
+    str: _text,
+    bool: _flag,
+    int: _integer,
+    float: _duration,
+    Literal: _choice,
+    re.Pattern: _pattern,
+}

@@ -1,0 +1,81 @@
+"""Storage drivers and access controllers, found by the name that the configuration gives them.
+
+They are entry points of the groups ``registry.drivers`` and ``registry.access``, so another distribution adds
+one by declaring it. An SDK that one of them needs is imported here and not before.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+import auth.base
+import drivers.base
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from importlib.metadata import EntryPoint
+
+    from auth.base import AccessController
+    from drivers.base import StorageDriver
+
+_DRIVERS = "registry.drivers"
+_CONTROLLERS = "registry.access"
+
+_WITHDRAWN = {
+    "swift": "use s3 with Swift's S3 API, or filesystem",
+    "oss": "use s3 with the S3-compatible endpoint of OSS as regionendpoint",
+}
+"""Drivers of registry:2 that registry:3 has dropped, and what takes their place."""
+
+
+class PluginError(Exception):
+    """The configured plugin cannot be had; the text is one line that names the section and what to change."""
+
+
+def load_driver(name: str, parameters: Mapping[str, object]) -> StorageDriver:
+    """Return the storage driver called `name`, built from its section of the configuration.
+
+    Raises:
+        PluginError: there is none, what it needs is not installed, or a parameter is wrong.
+    """
+    section = f"storage.{name}"
+    found = entry_points(group=_DRIVERS, name=name)
+    if not found and name in _WITHDRAWN:
+        raise PluginError(f"{section}: this driver is gone since registry:3; {_WITHDRAWN[name]}")
+    driver: type[StorageDriver] = _load(_DRIVERS, name, section)
+    try:
+        return driver.from_parameters(parameters)
+    except drivers.base.ParameterError as error:
+        raise PluginError(f"{section}: {error}") from error
+
+
+def load_access(name: str, parameters: Mapping[str, object]) -> AccessController:
+    """Return the access controller called `name`, built from its section of the configuration.
+
+    Raises:
+        PluginError: there is none, what it needs is not installed, or a parameter is wrong.
+    """
+    section = f"auth.{name}"
+    controller: type[AccessController] = _load(_CONTROLLERS, name, section)
+    try:
+        return controller.from_parameters(parameters)
+    except auth.base.ParameterError as error:
+        raise PluginError(f"{section}: {error}") from error
+
+
+def _load(group: str, name: str, section: str) -> Any:
+    known = entry_points(group=group)
+    if name not in known.names:
+        raise PluginError(f"{section}: unknown, must be one of {', '.join(sorted(known.names))}")
+    plugin = known[name]
+    try:
+        return plugin.load()
+    except ImportError as error:
+        raise PluginError(f"{section}: {error}; try: pip install '{_requirement(plugin)}'") from error
+
+
+def _requirement(plugin: EntryPoint) -> str:
+    """Return what to install for `plugin`: by convention the extra is called as its module is."""
+    distribution = plugin.dist.name if plugin.dist else "py-registry"
+    return f"{distribution}[{plugin.module.rpartition('.')[2]}]"
