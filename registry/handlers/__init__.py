@@ -1,0 +1,1 @@
+"""HTTP in, storage calls out: one blueprint a noun."""

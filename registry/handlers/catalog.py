@@ -1,0 +1,45 @@
+"""The catalog of repositories, as the Docker registry defined it; the OCI specification reserves the name."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from flask import Blueprint
+
+from auth.base import Access
+from registry.handlers.context import authorize, services
+from registry.handlers.paging import last_seen, next_link, page_size
+from registry.handlers.response import Response
+from registry.oci import media_types
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from auth.base import Grant
+
+blueprint = Blueprint("catalog", __name__)
+
+_DEFAULT_SIZE = 100
+
+
+@blueprint.get("/v2/_catalog")
+def list_repositories() -> Response:
+    """List a page of the repositories."""
+    grant = authorize(Access("registry", "catalog", "*"))
+    maximum = services().configuration.catalog.maxentries
+    size = page_size(maximum=maximum)
+    if size is None:
+        size = min(_DEFAULT_SIZE, maximum)
+    page = list(islice(_names(grant), size + 1)) if size else []
+    response = Response(json.dumps({"repositories": page[:size]}) + "\n", content_type=media_types.JSON)
+    if len(page) > size:
+        response.headers["Link"] = next_link(last=page[size - 1], n=size)
+    return response
+
+
+def _names(grant: Grant) -> Iterator[str]:
+    """Yield the repositories that the caller may know of."""
+    names = services().repositories.catalog.names(after=last_seen())
+    return (name for name in names if services().access.lists(grant, name))

@@ -1,0 +1,115 @@
+"""What every view starts from: the services of this process and a repository that the caller may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flask import current_app, g, request
+
+from auth.base import Access, Request
+from registry.handlers.urls import accountable_address, root_url
+from registry.oci.errors import UnsupportedError
+from registry.oci.reference import parse_name
+
+if TYPE_CHECKING:
+    from auth.base import AccessController, Grant
+    from drivers.base import StorageDriver
+    from registry.config import Configuration
+    from registry.health.board import Board
+    from registry.storage.repository import Repositories, Repository
+    from registry.storage.tokens import UploadTokens
+    from registry.storage.validation import ValidationPolicy
+
+EXTENSION = "registry"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All state of a process, built once by create_app() after the fork."""
+
+    configuration: Configuration
+    driver: StorageDriver
+    repositories: Repositories
+    access: AccessController
+    tokens: UploadTokens
+    validation: ValidationPolicy
+    board: Board
+
+
+def services() -> Services:
+    """Return the services of the application that handles this request."""
+    found: Services = current_app.extensions[EXTENSION]
+    return found
+
+
+def open_repository(name: str, *actions: str) -> Repository:
+    """Return the repository, if its name is one and the caller may do all of `actions` on it.
+
+    Every view of a repository begins with this; there is no other way to get one.
+
+    Raises:
+        NameInvalidError: the name breaks the grammar.
+        auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: the caller may not.
+    """
+    parse_name(name)
+    authorize(*(Access("repository", name, action) for action in actions))
+    return services().repositories.open(name)
+
+
+def open_source(name: str, target: Repository) -> Repository:
+    """Return the repository to mount from into `target`, which the caller may push to.
+
+    What is asked is the rights on both at once, so that a challenge names both: the token that a client gets
+    for this request would else be good for one of them and refused at the other.
+
+    Raises:
+        NameInvalidError: the name breaks the grammar.
+        auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: the caller may not.
+    """
+    parse_name(name)
+    wanted = ((target.name, "pull"), (target.name, "push"), (name, "pull"))
+    authorize(*(Access("repository", repository, action) for repository, action in wanted))
+    return services().repositories.open(name)
+
+
+def authorize(*accesses: Access) -> Grant:
+    """Return who the caller is if it may do all of `accesses`; with none, if it may come in at all.
+
+    Raises:
+        auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: it may not.
+    """
+    g.grant = grant = services().access.authorize(access_request(), accesses)
+    return grant
+
+
+def access_request() -> Request:
+    """Return what the access controller may see of this request."""
+    return Request(
+        authorization=request.headers.get("Authorization"),
+        base_url=root_url(),
+        host=request.environ.get("HTTP_HOST", ""),
+        forwarded_scheme=request.headers.get("X-Forwarded-Proto"),
+        remote_address=accountable_address(),
+    )
+
+
+def require_writable() -> None:
+    """Return unless the registry is in read-only mode.
+
+    Raises:
+        UnsupportedError: it is.
+    """
+    if services().configuration.storage.maintenance.readonly.enabled:
+        raise UnsupportedError("this registry is read-only for maintenance")
+
+
+def require_deletable() -> None:
+    """Return if this registry deletes anything.
+
+    Raises:
+        UnsupportedError: it is read-only, or storage.delete.enabled is not set.
+    """
+    require_writable()
+    if not services().configuration.storage.delete.enabled:
+        raise UnsupportedError("deletion is off; storage.delete.enabled turns it on")

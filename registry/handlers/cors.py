@@ -1,0 +1,56 @@
+"""Pages of a browser on another origin may use the API (the Fetch standard, "CORS protocol").
+
+A browser asks with OPTIONS, without credentials, before it sends what it was told to. So OPTIONS is answered by
+the framework, without any view and before access control, as an empty 204 with the headers of every answer
+(see registry.app).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flask import request
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from flask import Flask, Response
+
+    from registry.config.values import CORS
+
+_METHODS: Final = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+_REQUEST_HEADERS: Final = "Accept, Authorization, Cache-Control, Content-Range, Content-Type, If-None-Match, Range"
+_EXPOSED: Final = (
+    "Content-Range, Docker-Content-Digest, Docker-Distribution-Api-Version, Docker-Upload-UUID, ETag, Link, Location, "
+    "OCI-Filters-Applied, OCI-Subject, OCI-Tag, Range, Retry-After, WWW-Authenticate"
+)
+
+
+def install(app: Flask, section: CORS, configured: Collection[str]) -> None:
+    """Allow what `section` says; the headers named in `configured`, in lower case, are the operator's own and stay."""
+    everybody = "*" in section.origins
+    named = frozenset(section.origins) - {"*"}
+
+    def allow(response: Response) -> Response:
+        origin = request.headers.get("Origin")
+        if named:
+            response.vary.add("Origin")
+        if origin is None or not (everybody or origin in named):
+            return response
+        headers = {
+            "Access-Control-Allow-Origin": origin if origin in named else "*",
+            "Access-Control-Expose-Headers": _EXPOSED,
+        }
+        # Only to origins that are named: no page whatever may act for whoever looks at it.
+        if section.credentials and origin in named:
+            headers["Access-Control-Allow-Credentials"] = "true"
+        if request.method == "OPTIONS":
+            headers["Access-Control-Allow-Methods"] = _METHODS
+            headers["Access-Control-Allow-Headers"] = _REQUEST_HEADERS
+            headers["Access-Control-Max-Age"] = f"{section.maxage_seconds:.0f}"
+        for name, value in headers.items():
+            if name.lower() not in configured:
+                response.headers[name] = value
+        return response
+
+    app.after_request(allow)

@@ -1,0 +1,54 @@
+"""Lets an observer see each request to the API: who asks for what, and what the answer says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flask import g, request
+
+from registry.handlers.urls import client_address
+from registry.observation.record import RequestRecord, current
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+    from registry.observation.observer import Observer
+
+_HANDLERS: Final = {
+    "base": "base",
+    "blobs": "blob",
+    "catalog": "catalog",
+    "manifests": "manifest",
+    "referrers": "referrers",
+    "tags": "tags",
+    "token": "token",
+    "uploads": "blob_upload_chunk",
+}
+"""The Go registry's name of a handler, by blueprint; probes and unknown routes have none and are not observed."""
+
+_START_ENDPOINT: Final = "uploads.start_upload"
+
+
+def install(app: Flask, observer: Observer) -> None:
+    """Report the requests of `app` to `observer`; that they have ended is for the server to say."""
+
+    def begin() -> None:
+        handler = _HANDLERS.get(request.blueprint or "")
+        if handler:
+            if request.endpoint == _START_ENDPOINT:
+                handler = "blob_upload"
+            record = RequestRecord(handler, request.method, request.view_args or {}, client_address())
+            observer.begin(record, request.environ)
+
+    def note(response: Response) -> Response:
+        record = current.get()
+        if record:
+            grant = g.get("grant")
+            record.user = grant.user if grant else ""
+            record.digest = response.headers.get("Docker-Content-Digest", "")
+            record.content_type = response.content_type or ""
+            record.errors = getattr(response, "errors", ())
+        return response
+
+    app.before_request(begin)
+    app.after_request(note)

@@ -1,0 +1,36 @@
+"""What load balancers and operators ask; outside the API and without access control."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Blueprint
+
+from registry.handlers.context import services
+from registry.handlers.response import Response
+from registry.health.gate import LIVENESS_PATH, READINESS_PATH
+from registry.health.report import readiness
+from registry.oci import media_types
+
+blueprint = Blueprint("operations", __name__)
+
+_UNCACHED = {"Cache-Control": "no-cache"}
+
+
+@blueprint.get("/")
+def get_root() -> Response:
+    """Say that the process answers."""
+    return Response(status=200, headers=_UNCACHED)
+
+
+@blueprint.get(LIVENESS_PATH)
+def get_liveness() -> Response:
+    """Say that the process answers: restart it if it does not."""
+    return Response("{}\n", headers=_UNCACHED, content_type=media_types.JSON)
+
+
+@blueprint.get(READINESS_PATH)
+def get_readiness() -> Response:
+    """Say whether to send requests here, from what is known already."""
+    status, errors = readiness(services().board)
+    return Response(json.dumps(errors) + "\n", status, headers=_UNCACHED, content_type=media_types.JSON)

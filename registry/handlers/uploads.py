@@ -1,0 +1,166 @@
+"""Blob uploads: POST starts or mounts, PATCH appends, PUT finishes, GET tells, DELETE cancels.
+
+distribution-spec, "Pushing blobs" and "Mounting a blob from another repository".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, request
+
+import auth.base
+from registry.handlers.body import body_length, body_pieces
+from registry.handlers.context import open_repository, open_source, require_writable, services
+from registry.handlers.errors import upload_range
+from registry.handlers.response import Response
+from registry.handlers.urls import blob_url, upload_url
+from registry.oci.digest import ALGORITHMS, DEFAULT_ALGORITHM, Digest
+from registry.oci.errors import (
+    BlobUnknownError,
+    BlobUploadUnknownError,
+    DigestInvalidError,
+    NameInvalidError,
+)
+from registry.oci.ranges import parse_chunk_range
+from registry.storage.uploads import Chunk
+
+if TYPE_CHECKING:
+    from registry.storage.blobs import Blob
+    from registry.storage.repository import Repository
+    from registry.storage.tokens import UploadState
+
+blueprint = Blueprint("uploads", __name__)
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+@blueprint.post("/v2/<path:name>/blobs/uploads/")
+def start_upload(name: str) -> Response:
+    """Mount a blob, take one in a single request, or open a session."""
+    repository = open_repository(name, "pull", "push")
+    require_writable()
+    mounted = _mount(repository)
+    if mounted:
+        return _created(name, mounted)
+    if "digest" in request.args:
+        digest = Digest.parse(request.args["digest"])
+        # Some clients announce the digest and send the bytes in the PUT that follows.
+        if body_length() != 0 or digest == Digest.of(b"", digest.algorithm):
+            return _push_whole(repository, digest)
+    algorithm = request.args.get("digest-algorithm", DEFAULT_ALGORITHM)
+    if algorithm not in ALGORITHMS:
+        raise DigestInvalidError(f"unsupported digest algorithm; known are {', '.join(ALGORITHMS)}", algorithm[:64])
+    return _accepted(repository.uploads.start(algorithm), 202)
+
+
+@blueprint.get("/v2/<path:name>/blobs/uploads/<upload_id>")
+def get_upload(name: str, upload_id: str) -> Response:
+    """Tell how much of an upload is stored."""
+    repository = open_repository(name, "pull")
+    return _accepted(repository.uploads.status(upload_id, _told(repository, upload_id)), 204)
+
+
+@blueprint.patch("/v2/<path:name>/blobs/uploads/<upload_id>")
+def append_upload(name: str, upload_id: str) -> Response:
+    """Append a chunk, or a stream of unknown length."""
+    repository = open_repository(name, "pull", "push")
+    require_writable()
+    state = _resume(repository, upload_id)
+    return _accepted(repository.uploads.append(state, _chunk()), 202)
+
+
+@blueprint.put("/v2/<path:name>/blobs/uploads/<upload_id>")
+def finish_upload(name: str, upload_id: str) -> Response:
+    """Append the rest, if the request has a body, and publish the blob under its digest."""
+    repository = open_repository(name, "pull", "push")
+    require_writable()
+    state = _resume(repository, upload_id)
+    if "digest" not in request.args:
+        raise DigestInvalidError("digest missing: finish an upload with ?digest=<digest>")
+    digest = Digest.parse(request.args["digest"])
+    repository.uploads.finish(state, _chunk(), digest)
+    return _created(name, digest)
+
+
+@blueprint.delete("/v2/<path:name>/blobs/uploads/<upload_id>")
+def cancel_upload(name: str, upload_id: str) -> Response:
+    """Cancel an upload."""
+    repository = open_repository(name, "delete")
+    require_writable()
+    _told(repository, upload_id)
+    repository.uploads.cancel(_checked_id(upload_id))
+    return Response(status=204, headers={"Docker-Upload-UUID": upload_id})
+
+
+def _mount(repository: Repository) -> Digest | None:
+    """Mount the blob that the request asks for; whatever stands in the way leads to an ordinary upload."""
+    if "mount" not in request.args:
+        return None
+    try:
+        digest = Digest.parse(request.args["mount"])
+        repository.blobs.mount(_mountable(repository, digest))
+    except (DigestInvalidError, NameInvalidError, BlobUnknownError, auth.base.DeniedError):
+        return None
+    return digest
+
+
+def _mountable(target: Repository, digest: Digest) -> Blob:
+    source = request.args.get("from")
+    if source:
+        return open_source(source, target).blobs.stat(digest)
+    if not services().access.grants_everything:
+        # Somebody else's repository may be the only one that has it.
+        raise BlobUnknownError("say from which repository to mount")
+    return services().repositories.stat_blob(digest)
+
+
+def _push_whole(repository: Repository, digest: Digest) -> Response:
+    state = repository.uploads.start(digest.algorithm)
+    try:
+        # A Content-Range means nothing here: the digest is that of the whole body or of none.
+        repository.uploads.finish(state, Chunk(body_pieces(), length=body_length()), digest)
+    except BaseException:
+        # The client was never told of the session, so nobody can resume it.
+        repository.uploads.discard(state.upload_id)
+        raise
+    return _created(repository.name, digest)
+
+
+def _chunk() -> Chunk:
+    content_range = request.headers.get("Content-Range")
+    return Chunk(body_pieces(), parse_chunk_range(content_range) if content_range else None, body_length())
+
+
+def _resume(repository: Repository, upload_id: str) -> UploadState:
+    """Return what the client was told, or where the upload stands if it did not say (some drop the query)."""
+    return _told(repository, upload_id) or repository.uploads.status(upload_id)
+
+
+def _told(repository: Repository, upload_id: str) -> UploadState | None:
+    _checked_id(upload_id)
+    token = request.args.get("_state")
+    if token is None:
+        return None
+    return services().tokens.load(token, name=repository.name, upload_id=upload_id)
+
+
+def _checked_id(upload_id: str) -> str:
+    if not _UUID.fullmatch(upload_id):
+        raise BlobUploadUnknownError("blob upload unknown to registry")
+    return upload_id
+
+
+def _accepted(state: UploadState, status: int) -> Response:
+    headers = {
+        "Location": upload_url(state.name, state.upload_id, services().tokens.sign(state)),
+        "Range": upload_range(state.offset),
+        "Docker-Upload-UUID": state.upload_id,
+    }
+    return Response(status=status, headers=headers)
+
+
+def _created(name: str, digest: Digest) -> Response:
+    headers = {"Location": blob_url(name, digest), "Docker-Content-Digest": str(digest)}
+    return Response(status=201, headers=headers)
