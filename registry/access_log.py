@@ -1,0 +1,60 @@
+"""gunicorn's log as a registry's: its own messages among ours, one line a request without secrets."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.glogging import Logger
+
+from registry.observation.observer import end_request
+from registry.redaction import redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class AccessLog(Logger):
+    """gunicorn's logger: its own messages go where ours go, requests to stdout in the combined format."""
+
+    def setup(self, cfg: Any) -> None:
+        """Take over gunicorn's loggers."""
+        self.cfg = cfg
+        self._access_log_enabled = cfg.accesslog is not None
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+        self.access_log.handlers.clear()
+        self.access_log.propagate = False
+        if self._access_log_enabled:
+            handler = logging.StreamHandler(sys.stdout)
+            handler.setFormatter(logging.Formatter("%(message)s"))
+            self.access_log.addHandler(handler)
+            self.access_log.setLevel(logging.INFO)
+
+    def info(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log what only gunicorn's developers want to know as such."""
+        self.error_log.debug(msg, *args, **kwargs)
+
+    def access(self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: Any) -> None:
+        """Tell whoever observes the request that it has ended; write one line in Apache's combined format."""
+        del req, request_time
+        end_request(environ, status=resp.status_code if resp.status else 0, sent=resp.sent)
+        if not self._access_log_enabled or not environ:
+            return
+        self.access_log.info(
+            '%s - - %s "%s %s %s" %s %s "%s" "%s"',
+            environ.get("REMOTE_ADDR") or "-",
+            self.now(),
+            environ["REQUEST_METHOD"],
+            _escaped(environ["RAW_URI"]),
+            environ["SERVER_PROTOCOL"],
+            resp.status_code if resp.status else "-",
+            resp.sent,
+            _escaped(environ.get("HTTP_REFERER", "")),
+            _escaped(environ.get("HTTP_USER_AGENT", "")),
+        )
+
+
+def _escaped(text: str) -> str:
+    return redacted(text).replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,130 @@
+"""The debug server, ``http.debug.addr``: health and metrics, on a port of its own and without access control.
+
+The socket is opened before the fork and every worker answers on it, so one of them may die at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from registry.health import report
+from registry.health.gate import LIVENESS_PATH, READINESS_PATH
+from registry.oci import media_types
+
+if TYPE_CHECKING:
+    from registry.health.board import Board
+
+_HEALTH_PATH: Final = "/debug/health"
+_BACKLOG: Final = 64
+_PATIENCE_SECONDS: Final = 10
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer of the debug server."""
+
+    status: HTTPStatus
+    content_type: str
+    content: bytes
+
+
+Pages = Mapping[str, Callable[[str], Page]]
+"""What is answered, by path; a page is given the Accept header of the request."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that every worker may accept on.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listener = socket.create_server(
+        address[:2],
+        family=family,
+        backlog=_BACKLOG,
+        dualstack_ipv6=family == socket.AF_INET6 and socket.has_dualstack_ipv6() and host == "::",
+    )
+    # Whoever comes second to a connection goes back to waiting.
+    listener.settimeout(0)
+    return listener
+
+
+def health_pages(board: Board) -> dict[str, Callable[[str], Page]]:
+    """Return the pages, by path, that tell of `board`."""
+
+    def page(told: report.Report) -> Page:
+        status, errors = told
+        return Page(status, media_types.JSON, json.dumps(errors).encode())
+
+    return {
+        _HEALTH_PATH: lambda _: page(report.health(board)),
+        LIVENESS_PATH: lambda _: Page(HTTPStatus.OK, media_types.JSON, b"{}"),
+        READINESS_PATH: lambda _: page(report.readiness(board)),
+    }
+
+
+def metrics_page(render: Callable[[str], tuple[str, bytes]]) -> Callable[[str], Page]:
+    """Return the page of the metrics that `render` gives."""
+
+    def page(accept: str) -> Page:
+        content_type, content = render(accept)
+        return Page(HTTPStatus.OK, content_type, content)
+
+    return page
+
+
+def start(listener: socket.socket, pages: Pages) -> None:
+    """Answer on `listener` in a thread of this process."""
+
+    class Handler(_Handler):
+        served = pages
+
+    server = ThreadingHTTPServer(listener.getsockname()[:2], Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="debug", daemon=True).start()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    served: Pages
+    protocol_version = "HTTP/1.1"
+    timeout = _PATIENCE_SECONDS
+
+    def do_GET(self) -> None:
+        """Answer with the page, if there is one."""
+        found = self.served.get(urlsplit(self.path).path)
+        page = found(self.headers.get("Accept", "")) if found else _MISSING
+        self.send_response(page.status)
+        self.send_header("Content-Type", page.content_type)
+        self.send_header("Content-Length", str(len(page.content)))
+        self.send_header("Cache-Control", "no-cache")
+        self.end_headers()
+        self.wfile.write(page.content)
+
+    def do_POST(self) -> None:
+        """Answer as the Go registry does to any method that it does not expect."""
+        self.close_connection = True
+        self.send_error(HTTPStatus.NOT_FOUND)
+
+    do_PUT = do_DELETE = do_HEAD = do_POST  # noqa: N815  the base class looks for these names
+
+    def version_string(self) -> str:
+        return "registry"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class calls it so
+        _log.debug(format, *args)
+
+
+_MISSING: Final = Page(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"404 page not found\n")

@@ -1,0 +1,86 @@
+"""What can be checked, in the words of the Go registry. A check returns, or raises what is wrong."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from drivers.base import StorageDriver
+    from registry.config.remote import FileCheck, Health, HTTPCheck, TCPCheck
+
+
+class CheckFailedError(Exception):
+    """What a check found wrong, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to look at every so often; it counts as failing after `threshold` failures in a row.
+
+    While one with `refuses` fails, the API is refused; without it, only readiness suffers.
+    """
+
+    name: str
+    look: Callable[[], None]
+    interval_seconds: float
+    threshold: int
+    refuses: bool = True
+
+
+def configured_checks(section: Health, driver: StorageDriver) -> Iterator[Check]:
+    """Yield the checks of the ``health`` section, and that of the storage in any case: readiness depends on it."""
+    storage = section.storagedriver
+    name = f"storagedriver_{driver.name}"
+    yield Check(name, driver.probe, storage.interval_seconds, storage.threshold, refuses=storage.enabled)
+    for file in section.file:
+        yield Check(file.file, _file(file), file.interval_seconds, file.threshold)
+    for http in section.http:
+        yield Check(http.uri, _http(http), http.interval_seconds, http.threshold)
+    for tcp in section.tcp:
+        yield Check(tcp.addr, _tcp(tcp), tcp.interval_seconds, tcp.threshold)
+
+
+def _file(section: FileCheck) -> Callable[[], None]:
+    def look() -> None:
+        if Path(section.file).exists():
+            raise CheckFailedError("file exists")
+
+    return look
+
+
+def _http(section: HTTPCheck) -> Callable[[], None]:
+    headers = {name: ", ".join(values) for name, values in section.headers.items()}
+
+    def look() -> None:
+        try:
+            request = urllib.request.Request(section.uri, headers=headers, method="HEAD")  # noqa: S310  the operator's
+            with urllib.request.urlopen(request, timeout=section.timeout_seconds or None) as answer:  # noqa: S310
+                status = answer.status
+        except HTTPError as error:
+            status = error.code
+            error.close()
+        except (OSError, ValueError) as error:
+            raise CheckFailedError(f"error while checking: {section.uri}: {error}") from None
+        if status != section.statuscode:
+            raise CheckFailedError(f"downstream service returned unexpected status: {status}")
+
+    return look
+
+
+def _tcp(section: TCPCheck) -> Callable[[], None]:
+    host, _, port = section.addr.rpartition(":")
+
+    def look() -> None:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), section.timeout_seconds or None).close()
+        except (OSError, ValueError) as error:
+            raise CheckFailedError(f"connection to {section.addr} failed: {error}") from None
+
+    return look

@@ -1,0 +1,142 @@
+"""Metrics with the names, labels and buckets of the Go registry, and some of our own.
+
+No label ever holds a repository, a digest or a user: the page stays as small with 100,000 repositories.
+
+The processes of a server count in files of a directory that they share. A file belongs to a worker's place,
+not to its pid: whoever takes the place of a worker that died counts on from where it stopped, so counters never
+go back and files never pile up.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from registry.observation.record import RequestRecord
+
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
+_STORAGE_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_BYTES: Final = tuple(1024 * 2**power for power in range(22))
+_LIVE: Final = "livesum"
+_MEMORY: Final = "/dev/shm"  # noqa: S108  the kernel's own
+
+
+class Places:
+    """The places of a server's workers, and the directory that they count in. Lives in the master process."""
+
+    def __init__(self) -> None:
+        self.directory = tempfile.mkdtemp(
+            prefix="registry-metrics-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None
+        )
+        self._taken: set[int] = set()
+
+    def take(self) -> int:
+        """Return the first place that is free, for a worker that is about to be forked."""
+        place = next(place for place in range(len(self._taken) + 1) if place not in self._taken)
+        self._taken.add(place)
+        return place
+
+    def leave(self, place: int) -> None:
+        """Let the place of a worker that has ended be taken again; what it had in flight is forgotten."""
+        for path in Path(self.directory).glob(f"gauge_live*_{place}.db"):
+            path.unlink()
+        self._taken.discard(place)
+
+    def remove(self) -> None:
+        """Remove the directory."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Metrics:
+    """The metrics of this process, which counts at `place` in `directory`; made after the fork, once."""
+
+    def __init__(self, directory: str, place: int) -> None:
+        # The library looks for the variable when it is imported, and in no other way.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+        from prometheus_client import Counter, Gauge, Histogram, values  # noqa: PLC0415  not loaded where metrics are off
+
+        values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+
+        def counter(name: str, text: str, labels: Iterable[str] = ()) -> Counter:
+            return Counter(f"registry_{name}", text, labels, registry=None)
+
+        def gauge(name: str, text: str, labels: Iterable[str] = ()) -> Gauge:
+            return Gauge(f"registry_{name}", text, labels, registry=None, multiprocess_mode=_LIVE)
+
+        def histogram(name: str, text: str, labels: Iterable[str], buckets: Iterable[float]) -> Histogram:
+            return Histogram(f"registry_{name}", text, labels, registry=None, buckets=tuple(buckets))
+
+        self._in_flight = gauge("http_in_flight_requests", "Requests being served", ["handler"])
+        self._requests = counter("http_requests_total", "Requests served", ["code", "handler", "method"])
+        self._seconds = histogram(
+            "http_request_duration_seconds",
+            "Time from a request to the end of its answer",
+            ["handler", "method"],
+            _SECONDS,
+        )
+        self._request_bytes = histogram("http_request_size_bytes", "Bodies of requests", ["handler"], _BYTES)
+        self._response_bytes = histogram("http_response_size_bytes", "Bodies of answers", ["handler"], _BYTES)
+        self._received = counter("http_received_bytes_total", "Bytes of request bodies", ["handler"])
+        self._sent = counter("http_sent_bytes_total", "Bytes of answers' bodies", ["handler"])
+        self._storage = histogram(
+            "storage_action_seconds", "Time that storage calls took", ["driver", "action"], _STORAGE_SECONDS
+        )
+        self._cache_requests = counter("storage_cache_requests_total", "Manifests looked for in memory")
+        self._cache_hits = counter("storage_cache_hits_total", "Manifests found in memory")
+        self._cache_errors = counter("storage_cache_errors_total", "Lookups in the cache that failed")
+        self.uploads_in_flight = gauge("uploads_in_flight", "Uploads being written to")
+        self._workers = gauge("workers", "Worker processes")
+        self._threads = gauge("worker_threads", "Threads that the workers may have")
+        self._busy = gauge("worker_threads_busy", "Threads that serve a request")
+        self._connections = gauge("worker_connections", "Connections that are open")
+        self._workers.set(1)
+
+    def request_begins(self, record: RequestRecord) -> None:
+        """Count a request in."""
+        self._in_flight.labels(record.handler).inc()
+
+    def request_ends(self, record: RequestRecord, *, status: int, sent: int, seconds: float) -> None:
+        """Count it out."""
+        handler, method = record.handler, record.method.lower()
+        self._in_flight.labels(handler).dec()
+        self._requests.labels(str(status), handler, method).inc()
+        self._seconds.labels(handler, method).observe(seconds)
+        self._request_bytes.labels(handler).observe(record.received)
+        self._response_bytes.labels(handler).observe(sent)
+        self._received.labels(handler).inc(record.received)
+        self._sent.labels(handler).inc(sent)
+
+    def storage_called(self, driver: str, action: str, seconds: float) -> None:
+        """Count a storage call."""
+        self._storage.labels(driver, action).observe(seconds)
+
+    def cache_asked(self, *, hit: bool) -> None:
+        """Count a look into the cache of manifests."""
+        self._cache_requests.inc()
+        if hit:
+            self._cache_hits.inc()
+
+    def worker_loaded(self, *, threads: int, busy: int, connections: int) -> None:
+        """Say how much of this worker is in use."""
+        self._threads.set(threads)
+        self._busy.set(busy)
+        self._connections.set(connections)
+
+
+def exposition(directory: str) -> Callable[[str], tuple[str, bytes]]:
+    """Return what gives content type and text of the metrics of all processes, as an Accept header asks for them."""
+    from prometheus_client import CollectorRegistry, exposition, multiprocess  # noqa: PLC0415
+
+    def render(accept: str) -> tuple[str, bytes]:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry, directory)  # type: ignore[no-untyped-call]
+        encode, content_type = exposition.choose_encoder(accept)
+        return content_type, encode(registry)
+
+    return render

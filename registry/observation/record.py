@@ -1,0 +1,44 @@
+"""What is noted of a request while it is served, for the line and the figures at its end."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ENVIRON_KEY: Final = "registry.record"
+"""Where the record of a request lies in its WSGI environment; nothing lies there if nobody wants to know."""
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """One request to the API. Sizes in bytes, without headers."""
+
+    handler: str
+    """The Go registry's name for the resource: ``manifest``, ``blob_upload``."""
+    method: str
+    variables: Mapping[str, str]
+    """What the route took out of the path: name, reference, digest, upload_id."""
+    remote_address: str
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    started_ns: int = field(default_factory=time.time_ns)
+    began: float = field(default_factory=time.perf_counter)
+    received: int = 0
+    user: str = ""
+    digest: str = ""
+    content_type: str = ""
+    errors: Sequence[Mapping[str, object]] = ()
+    storage_seconds: float = 0.0
+    cache_hit: bool | None = None
+    """Whether the manifest was in memory; None if none was asked for."""
+    span: Any = None
+    """The tracer's own."""
+
+
+current: ContextVar[RequestRecord | None] = ContextVar("record", default=None)
+"""The record of the request that this thread serves."""

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.serving import serving, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_file_check_shuts_every_worker_and_opens_it_again(tmp_path: Path) -> None:
+    down = tmp_path / "down"
+    section = {"health": {"file": [{"file": str(down), "interval": "50ms"}]}}
+    with serving(tmp_path, section) as server:
+        assert (server.debug("/debug/health").status, server.debug("/debug/health").body) == (200, b"{}")
+        assert f"debug server listening 127.0.0.1:{server.debug_port}" in server.log()
+
+        down.touch()
+        wait_until("the check fails", lambda: server.debug("/debug/health").status == 503)
+        assert server.debug("/debug/health").body == f'{{"{down}": "file exists"}}'.encode()
+        assert {server.get("/v2/").status for _ in range(20)} == {503}
+        assert server.get("/readyz").status == server.debug("/readyz").status == 503
+        assert server.get("/healthz").status == server.debug("/healthz").status == 200
+
+        for pid in server.workers():
+            os.kill(pid, signal.SIGKILL)
+        down.unlink()
+        wait_until("new workers find it well", lambda: server.debug("/debug/health").status == 200)
+        assert {server.get("/v2/").status for _ in range(20)} == {200}
+
+
+def test_server_that_is_told_to_stop_is_not_ready_while_it_drains(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, socket.create_connection(("127.0.0.1", server.port)) as upload:
+        upload.sendall(b"POST /v2/a/blobs/uploads/?digest=sha256:" + b"0" * 64 + b" HTTP/1.1\r\n")
+        upload.sendall(b"Host: a\r\nContent-Length: 4\r\n\r\n12")
+        wait_until("the upload has begun", lambda: any((tmp_path / "root").rglob("_uploads/*/data")))
+
+        server.process.terminate()
+
+        wait_until("it says that it stops", lambda: server.debug("/readyz").status == 503)
+        assert server.debug("/readyz").body == b'{"server": "stopping"}'
+        assert server.debug("/debug/health").status == 200
+        upload.sendall(b"34")
+        assert upload.recv(12) == b"HTTP/1.1 400"
+
+
+@pytest.mark.parametrize(("path", "status"), [("/debug/pprof/", 404), ("/", 404), ("/debug/health?x=y", 200)])
+def test_debug_server_has_its_pages_and_no_others(tmp_path: Path, path: str, status: int) -> None:
+    with serving(tmp_path) as server:
+        assert server.debug(path).status == status
+
+
+def test_reload_keeps_the_debug_server_on_its_port(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        before = server.workers()
+        server.process.send_signal(signal.SIGHUP)
+        wait_until("the workers are new", lambda: len(server.workers()) == 2 and not server.workers() & before)
+        assert server.debug("/readyz").status == 200
+
+
+def test_taken_debug_port_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        addr = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(
+            AssertionError, match=rf"http\.debug\.addr: cannot listen on {addr}: Address already in use"
+        ):
+            serving(tmp_path, {"http": {"debug": {"addr": addr}}}).__enter__()

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+
+from registry.app import create_app
+from registry.health.board import Board, Verdict
+from tests.config.forms import configure
+
+REFUSAL = {
+    "errors": [
+        {
+            "code": "UNAVAILABLE",
+            "message": "service unavailable",
+            "detail": "health check failed: please see /debug/health",
+        }
+    ]
+}
+
+
+def test_everything_but_the_probes_is_refused_while_a_check_fails() -> None:
+    board = Board()
+    client = create_app(configure("health: {file: [{file: /x}]}"), board=board).test_client()
+    board.post(Verdict({"/x": "file exists"}, {"/x": "file exists"}))
+
+    for path in ("/", "/v2/", "/v2/a/tags/list", "/nowhere"):
+        answer = client.get(path)
+        assert (answer.status_code, json.loads(answer.data)) == (503, REFUSAL)
+        assert "Docker-Distribution-Api-Version" not in answer.headers
+    assert client.head("/v2/").data == b""
+    assert client.get("/healthz").status_code == 200
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json) == (503, {"/x": "file exists"})
+
+    board.post(Verdict())
+    assert client.get("/v2/").status_code == 200
+    assert client.get("/readyz").json == {}
+
+
+def test_without_a_health_section_readiness_suffers_and_the_api_does_not() -> None:
+    board = Board()
+    client = create_app(configure(), board=board).test_client()
+    board.post(Verdict(unready={"storagedriver_inmemory": "gone"}))
+    assert client.get("/v2/").status_code == 200
+    assert client.get("/readyz").status_code == 503
+
+
+def test_probes_are_answered_outside_of_the_prefix_and_say_nothing_of_the_api() -> None:
+    client = create_app(configure("http: {prefix: /registry/}")).test_client()
+    for path in ("/healthz", "/readyz"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json) == (200, {})
+        assert "Docker-Distribution-Api-Version" not in answer.headers
+        assert answer.headers["Cache-Control"] == "no-cache"

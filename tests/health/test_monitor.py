@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from drivers.base import DriverError
+from drivers.inmemory import InMemoryDriver
+from registry.config.remote import FileCheck, Health, HTTPCheck, StorageDriverCheck, TCPCheck
+from registry.health import report
+from registry.health.board import Board, Verdict
+from registry.health.checks import Check, configured_checks
+from registry.health.monitor import Monitor, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def failing(error: str = "broken") -> None:
+    raise DriverError(error)
+
+
+def check(name: str = "a", *, threshold: int = 0, refuses: bool = True) -> Check:
+    return Check(name, failing, 60, threshold, refuses)
+
+
+def found(section: Health, name: str) -> str:
+    """Return what the check called `name` finds."""
+    (wanted,) = (each for each in configured_checks(section, InMemoryDriver()) if each.name == name)
+    watch = Watch(wanted)
+    watch.take()
+    return watch.error
+
+
+def test_empty_board_says_that_all_is_well() -> None:
+    board = Board()
+    assert not board.refusing
+    assert report.health(board) == (200, {})
+    assert report.readiness(board) == (200, {})
+
+
+def test_what_was_posted_last_is_read() -> None:
+    board = Board()
+    board.post(Verdict({"a": "x" * 400}, {"a": "x" * 400, "b": "y"}))
+    board.post(Verdict({"c": "é"}, {"c": "é"}))
+    assert board.read() == Verdict({"c": "é"}, {"c": "é"})
+    assert board.refusing
+
+
+def test_errors_beyond_measure_are_cut_to_fit_the_page() -> None:
+    board = Board()
+    errors = {f"{n}" * 5000: "é" * 5000 for n in range(200)}
+    board.post(Verdict(errors, errors))
+    assert 0 < len(board.read().failing) < 200
+
+
+def test_draining_server_is_alive_and_not_ready() -> None:
+    board = Board()
+    board.drain()
+    assert report.health(board) == (200, {})
+    assert report.readiness(board) == (503, {"server": "stopping"})
+
+
+def test_failures_below_the_threshold_do_not_count_and_one_success_forgets_them() -> None:
+    well = [False, False, True, False, False, False]
+    watch = Watch(Check("a", lambda: None if well.pop(0) else failing(), 60, threshold=3))
+    errors = []
+    for _ in range(6):
+        watch.take()
+        errors.append(watch.error)
+    assert errors == ["", "", "", "", "", "broken"]
+
+
+def test_check_that_hangs_is_a_failure_and_is_not_begun_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("registry.health.monitor._LEAST_PATIENCE_SECONDS", 0.01)
+    begun: list[str] = []
+    release = threading.Event()
+
+    def hang() -> None:
+        begun.append("begun")
+        release.wait()
+
+    watch = Watch(Check("a", hang, 0.01, 1))
+    watch.take()
+    watch.take()
+    assert (watch.error, len(begun)) == ("no answer within 0.01 s", 1)
+    release.set()
+    monkeypatch.setattr("registry.health.monitor._LEAST_PATIENCE_SECONDS", 60)
+    watch.take()
+    assert watch.error == ""
+
+
+def test_check_that_does_not_refuse_is_told_to_readiness_only() -> None:
+    board = Board()
+    watch = Watch(check(refuses=False))
+    monitor = Monitor(board, [])
+    monitor._watches = [watch]
+    monitor.look(watch)
+    assert not board.refusing
+    assert report.health(board) == (200, {})
+    assert report.readiness(board) == (503, {"a": "broken"})
+
+
+def test_file_check_fails_while_the_file_exists(tmp_path: Path) -> None:
+    path = tmp_path / "down"
+    section = Health(file=(FileCheck(str(path)),))
+    assert found(section, str(path)) == ""
+    path.touch()
+    assert found(section, str(path)) == "file exists"
+
+
+def test_tcp_check_fails_while_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        section = Health(tcp=(TCPCheck(address),))
+        assert found(section, address) == ""
+    assert found(section, address).startswith(f"connection to {address} failed: ")
+
+
+class Downstream(http.server.BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/")
+        else:
+            self.send_response(200 if self.headers["X-Key"] == "a, b" else 500)
+        self.end_headers()
+
+    do_GET = do_HEAD  # noqa: N815  the base class looks for this name
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def downstream() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Downstream) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("path", ["/", "/moved"])
+def test_http_check_compares_the_status_after_redirects(downstream: str, path: str) -> None:
+    uri = downstream + path
+    assert found(Health(http=(HTTPCheck(uri, {"X-Key": ("a", "b")}),)), uri) == ""
+    assert found(Health(http=(HTTPCheck(uri),)), uri) == "downstream service returned unexpected status: 500"
+    assert found(Health(http=(HTTPCheck(uri, statuscode=500),)), uri) == ""
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:1/", "nonsense"])
+def test_http_check_of_what_does_not_answer_fails(uri: str) -> None:
+    assert found(Health(http=(HTTPCheck(uri),)), uri).startswith(f"error while checking: {uri}: ")
+
+
+def test_storage_is_always_looked_at_and_refuses_only_when_enabled() -> None:
+    (quiet,) = configured_checks(Health(), InMemoryDriver())
+    (loud,) = configured_checks(Health(StorageDriverCheck(enabled=True, threshold=3)), InMemoryDriver())
+    assert (quiet.name, quiet.refuses, quiet.interval_seconds) == ("storagedriver_inmemory", False, 10)
+    assert (loud.refuses, loud.threshold) == (True, 3)
+    quiet.look()

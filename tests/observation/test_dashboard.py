@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from registry.observation.observer import Observer
+from registry.observation.record import RequestRecord
+
+DASHBOARD = json.loads((Path(__file__).parents[2] / "deploy" / "grafana-dashboard.json").read_text())
+QUERIES = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+WORD = re.compile(r"(registry_[a-z_]+)(?:\{([^}]*)\})?")
+BY = re.compile(r"by \(([^)]*)\)")
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """The labels of every series that a process shows once it has served a request."""
+    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415  the variable comes first
+    from prometheus_client.values import close_all_multiprocess_files  # noqa: PLC0415
+
+    from registry.observation.metrics import Metrics, exposition  # noqa: PLC0415
+
+    directory = str(tmp_path_factory.mktemp("metrics"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROMETHEUS_MULTIPROC_DIR", directory)
+        metrics = Metrics(directory, 0)
+        observer = Observer(metrics)
+        record = RequestRecord("manifest", "GET", {}, "")
+        observer.begin(record, {"wsgi.input": None})
+        observer.storage_called("filesystem", "GetContent", 0.1)
+        observer.cache_asked(hit=True)
+        observer.end(record, {}, status=500, sent=1)
+        _, text = exposition(directory)("")
+        close_all_multiprocess_files()  # type: ignore[no-untyped-call]
+    families = text_string_to_metric_families(text.decode())
+    return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_query_of_the_dashboard_finds_its_series_and_labels(query: str, series: dict[str, set[str]]) -> None:
+    given_by_prometheus = {"job", "instance"}
+    names = WORD.findall(query)
+    assert names
+    grouped = {label.strip() for group in BY.findall(query) for label in group.split(",")}
+    for name, selector in names:
+        selected = {part.split("=")[0] for part in selector.split(",")}
+        assert name in series
+        assert (selected | grouped) - given_by_prometheus <= series[name]
+
+
+def test_every_metric_is_on_the_dashboard(series: dict[str, set[str]]) -> None:
+    shown = {name for query in QUERIES for name, _ in WORD.findall(query)}
+    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in series}
+    unshown = {name for name in families if not any(each.startswith(name) for each in shown)}
+    assert unshown == {"registry_storage_cache_errors_total"}
