@@ -1,0 +1,1 @@
+"""Certificates from Let's Encrypt and other ACME servers (RFC 8555): ``http.tls.letsencrypt``."""

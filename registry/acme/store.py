@@ -1,0 +1,105 @@
+"""What is kept in the directory ``http.tls.letsencrypt.cachefile``: it survives restarts, and hosts may share it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import tempfile
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """How many orders have failed in a row, and before when, in seconds since 1970, there must be no other."""
+
+    failed: int = 0
+    not_before: float = 0.0
+
+
+class Store:
+    """The files in the directory; each is replaced at once, so that no reader ever sees half of one."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = Path(directory)
+        self.certificate = self._directory / "registry.pem"
+        """The private key, the certificate and its chain, in one file."""
+
+    def create(self) -> None:
+        """Make the directory, for the registry alone to read.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def write_certificate(self, pem: bytes) -> None:
+        """Replace key and certificate."""
+        self._write("registry.pem", pem)
+
+    def account_key(self) -> bytes | None:
+        """Return the key of the account in PEM, or None before there is one."""
+        return self._read("account.key")
+
+    def write_account_key(self, pem: bytes) -> None:
+        """Keep the key of the account."""
+        self._write("account.key", pem)
+
+    def attempts(self) -> Attempts:
+        """Return how the last orders went."""
+        content = self._read("attempts.json")
+        try:
+            return Attempts(**json.loads(content)) if content else Attempts()
+        except (ValueError, TypeError):
+            return Attempts()
+
+    def write_attempts(self, attempts: Attempts) -> None:
+        """Keep how the last orders went."""
+        self._write("attempts.json", json.dumps(asdict(attempts)).encode())
+
+    def challenge(self, token: str) -> bytes | None:
+        """Return what the ACME server is to be told when it asks for `token`, or None."""
+        return self._read(f"challenge-{token}") if _TOKEN.fullmatch(token) else None
+
+    @contextmanager
+    def answering(self, token: str, validation: bytes) -> Iterator[None]:
+        """Have all hosts answer the challenge `token` for as long as the block lasts."""
+        self._write(f"challenge-{token}", validation)
+        try:
+            yield
+        finally:
+            (self._directory / f"challenge-{token}").unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[bool]:
+        """Give True if no other process of any host that shares the directory is in such a block."""
+        with (self._directory / "lock").open("ab") as lock:
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+            else:
+                yield True
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return (self._directory / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _write(self, name: str, content: bytes) -> None:
+        fd, temporary = tempfile.mkstemp(dir=self._directory, prefix=".")
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(fd)
+        Path(temporary).replace(self._directory / name)

@@ -1,0 +1,1 @@
+"""TLS in the registry's own processes, as ``http.tls`` asks for it."""

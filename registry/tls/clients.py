@@ -1,0 +1,65 @@
+"""Client certificates: the four modes of ``http.tls.clientauth``, named and meant as in Go's crypto/tls."""
+
+from __future__ import annotations
+
+import _ssl
+import ctypes
+import ssl
+from typing import TYPE_CHECKING, Final
+
+from registry.config import ConfigurationError
+
+if TYPE_CHECKING:
+    from registry.config.values import TLS
+
+_VERIFY_PEER: Final = 0x01
+_FAIL_IF_NO_PEER_CERT: Final = 0x02
+_Callback: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
+_accept: Final = _Callback(lambda _verified, _store: 1)
+
+
+def ask_for_certificates(context: ssl.SSLContext, section: TLS) -> None:
+    """Make `context` demand of clients what ``clientcas`` and ``clientauth`` say; without ``clientcas`` nothing.
+
+    Raises:
+        ConfigurationError: a file cannot be used, or the mode is not to be had on this build of Python.
+    """
+    for index, path in enumerate(section.clientcas):
+        try:
+            context.load_verify_locations(path)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(f"http.tls.clientcas[{index}]", f"{path}: {error.strerror or error}") from error
+    if not section.clientcas:
+        return
+    # An authority that is listed is trusted, whether or not another one has signed it.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if section.clientauth == "require-and-verify-client-cert":
+        context.verify_mode = ssl.CERT_REQUIRED
+    elif section.clientauth == "verify-client-cert-if-given":
+        context.verify_mode = ssl.CERT_OPTIONAL
+    elif section.clientauth == "require-any-client-cert":
+        _verify_nothing(context, _VERIFY_PEER | _FAIL_IF_NO_PEER_CERT)
+    else:
+        _verify_nothing(context, _VERIFY_PEER)
+
+
+def _verify_nothing(context: ssl.SSLContext, mode: int) -> None:
+    """Ask for a certificate and accept any whose key the client has.
+
+    The ssl module has no such mode. Its context is a Python object whose first member is OpenSSL's own, in
+    every CPython there has been, and the library behind `_ssl` has the function that sets the mode.
+    """
+    try:
+        library = ctypes.CDLL(getattr(_ssl, "__file__", None))
+        set_verify = library.SSL_CTX_set_verify
+        get_mode = library.SSL_CTX_get_verify_mode
+    except (OSError, AttributeError) as error:
+        reason = "this mode needs a Python whose OpenSSL is a shared library"
+        raise ConfigurationError("http.tls.clientauth", reason) from error
+    pointer = ctypes.c_void_p.from_address(id(context) + object.__basicsize__)
+    set_verify.argtypes = (ctypes.c_void_p, ctypes.c_int, _Callback)
+    set_verify.restype = None
+    get_mode.argtypes = (ctypes.c_void_p,)
+    set_verify(pointer, mode, _accept)
+    if get_mode(pointer) != mode:
+        raise ConfigurationError("http.tls.clientauth", "this mode could not be set")
