@@ -1,0 +1,100 @@
+"""Publishes an archive: blobs, then manifests, children before parents, then tags. Done again, it goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from registry.archive.layout import ArchiveError
+from registry.archive.reading import content_below
+from registry.oci.errors import ManifestDependenciesError, NameInvalidError, RegistryError, TagInvalidError
+from registry.oci.reference import Tag, parse_name, parse_tag
+from registry.storage.uploads import Chunk
+
+if TYPE_CHECKING:
+    from registry.archive.exporting import Progress
+    from registry.archive.reading import Archive, Content, Entry
+    from registry.oci.digest import Digest
+    from registry.storage.repository import Repositories, Repository
+    from registry.storage.validation import ValidationPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An entry of the archive and where it goes; without a `tag` by its digest alone."""
+
+    name: str
+    tag: Tag | None
+    digest: Digest
+    content: Content
+
+
+def plan_import(archive: Archive, name: str | None) -> list[Import]:
+    """Return what is to be published, all of it into the repository `name` if that is given.
+
+    Raises:
+        ArchiveError: the archive is incomplete, or does not say which repository something belongs to.
+    """
+    planned = []
+    for entry in archive.entries():
+        target, tag = _target(entry, name)
+        planned.append(Import(target, tag, entry.digest, content_below(archive, entry.digest)))
+    return planned
+
+
+def publish(
+    repositories: Repositories, policy: ValidationPolicy, archive: Archive, planned: list[Import], progress: Progress
+) -> None:
+    """Publish what is planned; what the storage has already is not written again.
+
+    Raises:
+        ArchiveError: a manifest is not allowed here.
+    """
+    for each in planned:
+        repository = repositories.open(each.name)
+        for digest in sorted(each.content.blobs):
+            _publish_blob(repositories, repository, archive, digest)
+            progress.advance(archive.size_of(digest), f"{each.name}@{digest}")
+    for each in planned:
+        repository = repositories.open(each.name)
+        for digest, manifest in each.content.manifests.items():
+            try:
+                policy.check(manifest, repository.blobs, repository.manifests)
+                repository.manifests.put(manifest, digest)
+            except RegistryError as error:
+                reasons = error.errors if isinstance(error, ManifestDependenciesError) else [error]
+                text = "; ".join(f"{reason.message} {reason.detail or ''}".strip() for reason in reasons)
+                raise ArchiveError(f"{each.name}@{digest}: {text}") from error
+    for each in planned:
+        if each.tag:
+            repositories.open(each.name).tags.point(each.tag, each.digest)
+
+
+def _publish_blob(repositories: Repositories, repository: Repository, archive: Archive, digest: Digest) -> None:
+    if repository.blobs.has(digest):
+        return
+    try:
+        repository.blobs.mount(repositories.stat_blob(digest))
+    except RegistryError:
+        state = repository.uploads.start(digest.algorithm)
+        repository.uploads.finish(state, Chunk(archive.pieces(digest)), digest)
+
+
+def _target(entry: Entry, name: str | None) -> tuple[str, Tag | None]:
+    """Return repository and tag of an entry. docker writes the name as containerd does, skopeo and umoci a tag only."""
+    named, _, _ = entry.image.partition("@")
+    path, colon, tag = named.rpartition(":")
+    if not colon or "/" in tag:
+        path, tag = named, ""
+    tag = entry.tag.rpartition(":")[2] if entry.tag else tag
+    try:
+        repository = parse_name(name or _without_host(path))
+        return repository, parse_tag(tag) if tag else None
+    except (NameInvalidError, TagInvalidError) as error:
+        hint = "" if name or path else "; the archive names no repository, say one with --as"
+        raise ArchiveError(f"{entry.digest}: {error.message}: {path or tag!r}{hint}") from error
+
+
+def _without_host(path: str) -> str:
+    first, slash, rest = path.partition("/")
+    return rest if slash and ("." in first or ":" in first or first == "localhost") else path

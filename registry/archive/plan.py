@@ -1,0 +1,132 @@
+"""What an export holds: every manifest that a name leads to, its blobs, its referrers and theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from registry.archive.layout import IMAGE_ANNOTATION, TAG_ANNOTATION, ArchiveError
+from registry.oci import media_types
+from registry.oci.errors import RegistryError
+from registry.oci.reference import Tag, parse_name, parse_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from registry.oci.digest import Digest
+    from registry.oci.manifest import Descriptor, Manifest
+    from registry.storage.repository import Repositories, Repository
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A blob to write, whether layer or manifest, and a repository that has it."""
+
+    name: str
+    digest: Digest
+    size: int
+    is_manifest: bool
+
+
+@dataclass(slots=True)
+class Plan:
+    """`items` by digest, `entries` of index.json, and what is `left_out` since the storage need not have it."""
+
+    items: dict[Digest, Item] = field(default_factory=dict)
+    entries: list[dict[str, object]] = field(default_factory=list)
+    left_out: set[Digest] = field(default_factory=set)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all items."""
+        return sum(item.size for item in self.items.values())
+
+
+def plan_export(repositories: Repositories, images: Sequence[str]) -> Plan:
+    """Return what belongs to `images`: ``NAME`` (all its tags), ``NAME:TAG`` or ``NAME@DIGEST``.
+
+    Raises:
+        ArchiveError: there is no such image, or something that it names is missing.
+    """
+    plan = Plan()
+    planner = _Planner(repositories, plan)
+    for image in images:
+        try:
+            planner.add_image(image)
+        except RegistryError as error:
+            raise ArchiveError(f"{image}: {error.message}") from error
+    return plan
+
+
+class _Planner:
+    def __init__(self, repositories: Repositories, plan: Plan) -> None:
+        self._repositories = repositories
+        self._plan = plan
+        self._walked: set[tuple[str, Digest]] = set()
+
+    def add_image(self, image: str) -> None:
+        name, references = _split(image)
+        repository = self._repositories.open(parse_name(name))
+        for reference in [parse_reference(references)] if references else [*map(Tag, _tags(repository))]:
+            digest = repository.tags.resolve(reference) if isinstance(reference, Tag) else reference
+            self._add_entry(
+                repository, digest, f"{name}:{reference}" if isinstance(reference, Tag) else "", str(reference)
+            )
+
+    def _add_entry(self, repository: Repository, digest: Digest, image: str, tag: str) -> None:
+        manifest = repository.manifests.get(digest)
+        annotations = {IMAGE_ANNOTATION: image or f"{repository.name}@{digest}"}
+        if image:
+            annotations[TAG_ANNOTATION] = tag
+        entry = {"mediaType": manifest.media_type, "digest": str(digest), "size": len(manifest.content)}
+        if manifest.artifact_type:
+            entry["artifactType"] = manifest.artifact_type
+        entry["annotations"] = annotations
+        if entry not in self._plan.entries:
+            self._plan.entries.append(entry)
+        self._add_manifest(repository, digest, manifest)
+
+    def _add_manifest(self, repository: Repository, digest: Digest, manifest: Manifest) -> None:
+        if (repository.name, digest) in self._walked:
+            return
+        self._walked.add((repository.name, digest))
+        self._plan.items[digest] = Item(repository.name, digest, len(manifest.content), is_manifest=True)
+        for descriptor in [*([manifest.config] if manifest.config else []), *manifest.blobs]:
+            self._add_blob(repository, descriptor)
+        for child in manifest.manifests:
+            if repository.manifests.has(child.digest):
+                self._add_manifest(repository, child.digest, repository.manifests.get(child.digest))
+            elif repository.blobs.has(child.digest):  # build caches are indexes of layers
+                self._add_blob(repository, child)
+            else:
+                # An index need not have all its images: validation may allow that.
+                self._plan.left_out.add(child.digest)
+        for referrer in repository.referrers.after(digest):
+            if repository.manifests.has(referrer):
+                self._add_entry(repository, referrer, "", "")
+
+    def _add_blob(self, repository: Repository, descriptor: Descriptor) -> None:
+        digest = descriptor.digest
+        if digest in self._plan.items:
+            return
+        if not repository.blobs.has(digest) and descriptor.media_type in media_types.NON_DISTRIBUTABLE:
+            self._plan.left_out.add(digest)
+            return
+        self._plan.items[digest] = Item(repository.name, digest, repository.blobs.stat(digest).size, is_manifest=False)
+
+
+def _split(image: str) -> tuple[str, str]:
+    name, at, digest = image.partition("@")
+    if at:
+        return name, digest
+    name, _, tag = image.partition(":")
+    return name, tag
+
+
+def _tags(repository: Repository) -> Iterator[str]:
+    after = ""
+    while names := repository.tags.page(after=after, limit=_PAGE):
+        yield from names
+        after = names[-1]

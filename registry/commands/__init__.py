@@ -1,0 +1,1 @@
+"""Groups of commands; ``registry.cli`` gathers them."""

@@ -1,0 +1,76 @@
+"""``registry export`` and ``registry import``: repositories as one file, for places without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from registry.archive.exporting import write_archive
+from registry.archive.importing import plan_import, publish
+from registry.archive.layout import ArchiveError
+from registry.archive.plan import plan_export
+from registry.archive.reading import Archive
+from registry.commands.progress import Progress, spelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from registry.config import Configuration
+
+    LoadConfiguration = Callable[[str | None], Configuration]
+
+_config_option = click.option("--config", metavar="FILE", help="The registry's configuration; by default as for serve.")
+
+
+@click.command("export")
+@click.argument("images", nargs=-1, required=True, metavar="NAME[:TAG]...")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_config_option
+@click.pass_obj
+def export_command(load: LoadConfiguration, images: tuple[str, ...], file: Path, config: str | None) -> None:
+    """Write repositories, straight from the storage, to FILE: an OCI image layout in a tar.
+
+    NAME is all tags of a repository, NAME:TAG and NAME@DIGEST are one image; referrers (signatures, attestations) come
+    along. An export that broke off goes on from FILE.part.
+    """
+    from registry.app import build_services  # noqa: PLC0415  slow to load
+
+    repositories = build_services(load(config)).repositories
+    try:
+        plan = plan_export(repositories, images)
+        with Progress(plan.size) as progress:
+            write_archive(repositories, plan, file, progress)
+    except ArchiveError as error:
+        raise click.ClickException(str(error)) from error
+    for digest in sorted(plan.left_out):
+        click.echo(f"left out, as it is not stored here: {digest}", err=True)
+    click.echo(f"{len(plan.entries)} entries, {len(plan.items)} blobs, {spelled(plan.size)}")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--as", "name", metavar="NAME", help="The repository, for an archive that names none, or another.")
+@_config_option
+@click.pass_obj
+def import_command(load: LoadConfiguration, file: Path, name: str | None, config: str | None) -> None:
+    """Publish the OCI image layout in FILE, a tar, straight into the storage.
+
+    All of it is verified before anything is published. An import that broke off is simply done again: what is stored
+    is not written twice.
+    """
+    from registry.app import build_services  # noqa: PLC0415  slow to load
+
+    services = build_services(load(config))
+    try:
+        with file.open("rb") as opened:
+            archive = Archive(opened)
+            with Progress(2 * archive.size) as progress:
+                archive.verify(progress)
+                planned = plan_import(archive, name)
+                publish(services.repositories, services.validation, archive, planned, progress)
+    except ArchiveError as error:
+        raise click.ClickException(f"{file}: {error}") from error
+    for each in planned:
+        click.echo(f"{each.name}:{each.tag}" if each.tag else f"{each.name}@{each.digest}")

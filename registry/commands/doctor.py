@@ -1,0 +1,54 @@
+"""``registry doctor``: is a deployment in order, seen from where its clients are?"""
+
+from __future__ import annotations
+
+import sys
+from urllib.parse import urlsplit
+
+import click
+
+from registry.doctor.client import Credentials, Deployment
+from registry.doctor.examination import examine
+from registry.doctor.findings import as_json, as_table, healthy
+
+_MIB = 1024 * 1024
+
+
+@click.command("doctor")
+@click.argument("url")
+@click.option("--user", metavar="USER[:PASSWORD]", help="Who asks; a password that is not given is asked for.")
+@click.option(
+    "--size",
+    default=16,
+    show_default=True,
+    metavar="MIB",
+    type=click.IntRange(1),
+    help="Size of the blob that is pushed.",
+)
+@click.option(
+    "--pause",
+    default=3.0,
+    show_default=True,
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    help="Pause in its upload, to find timeouts.",
+)
+@click.option("--json", "in_json", is_flag=True, help="Print the findings as JSON.")
+def doctor_command(url: str, user: str | None, size: int, pause: float, *, in_json: bool) -> None:
+    """Look at the registry at URL from outside, as a client would, and say what to change.
+
+    A blob is pushed to the repository registry-doctor/probe and deleted again, if that is allowed.
+    The exit status is 1 if something is wrong; a mere warning is 0.
+    """
+    parts = urlsplit(url if "://" in url else f"https://{url}")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise click.BadParameter("must be http://HOST or https://HOST", param_hint="URL")
+    credentials = None
+    if user:
+        name, colon, password = user.partition(":")
+        credentials = Credentials(name, password if colon else click.prompt("Password", hide_input=True, err=True))
+    address = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v2')}"
+    deployment = Deployment(address, credentials)
+    findings = list(examine(deployment, size=size * _MIB, pause_seconds=pause))
+    click.echo(as_json(address, findings) if in_json else as_table(findings))
+    sys.exit(0 if healthy(findings) else 1)

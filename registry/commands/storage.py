@@ -1,0 +1,54 @@
+"""``registry storage``: work on a whole storage at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from registry.commands.progress import Progress, spelled
+from registry.copying.copy import copy_storage, measure
+from registry.plugins import load_driver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drivers.base import StorageDriver
+    from registry.config import Configuration
+
+    LoadConfiguration = Callable[[str | None], Configuration]
+
+_PLAIN_SECONDS = 10.0
+
+
+@click.group("storage")
+def storage_commands() -> None:
+    """Work on a storage as a whole."""
+
+
+@storage_commands.command("copy")
+@click.argument("source", metavar="FROM.yml")
+@click.argument("target", metavar="TO.yml")
+@click.option("--jobs", default=8, show_default=True, type=click.IntRange(1, 256), help="Objects copied at a time.")
+@click.pass_obj
+def copy_command(load: LoadConfiguration, source: str, target: str, jobs: int) -> None:
+    """Copy all repositories from the storage of one configuration to that of another, of whatever drivers.
+
+    Every blob is verified on its way. A copy that broke off goes on when it is done again, and one that is done again
+    while the source is in use copies what is new; nothing is deleted at the target. The exit status is 1 if a blob was
+    damaged at its source.
+    """
+    origin, destination = _driver(load(source)), _driver(load(target))
+    destination.check()
+    total = measure(origin)
+    with Progress(total, plain_seconds=_PLAIN_SECONDS) as progress:
+        result = copy_storage(origin, destination, jobs, progress)
+    for line in result.damaged:
+        click.echo(line, err=True)
+    click.echo(f"{result.copied} objects copied, {result.there} were there; {spelled(total)} of blobs")
+    if result.damaged:
+        raise click.exceptions.Exit(1)
+
+
+def _driver(configuration: Configuration) -> StorageDriver:
+    return load_driver(configuration.storage.driver, configuration.storage.parameters)

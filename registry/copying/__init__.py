@@ -1,0 +1,1 @@
+"""A storage copied to another, whatever their drivers."""

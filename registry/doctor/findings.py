@@ -1,0 +1,71 @@
+"""What the doctor finds, and how it says so."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Status(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report: what was looked at, what was found, and what to change if it is not well."""
+
+    check: str
+    status: Status
+    found: str
+    advice: str = ""
+
+
+def well(check: str, found: str) -> Finding:
+    """Return a finding that nothing is wrong."""
+    return Finding(check, Status.OK, found)
+
+
+def odd(check: str, found: str, advice: str) -> Finding:
+    """Return a finding that some clients, or some day all, will stumble over."""
+    return Finding(check, Status.WARNING, found, advice)
+
+
+def wrong(check: str, found: str, advice: str) -> Finding:
+    """Return a finding that clients do stumble over."""
+    return Finding(check, Status.FAILURE, found, advice)
+
+
+def skipped(check: str, found: str, advice: str = "") -> Finding:
+    """Return that it could not be looked at."""
+    return Finding(check, Status.SKIPPED, found, advice)
+
+
+def as_table(findings: Sequence[Finding]) -> str:
+    """Return the findings for people; what to change stands below what was found."""
+    width = max(len(finding.check) for finding in findings)
+    lines = []
+    for finding in findings:
+        lines.append(f"{finding.status:<8} {finding.check:<{width}}  {finding.found}")
+        if finding.advice:
+            lines.append(f"{'':<8} {'':<{width}}  -> {finding.advice}")
+    return "\n".join(lines)
+
+
+def as_json(url: str, findings: Sequence[Finding]) -> str:
+    """Return the findings for scripts."""
+    return json.dumps({"url": url, "healthy": healthy(findings), "findings": [asdict(each) for each in findings]})
+
+
+def healthy(findings: Sequence[Finding]) -> bool:
+    """Tell whether nothing is wrong."""
+    return all(finding.status is not Status.FAILURE for finding in findings)

@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from drivers.filesystem import FilesystemDriver
+from drivers.inmemory import InMemoryDriver
+from registry.archive.exporting import write_archive
+from registry.archive.importing import plan_import, publish
+from registry.archive.layout import ArchiveError
+from registry.archive.plan import plan_export
+from registry.archive.reading import Archive
+from registry.oci.digest import Digest
+from registry.oci.reference import Tag
+from registry.storage import paths
+from registry.storage.repository import Repositories
+from registry.storage.validation import ValidationPolicy
+from tests.archive.images import Quiet, blob, fill, image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POLICY = ValidationPolicy(enabled=False)
+
+
+@pytest.fixture
+def source() -> Repositories:
+    repositories = Repositories(InMemoryDriver())
+    fill(repositories.open("team/app"))
+    return repositories
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Repositories:
+    root = tmp_path / "target"
+    root.mkdir()
+    return Repositories(FilesystemDriver(str(root)))
+
+
+def export(repositories: Repositories, path: Path, *images: str) -> None:
+    write_archive(repositories, plan_export(repositories, images), path, Quiet())
+
+
+def import_(repositories: Repositories, path: Path, name: str | None = None, policy: ValidationPolicy = POLICY) -> None:
+    with path.open("rb") as file:
+        archive = Archive(file)
+        archive.verify(Quiet())
+        publish(repositories, policy, archive, plan_import(archive, name), Quiet())
+
+
+def everything(repositories: Repositories, name: str) -> dict[str, bytes]:
+    """Return all manifests of a repository, with tags and referrers by what leads to them."""
+    repository = repositories.open(name)
+    found = {str(digest): repository.manifests.get(digest).content for digest in repository.manifests.digests()}
+    for tag in repository.tags.page(limit=100):
+        found[tag] = str(repository.tags.resolve(Tag(tag))).encode()
+    for digest in list(repository.manifests.digests()):
+        found[f"referrers of {digest}"] = b",".join(str(each).encode() for each in repository.referrers.after(digest))
+    return found
+
+
+def test_what_is_imported_is_what_was_exported_with_its_referrers_into_another_driver(
+    source: Repositories, target: Repositories, tmp_path: Path
+) -> None:
+    export(source, tmp_path / "a.tar", "team/app")
+    import_(target, tmp_path / "a.tar")
+    assert everything(target, "team/app") == everything(source, "team/app")
+    assert len(everything(source, "team/app")) == 5 + 2 + 5
+    layer = Digest.of(b"shared" * 500_000)
+    blobs = target.open("team/app").blobs
+    assert b"".join(blobs.read(blobs.stat(layer), 0, 3_000_000)) == b"shared" * 500_000
+
+
+def test_the_same_export_is_the_same_file(source: Repositories, tmp_path: Path) -> None:
+    export(source, tmp_path / "a.tar", "team/app:v1")
+    export(source, tmp_path / "b.tar", "team/app:v1")
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != "") == ["a.tar", "b.tar"]
+
+
+def test_archive_is_an_image_layout_with_the_names_that_docker_and_skopeo_look_for(
+    source: Repositories, tmp_path: Path
+) -> None:
+    export(source, tmp_path / "a.tar", "team/app:v1")
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        marker, index = tar.extractfile("oci-layout"), tar.extractfile("index.json")
+        assert marker
+        assert index
+        assert json.load(marker) == {"imageLayoutVersion": "1.0.0"}
+        entries = json.load(index)["manifests"]
+        blobs = {name for name in tar.getnames() if name.startswith("blobs/")}
+        for name in blobs:
+            content = tar.extractfile(name)
+            assert content
+            assert Digest.of(content.read()).hex == name.rpartition("/")[2]
+    assert entries[0]["annotations"] == {
+        "io.containerd.image.name": "team/app:v1",
+        "org.opencontainers.image.ref.name": "v1",
+    }
+    assert [entry.get("artifactType") for entry in entries] == [
+        None,
+        "application/x.signature",
+        "application/vnd.oci.image.config.v1+json",
+    ]
+    assert len(blobs) == 5 + 6
+
+
+@pytest.mark.parametrize("image_", ["team/app:none", "none", "none:v1", "BAD NAME", f"team/app@{Digest.of(b'none')}"])
+def test_image_that_is_not_there_is_said(source: Repositories, image_: str) -> None:
+    with pytest.raises(ArchiveError, match="^" + image_.split(":", maxsplit=1)[0]):
+        plan_export(source, [image_])
+
+
+def test_layer_that_need_not_be_stored_is_left_out_and_said(source: Repositories) -> None:
+    assert plan_export(source, ["team/app"]).left_out == {Digest.of(b"absent")}
+
+
+def test_layer_that_is_gone_stops_the_export_and_leaves_no_file(source: Repositories, tmp_path: Path) -> None:
+    plan = plan_export(source, ["team/app"])
+    source.open("team/app").blobs.delete(Digest.of(b"amd64" * 1000))
+    with pytest.raises(ArchiveError, match="blob unknown"):
+        write_archive(source, plan, tmp_path / "a.tar", Quiet())
+    with pytest.raises(ArchiveError, match=r"^team/app: blob unknown"):
+        plan_export(source, ["team/app"])
+    assert not (tmp_path / "a.tar").exists()
+
+
+def test_rotten_layer_stops_the_export(tmp_path: Path) -> None:
+    driver = InMemoryDriver()
+    source = Repositories(driver)
+    fill(source.open("team/app"))
+    driver.put(paths.blob_data(Digest.of(b"signature")), b"signatura")
+    with pytest.raises(ArchiveError, match="does not hold"):
+        export(source, tmp_path / "a.tar", "team/app")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 511, 512, 1024, 5000, 1_000_000, 2_999_999, -10240, -1])
+def test_export_that_broke_off_anywhere_goes_on_and_gives_the_same_file(
+    source: Repositories, tmp_path: Path, kept: int
+) -> None:
+    export(source, tmp_path / "whole.tar", "team/app")
+    whole = (tmp_path / "whole.tar").read_bytes()
+    (tmp_path / "a.tar.part").write_bytes(whole[:kept])
+    export(source, tmp_path / "a.tar", "team/app")
+    assert (tmp_path / "a.tar").read_bytes() == whole
+    assert not (tmp_path / "a.tar.part").exists()
+
+
+def test_part_that_is_damaged_or_of_something_else_is_written_anew(source: Repositories, tmp_path: Path) -> None:
+    export(source, tmp_path / "whole.tar", "team/app")
+    whole = (tmp_path / "whole.tar").read_bytes()
+    for damaged in (whole[:3000] + b"x" + whole[3001:100_000], b"nonsense" * 1000):
+        (tmp_path / "a.tar.part").write_bytes(damaged)
+        export(source, tmp_path / "a.tar", "team/app")
+        assert (tmp_path / "a.tar").read_bytes() == whole
+
+
+@pytest.mark.parametrize("position", [530, 3000, 1_000_000, 3_008_000])
+def test_damaged_archive_is_refused_with_nothing_published(
+    source: Repositories, target: Repositories, tmp_path: Path, position: int
+) -> None:
+    export(source, tmp_path / "a.tar", "team/app")
+    content = bytearray((tmp_path / "a.tar").read_bytes())
+    content[position] ^= 0xFF
+    (tmp_path / "a.tar").write_bytes(content)
+    with pytest.raises(ArchiveError):
+        import_(target, tmp_path / "a.tar")
+    assert [path for path in (tmp_path / "target").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_archive_that_was_cut_is_refused_with_nothing_published(
+    source: Repositories, target: Repositories, tmp_path: Path, share: float
+) -> None:
+    export(source, tmp_path / "a.tar", "team/app")
+    content = (tmp_path / "a.tar").read_bytes()
+    (tmp_path / "a.tar").write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ArchiveError):
+        import_(target, tmp_path / "a.tar")
+    assert [path for path in (tmp_path / "target").rglob("*") if path.is_file()] == []
+
+
+def test_import_done_again_writes_nothing_twice(source: Repositories, target: Repositories, tmp_path: Path) -> None:
+    export(source, tmp_path / "a.tar", "team/app")
+    import_(target, tmp_path / "a.tar")
+    data = {path: path.stat().st_ino for path in (tmp_path / "target").rglob("data") if path.stat().st_size > 2000}
+    import_(target, tmp_path / "a.tar", "other/name")
+    assert {path: path.stat().st_ino for path in data} == data
+    assert everything(target, "other/name") == everything(source, "team/app")
+
+
+def test_two_repositories_with_the_same_tag_keep_apart(
+    source: Repositories, target: Repositories, tmp_path: Path
+) -> None:
+    other = source.open("other")
+    described = image(other, blob(other, b"other"))
+    other.tags.point(Tag("v1"), Digest.parse(described["digest"]))
+    export(source, tmp_path / "a.tar", "team/app:v1", "other")
+    import_(target, tmp_path / "a.tar")
+    assert str(target.open("other").tags.resolve(Tag("v1"))) == described["digest"]
+    assert target.open("team/app").tags.page(limit=9) == ["v1"]
+
+
+def test_policy_of_the_registry_holds_for_imports(source: Repositories, target: Repositories, tmp_path: Path) -> None:
+    export(source, tmp_path / "a.tar", "team/app")
+    with pytest.raises(ArchiveError, match="invalid URL on layer"):
+        import_(target, tmp_path / "a.tar", policy=ValidationPolicy())
+    assert list(target.catalog.names()) in ([], ["team/app"])
+    assert list((tmp_path / "target").rglob("tags")) == []
+
+
+@pytest.mark.parametrize(
+    ("image_", "tag", "name", "expected"),
+    [
+        ("registry.example/library/alpine:3.20", "3.20", None, "library/alpine:3.20"),
+        ("localhost:5000/a/b:v1", "v1", None, "a/b:v1"),
+        ("", "v1", "given", "given:v1"),
+        ("", "host/app:v1", "given", "given:v1"),
+        ("a:v1", "", "given", "given:v1"),
+        ("", "", "given", "given:None"),
+    ],
+)
+def test_names_of_other_programs_are_understood(
+    tmp_path: Path, image_: str, tag: str, name: str | None, expected: str
+) -> None:
+    write_layout(tmp_path / "a.tar", {"io.containerd.image.name": image_, "org.opencontainers.image.ref.name": tag})
+    with (tmp_path / "a.tar").open("rb") as file:
+        (planned,) = plan_import(Archive(file), name)
+    assert f"{planned.name}:{planned.tag}" == expected
+
+
+def test_archive_that_names_no_repository_asks_for_one(tmp_path: Path) -> None:
+    write_layout(tmp_path / "a.tar", {"org.opencontainers.image.ref.name": "v1"})
+    with (tmp_path / "a.tar").open("rb") as file, pytest.raises(ArchiveError, match="say one with --as"):
+        plan_import(Archive(file), None)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"oci-layout": b"{}"},
+        {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'},
+        {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": b"[]"},
+        {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": b'{"manifests":[{"digest":"../../x"}]}'},
+        {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": b'{"manifests":[7]}'},
+    ],
+)
+def test_what_is_no_layout_is_refused(tmp_path: Path, members: dict[str, bytes]) -> None:
+    write_tar(tmp_path / "a.tar", members)
+    with (tmp_path / "a.tar").open("rb") as file, pytest.raises(ArchiveError):
+        plan_import(Archive(file), "name")
+
+
+def write_layout(path: Path, annotations: dict[str, str]) -> None:
+    """Write a layout as other programs do: names with ./, one empty index."""
+    content = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
+    digest = Digest.of(content)
+    entry = {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": str(digest), "size": len(content)}
+    if annotations:
+        entry["annotations"] = annotations
+    members = {
+        "./index.json": json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode(),
+        "./oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
+        f"./blobs/sha256/{digest.hex}": content,
+    }
+    write_tar(path, members)
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))

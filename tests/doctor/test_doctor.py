@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from registry.commands.doctor import doctor_command
+from tests.doctor.proxies import proxy
+from tests.serving import Serving, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SMALL = ("--size", "2", "--pause", "0.6")
+# "user:hunter2", so weakly hashed that it costs nothing
+HTPASSWD = "user:$2b$04$bg0aIfc0pSOVEXpzlvjiaeXEnYk7fQzsjdh1rQm4npBEkUvgRzs9C\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+def examined(url: str, *arguments: str) -> tuple[int, dict[str, dict[str, str]]]:
+    """Return the exit status and the findings by check."""
+    done = CliRunner().invoke(doctor_command, [url, "--json", *SMALL, *arguments])
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert report["healthy"] == (done.exit_code == 0)
+    return done.exit_code, {finding["check"]: finding for finding in report["findings"]}
+
+
+def test_registry_without_anything_before_it_is_in_order(server: Serving) -> None:
+    status, findings = examined(server.url)
+    assert status == 0
+    assert {check: each["status"] for check, each in findings.items() if each["status"] != "ok"} == {
+        "access": "warning"
+    }
+    assert {"tls", "api", "clock", "errors", "location", "body limit", "pause", "buffering", "push", "range"} <= set(
+        findings
+    )
+
+
+def test_nothing_is_left_in_the_repository(server: Serving) -> None:
+    assert examined(server.url)[0] == 0
+    assert b"registry-doctor" not in server.get("/v2/_catalog").body
+    root = server.stderr.parent / "root/docker/registry/v2/repositories"
+    assert list(root.rglob("link")) == []
+    assert list(root.rglob("_uploads/*/*")) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "check", "status", "advice"),
+    [
+        ("limit", "body limit", "failure", "client_max_body_size"),
+        ("impatient", "pause", "failure", "client_body_timeout"),
+        ("host", "location", "failure", "http.host"),
+        ("errors", "errors", "failure", "errors"),
+        ("challenge", "access", "failure", "headers"),
+        ("redirect", "redirect", "failure", "storage.redirect.disable"),
+        ("none", "buffering", "warning", "proxy_request_buffering off"),
+        ("range", "range", "warning", "Range"),
+        ("header", "header on 200", "warning", "old clients"),
+        ("header", "header on 404", "warning", "old clients"),
+        ("clock", "clock", "warning", "NTP"),
+    ],
+)
+def test_fault_of_a_proxy_is_found_and_says_what_to_change(
+    server: Serving, fault: str, check: str, status: str, advice: str
+) -> None:
+    with proxy(server.port, fault) as url:
+        exit_status, findings = examined(url)
+    assert findings[check]["status"] == status
+    assert advice in findings[check]["advice"]
+    assert exit_status == (1 if status == "failure" else 0)
+
+
+def test_credentials_are_tried(tmp_path: Path) -> None:
+    (tmp_path / "htpasswd").write_text(HTPASSWD)
+    auth = {"auth": {"htpasswd": {"realm": "r", "path": str(tmp_path / "htpasswd")}}, "http": {"workers": 1}}
+    with serving(tmp_path, auth) as server:
+        status, findings = examined(server.url)
+        assert (status, findings["login"]["status"], findings["push"]["status"]) == (0, "skipped", "skipped")
+        assert "basic" in findings["access"]["found"]
+
+        status, findings = examined(server.url, "--user", "user:wrong")
+        assert (status, findings["login"]["status"]) == (1, "failure")
+
+        status, findings = examined(server.url, "--user", "user:hunter2")
+        assert (status, findings["login"]["status"], findings["push"]["status"]) == (0, "ok", "ok")
+
+
+def test_url_where_nothing_listens_is_a_failure() -> None:
+    status, findings = examined("http://127.0.0.1:1")
+    assert (status, findings["reach"]["status"]) == (1, "failure")
+
+
+def test_url_without_https_where_there_is_none_is_a_failure(server: Serving) -> None:
+    status, findings = examined(server.url.replace("http:", "https:"))
+    assert (status, findings["tls"]["status"]) == (1, "failure")
+
+
+def test_table_is_for_people(server: Serving) -> None:
+    done = CliRunner().invoke(doctor_command, [server.url, *SMALL])
+    assert done.exit_code == 0
+    assert "ok       range          a part of a blob can be had\n" in done.output
+    assert "                        -> set auth, if that is not meant\n" in done.output
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "https://"])
+def test_what_is_no_url_is_a_usage_error(url: str) -> None:
+    assert CliRunner().invoke(doctor_command, [url]).exit_code == 2
