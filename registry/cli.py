@@ -1,0 +1,130 @@
+"""The command line. The only place that reads the process's environment.
+
+A command raises ConfigurationError or PluginError for what the operator got wrong; :func:`main` turns either
+into one line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from drivers.base import DriverError
+from registry import __version__
+from registry.commands.archive import export_command, import_command
+from registry.commands.doctor import doctor_command
+from registry.commands.storage import storage_commands
+from registry.commands_auth import auth_commands, htpasswd_command
+from registry.config import Configuration, ConfigurationError, effective, find_path, load
+from registry.plugins import PluginError, load_driver
+from registry.storage.repository import Repositories
+
+_FORGIVING = {"allow_extra_args": True}
+"""The Go registry takes no notice of arguments after the first."""
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(
+    __version__,
+    "-v",
+    "--version",
+    package_name="py-registry",
+    prog_name="registry",
+    message="%(prog)s %(package)s v%(version)s",
+)
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Serve container images. CONFIG is a file in the format of registry:2 and registry:3.
+
+    Without CONFIG the file is the one that REGISTRY_CONFIGURATION_PATH names, else
+    /etc/distribution/config.yml, else /etc/docker/registry/config.yml.
+    Variables named REGISTRY_* override what is in the file.
+    """
+    context.obj = _configuration
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+
+
+@commands.command(context_settings=_FORGIVING)
+@click.argument("config", required=False)
+def serve(config: str | None) -> None:
+    """Run the registry."""
+    from registry.observation.tracing import exporter_of  # noqa: PLC0415  other commands need no server
+    from registry.server import serve as run  # noqa: PLC0415
+
+    path = find_path(config, os.environ)
+    run(lambda: load(path, os.environ), traces=exporter_of(os.environ))
+
+
+@commands.command(context_settings=_FORGIVING)
+@click.argument("config", required=False)
+def probe(config: str | None) -> None:
+    """Ask the registry on this machine whether it serves; exit status 1 if it does not."""
+    from registry.probe import probe as ask  # noqa: PLC0415  as above
+
+    wrong = ask(_configuration(config).http)
+    if wrong:
+        click.echo(wrong, err=True)
+        sys.exit(1)
+
+
+@commands.group("config")
+def config_commands() -> None:
+    """Look at the configuration."""
+
+
+@config_commands.command(context_settings=_FORGIVING)
+@click.argument("config", required=False)
+def check(config: str | None) -> None:
+    """Print the configuration in force, without its secrets; what was ignored goes to stderr."""
+    configuration = _configuration(config)
+    for warning in configuration.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(effective(configuration), nl=False)
+
+
+@commands.group("referrers")
+def referrers_commands() -> None:
+    """Look after the index of referrers: signatures, attestations and other manifests that name a subject."""
+
+
+@referrers_commands.command(context_settings=_FORGIVING)
+@click.argument("config", required=False)
+def rebuild(config: str | None) -> None:
+    """Write the index anew from the manifests, for a store that another registry has written to."""
+    storage = _configuration(config).storage
+    progress = sys.stderr.isatty()
+    repositories = referrers = 0
+    for name, found in Repositories(load_driver(storage.driver, storage.parameters)).rebuild_referrers():
+        repositories, referrers = repositories + 1, referrers + found
+        if progress:
+            click.echo(f"\r\x1b[K{repositories} repositories, {referrers} referrers: {name}", err=True, nl=False)
+    if progress:
+        click.echo(err=True)
+    click.echo(f"{referrers} referrers in {repositories} repositories")
+
+
+commands.add_command(htpasswd_command)
+commands.add_command(auth_commands)
+commands.add_command(doctor_command)
+commands.add_command(export_command)
+commands.add_command(import_command)
+commands.add_command(storage_commands)
+
+
+def _configuration(argument: str | None) -> Configuration:
+    return load(find_path(argument, os.environ), os.environ)
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit."""
+    try:
+        commands(prog_name="registry")
+    except (ConfigurationError, PluginError) as error:
+        click.echo(f"configuration error: {error}", err=True)
+        sys.exit(1)
+    except DriverError as error:
+        click.echo(f"storage error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, settings
+
+from drivers.filesystem import FilesystemDriver
+from drivers.inmemory import InMemoryDriver
+from registry import log
+from registry.app import create_app
+from registry.config.loading import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from flask.testing import FlaskClient
+
+    from drivers.base import StorageDriver
+    from registry.config import Configuration
+
+# The same examples everywhere, so that what fails here fails for whoever looks at it.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("repeatable")
+
+# A JSON web token, credentials, an upload state, a bcrypt hash.
+SECRET = re.compile(
+    r"\beyJ[\w-]{8,}\.eyJ|\b(?:Basic|Bearer) [\w+/=.-]{8,}|_state=[\w%-]{9,}|\$2[aby]\$\d\d\$[\w./]{22}"
+)
+
+FORMATTER = log._TextFormatter({}, reportcaller=False)
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "storage": {"inmemory": {}, "delete": {"enabled": True}},
+    "http": {"secret": "a secret of the cluster"},
+}
+
+
+class Configure(Protocol):
+    def __call__(self, **sections: dict[str, Any]) -> Configuration: ...
+
+
+class Serve(Protocol):
+    def __call__(self, other: StorageDriver | None = None, **sections: dict[str, Any]) -> FlaskClient: ...
+
+
+@pytest.fixture
+def configuration() -> Configure:
+    """Build a configuration from sections as an operator writes them; each adds to that of DEFAULTS."""
+
+    def build(**sections: dict[str, Any]) -> Configuration:
+        document: dict[str, Any] = {"version": 0.1, **DEFAULTS}
+        for name, section in sections.items():
+            document[name] = {**DEFAULTS.get(name, {}), **section}
+        return parse(yaml.safe_dump(document), "config.yml", {})
+
+    return build
+
+
+@pytest.fixture
+def driver() -> InMemoryDriver:
+    return InMemoryDriver(lock_seconds=0.1)
+
+
+@pytest.fixture
+def filesystem(tmp_path: Path) -> FilesystemDriver:
+    return FilesystemDriver(str(tmp_path), lock_seconds=0.1)
+
+
+@pytest.fixture
+def serve(driver: InMemoryDriver, configuration: Configure) -> Serve:
+    """Build an application over `driver`, or another one, and return a client of it."""
+
+    def build(other: StorageDriver | None = None, **sections: dict[str, Any]) -> FlaskClient:
+        return create_app(configuration(**sections), other or driver).test_client()
+
+    return build
+
+
+@pytest.fixture
+def client(serve: Serve) -> FlaskClient:
+    return serve()
+
+
+@pytest.fixture
+def filesystem_client(serve: Serve, filesystem: FilesystemDriver) -> FlaskClient:
+    return serve(filesystem)
+
+
+@pytest.fixture(autouse=True)
+def no_log_line_holds_a_secret(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Search every line that any test has logged for what only a secret looks like."""
+    yield
+    for record in caplog.get_records("call"):
+        line = FORMATTER.format(record)
+        assert not SECRET.search(line), f"{record.name} logged a secret"

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = """
+version: 0.1
+storage: {filesystem: {rootdirectory: /data}}
+http: {secret: hunter2, flavour: red}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "config.yml"
+    path.write_text(CONFIG)
+    return str(path)
+
+
+def registry(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "registry", *arguments],
+        env=environ or {},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("flag", ["-v", "--version"])
+def test_the_version_is_told_in_the_form_of_the_go_registry(flag: str) -> None:
+    done = registry(flag)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"registry py-registry v{__version__}\n", "")
+
+
+def test_without_a_command_the_usage_goes_to_stderr() -> None:
+    done = registry()
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("Usage: registry ")
+
+
+@pytest.mark.parametrize("arguments", [("-h",), ("--help",), ("serve", "--help"), ("config", "check", "-h")])
+def test_help_goes_to_stdout(arguments: tuple[str, ...]) -> None:
+    done = registry(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: registry ")
+
+
+def test_config_check_prints_what_is_in_force_and_warns_on_stderr(config: str) -> None:
+    done = registry("config", "check", config, environ={"REGISTRY_HTTP_ADDR": ":5000"})
+    assert done.returncode == 0
+    assert "  addr: :5000\n" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
+    assert done.stderr == "warning: http.flavour: unknown key, ignored\n"
+
+
+def test_config_check_of_what_it_printed_prints_the_same(config: str, tmp_path: Path) -> None:
+    printed = registry("config", "check", config)
+    (tmp_path / "printed.yml").write_text(printed.stdout)
+    assert registry("config", "check", str(tmp_path / "printed.yml")).stdout == printed.stdout
+
+
+def test_arguments_after_the_file_are_not_looked_at(config: str) -> None:
+    assert registry("config", "check", config, "other").returncode == 0
+
+
+def test_the_file_is_found_by_its_variable(config: str) -> None:
+    done = registry("config", "check", environ={"REGISTRY_CONFIGURATION_PATH": config})
+    assert done.returncode == 0
+    assert "rootdirectory: /data" in done.stdout
+
+
+@pytest.mark.parametrize("command", [("serve",), ("config", "check")])
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"REGISTRY_HTTP_NET": "udp"}, 'http.net: must be one of tcp, unix, not "udp" (set by REGISTRY_HTTP_NET)'),
+        ({"REGISTRY_AUTH": "[htpasswd]"}, "auth: must be a mapping, not a list (set by REGISTRY_AUTH)"),
+        ({"REGISTRY_HTTP_SECRET": "[x"}, "REGISTRY_HTTP_SECRET: not YAML: line 1, column 3: expected ',' or ']'"),
+    ],
+)
+def test_a_wrong_configuration_is_one_line_and_exit_1(
+    command: tuple[str, ...], environ: dict[str, str], expected: str, config: str
+) -> None:
+    done = registry(*command, config, environ=environ)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"configuration error: {expected}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [("serve",), ("config", "check")])
+def test_a_file_that_is_not_there_is_one_line_and_exit_1(command: tuple[str, ...]) -> None:
+    done = registry(*command, "/nowhere/config.yml")
+    assert done.returncode == 1
+    assert done.stderr == "configuration error: /nowhere/config.yml: cannot be read: No such file or directory\n"
+
+
+def test_a_storage_that_cannot_be_used_is_said_in_one_line_and_exit_1(config: str) -> None:
+    done = registry("serve", config, environ={"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": "/proc/nowhere"})
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("configuration error: storage.filesystem: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_driver_is_one_line_and_exit_1(config: str) -> None:
+    done = registry("serve", config, environ={"REGISTRY_STORAGE": "tape"})
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("configuration error: storage.tape: unknown")
+
+
+def test_an_unknown_command_is_an_error() -> None:
+    assert registry("destroy").returncode == 2

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import re
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import bcrypt
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RULES = """
+groups: {dev: [alice]}
+rules:
+  - {repositories: "team/**", "group:dev": [pull, push], anonymous: [pull]}
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "rules.yml").write_text(RULES)
+    local = f"{{htpasswd: {tmp_path}/htpasswd, apikeys: {tmp_path}/keys.json, rules: {tmp_path}/rules.yml}}"
+    (tmp_path / "config.yml").write_text(f"version: 0.1\nstorage: inmemory\nauth: {{local: {local}}}\n")
+    return tmp_path
+
+
+def registry(directory: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "registry", *arguments],
+        env={"REGISTRY_CONFIGURATION_PATH": str(directory / "config.yml")},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_htpasswd_adds_and_changes_a_user_of_the_configured_file(directory: Path) -> None:
+    path = directory / "htpasswd"
+    done = registry(directory, "htpasswd", "alice", "--password-stdin", stdin="one\n")
+    assert (done.returncode, done.stdout) == (0, f"added alice in {path}\n")
+    done = registry(directory, "htpasswd", "alice", "--password-stdin", stdin="two\n")
+    assert (done.returncode, done.stdout) == (0, f"changed alice in {path}\n")
+    user, _, hashed = path.read_text().strip().partition(":")
+    assert user == "alice"
+    assert bcrypt.checkpw(b"two", hashed.encode())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_htpasswd_takes_the_file_of_the_go_registrys_section_too(directory: Path) -> None:
+    path = directory / "other"
+    text = f"version: 0.1\nstorage: inmemory\nauth: {{htpasswd: {{realm: r, path: {path}}}}}\n"
+    (directory / "config.yml").write_text(text)
+    assert registry(directory, "htpasswd", "alice", "--password-stdin", stdin="one\n").returncode == 0
+    assert path.read_text().startswith("alice:$2y$10$")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "text"),
+    [
+        (("htpasswd", "a:b", "--password-stdin"), "x\n", "invalid characters"),
+        (("htpasswd", "alice", "--password-stdin"), "\n", "1 to 72 bytes"),
+        (("htpasswd", "alice", "--password-stdin"), "x" * 73, "1 to 72 bytes"),
+        (("htpasswd", "alice", "--password-stdin", "--file", "/proc/nowhere/htpasswd"), "x\n", "/proc/nowhere"),
+        (("auth", "explain", "alice", "../etc", "pull"), "", "cannot be the name of a repository"),
+        (("auth", "explain", "alice", "team/app", "read"), "", "'read' is not one of"),
+        (("auth", "key", "create", "--user", "ci", "--expires", "soon"), "", "must be a duration"),
+        (("auth", "key", "create", "--user", "c:i", "--expires", "1d"), "", "no colon"),
+        (("auth", "key", "revoke", "0123"), "", "there is no key 0123"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    directory: Path, arguments: tuple[str, ...], stdin: str, text: str
+) -> None:
+    done = registry(directory, *arguments, stdin=stdin)
+    assert done.returncode not in {0, 3}
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_explain_names_the_rule_and_says_no_by_its_exit_status(directory: Path) -> None:
+    done = registry(directory, "auth", "explain", "alice", "team/app", "push")
+    assert (done.returncode, done.stdout) == (0, "alice may push team/app: rule 1 (team/**) grants it to group:dev\n")
+    done = registry(directory, "auth", "explain", "anonymous", "team/app", "push")
+    assert (done.returncode, done.stdout) == (
+        3,
+        "anonymous may not push team/app: rule 1 (team/**) does not grant it\n",
+    )
+    done = registry(directory, "auth", "explain", "anonymous", "team/app", "pull")
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("auth", ["none", "{htpasswd: {realm: r, path: /p}}", "{local: {rules: [x]}}"])
+def test_explain_needs_rules(directory: Path, auth: str) -> None:
+    (directory / "config.yml").write_text(f"version: 0.1\nstorage: inmemory\nauth: {auth}\n")
+    done = registry(directory, "auth", "explain", "alice", "team/app", "push")
+    assert done.returncode == 1
+    assert done.stderr.startswith("configuration error: auth")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_key_is_made_listed_and_revoked(directory: Path) -> None:
+    made = registry(directory, "auth", "key", "create", "--user", "ci", "--expires", "90d")
+    assert re.fullmatch(r"regkey_[0-9a-f]{12}_[\w-]{43}\n", made.stdout)
+    key_id = made.stdout.split("_")[1]
+    assert key_id in made.stderr
+    lasting = registry(directory, "auth", "key", "create", "--user", "ci", "--expires", "never")
+    assert "until revoked" in lasting.stderr
+    listed = registry(directory, "auth", "key", "list").stdout
+    assert re.search(rf"^{key_id}  ci  created .* UTC  until .* UTC$", listed, re.MULTILINE)
+    assert made.stdout.strip().rpartition("_")[2] not in listed
+    assert registry(directory, "auth", "key", "revoke", key_id).stdout == f"revoked {key_id}\n"
+    assert key_id not in registry(directory, "auth", "key", "list").stdout

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIGURATION = """
+version: 0.1
+storage: {{filesystem: {{rootdirectory: {root}}}}}
+http: {{addr: "{address}", net: {net}}}
+"""
+
+
+def start(directory: Path, *, root: Path | None = None, address: str = "127.0.0.1:0", net: str = "tcp") -> str:
+    """Return what ``registry serve`` says before it gives up."""
+    path = directory / "config.yml"
+    path.write_text(CONFIGURATION.format(root=root or directory / "root", address=address, net=net))
+    command = [sys.executable, "-m", "registry", "serve", str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    return ended.stderr
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "abc", "no-such-host.invalid:5000", ":-1", "[::1"])
+def test_address_that_cannot_be_listened_on_is_one_line(tmp_path: Path, address: str) -> None:
+    lines = [line for line in start(tmp_path, address=address).splitlines() if "secret" not in line]
+
+    assert len(lines) == 1
+    assert lines[0].startswith(f"configuration error: http.addr: '{address}' is no HOST:PORT to listen on: ")
+
+
+def test_unwritable_root_is_one_line(tmp_path: Path) -> None:
+    obstacle = tmp_path / "file"
+    obstacle.touch()
+
+    (line,) = start(tmp_path, root=obstacle / "root").splitlines()
+
+    assert line.startswith("configuration error: storage.filesystem: filesystem: cannot create rootdirectory ")
+
+
+def test_file_in_place_of_the_socket_is_one_line_and_stays(tmp_path: Path) -> None:
+    obstacle = tmp_path / "socket"
+    obstacle.write_text("precious")
+
+    line = start(tmp_path, address=str(obstacle), net="unix").splitlines()[-1]
+
+    assert line == f"configuration error: http.addr: {obstacle} exists and is no socket"
+    assert obstacle.read_text() == "precious"
