@@ -1,0 +1,124 @@
+"""The image, built by a Docker engine and run by it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.api import Api
+from tests.integration.image.containers import add_user, certificates, owned, push_and_pull
+from tests.integration.waiting import wait_until
+from tests.tls.authority import Authority
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.engine import Engine
+    from tests.integration.image.containers import Container
+
+pytestmark = pytest.mark.timeout(1500)
+
+HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+
+
+def test_an_image_is_pushed_pulled_and_outlives_a_restart_of_the_registry(
+    engine: Engine, container: Container, busybox: str
+) -> None:
+    container.run("--restart=always")
+    push_and_pull(engine, busybox, container.host)
+    engine.docker("container", "restart", "registry")
+    wait_until("it is back", lambda: container.answers(Api("localhost", container.port)))
+    engine.docker("pull", f"{container.host}/my-{busybox}")
+    engine.docker("image", "remove", f"{container.host}/my-{busybox}")
+
+    engine.docker("container", "stop", "registry")
+    assert container.state()["ExitCode"] == 0
+    assert "Traceback" not in container.log
+
+
+@pytest.mark.parametrize("user", ["1000:0", "12345:0", "0:0"])
+def test_any_user_of_group_0_serves_from_a_read_only_root(
+    engine: Engine, container: Container, busybox: str, user: str
+) -> None:
+    container.run("--user", user, *HARDENED)
+    push_and_pull(engine, busybox, container.host)
+    assert engine.docker("exec", "registry", "id", "-u") == f"{user.partition(':')[0]}\n"
+
+
+def test_storage_is_bind_mounted_from_the_host(container: Container, tmp_path: Path) -> None:
+    root = owned(tmp_path / "mnt/registry")
+    api = container.run("-v", f"{root}:/var/lib/registry")
+    digest = api.push_blob("image/mounted", b"content")
+    stored = root / "docker/registry/v2/blobs/sha256" / digest[7:9] / digest[7:] / "data"
+    assert stored.read_bytes() == b"content"
+
+
+def test_a_directory_that_is_not_the_images_to_write_stops_it_with_one_line(
+    engine: Engine, container: Container, tmp_path: Path
+) -> None:
+    root = tmp_path / "of-root"
+    root.mkdir(mode=0o755)
+    engine.docker("run", "-d", "--network=host", "--name=registry", "-v", f"{root}:/var/lib/registry", container.image)
+    wait_until("it has ended", lambda: not container.state()["Running"])
+    assert container.state()["ExitCode"] == 1
+
+
+def test_tls_is_turned_on_by_variables(engine: Engine, container: Container, busybox: str, tmp_path: Path) -> None:
+    authority = Authority.create(tmp_path / "ca")
+    certs = certificates(tmp_path / "certs", authority)
+    api = container.run(
+        *("-v", f"{certs}:/certs", "-e", "REGISTRY_HTTP_TLS_CERTIFICATE=/certs/domain.crt"),
+        *("-e", "REGISTRY_HTTP_TLS_KEY=/certs/domain.key"),
+        tls=authority,
+    )
+    assert api.begin_upload("image/tls").headers["Location"].startswith("https://")
+    push_and_pull(engine, busybox, container.host)
+
+
+def test_basic_authentication_is_turned_on_by_variables(
+    engine: Engine, container: Container, busybox: str, tmp_path: Path
+) -> None:
+    auth = owned(tmp_path / "auth")
+    add_user(engine, auth)
+    container.run(
+        *("-v", f"{auth}:/auth", "-e", "REGISTRY_AUTH=htpasswd", "-e", "REGISTRY_AUTH_HTPASSWD_REALM=Registry Realm"),
+        *("-e", "REGISTRY_AUTH_HTPASSWD_PATH=/auth/htpasswd"),
+    )
+    with pytest.raises(pytest.fail.Exception, match="no basic auth credentials"):
+        push_and_pull(engine, busybox, container.host)
+    engine.docker("login", "--username=testuser", "--password=testpassword", container.host)
+    push_and_pull(engine, busybox, container.host)
+    engine.docker("logout", container.host)
+
+
+def test_the_health_check_says_healthy(container: Container) -> None:
+    container.run("--health-interval=1s")
+    wait_until("it is healthy", lambda: container.state()["Health"]["Status"] == "healthy", seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--version",), "registry py-registry v"),
+        (("config", "check"), "rootdirectory: /var/lib/registry"),
+        (("config", "check", "/etc/docker/registry/config.yml"), "rootdirectory: /var/lib/registry"),
+        (("/bin/registry", "config", "check", "/etc/distribution/config.yml"), "addr: :5000"),
+        (("sh", "-c", "id -u"), "1000"),
+        (("serve", "--help"), "Usage: registry serve"),
+    ],
+)
+def test_arguments_go_where_the_go_registrys_image_sends_them(
+    engine: Engine, image: str, arguments: tuple[str, ...], said: str
+) -> None:
+    assert said in engine.docker("run", "--rm", "--network=host", image, *arguments)
+
+
+def test_the_image_is_declared_as_registry_2_is(engine: Engine, image: str) -> None:
+    config = json.loads(engine.docker("image", "inspect", image))[0]["Config"]
+    assert config["Volumes"] == {"/var/lib/registry": {}}
+    assert config["ExposedPorts"] == {"5000/tcp": {}}
+    assert config["Entrypoint"] == ["/entrypoint.sh"]
+    assert config["Cmd"] == ["/etc/distribution/config.yml"]
+    assert config["User"] == "1000:0"

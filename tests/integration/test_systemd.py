@@ -1,0 +1,63 @@
+"""What systemd does for the units in deploy/systemd: it hands over sockets and waits to be notified."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.integration.api import Api
+from tests.integration.clients import require_program
+from tests.integration.servers import clean_environment, configuration, free_port, ours
+from tests.integration.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.conftest import StartServer
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def test_systemd_is_notified_when_the_registry_serves(start_server: StartServer, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified, pytest.MonkeyPatch.context() as patch:
+        notified.bind(str(tmp_path / "notify"))
+        notified.settimeout(30)
+        patch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        start_server()
+        assert b"READY=1" in notified.recv(1024)
+
+
+def test_the_first_connection_to_a_socket_of_systemds_starts_the_registry_and_is_answered(tmp_path: Path) -> None:
+    program = require_program("systemd-socket-activate")
+    port = free_port()
+    config = tmp_path / "config.yml"
+    config.write_text(yaml.safe_dump(configuration(tmp_path / "root", 1, "secret")))
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [program, f"--listen=127.0.0.1:{port}", *ours().command, str(config)]
+        with (tmp_path / "log").open("ab") as log:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment())
+
+    process = start()
+    try:
+        wait_until("the socket is there", lambda: is_open(port))
+        # It is this connection that starts the registry, and it is answered.
+        assert Api("127.0.0.1", port).get("/v2/").status == 200
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_open(port: int) -> bool:
+    """Look without connecting: a connection would start the registry."""
+    listening = f":{port:04X} 00000000:0000 0A"
+    with open("/proc/net/tcp", encoding="ascii") as table:  # noqa: PTH123  a file of the kernel's
+        return any(listening in line for line in table)
