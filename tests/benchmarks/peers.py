@@ -1,0 +1,169 @@
+"""The registries that are compared: how each is started with its fast settings."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tests.benchmarks.connection import Connection, RequestError
+from tests.integration.servers import START_SECONDS, STOP_SECONDS, debian, distribution_v3, free_port, ours
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+ACCELERATED = "/_registry_blobs"
+"""Where nginx serves the files of our registry to itself."""
+
+_SECRET = "one secret for every server"
+_POLL_SECONDS = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a registry is to keep its content and listen; `behind` says that nginx is in front of it."""
+
+    root: Path
+    port: int
+    behind: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A program that serves a registry. `tree` says that it keeps the distribution registry's tree.
+
+    `door` is the status with which it meets a stranger: 401 where it asks who is there.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    configuration: Callable[[Site], str]
+    tree: bool = True
+    door: int = 200
+
+
+def find_peers(wanted: str) -> list[Peer]:
+    """Return ours and those of the others that this machine has; `wanted` names some of them, or is empty for all."""
+    flavours = [(ours(), _configuration_of_ours), (distribution_v3(), _configuration_of_distribution)]
+    flavours.append((debian(), _configuration_of_distribution))
+    peers = [Peer(found.name, found.command, text) for found, text in flavours if found]
+    zot = os.environ.get("ZOT")
+    if zot:
+        peers.append(Peer("zot", (zot, "serve"), _configuration_of_zot, tree=False))
+    names = wanted.replace(",", " ").split()
+    return [peer for peer in peers if not names or peer.name in names]
+
+
+@dataclass(slots=True)
+class Server:
+    """A registry that runs."""
+
+    peer: Peer
+    site: Site
+    start_seconds: float = 0.0
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def pid(self) -> int:
+        """The root of its process tree."""
+        if self._process is None:
+            raise RuntimeError(f"{self.peer.name} was not started")
+        return self._process.pid
+
+    def start(self) -> Server:
+        """Start it and wait until it answers; `start_seconds` is how long that took."""
+        self.site.root.mkdir(parents=True, exist_ok=True)
+        path = self.site.root.with_suffix(".conf")
+        path.write_text(self.peer.configuration(self.site))
+        started = time.perf_counter()
+        with self.site.root.with_suffix(".log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self.peer.command, str(path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_environment(),
+                start_new_session=True,
+            )
+        while not _answers(self.site.port, self.peer.door):
+            if self._process.poll() is not None or time.perf_counter() - started > START_SECONDS:
+                self.stop()
+                raise RuntimeError(f"{self.peer.name} did not start; see {log.name}")
+            time.sleep(_POLL_SECONDS)
+        self.start_seconds = time.perf_counter() - started
+        return self
+
+    def stop(self) -> None:
+        """End it and whatever it started."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def new_site(root: Path, *, behind: bool) -> Site:
+    """Return a site at `root` with a port that is free."""
+    return Site(root, free_port(), behind)
+
+
+def _answers(port: int, status: int) -> bool:
+    try:
+        with Connection("127.0.0.1", port) as connection:
+            connection.request("GET", "/v2/", expected=status)
+    except (OSError, RequestError):
+        return False
+    return True
+
+
+def _configuration_of_ours(site: Site) -> str:
+    document = _common(site)
+    if site.behind:
+        document["http"]["accelredirect"] = {"prefix": ACCELERATED}
+    return yaml.safe_dump(document)
+
+
+def _configuration_of_distribution(site: Site) -> str:
+    document = _common(site)
+    document["storage"]["cache"] = {"blobdescriptor": "inmemory"}
+    return yaml.safe_dump(document)
+
+
+def _common(site: Site) -> dict[str, Any]:
+    return {
+        "version": 0.1,
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(site.root)},
+            "delete": {"enabled": True},
+            "maintenance": {"uploadpurging": {"enabled": False}},
+        },
+        "http": {"addr": f"127.0.0.1:{site.port}", "secret": _SECRET},
+    }
+
+
+def _configuration_of_zot(site: Site) -> str:
+    document = {
+        "distSpecVersion": "1.1.1",
+        "storage": {"rootDirectory": str(site.root), "gc": False, "dedupe": True},
+        "http": {"address": "127.0.0.1", "port": str(site.port), "compat": ["docker2s2"]},
+        "log": {"level": "error"},
+    }
+    return json.dumps(document)
+
+
+def _environment() -> Mapping[str, str]:
+    """Return our environment without REGISTRY_*, which would change the servers' configuration."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+    return kept | {"OTEL_TRACES_EXPORTER": "none"}

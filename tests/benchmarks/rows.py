@@ -1,0 +1,212 @@
+"""The rows of the comparison, each a name, what is counted and how it is measured."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.connection import Connection
+from tests.benchmarks.content import KIB, MIB, REPOSITORY, TAG, make_image, plant_repositories, plant_tags
+from tests.benchmarks.guarded import with_password, with_token
+from tests.benchmarks.measuring import Measurement, Target, at_start, under_load
+from tests.benchmarks.tools import ACCEPT, Load, LoadError, hey, load_of, push, wrk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from tests.benchmarks.content import Samples
+
+_CLIENTS = 32
+_PUSHERS = 4
+_IMAGE = (32 * MIB, 4 * MIB, 256 * KIB)
+_MANIFESTS = f"/v2/{REPOSITORY}/manifests"
+_TAGS = "bench/tags"
+_FEW_TAGS = "bench/few-tags"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the comparison.
+
+    `places` are those where it says something. `plant` writes what it needs into a distribution registry's tree;
+    a registry that keeps another tree is left out. `prepare` runs before each measurement.
+    """
+
+    name: str
+    measure: Callable[[Target], Measurement]
+    places: tuple[str, ...] = ("tmpfs", "nginx")
+    plant: Callable[[Path, Samples], None] | None = None
+    prepare: Callable[[Target], None] | None = None
+
+
+def select(patterns: str) -> list[Row]:
+    """Return the rows whose names match one of `patterns` (as file names do); all of them for none."""
+    wanted = patterns.replace(",", " ").split()
+    return [row for row in ROWS if not wanted or any(fnmatch(row.name, each) for each in wanted)]
+
+
+def _get(target: Target, path: str, headers: dict[str, str] | None = None, *, clients: int = _CLIENTS) -> Load:
+    scale = target.samples.scale
+    if scale.seconds < 1:
+        return hey(target.address, path, clients=clients, requests=scale.requests, headers=headers or {})
+    return wrk(target.address, path, clients=clients, seconds=scale.seconds, headers=headers or {})
+
+
+def _head(target: Target, path: str, headers: dict[str, str] | None = None) -> Load:
+    requests = target.samples.scale.requests
+    return hey(target.address, path, method="HEAD", clients=_CLIENTS, requests=requests, headers=headers or {})
+
+
+def _blob(target: Target, size: int) -> str:
+    return f"/v2/{REPOSITORY}/blobs/{target.samples.blobs[size]}"
+
+
+def _manifest_by_digest(target: Target) -> Load:
+    return _get(target, f"{_MANIFESTS}/{target.samples.manifest_digest}", {"Accept": ACCEPT})
+
+
+def _guarded_get(target: Target, credentials: dict[str, str]) -> Load:
+    # Few clients: with bcrypt at every request, many would wait for longer than the load generator does.
+    return _get(target, f"{_MANIFESTS}/{TAG}", {"Accept": ACCEPT, **credentials}, clients=_PUSHERS)
+
+
+def _large_get(target: Target, *, clients: int) -> Load:
+    path = _blob(target, target.samples.scale.large)
+    return hey(target.address, path, clients=clients, requests=max(8, clients), headers={})
+
+
+def _range_get(target: Target) -> Load:
+    middle = target.samples.scale.large // 2
+    path = _blob(target, target.samples.scale.large)
+    return _get(target, path, {"Range": f"bytes={middle}-{middle + 64 * KIB - 1}"})
+
+
+def _small_push(target: Target, *, way: str, size: int) -> Load:
+    file, scale = target.samples.push_file(size), target.samples.scale
+    return push(target.address, way, "bench/push", file, clients=_PUSHERS, seconds=scale.seconds)
+
+
+def _huge_push(target: Target, *, way: str, clients: int) -> Load:
+    file = target.samples.push_file(target.samples.scale.huge)
+    return push(target.address, way, "bench/push", file, clients=clients, seconds=0)
+
+
+def _chunked_push(target: Target) -> Load:
+    file = target.samples.push_file(target.samples.scale.chunked)
+    return push(target.address, "chunks", "bench/push", file, clients=1, seconds=target.samples.scale.seconds)
+
+
+def _manifest_push(target: Target) -> Load:
+    path, scale = target.samples.manifest_path, target.samples.scale
+    return push(target.address, "manifest", REPOSITORY, path, clients=_PUSHERS, seconds=scale.seconds)
+
+
+def _tag_page(target: Target, *, repository: str, share: int) -> Load:
+    last = target.samples.scale.tags // share // 2
+    return _get(target, f"/v2/{repository}/tags/list?n=100&last=tag-{last:06}")
+
+
+def _catalog_page(target: Target) -> Load:
+    last = target.samples.scale.repositories // 2
+    return _get(target, f"/v2/_catalog?n=100&last=catalog-{last // 1000:03}/image-{last % 1000:03}")
+
+
+def _plant_nothing(root: Path, samples: Samples) -> None:
+    """Leave the tree as it is: what matters is that there is one, which a second server can be put on."""
+    del root, samples
+
+
+def _plant_tags(root: Path, samples: Samples) -> None:
+    plant_tags(root, _TAGS, samples.scale.tags, samples.manifest_digest)
+    plant_tags(root, _FEW_TAGS, samples.scale.tags // 10, samples.manifest_digest)
+
+
+def _plant_repositories(root: Path, samples: Samples) -> None:
+    plant_repositories(root, samples.scale.repositories, samples.manifest_digest)
+
+
+def _make_image(target: Target) -> None:
+    shutil.rmtree(target.scratch / "layout", ignore_errors=True)
+    make_image(target.scratch / "layout", _IMAGE)
+
+
+def _image_push(target: Target) -> Load:
+    return _skopeo(target, f"oci:{target.scratch}/layout:{TAG}", _remote(target))
+
+
+def _push_image(target: Target) -> None:
+    _make_image(target)
+    _image_push(target)
+    shutil.rmtree(target.scratch / "pulled", ignore_errors=True)
+
+
+def _image_pull(target: Target) -> Load:
+    return _skopeo(target, _remote(target), f"dir:{target.scratch}/pulled")
+
+
+def _remote(target: Target) -> str:
+    return f"docker://{target.address.host}:{target.address.port}/bench/skopeo:{TAG}"
+
+
+def _skopeo(target: Target, source: str, destination: str) -> Load:
+    options = ["--src-tls-verify=false"] if source.startswith("docker:") else ["--dest-tls-verify=false"]
+    command = ["skopeo", "--insecure-policy", "copy", "--quiet", "--preserve-digests", *options, source, destination]
+    started = time.perf_counter()
+    environment = {**os.environ, "HOME": str(target.scratch)}
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if finished.returncode:
+        raise LoadError(f"{' '.join(command)}: {finished.stderr}")
+    spent = time.perf_counter() - started
+    return load_of([spent], spent)
+
+
+def _beside_idle_connections(target: Target) -> Load:
+    """GET a manifest while other clients hold connections that they have used once."""
+    with ExitStack() as stack:
+        for _ in range(target.samples.scale.idle):
+            idle = stack.enter_context(Connection(target.address.host, target.address.port))
+            idle.request("GET", "/v2/", expected=200)
+        return _manifest_by_digest(target)
+
+
+def _rows() -> Iterable[Row]:
+    yield Row("start", partial(at_start, idle_seconds=0), ("tmpfs",))
+    yield Row("idle", partial(at_start, idle_seconds=2), ("tmpfs",))
+    yield Row("manifest-get-tag", under_load(lambda target: _get(target, f"{_MANIFESTS}/{TAG}", {"Accept": ACCEPT})))
+    yield Row("manifest-get-digest", under_load(_manifest_by_digest))
+    yield Row("manifest-get-htpasswd", partial(with_password, _guarded_get), ("tmpfs",), _plant_nothing)
+    yield Row("manifest-get-token", partial(with_token, _guarded_get), ("tmpfs",), _plant_nothing)
+    yield Row("manifest-head-tag", under_load(lambda target: _head(target, f"{_MANIFESTS}/{TAG}", {"Accept": ACCEPT})))
+    yield Row("blob-head", under_load(lambda target: _head(target, _blob(target, 4 * KIB))))
+    yield Row("blob-get-4k", under_load(lambda target: _get(target, _blob(target, 4 * KIB))))
+    yield Row("blob-get-1m", under_load(lambda target: _get(target, _blob(target, MIB))))
+    for clients in (1, 4, 32):
+        yield Row(f"blob-get-large-{clients}", under_load(partial(_large_get, clients=clients)))
+    yield Row("blob-get-range", under_load(_range_get))
+    everywhere = ("tmpfs", "nginx", "disk")
+    for way in ("put", "patch"):
+        yield Row(f"push-4k-{way}", under_load(partial(_small_push, way=way, size=4 * KIB)), everywhere)
+    yield Row("push-1m", under_load(partial(_small_push, way="put", size=MIB)), everywhere)
+    yield Row("manifest-put", under_load(_manifest_push), everywhere)
+    yield Row("push-chunks", under_load(_chunked_push), everywhere)
+    for way in ("put", "patch"):
+        yield Row(f"push-huge-{way}", under_load(partial(_huge_push, way=way, clients=1)), everywhere)
+    yield Row("push-huge-4", under_load(partial(_huge_push, way="put", clients=4)), everywhere)
+    few, many = partial(_tag_page, repository=_FEW_TAGS, share=10), partial(_tag_page, repository=_TAGS, share=1)
+    yield Row("tags-page-few", under_load(few), ("tmpfs",), _plant_tags)
+    yield Row("tags-page-many", under_load(many), ("tmpfs",), _plant_tags)
+    yield Row("catalog-page", under_load(_catalog_page), ("tmpfs",), _plant_repositories)
+    yield Row("image-push", under_load(_image_push), everywhere, prepare=_make_image)
+    yield Row("image-pull", under_load(_image_pull), prepare=_push_image)
+    yield Row("idle-connections", under_load(_beside_idle_connections))
+
+
+ROWS = tuple(_rows())
