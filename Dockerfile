@@ -1,0 +1,40 @@
+# The registry as an image that takes the place of registry:2 and registry:3.
+#
+#     docker build --tag registry .
+#
+# It runs as uid 1000 of group 0, or as any other uid of group 0 (--user), on a read-only root file system.
+# PIP_* variables may be given as build arguments where the package index is another one.
+ARG BASE=debian:bookworm-slim
+
+FROM ${BASE} AS build
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev python3-dev python3-venv
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+ARG PIP_TRUSTED_HOST
+ARG EXTRAS=[acme]
+COPY . /source
+RUN python3 -m venv /opt/registry \
+    && /opt/registry/bin/pip install --no-cache-dir "/source${EXTRAS}" \
+    && /opt/registry/bin/pip uninstall --yes pip setuptools \
+    && cp -r /source/deploy/docker /opt/registry/share
+
+FROM ${BASE}
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates python3 \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /opt/registry /opt/registry
+RUN ln -s /opt/registry/bin/registry /bin/registry \
+    && ln -s /opt/registry/share/entrypoint.sh /entrypoint.sh \
+    && install -D -m 0644 /opt/registry/share/config.yml /etc/distribution/config.yml \
+    && install -D -m 0644 /opt/registry/share/config.yml /etc/docker/registry/config.yml \
+    && install -d -m 0775 -o 1000 -g 0 /var/lib/registry
+ENV OTEL_TRACES_EXPORTER=none \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 1000:0
+VOLUME /var/lib/registry
+EXPOSE 5000
+HEALTHCHECK --interval=30s --timeout=15s --start-period=15s CMD ["/bin/registry", "probe"]
+ENTRYPOINT ["/entrypoint.sh"]
+CMD ["/etc/distribution/config.yml"]
