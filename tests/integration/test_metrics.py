@@ -32,10 +32,7 @@ def test_scrape_of_100000_repositories_is_no_larger(tmp_path: Path) -> None:
         for number in range(0, REPOSITORIES, 100):
             assert server.get(f"/v2/team-0/app-{number}/tags/list").status == 200
         after = server.debug("/metrics").body
-    # The storage is looked at every 10 s, now or a moment later.
-    assert lines(after) == lines(before)
+    # What runs in the background (a look at storage, a purge) may add its own few series meanwhile.
+    assert len(after.splitlines()) - len(before.splitlines()) < REPOSITORIES / 1000
+    assert b"app-" not in after
     print(f"scrape: {len(before)} bytes before, {len(after)} bytes with {REPOSITORIES} repositories")
-
-
-def lines(page: bytes) -> int:
-    return sum(b'action="Probe"' not in line for line in page.splitlines())
