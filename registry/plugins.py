@@ -6,11 +6,13 @@ one by declaring it. An SDK that one of them needs is imported here and not befo
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import auth.base
 import drivers.base
+from drivers.parameters import Section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +30,8 @@ _WITHDRAWN = {
 }
 """Drivers of registry:2 that registry:3 has dropped, and what takes their place."""
 
+_log = logging.getLogger(__name__)
+
 
 class PluginError(Exception):
     """The configured plugin cannot be had; the text is one line that names the section and what to change."""
@@ -35,6 +39,8 @@ class PluginError(Exception):
 
 def load_driver(name: str, parameters: Mapping[str, object]) -> StorageDriver:
     """Return the storage driver called `name`, built from its section of the configuration.
+
+    A parameter that the driver has not asked for is ignored with a warning, as an unknown key anywhere is.
 
     Raises:
         PluginError: there is none, what it needs is not installed, or a parameter is wrong.
@@ -44,10 +50,14 @@ def load_driver(name: str, parameters: Mapping[str, object]) -> StorageDriver:
     if not found and name in _WITHDRAWN:
         raise PluginError(f"{section}: this driver is gone since registry:3; {_WITHDRAWN[name]}")
     driver: type[StorageDriver] = _load(_DRIVERS, name, section)
+    watched = Section(parameters)
     try:
-        return driver.from_parameters(parameters)
+        loaded = driver.from_parameters(watched)
     except drivers.base.ParameterError as error:
         raise PluginError(f"{section}: {error}") from error
+    for warning in watched.unknown():
+        _log.warning("%s.%s", section, warning)
+    return loaded
 
 
 def load_access(name: str, parameters: Mapping[str, object]) -> AccessController:

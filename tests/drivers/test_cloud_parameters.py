@@ -71,7 +71,10 @@ def test_gcs_has_the_floor_of_the_go_registry_for_its_concurrency() -> None:
         (AZURE | {"credentials": {"type": "shared_key"}}, r"^accountkey: is missing$"),
         (AZURE | {"credentials": LOGIN | {"secret": ""}}, r"^credentials.secret: is missing$"),
         (AZURE | {"credentials": {"type": "sas"}}, r"^credentials.sastoken: is missing$"),
-        (AZURE | {"accountkey": "k", "retry_delay": "soon"}, r"^retry_delay: must be a duration like 100ms or 2s"),
+        (
+            AZURE | {"accountkey": "k", "retry_delay": "soon"},
+            r"^retry_delay: must be a duration like .*, not 'soon'$",
+        ),
         (AZURE | {"accountkey": "k", "max_retries": -2}, r"^max_retries: must be a whole number of at least -1"),
         (AZURE | {"accountkey": "k", "skipverify": "maybe"}, r"^skipverify: must be true or false, not 'maybe'$"),
     ],
@@ -106,13 +109,3 @@ def test_a_retry_count_that_loses_blobs_means_the_default() -> None:
     found = AzureParameters.read(AZURE | {"accountkey": "k", "max_retries": "-1", "retry_delay": "1.5s"})
 
     assert (found.max_retries, found.retry_delay_seconds) == (5, 1.5)
-
-
-def test_a_parameter_that_nobody_knows_is_ignored_aloud(caplog: pytest.LogCaptureFixture) -> None:
-    GcsParameters.read({"bucket": "b", "rootdirectry": "typo"})
-    AzureParameters.read(AZURE | {"connectionstring": "unused", "credentials": LOGIN | {"tenant": "typo"}})
-
-    assert caplog.messages == [
-        "storage.gcs.rootdirectry: unknown, ignored",
-        "storage.azure.credentials.tenant: unknown, ignored",
-    ]
