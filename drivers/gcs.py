@@ -88,5 +88,6 @@ class GcsDriver(StorageDriver):
         content, generation = self._bucket.fetch(below_upload(self._keys.key(path)) + STATE, limit=STATE_LIMIT)
         return State.load(content), generation
 
-    def redirect_url(self, path: str, *, method: str) -> str | None:
+    def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
+        del client
         return self._bucket.signed_url(self._keys.key(path), method)
