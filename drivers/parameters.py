@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from drivers.base import ParameterError
 
@@ -22,6 +22,8 @@ _TRUTHS: Final = {"1": True, "t": True, "true": True, "0": False, "f": False, "f
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _TERM: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?)(ns|us|µs|ms|s|m|h)")
 _DURATION: Final = re.compile(f"(?:{_TERM.pattern})+")
+
+_URL: Final = re.compile(r"https?://[^/?#@\\\s]+(?P<path>/[^?#\\\s]*)?")
 
 
 class Section(Mapping[str, object]):
@@ -129,24 +131,33 @@ class Parameters:
             raise self.error(name, f"must be at least {minimum:g}s, not {value}")
         return found
 
-    def url(self, name: str) -> SplitResult | None:
-        """Return the parts of ``http(s)://HOST[:PORT][/PATH]``, or None if nothing is given."""
+    def url(self, name: str, scheme: str = "") -> str:
+        """Return ``http(s)://HOST[:PORT][/PATH]`` without a slash at its end, or "" if nothing is given.
+
+        A URL that names no scheme has the one given.
+        """
         text = self.text(name)
-        try:
-            parts = urlsplit(text)
-            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-        except ValueError:  # a port that is none, a bracket that is open
-            usable = False
-        if text and (not usable or parts.query or parts.fragment or "@" in parts.netloc):
+        if text and scheme and "://" not in text:
+            text = f"{scheme}://{text}"
+        if text and not _parts(text):
             raise self.error(name, f"must be http(s)://HOST[:PORT][/PATH], not {text!r}")
-        return parts if text else None
+        return text.rstrip("/")
 
     def origin(self, name: str) -> str:
         """Return ``http(s)://HOST[:PORT]``, or "" if nothing is given."""
-        parts = self.url(name)
-        if parts and parts.path.strip("/"):
-            raise self.error(name, f"must be http(s)://HOST[:PORT] without a path, not {parts.geturl()!r}")
-        return f"{parts.scheme}://{parts.netloc}" if parts else ""
+        text = self.text(name).rstrip("/")
+        parts = _parts(text)
+        if text and (not parts or parts["path"]):
+            raise self.error(name, f"must be http(s)://HOST[:PORT] without a path, not {text!r}")
+        return text
+
+    def host(self, name: str) -> str:
+        """Return ``HOST[:PORT]``, or "" if nothing is given."""
+        text = self.text(name)
+        parts = _parts(f"http://{text}")
+        if text and (not parts or parts["path"]):
+            raise self.error(name, f"must be HOST[:PORT], not {text!r}")
+        return text
 
     def section(self, name: str) -> Parameters:
         """Return the values below `name`; an absent section is an empty one."""
@@ -167,6 +178,15 @@ class Parameters:
     def error(self, name: str, text: str) -> ParameterError:
         """Return the error that says `text` of the parameter `name`."""
         return ParameterError(f"{self._prefix}{name}: {text}")
+
+
+def _parts(url: str) -> re.Match[str] | None:
+    """Return `url` taken apart, or None if it is no http(s)://HOST[:PORT][/PATH]."""
+    parts = _URL.fullmatch(url)
+    try:
+        return parts if parts and url.isascii() and urlsplit(url).hostname and urlsplit(url).port != 0 else None
+    except ValueError:  # a port that is none, a bracket that is open
+        return None
 
 
 def _shown(value: object) -> str:
