@@ -34,6 +34,7 @@ class AzureParameters:
     secret: str = field(default="", repr=False)
     sastoken: str = field(default="", repr=False)
     rootdirectory: str = ""
+    redirectendpoint: str = ""
     max_retries: int = _DEFAULT_RETRIES
     retry_delay_seconds: float = _DEFAULT_RETRY_DELAY
     verify: bool = True
@@ -64,6 +65,7 @@ class AzureParameters:
             secret=_used(credentials, "secret", when=login),
             sastoken=_used(credentials, "sastoken", when=kind == SAS).lstrip("?"),
             rootdirectory=parameters.text("rootdirectory"),
+            redirectendpoint=parameters.origin("redirectendpoint"),
             # There, -1 takes a copy that has not ended for one that has, and loses the blob.
             max_retries=_DEFAULT_RETRIES if retries < 0 else retries,
             retry_delay_seconds=parameters.seconds("retry_delay", _DEFAULT_RETRY_DELAY),

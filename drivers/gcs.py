@@ -35,7 +35,7 @@ class GcsDriver(StorageDriver):
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
         read = GcsParameters.read(parameters)
         pool = ThreadPoolExecutor(read.maxconcurrency, thread_name_prefix="gcs")
-        bucket = Bucket(connect(read), read.bucket, pool)
+        bucket = Bucket(connect(read), read.bucket, pool, read.redirectendpoint)
         return cls(bucket, read.rootdirectory, part_size=read.chunksize)
 
     def check(self) -> None:

@@ -31,6 +31,7 @@ class GcsParameters:
     maxconcurrency: int = _DEFAULT_CONCURRENCY
     useragent: str = ""
     endpoint: str = ""
+    redirectendpoint: str = ""
 
     @classmethod
     def read(cls, values: Mapping[str, object]) -> GcsParameters:
@@ -58,6 +59,7 @@ class GcsParameters:
             ),
             useragent=parameters.text("useragent"),
             endpoint=parameters.text("endpoint").rstrip("/"),
+            redirectendpoint=parameters.origin("redirectendpoint"),
         )
 
 

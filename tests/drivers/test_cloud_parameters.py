@@ -27,6 +27,7 @@ LOGIN = {"type": "client_secret", "clientid": "c", "tenantid": "t", "secret": "s
         ({"bucket": "b", "chunksize": 300_000}, r"^chunksize: must be a multiple of 262144, not 300000$"),
         ({"bucket": "b", "maxconcurrency": True}, r"^maxconcurrency: must be a whole number"),
         ({"bucket": "b", "keyfile": "/nowhere"}, r"^keyfile: cannot read /nowhere: No such file or directory$"),
+        ({"bucket": "b", "redirectendpoint": "https://a/b"}, r"^redirectendpoint: must be http.* without a path"),
         ({"bucket": "b", "credentials": "x"}, r"^credentials: must be a section of values, not str$"),
     ],
 )
@@ -76,6 +77,7 @@ def test_gcs_has_the_floor_of_the_go_registry_for_its_concurrency() -> None:
             r"^retry_delay: must be a duration like .*, not 'soon'$",
         ),
         (AZURE | {"accountkey": "k", "max_retries": -2}, r"^max_retries: must be a whole number of at least -1"),
+        (AZURE | {"accountkey": "k", "redirectendpoint": "a.example"}, r"^redirectendpoint: must be http"),
         (AZURE | {"accountkey": "k", "skipverify": "maybe"}, r"^skipverify: must be true or false, not 'maybe'$"),
     ],
 )
