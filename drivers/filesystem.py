@@ -36,10 +36,10 @@ from drivers.base import (
     Writer,
     checked_path,
 )
+from drivers.translation import Translation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-    from types import TracebackType
 
 _DEFAULT_ROOT = "/var/lib/registry"
 _DEFAULT_THREADS = 100
@@ -66,27 +66,18 @@ _ERRORS: Mapping[int | None, type[DriverError]] = {
 }
 
 
-class _Translated:
-    """A block whose OSErrors leave it as the contract's errors, naming the call and the path."""
+class _Translated(Translation):
+    __slots__ = ()
+    driver = "filesystem"
+    failures = (OSError,)
 
-    __slots__ = ("_call", "_path")
+    @staticmethod
+    def word(error: OSError) -> type[DriverError]:
+        return _ERRORS.get(error.errno, DriverError)
 
-    def __init__(self, call: str, path: str) -> None:
-        self._call = call
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if isinstance(error, OSError):
-            word = _ERRORS.get(error.errno, DriverError)
-            raise word(f"filesystem: {self._call} {self._path}: {error.strerror}") from error
+    @staticmethod
+    def text(error: OSError) -> str:
+        return str(error.strerror)
 
 
 class FilesystemDriver(StorageDriver):

@@ -24,12 +24,12 @@ from drivers.base import (
     Stat,
     UnavailableError,
 )
-from drivers.gcs_client import one_line, signed_url
+from drivers.gcs_client import signed_url
+from drivers.translation import Translation, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
-    from types import TracebackType
 
     from google.cloud import storage
 
@@ -74,34 +74,19 @@ class Source:
     generation: int
 
 
-class _Translated:
-    """A block whose errors leave it as the contract's, naming the call and the object."""
+class _Translated(Translation):
+    __slots__ = ()
+    driver = "gcs"
+    failures = _FAILURES
+    text = staticmethod(one_line)
 
-    __slots__ = ("_call", "_key")
-
-    def __init__(self, call: str, key: str) -> None:
-        self._call = call
-        self._key = key
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if not isinstance(error, _FAILURES):
-            return
-        word: type[DriverError] = DriverError
+    @staticmethod
+    def word(error: BaseException) -> type[DriverError]:
         if isinstance(error, api_errors.NotFound):
-            word = PathNotFoundError
-        elif isinstance(error, api_errors.PreconditionFailed):
-            word = ConflictError
-        elif isinstance(error, _PASSING):
-            word = UnavailableError
-        raise word(f"gcs: {self._call} {self._key}: {one_line(error)}") from error
+            return PathNotFoundError
+        if isinstance(error, api_errors.PreconditionFailed):
+            return ConflictError
+        return UnavailableError if isinstance(error, _PASSING) else DriverError
 
 
 class Bucket:

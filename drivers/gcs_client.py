@@ -14,6 +14,7 @@ from google.api_core.client_info import ClientInfo
 from google.cloud import storage
 
 from drivers.base import ParameterError
+from drivers.translation import one_line
 
 if TYPE_CHECKING:
     from drivers.gcs_parameters import GcsParameters
@@ -80,8 +81,3 @@ def _signer(client: storage.Client) -> dict[str, Any] | None:
     if not credentials.valid:
         credentials.refresh(google.auth.transport.requests.Request())
     return {"service_account_email": credentials.service_account_email, "access_token": credentials.token}
-
-
-def one_line(error: BaseException) -> str:
-    """Return what an error says, fit for a log."""
-    return " ".join(str(error).split()) or type(error).__name__
