@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
 
-DEFAULT_RANGES_URL: Final = "https://ip-ranges.amazonaws.com/ip-ranges.json"
+_DEFAULT_RANGES_URL: Final = "https://ip-ranges.amazonaws.com/ip-ranges.json"
 _DEFAULT_DURATION: Final = 20 * 60.0
 _DEFAULT_UPDATE: Final = 12 * 3600.0
 _URL_SAFE: Final = str.maketrans("+=/", "-_~")
@@ -106,7 +106,9 @@ def _networks(parameters: Parameters) -> AwsNetworks | None:
     # The Go registry's documentation once spelt it like this.
     seconds = parameters.seconds("updatefrenquency", _DEFAULT_UPDATE, minimum=1)
     seconds = parameters.seconds("updatefrequency", seconds, minimum=1)
-    url = parameters.url("iprangesurl") or DEFAULT_RANGES_URL
+    url = parameters.text("iprangesurl", _DEFAULT_RANGES_URL)
+    if not url.startswith(("http://", "https://")):
+        raise parameters.error("iprangesurl", f"must be the URL of a document, http(s)://..., not {url!r}")
     if which == "none":
         return None
     if which == "awsregion" and not regions:

@@ -126,7 +126,11 @@ CLOUDFRONT = {"baseurl": "cdn.example", "keypairid": "K"}
         ("cloudfront", CLOUDFRONT | {"updatefrequency": "soon"}, "updatefrequency: must be a duration"),
         ("cloudfront", CLOUDFRONT | {"ipfilteredby": "gcp"}, "ipfilteredby: must be one of none, aws, awsregion"),
         ("cloudfront", CLOUDFRONT | {"ipfilteredby": "awsregion"}, "awsregion: is missing: the regions"),
-        ("cloudfront", CLOUDFRONT | {"iprangesurl": "file:///etc/passwd"}, "iprangesurl: must be http(s)://"),
+        (
+            "cloudfront",
+            CLOUDFRONT | {"iprangesurl": "file:///etc/passwd"},
+            "iprangesurl: must be the URL of a",
+        ),
     ],
 )
 def test_a_wrong_option_is_one_line_that_names_it(

@@ -16,9 +16,11 @@ import pytest
 
 pytest.importorskip("boto3", reason="the s3 extra is not installed")
 
+from tests.drivers.cloudfront import key_file
 from tests.drivers.s3_servers import S3Server, seaweedfs
 from tests.integration.api import OCTET_STREAM, Answer, digest_of, with_digest
-from tests.integration.servers import Server, free_port, ours
+from tests.integration.clients import missing
+from tests.integration.servers import Server, distribution_v3, free_port, ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,6 +31,9 @@ MIB = 1 << 20
 LARGE_BYTES = int(os.environ.get("S3_LARGE_BYTES") or 1 << 30)
 BOUND_BYTES = 48 * MIB
 """A request's buffers, the SDK's connections and threads, and what the allocator keeps of them."""
+
+TIMELY = "([?&](?:Expires|Signature|X-Amz-Date|X-Amz-Signature|X-Amz-Credential)=)[^&]*"
+"""The parameters of a signed URL that are not the same a second later."""
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +122,43 @@ def test_a_range_is_streamed_and_a_redirect_leads_to_the_bucket(
         assert redirecting.api.head(target).status == 200
     finally:
         redirecting.stop_cleanly()
+
+
+@pytest.mark.parametrize(
+    "middleware",
+    [
+        {"redirect": {"baseurl": "https://cdn.example/images/"}},
+        {"rewrite": {"scheme": "https", "host": "cdn.example", "trimpathprefix": "/images"}},
+        {"cloudfront": {"baseurl": "cdn.example/a", "keypairid": "K"}},
+        {
+            "redirect": {"baseurl": "https://cdn.example/images"},
+            "rewrite": {"trimpathprefix": "/images/docker/", "scheme": "http"},
+        },
+    ],
+    ids="+".join,
+)
+def test_middleware_sends_clients_where_the_go_registry_sends_them(
+    s3: S3Server, tmp_path: Path, middleware: dict[str, dict[str, str]]
+) -> None:
+    if distribution_v3() is None:
+        missing("DISTRIBUTION_V3")
+    key = {"privatekey": key_file(tmp_path)}  # the others pass it over
+    entries = [{"name": name, "options": options | key} for name, options in middleware.items()]
+    locations = []
+    for flavour in (ours(), distribution_v3()):
+        assert flavour
+        server = Server(flavour, tmp_path / "none", tmp_path, storage={"s3": s3.parameters(tmp_path.name)})
+        server.settings = {"middleware": {"storage": entries}}
+        server.start()
+        try:
+            digest = server.api.push_blob("one/blob", b"content")
+            answer = server.api.get(f"/v2/one/blob/blobs/{digest}")
+        finally:
+            server.stop()
+        assert answer.status == 307, answer
+        locations.append(re.sub(TIMELY, r"\1", answer.headers["Location"]))
+
+    assert locations[0] == locations[1]
 
 
 def test_a_wrong_bucket_stops_the_start_with_one_line(s3: S3Server, tmp_path: Path) -> None:
