@@ -83,10 +83,20 @@ class ManifestStore:
             self._referrers.add(manifest.subject.digest, digest)
         self._cache.put(digest, manifest)
 
+    def keep(self, manifest: Manifest, digest: Digest) -> None:
+        """Store a manifest again if a deletion at the same time has taken away what put() did.
+
+        Called once its tags are in place, which that deletion may have looked for before.
+        """
+        if not self.has(digest):
+            self.put(manifest, digest)
+
     def delete(self, digest: Digest) -> list[str]:
         """Delete the manifest and the tags that point to it; return those tags.
 
         The tags go first: a crash between leaves a manifest that can be pulled, never a tag that leads nowhere.
+        They are looked for once more at the end: a push at the same time may have made one. If that push has
+        seen the link gone it has made a new one, and its tags stay.
 
         Raises:
             ManifestUnknownError: this repository does not have it.
@@ -101,6 +111,8 @@ class ManifestStore:
             raise _unknown(digest) from None
         if subject:
             self._referrers.remove(subject.digest, digest)
+        if not self.has(digest):
+            untagged += self._untag(digest)
         return untagged
 
     def subject(self, digest: Digest) -> Descriptor | None:

@@ -75,6 +75,10 @@ class MeasuredDriver(StorageDriver):
         with self.timed("PutContent"):
             self._inner.put(path, content)
 
+    def create(self, path: str, content: bytes) -> None:
+        with self.timed("PutContent"):
+            self._inner.create(path, content)
+
     def stat(self, path: str) -> Stat:
         with self.timed("Stat"):
             return self._inner.stat(path)
@@ -102,6 +106,9 @@ class MeasuredDriver(StorageDriver):
     def open_upload(self, path: str) -> Writer:
         began = perf_counter()
         return _MeasuredWriter(self, self._inner.open_upload(path), self._observer, perf_counter() - began)
+
+    def purge(self, before: float) -> int:
+        return self._inner.purge(before)
 
     def local_path(self, path: str) -> str | None:
         return self._inner.local_path(path)

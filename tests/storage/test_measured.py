@@ -109,3 +109,9 @@ class TestMeasuredDriver(DriverConformance):
     @pytest.fixture
     def driver(self, medium: Directory) -> StorageDriver:
         return MeasuredDriver(FilesystemDriver(str(medium.root), lock_seconds=0.2), Notebook())
+
+
+def test_every_call_of_the_contract_reaches_the_driver_behind() -> None:
+    calls = {name for name in vars(StorageDriver) if not name.startswith("_")} - {"name", "shared_between_processes"}
+
+    assert calls <= vars(MeasuredDriver).keys()
