@@ -103,17 +103,25 @@ class ManifestStore:
         """
         if not self.has(digest):
             raise _unknown(digest)
-        subject = self.subject(digest)
         untagged = list(self._untag(digest))
+        self.forget(digest)
+        if not self.has(digest):
+            untagged += self._untag(digest)
+        return untagged
+
+    def forget(self, digest: Digest) -> None:
+        """Delete the manifest, to which no tag points.
+
+        Raises:
+            ManifestUnknownError: this repository does not have it.
+        """
+        subject = self.subject(digest)
         try:
             self._driver.delete(paths.revision_link(self._name, digest))
         except PathNotFoundError:
             raise _unknown(digest) from None
         if subject:
             self._referrers.remove(subject.digest, digest)
-        if not self.has(digest):
-            untagged += self._untag(digest)
-        return untagged
 
     def subject(self, digest: Digest) -> Descriptor | None:
         """Return the subject that a manifest names, if it names one and can be read."""
