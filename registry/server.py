@@ -6,9 +6,11 @@ import logging
 import math
 import os
 import secrets
+import signal
 import socket
 import stat
 import struct
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -80,6 +82,11 @@ class _Application(BaseApplication):
             raise RuntimeError("the configuration has not been read")
         return self._shared
 
+    @property
+    def drain_delay_seconds(self) -> float:
+        """How long requests are welcome after the server was told to stop."""
+        return self._configuration.http.draindelay_seconds
+
     def run(self) -> None:
         _Arbiter(self).run()
 
@@ -135,9 +142,36 @@ class _Arbiter(Arbiter):
 
     app: _Application
 
+    def handle_term(self) -> None:
+        """Say that it stops, and do so when load balancers had ``http.draindelay`` to hear it, or when told again."""
+        delay_seconds = self.app.drain_delay_seconds
+        if self.app.shared.board.draining or not delay_seconds:
+            super().handle_term()
+        self._say_that_it_stops()
+        signal.signal(signal.SIGALRM, lambda *_: self.signal(signal.SIGTERM, None))
+        signal.setitimer(signal.ITIMER_REAL, delay_seconds)
+
+    def handle_hup(self) -> None:
+        """Read the configuration again; not on the way out, where a new board would say that all is well."""
+        if self.app.shared.board.draining:
+            return
+        self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        super().handle_hup()
+        self._notify("READY=1")
+
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002  as it is called
-        self.app.shared.board.drain()
+        self._say_that_it_stops()
         super().stop(graceful)
+
+    def _say_that_it_stops(self) -> None:
+        if not self.app.shared.board.draining:
+            self.app.shared.board.drain()
+            self._notify("STOPPING=1")
+
+    def _notify(self, state: str) -> None:
+        """Tell systemd, if the server is a service of ``Type=notify``."""
+        if self.log:
+            systemd.sd_notify(state, self.log)
 
 
 def _checked(configuration: Configuration) -> Configuration:
