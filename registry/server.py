@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from registry.config import Configuration
     from registry.config.values import HTTP
     from registry.shared import Shared
+    from registry.tls.certificates import Certificates
 
 _THREADS: Final = 16
 _KEEPALIVE_SECONDS: Final = 75
@@ -72,6 +73,7 @@ class _Application(BaseApplication):
         self._shared: Shared | None = None
         self.place = 0
         """That of the worker which is forked now."""
+        self._certificates: Certificates | None = None
         self._configuration, self._options = self._read()
         super().__init__()
 
@@ -100,6 +102,7 @@ class _Application(BaseApplication):
         metrics = None
         if shared.places and self._configuration.http.debug.prometheus.enabled:
             metrics = Worker.metrics = Metrics(shared.places.directory, self.place)
+        Worker.certificates = self._certificates
         tracing = Tracing(self._traces) if self._traces else None
         app = create_app(self._configuration, board=shared.board, observer=create_observer(metrics, tracing))
         services: Services = app.extensions[EXTENSION]
@@ -132,8 +135,10 @@ class _Application(BaseApplication):
                 "several registries behind one address need a common http.secret.",
             )
             configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
-        options = _options(configuration)
+        certificates = tls.load(configuration.http.tls)
+        options = _options(configuration) | tls.options(certificates)
         self._shared = sharing.share(configuration, self._shared)
+        self._certificates = certificates
         return configuration, options
 
 
@@ -216,7 +221,6 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "pre_fork": _take_place,
         "child_exit": _leave_place,
         "on_exit": _remove_metrics,
-        **tls.options(http.tls),
     }
 
 
