@@ -110,7 +110,7 @@ class _Application(BaseApplication):
         background.start(self._election, services.repositories, purging)
         sharing.start(shared, services)
         renewal.start(self._election, self._configuration.http.tls.letsencrypt)
-        cluster.start(self._election, services.driver, self._configuration)
+        cluster.start(self._election, services.driver, self._configuration, shared.board)
         return app
 
     def reload(self) -> None:

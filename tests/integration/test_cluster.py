@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.api import digest_of
+from tests.integration.api import Api, digest_of
 from tests.integration.clients import finish, require_program, run
 from tests.integration.proxies import Proxy, start_nginx
-from tests.integration.servers import ours
+from tests.integration.servers import free_port, ours
 from tests.integration.storage_tree import faults
 from tests.integration.waiting import wait_until
 from tests.tls.authority import Authority
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.integration.api import Api
     from tests.integration.conftest import StartServer
     from tests.integration.content import Samples
     from tests.integration.engine import Engine
@@ -36,6 +35,7 @@ CLIENTS = 3
 ROUNDS = 3
 KILL_EVERY_SECONDS = 3.0
 ATTEMPTS = 5
+ANOTHER_SECRET = "has another http.secret: uploads that go from one to the other are refused"
 
 
 @dataclass(slots=True)
@@ -202,11 +202,19 @@ def test_docker_pushes_and_pulls_while_a_registry_is_killed_again_and_again(
     assert faults(cluster.root) == []
 
 
-def test_hosts_with_another_secret_are_told_of_in_the_log(start_server: StartServer, tmp_path: Path) -> None:
-    root = tmp_path / "shared"
-    start_server(root=root)
-    other = start_server(root=root, secret="another secret")
-    wait_until("the difference is logged", lambda: "has another http.secret" in other.log)
+def test_hosts_with_another_secret_are_told_of_in_the_log_and_in_health(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    root, debug = tmp_path / "shared", free_port()
+    start_server(root=root).api.push_blob("cluster/first", b"content")
+    wait_until("it has said what it is", lambda: any((root / "registry/cluster").glob("*")), seconds=60)
+    other = start_server(
+        root=root, secret="another secret", settings={"http": {"debug": {"addr": f"127.0.0.1:{debug}"}}}
+    )
+    wait_until("the difference is logged", lambda: "has another http.secret" in other.log, seconds=60)
+    told = Api("127.0.0.1", debug).get("/debug/health")
+    assert (told.status, list(told.json().values())) == (200, [ANOTHER_SECRET])
+    assert Api("127.0.0.1", debug).get("/readyz").json() == {}
     agreeing = start_server(root=root, secret="another secret")
-    wait_until("that of the first one is logged", lambda: "has another http.secret" in agreeing.log)
+    wait_until("that of the first one is logged", lambda: "has another http.secret" in agreeing.log, seconds=60)
     assert agreeing.log.count("has another http.secret") == 1
