@@ -87,6 +87,6 @@ class AzureDriver(StorageDriver):
         stored = self._container.blocks(self._keys.key(path))
         return AzureWriter(self._container, self._keys, path, stored, self._block_size)
 
-    def redirect_url(self, path: str, *, method: str) -> str | None:
-        del method  # one permission covers GET and HEAD
+    def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
+        del method, client  # one permission covers GET and HEAD
         return self._container.signed_url(self._keys.key(path))

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
@@ -53,6 +54,7 @@ class Container:
         self.pool = pool
         self._container = service.get_container_client(parameters.container)
         self._signer = Signer(service, parameters)
+        self._redirect_endpoint = parameters.redirectendpoint
         self._first_pause = parameters.retry_delay_seconds
         self._starts_anywhere = True
 
@@ -248,7 +250,12 @@ class Container:
     def signed_url(self, key: str) -> str | None:
         """Return a URL that gives the blob to whoever has it, or None where we cannot sign."""
         token = self._signer.token(key)
-        return f"{self._blob(key).url}?{token}" if token else None
+        if not token:
+            return None
+        url: str = self._blob(key).url
+        if self._redirect_endpoint:  # the signature covers account, container and name, and no host
+            url = self._redirect_endpoint + urlsplit(url).path
+        return f"{url}?{token}"
 
     def _blob(self, key: str) -> BlobClient:
         return self._container.get_blob_client(key)

@@ -271,9 +271,18 @@ class StorageDriver(ABC):
         del path
         return None
 
-    def redirect_url(self, path: str, *, method: str) -> str | None:
-        """Return a URL from which a client may fetch the object at `path` itself, or None."""
-        del path, method
+    def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
+        """Return a URL from which a client may fetch the object at `path` itself, or None.
+
+        `client` is the address of who asks, "" if it is not known. It may be a lie: it decides which way leads to
+        the object, never whether there is one.
+        """
+        del path, method, client
+        return None
+
+    def object_key(self, path: str) -> str | None:
+        """Return the key in its bucket of the object at `path`, for a CDN that serves this bucket; None without one."""
+        del path
         return None
 
 

@@ -35,7 +35,7 @@ class GcsDriver(StorageDriver):
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
         read = GcsParameters.read(parameters)
         pool = ThreadPoolExecutor(read.maxconcurrency, thread_name_prefix="gcs")
-        bucket = Bucket(connect(read), read.bucket, pool)
+        bucket = Bucket(connect(read), read.bucket, pool, read.redirectendpoint)
         return cls(bucket, read.rootdirectory, part_size=read.chunksize)
 
     def check(self) -> None:
@@ -94,5 +94,6 @@ class GcsDriver(StorageDriver):
         content, generation = self._bucket.fetch(below_upload(self._keys.key(path)) + STATE, limit=STATE_LIMIT)
         return State.load(content), generation
 
-    def redirect_url(self, path: str, *, method: str) -> str | None:
+    def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
+        del client
         return self._bucket.signed_url(self._keys.key(path), method)

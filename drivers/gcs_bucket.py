@@ -105,13 +105,17 @@ class _Translated:
 
 
 class Bucket:
-    """One bucket; shared by all threads. `pool` carries out what is done to many objects."""
+    """One bucket; shared by all threads. `pool` carries out what is done to many objects.
 
-    def __init__(self, client: storage.Client, name: str, pool: Executor) -> None:
+    Clients are sent to `redirect_endpoint`, or to the endpoint of `client` without one.
+    """
+
+    def __init__(self, client: storage.Client, name: str, pool: Executor, redirect_endpoint: str = "") -> None:
         self._client = client
         self._bucket = client.bucket(name)
         self.pool = pool
         self.name = name
+        self._redirect_endpoint = redirect_endpoint or client.api_endpoint
         # What has a body goes through the SDK's own session: the SDK streams only by pushing into a file, and
         # holds four copies of what it sends.
         self._session = client._http  # noqa: SLF001
@@ -238,7 +242,7 @@ class Bucket:
 
     def signed_url(self, key: str, method: str) -> str | None:
         """Return a URL that gives the object to whoever has it, or None where these credentials cannot sign."""
-        return signed_url(self._client, self._bucket.blob(key), method)
+        return signed_url(self._client, self._bucket.blob(key), method, self._redirect_endpoint)
 
     def _get(self, key: str, headers: dict[str, str], generation: str = "") -> requests.Response:
         url = f"{self._download}/{quote(key, safe='')}?alt=media"

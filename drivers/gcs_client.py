@@ -51,8 +51,8 @@ def connect(parameters: GcsParameters) -> storage.Client:
     return client
 
 
-def signed_url(client: storage.Client, blob: storage.Blob, method: str) -> str | None:
-    """Return a URL that gives the object to whoever has it, or None where these credentials cannot sign."""
+def signed_url(client: storage.Client, blob: storage.Blob, method: str, endpoint: str) -> str | None:
+    """Return a URL at `endpoint` that gives the object to whoever has it; None where these credentials cannot sign."""
     try:
         signer = _signer(client)
         if signer is None:
@@ -61,7 +61,7 @@ def signed_url(client: storage.Client, blob: storage.Blob, method: str) -> str |
             version="v4",
             expiration=URL_LIFETIME,
             method=method,
-            api_access_endpoint=client.api_endpoint,
+            api_access_endpoint=endpoint,
             **signer,
         )
     except (google.auth.exceptions.GoogleAuthError, OSError) as error:

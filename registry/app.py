@@ -29,7 +29,7 @@ from registry.handlers.context import EXTENSION, Services
 from registry.handlers.response import Response
 from registry.health.board import Board
 from registry.health.gate import LIVENESS_PATH, READINESS_PATH, Gate
-from registry.plugins import load_access, load_driver
+from registry.plugins import load_access, load_driver, load_middleware
 from registry.storage.measured import MeasuredCache, MeasuredDriver
 from registry.storage.repository import Repositories
 from registry.storage.tokens import UploadTokens
@@ -63,7 +63,7 @@ def create_app(
     share what they know of its health; an `observer` is told of every request and storage call.
 
     Raises:
-        registry.plugins.PluginError: the driver or the access controller cannot be had.
+        registry.plugins.PluginError: the driver, a middleware or the access controller cannot be had.
     """
     services = build_services(configuration, driver, board, observer)
     app = _Application("registry", static_folder=None)
@@ -96,6 +96,7 @@ def build_services(
     """Build what the application, and commands that work on the storage, stand on."""
     storage, auth = configuration.storage, configuration.auth
     driver = driver or load_driver(storage.driver, storage.parameters)
+    driver = load_middleware(driver, configuration.middleware.get("storage", ()))
     if observer:
         driver = MeasuredDriver(driver, observer)
     # The server makes one secret before it forks; without a server there is but one process.

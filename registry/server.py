@@ -31,7 +31,7 @@ from registry.handlers.context import EXTENSION, Services
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
 from registry.observation.tracing import Tracing
-from registry.plugins import PluginError, load_access, load_driver
+from registry.plugins import PluginError, load_access, load_driver, load_middleware
 from registry.tls import serving as tls
 from registry.worker import Worker
 
@@ -187,6 +187,7 @@ def _checked(configuration: Configuration) -> Configuration:
         driver.check()
     except DriverError as error:
         raise ConfigurationError(f"storage.{storage.driver}", str(error)) from error
+    load_middleware(driver, configuration.middleware.get("storage", ()))
     if auth:
         load_access(auth.name, auth.parameters)
     if not driver.shared_between_processes:

@@ -80,9 +80,9 @@ class BlobStore:
         """Return the name of the local file that holds the blob, or None if the driver has none."""
         return self._driver.local_path(blob.path)
 
-    def redirect_url(self, blob: Blob) -> str | None:
-        """Return a URL from which a client may GET the blob itself, or None."""
-        return self._driver.redirect_url(blob.path, method="GET")
+    def redirect_url(self, blob: Blob, client: str = "") -> str | None:
+        """Return a URL from which whoever asks, from the address `client`, may GET the blob itself, or None."""
+        return self._driver.redirect_url(blob.path, method="GET", client=client)
 
     def read(self, blob: Blob, start: int, stop: int) -> Iterator[bytes]:
         """Yield bytes ``start..stop``; the blob is opened before this returns.

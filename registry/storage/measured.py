@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 from drivers.base import Stat, StorageDriver, Writer
+from drivers.delegating import DelegatingDriver
 from registry.storage.cache import ManifestCache
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from registry.oci.digest import Digest
     from registry.oci.manifest import Manifest
 
@@ -33,19 +32,12 @@ class StorageObserver(Protocol):
         """Be told that a manifest was looked for in memory."""
 
 
-class MeasuredDriver(StorageDriver):
+class MeasuredDriver(DelegatingDriver):
     """Times the calls of `inner`."""
 
     def __init__(self, inner: StorageDriver, observer: StorageObserver) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._observer = observer
-        self.name = inner.name  # type: ignore[misc]  # it passes for the one it stands before
-        self.shared_between_processes = inner.shared_between_processes  # type: ignore[misc]
-
-    @classmethod
-    def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
-        del parameters
-        raise TypeError("it stands before another driver and is none of its own")
 
     @contextmanager
     def timed(self, action: str) -> Iterator[None]:
@@ -59,9 +51,6 @@ class MeasuredDriver(StorageDriver):
     def report(self, action: str, seconds: float) -> None:
         """Report a call."""
         self._observer.storage_called(self.name, action, seconds)
-
-    def check(self) -> None:
-        self._inner.check()
 
     def probe(self) -> None:
         with self.timed("Probe"):
@@ -107,15 +96,9 @@ class MeasuredDriver(StorageDriver):
         began = perf_counter()
         return _MeasuredWriter(self, self._inner.open_upload(path), self._observer, perf_counter() - began)
 
-    def purge(self, before: float) -> int:
-        return self._inner.purge(before)
-
-    def local_path(self, path: str) -> str | None:
-        return self._inner.local_path(path)
-
-    def redirect_url(self, path: str, *, method: str) -> str | None:
+    def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
         with self.timed("RedirectURL"):
-            return self._inner.redirect_url(path, method=method)
+            return self._inner.redirect_url(path, method=method, client=client)
 
 
 class _MeasuredPieces(Iterator[bytes]):

@@ -19,6 +19,7 @@ import random
 import threading
 import time
 import tracemalloc
+import urllib.request
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -434,6 +435,25 @@ class DriverConformance:
             pytest.skip("this driver has no local files")
         with open(name, "rb") as file:  # noqa: PTH123 - the contract gives a str
             assert file.read() == b"content"
+
+    @pytest.mark.parametrize("client", ["", "192.0.2.1", "2001:db8::1", "nowhere"])
+    def test_a_redirect_url_gives_the_object_whoever_asks_for_it(self, driver: StorageDriver, client: str) -> None:
+        driver.put(BLOB, b"content")
+
+        url = driver.redirect_url(BLOB, method="GET", client=client)
+
+        if url is None:
+            pytest.skip("this driver has no URLs")
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            assert answer.read() == b"content"
+
+    def test_a_key_ends_as_the_path_does(self, driver: StorageDriver) -> None:
+        key = driver.object_key(BLOB)
+
+        if key is None:
+            pytest.skip("this driver has no keys")
+        assert f"/{key}".endswith(BLOB)
+        assert not key.startswith("/")
 
     # Uploads
 

@@ -95,8 +95,8 @@ class FailingDriver(StorageDriver):
     def local_path(self, path: str) -> str | None:
         return self._inner.local_path(path)
 
-    def redirect_url(self, path: str, *, method: str) -> str | None:
-        return self._inner.redirect_url(path, method=method)
+    def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
+        return self._inner.redirect_url(path, method=method, client=client)
 
 
 class _FailingWriter(Writer):
