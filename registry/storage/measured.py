@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,14 +38,9 @@ class MeasuredDriver(DelegatingDriver):
         super().__init__(inner)
         self._observer = observer
 
-    @contextmanager
-    def timed(self, action: str) -> Iterator[None]:
+    def timed(self, action: str) -> _Timed:
         """Report how long the block takes, also when it fails."""
-        began = perf_counter()
-        try:
-            yield
-        finally:
-            self.report(action, perf_counter() - began)
+        return _Timed(self, action)
 
     def report(self, action: str, seconds: float) -> None:
         """Report a call."""
@@ -99,6 +93,22 @@ class MeasuredDriver(DelegatingDriver):
     def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
         with self.timed("RedirectURL"):
             return self._inner.redirect_url(path, method=method, client=client)
+
+
+class _Timed:
+    """A block that is timed: a class, because a generator costs several times as much on the way to each object."""
+
+    __slots__ = ("_action", "_began", "_driver")
+
+    def __init__(self, driver: MeasuredDriver, action: str) -> None:
+        self._driver = driver
+        self._action = action
+
+    def __enter__(self) -> None:
+        self._began = perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._driver.report(self._action, perf_counter() - self._began)
 
 
 class _MeasuredPieces(Iterator[bytes]):

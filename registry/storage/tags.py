@@ -102,6 +102,11 @@ class TagStore:
             raise NameUnknownError("repository name not known to registry", {"name": self._name})
         return names
 
+    def names(self) -> Iterator[str]:
+        """Return every tag, in byte order; else as `page`."""
+        self.page(limit=1)
+        return names_below(self._driver, paths.tags(self._name))
+
     def pointing_to(self, digest: Digest) -> Iterator[str]:
         """Yield the tags that point to `digest`; costs a read of every tag."""
         for name in names_below(self._driver, paths.tags(self._name)):
