@@ -18,7 +18,6 @@ import stat
 import time
 import uuid
 from contextlib import suppress
-from heapq import nsmallest
 from typing import TYPE_CHECKING, Self
 
 from drivers.base import (
@@ -37,6 +36,7 @@ from drivers.base import (
     Writer,
     checked_path,
 )
+from drivers.filesystem_names import DirectoryNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -104,6 +104,7 @@ class FilesystemDriver(StorageDriver):
         self._root = os.path.abspath(root)
         self._lock_seconds = lock_seconds
         self._mount = _mount_of(self._root)
+        self._names = DirectoryNames()
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
@@ -195,12 +196,9 @@ class FilesystemDriver(StorageDriver):
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
         with _Translated("list", path):
             try:
-                entries = os.scandir(self._name_of(path))
+                return self._names.after(self._name_of(path), after, limit)
             except (FileNotFoundError, NotADirectoryError):
                 return []
-            with entries:
-                names = (entry.name for entry in entries)
-                return nsmallest(limit, (name for name in names if name > after and name[0] != "."))
 
     def delete(self, path: str) -> None:
         target = self._name_of(path)
