@@ -30,7 +30,7 @@ def get_manifest(name: str, reference: str) -> Response:
     """Serve a manifest as it was pushed, whatever types the client says it accepts."""
     repository = open_repository(name, "pull")
     digest = _resolve(repository, parse_reference(reference))
-    manifest = repository.manifests.get(digest)
+    manifest = repository.manifests.serve(digest)
     headers = {"Docker-Content-Digest": str(digest), "ETag": etag(digest)}
     if unmodified(digest):
         return Response(status=304, headers=headers)

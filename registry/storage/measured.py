@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from drivers.base import Stat, StorageDriver, Writer
 from drivers.delegating import DelegatingDriver
-from registry.storage.cache import ManifestCache
+from registry.storage.cache import ManifestCache, ServedManifest
 
 if TYPE_CHECKING:
     from registry.oci.digest import Digest
-    from registry.oci.manifest import Manifest
 
 
 class StorageObserver(Protocol):
@@ -199,7 +198,7 @@ class MeasuredCache(ManifestCache):
         super().__init__()
         self._observer = observer
 
-    def get(self, digest: Digest) -> Manifest | None:
+    def get(self, digest: Digest) -> ServedManifest | None:
         manifest = super().get(digest)
         self._observer.cache_asked(hit=manifest is not None)
         return manifest
