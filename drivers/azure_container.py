@@ -15,7 +15,15 @@ from azure.storage.blob import BlobBlock, BlobType
 
 from drivers.azure_client import ConflictError, Translated, code_of, status_of
 from drivers.azure_signing import Signer
-from drivers.base import PIECE_SIZE, DriverError, ObjectTooLargeError, PathNotFoundError, Stat, UnavailableError
+from drivers.base import (
+    PIECE_SIZE,
+    DriverError,
+    ObjectTooLargeError,
+    PathExistsError,
+    PathNotFoundError,
+    Stat,
+    UnavailableError,
+)
 from drivers.flat import no_bytes
 
 if TYPE_CHECKING:
@@ -76,14 +84,15 @@ class Container:
         with Translated("put", key):
             self._in_place_of_any(key, lambda blob: blob.upload_blob(content, overwrite=True))
 
-    def create_empty(self, key: str) -> None:
-        """Create an empty blob if there is none."""
+    def create(self, key: str, content: bytes) -> None:
+        """Create a blob; PathExistsError if there is one."""
         with Translated("create", key):
             try:
-                self._blob(key).upload_blob(b"", overwrite=False)
+                self._blob(key).upload_blob(content, overwrite=False)
             except HttpResponseError as error:
                 if status_of(error) != HTTPStatus.CONFLICT:
                     raise
+                raise PathExistsError(f"azure: create {key}: it exists") from error
 
     def fetch(self, key: str, *, limit: int) -> bytes:
         """Return a blob of at most `limit` bytes."""

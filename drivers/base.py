@@ -33,6 +33,10 @@ class PathNotFoundError(DriverError):
     """Nothing lies at the path."""
 
 
+class PathExistsError(DriverError):
+    """Something lies at the path already."""
+
+
 class InvalidPathError(DriverError):
     """The path is not one that a driver stores under."""
 
@@ -179,6 +183,17 @@ class StorageDriver(ABC):
 
         Raises:
             NoSpaceError: the medium is full; what lay there is unchanged.
+        """
+
+    @abstractmethod
+    def create(self, path: str, content: bytes) -> None:
+        """Create the object at `path`, atomically, if there is none: of several callers at a time one succeeds.
+
+        An answer that was lost is asked for again, so the object that is found there may be the caller's own.
+
+        Raises:
+            PathExistsError: there is one; it is unchanged.
+            NoSpaceError: the medium is full.
         """
 
     @abstractmethod

@@ -35,6 +35,9 @@ class DelegatingDriver(StorageDriver):
     def put(self, path: str, content: bytes) -> None:
         self._inner.put(path, content)
 
+    def create(self, path: str, content: bytes) -> None:
+        self._inner.create(path, content)
+
     def stat(self, path: str) -> Stat:
         return self._inner.stat(path)
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from drivers.base import PathNotFoundError, Stat, StorageDriver, Writer
+from drivers.base import PathExistsError, PathNotFoundError, Stat, StorageDriver, Writer
 from drivers.flat import Keys, first_names, no_bytes
 from drivers.gcs_bucket import Bucket, ConflictError
 from drivers.gcs_client import connect
@@ -46,6 +46,12 @@ class GcsDriver(StorageDriver):
 
     def put(self, path: str, content: bytes) -> None:
         self._bucket.insert(self._keys.key(path), content)
+
+    def create(self, path: str, content: bytes) -> None:
+        try:
+            self._bucket.insert(self._keys.key(path), content, 0)
+        except ConflictError as error:
+            raise PathExistsError(str(error)) from error
 
     def stat(self, path: str) -> Stat:
         return self._bucket.stat(self._keys.key(path))

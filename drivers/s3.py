@@ -59,6 +59,9 @@ class S3Driver(StorageDriver):
     def put(self, path: str, content: bytes) -> None:
         self._bucket.put(self._key(path), content)
 
+    def create(self, path: str, content: bytes) -> None:
+        self._bucket.create(self._key(path), content)
+
     def stat(self, path: str) -> Stat:
         return self._bucket.stat(self._key(path))
 

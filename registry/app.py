@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import flask
 from flask import Flask, request
@@ -36,7 +36,7 @@ from registry.storage.tokens import UploadTokens
 from registry.storage.validation import ValidationPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from flask import Request
@@ -143,6 +143,10 @@ def _add_common_headers(app: Flask, configuration: Configuration) -> None:
 
 
 class _Application(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `func`: no view is a coroutine, and Flask would look several times in each request."""
+        return func
+
     def make_default_options_response(self) -> flask.Response:
         """Answer OPTIONS, which browsers ask without credentials, before any view and its access control."""
         response = super().make_default_options_response()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import json
@@ -106,6 +107,27 @@ def test_bug_is_a_panic_with_its_traceback_on_one_line(written: Stderr) -> None:
     assert "hunter2" not in line
 
 
+FACTS: dict[str, object] = {"uri": "/v2/?_state=hunter2", "n": 3, "hit": False, "detail": {"token": "a=b"}}
+
+
+@pytest.mark.parametrize("formatter", ["text", "json", "logstash"])
+def test_line_that_goes_past_the_logger_is_the_loggers(written: Stderr, formatter: str) -> None:
+    logger = set_up(f"{{formatter: {formatter}, fields: {{service: registry, site: 'a b'}}}}")
+    logger.info("done", extra=FACTS)
+    log.info_writer(logger)("done", FACTS)
+    by_logger, direct = (re.sub(r"\d+:\d+\.\d+Z", "", line) for line in written.getvalue().splitlines())
+    assert direct == by_logger
+    assert "hunter2" not in direct
+
+
+def test_line_that_cannot_be_written_fails_nothing() -> None:
+    full = open("/dev/full", "w")  # noqa: PTH123, SIM115  a device, and to close it fails as well
+    log.write_whole(logging.StreamHandler(full), "lost")
+    with contextlib.suppress(OSError):
+        full.close()
+    log.write_whole(logging.StreamHandler(full), "closed")
+
+
 class Mailbox:
     def __init__(self) -> None:
         self.mails: list[Envelope] = []
@@ -125,6 +147,8 @@ def read(mail: Envelope) -> EmailMessage:
 def mailbox() -> Iterator[tuple[Mailbox, str]]:
     box = Mailbox()
     port = free_port()
+    # What it says itself would be mailed to it.
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
     controller = Controller(box, hostname="127.0.0.1", port=port)
     controller.start()
     yield box, f"127.0.0.1:{port}"
@@ -149,6 +173,14 @@ def test_lines_of_the_hooks_levels_are_mailed(written: Stderr, mailbox: tuple[Ma
     assert "hunter2" not in mail.as_string()
     assert "[panic]" in other["Subject"]
     assert "failed" not in written.getvalue()
+
+
+def test_request_lines_are_mailed_where_a_hook_wants_them(written: Stderr, mailbox: tuple[Mailbox, str]) -> None:
+    box, addr = mailbox
+    log.info_writer(set_up(f"{{hooks: [{HOOK.format(levels='info', addr=addr)}]}}"))("done", FACTS)
+    wait_until("the mail is there", lambda: box.mails)
+    assert "[info]" in read(box.mails[0])["Subject"]
+    assert parsed(written.getvalue())["msg"] == "done"
 
 
 def test_disabled_hook_mails_nothing_and_an_unknown_level_means_panic(

