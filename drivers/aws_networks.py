@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 import time
 import urllib.request
@@ -62,18 +63,27 @@ class AwsNetworks:
         self._update_seconds = update_seconds
         self._regions = regions
         self._spans = {4: Spans(), 6: Spans()}
-        self._reading = threading.Lock()
+        self._lock = threading.Lock()
         self._due = time.monotonic()
 
     def contain(self, client: str) -> bool:
         """Tell whether the address `client` is known to be in one of the networks; what is no address is in none."""
-        if time.monotonic() >= self._due and self._reading.acquire(blocking=False):
-            threading.Thread(target=self._refresh, name="aws-networks", daemon=True).start()
+        if time.monotonic() >= self._due:
+            self._begin_refresh()
         address = _address(client)
         return address is not None and self._spans[address.version].cover(int(address))
 
+    def _begin_refresh(self) -> None:
+        with self._lock:
+            if time.monotonic() < self._due:  # somebody else has begun, or is done
+                return
+            self._due = math.inf
+        try:
+            threading.Thread(target=self._refresh, name="aws-networks", daemon=True).start()
+        except RuntimeError:  # no more threads: a GET is served all the same
+            self._due = time.monotonic() + _LONGEST_PAUSE_SECONDS
+
     def _refresh(self) -> None:
-        """Read the document; the caller has taken the lock, which is let go of here."""
         pause = min(self._update_seconds, _LONGEST_PAUSE_SECONDS)
         try:
             self._spans = self._read()
@@ -82,7 +92,6 @@ class AwsNetworks:
             _log.warning("cloudfront: iprangesurl %s: %s; again in %.0f s", self._url, error, pause)
         finally:
             self._due = time.monotonic() + pause
-            self._reading.release()
 
     def _read(self) -> dict[int, Spans]:
         with urllib.request.urlopen(self._url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - it is http(s)

@@ -28,6 +28,7 @@ from drivers.base import ParameterError
 from drivers.inmemory import InMemoryDriver
 from drivers.middleware_cloudfront import CloudFrontMiddleware
 from tests.drivers.cloudfront import NETWORKS, NetworksServer, key_file, serving_networks
+from tests.drivers.conformance import in_parallel
 from tests.serving import wait_until
 
 if TYPE_CHECKING:
@@ -186,6 +187,15 @@ def test_clients_in_amazons_networks_are_left_with_the_bucket(key: str, networks
 
     for other in (ELSEWHERE, "203.0.113.8", "203.0.113.6", "2001:db8:2::5", "", "unknown", "192.0.2.1:80"):
         assert verify(key, url_for(driver, other))
+    assert networks.asked == 1
+
+
+def test_many_who_ask_at_once_have_the_document_fetched_once(key: str, networks: NetworksServer) -> None:
+    driver = cloudfront(key, ipfilteredby="aws", iprangesurl=networks.url)
+
+    in_parallel(lambda: url_for(driver, IN_FRANKFURT) for _ in range(32))
+    wait_for_document(driver, IN_FRANKFURT)
+
     assert networks.asked == 1
 
 
