@@ -59,7 +59,7 @@ def seaweedfs(directory: Path, *options: str) -> Iterator[S3Server]:
     credentials = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     config.write_text(json.dumps({"identities": [{"name": "t", "credentials": credentials, "actions": actions}]}))
-    s3, master, volume, filer = (_free_port() for _ in range(4))
+    s3, master, volume, filer = (weed_port() for _ in range(4))
     command = [
         program,
         "server",
@@ -85,7 +85,7 @@ def seaweedfs(directory: Path, *options: str) -> Iterator[S3Server]:
 @contextlib.contextmanager
 def moto(directory: Path) -> Iterator[S3Server]:
     """Run moto's server, which keeps everything in memory."""
-    port = _free_port()
+    port = weed_port()
     program = Path(sys.executable).with_name("moto_server")
     yield from _running([str(program), "-H", "127.0.0.1", "-p", str(port)], directory, f"http://127.0.0.1:{port}")
 
@@ -116,7 +116,7 @@ def _make_bucket(server: S3Server, process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _free_port() -> int:
+def weed_port() -> int:
     """Give a port that is free, as is the one 10,000 above, which SeaweedFS takes for gRPC."""
     while True:
         with socket.socket() as probe, socket.socket() as above:

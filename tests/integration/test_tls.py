@@ -196,6 +196,46 @@ def test_clients_are_let_in_by_their_certificates(
     assert let_in == welcome
 
 
+def test_authorities_of_clients_are_swapped_under_load_and_let_in_whom_they_say(
+    start_server: StartServer, authority: Authority, live: Pair, tmp_path: Path
+) -> None:
+    accepted, good = tmp_path / "accepted.crt", authority.issue("client")
+    shutil.copy(authority.path, accepted)
+    server = start_server(settings=with_tls(live, clientcas=[str(accepted)]), tls=authority.trusting_client(good))
+    api = server.api
+    digest = api.push_blob("tls/clients", CONTENT)
+    swapping = True
+
+    def pull(_: int) -> int:
+        pulled = 0
+        while swapping:
+            answer = api.blob("tls/clients", digest)
+            assert (answer.status, digest_of(answer.body)) == (200, digest)
+            pulled += 1
+        return pulled
+
+    def let_in(pair: Pair) -> bool:
+        try:
+            return Api("127.0.0.1", server.port, authority.trusting_client(pair)).get("/v2/").status == 200
+        except OSError:
+            return False
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        pulls = [pool.submit(pull, number) for number in range(CLIENTS)]
+        try:
+            for number in range(SWAPS // 4):
+                other = Authority.create(tmp_path / f"other-{number}")
+                guest = other.issue("guest")
+                assert not let_in(guest)
+                accepted.write_bytes(authority.path.read_bytes() + other.path.read_bytes())
+                wait_until("the guest is let in", lambda: let_in(guest), seconds=60)  # noqa: B023
+                shutil.copy(authority.path, accepted)
+                wait_until("the guest is not, any more", lambda: not let_in(guest), seconds=60)  # noqa: B023
+        finally:
+            swapping = False
+        assert all(each.result() for each in pulls)
+
+
 def test_skopeo_pushes_and_pulls_with_a_client_certificate_and_not_without(
     start_server: StartServer, authority: Authority, live: Pair, samples: Samples, tmp_path: Path
 ) -> None:
