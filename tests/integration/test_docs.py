@@ -215,6 +215,7 @@ def test_access_control_page(start_server: StartServer, tmp_path: Path) -> None:
     settings["http"] = {"tls": {"certificate": str(pair.certificate), "key": str(pair.key)}}
     server = start_server(settings=settings, tls=authority.trusting_client())
     address = server.url.replace("127.0.0.1", "localhost")
+    config = next(tmp_path.glob("*.yml"))
     made: dict[str, str] = {}
 
     def key_id() -> str:
@@ -222,7 +223,6 @@ def test_access_control_page(start_server: StartServer, tmp_path: Path) -> None:
         made["id"] = re.search(r"\b[0-9a-f]{12}\b", listed)[0]  # type: ignore[index]
         return made["id"]
 
-    config = next(tmp_path.glob("*.yml"))
     reader = Reader(
         tmp_path,
         {"https://registry.example/": f"{address}/", "4f1c9a0be2d7": key_id, "/auth/": f"{auth}/"},
