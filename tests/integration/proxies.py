@@ -93,8 +93,13 @@ class Proxy:
             return False
 
 
-def start_nginx(proxy: Proxy, backends: Sequence[str], root: Path | None = None) -> Proxy:
-    """Start nginx with registry.conf; blobs are served from the storage root, or fetched from an object store."""
+def start_nginx(
+    proxy: Proxy, backends: Sequence[str], root: Path | None = None, *, mistakes: Mapping[str, str] | None = None
+) -> Proxy:
+    """Start nginx with registry.conf; blobs are served from the storage root, or fetched from an object store.
+
+    `mistakes` are lines of the file and what an operator has made of them.
+    """
     program = require_program("nginx")
     pair = proxy.authority.issue("nginx")
     for name in ("request", "response", "fastcgi", "uwsgi", "scgi"):
@@ -117,7 +122,7 @@ def start_nginx(proxy: Proxy, backends: Sequence[str], root: Path | None = None)
             ),
         },
     )
-    (proxy.directory / "registry.conf").write_text(text)
+    (proxy.directory / "registry.conf").write_text(_replaced(text, mistakes or {}))
     main = proxy.directory / "nginx.conf"
     main.write_text(_NGINX_MAIN.format(directory=proxy.directory))
     return proxy.run(program, "-p", proxy.directory, "-c", main)
