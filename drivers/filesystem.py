@@ -132,8 +132,13 @@ class FilesystemDriver(StorageDriver):
             os.stat(self._root)
         except OSError as error:
             raise DriverError(f"filesystem: stat rootdirectory {self._root}: {error.strerror}") from error
-        if not os.path.ismount(self._mount):
-            raise DriverError(f"filesystem: nothing is mounted at {self._mount} any more")
+        self._check_mount()
+
+    def _check_mount(self) -> None:
+        """Refuse to go on below a mount point that has lost its file system: what is written there is lost with it."""
+        here, above = os.stat(self._mount), os.stat(f"{self._mount}/..")
+        if here.st_dev == above.st_dev and here.st_ino != above.st_ino:
+            raise UnavailableError(f"filesystem: nothing is mounted at {self._mount} any more")
 
     def get(self, path: str, *, limit: int) -> bytes:
         try:
@@ -158,11 +163,13 @@ class FilesystemDriver(StorageDriver):
     def put(self, path: str, content: bytes) -> None:
         target = self._name_of(path)
         with _Translated("put", path):
+            self._check_mount()
             _place(target, lambda: _write_beside(target, content, os.rename))
 
     def create(self, path: str, content: bytes) -> None:
         target = self._name_of(path)
         with _Translated("create", path):
+            self._check_mount()
             _place(target, lambda: _write_beside(target, content, _rename_to_new))
 
     def stat(self, path: str) -> Stat:
@@ -217,6 +224,7 @@ class FilesystemDriver(StorageDriver):
     def create_upload(self, path: str) -> None:
         target = self._name_of(path)
         with _Translated("create upload", path):
+            self._check_mount()
             _place(target, lambda: os.close(os.open(target, os.O_WRONLY | os.O_CREAT, 0o666)))
 
     def upload_size(self, path: str) -> int:

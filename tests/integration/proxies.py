@@ -94,11 +94,17 @@ class Proxy:
 
 
 def start_nginx(
-    proxy: Proxy, backends: Sequence[str], root: Path | None = None, *, resolver: str = "127.0.0.53"
+    proxy: Proxy,
+    backends: Sequence[str],
+    root: Path | None = None,
+    *,
+    resolver: str = "127.0.0.53",
+    mistakes: Mapping[str, str] | None = None,
 ) -> Proxy:
     """Start nginx with registry.conf; blobs are served from the storage root, or fetched from an object store.
 
     It asks `resolver` for the store's address, and trusts one whose certificate is of the proxy's authority.
+    `mistakes` are lines of the file and what an operator has made of them.
     """
     program = require_program("nginx")
     pair = proxy.authority.issue("nginx")
@@ -122,7 +128,7 @@ def start_nginx(
             ),
         },
     )
-    (proxy.directory / "registry.conf").write_text(text)
+    (proxy.directory / "registry.conf").write_text(_replaced(text, mistakes or {}))
     store = _replaced(
         (DEPLOY / "nginx/registry-object-store.conf").read_text(),
         {
