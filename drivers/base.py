@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
 PIECE_SIZE = 1024 * 1024
@@ -180,6 +180,23 @@ class StorageDriver(ABC):
         Raises:
             NoSpaceError: the medium is full; what lay there is unchanged.
         """
+
+    def put_in_order(
+        self,
+        objects: Iterable[tuple[str, bytes]],
+        *,
+        expendable: Iterable[tuple[str, bytes]] = (),
+    ) -> None:
+        """Create or replace each object, a path and its content, as :meth:`put` does; then those that are `expendable`.
+
+        Nobody sees one before all that come earlier, not even after a loss of power. All are durable when this
+        returns, save that an expendable one may be lost as a whole.
+
+        Raises:
+            NoSpaceError: the medium is full; some that come first may have been stored.
+        """
+        for path, content in (*objects, *expendable):
+            self.put(path, content)
 
     @abstractmethod
     def stat(self, path: str) -> Stat:

@@ -14,18 +14,15 @@ import time
 from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from drivers.filesystem_mounts import tells_of_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _SETTLING_SECONDS: Final = 2.0
 """More than any file system below takes between two changes for their times to differ."""
-_TELLING: Final = frozenset(
-    {"btrfs", "ext2", "ext3", "ext4", "f2fs", "nfs", "nfs4", "overlay", "tmpfs", "xfs", "zfs"},
-)
-"""File systems that give a directory a new time whenever a name comes or goes; not so most that FUSE offers."""
 _FEWEST: Final = 1000
 """Names that are read as quickly as they are looked up."""
 _MOST_BYTES: Final = 8 * 1024 * 1024
@@ -118,7 +115,7 @@ class DirectoryNames:
             if entry and entry.names:
                 return entry.names.after(after, limit)
             page, total = _select(_names_in(fd), after, limit)
-            if not entry and total >= _FEWEST and _tells_of_changes(fd):
+            if not entry and total >= _FEWEST and tells_of_changes(fd):
                 self._remember(directory, _Entry(stamp, self._clock()))
             return page
         finally:
@@ -189,15 +186,3 @@ def _select(names: Iterable[str], after: str, limit: int) -> tuple[list[str], in
                 last = page[-1] if page else after
     page.sort()
     return page[:limit], total
-
-
-def _tells_of_changes(fd: int) -> bool:
-    """Tell whether the directory `fd` lies on a file system whose times can be relied on."""
-    try:
-        fields = dict(line.split(":", 1) for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
-        mount = fields["mnt_id"].strip()
-        mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    except (OSError, KeyError):
-        return False
-    # A line begins with the number of the mount; its type follows the only dash that stands alone.
-    return any(line.split(" ", 1)[0] == mount and line.partition(" - ")[2].split(" ")[0] in _TELLING for line in mounts)

@@ -51,9 +51,7 @@ def put_manifest(name: str, reference: str) -> Response:
     moved = [target, *tags] if isinstance(target, Tag) else tags
     _require_movable(repository, moved, digest)
     services().validation.check(manifest, repository.blobs, repository.manifests)
-    repository.manifests.put(manifest, digest)
-    for tag in moved:
-        repository.tags.point(tag, digest)
+    repository.manifests.put(manifest, digest, moved)
     headers = {"Location": manifest_url(name, digest), "Docker-Content-Digest": str(digest)}
     if manifest.subject:
         headers["OCI-Subject"] = str(manifest.subject.digest)

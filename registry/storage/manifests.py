@@ -10,11 +10,11 @@ from registry.oci.errors import DigestInvalidError, ManifestInvalidError, Manife
 from registry.oci.manifest import MAX_SIZE, Descriptor, Manifest, parse_manifest
 from registry.oci.reference import Tag
 from registry.storage import paths
-from registry.storage.links import read_link, write_link
+from registry.storage.links import link, read_link
 from registry.storage.listing import names_below
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from drivers.base import StorageDriver
     from registry.storage.cache import ManifestCache
@@ -69,18 +69,24 @@ class ManifestStore:
         self._cache.put(target, manifest)
         return manifest
 
-    def put(self, manifest: Manifest, digest: Digest) -> None:
-        """Store a manifest under its digest: the bytes, the revision, then its place among its subject's referrers.
+    def put(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()) -> None:
+        """Store a manifest under its digest and let `tags` point to it.
+
+        The bytes, the revision, its place among its subject's referrers, the tags: what leads there comes later.
 
         Raises:
             DigestInvalidError: the digest is not that of the content.
         """
         if Digest.of(manifest.content, digest.algorithm) != digest:
             raise DigestInvalidError("the manifest does not match the digest", {"digest": str(digest)})
-        self._driver.put(paths.blob_data(digest), manifest.content)
-        write_link(self._driver, paths.revision_link(self._name, digest), digest)
+        objects = [
+            (paths.blob_data(digest), manifest.content),
+            link(paths.revision_link(self._name, digest), digest),
+        ]
         if manifest.subject:
-            self._referrers.add(manifest.subject.digest, digest)
+            objects.append(self._referrers.entry(manifest.subject.digest, digest))
+        objects += [self._tags.pointer(tag, digest) for tag in tags]
+        self._driver.put_in_order(objects, expendable=[self._tags.history(tag, digest) for tag in tags])
         self._cache.put(digest, manifest)
 
     def delete(self, digest: Digest) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, Self
@@ -74,6 +74,15 @@ class MeasuredDriver(StorageDriver):
     def put(self, path: str, content: bytes) -> None:
         with self.timed("PutContent"):
             self._inner.put(path, content)
+
+    def put_in_order(
+        self,
+        objects: Iterable[tuple[str, bytes]],
+        *,
+        expendable: Iterable[tuple[str, bytes]] = (),
+    ) -> None:
+        with self.timed("PutContent"):
+            self._inner.put_in_order(objects, expendable=expendable)
 
     def stat(self, path: str) -> Stat:
         with self.timed("Stat"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from drivers.base import PathNotFoundError
 from registry.oci.errors import ManifestUnknownError, NameUnknownError
 from registry.storage import paths
-from registry.storage.links import read_link, write_link
+from registry.storage.links import link, read_link
 from registry.storage.listing import names_below
 
 if TYPE_CHECKING:
@@ -37,12 +37,21 @@ class TagStore:
         return digest
 
     def point(self, tag: Tag, digest: Digest) -> None:
-        """Let `tag` point to a manifest that the repository has.
+        """Let `tag` point to a manifest that the repository has."""
+        self._driver.put_in_order([self.pointer(tag, digest)], expendable=[self.history(tag, digest)])
 
-        Its history comes second: a crash between must not leave a tag that is listed and leads nowhere.
+    def pointer(self, tag: Tag, digest: Digest) -> tuple[str, bytes]:
+        """Return the object that lets `tag` point to a manifest: its path and its content."""
+        return link(paths.tag_link(self._name, tag.name), digest)
+
+    def history(self, tag: Tag, digest: Digest) -> tuple[str, bytes]:
+        """Return the object that remembers that `tag` has pointed to a manifest.
+
+        It comes after the pointer: a crash between must not leave a tag that is listed and leads nowhere. It may
+        be lost: nobody resolves a tag by it, and the Go registry's garbage collection only looks there for what to
+        delete.
         """
-        write_link(self._driver, paths.tag_link(self._name, tag.name), digest)
-        write_link(self._driver, paths.tag_history_link(self._name, tag.name, digest), digest)
+        return link(paths.tag_history_link(self._name, tag.name, digest), digest)
 
     def delete(self, tag: Tag) -> None:
         """Forget `tag` and its history, even where its link is malformed; the manifest stays.
