@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import flask
 from flask import Flask, request
 from flask.sessions import NullSession, SessionInterface, SessionMixin
+from werkzeug.routing import MapAdapter
 
 from registry.config.remote import Health
 from registry.handlers import (
@@ -142,6 +143,16 @@ def _add_common_headers(app: Flask, configuration: Configuration) -> None:
 
 
 class _Application(Flask):
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Return what finds the view; host and scheme, which Flask would look at, say nothing about it."""
+        if request is None:
+            return super().create_url_adapter(request)
+        environ = request.environ
+        # WSGI has the bytes of a path as if they were Latin-1.
+        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+        prefix = environ.get("SCRIPT_NAME", "").rstrip("/") + "/"
+        return MapAdapter(self.url_map, "", prefix, "", environ["wsgi.url_scheme"], path, request.method)
+
     def make_default_options_response(self) -> flask.Response:
         """Answer OPTIONS, which browsers ask without credentials, before any view and its access control."""
         response = super().make_default_options_response()
