@@ -219,7 +219,7 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
-        """Return the names directly below `path` that sort after `after`, in byte order, at most `limit`.
+        """Return the names directly below `path` that sort after `after`, in byte order; `limit` if there are as many.
 
         A name is one component, whether an object or a prefix of other paths. What was written or deleted
         before the call is seen by it. A path with nothing below it gives ``[]``. A file system may also name

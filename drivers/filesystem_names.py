@@ -13,6 +13,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -106,28 +107,41 @@ class DirectoryNames:
         Raises:
             OSError: it cannot be read.
         """
+        if directory not in self._entries:
+            page, total = _select(_names_in(directory), after, limit)
+            if total >= _FEWEST:
+                self._notice(directory)
+            return page
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            stamp = _stamp_of(fd)
-            entry = self._recall(directory, stamp)
-            if entry and not entry.names and self._clock() - entry.since >= _SETTLING_SECONDS:
-                entry = self._learn(directory, fd, stamp)
-            if entry and entry.names:
-                return entry.names.after(after, limit)
-            page, total = _select(_names_in(fd), after, limit)
-            if not entry and total >= _FEWEST and tells_of_changes(fd):
-                self._remember(directory, _Entry(stamp, self._clock()))
-            return page
+            entry = self._recall(directory, fd)
+            if not entry.names and self._clock() - entry.since >= _SETTLING_SECONDS:
+                entry = self._learn(directory, fd, entry.stamp)
+            return entry.names.after(after, limit) if entry.names else _select(_names_in(fd), after, limit)[0]
         finally:
             os.close(fd)
 
-    def _recall(self, directory: str, stamp: _Stamp) -> _Entry | None:
+    def _notice(self, directory: str) -> None:
+        """Remember that a directory is large, and its times, if they will tell of changes."""
+        with suppress(FileNotFoundError):  # deleted meanwhile
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                if tells_of_changes(fd):
+                    self._remember(directory, _Entry(_stamp_of(fd), self._clock()))
+            finally:
+                os.close(fd)
+
+    def _recall(self, directory: str, fd: int) -> _Entry:
+        """Return what is known of a directory as it is now: that it has been so since now, if it has changed."""
+        stamp = _stamp_of(fd)
         with self._lock:
             entry = self._entries.get(directory)
-            if entry is None or entry.stamp != stamp:
-                return None
-            self._entries.move_to_end(directory)
-            return entry
+            if entry and entry.stamp == stamp:
+                self._entries.move_to_end(directory)
+                return entry
+        entry = _Entry(stamp, self._clock())
+        self._remember(directory, entry)
+        return entry
 
     def _learn(self, directory: str, fd: int, stamp: _Stamp) -> _Entry:
         """Read the whole of a directory that has had `stamp` for a while; without its names if they are too many."""
@@ -151,8 +165,8 @@ def _stamp_of(fd: int) -> _Stamp:
     return _Stamp(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _names_in(fd: int) -> Iterator[str]:
-    with os.scandir(fd) as entries:
+def _names_in(directory: str | int) -> Iterator[str]:
+    with os.scandir(directory) as entries:
         for entry in entries:
             name = entry.name
             if name[0] != ".":
