@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
 PIECE_SIZE = 1024 * 1024
@@ -185,6 +185,23 @@ class StorageDriver(ABC):
             NoSpaceError: the medium is full; what lay there is unchanged.
         """
 
+    def put_in_order(
+        self,
+        objects: Iterable[tuple[str, bytes]],
+        *,
+        expendable: Iterable[tuple[str, bytes]] = (),
+    ) -> None:
+        """Create or replace each object, a path and its content, as :meth:`put` does; then those that are `expendable`.
+
+        Nobody sees one before all that come earlier, not even after a loss of power. All are durable when this
+        returns, save that an expendable one may be lost as a whole.
+
+        Raises:
+            NoSpaceError: the medium is full; some that come first may have been stored.
+        """
+        for path, content in (*objects, *expendable):
+            self.put(path, content)
+
     @abstractmethod
     def create(self, path: str, content: bytes) -> None:
         """Create the object at `path`, atomically, if there is none: of several callers at a time one succeeds.
@@ -217,7 +234,7 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
-        """Return the names directly below `path` that sort after `after`, in byte order, at most `limit`.
+        """Return the names directly below `path` that sort after `after`, in byte order; `limit` if there are as many.
 
         A name is one component, whether an object or a prefix of other paths. What was written or deleted
         before the call is seen by it. A path with nothing below it gives ``[]``. A file system may also name

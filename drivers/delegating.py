@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from drivers.base import Stat, StorageDriver, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 class DelegatingDriver(StorageDriver):
@@ -34,6 +34,14 @@ class DelegatingDriver(StorageDriver):
 
     def put(self, path: str, content: bytes) -> None:
         self._inner.put(path, content)
+
+    def put_in_order(
+        self,
+        objects: Iterable[tuple[str, bytes]],
+        *,
+        expendable: Iterable[tuple[str, bytes]] = (),
+    ) -> None:
+        self._inner.put_in_order(objects, expendable=expendable)
 
     def create(self, path: str, content: bytes) -> None:
         self._inner.create(path, content)

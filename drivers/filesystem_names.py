@@ -13,19 +13,17 @@ import threading
 import time
 from bisect import bisect_right
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from drivers.filesystem_mounts import tells_of_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _SETTLING_SECONDS: Final = 2.0
 """More than any file system below takes between two changes for their times to differ."""
-_TELLING: Final = frozenset(
-    {"btrfs", "ext2", "ext3", "ext4", "f2fs", "nfs", "nfs4", "overlay", "tmpfs", "xfs", "zfs"},
-)
-"""File systems that give a directory a new time whenever a name comes or goes; not so most that FUSE offers."""
 _FEWEST: Final = 1000
 """Names that are read as quickly as they are looked up."""
 _MOST_BYTES: Final = 8 * 1024 * 1024
@@ -109,28 +107,41 @@ class DirectoryNames:
         Raises:
             OSError: it cannot be read.
         """
+        if directory not in self._entries:
+            page, total = _select(_names_in(directory), after, limit)
+            if total >= _FEWEST:
+                self._notice(directory)
+            return page
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            stamp = _stamp_of(fd)
-            entry = self._recall(directory, stamp)
-            if entry and not entry.names and self._clock() - entry.since >= _SETTLING_SECONDS:
-                entry = self._learn(directory, fd, stamp)
-            if entry and entry.names:
-                return entry.names.after(after, limit)
-            page, total = _select(_names_in(fd), after, limit)
-            if not entry and total >= _FEWEST and _tells_of_changes(fd):
-                self._remember(directory, _Entry(stamp, self._clock()))
-            return page
+            entry = self._recall(directory, fd)
+            if not entry.names and self._clock() - entry.since >= _SETTLING_SECONDS:
+                entry = self._learn(directory, fd, entry.stamp)
+            return entry.names.after(after, limit) if entry.names else _select(_names_in(fd), after, limit)[0]
         finally:
             os.close(fd)
 
-    def _recall(self, directory: str, stamp: _Stamp) -> _Entry | None:
+    def _notice(self, directory: str) -> None:
+        """Remember that a directory is large, and its times, if they will tell of changes."""
+        with suppress(FileNotFoundError):  # deleted meanwhile
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                if tells_of_changes(fd):
+                    self._remember(directory, _Entry(_stamp_of(fd), self._clock()))
+            finally:
+                os.close(fd)
+
+    def _recall(self, directory: str, fd: int) -> _Entry:
+        """Return what is known of a directory as it is now: that it has been so since now, if it has changed."""
+        stamp = _stamp_of(fd)
         with self._lock:
             entry = self._entries.get(directory)
-            if entry is None or entry.stamp != stamp:
-                return None
-            self._entries.move_to_end(directory)
-            return entry
+            if entry and entry.stamp == stamp:
+                self._entries.move_to_end(directory)
+                return entry
+        entry = _Entry(stamp, self._clock())
+        self._remember(directory, entry)
+        return entry
 
     def _learn(self, directory: str, fd: int, stamp: _Stamp) -> _Entry:
         """Read the whole of a directory that has had `stamp` for a while; without its names if they are too many."""
@@ -154,8 +165,8 @@ def _stamp_of(fd: int) -> _Stamp:
     return _Stamp(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _names_in(fd: int) -> Iterator[str]:
-    with os.scandir(fd) as entries:
+def _names_in(directory: str | int) -> Iterator[str]:
+    with os.scandir(directory) as entries:
         for entry in entries:
             name = entry.name
             if name[0] != ".":
@@ -189,15 +200,3 @@ def _select(names: Iterable[str], after: str, limit: int) -> tuple[list[str], in
                 last = page[-1] if page else after
     page.sort()
     return page[:limit], total
-
-
-def _tells_of_changes(fd: int) -> bool:
-    """Tell whether the directory `fd` lies on a file system whose times can be relied on."""
-    try:
-        fields = dict(line.split(":", 1) for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
-        mount = fields["mnt_id"].strip()
-        mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    except (OSError, KeyError):
-        return False
-    # A line begins with the number of the mount; its type follows the only dash that stands alone.
-    return any(line.split(" ", 1)[0] == mount and line.partition(" - ")[2].split(" ")[0] in _TELLING for line in mounts)

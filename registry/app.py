@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import flask
 from flask import Flask, request
 from flask.sessions import NullSession, SessionInterface, SessionMixin
+from werkzeug.routing import MapAdapter
 
 from registry.config.remote import Health
 from registry.handlers import (
@@ -146,6 +147,16 @@ class _Application(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return `func`: no view is a coroutine, and Flask would look several times in each request."""
         return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Return what finds the view; host and scheme, which Flask would look at, say nothing about it."""
+        if request is None:
+            return super().create_url_adapter(request)
+        environ = request.environ
+        # WSGI has the bytes of a path as if they were Latin-1.
+        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+        prefix = environ.get("SCRIPT_NAME", "").rstrip("/") + "/"
+        return MapAdapter(self.url_map, "", prefix, "", environ["wsgi.url_scheme"], path, request.method)
 
     def make_default_options_response(self) -> flask.Response:
         """Answer OPTIONS, which browsers ask without credentials, before any view and its access control."""

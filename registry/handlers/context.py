@@ -85,11 +85,12 @@ def authorize(*accesses: Access) -> Grant:
 
 def access_request() -> Request:
     """Return what the access controller may see of this request."""
+    environ = request.environ
     return Request(
-        authorization=request.headers.get("Authorization"),
+        authorization=environ.get("HTTP_AUTHORIZATION"),
         base_url=root_url(),
-        host=request.environ.get("HTTP_HOST", ""),
-        forwarded_scheme=request.headers.get("X-Forwarded-Proto"),
+        host=environ.get("HTTP_HOST", ""),
+        forwarded_scheme=environ.get("HTTP_X_FORWARDED_PROTO"),
         remote_address=accountable_address(),
     )
 

@@ -52,11 +52,14 @@ def put_manifest(name: str, reference: str) -> Response:
     for tag in moved:
         _require_movable(repository, tag, digest)
     services().validation.check(manifest, repository.blobs, repository.manifests)
-    repository.manifests.put(manifest, digest)
-    for tag in moved:
-        _point(repository, tag, digest)
+    if services().access.grants_everything:
+        repository.manifests.put(manifest, digest, moved)
+    else:
+        repository.manifests.put(manifest, digest)
+        for tag in moved:
+            _claim(repository, tag, digest)
     if moved:
-        repository.manifests.keep(manifest, digest)
+        repository.manifests.keep(manifest, digest, moved)
     headers = {"Location": manifest_url(name, digest), "Docker-Content-Digest": str(digest)}
     if manifest.subject:
         headers["OCI-Subject"] = str(manifest.subject.digest)
@@ -99,14 +102,13 @@ def _require_overwrite(repository: Repository, tag: Tag, current: Digest) -> Non
         raise DeniedError(f"tag {tag.name} points to {current} and stays there: {error}") from error
 
 
-def _point(repository: Repository, tag: Tag, digest: Digest) -> None:
+def _claim(repository: Repository, tag: Tag, digest: Digest) -> None:
     """Let `tag` point to `digest`; of two first pushes at a time by callers who may not overwrite, one is refused."""
-    if not services().access.grants_everything:
-        try:
-            return repository.tags.claim(tag, digest)
-        except TagTakenError as taken:
-            _require_overwrite(repository, tag, taken.current)
-    return repository.tags.point(tag, digest)
+    try:
+        repository.tags.claim(tag, digest)
+    except TagTakenError as taken:
+        _require_overwrite(repository, tag, taken.current)
+        repository.tags.point(tag, digest)
 
 
 def _resolve(repository: Repository, reference: Tag | Digest) -> Digest:

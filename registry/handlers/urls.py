@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from flask import current_app, request
 from werkzeug.http import parse_options_header
+from werkzeug.urls import iri_to_uri
 
 if TYPE_CHECKING:
     from registry.config.values import HTTP
@@ -40,23 +41,27 @@ def upload_url(name: str, upload_id: str, token: str) -> str:
 
 def origin() -> tuple[str, str]:
     """Return scheme and host (with port) as the client used them, as far as can be known."""
-    forwarded = request.headers.get("Forwarded")
+    environ = request.environ
+    forwarded = environ.get("HTTP_FORWARDED")
     if forwarded is not None:
         # The first element is the proxy nearest to the client.
         _, parameters = parse_options_header(f"x;{forwarded.split(',')[0]}")
         scheme, host = parameters.get("proto"), parameters.get("host")
     else:
-        scheme = _first(request.headers.get("X-Forwarded-Proto"))
-        host = _first(request.headers.get("X-Forwarded-Host"))
-    own_scheme, own_host = request.environ["wsgi.url_scheme"], request.environ.get("HTTP_HOST", "")
+        scheme = _first(environ.get("HTTP_X_FORWARDED_PROTO"))
+        host = _first(environ.get("HTTP_X_FORWARDED_HOST"))
+    own_scheme, own_host = environ["wsgi.url_scheme"], environ.get("HTTP_HOST", "")
     return _plausible(scheme, _SCHEMES) or own_scheme, _plausible(host, _HOST) or _plausible(own_host, _HOST)
 
 
 def root_url() -> str:
     """Return the registry's root without a slash at the end; without a host where the client named none."""
+    configured = _configured()
+    if configured:
+        return configured
     prefix: str = request.environ.get("SCRIPT_NAME", "")
     scheme, host = origin()
-    return _configured() or (f"{scheme}://{host}{prefix}" if host else prefix)
+    return f"{scheme}://{host}{prefix}" if host else prefix
 
 
 def accountable_address() -> str:
@@ -65,11 +70,12 @@ def accountable_address() -> str:
     What a proxy on this network wrote last is believed: only it has added that. Whoever reaches the registry
     from elsewhere is known by its connection, whatever headers it sends.
     """
-    peer = str(request.environ.get("REMOTE_ADDR", ""))
+    environ = request.environ
+    peer = str(environ.get("REMOTE_ADDR", ""))
     address = _address(peer)
-    if address and not address.is_private:
+    if "HTTP_X_FORWARDED_FOR" not in environ or (address and not address.is_private):
         return peer
-    nearest = request.environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+    nearest = environ["HTTP_X_FORWARDED_FOR"].rpartition(",")[2].strip()
     return nearest if _address(nearest) else peer
 
 
@@ -93,8 +99,10 @@ def _base() -> str:
 def _configured() -> str:
     """Return ``http.host`` if it is a whole URL; the Go registry takes no notice of anything less."""
     http: HTTP = current_app.extensions["registry"].configuration.http
+    if not http.host:
+        return ""
     parts = urlsplit(http.host)
-    return http.host.rstrip("/") if parts.scheme and parts.netloc else ""
+    return iri_to_uri(http.host).rstrip("/") if parts.scheme and parts.netloc else ""
 
 
 def _plausible(value: str | None, form: re.Pattern[str]) -> str:

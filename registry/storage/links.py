@@ -37,9 +37,9 @@ def read_link(driver: StorageDriver, path: str) -> Digest | None:
 
 def write_link(driver: StorageDriver, path: str, target: Digest) -> None:
     """Create or replace the link at `path`."""
-    driver.put(path, link_content(target))
+    driver.put(*link(path, target))
 
 
-def link_content(target: Digest) -> bytes:
-    """Return what a link to `target` holds."""
-    return str(target).encode("ascii")
+def link(path: str, target: Digest) -> tuple[str, bytes]:
+    """Return the link at `path` as an object: its path and its content."""
+    return path, str(target).encode("ascii")

@@ -15,6 +15,9 @@ _PAGE: Final = 1000
 
 def names_below(driver: StorageDriver, path: str, *, after: str = "") -> Iterator[str]:
     """Yield every name directly below `path` that sorts after `after`; holds no more than a page of them."""
-    while names := driver.list(path, after=after, limit=_PAGE):
+    while True:
+        names = driver.list(path, after=after, limit=_PAGE)
         yield from names
+        if len(names) < _PAGE:
+            return
         after = names[-1]

@@ -11,11 +11,11 @@ from registry.oci.manifest import MAX_SIZE, Descriptor, Manifest, parse_manifest
 from registry.oci.reference import Tag
 from registry.storage import paths
 from registry.storage.cache import ServedManifest
-from registry.storage.links import read_link, write_link
+from registry.storage.links import link, read_link
 from registry.storage.listing import names_below
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from drivers.base import StorageDriver
     from registry.storage.cache import ManifestCache
@@ -59,25 +59,34 @@ class ManifestStore:
         target = self._target(digest)
         return self._cache.get(target) or _served(self._load(digest, target))
 
-    def put(self, manifest: Manifest, digest: Digest) -> None:
-        """Store a manifest under its digest: the bytes, the revision, then its place among its subject's referrers.
+    def put(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()) -> None:
+        """Store a manifest under its digest and let `tags` point to it.
+
+        The bytes, the revision, its place among its subject's referrers, the tags: what leads there comes later.
 
         Raises:
             DigestInvalidError: the digest is not that of the content.
         """
         if Digest.of(manifest.content, digest.algorithm) != digest:
             raise DigestInvalidError("the manifest does not match the digest", {"digest": str(digest)})
-        self._driver.put(paths.blob_data(digest), manifest.content)
-        write_link(self._driver, paths.revision_link(self._name, digest), digest)
+        objects = [
+            (paths.blob_data(digest), manifest.content),
+            link(paths.revision_link(self._name, digest), digest),
+        ]
         if manifest.subject:
-            self._referrers.add(manifest.subject.digest, digest)
+            objects.append(self._referrers.entry(manifest.subject.digest, digest))
+        objects += [self._tags.pointer(tag, digest) for tag in tags]
+        self._driver.put_in_order(objects, expendable=[self._tags.history(tag, digest) for tag in tags])
         self._cache.put(digest, _served(manifest))
 
-    def keep(self, manifest: Manifest, digest: Digest) -> None:
-        """Store a manifest again if a deletion at the same time has taken away what put() did.
+    def keep(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag]) -> None:
+        """Store again what a deletion at the same time has taken away of a manifest and of `tags` that point to it.
 
-        Called once its tags are in place, which that deletion may have looked for before.
+        Called last: that deletion may have looked for the tags before they were there, or have taken the pointer of
+        one before its history was written, which would be listed and lead nowhere.
         """
+        for tag in tags:
+            self._tags.restore(tag, digest)
         if not self.has(digest):
             self.put(manifest, digest)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -60,6 +60,15 @@ class MeasuredDriver(DelegatingDriver):
     def create(self, path: str, content: bytes) -> None:
         with self.timed("PutContent"):
             self._inner.create(path, content)
+
+    def put_in_order(
+        self,
+        objects: Iterable[tuple[str, bytes]],
+        *,
+        expendable: Iterable[tuple[str, bytes]] = (),
+    ) -> None:
+        with self.timed("PutContent"):
+            self._inner.put_in_order(objects, expendable=expendable)
 
     def stat(self, path: str) -> Stat:
         with self.timed("Stat"):

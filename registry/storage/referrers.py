@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from drivers.base import PathNotFoundError
 from registry.oci.digest import ALGORITHMS, Digest
 from registry.storage import paths
-from registry.storage.links import write_link
+from registry.storage.links import link
 from registry.storage.listing import names_below
 
 if TYPE_CHECKING:
@@ -29,7 +29,11 @@ class ReferrerStore:
 
     def add(self, subject: Digest, referrer: Digest) -> None:
         """Remember that `referrer` names `subject`, which need not exist."""
-        write_link(self._driver, paths.referrer_link(self._name, subject, referrer), referrer)
+        self._driver.put(*self.entry(subject, referrer))
+
+    def entry(self, subject: Digest, referrer: Digest) -> tuple[str, bytes]:
+        """Return the object that remembers it: its path and its content."""
+        return link(paths.referrer_link(self._name, subject, referrer), referrer)
 
     def remove(self, subject: Digest, referrer: Digest) -> None:
         """Forget it, if it was known."""

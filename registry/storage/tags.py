@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from drivers.base import PathExistsError, PathNotFoundError
 from registry.oci.errors import ManifestUnknownError, NameUnknownError
 from registry.storage import paths
-from registry.storage.links import link_content, read_link, write_link
+from registry.storage.links import link, read_link
 from registry.storage.listing import names_below
 
 if TYPE_CHECKING:
@@ -45,12 +46,21 @@ class TagStore:
         return digest
 
     def point(self, tag: Tag, digest: Digest) -> None:
-        """Let `tag` point to a manifest that the repository has.
+        """Let `tag` point to a manifest that the repository has."""
+        self._driver.put_in_order([self.pointer(tag, digest)], expendable=[self.history(tag, digest)])
 
-        Its history comes second: a crash between must not leave a tag that is listed and leads nowhere.
+    def pointer(self, tag: Tag, digest: Digest) -> tuple[str, bytes]:
+        """Return the object that lets `tag` point to a manifest: its path and its content."""
+        return link(paths.tag_link(self._name, tag.name), digest)
+
+    def history(self, tag: Tag, digest: Digest) -> tuple[str, bytes]:
+        """Return the object that remembers that `tag` has pointed to a manifest.
+
+        It comes after the pointer: a crash between must not leave a tag that is listed and leads nowhere. It may
+        be lost: nobody resolves a tag by it, and the Go registry's garbage collection only looks there for what to
+        delete.
         """
-        write_link(self._driver, paths.tag_link(self._name, tag.name), digest)
-        self._remember(tag, digest)
+        return link(paths.tag_history_link(self._name, tag.name, digest), digest)
 
     def claim(self, tag: Tag, digest: Digest) -> None:
         """Let `tag` point to a manifest as point() does, unless it points to another: of two at a time one succeeds.
@@ -58,27 +68,22 @@ class TagStore:
         Raises:
             TagTakenError: it does; nothing is changed.
         """
-        path = paths.tag_link(self._name, tag.name)
+        path, content = self.pointer(tag, digest)
         try:
-            self._driver.create(path, link_content(digest))
+            self._driver.create(path, content)
         except PathExistsError:
             current = read_link(self._driver, path)
             if current not in {digest, None}:
                 raise TagTakenError(current) from None
             # What is there is this push's own first try, or malformed.
             return self.point(tag, digest)
-        return self._remember(tag, digest)
+        return self._driver.put_in_order([], expendable=[self.history(tag, digest)])
 
-    def _remember(self, tag: Tag, digest: Digest) -> None:
-        """Write the history of `tag`, which points to `digest`, and see that it still points somewhere.
-
-        A deletion at the same time may have taken the link away before its history was written: it would be
-        listed and lead nowhere.
-        """
-        write_link(self._driver, paths.tag_history_link(self._name, tag.name, digest), digest)
-        path = paths.tag_link(self._name, tag.name)
-        if read_link(self._driver, path) is None:
-            write_link(self._driver, path, digest)
+    def restore(self, tag: Tag, digest: Digest) -> None:
+        """Let `tag` point to a manifest if it points nowhere."""
+        if read_link(self._driver, paths.tag_link(self._name, tag.name)) is None:
+            with suppress(TagTakenError):
+                self.claim(tag, digest)
 
     def delete(self, tag: Tag) -> None:
         """Forget `tag` and its history, even where its link is malformed; the manifest stays.

@@ -197,6 +197,17 @@ class DriverConformance:
             [winner] = [number for number in pool.map(created, range(8)) if number is not None]
         assert driver.get(BLOB, limit=LIMIT) == b"%d" % winner
 
+    def test_several_objects_are_put_together(self, driver: StorageDriver, medium: Medium) -> None:
+        driver.put(f"{ROOT}/a/link", b"older and longer")
+        objects = [(BLOB, noise(5000)), (f"{ROOT}/a/link", b"link"), (f"{ROOT}/a/b/link", b"")]
+
+        driver.put_in_order(objects, expendable=[(f"{ROOT}/c", b"history")])
+
+        for path, content in (*objects, (f"{ROOT}/c", b"history")):
+            assert driver.get(path, limit=LIMIT) == content
+            assert medium.content(path) == content
+        driver.put_in_order([])
+
     def test_stat_tells_when_an_object_was_written(self, driver: StorageDriver) -> None:
         driver.put(BLOB, b"x")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from drivers import filesystem_files
 from drivers.base import (
     DriverError,
     InvalidPathError,
@@ -504,7 +505,9 @@ class PowerWatch:
 
     _CALLS = ("open", "write", "fsync", "link", "rename", "mkdir", "unlink", "rmdir")
 
-    def __init__(self, root: Path, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, root: Path, patch: pytest.MonkeyPatch, *, ordered: bool = False) -> None:
+        self._ordered = ordered
+        patch.setattr(filesystem_files, "keeps_order", lambda _: ordered)
         self.bytes_at_risk: set[int] = set()
         self.names_at_risk: set[str] = set()
         self._root = str(root.parent)
@@ -536,6 +539,8 @@ class PowerWatch:
 
     def _fsync(self, fd: int) -> None:
         self.bytes_at_risk.discard(os.fstat(fd).st_ino)
+        if self._ordered:
+            self.names_at_risk.clear()
         self.names_at_risk.discard(str(Path(f"/proc/self/fd/{fd}").readlink()))
 
     def _link(self, source: str, target: str) -> None:
@@ -563,16 +568,19 @@ class PowerWatch:
         assert not self.names_at_risk
 
 
+@pytest.mark.parametrize("ordered", [False, True])
 def test_what_a_call_has_done_survives_a_loss_of_power(
-    driver: FilesystemDriver, medium: Directory, monkeypatch: pytest.MonkeyPatch
+    driver: FilesystemDriver, medium: Directory, monkeypatch: pytest.MonkeyPatch, ordered: bool
 ) -> None:
     with monkeypatch.context() as patch:
-        watch = PowerWatch(medium.root, patch)
+        watch = PowerWatch(medium.root, patch, ordered=ordered)
 
         driver.check()
         watch.assert_nothing_at_risk()
         for content in (b"old", b"new"):
             driver.put(f"{ROOT}/a/b/c", content)
+            watch.assert_nothing_at_risk()
+            driver.put_in_order([(f"{ROOT}/a/{each}/c", content) for each in "xyz"])
             watch.assert_nothing_at_risk()
         driver.put(f"{ROOT}/a/d", b"")
         watch.assert_nothing_at_risk()
@@ -594,6 +602,45 @@ def test_what_a_call_has_done_survives_a_loss_of_power(
             watch.assert_nothing_at_risk()
 
     assert list(medium.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_an_object_gets_its_name_once_those_before_it_are_durable(
+    driver: FilesystemDriver, medium: Directory, monkeypatch: pytest.MonkeyPatch, ordered: bool
+) -> None:
+    placed: list[str] = []
+
+    class Watch(PowerWatch):
+        def _rename(self, source: str, target: str) -> None:
+            for each in placed:
+                assert not {str(Path(each).parent), str(Path(each).parents[1])} & self.names_at_risk
+            super()._rename(source, target)
+            placed.append(target)
+
+    with monkeypatch.context() as patch:
+        watch = Watch(medium.root, patch, ordered=ordered)
+
+        for tag in ("v1", "v2"):
+            placed.clear()
+            driver.put_in_order(
+                [(f"{ROOT}/{each}/{tag}/link", b"x") for each in ("blobs", "revisions", "tags")],
+                expendable=[(f"{ROOT}/history/{tag}/link", b"x")],
+            )
+            lost = {name.removeprefix(str(medium.root)) for name in watch.names_at_risk}
+            assert lost <= {ROOT, f"{ROOT}/history", f"{ROOT}/history/{tag}"}
+            assert not watch.bytes_at_risk
+            watch.names_at_risk.clear()
+
+            assert len(placed) == 4
+
+
+def test_a_full_disk_keeps_the_first_objects_of_several(driver: FilesystemDriver, medium: Directory) -> None:
+    objects = [(f"{ROOT}/1", b"x"), (f"{ROOT}/2", noise(20_000)), (f"{ROOT}/3", b"x")]
+
+    with room_for(10_000), pytest.raises(NoSpaceError):
+        driver.put_in_order(objects, expendable=[(f"{ROOT}/4", b"x")])
+
+    assert medium.everything() == {f"{ROOT}/1"}
 
 
 def test_bytes_of_a_dead_writer_are_durable_once_published(

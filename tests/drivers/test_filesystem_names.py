@@ -143,7 +143,7 @@ def test_changes_within_one_tick_of_the_file_systems_clock_are_seen(
 def test_a_file_system_whose_directories_keep_their_times_is_read_each_time(
     tmp_path: Path, clock: Clock, scans: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filesystem_names, "_TELLING", frozenset({"no such file system"}))
+    monkeypatch.setattr(filesystem_names, "tells_of_changes", lambda _: False)
     fill(tmp_path)
     names = DirectoryNames(clock=clock)
 

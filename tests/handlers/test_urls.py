@@ -138,3 +138,9 @@ class TestPrefix:
 
         assert link == '</registry/v2/a/tags/list?last=v1&n=1>; rel="next"'
         assert client.get(link[1 : link.index(">")]).json == {"name": "a", "tags": ["v2"]}
+
+
+def test_a_configured_host_of_other_letters_is_told_as_a_url(serve: Serve) -> None:
+    client = serve(http={"host": "https://b\u00fccher.example"})
+
+    assert base_of_location(client) == "https://xn--bcher-kva.example"

@@ -1,0 +1,244 @@
+"""Files that appear whole and stay: written under a hidden name, made durable, renamed into place.
+
+What a loss of power may undo is known of two things: the bytes of a file, until it is synced, and a name, until its
+directory is.
+"""
+
+# One string goes straight to the system call; a Path costs more than the call.
+# ruff: noqa: PTH102, PTH104, PTH108, PTH116, PTH120
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import uuid
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from drivers.base import (
+    DriverError,
+    InvalidPathError,
+    NoSpaceError,
+    PathExistsError,
+    PathNotFoundError,
+    UnavailableError,
+)
+from drivers.filesystem_mounts import keeps_order
+from drivers.translation import Translation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_HIDDEN = ".tmp-"
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What FAT and some network file systems answer."""
+
+_ATTEMPTS = 100
+"""How often a write begins again because somebody deleted the directory under it."""
+
+
+class StaleError(UnavailableError):
+    """Another NFS client replaced the file while we had it open; who asks again finds the new one."""
+
+
+_ERRORS: Mapping[int | None, type[DriverError]] = {
+    errno.EEXIST: PathExistsError,
+    errno.ENOENT: PathNotFoundError,
+    errno.ENOTDIR: PathNotFoundError,
+    errno.EISDIR: PathNotFoundError,
+    errno.ENAMETOOLONG: InvalidPathError,
+    errno.ENOSPC: NoSpaceError,
+    errno.EDQUOT: NoSpaceError,
+    errno.EFBIG: NoSpaceError,
+    errno.ESTALE: StaleError,
+}
+
+
+class Translated(Translation):
+    """A block whose OSErrors leave it as the contract's errors."""
+
+    __slots__ = ()
+    driver = "filesystem"
+    failures = (OSError,)
+
+    @staticmethod
+    def word(error: OSError) -> type[DriverError]:
+        return _ERRORS.get(error.errno, DriverError)
+
+    @staticmethod
+    def text(error: OSError) -> str:
+        return str(error.strerror)
+
+
+class NewNames:
+    """Names that were given and may not be durable yet: the last file's, then those of the directories made for it."""
+
+    __slots__ = ("_directories",)
+
+    def __init__(self) -> None:
+        self._directories: list[str] = []
+        """Those that have a new entry; the first is where the last of all was made."""
+
+    def place(self, target: str, step: Callable[[], None]) -> None:
+        """Have `step` make the file `target`, in a directory that is made first if need be."""
+        directory = os.path.dirname(target)
+        grown = [directory]
+        try:
+            for _ in range(_ATTEMPTS):
+                try:
+                    step()
+                except FileNotFoundError:
+                    grown += make_directory(directory)
+                else:
+                    self._directories = grown
+                    return
+        except (NotADirectoryError, IsADirectoryError) as error:
+            raise InvalidPathError(f"filesystem: {target}: a directory and a file cannot share a name") from error
+        raise UnavailableError(f"filesystem: {directory} is deleted as often as it is made")
+
+    def replace(self, target: str, content: bytes) -> None:
+        """Create or replace the file `target`, once its bytes and the names so far are durable."""
+        self.place(target, lambda: self._write_beside(target, content, os.rename))
+
+    def create(self, target: str, content: bytes) -> None:
+        """Create the file `target` as replace() does; FileExistsError if something has the name already."""
+        self.place(target, lambda: self._write_beside(target, content, _rename_to_new))
+
+    def _write_beside(self, target: str, content: bytes, rename: Callable[[str, str], None]) -> None:
+        temporary = f"{os.path.dirname(target)}/{hidden_name()}"
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            try:
+                write_all(fd, content)
+                os.fsync(fd)
+                if self._directories and not self._were_synced_by(fd):
+                    self.sync()
+            finally:
+                os.close(fd)
+            rename(temporary, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+    def sync(self) -> None:
+        """Make the names durable."""
+        for directory in self._directories:
+            device = sync_directory(directory)
+            if device is not None and keeps_order(device):
+                break  # the others got their entries before
+        self._directories = []
+
+    def _were_synced_by(self, fd: int) -> bool:
+        """Tell whether a sync of the file `fd`, which was made after the names were given, was one of them, too."""
+        device = os.fstat(fd).st_dev
+        try:
+            return os.stat(self._directories[0]).st_dev == device and keeps_order(device)
+        except FileNotFoundError:
+            return False
+
+
+def _rename_to_new(source: str, target: str) -> None:
+    """Rename a file; FileExistsError if something has the name already."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        # Of two callers at a time both may find nothing here; such a medium has no better way.
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
+        return os.rename(source, target)
+    return os.unlink(source)
+
+
+def hidden_name() -> str:
+    """Return a name that nobody has, and no listing shows."""
+    return f"{_HIDDEN}{uuid.uuid4().hex}"
+
+
+def remove_hidden(root: str, before: float) -> int:
+    """Remove what crashes have left below `root` under hidden names before that time; return how much."""
+    count = 0
+    for directory, names, files in os.walk(root):
+        for name in filter(_is_hidden, [*names, *files]):
+            with suppress(FileNotFoundError):
+                count += _remove_older(f"{directory}/{name}", before)
+        names[:] = [name for name in names if not _is_hidden(name)]
+    return count
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(_HIDDEN)
+
+
+def _remove_older(target: str, before: float) -> int:
+    status = os.lstat(target)
+    if status.st_mtime >= before:
+        return 0
+    if stat.S_ISDIR(status.st_mode):
+        remove_tree(target)
+    else:
+        os.unlink(target)
+    return 1
+
+
+def write_all(fd: int, content: bytes) -> None:
+    """Write `content` where `fd` stands."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def make_directory(directory: str) -> list[str]:
+    """Make `directory` and the parents that it lacks; return the directories that have a new entry to sync."""
+    parent = os.path.dirname(directory)
+    grown = []
+    try:
+        os.mkdir(directory)
+    except FileExistsError:
+        return []
+    except FileNotFoundError:
+        grown = make_directory(parent)
+        with suppress(FileExistsError, FileNotFoundError):  # pruned again already: the caller tries again
+            os.mkdir(directory)
+    return [*grown, parent]
+
+
+def sync_directories(directories: Iterable[str]) -> None:
+    """Make durable what names came and went in `directories`."""
+    for directory in directories:
+        sync_directory(directory)
+
+
+def sync_directory(directory: str) -> int | None:
+    """Make durable what names came and went in `directory`; return the device that it lies on.
+
+    None if somebody has deleted it since: there is nothing in it to make durable.
+    """
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
+    try:
+        os.fsync(fd)
+        return os.fstat(fd).st_dev
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # how some network file systems say that they have no such call
+            raise
+        return None
+    finally:
+        os.close(fd)
+
+
+def remove_tree(directory: str) -> None:
+    """Delete `directory` and everything in it, also what comes in meanwhile."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return shutil.rmtree(directory)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:  # a put that was already under way left its file here
+                raise
+    return None

@@ -1,0 +1,63 @@
+"""What a file system can be relied on for, as far as it can be known."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+_TELLING: Final = frozenset(
+    {"btrfs", "ext2", "ext3", "ext4", "f2fs", "nfs", "nfs4", "overlay", "tmpfs", "xfs", "zfs"},
+)
+
+
+def tells_of_changes(fd: int) -> bool:
+    """Tell whether the directory `fd` gets a new time whenever a name in it comes or goes.
+
+    On most file systems that FUSE offers it does not.
+    """
+    try:
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
+        number = fields["mnt_id"].strip()
+    except (OSError, KeyError):
+        return False
+    return any(kind in _TELLING for mount, _, kind in _mounts() if mount == number)
+
+
+@lru_cache(maxsize=16)
+def keeps_order(device: int) -> bool:
+    """Tell whether names on `device` become durable in the order in which they were given, over all directories.
+
+    On xfs and on ext4 with its journal they do ("strictly ordered metadata consistency"): one log holds all changes,
+    and fsync(2) writes it as far as the last change of what it is asked for, so everything older is durable with it.
+    ext4 without a journal writes one directory only, btrfs a log of one file; what is served over a network or through
+    FUSE does not say.
+    """
+    name = f"{os.major(device)}:{os.minor(device)}"
+    kinds = {kind for _, mounted, kind in _mounts() if mounted == name}
+    return kinds == {"xfs"} or (kinds in ({"ext3"}, {"ext4"}) and _has_journal(name))
+
+
+def _mounts() -> list[tuple[str, str, str]]:
+    """Return number, device (MAJOR:MINOR) and type of every mount that this process has."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+    # The type follows the only dash that stands alone, after a varying number of fields.
+    return [(*_first_and_third(line), line.partition(" - ")[2].split(" ")[0]) for line in lines]
+
+
+def _first_and_third(line: str) -> tuple[str, str]:
+    first, _, third = line.split(" ")[:3]
+    return first, third
+
+
+def _has_journal(device: str) -> bool:
+    try:
+        name = Path(f"/sys/dev/block/{device}").resolve(strict=True).name
+        # The number of the process that writes the journal.
+        return Path(f"/sys/fs/ext4/{name}/journal_task").read_text().strip().isdecimal()
+    except OSError:
+        return False
