@@ -30,6 +30,7 @@ from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
 from registry.observation.tracing import Tracing
 from registry.plugins import PluginError, load_access, load_driver
+from registry.redis.loading import load_connector
 from registry.tls import serving as tls
 from registry.worker import Worker
 
@@ -150,6 +151,7 @@ def _checked(configuration: Configuration) -> Configuration:
         raise ConfigurationError(f"storage.{storage.driver}", str(error)) from error
     if auth:
         load_access(auth.name, auth.parameters)
+    load_connector(configuration)
     if not driver.shared_between_processes:
         if (http.workers or 1) > 1:
             _log.warning("storage.%s lives in one process: http.workers is 1, not %s", storage.driver, http.workers)

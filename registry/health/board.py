@@ -26,10 +26,14 @@ _MOST_CHECKS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wrong, by the name of the check: `failing` of the configured checks, `unready` of all there are."""
+    """What is wrong, by the name of the check: `failing` of the configured checks, `unready` of all that are needed.
+
+    `degraded` is what the registry does without.
+    """
 
     failing: Mapping[str, str] = field(default_factory=dict)
     unready: Mapping[str, str] = field(default_factory=dict)
+    degraded: Mapping[str, str] = field(default_factory=dict)
 
 
 class Board:
@@ -54,7 +58,8 @@ class Board:
 
     def post(self, verdict: Verdict) -> None:
         """Replace the verdict; only one process may do so at a time."""
-        body = json.dumps([_shortened(verdict.failing), _shortened(verdict.unready)]).encode()
+        parts = (verdict.failing, verdict.unready, verdict.degraded)
+        body = json.dumps([_shortened(part) for part in parts]).encode()
         self._page[_BODY_AT : _BODY_AT + len(body)] = body
         self._page[_HEADER_AT:_BODY_AT] = _HEADER.pack(len(body), zlib.crc32(body))
         self._page[_REFUSING] = 1 if verdict.failing else 0
@@ -68,8 +73,7 @@ class Board:
             body = self._page[_BODY_AT : _BODY_AT + length]
             # It is posted without a lock; what was read while that happened does not add up.
             if zlib.crc32(body) == checksum:
-                failing, unready = json.loads(body)
-                return Verdict(failing, unready)
+                return Verdict(*json.loads(body))
 
 
 def _shortened(errors: Mapping[str, str]) -> dict[str, str]:
