@@ -31,7 +31,9 @@ from registry.handlers.response import Response
 from registry.health.board import Board
 from registry.health.gate import LIVENESS_PATH, READINESS_PATH, Gate
 from registry.plugins import load_access, load_driver, load_middleware
-from registry.storage.measured import MeasuredCache, MeasuredDriver
+from registry.redis.loading import load_descriptors
+from registry.storage.descriptors import InMemoryDescriptors
+from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
 from registry.storage.repository import Repositories
 from registry.storage.tokens import UploadTokens
 from registry.storage.validation import ValidationPolicy
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.config import Configuration
     from registry.observation.observer import Observer
+    from registry.redis.descriptors import RedisDescriptors
+    from registry.storage.descriptors import DescriptorCache
 
 _BLUEPRINTS = (base, blobs, catalog, manifests, operations, referrers, tags, uploads)
 _SECRET_BYTES = 32
@@ -102,15 +106,25 @@ def build_services(
         driver = MeasuredDriver(driver, observer)
     # The server makes one secret before it forks; without a server there is but one process.
     secret = configuration.http.secret.encode() or secrets.token_bytes(_SECRET_BYTES)
+    redis = load_descriptors(configuration, observer)
+    descriptors = _descriptors(configuration, redis)
+    if descriptors and observer:
+        descriptors = MeasuredDescriptors(descriptors, observer)
     return Services(
         configuration=configuration,
         driver=driver,
-        repositories=Repositories(driver, MeasuredCache(observer) if observer else None),
+        repositories=Repositories(driver, MeasuredCache(observer) if observer else None, descriptors),
         access=load_access(auth.name, auth.parameters) if auth else load_access("none", {}),
         tokens=UploadTokens(secret),
         validation=_validation(configuration),
         board=board or Board(),
+        redis=redis,
     )
+
+
+def _descriptors(configuration: Configuration, redis: RedisDescriptors | None) -> DescriptorCache | None:
+    section = configuration.storage.cache
+    return InMemoryDescriptors(section.blobdescriptorsize) if section.blobdescriptor == "inmemory" else redis
 
 
 def _validation(configuration: Configuration) -> ValidationPolicy:

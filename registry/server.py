@@ -32,6 +32,7 @@ from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
 from registry.observation.tracing import Tracing
 from registry.plugins import PluginError, load_access, load_driver, load_middleware
+from registry.redis.loading import load_connector
 from registry.tls import serving as tls
 from registry.worker import Worker
 
@@ -190,6 +191,7 @@ def _checked(configuration: Configuration) -> Configuration:
     load_middleware(driver, configuration.middleware.get("storage", ()))
     if auth:
         load_access(auth.name, auth.parameters)
+    load_connector(configuration)
     if not driver.shared_between_processes:
         if (http.workers or 1) > 1:
             _log.warning("storage.%s lives in one process: http.workers is 1, not %s", storage.driver, http.workers)

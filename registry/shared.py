@@ -57,6 +57,8 @@ def share(configuration: Configuration, previous: Shared | None) -> Shared:
 def start(shared: Shared, services: Services) -> None:
     """Start this worker's part of it, after the fork."""
     looked_at = list(checks.configured_checks(services.configuration.health, services.driver))
+    if services.redis:
+        looked_at.append(checks.optional_check("redis", services.redis.look))
     monitor.start(shared.election, shared.board, looked_at)
     if not shared.debug_listener:
         return

@@ -64,3 +64,23 @@ def test_wrong_option_of_a_middleware_is_one_line(tmp_path: Path) -> None:
     assert line.endswith(
         "middleware.storage[0].options: baseurl: must be http(s)://HOST[:PORT][/PATH], not 'cdn.example'"
     )
+
+
+@pytest.mark.parametrize(
+    ("sections", "line"),
+    [
+        ("redis: {addrs: ['redis://u:a-secret@h:1']}", "redis.addrs[0]: must be HOST:PORT or the path of a socket"),
+        ("redis: {password: a-secret}", "storage.cache.blobdescriptor: redis needs redis.addrs"),
+        (
+            "redis: {addrs: ['a:1'], password: a-secret, tls: {rootcas: [/nowhere]}}",
+            "redis.tls.rootcas[0]: /nowhere: No such file or directory",
+        ),
+    ],
+)
+def test_redis_that_cannot_be_is_one_line(tmp_path: Path, sections: str, line: str) -> None:
+    path = tmp_path / "config.yml"
+    storage = f"filesystem: {{rootdirectory: {tmp_path}/root}}, cache: {{blobdescriptor: redis}}"
+    path.write_text(f"version: 0.1\nstorage: {{{storage}}}\n{sections}\n")
+    command = [sys.executable, "-m", "registry", "serve", str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (1, f"configuration error: {line}\n")

@@ -1,4 +1,4 @@
-"""Keys that are understood but not yet obeyed.
+"""Keys that are understood but not yet obeyed, or not to the letter.
 
 Where a key left unobeyed would open a hole (an `auth` that lets everybody in) or serve something else than
 was asked for, the start is refused; anything else is a warning. Whoever builds a feature removes its line.
@@ -9,11 +9,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry.config.errors import ConfigurationError
+from registry.config.remote import Redis
+from registry.config.values import Cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from registry.config.values import HTTP, Configuration
+
+_CACHES = ("inmemory", "redis")
+_NO_EFFECT_ON_REDIS = {
+    "contexttimeoutenabled": "the timeouts hold in any case",
+    "poolfifo": "the connection used last is taken first",
+    "pooltimeout_seconds": "where all connections are in use, storage is asked at once",
+    "minidleconns": "connections are opened when they are needed",
+    "maxidleconns": "connections stay open, poolsize says how many there may be",
+    "connmaxidletime_seconds": "connections stay open, one that was closed is opened again",
+    "connmaxlifetime_seconds": "connections stay open, one that was closed is opened again",
+    "maxredirects": "a cluster is followed 16 times",
+    "identitysuffix": "the library's name is told as it is",
+    "unstableresp3": "no command needs it",
+    "routebylatency": "latency is not measured, reads go to any node of a cluster",
+}
 
 
 def refuse_unsupported(configuration: Configuration) -> None:
@@ -22,6 +39,8 @@ def refuse_unsupported(configuration: Configuration) -> None:
     Raises:
         ConfigurationError: there is one.
     """
+    if configuration.storage.cache.blobdescriptor == "redis" and not configuration.redis.addrs:
+        raise ConfigurationError("storage.cache.blobdescriptor", "redis needs redis.addrs")
     endpoints = configuration.notifications.endpoints
     asked = {
         "proxy.remoteurl": configuration.proxy.remoteurl != "",
@@ -38,12 +57,10 @@ def refuse_unsupported(configuration: Configuration) -> None:
 def warn_unsupported(configuration: Configuration) -> tuple[str, ...]:
     """Return a warning for each key that is ignored for now."""
     asked = {
-        "redis": configuration.redis.addrs != (),
-        "storage.cache.blobdescriptor": configuration.storage.cache.blobdescriptor != "",
         "storage.tag.concurrencylimit": configuration.storage.tag.concurrencylimit != 0,
     }
     ignored = [f"{key}: not supported yet, ignored" for key, is_asked in asked.items() if is_asked]
-    return (*ignored, *_warn_outdated(configuration.http))
+    return (*ignored, *_warn_outdated(configuration.http), *_warn_cache(configuration))
 
 
 def _warn_outdated(http: HTTP) -> Iterator[str]:
@@ -52,3 +69,35 @@ def _warn_outdated(http: HTTP) -> Iterator[str]:
         yield "http.h2c.enabled: HTTP/2 is spoken by the proxy in front, not by the registry: ignored"
     if http.tls.minimumtls in {"tls1.0", "tls1.1"}:
         yield f"http.tls.minimumtls: {http.tls.minimumtls} is not spoken any more (RFC 8996): tls1.2 is the minimum"
+
+
+def _warn_cache(configuration: Configuration) -> Iterator[str]:
+    cache, redis = configuration.storage.cache, configuration.redis
+    if cache.blobdescriptor and cache.blobdescriptor not in _CACHES:
+        yield f"storage.cache.blobdescriptor: must be one of {', '.join(_CACHES)}: ignored"
+    if cache.blobdescriptor == "redis":
+        if cache.blobdescriptorsize != Cache().blobdescriptorsize:
+            yield "storage.cache.blobdescriptorsize: concerns the inmemory cache only: ignored"
+        yield from _warn_redis(redis)
+    elif redis.addrs:
+        yield "redis: ignored, as nothing uses it; storage.cache.blobdescriptor: redis would"
+
+
+def _warn_redis(redis: Redis) -> Iterator[str]:
+    """Yield a warning for each option of go-redis that our client has not."""
+    default = Redis()
+    for attribute, instead in _NO_EFFECT_ON_REDIS.items():
+        if getattr(redis, attribute) != getattr(default, attribute):
+            key = attribute.removesuffix("_seconds")
+            yield f"redis.{key}: {instead}: ignored"
+    for attribute in ("dialtimeout", "readtimeout", "writetimeout"):
+        if getattr(redis, f"{attribute}_seconds") < 0:
+            yield f"redis.{attribute}: to wait without end would hold up requests: the default is taken"
+    transfer = (redis.readtimeout_seconds, redis.writetimeout_seconds)
+    if min(transfer) > 0 and transfer[0] != transfer[1]:
+        yield "redis.writetimeout: there is one timeout for both ways, the longer of it and readtimeout"
+    is_cluster = len(redis.addrs) > 1 and not redis.mastername
+    if is_cluster and redis.db:
+        yield "redis.db: a cluster has none but 0: ignored"
+    if not is_cluster and (redis.readonly or redis.routerandomly):
+        yield "redis.readonly, redis.routerandomly: concern a cluster only: ignored"

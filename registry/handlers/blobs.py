@@ -27,7 +27,7 @@ blueprint = Blueprint("blobs", __name__)
 def get_blob(name: str, digest: str) -> Response:
     """Serve a blob or one range of it, by the shortest way that driver and configuration allow."""
     repository = open_repository(name, "pull")
-    blob = repository.blobs.stat(Digest.parse(digest))
+    blob = repository.blobs.serve(Digest.parse(digest))
     if unmodified(blob.digest):
         return Response(status=304, headers=_headers(blob))
     if request.method == "GET":

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.config import Configuration
     from registry.health.board import Board
+    from registry.redis.descriptors import RedisDescriptors
     from registry.storage.repository import Repositories, Repository
     from registry.storage.tokens import UploadTokens
     from registry.storage.validation import ValidationPolicy
@@ -35,6 +36,7 @@ class Services:
     tokens: UploadTokens
     validation: ValidationPolicy
     board: Board
+    redis: RedisDescriptors | None
 
 
 def services() -> Services:

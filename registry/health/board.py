@@ -26,10 +26,14 @@ _MOST_CHECKS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wrong, by the name of the check: `failing` of the configured checks, `unready` of all there are."""
+    """What is wrong, by the name of the check: `failing` of the configured checks, `unready` of all that are needed.
+
+    `degraded` is what the registry does without.
+    """
 
     failing: Mapping[str, str] = field(default_factory=dict)
     unready: Mapping[str, str] = field(default_factory=dict)
+    degraded: Mapping[str, str] = field(default_factory=dict)
 
 
 class Board:
@@ -54,7 +58,7 @@ class Board:
 
     def post(self, verdict: Verdict) -> None:
         """Replace the verdict; only one process may do so at a time."""
-        self._write(_VERDICT_AT, [_shortened(verdict.failing), _shortened(verdict.unready)])
+        self._write(_VERDICT_AT, [_shortened(part) for part in (verdict.failing, verdict.unready, verdict.degraded)])
         self._page[_REFUSING] = 1 if verdict.failing else 0
 
     def read(self) -> Verdict:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.config.remote import FileCheck, Health, HTTPCheck, TCPCheck
 
+_INTERVAL_SECONDS = 10.0
+
 
 class CheckFailedError(Exception):
     """What a check found wrong, in one line."""
@@ -24,7 +26,8 @@ class CheckFailedError(Exception):
 class Check:
     """One thing to look at every so often; it counts as failing after `threshold` failures in a row.
 
-    While one with `refuses` fails, the API is refused; without it, only readiness suffers.
+    While one with `refuses` fails, the API is refused; without it, only readiness suffers. What is not `needed` is
+    told and no more: the registry does its work without it.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Check:
     interval_seconds: float
     threshold: int
     refuses: bool = True
+    needed: bool = True
 
 
 def configured_checks(section: Health, driver: StorageDriver) -> Iterator[Check]:
@@ -45,6 +49,11 @@ def configured_checks(section: Health, driver: StorageDriver) -> Iterator[Check]
         yield Check(http.uri, _http(http), http.interval_seconds, http.threshold)
     for tcp in section.tcp:
         yield Check(tcp.addr, _tcp(tcp), tcp.interval_seconds, tcp.threshold)
+
+
+def optional_check(name: str, look: Callable[[], None]) -> Check:
+    """Return a check of what the registry does without."""
+    return Check(name, look, _INTERVAL_SECONDS, threshold=1, refuses=False, needed=False)
 
 
 def _file(section: FileCheck) -> Callable[[], None]:

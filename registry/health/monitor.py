@@ -87,22 +87,28 @@ class Monitor:
         """Look once, and post what has become of it."""
         before = watch.error
         watch.take()
-        if watch.error and not before:
-            _log.error("health check failed", extra={"check": watch.check.name, "error": watch.error})
-        elif before and not watch.error:
-            _log.info("health check passes again", extra={"check": watch.check.name})
+        if watch.check.needed:  # whoever does without something says so
+            _tell(watch, before)
         self.post()
 
     def post(self) -> None:
         """Post what is known."""
         with self._lock:
-            wrong = [watch for watch in self._watches if watch.error]
+            wrong = [(watch.check, watch.error) for watch in self._watches if watch.error]
             self._board.post(
                 Verdict(
-                    failing={watch.check.name: watch.error for watch in wrong if watch.check.refuses},
-                    unready={watch.check.name: watch.error for watch in wrong},
+                    failing={check.name: error for check, error in wrong if check.refuses},
+                    unready={check.name: error for check, error in wrong if check.needed},
+                    degraded={check.name: error for check, error in wrong if not check.needed},
                 )
             )
+
+
+def _tell(watch: Watch, before: str) -> None:
+    if watch.error and not before:
+        _log.error("health check failed", extra={"check": watch.check.name, "error": watch.error})
+    elif before and not watch.error:
+        _log.info("health check passes again", extra={"check": watch.check.name})
 
 
 def _run(election: Election, board: Board, checks: Sequence[Check]) -> None:

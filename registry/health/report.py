@@ -15,15 +15,16 @@ Report = tuple[HTTPStatus, "Mapping[str, str]"]
 
 def health(board: Board) -> Report:
     """Report on the checks of the ``health`` section, as ``/debug/health`` of the Go registry does, and on notices."""
-    status, failing = _report(board.read().failing)
-    return status, {**board.notices, **failing}
+    verdict = board.read()
+    status, found = _report(verdict.failing, verdict.degraded)
+    return status, {**board.notices, **found}
 
 
 def readiness(board: Board) -> Report:
-    """Report whether to send requests here: not if the server is stopping, nor if anything fails."""
-    unready = board.read().unready
-    return _report({"server": "stopping", **unready} if board.draining else unready)
+    """Report whether to send requests here: not if the server is stopping, nor if anything fails that is needed."""
+    verdict = board.read()
+    return _report({"server": "stopping", **verdict.unready} if board.draining else verdict.unready, verdict.degraded)
 
 
-def _report(errors: Mapping[str, str]) -> Report:
-    return (HTTPStatus.SERVICE_UNAVAILABLE if errors else HTTPStatus.OK), errors
+def _report(errors: Mapping[str, str], degraded: Mapping[str, str]) -> Report:
+    return (HTTPStatus.SERVICE_UNAVAILABLE if errors else HTTPStatus.OK), {**degraded, **errors}

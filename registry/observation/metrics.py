@@ -87,9 +87,12 @@ class Metrics:
         self._storage = histogram(
             "storage_action_seconds", "Time that storage calls took", ["driver", "action"], _STORAGE_SECONDS
         )
-        self._cache_requests = counter("storage_cache_requests_total", "Manifests looked for in memory")
-        self._cache_hits = counter("storage_cache_hits_total", "Manifests found in memory")
-        self._cache_errors = counter("storage_cache_errors_total", "Lookups in the cache that failed")
+        self._cache_requests = counter("storage_cache_requests_total", "Manifests and blobs looked for in a cache")
+        self._cache_hits = counter("storage_cache_hits_total", "Manifests and blobs found in a cache")
+        self._cache_errors = counter("storage_cache_errors_total", "Calls of a cache that failed")
+        self._redis = histogram(
+            "storage_cache_redis_seconds", "Time that calls of redis took", ["operation"], _STORAGE_SECONDS
+        )
         self.uploads_in_flight = gauge("uploads_in_flight", "Uploads being written to")
         self._workers = gauge("workers", "Worker processes")
         self._threads = gauge("worker_threads", "Threads that the workers may have")
@@ -125,10 +128,18 @@ class Metrics:
         self._storage.labels(driver, action).observe(seconds)
 
     def cache_asked(self, *, hit: bool) -> None:
-        """Count a look into the cache of manifests."""
+        """Count a look into a cache."""
         self._cache_requests.inc()
         if hit:
             self._cache_hits.inc()
+
+    def cache_failed(self) -> None:
+        """Count a call of a cache that failed."""
+        self._cache_errors.inc()
+
+    def redis_called(self, operation: str, seconds: float) -> None:
+        """Count a call of redis."""
+        self._redis.labels(operation).observe(seconds)
 
     def worker_loaded(self, *, threads: int, busy: int, connections: int) -> None:
         """Say how much of this worker is in use."""

@@ -68,12 +68,22 @@ class Observer:
             self.metrics.uploads_in_flight.dec()
 
     def cache_asked(self, *, hit: bool) -> None:
-        """Note that a manifest was looked for in memory."""
+        """Note that a manifest, or the size of a blob, was looked for in a cache."""
         record = current.get()
         if record:
             record.cache_hit = hit
         if self.metrics:
             self.metrics.cache_asked(hit=hit)
+
+    def cache_failed(self) -> None:
+        """Note that a call of a cache has failed."""
+        if self.metrics:
+            self.metrics.cache_failed()
+
+    def redis_called(self, operation: str, seconds: float) -> None:
+        """Note a call of redis."""
+        if self.metrics:
+            self.metrics.redis_called(operation, seconds)
 
 
 def end_request(environ: Mapping[str, object], *, status: int, sent: int) -> None:

@@ -35,7 +35,7 @@ class RequestRecord:
     errors: Sequence[Mapping[str, object]] = ()
     storage_seconds: float = 0.0
     cache_hit: bool | None = None
-    """Whether the manifest was in memory; None if none was asked for."""
+    """Whether the manifest, or the size of the blob, was in a cache; None if none was asked for."""
     span: Any = None
     """The tracer's own."""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from drivers.base import StorageDriver, Writer
+    from registry.storage.descriptors import DescriptorCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +40,38 @@ class Blob:
 class BlobStore:
     """The blobs of one repository."""
 
-    def __init__(self, driver: StorageDriver, name: str) -> None:
+    def __init__(self, driver: StorageDriver, name: str, descriptors: DescriptorCache) -> None:
         self._driver = driver
         self._name = name
+        self._descriptors = descriptors
 
     def stat(self, digest: Digest) -> Blob:
-        """Return the blob.
+        """Return the blob, for whoever relies on its bytes being there.
 
         Raises:
             BlobUnknownError: this repository does not link it, or its bytes are missing.
         """
-        target = read_link(self._driver, paths.layer_link(self._name, digest))
-        if target is None:
-            raise _unknown(digest)
-        return stat_target(self._driver, digest, target)
+        target = self._target(digest)
+        try:
+            return stat_target(self._driver, digest, target)
+        except BlobUnknownError:
+            # A client that was told of the blob looks again, and then pushes it.
+            self._descriptors.drop(target)
+            raise
+
+    def serve(self, digest: Digest) -> Blob:
+        """Return the blob, for whoever reads it: its size may be one that is remembered.
+
+        Raises:
+            BlobUnknownError: this repository does not link it, or its bytes are known to be missing.
+        """
+        target = self._target(digest)
+        size = self._descriptors.get(target)
+        if size is not None:
+            return Blob(digest, target, size)
+        blob = stat_target(self._driver, digest, target)
+        self._descriptors.put(target, blob.size)
+        return blob
 
     def has(self, digest: Digest) -> bool:
         """Tell whether stat() would find the blob."""
@@ -74,7 +93,7 @@ class BlobStore:
         try:
             return Path(path).open("rb", buffering=0)
         except FileNotFoundError:
-            raise _unknown(blob.digest) from None
+            raise self._gone(blob) from None
 
     def local_path(self, blob: Blob) -> str | None:
         """Return the name of the local file that holds the blob, or None if the driver has none."""
@@ -93,18 +112,20 @@ class BlobStore:
         try:
             return self._driver.read(blob.path, start, stop)
         except PathNotFoundError:
-            raise _unknown(blob.digest) from None
+            raise self._gone(blob) from None
 
     def adopt(self, writer: Writer, digest: Digest) -> None:
         """Publish what `writer` holds, whose digest the caller has verified to be `digest`.
 
         The bytes first, then the link: a crash between leaves bytes without a link, never the reverse.
         """
-        if self._is_stored(digest, writer.size):
+        size = writer.size
+        if self._is_stored(digest, size):
             writer.cancel()
         else:
             writer.commit(paths.blob_data(digest))
         self.link(digest)
+        self._descriptors.put(digest, size)
 
     def _is_stored(self, digest: Digest, size: int) -> bool:
         """Tell whether the bytes are stored already, so that an upload of the same need not replace them.
@@ -147,6 +168,18 @@ class BlobStore:
             return self._driver.stat(paths.blob_data(digest)).size
         except PathNotFoundError:
             return None
+
+    def _target(self, digest: Digest) -> Digest:
+        """Return the digest under which the bytes of a blob that this repository links lie."""
+        target = read_link(self._driver, paths.layer_link(self._name, digest))
+        if target is None:
+            raise _unknown(digest)
+        return target
+
+    def _gone(self, blob: Blob) -> BlobUnknownError:
+        """Return the error for a blob whose bytes turn out to be missing."""
+        self._descriptors.drop(blob.target)
+        return _unknown(blob.digest)
 
 
 def stat_target(driver: StorageDriver, digest: Digest, target: Digest) -> Blob:

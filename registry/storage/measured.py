@@ -12,6 +12,7 @@ from registry.storage.cache import ManifestCache, ServedManifest
 
 if TYPE_CHECKING:
     from registry.oci.digest import Digest
+    from registry.storage.descriptors import DescriptorCache
 
 
 class StorageObserver(Protocol):
@@ -27,7 +28,7 @@ class StorageObserver(Protocol):
         """Be told that it is no longer."""
 
     def cache_asked(self, *, hit: bool) -> None:
-        """Be told that a manifest was looked for in memory."""
+        """Be told that a manifest, or the size of a blob, was looked for in a cache."""
 
 
 class MeasuredDriver(DelegatingDriver):
@@ -211,3 +212,22 @@ class MeasuredCache(ManifestCache):
         manifest = super().get(digest)
         self._observer.cache_asked(hit=manifest is not None)
         return manifest
+
+
+class MeasuredDescriptors:
+    """Reports whether `inner` had what it was asked for."""
+
+    def __init__(self, inner: DescriptorCache, observer: StorageObserver) -> None:
+        self._inner = inner
+        self._observer = observer
+
+    def get(self, digest: Digest) -> int | None:
+        size = self._inner.get(digest)
+        self._observer.cache_asked(hit=size is not None)
+        return size
+
+    def put(self, digest: Digest, size: int) -> None:
+        self._inner.put(digest, size)
+
+    def drop(self, digest: Digest) -> None:
+        self._inner.drop(digest)

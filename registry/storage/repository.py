@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from registry.storage.blobs import Blob, BlobStore, stat_target
 from registry.storage.cache import ManifestCache
 from registry.storage.catalog import Catalog
+from registry.storage.descriptors import NoDescriptors
 from registry.storage.manifests import ManifestStore
 from registry.storage.referrers import ReferrerStore
 from registry.storage.tags import TagStore
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.oci.digest import Digest
+    from registry.storage.descriptors import DescriptorCache
 
 
 class Repository:
@@ -25,9 +27,9 @@ class Repository:
 
     __slots__ = ("blobs", "manifests", "name", "referrers", "tags", "uploads")
 
-    def __init__(self, driver: StorageDriver, name: str, cache: ManifestCache) -> None:
+    def __init__(self, driver: StorageDriver, name: str, cache: ManifestCache, descriptors: DescriptorCache) -> None:
         self.name = name
-        self.blobs = BlobStore(driver, name)
+        self.blobs = BlobStore(driver, name, descriptors)
         self.uploads = UploadStore(driver, name, self.blobs)
         self.tags = TagStore(driver, name)
         self.referrers = ReferrerStore(driver, name)
@@ -35,16 +37,22 @@ class Repository:
 
 
 class Repositories:
-    """All repositories over one driver, with a `cache` of their manifests."""
+    """All repositories over one driver, with a `cache` of their manifests and one of the `descriptors` of blobs."""
 
-    def __init__(self, driver: StorageDriver, cache: ManifestCache | None = None) -> None:
+    def __init__(
+        self,
+        driver: StorageDriver,
+        cache: ManifestCache | None = None,
+        descriptors: DescriptorCache | None = None,
+    ) -> None:
         self.catalog = Catalog(driver)
         self._driver = driver
         self._cache = cache or ManifestCache()
+        self._descriptors = descriptors or NoDescriptors()
 
     def open(self, name: str) -> Repository:
         """Return the repository called `name`, which the caller has parsed and authorized."""
-        return Repository(self._driver, name, self._cache)
+        return Repository(self._driver, name, self._cache, self._descriptors)
 
     def stat_blob(self, digest: Digest) -> Blob:
         """Return a blob that any repository may have, for callers who may read all of them.

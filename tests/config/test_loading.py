@@ -60,7 +60,8 @@ health:
     )
     assert configuration.storage.driver == "filesystem"
     assert configuration.http.headers == {"X-Content-Type-Options": ("nosniff",)}
-    assert configuration.warnings == ("storage.cache.blobdescriptor: not supported yet, ignored",)
+    assert configuration.storage.cache.blobdescriptor == "inmemory"
+    assert configuration.warnings == ()
 
 
 @pytest.mark.parametrize(

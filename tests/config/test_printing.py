@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from registry.config import effective
@@ -52,6 +54,16 @@ middleware:
     assert "hunter" not in printed
     assert "bucket: b\n" in printed
     assert "https://<redacted>@host/x" in printed
+
+
+def test_password_of_any_characters_is_printed_in_no_form() -> None:
+    password = "p@ss:w/ö\"r'd %&=#?"
+    environ = {"REGISTRY_REDIS_PASSWORD": json.dumps(password), "REGISTRY_REDIS_SENTINELPASSWORD": json.dumps(password)}
+    configuration = configure("redis: {addrs: ['a:1']}", environ)
+    printed = effective(configuration)
+    assert configuration.redis.password == configuration.redis.sentinelpassword == password
+    assert printed.count("password: <redacted>\n") == 2
+    assert "w/" not in printed
 
 
 @pytest.mark.parametrize(

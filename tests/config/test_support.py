@@ -35,14 +35,81 @@ def test_what_is_switched_off_stops_nothing(text: str) -> None:
     assert configure(text).warnings == ()
 
 
+REDIS = "version: 0.1\nstorage: {inmemory: , cache: {blobdescriptor: redis}}\n"
+
+
+@pytest.mark.parametrize("text", ["", "redis: {password: x}", "redis: {addrs: []}"])
+def test_cache_in_redis_without_an_address_stops_the_start(text: str) -> None:
+    assert refusal(text, base=REDIS) == "storage.cache.blobdescriptor: redis needs redis.addrs"
+
+
 @pytest.mark.parametrize(
-    ("text", "key"),
+    "options",
     [
-        ("redis: {addrs: ['a:1']}", "redis"),
+        "",
+        "username: u, password: p, db: 3, clientname: c, protocol: 3, disableidentity: true",
+        "mastername: m, sentinelusername: u, sentinelpassword: p, db: 3",
+        "maxretries: -1, minretrybackoff: 5ms, maxretrybackoff: 1s, poolsize: 4, maxactiveconns: 5",
+        "dialtimeout: 1s, readtimeout: 2s, writetimeout: 2s",
+        "tls: {enabled: true, certificate: c, key: k, rootcas: [r]}",
     ],
 )
-def test_another_feature_that_is_not_there_is_a_warning(text: str, key: str) -> None:
-    assert configure(text).warnings == (f"{key}: not supported yet, ignored",)
+def test_options_of_redis_that_are_obeyed_give_no_warning(options: str) -> None:
+    assert configure(f"redis: {{addrs: ['a:1'], {options}}}", base=REDIS).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("option", "warning"),
+    [
+        ("contexttimeoutenabled: true", "redis.contexttimeoutenabled: "),
+        ("poolfifo: true", "redis.poolfifo: "),
+        ("pooltimeout: 1s", "redis.pooltimeout: "),
+        ("minidleconns: 1", "redis.minidleconns: "),
+        ("maxidleconns: 1", "redis.maxidleconns: "),
+        ("connmaxidletime: 1s", "redis.connmaxidletime: "),
+        ("connmaxlifetime: 1s", "redis.connmaxlifetime: "),
+        ("maxredirects: 1", "redis.maxredirects: "),
+        ("identitysuffix: x", "redis.identitysuffix: "),
+        ("unstableresp3: true", "redis.unstableresp3: "),
+        ("routebylatency: true", "redis.routebylatency: "),
+        ("dialtimeout: -1", "redis.dialtimeout: to wait without end"),
+        ("readtimeout: -1", "redis.readtimeout: to wait without end"),
+        ("writetimeout: -1", "redis.writetimeout: to wait without end"),
+        ("readtimeout: 1s, writetimeout: 2s", "redis.writetimeout: there is one timeout for both ways"),
+        ("readonly: true", "redis.readonly, redis.routerandomly: concern a cluster only"),
+        ("addrs: ['a:1', 'b:1'], db: 3", "redis.db: a cluster has none but 0"),
+    ],
+)
+def test_option_of_redis_that_is_not_obeyed_is_a_warning_with_its_reason(option: str, warning: str) -> None:
+    text = f"redis: {{addrs: ['a:1'], {option}}}"
+    (given,) = configure(text, base=REDIS).warnings
+    assert given.startswith(warning)
+
+
+def test_redis_that_nothing_uses_is_a_warning() -> None:
+    (given,) = configure("redis: {addrs: ['a:1'], poolfifo: true}").warnings
+    assert given == "redis: ignored, as nothing uses it; storage.cache.blobdescriptor: redis would"
+
+
+@pytest.mark.parametrize(
+    ("cache", "warnings"),
+    [
+        ("{blobdescriptor: inmemory, blobdescriptorsize: 5}", ()),
+        ("{blobdescriptor: '', blobdescriptorsize: 5}", ()),
+        (
+            "{blobdescriptor: memcached}",
+            ("storage.cache.blobdescriptor: must be one of inmemory, redis: ignored",),
+        ),
+        (
+            "{blobdescriptor: redis, blobdescriptorsize: 5}",
+            ("storage.cache.blobdescriptorsize: concerns the inmemory cache only: ignored",),
+        ),
+        ("{layerinfo: inmemory}", ("storage.cache.layerinfo: old name of storage.cache.blobdescriptor",)),
+    ],
+)
+def test_what_is_odd_about_a_cache_is_a_warning(cache: str, warnings: tuple[str, ...]) -> None:
+    redis = "redis: {addrs: ['a:1']}" if "redis" in cache else ""
+    assert configure(redis, base=f"version: 0.1\nstorage: {{inmemory: , cache: {cache}}}\n").warnings == warnings
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,22 @@ def push(client: FlaskClient, content: bytes, *, streamed: bool) -> None:
     assert client.put(f"{location}&digest={digest}", data=content).status_code == 201
 
 
+def note_what_is_remembered(serve: Serve, driver: S3Driver, meter: _Meter, digest: Digest) -> None:
+    streaming, redirecting = (
+        serve(driver, storage={"cache": {"blobdescriptor": "inmemory"}, "redirect": {"disable": disable}})
+        for disable in (True, False)
+    )
+    path = f"/v2/a/b/blobs/{digest}"
+    assert streaming.head(path).status_code == redirecting.head(path).status_code == 200
+    meter.reset()
+    assert streaming.head(path).status_code == 200
+    meter.note("HEAD a blob, its size remembered")
+    assert Digest.of(streaming.get(path).data) == digest
+    meter.note("GET a layer of 8 MiB, streamed, its size remembered")
+    assert redirecting.get(path).status_code == 307
+    meter.note("GET a layer of any size, redirected, its size remembered")
+
+
 def test_the_table_in_the_documentation_is_what_the_driver_does(serve: Serve) -> None:
     config, layer, large = b"{}" * 500, bytes(8 * MIB), bytes(100 * MIB)
     manifest = image(config, layer)
@@ -104,6 +120,7 @@ def test_the_table_in_the_documentation_is_what_the_driver_does(serve: Serve) ->
         meter.note("GET a layer of 8 MiB, streamed")
         assert redirecting.get(f"/v2/a/b/blobs/{digest}").status_code == 307
         meter.note("GET a layer of any size, redirected")
+        note_what_is_remembered(serve, driver, meter, Digest.of(layer))
         answer = client.put("/v2/a/b/manifests/latest", data=manifest, content_type=media_types.OCI_MANIFEST)
         assert answer.status_code == 201
         meter.note("PUT a manifest by tag")

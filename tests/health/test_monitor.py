@@ -24,8 +24,8 @@ def failing(error: str = "broken") -> None:
     raise DriverError(error)
 
 
-def check(name: str = "a", *, threshold: int = 0, refuses: bool = True) -> Check:
-    return Check(name, failing, 60, threshold, refuses)
+def check(name: str = "a", *, threshold: int = 0, refuses: bool = True, needed: bool = True) -> Check:
+    return Check(name, failing, 60, threshold, refuses, needed)
 
 
 def found(section: Health, name: str) -> str:
@@ -46,8 +46,8 @@ def test_empty_board_says_that_all_is_well() -> None:
 def test_what_was_posted_last_is_read() -> None:
     board = Board()
     board.post(Verdict({"a": "x" * 400}, {"a": "x" * 400, "b": "y"}))
-    board.post(Verdict({"c": "é"}, {"c": "é"}))
-    assert board.read() == Verdict({"c": "é"}, {"c": "é"})
+    board.post(Verdict({"c": "é"}, {"c": "é"}, {"d": "z"}))
+    assert board.read() == Verdict({"c": "é"}, {"c": "é"}, {"d": "z"})
     assert board.refusing
 
 
@@ -103,6 +103,24 @@ def test_check_that_does_not_refuse_is_told_to_readiness_only() -> None:
     assert not board.refusing
     assert report.health(board) == (200, {})
     assert report.readiness(board) == (503, {"a": "broken"})
+
+
+def test_check_of_what_is_not_needed_is_told_and_nothing_suffers(caplog: pytest.LogCaptureFixture) -> None:
+    board = Board()
+    watch = Watch(check("redis", refuses=False, needed=False))
+    monitor = Monitor(board, [])
+    monitor._watches = [watch]
+    monitor.look(watch)
+    assert not board.refusing
+    assert report.health(board) == report.readiness(board) == (200, {"redis": "broken"})
+    assert caplog.records == []
+
+
+def test_what_is_not_needed_is_told_beside_what_is() -> None:
+    board = Board()
+    board.post(Verdict({"a": "x"}, {"a": "x", "b": "y"}, {"redis": "broken"}))
+    assert report.health(board) == (503, {"a": "x", "redis": "broken"})
+    assert report.readiness(board) == (503, {"a": "x", "b": "y", "redis": "broken"})
 
 
 def test_file_check_fails_while_the_file_exists(tmp_path: Path) -> None:

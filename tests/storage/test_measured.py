@@ -9,7 +9,8 @@ from drivers.filesystem import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from registry.oci.digest import Digest
 from registry.storage.cache import ServedManifest
-from registry.storage.measured import MeasuredCache, MeasuredDriver
+from registry.storage.descriptors import InMemoryDescriptors
+from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
 from tests.drivers.conformance import DriverConformance
 from tests.drivers.test_filesystem import Directory
 
@@ -95,6 +96,16 @@ def test_cache_says_whether_it_had_what_was_asked_for(notebook: Notebook) -> Non
     cache.put(digest, ServedManifest(b"{}", "application/json"))
     assert cache.get(digest) is not None
     assert notebook.asked == [False, True]
+
+
+def test_cache_of_descriptors_says_whether_it_had_what_it_was_asked_for(notebook: Notebook) -> None:
+    cache, digest = MeasuredDescriptors(InMemoryDescriptors(9), notebook), Digest.of(b"{}")
+    assert cache.get(digest) is None
+    cache.put(digest, 0)
+    assert cache.get(digest) == 0
+    cache.drop(digest)
+    assert cache.get(digest) is None
+    assert notebook.asked == [False, True, False]
 
 
 class TestMeasuredDriver(DriverConformance):
