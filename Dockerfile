@@ -29,7 +29,9 @@ RUN ln -s /opt/registry/bin/registry /bin/registry \
     && install -D -m 0644 /opt/registry/share/config.yml /etc/distribution/config.yml \
     && install -D -m 0644 /opt/registry/share/config.yml /etc/docker/registry/config.yml \
     && install -d -m 0775 -o 1000 -g 0 /var/lib/registry
+# Drivers of object stores spool uploads to files: in the volume, which can be written to when the root cannot.
 ENV OTEL_TRACES_EXPORTER=none \
+    TMPDIR=/var/lib/registry \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 USER 1000:0

@@ -183,7 +183,8 @@ class Spool:
             self.file.write(piece)
             self.file.flush()
         except OSError as error:
-            raise NoSpaceError(f"spool to {tempfile.gettempdir()}: {error.strerror}") from error
+            # Not gettempdir(), which raises as well where no directory can be written to.
+            raise NoSpaceError(f"spool an upload: {error.strerror}; TMPDIR may name another directory") from error
         self.size += len(piece)
 
     def pieces(self) -> Iterator[bytes]:

@@ -35,9 +35,9 @@ class Engine:
         command = (self.client, "--host", self.socket, *arguments)
         return run(*command, env={"DOCKER_BUILDKIT": "0"}, timeout_seconds=timeout_seconds)
 
-    def logs(self, name: str, *, of: str = "container") -> str:
-        """Give what a container, or a service, has said on both its outputs."""
-        said = finish(self.client, "--host", self.socket, of, "logs", name)
+    def logs(self, container: str) -> str:
+        """Give what a container has said on both its outputs."""
+        said = finish(self.client, "--host", self.socket, "container", "logs", container)
         return said.stdout + said.stderr
 
     def start(self) -> Engine:

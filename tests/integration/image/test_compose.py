@@ -121,6 +121,6 @@ def test_a_swarm_stack_is_deployed(engine: Engine, certs: Authority, tmp_path: P
     api = Api("localhost", port, certs.trusting_client())
     wait_until("the stack serves", lambda: serves(api), seconds=90)
     api.push_blob("swarm/stack", b"content")
-    log = engine.logs("registry_registry", of="service")
+    log = engine.logs(engine.docker("ps", "--quiet", "--filter", "name=registry_registry").strip())
     assert "listening on" in log
     assert "No HTTP secret provided" not in log
