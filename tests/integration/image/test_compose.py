@@ -89,20 +89,6 @@ def certs(engine: Engine, swarm: None, tmp_path: Path) -> Authority:
     return authority
 
 
-def test_a_swarm_service_has_its_certificate_from_secrets(engine: Engine, certs: Authority, tmp_path: Path) -> None:
-    port, root = free_port(), owned(tmp_path / "mnt")
-    engine.docker(
-        *("service", "create", "--detach", "--no-resolve-image", "--network=host", "--name=registry"),
-        *("--secret=domain.crt", "--secret=domain.key", "--constraint", "node.labels.registry==true"),
-        *("--mount", f"type=bind,src={root},dst=/var/lib/registry", "-e", f"REGISTRY_HTTP_ADDR=0.0.0.0:{port}"),
-        *("-e", "REGISTRY_HTTP_TLS_CERTIFICATE=/run/secrets/domain.crt"),
-        *("-e", "REGISTRY_HTTP_TLS_KEY=/run/secrets/domain.key", "--replicas=1", "registry"),
-    )
-    api = Api("localhost", port, certs.trusting_client())
-    wait_until("the service serves", lambda: serves(api), seconds=90)
-    api.push_blob("swarm/service", b"content")
-
-
 def test_a_swarm_stack_is_deployed(engine: Engine, certs: Authority, tmp_path: Path) -> None:
     port, root = free_port(), owned(tmp_path / "mnt")
     secret = tmp_path / "secret"

@@ -101,9 +101,8 @@ def test_deploying_page(
     )
     reader.work_through("deploying.md")
     (daemon,) = (block.text for block in blocks("deploying.md") if block.language == "json")
-    assert json.loads(daemon)
-    (tmp_path / "daemon.json").write_text(daemon)
-    run(engine.daemon, "--validate", "--config-file", tmp_path / "daemon.json")
+    options = run(engine.daemon, "--help")
+    assert [key for key in json.loads(daemon) if f"--{key} list" not in options] == []
 
 
 def certificates(directory: Path) -> Authority:
@@ -174,4 +173,4 @@ def test_readme(hub: str, port: int, environment: dict[str, str], tmp_path: Path
         serves=lambda: serves(Api("localhost", port)),
     )
     said = reader.work_through("README.md")
-    assert list(said.values())[-1] == "0 referrers in 0 repositories\n"
+    assert list(said.values())[-1].strip() == "0 referrers in 0 repositories"
