@@ -7,11 +7,9 @@ import logging
 import math
 import os
 import select
-import socket
 import ssl
 import threading
 import time
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -19,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 from gunicorn.http import errors, wsgi
 from gunicorn.http.body import LengthReader
 from gunicorn.workers import base
-from gunicorn.workers.gthread import TConn
 
+from registry.connection import Connection
 from registry.handlers.errors import error_body
 from registry.tls import serving as tls
 from registry.wire import Body, Response
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from registry.observation.metrics import Metrics
@@ -46,7 +45,6 @@ _WATCH_SECONDS: Final = 1.0
 _STOPPING_SECONDS: Final = 0.1
 _LINGER_SECONDS: Final = 2.0
 """How long a worker that stops waits for a request that may be under way already on a kept connection."""
-_DRAIN_SECONDS: Final = 5.0
 _MOST_THREADS: Final = 128
 """Of a process, however many clients are slow; ``http.threads`` stay when they have gone."""
 _SHORT_METHODS: Final = frozenset({"GET", "HEAD"})
@@ -67,36 +65,6 @@ class _Term:
         self.busy_since = 0.0
 
 
-class _Connection(TConn):
-    """A client's connection; `deadline` is when it has been idle for too long, infinite while it is served."""
-
-    parser: Any  # gunicorn's knows HTTP/2 as well, which is never switched on
-
-    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
-        super().__init__(cfg, sock, client, server)
-        self.fd = sock.fileno()
-        self.deadline = math.inf
-
-    def has_more(self) -> bool:
-        """Tell whether bytes of another request have been received already, which no poller will report."""
-        return bool(self.parser.unreader.buf.getvalue()) or (
-            isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
-        )
-
-    def drain(self) -> bool:
-        """Read what the application has left of a body; False if that is too much."""
-        reader = self.parser.mesg.body.reader
-        if isinstance(reader, LengthReader) and not reader.length:
-            self.parser.mesg = None
-            return True
-        return bool(self.parser.finish_body(deadline=time.monotonic() + _DRAIN_SECONDS))
-
-    def end(self) -> None:
-        """Let whoever waits for this connection find that it has ended."""
-        with suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
-
-
 class Worker(base.Worker):
     """Serves HTTP/1.1 with threads of which one leads.
 
@@ -115,7 +83,7 @@ class Worker(base.Worker):
     def init_process(self) -> None:
         """Prepare what must not be shared with the server that forked."""
         self._poller = select.epoll()
-        self._connections: dict[int, _Connection] = {}
+        self._connections: dict[int, Connection] = {}
         self._baton = threading.Semaphore()
         self._followers = 0
         self._threads = 0
@@ -246,7 +214,7 @@ class Worker(base.Worker):
             if error.errno not in _NOTHING_TO_ACCEPT:
                 raise
             return
-        connection = _Connection(self.cfg, client, address, own_address)
+        connection = Connection(self.cfg, client, address, own_address)
         connection.deadline = time.monotonic() + self.cfg.keepalive
         self._connections[client.fileno()] = connection
         self._poller.register(client.fileno(), _ONCE)
@@ -279,7 +247,7 @@ class Worker(base.Worker):
                 self._accept(fd)
             listener.close()
 
-    def _serve(self, connection: _Connection, hand_over: Callable[[], None]) -> None:
+    def _serve(self, connection: Connection, hand_over: Callable[[], None]) -> None:
         """Answer the requests that have arrived on the connection, and have it wait for more or end."""
         connection.deadline = math.inf
         kept = self._answer(connection, hand_over)
@@ -295,7 +263,7 @@ class Worker(base.Worker):
         if not self._accepting:
             self._accept_connections()
 
-    def _answer(self, connection: _Connection, hand_over: Callable[[], None]) -> bool:
+    def _answer(self, connection: Connection, hand_over: Callable[[], None]) -> bool:
         """Answer a request; return whether the connection is good for another."""
         request = None
         try:
@@ -313,7 +281,7 @@ class Worker(base.Worker):
             self.handle_error(request, connection.sock, connection.client, error)
         return False
 
-    def _respond(self, request: Any, connection: _Connection, hand_over: Callable[[], None]) -> bool:
+    def _respond(self, request: Any, connection: Connection, hand_over: Callable[[], None]) -> bool:
         """Have the application answer; return whether the connection may be kept."""
         response, environ = wsgi.create(
             request,

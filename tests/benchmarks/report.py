@@ -107,7 +107,7 @@ def duration(seconds: float) -> str:
     """Return `seconds` in a unit that fits, with three digits."""
     for size, unit in _UNITS:
         if seconds >= size:
-            return f"{seconds / size:.3g} {unit}" if seconds < 1000 * size else f"{seconds / size:.0f} {unit}"
+            return f"{seconds / size:.3g} {unit}" if seconds < 999.5 * size else f"{seconds / size:.0f} {unit}"
     return f"{seconds / 1e-6:.3g} us"
 
 

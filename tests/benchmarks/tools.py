@@ -106,7 +106,7 @@ def load_of(latencies: Sequence[float], seconds: float) -> Load:
 
 
 def _wrk_percentile(text: str, percent: int) -> float:
-    found = re.search(rf"^\s*{percent}%\s+([\d.]+)(\w+)$", text, re.MULTILINE)
+    found = re.search(rf"^\s*{percent}%\s+([\d.]+)(\w+)\s*$", text, re.MULTILINE)
     return float(found[1]) * _UNITS[found[2]] if found else 0.0
 
 

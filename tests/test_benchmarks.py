@@ -1,0 +1,153 @@
+"""The arithmetic of `make bench`: what it prints must be what was measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.benchmarks.measuring import Measurement
+from tests.benchmarks.picture import draw
+from tests.benchmarks.processes import Memory, cpu_seconds, memory, tree
+from tests.benchmarks.report import Key, Ratio, Report, duration
+from tests.benchmarks.rows import ROWS, select
+from tests.benchmarks.tools import _wrk_percentile, load_of
+
+KEY = Key("blob-head", "tmpfs")
+MIB = 1024 * 1024
+
+
+def measured(cpu: float, *, requests: int = 100, seconds: float = 2.0, pss: int = MIB) -> Measurement:
+    return Measurement(requests, seconds, cpu, p50=0.001, p99=0.002, memory=Memory(rss=2 * pss, pss=pss))
+
+
+@pytest.fixture
+def report() -> Report:
+    """Three rounds: ours spends 1, 3 and 2 s, the other 2 s each, of which one round failed."""
+    report = Report("ours", {"cores": 2})
+    for cpu in (1.0, 3.0, 2.0):
+        report.add(KEY, "ours", measured(cpu, pss=int(cpu) * MIB))
+        report.add(KEY, "v3", measured(2.0, seconds=4.0))
+    return report
+
+
+def test_cost_and_rate_are_for_one_request() -> None:
+    assert measured(3.0).cpu_per_request == 0.03
+    assert measured(3.0).rate == 50
+
+
+def test_a_ratio_is_taken_round_by_round_with_its_spread(report: Report) -> None:
+    assert report.ratio(KEY, "v3", lambda each: each.cpu_per_request) == Ratio(1.0, 0.5, 1.5)
+    assert str(report.ratio(KEY, "v3", lambda each: each.rate)) == "2.00 (2.00-2.00)"
+
+
+def test_there_is_no_ratio_to_who_was_not_measured_or_spent_nothing(report: Report) -> None:
+    report.add(KEY, "idle", measured(0.0))
+
+    for peer in ("nobody", "idle"):
+        assert report.ratio(KEY, peer, lambda each: each.cpu_per_request) is None
+
+
+def test_a_round_that_one_server_lacks_is_compared_with_none(report: Report) -> None:
+    report.add(KEY, "late", measured(4.0))
+
+    assert report.ratio(KEY, "late", lambda each: each.cpu_per_request) == Ratio(0.25, 0.25, 0.25)
+
+
+def test_the_table_has_medians_the_largest_memory_and_ratios_of_others_only(report: Report) -> None:
+    ours, theirs = ([cell.strip() for cell in line.split("|")[1:-1]] for line in report.lines(KEY))
+
+    assert ours == ["blob-head", "tmpfs", "ours", "20 ms", "50", "1 ms", "2 ms", "6 MiB", "3 MiB", "", ""]
+    assert theirs[9:] == ["1.00 (0.50-1.50)", "2.00 (2.00-2.00)"]
+    assert "Peak PSS of ours under all rows: 3 MiB" in report.table()
+
+
+def test_every_round_is_in_the_document(report: Report) -> None:
+    document = json.loads(report.document())
+
+    assert document["ours"] == "ours"
+    assert [[each["cpu"] for each in row["rounds"]] for row in document["rows"]] == [[1.0, 3.0, 2.0], [2.0] * 3]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0 us"),
+        (0.000_000_4, "0.4 us"),
+        (0.000_314, "314 us"),
+        (0.001, "1 ms"),
+        (0.999_9, "1000 ms"),
+        (1.555, "1.55 s"),
+        (5000.0, "5000 s"),
+    ],
+)
+def test_durations_have_three_digits_and_a_unit_that_fits(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_percentiles_of_latencies() -> None:
+    load = load_of([each / 1000 for each in range(100, 0, -1)], 5.0)
+
+    assert (load.requests, load.seconds, load.p50, load.p99) == (100, 5.0, 0.0505, 0.1)
+    assert load_of([0.25], 1.0).p99 == 0.25
+
+
+@pytest.mark.parametrize(
+    ("line", "seconds"), [("     99%    1.95s ", 1.95), ("     99%   12.50ms", 0.0125), ("     99%  700.00us", 0.0007)]
+)
+def test_a_percentile_of_wrk_is_read_in_any_unit(line: str, seconds: float) -> None:
+    assert _wrk_percentile(f"     50%    1.00ms\n{line}\n  94 requests", 99) == pytest.approx(seconds)
+
+
+def test_rows_are_chosen_by_patterns() -> None:
+    assert [row.name for row in select("blob-head, manifest-get-t*")] == [
+        "manifest-get-tag",
+        "manifest-get-token",
+        "blob-head",
+    ]
+    assert select("") == list(ROWS)
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_the_picture_has_a_bar_for_each_server_in_scale(report: Report) -> None:
+    report.add(KEY, "v3", measured(8.0))
+    report.add(Key("<odd>", "disk"), "ours", measured(0.0))
+
+    shapes = ET.fromstring(draw(report)).iter("{http://www.w3.org/2000/svg}rect")
+
+    bars = [each.attrib for each in shapes if each.attrib["height"] == "10" and each.attrib["y"] != "11"]
+    widths = [float(each["width"]) for each in bars]
+    assert len(widths) == 3
+    assert widths[0] == pytest.approx(widths[1])
+    assert widths[2] == 1.0
+
+
+def test_the_cost_of_a_tree_holds_that_of_processes_that_have_ended() -> None:
+    program = (
+        "import subprocess, sys, time\n"
+        "burn = 'import time\\nwhile time.process_time() < 0.5: pass'\n"
+        "subprocess.run([sys.executable, '-c', burn], check=True)\n"
+        "print('done', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout
+            process.stdout.readline()
+            assert cpu_seconds(process.pid) >= 0.5
+            assert memory(process.pid).rss >= memory(process.pid).pss > 0
+        finally:
+            process.kill()
+
+
+def test_a_tree_holds_children_of_any_thread() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        try:
+            assert process.pid in tree(os.getpid())
+        finally:
+            process.kill()
+    assert process.pid not in tree(os.getpid())
