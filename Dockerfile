@@ -12,7 +12,7 @@ RUN apt-get update \
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST
-ARG EXTRAS=[acme]
+ARG EXTRAS=[acme,s3]
 COPY . /source
 RUN python3 -m venv /opt/registry \
     && /opt/registry/bin/pip install --no-cache-dir "/source${EXTRAS}" \

@@ -15,7 +15,7 @@ from drivers.azure_client import connect
 from drivers.azure_container import Container
 from drivers.azure_parameters import AzureParameters
 from drivers.azure_uploads import DEFAULT_BLOCK, AzureWriter
-from drivers.base import PathNotFoundError, Stat, StorageDriver, Writer
+from drivers.base import PathExistsError, PathNotFoundError, Stat, StorageDriver, Writer
 from drivers.flat import Keys, first_names, no_bytes
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ class AzureDriver(StorageDriver):
     def put(self, path: str, content: bytes) -> None:
         self._container.put(self._keys.key(path), content)
 
+    def create(self, path: str, content: bytes) -> None:
+        self._container.create(self._keys.key(path), content)
+
     def stat(self, path: str) -> Stat:
         return self._container.stat(self._keys.key(path))
 
@@ -74,7 +77,8 @@ class AzureDriver(StorageDriver):
             raise PathNotFoundError(f"azure: delete {path}: there is nothing")
 
     def create_upload(self, path: str) -> None:
-        self._container.create_empty(self._keys.key(path))
+        with suppress(PathExistsError):
+            self._container.create(self._keys.key(path), b"")
 
     def upload_size(self, path: str) -> int:
         return self._container.stat(self._keys.key(path)).size
@@ -83,6 +87,6 @@ class AzureDriver(StorageDriver):
         stored = self._container.blocks(self._keys.key(path))
         return AzureWriter(self._container, self._keys, path, stored, self._block_size)
 
-    def redirect_url(self, path: str, *, method: str) -> str | None:
-        del method  # one permission covers GET and HEAD
+    def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
+        del method, client  # one permission covers GET and HEAD
         return self._container.signed_url(self._keys.key(path))

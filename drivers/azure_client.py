@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import requests
 import requests.adapters
@@ -20,9 +20,7 @@ from azure.storage.blob import BlobServiceClient
 
 from drivers.azure_parameters import CLIENT_SECRET, SAS, SHARED_KEY, AzureParameters
 from drivers.base import PIECE_SIZE, DriverError, PathNotFoundError, UnavailableError
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from drivers.translation import Translation
 
 _CONNECTIONS: Final = 100
 _DOWNLOAD_SIZE: Final = 4 * PIECE_SIZE
@@ -42,26 +40,28 @@ _WORDS: dict[int, type[DriverError]] = {
 _UNREACHABLE = (ServiceRequestError, ServiceResponseError, IncompleteReadError)
 
 
-class Translated:
+class Translated(Translation):
     """A block whose errors leave it as the contract's, naming the call and the blob."""
 
-    __slots__ = ("_call", "_key")
+    __slots__ = ()
+    driver = "azure"
+    failures = (AzureError,)
 
-    def __init__(self, call: str, key: str) -> None:
-        self._call = call
-        self._key = key
+    @staticmethod
+    def word(error: AzureError) -> type[DriverError]:
+        if isinstance(error, _UNREACHABLE):
+            return UnavailableError
+        status = status_of(error) or 0
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return UnavailableError
+        return _WORDS.get(status, DriverError)
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if isinstance(error, AzureError):
-            raise _word(error)(f"azure: {self._call} {self._key}: {one_line(error)}") from error
+    @staticmethod
+    def text(error: AzureError) -> str:
+        """Return the first line of what the service says, with its code; the rest are ids and times."""
+        text = str(error.message or error).strip().partition("\n")[0]
+        code = code_of(error)
+        return f"{text} ({code})" if code else text
 
 
 def connect(parameters: AzureParameters) -> BlobServiceClient:
@@ -106,15 +106,6 @@ def _credential(parameters: AzureParameters) -> Any:
     return DefaultAzureCredential()
 
 
-def _word(error: AzureError) -> type[DriverError]:
-    if isinstance(error, _UNREACHABLE):
-        return UnavailableError
-    status = status_of(error) or 0
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return UnavailableError
-    return _WORDS.get(status, DriverError)
-
-
 def status_of(error: BaseException | None) -> int | None:
     """Return the status of the answer that `error` tells of, if it is one of the service."""
     return error.status_code if isinstance(error, HttpResponseError) else None
@@ -124,10 +115,3 @@ def code_of(error: AzureError) -> str:
     """Return the service's own word for `error`, "" if it said none."""
     code = getattr(error, "error_code", None) or ""
     return str(getattr(code, "value", code))
-
-
-def one_line(error: AzureError) -> str:
-    """Return the first line of what the service says, with its code; the rest are ids and times."""
-    text = str(error.message or error).strip().partition("\n")[0]
-    code = code_of(error)
-    return f"{text} ({code})" if code else text

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
@@ -14,7 +15,15 @@ from azure.storage.blob import BlobBlock, BlobType
 
 from drivers.azure_client import ConflictError, Translated, code_of, status_of
 from drivers.azure_signing import Signer
-from drivers.base import PIECE_SIZE, DriverError, ObjectTooLargeError, PathNotFoundError, Stat, UnavailableError
+from drivers.base import (
+    PIECE_SIZE,
+    DriverError,
+    ObjectTooLargeError,
+    PathExistsError,
+    PathNotFoundError,
+    Stat,
+    UnavailableError,
+)
 from drivers.flat import no_bytes
 
 if TYPE_CHECKING:
@@ -45,6 +54,7 @@ class Container:
         self.pool = pool
         self._container = service.get_container_client(parameters.container)
         self._signer = Signer(service, parameters)
+        self._redirect_endpoint = parameters.redirectendpoint
         self._first_pause = parameters.retry_delay_seconds
         self._starts_anywhere = True
 
@@ -74,14 +84,15 @@ class Container:
         with Translated("put", key):
             self._in_place_of_any(key, lambda blob: blob.upload_blob(content, overwrite=True))
 
-    def create_empty(self, key: str) -> None:
-        """Create an empty blob if there is none."""
+    def create(self, key: str, content: bytes) -> None:
+        """Create a blob; PathExistsError if there is one."""
         with Translated("create", key):
             try:
-                self._blob(key).upload_blob(b"", overwrite=False)
+                self._blob(key).upload_blob(content, overwrite=False)
             except HttpResponseError as error:
                 if status_of(error) != HTTPStatus.CONFLICT:
                     raise
+                raise PathExistsError(f"azure: create {key}: it exists") from error
 
     def fetch(self, key: str, *, limit: int) -> bytes:
         """Return a blob of at most `limit` bytes."""
@@ -239,7 +250,12 @@ class Container:
     def signed_url(self, key: str) -> str | None:
         """Return a URL that gives the blob to whoever has it, or None where we cannot sign."""
         token = self._signer.token(key)
-        return f"{self._blob(key).url}?{token}" if token else None
+        if not token:
+            return None
+        url: str = self._blob(key).url
+        if self._redirect_endpoint:  # the signature covers account, container and name, and no host
+            url = self._redirect_endpoint + urlsplit(url).path
+        return f"{url}?{token}"
 
     def _blob(self, key: str) -> BlobClient:
         return self._container.get_blob_client(key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -16,24 +15,9 @@ CLIENT_SECRET: Final = "client_secret"  # noqa: S105 - the name of a way to log 
 DEFAULT_CREDENTIALS: Final = "default_credentials"
 SAS: Final = "sas"
 _TYPES = (SHARED_KEY, CLIENT_SECRET, DEFAULT_CREDENTIALS, SAS)
-_KNOWN = (
-    "accountname",
-    "accountkey",
-    "container",
-    "connectionstring",
-    "realm",
-    "serviceurl",
-    "rootdirectory",
-    "credentials",
-    "max_retries",
-    "retry_delay",
-    "skipverify",
-)
-_KNOWN_CREDENTIALS = ("type", "clientid", "tenantid", "secret", "sastoken")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
-_UNITS = {"ms": 0.001, "s": 1, "m": 60}
 _DEFAULT_REALM = "core.windows.net"
 _DEFAULT_RETRIES = 5
+_DEFAULT_RETRY_DELAY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +34,9 @@ class AzureParameters:
     secret: str = field(default="", repr=False)
     sastoken: str = field(default="", repr=False)
     rootdirectory: str = ""
+    redirectendpoint: str = ""
     max_retries: int = _DEFAULT_RETRIES
-    retry_delay_seconds: float = 0.1
+    retry_delay_seconds: float = _DEFAULT_RETRY_DELAY
     verify: bool = True
 
     @classmethod
@@ -62,28 +47,28 @@ class AzureParameters:
             ParameterError: one is missing or wrong.
         """
         parameters = Parameters(values)
-        parameters.warn_of_others("storage.azure", _KNOWN)
         account = parameters.required_text("accountname")
         realm = parameters.text("realm", _DEFAULT_REALM)
         kind = _credential_type(parameters)
         credentials = parameters.section("credentials")
-        credentials.warn_of_others("storage.azure", _KNOWN_CREDENTIALS)
         login = kind == CLIENT_SECRET
+        parameters.text("connectionstring")  # known to the Go registry, and of no effect there
         retries = parameters.whole("max_retries", _DEFAULT_RETRIES, minimum=-1)
         return cls(
             accountname=account,
             container=parameters.required_text("container"),
             serviceurl=parameters.text("serviceurl").rstrip("/") or f"https://{account}.blob.{realm}",
             type=kind,
-            accountkey=parameters.required_text("accountkey") if kind == SHARED_KEY else "",
-            clientid=credentials.required_text("clientid") if login else "",
-            tenantid=credentials.required_text("tenantid") if login else "",
-            secret=credentials.required_text("secret") if login else "",
-            sastoken=credentials.required_text("sastoken").lstrip("?") if kind == SAS else "",
+            accountkey=_used(parameters, "accountkey", when=kind == SHARED_KEY),
+            clientid=_used(credentials, "clientid", when=login),
+            tenantid=_used(credentials, "tenantid", when=login),
+            secret=_used(credentials, "secret", when=login),
+            sastoken=_used(credentials, "sastoken", when=kind == SAS).lstrip("?"),
             rootdirectory=parameters.text("rootdirectory"),
+            redirectendpoint=parameters.origin("redirectendpoint"),
             # There, -1 takes a copy that has not ended for one that has, and loses the blob.
             max_retries=_DEFAULT_RETRIES if retries < 0 else retries,
-            retry_delay_seconds=_seconds(parameters, "retry_delay", "100ms"),
+            retry_delay_seconds=parameters.seconds("retry_delay", _DEFAULT_RETRY_DELAY),
             verify=not parameters.truth("skipverify", default=False),
         )
 
@@ -97,9 +82,7 @@ def _credential_type(parameters: Parameters) -> str:
     return kind
 
 
-def _seconds(parameters: Parameters, name: str, default: str) -> float:
-    text = parameters.text(name, default)
-    found = _DURATION.fullmatch(text)
-    if not found:
-        raise parameters.error(name, f"must be a duration like 100ms or 2s, not {text!r}")
-    return float(found[1]) * _UNITS[found[2]]
+def _used(section: Parameters, name: str, *, when: bool) -> str:
+    """Return a value that must be there when it is used, and "" when it is not."""
+    text = section.text(name)
+    return (text or section.required_text(name)) if when else ""

@@ -33,6 +33,10 @@ class PathNotFoundError(DriverError):
     """Nothing lies at the path."""
 
 
+class PathExistsError(DriverError):
+    """Something lies at the path already."""
+
+
 class InvalidPathError(DriverError):
     """The path is not one that a driver stores under."""
 
@@ -182,6 +186,17 @@ class StorageDriver(ABC):
         """
 
     @abstractmethod
+    def create(self, path: str, content: bytes) -> None:
+        """Create the object at `path`, atomically, if there is none: of several callers at a time one succeeds.
+
+        An answer that was lost is asked for again, so the object that is found there may be the caller's own.
+
+        Raises:
+            PathExistsError: there is one; it is unchanged.
+            NoSpaceError: the medium is full.
+        """
+
+    @abstractmethod
     def stat(self, path: str) -> Stat:
         """Return size and time of the object at `path`.
 
@@ -256,9 +271,18 @@ class StorageDriver(ABC):
         del path
         return None
 
-    def redirect_url(self, path: str, *, method: str) -> str | None:
-        """Return a URL from which a client may fetch the object at `path` itself, or None."""
-        del path, method
+    def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
+        """Return a URL from which a client may fetch the object at `path` itself, or None.
+
+        `client` is the address of who asks, "" if it is not known. It may be a lie: it decides which way leads to
+        the object, never whether there is one.
+        """
+        del path, method, client
+        return None
+
+    def object_key(self, path: str) -> str | None:
+        """Return the key in its bucket of the object at `path`, for a CDN that serves this bucket; None without one."""
+        del path
         return None
 
 

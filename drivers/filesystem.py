@@ -18,7 +18,6 @@ import stat
 import time
 import uuid
 from contextlib import suppress
-from heapq import nsmallest
 from typing import TYPE_CHECKING, Self
 
 from drivers.base import (
@@ -28,6 +27,7 @@ from drivers.base import (
     NoSpaceError,
     ObjectTooLargeError,
     ParameterError,
+    PathExistsError,
     PathNotFoundError,
     Stat,
     StorageDriver,
@@ -36,16 +36,21 @@ from drivers.base import (
     Writer,
     checked_path,
 )
+from drivers.filesystem_names import DirectoryNames
+from drivers.translation import Translation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-    from types import TracebackType
 
 _DEFAULT_ROOT = "/var/lib/registry"
 _DEFAULT_THREADS = 100
 _LEAST_THREADS = 25
 _LOCK_POLL_SECONDS = 0.02
 _CLOSED = -1
+_HIDDEN = ".tmp-"
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What FAT and some network file systems answer."""
+
 _ATTEMPTS = 100
 """How often a write begins again because somebody deleted the directory under it."""
 
@@ -55,6 +60,7 @@ class _StaleError(UnavailableError):
 
 
 _ERRORS: Mapping[int | None, type[DriverError]] = {
+    errno.EEXIST: PathExistsError,
     errno.ENOENT: PathNotFoundError,
     errno.ENOTDIR: PathNotFoundError,
     errno.EISDIR: PathNotFoundError,
@@ -66,27 +72,18 @@ _ERRORS: Mapping[int | None, type[DriverError]] = {
 }
 
 
-class _Translated:
-    """A block whose OSErrors leave it as the contract's errors, naming the call and the path."""
+class _Translated(Translation):
+    __slots__ = ()
+    driver = "filesystem"
+    failures = (OSError,)
 
-    __slots__ = ("_call", "_path")
+    @staticmethod
+    def word(error: OSError) -> type[DriverError]:
+        return _ERRORS.get(error.errno, DriverError)
 
-    def __init__(self, call: str, path: str) -> None:
-        self._call = call
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if isinstance(error, OSError):
-            word = _ERRORS.get(error.errno, DriverError)
-            raise word(f"filesystem: {self._call} {self._path}: {error.strerror}") from error
+    @staticmethod
+    def text(error: OSError) -> str:
+        return str(error.strerror)
 
 
 class FilesystemDriver(StorageDriver):
@@ -98,6 +95,7 @@ class FilesystemDriver(StorageDriver):
         self._root = os.path.abspath(root)
         self._lock_seconds = lock_seconds
         self._mount = _mount_of(self._root)
+        self._names = DirectoryNames()
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
@@ -134,8 +132,13 @@ class FilesystemDriver(StorageDriver):
             os.stat(self._root)
         except OSError as error:
             raise DriverError(f"filesystem: stat rootdirectory {self._root}: {error.strerror}") from error
-        if not os.path.ismount(self._mount):
-            raise DriverError(f"filesystem: nothing is mounted at {self._mount} any more")
+        self._check_mount()
+
+    def _check_mount(self) -> None:
+        """Refuse to go on below a mount point that has lost its file system: what is written there is lost with it."""
+        here, above = os.stat(self._mount), os.stat(f"{self._mount}/..")
+        if here.st_dev == above.st_dev and here.st_ino != above.st_ino:
+            raise UnavailableError(f"filesystem: nothing is mounted at {self._mount} any more")
 
     def get(self, path: str, *, limit: int) -> bytes:
         try:
@@ -160,7 +163,14 @@ class FilesystemDriver(StorageDriver):
     def put(self, path: str, content: bytes) -> None:
         target = self._name_of(path)
         with _Translated("put", path):
-            _place(target, lambda: _replace(target, content))
+            self._check_mount()
+            _place(target, lambda: _write_beside(target, content, os.rename))
+
+    def create(self, path: str, content: bytes) -> None:
+        target = self._name_of(path)
+        with _Translated("create", path):
+            self._check_mount()
+            _place(target, lambda: _write_beside(target, content, _rename_to_new))
 
     def stat(self, path: str) -> Stat:
         with _Translated("stat", path):
@@ -184,12 +194,9 @@ class FilesystemDriver(StorageDriver):
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
         with _Translated("list", path):
             try:
-                entries = os.scandir(self._name_of(path))
+                return self._names.after(self._name_of(path), after, limit)
             except (FileNotFoundError, NotADirectoryError):
                 return []
-            with entries:
-                names = (entry.name for entry in entries)
-                return nsmallest(limit, (name for name in names if name > after and name[0] != "."))
 
     def delete(self, path: str) -> None:
         target = self._name_of(path)
@@ -217,6 +224,7 @@ class FilesystemDriver(StorageDriver):
     def create_upload(self, path: str) -> None:
         target = self._name_of(path)
         with _Translated("create upload", path):
+            self._check_mount()
             _place(target, lambda: os.close(os.open(target, os.O_WRONLY | os.O_CREAT, 0o666)))
 
     def upload_size(self, path: str) -> int:
@@ -242,6 +250,16 @@ class FilesystemDriver(StorageDriver):
                 if time.monotonic() >= deadline:
                     raise UploadBusyError(f"filesystem: another request is writing to {path}") from None
             time.sleep(_LOCK_POLL_SECONDS)
+
+    def purge(self, before: float) -> int:
+        count = 0
+        with _Translated("purge", self._root):
+            for directory, names, files in os.walk(self._root):
+                for name in filter(_is_hidden_name, [*names, *files]):
+                    with suppress(FileNotFoundError):
+                        count += _remove_older(f"{directory}/{name}", before)
+                names[:] = [name for name in names if not _is_hidden_name(name)]
+        return count
 
     def local_path(self, path: str) -> str:
         return self._name_of(path)
@@ -342,7 +360,23 @@ def _mount_of(path: str) -> str:
 
 
 def _hidden_name() -> str:
-    return f".tmp-{uuid.uuid4().hex}"
+    return f"{_HIDDEN}{uuid.uuid4().hex}"
+
+
+def _is_hidden_name(name: str) -> bool:
+    return name.startswith(_HIDDEN)
+
+
+def _remove_older(target: str, before: float) -> int:
+    """Remove a file or a tree that was last changed before that time; return how many."""
+    status = os.lstat(target)
+    if status.st_mtime >= before:
+        return 0
+    if stat.S_ISDIR(status.st_mode):
+        _remove_tree(target)
+    else:
+        os.unlink(target)
+    return 1
 
 
 def _stat_of(status: os.stat_result, path: str) -> Stat:
@@ -387,7 +421,8 @@ def _place(target: str, step: Callable[[], None]) -> None:
     raise UnavailableError(f"filesystem: {directory} is deleted as often as it is made")
 
 
-def _replace(target: str, content: bytes) -> None:
+def _write_beside(target: str, content: bytes, rename: Callable[[str, str], None]) -> None:
+    """Write a durable file beside `target` and `rename` it into place."""
     temporary = f"{os.path.dirname(target)}/{_hidden_name()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
@@ -396,11 +431,25 @@ def _replace(target: str, content: bytes) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
-        os.rename(temporary, target)
+        rename(temporary, target)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def _rename_to_new(source: str, target: str) -> None:
+    """Rename a file; FileExistsError if something has the name already."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        # Of two callers at a time both may find nothing here; such a medium has no better way.
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
+        return os.rename(source, target)
+    return os.unlink(source)
 
 
 def _write_all(fd: int, content: bytes) -> None:

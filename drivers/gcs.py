@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from drivers.base import PathNotFoundError, Stat, StorageDriver, Writer
+from drivers.base import PathExistsError, PathNotFoundError, Stat, StorageDriver, Writer
 from drivers.flat import Keys, first_names, no_bytes
 from drivers.gcs_bucket import Bucket, ConflictError
 from drivers.gcs_client import connect
@@ -35,7 +35,7 @@ class GcsDriver(StorageDriver):
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
         read = GcsParameters.read(parameters)
         pool = ThreadPoolExecutor(read.maxconcurrency, thread_name_prefix="gcs")
-        bucket = Bucket(connect(read), read.bucket, pool)
+        bucket = Bucket(connect(read), read.bucket, pool, read.redirectendpoint)
         return cls(bucket, read.rootdirectory, part_size=read.chunksize)
 
     def check(self) -> None:
@@ -46,6 +46,12 @@ class GcsDriver(StorageDriver):
 
     def put(self, path: str, content: bytes) -> None:
         self._bucket.insert(self._keys.key(path), content)
+
+    def create(self, path: str, content: bytes) -> None:
+        try:
+            self._bucket.insert(self._keys.key(path), content, 0)
+        except ConflictError as error:
+            raise PathExistsError(str(error)) from error
 
     def stat(self, path: str) -> Stat:
         return self._bucket.stat(self._keys.key(path))
@@ -88,5 +94,6 @@ class GcsDriver(StorageDriver):
         content, generation = self._bucket.fetch(below_upload(self._keys.key(path)) + STATE, limit=STATE_LIMIT)
         return State.load(content), generation
 
-    def redirect_url(self, path: str, *, method: str) -> str | None:
+    def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
+        del client
         return self._bucket.signed_url(self._keys.key(path), method)

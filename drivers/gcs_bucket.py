@@ -24,12 +24,12 @@ from drivers.base import (
     Stat,
     UnavailableError,
 )
-from drivers.gcs_client import one_line, signed_url
+from drivers.gcs_client import signed_url
+from drivers.translation import Translation, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
-    from types import TracebackType
 
     from google.cloud import storage
 
@@ -74,44 +74,33 @@ class Source:
     generation: int
 
 
-class _Translated:
-    """A block whose errors leave it as the contract's, naming the call and the object."""
+class _Translated(Translation):
+    __slots__ = ()
+    driver = "gcs"
+    failures = _FAILURES
+    text = staticmethod(one_line)
 
-    __slots__ = ("_call", "_key")
-
-    def __init__(self, call: str, key: str) -> None:
-        self._call = call
-        self._key = key
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if not isinstance(error, _FAILURES):
-            return
-        word: type[DriverError] = DriverError
+    @staticmethod
+    def word(error: BaseException) -> type[DriverError]:
         if isinstance(error, api_errors.NotFound):
-            word = PathNotFoundError
-        elif isinstance(error, api_errors.PreconditionFailed):
-            word = ConflictError
-        elif isinstance(error, _PASSING):
-            word = UnavailableError
-        raise word(f"gcs: {self._call} {self._key}: {one_line(error)}") from error
+            return PathNotFoundError
+        if isinstance(error, api_errors.PreconditionFailed):
+            return ConflictError
+        return UnavailableError if isinstance(error, _PASSING) else DriverError
 
 
 class Bucket:
-    """One bucket; shared by all threads. `pool` carries out what is done to many objects."""
+    """One bucket; shared by all threads. `pool` carries out what is done to many objects.
 
-    def __init__(self, client: storage.Client, name: str, pool: Executor) -> None:
+    Clients are sent to `redirect_endpoint`, or to the endpoint of `client` without one.
+    """
+
+    def __init__(self, client: storage.Client, name: str, pool: Executor, redirect_endpoint: str = "") -> None:
         self._client = client
         self._bucket = client.bucket(name)
         self.pool = pool
         self.name = name
+        self._redirect_endpoint = redirect_endpoint or client.api_endpoint
         # What has a body goes through the SDK's own session: the SDK streams only by pushing into a file, and
         # holds four copies of what it sends.
         self._session = client._http  # noqa: SLF001
@@ -238,7 +227,7 @@ class Bucket:
 
     def signed_url(self, key: str, method: str) -> str | None:
         """Return a URL that gives the object to whoever has it, or None where these credentials cannot sign."""
-        return signed_url(self._client, self._bucket.blob(key), method)
+        return signed_url(self._client, self._bucket.blob(key), method, self._redirect_endpoint)
 
     def _get(self, key: str, headers: dict[str, str], generation: str = "") -> requests.Response:
         url = f"{self._download}/{quote(key, safe='')}?alt=media"

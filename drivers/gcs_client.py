@@ -14,6 +14,7 @@ from google.api_core.client_info import ClientInfo
 from google.cloud import storage
 
 from drivers.base import ParameterError
+from drivers.translation import one_line
 
 if TYPE_CHECKING:
     from drivers.gcs_parameters import GcsParameters
@@ -51,8 +52,8 @@ def connect(parameters: GcsParameters) -> storage.Client:
     return client
 
 
-def signed_url(client: storage.Client, blob: storage.Blob, method: str) -> str | None:
-    """Return a URL that gives the object to whoever has it, or None where these credentials cannot sign."""
+def signed_url(client: storage.Client, blob: storage.Blob, method: str, endpoint: str) -> str | None:
+    """Return a URL at `endpoint` that gives the object to whoever has it; None where these credentials cannot sign."""
     try:
         signer = _signer(client)
         if signer is None:
@@ -61,7 +62,7 @@ def signed_url(client: storage.Client, blob: storage.Blob, method: str) -> str |
             version="v4",
             expiration=URL_LIFETIME,
             method=method,
-            api_access_endpoint=client.api_endpoint,
+            api_access_endpoint=endpoint,
             **signer,
         )
     except (google.auth.exceptions.GoogleAuthError, OSError) as error:
@@ -80,8 +81,3 @@ def _signer(client: storage.Client) -> dict[str, Any] | None:
     if not credentials.valid:
         credentials.refresh(google.auth.transport.requests.Request())
     return {"service_account_email": credentials.service_account_email, "access_token": credentials.token}
-
-
-def one_line(error: BaseException) -> str:
-    """Return what an error says, fit for a log."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -15,16 +15,6 @@ if TYPE_CHECKING:
 
 CHUNK_STEP: Final = 256 * 1024
 DEFAULT_CHUNK: Final = 8 * 1024 * 1024
-_KNOWN = (
-    "bucket",
-    "keyfile",
-    "credentials",
-    "rootdirectory",
-    "chunksize",
-    "maxconcurrency",
-    "useragent",
-    "endpoint",
-)
 _DEFAULT_CONCURRENCY = 50
 _LEAST_CONCURRENCY = 25
 
@@ -41,6 +31,7 @@ class GcsParameters:
     maxconcurrency: int = _DEFAULT_CONCURRENCY
     useragent: str = ""
     endpoint: str = ""
+    redirectendpoint: str = ""
 
     @classmethod
     def read(cls, values: Mapping[str, object]) -> GcsParameters:
@@ -50,12 +41,12 @@ class GcsParameters:
             ParameterError: one is missing or wrong.
         """
         parameters = Parameters(values)
-        parameters.warn_of_others("storage.gcs", _KNOWN)
         chunksize = parameters.whole("chunksize", DEFAULT_CHUNK, minimum=CHUNK_STEP)
         if chunksize % CHUNK_STEP:
             raise parameters.error("chunksize", f"must be a multiple of {CHUNK_STEP}, not {chunksize}")
         keyfile = parameters.text("keyfile")
-        account = _key_of(keyfile) if keyfile else parameters.mapping("credentials")
+        credentials = parameters.mapping("credentials")
+        account = _key_of(keyfile) if keyfile else credentials
         return cls(
             bucket=parameters.required_text("bucket"),
             rootdirectory=parameters.text("rootdirectory"),
@@ -68,6 +59,7 @@ class GcsParameters:
             ),
             useragent=parameters.text("useragent"),
             endpoint=parameters.text("endpoint").rstrip("/"),
+            redirectendpoint=parameters.origin("redirectendpoint"),
         )
 
 

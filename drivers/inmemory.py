@@ -12,6 +12,7 @@ from drivers.base import (
     PIECE_SIZE,
     DriverError,
     ObjectTooLargeError,
+    PathExistsError,
     PathNotFoundError,
     Stat,
     StorageDriver,
@@ -70,6 +71,11 @@ class InMemoryDriver(StorageDriver):
     def put(self, path: str, content: bytes) -> None:
         with self._store.changed:
             self._store.objects[checked_path(path)] = _Object(bytes(content))
+
+    def create(self, path: str, content: bytes) -> None:
+        with self._store.changed:
+            if self._store.objects.setdefault(checked_path(path), created := _Object(bytes(content))) is not created:
+                raise PathExistsError(f"inmemory: create {path}: it exists")
 
     def stat(self, path: str) -> Stat:
         found = self._object(path)

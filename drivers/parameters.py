@@ -1,23 +1,60 @@
-"""A driver's section of the configuration, read value by value: each error names its parameter.
+"""A plugin's section of the configuration, read value by value: each error names its parameter.
 
 Values come from YAML or, as text, from the environment, so a number or a truth value may be a string.
 """
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from drivers.base import ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Sequence
 
-_TRUTHS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
+_TRUTHS: Final = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 """What Go's strconv.ParseBool takes, in lower case."""
 
+_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 0.001, "s": 1, "m": 60, "h": 3600}
+_TERM: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?)(ns|us|µs|ms|s|m|h)")
+_DURATION: Final = re.compile(f"(?:{_TERM.pattern})+")
 
-_log = logging.getLogger(__name__)
+_URL: Final = re.compile(r"https?://[^/?#@\\\s]+(?P<path>/[^?#\\\s]*)?")
+
+
+class Section(Mapping[str, object]):
+    """The values of a section, which remembers what was asked for: the rest is nothing that the plugin knows.
+
+    Whoever goes through all of it is taken to know all of it.
+    """
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._values = {name: Section(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+        self._asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> object:
+        self._asked.add(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._asked.update(self._values)
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def unknown(self) -> Iterator[str]:
+        """Yield a warning for each value that nobody has asked for, beginning with its path."""
+        for name, value in self._values.items():
+            if name not in self._asked:
+                close = difflib.get_close_matches(name, self._asked - self._values.keys(), 1)
+                yield f"{name}: unknown, ignored" + (f" (is {close[0]} meant?)" if close else "")
+            elif isinstance(value, Section):
+                yield from (f"{name}.{warning}" for warning in value.unknown())
 
 
 class Parameters:
@@ -33,7 +70,7 @@ class Parameters:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise self.error(name, f"must be text, not {value!r}")
+            raise self.error(name, f"must be text, not {_shown(value)}")
         return str(value)
 
     def required_text(self, name: str) -> str:
@@ -43,8 +80,18 @@ class Parameters:
             raise self.error(name, "is missing")
         return value
 
-    def whole(self, name: str, default: int, *, minimum: int) -> int:
-        """Return a whole number of at least `minimum`."""
+    def choice(self, name: str, default: str, choices: Sequence[str]) -> str:
+        """Return one of `choices`, in whatever case it is given."""
+        value = self._values.get(name)
+        if value is None or value == "" or (value is False and "off" in choices):  # YAML reads a bare off as false
+            return default
+        for choice in choices:
+            if isinstance(value, str) and value.strip().lower() == choice.lower():
+                return choice
+        raise self.error(name, f"must be one of {', '.join(choices)}, not {_shown(value)}")
+
+    def whole(self, name: str, default: int, *, minimum: int, maximum: int | None = None) -> int:
+        """Return a whole number of at least `minimum`, and at most `maximum` if there is one."""
         value = self._values.get(name)
         if value is None or value == "":
             return default
@@ -52,41 +99,96 @@ class Parameters:
             number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
         except ValueError:
             number = None
-        if number is None or number < minimum:
-            raise self.error(name, f"must be a whole number of at least {minimum}, not {value!r}")
+        if number is None or number < minimum or (maximum is not None and number > maximum):
+            span = f"of at least {minimum}" if maximum is None else f"between {minimum} and {maximum}"
+            raise self.error(name, f"must be a whole number {span}, not {_shown(value)}")
         return number
 
     def truth(self, name: str, *, default: bool) -> bool:
         """Return a truth value."""
+        found = self.optional_truth(name)
+        return default if found is None else found
+
+    def optional_truth(self, name: str) -> bool | None:
+        """Return a truth value, or None if none is given."""
+        value = self._values.get(name)
+        if value is None or value == "":
+            return None
+        found = _TRUTHS.get(str(value).lower())
+        if found is None:
+            raise self.error(name, f"must be true or false, not {_shown(value)}")
+        return found
+
+    def seconds(self, name: str, default: float, *, minimum: float = 0) -> float:
+        """Return the seconds of a duration in Go's notation."""
         value = self._values.get(name)
         if value is None or value == "":
             return default
-        if isinstance(value, bool):
-            return value
-        found = _TRUTHS.get(str(value).lower())
-        if found is None:
-            raise self.error(name, f"must be true or false, not {value!r}")
+        if not isinstance(value, str) or not _DURATION.fullmatch(value):
+            raise self.error(name, f"must be a duration like 100ms, 20m or 1h30m, not {_shown(value)}")
+        found = sum(float(number) * _UNITS[unit] for number, unit in _TERM.findall(value))
+        if found < minimum:
+            raise self.error(name, f"must be at least {minimum:g}s, not {value}")
         return found
+
+    def url(self, name: str, scheme: str = "") -> str:
+        """Return ``http(s)://HOST[:PORT][/PATH]`` without a slash at its end, or "" if nothing is given.
+
+        A URL that names no scheme has the one given.
+        """
+        text = self.text(name)
+        if text and scheme and "://" not in text:
+            text = f"{scheme}://{text}"
+        if text and not _parts(text):
+            raise self.error(name, f"must be http(s)://HOST[:PORT][/PATH], not {text!r}")
+        return text.rstrip("/")
+
+    def origin(self, name: str) -> str:
+        """Return ``http(s)://HOST[:PORT]``, or "" if nothing is given."""
+        text = self.text(name).rstrip("/")
+        parts = _parts(text)
+        if text and (not parts or parts["path"]):
+            raise self.error(name, f"must be http(s)://HOST[:PORT] without a path, not {text!r}")
+        return text
+
+    def host(self, name: str) -> str:
+        """Return ``HOST[:PORT]``, or "" if nothing is given."""
+        text = self.text(name)
+        parts = _parts(f"http://{text}")
+        if text and (not parts or parts["path"]):
+            raise self.error(name, f"must be HOST[:PORT], not {text!r}")
+        return text
 
     def section(self, name: str) -> Parameters:
         """Return the values below `name`; an absent section is an empty one."""
-        return Parameters(self.mapping(name), f"{self._prefix}{name}.")
+        return Parameters(self._mapping(name), f"{self._prefix}{name}.")
 
-    def mapping(self, name: str) -> Mapping[str, object]:
+    def mapping(self, name: str) -> dict[str, object]:
         """Return the values below `name` as they are."""
+        return dict(self._mapping(name))
+
+    def _mapping(self, name: str) -> Mapping[str, object]:
         value = self._values.get(name)
         if value is None:
             return {}
-        if not isinstance(value, dict):
+        if not isinstance(value, Mapping):
             raise self.error(name, f"must be a section of values, not {type(value).__name__}")
         return value
-
-    def warn_of_others(self, section: str, known: Collection[str]) -> None:
-        """Log the parameters of `section` that are not `known`: they are ignored, as the Go registry does."""
-        for name in self._values:
-            if name not in known:
-                _log.warning("%s.%s%s: unknown, ignored", section, self._prefix, name)
 
     def error(self, name: str, text: str) -> ParameterError:
         """Return the error that says `text` of the parameter `name`."""
         return ParameterError(f"{self._prefix}{name}: {text}")
+
+
+def _parts(url: str) -> re.Match[str] | None:
+    """Return `url` taken apart, or None if it is no http(s)://HOST[:PORT][/PATH]."""
+    parts = _URL.fullmatch(url)
+    try:
+        return parts if parts and url.isascii() and urlsplit(url).hostname and urlsplit(url).port != 0 else None
+    except ValueError:  # a port that is none, a bracket that is open
+        return None
+
+
+def _shown(value: object) -> str:
+    """Spell `value` if it is short: a section or a list may hold anything, a secret among it."""
+    return repr(value) if isinstance(value, str | int | float) else f"a {type(value).__name__.lower()}"

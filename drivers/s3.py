@@ -59,6 +59,9 @@ class S3Driver(StorageDriver):
     def put(self, path: str, content: bytes) -> None:
         self._bucket.put(self._key(path), content)
 
+    def create(self, path: str, content: bytes) -> None:
+        self._bucket.create(self._key(path), content)
+
     def stat(self, path: str) -> Stat:
         return self._bucket.stat(self._key(path))
 
@@ -105,8 +108,12 @@ class S3Driver(StorageDriver):
     def open_upload(self, path: str) -> Writer:
         return self._uploads.open(self._key(path), self._key)
 
-    def redirect_url(self, path: str, *, method: str) -> str | None:
+    def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
+        del client
         return self._bucket.signed_url(self._key(path), method, self._signer)
+
+    def object_key(self, path: str) -> str | None:
+        return self._key(path)
 
     def purge(self, before: float) -> int:
         count = 0

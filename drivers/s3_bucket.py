@@ -14,6 +14,7 @@ from drivers.base import (
     PIECE_SIZE,
     DriverError,
     ObjectTooLargeError,
+    PathExistsError,
     PathNotFoundError,
     Stat,
     UnavailableError,
@@ -136,6 +137,23 @@ class Bucket:
         """Create or replace an object."""
         self._put(key, body, self._final)
 
+    def create(self, key: str, content: bytes) -> None:
+        """Create an object; PathExistsError if there is one.
+
+        A store that says it knows no conditional writes is asked first and then gets an unconditional one.
+        """
+        try:
+            if self._put_if(key, content, {**self._final, "IfNoneMatch": "*"}):
+                return
+        except UploadBusyError as error:
+            if code_of(error) == "ConditionalRequestConflict":  # undecided: to be asked again
+                raise
+            raise PathExistsError(str(error)) from error
+        with suppress(PathNotFoundError):
+            self._head(key)
+            raise PathExistsError(f"s3: {key} exists")
+        self.put(key, content)
+
     def put_final(self, key: str, body: IO[bytes]) -> None:
         """Create or replace an object with what `body` holds from its beginning."""
         body.seek(0)
@@ -151,22 +169,27 @@ class Bucket:
 
         A store that says it knows no conditional writes gets an unconditional one.
         """
-        if self._compares:
-            try:
-                return self._put(key, content, {**self._staged, "IfMatch": version})
-            except PathNotFoundError as error:
-                raise UploadBusyError(str(error)) from error
-            except DriverError as error:
-                if code_of(error) not in {"NotImplemented", "501"}:
-                    raise
-                _log.warning("the S3 endpoint has no conditional writes; of two requests the later one wins")
-                self._compares = False
         try:
+            if written := self._put_if(key, content, {**self._staged, "IfMatch": version}):
+                return written
             if self.version(key) != version:
                 raise UploadBusyError(f"s3: {key} was changed by another request")
         except PathNotFoundError as error:
             raise UploadBusyError(str(error)) from error
         return self._put(key, content, self._staged)
+
+    def _put_if(self, key: str, content: bytes, options: Mapping[str, str]) -> str | None:
+        """Write under the condition in `options` and return the ETag; None if the store knows no conditions."""
+        if not self._compares:
+            return None
+        try:
+            return self._put(key, content, options)
+        except DriverError as error:
+            if code_of(error) not in {"NotImplemented", "501"}:
+                raise
+        _log.warning("the S3 endpoint has no conditional writes; of two requests the later one wins")
+        self._compares = False
+        return None
 
     def _put(self, key: str, body: bytes | IO[bytes], options: Mapping[str, str]) -> str:
         with Translated("PutObject", key):

@@ -14,10 +14,10 @@ from drivers.base import (
     UnavailableError,
     UploadBusyError,
 )
+from drivers.translation import Translation, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
 _ERRORS: Final[Mapping[str, type[DriverError]]] = {
     "NoSuchKey": PathNotFoundError,
@@ -54,29 +54,30 @@ _UNREACHABLE: Final = (
 )
 
 
-class Translated:
+class Translated(Translation):
     """A block whose SDK errors leave it as the contract's errors, naming the call and the key."""
 
-    __slots__ = ("_call", "_key")
+    __slots__ = ()
+    driver = "s3"
+    failures = (exceptions.ClientError, exceptions.BotoCoreError)
 
-    def __init__(self, call: str, key: str) -> None:
-        self._call = call
-        self._key = key
+    @staticmethod
+    def word(error: exceptions.ClientError | exceptions.BotoCoreError) -> type[DriverError]:
+        if not isinstance(error, exceptions.ClientError):
+            return UnavailableError if isinstance(error, _UNREACHABLE) else DriverError
+        response = error.response
+        code = response.get("Error", {}).get("Code", "")
+        if code in _ERRORS:
+            return _ERRORS[code]
+        status = str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+        return DriverError if status in {"404", "412"} else _ERRORS.get(status, DriverError)
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if isinstance(error, exceptions.ClientError):
-            raise _word(error)(f"s3: {self._call} {self._key}: {_explanation(error)}") from error
-        if isinstance(error, exceptions.BotoCoreError):
-            word = UnavailableError if isinstance(error, _UNREACHABLE) else DriverError
-            raise word(f"s3: {self._call} {self._key}: {_one_line(str(error))}") from error
+    @staticmethod
+    def text(error: exceptions.ClientError | exceptions.BotoCoreError) -> str:
+        if not isinstance(error, exceptions.ClientError):
+            return one_line(error)
+        found = error.response.get("Error", {})
+        return one_line(f"{found.get('Code', 'error')} {found.get('Message', '')}")
 
 
 def word_for(code: str) -> type[DriverError]:
@@ -84,25 +85,7 @@ def word_for(code: str) -> type[DriverError]:
     return _ERRORS.get(code, DriverError)
 
 
-def _word(error: exceptions.ClientError) -> type[DriverError]:
-    response = error.response
-    code = response.get("Error", {}).get("Code", "")
-    if code in _ERRORS:
-        return _ERRORS[code]
-    status = str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
-    return DriverError if status in {"404", "412"} else _ERRORS.get(status, DriverError)
-
-
 def code_of(error: DriverError) -> str:
     """Return S3's own code for what became `error`, or "" if S3 said nothing."""
     cause = error.__cause__
     return str(cause.response.get("Error", {}).get("Code", "")) if isinstance(cause, exceptions.ClientError) else ""
-
-
-def _explanation(error: exceptions.ClientError) -> str:
-    found = error.response.get("Error", {})
-    return _one_line(f"{found.get('Code', 'error')} {found.get('Message', '')}")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

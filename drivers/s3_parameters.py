@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
 
+from drivers import parameters
 from drivers.base import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MIB: Final = 1024 * 1024
 SMALLEST_PART: Final = 5 * MIB
@@ -24,9 +25,6 @@ _ATTEMPTS: Final = 5
 _CONNECT_SECONDS: Final = 5
 _READ_SECONDS: Final = 60
 _PART_CONNECTIONS: Final = 64
-
-_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 _STORAGE_CLASSES: Final = (
     "NONE",
@@ -165,46 +163,41 @@ class Parameters:
         return f"{'https' if self.secure else 'http'}://{endpoint}"
 
 
-def parse(parameters: Mapping[str, object]) -> Parameters:
+def parse(values: Mapping[str, object]) -> Parameters:
     """Return the values of a section ``storage.s3``.
 
     Raises:
-        ParameterError: one is missing, wrong or unknown.
+        ParameterError: one is missing or wrong.
     """
-    section = _Section(parameters)
-    endpoint = section.text("regionendpoint")
+    section = parameters.Parameters(values)
     found = Parameters(
         bucket=section.text("bucket"),
         root=section.text("rootdirectory").strip("/"),
         region=section.text("region"),
-        endpoint=endpoint,
-        redirect_endpoint=_origin(section.text("redirectendpoint")),
+        endpoint=section.text("regionendpoint"),
+        redirect_endpoint=section.origin("redirectendpoint"),
         access_key=section.text("accesskey"),
         secret_key=section.text("secretkey"),
         session_token=section.text("sessiontoken"),
-        path_style=section.optional_flag("forcepathstyle"),
-        secure=section.flag("secure", default=True),
-        verify=not section.flag("skipverify", default=False),
-        v4_signatures=section.flag("v4auth", default=True),
-        accelerate=section.flag("accelerate", default=False),
-        dual_stack=section.flag("usedualstack", default=False),
-        fips=section.flag("usefipsendpoint", default=False),
+        path_style=section.optional_truth("forcepathstyle"),
+        secure=section.truth("secure", default=True),
+        verify=not section.truth("skipverify", default=False),
+        v4_signatures=section.truth("v4auth", default=True),
+        accelerate=section.truth("accelerate", default=False),
+        dual_stack=section.truth("usedualstack", default=False),
+        fips=section.truth("usefipsendpoint", default=False),
         user_agent=section.text("useragent"),
-        part_size=section.number("chunksize", _DEFAULT_PART, SMALLEST_PART, LARGEST_PART),
-        copies_at_once=min(
-            section.number("multipartcopymaxconcurrency", _DEFAULT_COPIES, 1, 2**63 - 1),
-            _MOST_COPIES,
-        ),
+        part_size=section.whole("chunksize", _DEFAULT_PART, minimum=SMALLEST_PART, maximum=LARGEST_PART),
+        copies_at_once=min(section.whole("multipartcopymaxconcurrency", _DEFAULT_COPIES, minimum=1), _MOST_COPIES),
         log_calls=section.choice("loglevel", "off", _LOG_LEVELS) != "off",
-        encrypt=section.flag("encrypt", default=False),
+        encrypt=section.truth("encrypt", default=False),
         key_id=section.text("keyid"),
         storage_class=section.choice("storageclass", "STANDARD", _STORAGE_CLASSES),
         acl=section.choice("objectacl", "private", _ACLS),
     )
     # What is copied inside the store are an upload's parts, so these two say nothing here; they are checked.
-    section.number("multipartcopychunksize", _DEFAULT_PART, SMALLEST_PART, LARGEST_PART)
-    section.number("multipartcopythresholdsize", _DEFAULT_PART, 0, LARGEST_PART)
-    section.refuse_unknown()
+    section.whole("multipartcopychunksize", _DEFAULT_PART, minimum=SMALLEST_PART, maximum=LARGEST_PART)
+    section.whole("multipartcopythresholdsize", _DEFAULT_PART, minimum=0, maximum=LARGEST_PART)
     _check(found)
     return found
 
@@ -218,70 +211,3 @@ def _check(found: Parameters) -> None:
         raise ParameterError("accesskey, secretkey: give both, or neither for the SDK's own search for credentials")
     if not found.v4_signatures and (not found.endpoint or "amazonaws.com" in found.endpoint):
         raise ParameterError("v4auth: false is only for stores of others; Amazon S3 knows version 4 alone")
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    if url and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/") or parts.query):
-        raise ParameterError(f"redirectendpoint: must be http(s)://HOST[:PORT] without a path, not {url!r}")
-    return url.rstrip("/")
-
-
-class _Section:
-    """Takes parameters as the Go registry does: numbers and booleans may be text."""
-
-    def __init__(self, parameters: Mapping[str, object]) -> None:
-        self._rest = dict(parameters)
-        self._known: list[str] = []
-
-    def text(self, name: str) -> str:
-        value = self._take(name)
-        if value is None:
-            return ""
-        if isinstance(value, (Mapping, list, tuple, bool)):
-            raise ParameterError(f"{name}: must be text, not {value!r}")
-        return str(value)
-
-    def flag(self, name: str, *, default: bool) -> bool:
-        value = self.optional_flag(name)
-        return default if value is None else value
-
-    def optional_flag(self, name: str) -> bool | None:
-        value = self._take(name)
-        if value is None:
-            return None
-        if isinstance(value, bool):
-            return value
-        if isinstance(value, str) and value in _TRUE | _FALSE:
-            return value in _TRUE
-        raise ParameterError(f"{name}: must be true or false, not {value!r}")
-
-    def number(self, name: str, default: int, least: int, most: int) -> int:
-        value = self._take(name)
-        if value is None:
-            return default
-        try:
-            number = int(str(value))
-        except ValueError:
-            raise ParameterError(f"{name}: must be a whole number, not {value!r}") from None
-        if not least <= number <= most:
-            raise ParameterError(f"{name}: must be between {least} and {most}, not {number}")
-        return number
-
-    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
-        value = self._take(name)
-        if value is None or (value is False and "off" in choices):  # YAML reads a bare off as false
-            return default
-        for choice in choices:
-            if isinstance(value, str) and value.lower() == choice.lower():
-                return choice
-        raise ParameterError(f"{name}: must be one of {', '.join(choices)}, not {value!r}")
-
-    def refuse_unknown(self) -> None:
-        for name in self._rest:
-            near = difflib.get_close_matches(name, self._known, 1)
-            raise ParameterError(f"{name}: unknown" + (f"; did you mean {near[0]}?" if near else ""))
-
-    def _take(self, name: str) -> object:
-        self._known.append(name)
-        return self._rest.pop(name, None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.glogging import Logger
 
+from registry.log import write_whole
 from registry.observation.observer import end_request
 from registry.redaction import redacted
 
@@ -27,10 +28,7 @@ class AccessLog(Logger):
         self.access_log.handlers.clear()
         self.access_log.propagate = False
         if self._access_log_enabled:
-            handler = logging.StreamHandler(sys.stdout)
-            handler.setFormatter(logging.Formatter("%(message)s"))
-            self.access_log.addHandler(handler)
-            self.access_log.setLevel(logging.INFO)
+            self._lines = logging.StreamHandler(sys.stdout)
 
     def info(self, msg: object, *args: object, **kwargs: Any) -> None:
         """Log what only gunicorn's developers want to know as such."""
@@ -42,18 +40,11 @@ class AccessLog(Logger):
         end_request(environ, status=resp.status_code if resp.status else 0, sent=resp.sent)
         if not self._access_log_enabled or not environ:
             return
-        self.access_log.info(
-            '%s - - %s "%s %s %s" %s %s "%s" "%s"',
-            environ.get("REMOTE_ADDR") or "-",
-            self.now(),
-            environ["REQUEST_METHOD"],
-            _escaped(environ["RAW_URI"]),
-            environ["SERVER_PROTOCOL"],
-            resp.status_code if resp.status else "-",
-            resp.sent,
-            _escaped(environ.get("HTTP_REFERER", "")),
-            _escaped(environ.get("HTTP_USER_AGENT", "")),
-        )
+        uri, referer, agent = (_escaped(environ.get(key, "")) for key in ("RAW_URI", "HTTP_REFERER", "HTTP_USER_AGENT"))
+        request = f"{environ['REQUEST_METHOD']} {uri} {environ['SERVER_PROTOCOL']}"
+        status = resp.status_code if resp.status else "-"
+        address = environ.get("REMOTE_ADDR") or "-"
+        write_whole(self._lines, f'{address} - - {self.now()} "{request}" {status} {resp.sent} "{referer}" "{agent}"')
 
 
 def _escaped(text: str) -> str:

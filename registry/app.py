@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import flask
 from flask import Flask, request
@@ -29,14 +29,14 @@ from registry.handlers.context import EXTENSION, Services
 from registry.handlers.response import Response
 from registry.health.board import Board
 from registry.health.gate import LIVENESS_PATH, READINESS_PATH, Gate
-from registry.plugins import load_access, load_driver
+from registry.plugins import load_access, load_driver, load_middleware
 from registry.storage.measured import MeasuredCache, MeasuredDriver
 from registry.storage.repository import Repositories
 from registry.storage.tokens import UploadTokens
 from registry.storage.validation import ValidationPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from flask import Request
@@ -63,7 +63,7 @@ def create_app(
     share what they know of its health; an `observer` is told of every request and storage call.
 
     Raises:
-        registry.plugins.PluginError: the driver or the access controller cannot be had.
+        registry.plugins.PluginError: the driver, a middleware or the access controller cannot be had.
     """
     services = build_services(configuration, driver, board, observer)
     app = _Application("registry", static_folder=None)
@@ -96,6 +96,7 @@ def build_services(
     """Build what the application, and commands that work on the storage, stand on."""
     storage, auth = configuration.storage, configuration.auth
     driver = driver or load_driver(storage.driver, storage.parameters)
+    driver = load_middleware(driver, configuration.middleware.get("storage", ()))
     if observer:
         driver = MeasuredDriver(driver, observer)
     # The server makes one secret before it forks; without a server there is but one process.
@@ -142,6 +143,10 @@ def _add_common_headers(app: Flask, configuration: Configuration) -> None:
 
 
 class _Application(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `func`: no view is a coroutine, and Flask would look several times in each request."""
+        return func
+
     def make_default_options_response(self) -> flask.Response:
         """Answer OPTIONS, which browsers ask without credentials, before any view and its access control."""
         response = super().make_default_options_response()

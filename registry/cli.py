@@ -15,6 +15,7 @@ from drivers.base import DriverError
 from registry import __version__
 from registry.commands.archive import export_command, import_command
 from registry.commands.doctor import doctor_command
+from registry.commands.garbage import garbage_collect_command
 from registry.commands.storage import storage_commands
 from registry.commands_auth import auth_commands, htpasswd_command
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
@@ -109,6 +110,7 @@ def rebuild(config: str | None) -> None:
 commands.add_command(htpasswd_command)
 commands.add_command(auth_commands)
 commands.add_command(doctor_command)
+commands.add_command(garbage_collect_command)
 commands.add_command(export_command)
 commands.add_command(import_command)
 commands.add_command(storage_commands)

@@ -1,8 +1,11 @@
 """The registries of a cluster learn from each other, through the storage they share, whether they agree.
 
 One elected process of each host keeps a small object beside the Go registry's tree: a fingerprint of
-``http.secret``, the name of the driver, the version. It reads the others' and logs each difference once. Nothing
-else depends on these objects; those of hosts that fell silent are removed.
+``http.secret``, the name of the driver, the version. It reads the others', logs each difference once and posts them
+where ``/debug/health`` is answered from. Nothing else depends on these objects; those of hosts that fell silent are
+removed.
+
+Nothing is ever written to a storage that holds nothing: it may be the bare mount point of one that is not mounted.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import re
 import socket
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
@@ -22,14 +25,17 @@ from registry import __version__
 from registry.storage import paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from drivers.base import StorageDriver
     from registry.background import Election
     from registry.config import Configuration
+    from registry.health.board import Board
 
 _INTERVAL_SECONDS: Final = 600.0
 _ELECTION_SECONDS: Final = 30.0
+_EMPTY_SECONDS: Final = 10.0
+"""How long to wait for the first content of a storage that has none."""
 _SILENT_SECONDS: Final = 3 * _INTERVAL_SECONDS
 _FORGOTTEN_SECONDS: Final = 24 * 3600.0
 _LIMIT_BYTES: Final = 4096
@@ -68,34 +74,57 @@ class Member:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What the host called `name` says otherwise than this one: `theirs` under `key`."""
+
+    name: str
+    key: str
+    theirs: str
+
+    @property
+    def consequence(self) -> str:
+        """What comes of it."""
+        return _CONSEQUENCES[self.key]
+
+
 @dataclass(slots=True)
 class Cluster:
     """The objects of all hosts in one storage."""
 
     driver: StorageDriver
-    _told: set[tuple[str, str, str]] = field(default_factory=set)
+    _told: set[Difference] = field(default_factory=set)
 
-    def announce(self, me: Member) -> None:
-        """Write what `me` says.
+    def announce(self, me: Member) -> bool:
+        """Write what `me` says, and return True; or False if the storage holds nothing, and so is left alone.
 
         Raises:
-            DriverError: it cannot be written.
+            DriverError: it cannot be written, or the storage does not answer.
         """
+        self.driver.probe()
+        if not self.driver.list(paths.ROOT, limit=1):
+            return False
         self.driver.put(paths.cluster_member(me.name), json.dumps(asdict(me)).encode())
+        return True
 
-    def disagreements(self, me: Member) -> Iterator[str]:
-        """Yield a line for each difference to another living host that was not told before.
+    def differences(self, me: Member) -> list[Difference]:
+        """Return each difference to another living host.
 
         Raises:
             DriverError: the objects cannot be read.
         """
-        for other in self._others(me):
-            for key, consequence in _CONSEQUENCES.items():
-                theirs = getattr(other, key)
-                difference = (other.name, key, theirs)
-                if theirs != getattr(me, key) and difference not in self._told:
-                    self._told.add(difference)
-                    yield f"{other.name} {consequence}"
+        return [
+            Difference(other.name, key, getattr(other, key))
+            for other in self._others(me)
+            for key in _CONSEQUENCES
+            if getattr(other, key) != getattr(me, key)
+        ]
+
+    def untold(self, differences: Iterable[Difference]) -> list[Difference]:
+        """Return those of `differences` that were not among any before."""
+        new = [difference for difference in differences if difference not in self._told]
+        self._told.update(new)
+        return new
 
     def _others(self, me: Member) -> Iterator[Member]:
         for name in self.driver.list(paths.CLUSTER, limit=_MOST_HOSTS):
@@ -117,25 +146,36 @@ class Cluster:
             return None
 
 
-def start(election: Election, driver: StorageDriver, configuration: Configuration) -> None:
+def start(election: Election, driver: StorageDriver, configuration: Configuration, board: Board) -> None:
     """Announce this host and look at the others, now and every ten minutes, if and when this process is elected."""
     if driver.shared_between_processes and not configuration.storage.maintenance.readonly.enabled:
-        arguments = (election, Cluster(driver), configuration)
+        arguments = (election, Cluster(driver), configuration, board)
         threading.Thread(target=_run, args=arguments, name="cluster", daemon=True).start()
 
 
-def _run(election: Election, cluster: Cluster, configuration: Configuration) -> None:
+def look(cluster: Cluster, me: Member, board: Board) -> float:
+    """Announce `me`, log and post what others say otherwise; return how many seconds to wait until the next look."""
+    try:
+        if not cluster.announce(me):
+            _log.debug("nothing is said to other registries: the storage holds nothing")
+            return _EMPTY_SECONDS
+        differences = cluster.differences(me)
+    except DriverError as error:
+        _log.warning("the other registries of the cluster cannot be looked at: %s", error)
+        return _INTERVAL_SECONDS
+    for difference in cluster.untold(differences):
+        _log.warning("%s %s", difference.name, difference.consequence)
+    # They fail nothing: which of the hosts is wrong is not known, and to take all of them out helps nobody.
+    board.notice({f"cluster_{each.name}_{each.key}": each.consequence for each in differences})
+    return _INTERVAL_SECONDS
+
+
+def _run(election: Election, cluster: Cluster, configuration: Configuration, board: Board) -> None:
     while not election.won():
         time.sleep(_ELECTION_SECONDS)
+    me = Member.of(configuration)
     while True:
-        me = Member.of(configuration)
-        try:
-            cluster.announce(me)
-            for line in cluster.disagreements(me):
-                _log.warning("%s", line)
-        except DriverError as error:
-            _log.warning("the other registries of the cluster cannot be looked at: %s", error)
-        time.sleep(_INTERVAL_SECONDS)
+        time.sleep(look(cluster, replace(me, seen=time.time()), board))
 
 
 def _fingerprint(secret: str) -> str:

@@ -10,9 +10,11 @@ import json
 import logging
 import re
 import sys
+import time
 import uuid
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from registry import __version__
 from registry.config import ConfigurationError
@@ -20,7 +22,7 @@ from registry.mail import MailHandler, level_word
 from registry.redaction import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from registry.config.remote import LogHook
     from registry.config.values import Log
@@ -39,7 +41,11 @@ _HOOK_LEVELS: Final = {
     "trace": logging.NOTSET,
 }
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-_PLAIN: Final = re.compile(r"[A-Za-z0-9._/@^+-]+")
+_is_plain: Final = re.compile(r"[A-Za-z0-9._/@^+-]+").fullmatch
+_in_quotes: Final = json.JSONEncoder(ensure_ascii=False).encode
+_to_json: Final = json.JSONEncoder(default=str).encode
+_HARMLESS: Final = (int, float, type(None))
+"""Types whose values hold no secret."""
 
 
 def configure(section: Log) -> None:
@@ -57,6 +63,27 @@ def configure(section: Log) -> None:
         old.close()
     root.handlers[:] = [handler, *mails]
     root.setLevel(_LEVELS[section.level])
+
+
+def info_writer(logger: logging.Logger) -> Callable[[str, dict[str, object]], None]:
+    """Return what writes a message and its facts at level info as `logger` would, once all loggers are configured.
+
+    Where nothing but stderr takes such a line, it goes there without what a logger does for it, which costs more than
+    all the rest of the line.
+    """
+    handlers = logging.getLogger().handlers
+    if len(handlers) == 1 and isinstance(handlers[0].formatter, _Formatter) and not handlers[0].formatter.reportcaller:
+        handler, line = handlers[0], handlers[0].formatter.line
+        if isinstance(handler, logging.StreamHandler):
+            return lambda message, facts: write_whole(handler, line(time.time(), "info", message, facts))
+    return lambda message, facts: logger.info(message, extra=facts)
+
+
+def write_whole(handler: logging.StreamHandler[TextIO], line: str) -> None:
+    """Write `line` to the stream of `handler` at one go; when it cannot be written, nobody can be told."""
+    with handler.lock or nullcontext(), suppress(OSError, ValueError):
+        handler.stream.write(f"{line}\n")
+        handler.stream.flush()
 
 
 def _sends_mail(hook: LogHook) -> bool:
@@ -80,44 +107,47 @@ class _Formatter(logging.Formatter):
     def __init__(self, fields: Mapping[str, object], *, reportcaller: bool) -> None:
         super().__init__()
         self._fields = {"instance.id": str(uuid.uuid4()), "version": __version__, **fields}
-        self._reportcaller = reportcaller
+        self.reportcaller = reportcaller
 
-    def facts(self, record: logging.LogRecord) -> dict[str, object]:
-        """Return what `record` says, by field: time, level and message, then the others in the order of their names."""
-        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        stated = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
-        facts: dict[str, object] = {**self._fields, **stated}
-        if self._reportcaller:
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+        if self.reportcaller:
             facts |= {"file": f"{record.pathname}:{record.lineno}", "func": f"{record.module}.{record.funcName}"}
         if record.exc_info:
             facts["error"] = self.formatException(record.exc_info)
-        return {
-            "time": moment.replace("+00:00", "Z"),
-            "level": level_word(record),
-            "msg": redacted(record.getMessage()),
-            **{key: _blotted(facts[key]) for key in sorted(facts)},
-        }
+        return self.line(record.created, level_word(record), record.getMessage(), facts)
+
+    def line(self, created: float, level: str, message: str, stated: Mapping[str, object]) -> str:
+        """Return a line: time, level and message, then what is `stated` and configured in the order of the names."""
+        moment = datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds")
+        facts = {**self._fields, **stated}
+        said: dict[str, object] = {"time": f"{moment[:-6]}Z", "level": level, "msg": redacted(message)}
+        for key in sorted(facts):
+            value = facts[key]
+            said[key] = value if type(value) is int else _blotted(value)
+        return self.spelled(said)
+
+    def spelled(self, facts: Mapping[str, object]) -> str:
+        """Return `facts` in the form of this formatter, on one line."""
+        raise NotImplementedError
 
 
 class _TextFormatter(_Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return " ".join(f"{key}={_quoted(_spelled(value))}" for key, value in self.facts(record).items())
+    def spelled(self, facts: Mapping[str, object]) -> str:
+        return " ".join([f"{key}={_quoted(value)}" for key, value in facts.items()])
 
 
 class _JSONFormatter(_Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return json.dumps(self.facts(record), default=str)
+    def spelled(self, facts: Mapping[str, object]) -> str:
+        return _to_json(facts)
 
 
 def _blotted(value: object) -> object:
     if isinstance(value, str):
         return redacted(value)
-    return value if isinstance(value, bool | int | float | None) else redacted(json.dumps(value, default=str))
+    return value if isinstance(value, _HARMLESS) else redacted(_to_json(value))
 
 
-def _spelled(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _quoted(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+def _quoted(value: object) -> str:
+    text = value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    return text if _is_plain(text) else _in_quotes(text)

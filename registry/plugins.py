@@ -1,25 +1,31 @@
-"""Storage drivers and access controllers, found by the name that the configuration gives them.
+"""Storage drivers, middleware and access controllers, found by the name that the configuration gives them.
 
-They are entry points of the groups ``registry.drivers`` and ``registry.access``, so another distribution adds
-one by declaring it. An SDK that one of them needs is imported here and not before.
+They are entry points of the groups ``registry.drivers``, ``registry.middleware`` and ``registry.access``, so another
+distribution adds one by declaring it. An SDK that one of them needs is imported here and not before.
 """
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import auth.base
 import drivers.base
+from drivers.parameters import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from importlib.metadata import EntryPoint
 
     from auth.base import AccessController
     from drivers.base import StorageDriver
+    from drivers.middleware import Middleware as StorageMiddleware
+    from registry.config.values import Middleware
 
 _DRIVERS = "registry.drivers"
+_MIDDLEWARE = "registry.middleware"
 _CONTROLLERS = "registry.access"
 
 _WITHDRAWN = {
@@ -27,6 +33,8 @@ _WITHDRAWN = {
     "oss": "use s3 with the S3-compatible endpoint of OSS as regionendpoint",
 }
 """Drivers of registry:2 that registry:3 has dropped, and what takes their place."""
+
+_log = logging.getLogger(__name__)
 
 
 class PluginError(Exception):
@@ -36,6 +44,8 @@ class PluginError(Exception):
 def load_driver(name: str, parameters: Mapping[str, object]) -> StorageDriver:
     """Return the storage driver called `name`, built from its section of the configuration.
 
+    A parameter that the driver has not asked for is ignored with a warning, as an unknown key anywhere is.
+
     Raises:
         PluginError: there is none, what it needs is not installed, or a parameter is wrong.
     """
@@ -44,10 +54,32 @@ def load_driver(name: str, parameters: Mapping[str, object]) -> StorageDriver:
     if not found and name in _WITHDRAWN:
         raise PluginError(f"{section}: this driver is gone since registry:3; {_WITHDRAWN[name]}")
     driver: type[StorageDriver] = _load(_DRIVERS, name, section)
+    return _built(driver.from_parameters, parameters, section)
+
+
+def load_middleware(driver: StorageDriver, entries: Sequence[Middleware]) -> StorageDriver:
+    """Return `driver` with the middleware of the section ``middleware.storage`` before it, the first one next to it.
+
+    Raises:
+        PluginError: there is none of that name, or an option is wrong.
+    """
+    for index, entry in enumerate(entries):
+        if not entry.disabled:
+            section = f"middleware.storage[{index}]"
+            middleware: type[StorageMiddleware] = _load(_MIDDLEWARE, entry.name, f"{section}.name")
+            driver = _built(partial(middleware.from_options, driver), entry.options, f"{section}.options")
+    return driver
+
+
+def _built(build: Callable[[Section], StorageDriver], parameters: Mapping[str, object], section: str) -> StorageDriver:
+    watched = Section(parameters)
     try:
-        return driver.from_parameters(parameters)
+        built = build(watched)
     except drivers.base.ParameterError as error:
         raise PluginError(f"{section}: {error}") from error
+    for warning in watched.unknown():
+        _log.warning("%s.%s", section, warning)
+    return built
 
 
 def load_access(name: str, parameters: Mapping[str, object]) -> AccessController:

@@ -9,9 +9,6 @@ import re
 from typing import Final
 
 BLOT: Final = "..."
-_MARKS: Final = ("=", "://", "asic ", "earer ")
-"""One of these is in every text that can hold a secret; to look for them costs less than the patterns do."""
-
 _PARAMETER: Final = re.compile(
     r"((?:_state|token|access_token|refresh_token|id_token|password|passwd|secret|api_?key|sig|Signature|Credential"
     r"|X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Goog-Signature|X-Goog-Credential|AccountKey"
@@ -24,7 +21,8 @@ _CREDENTIALS: Final = re.compile(r"(\b(?:Basic|Bearer)|: (?:basic|bearer)) +[A-Z
 
 def redacted(text: str) -> str:
     """Return `text` without upload states, tokens, signatures, passwords and credentials."""
-    if not any(mark in text for mark in _MARKS):
+    # One of these is in every text that can hold a secret; to look for them costs less than the patterns do.
+    if not ("=" in text or "://" in text or "asic " in text or "earer " in text):
         return text
     text = _PARAMETER.sub(rf"\1{BLOT}", text)
     text = _USERINFO.sub(rf"\1{BLOT}", text)

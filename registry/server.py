@@ -6,9 +6,11 @@ import logging
 import math
 import os
 import secrets
+import signal
 import socket
 import stat
 import struct
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +31,7 @@ from registry.handlers.context import EXTENSION, Services
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
 from registry.observation.tracing import Tracing
-from registry.plugins import PluginError, load_access, load_driver
+from registry.plugins import PluginError, load_access, load_driver, load_middleware
 from registry.tls import serving as tls
 from registry.worker import Worker
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from registry.config import Configuration
     from registry.config.values import HTTP
     from registry.shared import Shared
+    from registry.tls.certificates import Certificates
 
 _THREADS: Final = 16
 _KEEPALIVE_SECONDS: Final = 75
@@ -70,6 +73,7 @@ class _Application(BaseApplication):
         self._shared: Shared | None = None
         self.place = 0
         """That of the worker which is forked now."""
+        self._certificates: Certificates | None = None
         self._configuration, self._options = self._read()
         super().__init__()
 
@@ -79,6 +83,11 @@ class _Application(BaseApplication):
         if self._shared is None:
             raise RuntimeError("the configuration has not been read")
         return self._shared
+
+    @property
+    def drain_delay_seconds(self) -> float:
+        """How long requests are welcome after the server was told to stop."""
+        return self._configuration.http.draindelay_seconds
 
     def run(self) -> None:
         _Arbiter(self).run()
@@ -93,6 +102,7 @@ class _Application(BaseApplication):
         metrics = None
         if shared.places and self._configuration.http.debug.prometheus.enabled:
             metrics = Worker.metrics = Metrics(shared.places.directory, self.place)
+        Worker.certificates = self._certificates
         tracing = Tracing(self._traces) if self._traces else None
         app = create_app(self._configuration, board=shared.board, observer=create_observer(metrics, tracing))
         services: Services = app.extensions[EXTENSION]
@@ -100,7 +110,7 @@ class _Application(BaseApplication):
         background.start(self._election, services.repositories, purging)
         sharing.start(shared, services)
         renewal.start(self._election, self._configuration.http.tls.letsencrypt)
-        cluster.start(self._election, services.driver, self._configuration)
+        cluster.start(self._election, services.driver, self._configuration, shared.board)
         return app
 
     def reload(self) -> None:
@@ -125,8 +135,10 @@ class _Application(BaseApplication):
                 "several registries behind one address need a common http.secret.",
             )
             configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
-        options = _options(configuration)
+        certificates = tls.load(configuration.http.tls)
+        options = _options(configuration) | tls.options(certificates)
         self._shared = sharing.share(configuration, self._shared)
+        self._certificates = certificates
         return configuration, options
 
 
@@ -135,9 +147,36 @@ class _Arbiter(Arbiter):
 
     app: _Application
 
+    def handle_term(self) -> None:
+        """Say that it stops, and do so when load balancers had ``http.draindelay`` to hear it, or when told again."""
+        delay_seconds = self.app.drain_delay_seconds
+        if self.app.shared.board.draining or not delay_seconds:
+            super().handle_term()
+        self._say_that_it_stops()
+        signal.signal(signal.SIGALRM, lambda *_: self.signal(signal.SIGTERM, None))
+        signal.setitimer(signal.ITIMER_REAL, delay_seconds)
+
+    def handle_hup(self) -> None:
+        """Read the configuration again; not on the way out, where a new board would say that all is well."""
+        if self.app.shared.board.draining:
+            return
+        self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        super().handle_hup()
+        self._notify("READY=1")
+
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002  as it is called
-        self.app.shared.board.drain()
+        self._say_that_it_stops()
         super().stop(graceful)
+
+    def _say_that_it_stops(self) -> None:
+        if not self.app.shared.board.draining:
+            self.app.shared.board.drain()
+            self._notify("STOPPING=1")
+
+    def _notify(self, state: str) -> None:
+        """Tell systemd, if the server is a service of ``Type=notify``."""
+        if self.log:
+            systemd.sd_notify(state, self.log)
 
 
 def _checked(configuration: Configuration) -> Configuration:
@@ -148,6 +187,7 @@ def _checked(configuration: Configuration) -> Configuration:
         driver.check()
     except DriverError as error:
         raise ConfigurationError(f"storage.{storage.driver}", str(error)) from error
+    load_middleware(driver, configuration.middleware.get("storage", ()))
     if auth:
         load_access(auth.name, auth.parameters)
     if not driver.shared_between_processes:
@@ -182,7 +222,6 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "pre_fork": _take_place,
         "child_exit": _leave_place,
         "on_exit": _remove_metrics,
-        **tls.options(http.tls),
     }
 
 

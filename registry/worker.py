@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from registry.observation.metrics import Metrics
+    from registry.tls.certificates import Certificates
 
 _STATUS: Final[dict[type[BaseException], tuple[int, str]]] = {
     errors.LimitRequestLine: (414, "URI Too Long"),
@@ -109,6 +110,7 @@ class Worker(base.Worker):
     place: int = 0
     """Which of the server's workers it is: whoever takes over from it has the same."""
     metrics: Metrics | None = None
+    certificates: Certificates | None = None
 
     def init_process(self) -> None:
         """Prepare what must not be shared with the server that forked."""
@@ -150,6 +152,8 @@ class Worker(base.Worker):
                 waits = self._term is not None and not self._term.busy_since
                 busy = self._threads - self._followers - waits
             self.metrics.worker_loaded(threads=_MOST_THREADS, busy=busy, connections=len(self._connections))
+            if self.certificates:
+                self.metrics.certificate_served(self.certificates.section.certificate, self.certificates.not_after())
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin to stop; the signal itself has woken the main thread."""

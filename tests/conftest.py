@@ -13,6 +13,7 @@ from registry import log
 from registry.app import create_app
 from registry.config.loading import parse
 from tests.drivers.stores import STORES, running_store
+from tests.integration.clients import require_seaweedfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +83,7 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    require_seaweedfs()
     with running_store("s3", tmp_path_factory.mktemp("s3")) as running:
         yield running
 

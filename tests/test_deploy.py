@@ -40,10 +40,11 @@ def test_the_configuration_of_the_kubernetes_manifests_loads_without_a_warning(t
     path.write_text(of_kind("ConfigMap")["data"]["config.yml"])
     configuration = load(str(path), {"REGISTRY_HTTP_SECRET": "from the secret"})
     assert configuration.warnings == ()
+    http = configuration.http
     pod = of_kind("Deployment")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert container["ports"][0]["containerPort"] == int(configuration.http.addr.removeprefix(":"))
-    assert pod["terminationGracePeriodSeconds"] > configuration.http.draintimeout_seconds
+    assert container["ports"][0]["containerPort"] == int(http.addr.removeprefix(":"))
+    assert pod["terminationGracePeriodSeconds"] > http.draindelay_seconds + http.draintimeout_seconds
     assert container["volumeMounts"][0]["mountPath"] == configuration.storage.parameters["rootdirectory"]
 
 

@@ -1,23 +1,28 @@
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import json
 import logging
 import re
 import shlex
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from registry import log
 from tests.config.forms import configure, refusal
 from tests.serving import free_port, wait_until
+from tests.tls.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from email.message import EmailMessage
+    from pathlib import Path
 
     from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -106,6 +111,27 @@ def test_bug_is_a_panic_with_its_traceback_on_one_line(written: Stderr) -> None:
     assert "hunter2" not in line
 
 
+FACTS: dict[str, object] = {"uri": "/v2/?_state=hunter2", "n": 3, "hit": False, "detail": {"token": "a=b"}}
+
+
+@pytest.mark.parametrize("formatter", ["text", "json", "logstash"])
+def test_line_that_goes_past_the_logger_is_the_loggers(written: Stderr, formatter: str) -> None:
+    logger = set_up(f"{{formatter: {formatter}, fields: {{service: registry, site: 'a b'}}}}")
+    logger.info("done", extra=FACTS)
+    log.info_writer(logger)("done", FACTS)
+    by_logger, direct = (re.sub(r"\d+:\d+\.\d+Z", "", line) for line in written.getvalue().splitlines())
+    assert direct == by_logger
+    assert "hunter2" not in direct
+
+
+def test_line_that_cannot_be_written_fails_nothing() -> None:
+    full = open("/dev/full", "w")  # noqa: PTH123, SIM115  a device, and to close it fails as well
+    log.write_whole(logging.StreamHandler(full), "lost")
+    with contextlib.suppress(OSError):
+        full.close()
+    log.write_whole(logging.StreamHandler(full), "closed")
+
+
 class Mailbox:
     def __init__(self) -> None:
         self.mails: list[Envelope] = []
@@ -125,6 +151,8 @@ def read(mail: Envelope) -> EmailMessage:
 def mailbox() -> Iterator[tuple[Mailbox, str]]:
     box = Mailbox()
     port = free_port()
+    # What it says itself would be mailed to it.
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
     controller = Controller(box, hostname="127.0.0.1", port=port)
     controller.start()
     yield box, f"127.0.0.1:{port}"
@@ -149,6 +177,88 @@ def test_lines_of_the_hooks_levels_are_mailed(written: Stderr, mailbox: tuple[Ma
     assert "hunter2" not in mail.as_string()
     assert "[panic]" in other["Subject"]
     assert "failed" not in written.getvalue()
+
+
+def test_request_lines_are_mailed_where_a_hook_wants_them(written: Stderr, mailbox: tuple[Mailbox, str]) -> None:
+    box, addr = mailbox
+    log.info_writer(set_up(f"{{hooks: [{HOOK.format(levels='info', addr=addr)}]}}"))("done", FACTS)
+    wait_until("the mail is there", lambda: box.mails)
+    assert "[info]" in read(box.mails[0])["Subject"]
+    assert parsed(written.getvalue())["msg"] == "done"
+
+
+class Logins:
+    """Lets nobody but the registry in, and notes whether it came encrypted."""
+
+    def __init__(self) -> None:
+        self.encrypted: list[bool] = []
+
+    def __call__(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword
+    ) -> AuthResult:
+        del envelope, mechanism
+        self.encrypted.append(session.ssl is not None)
+        del server
+        return AuthResult(success=(data.login, data.password) == (b"registry", b"hunter2-smtp"), handled=False)
+
+
+SECURE_HOOK = """{{hooks: [{{type: mail, levels: [error], options: {{smtp: {{addr: 'localhost:{port}',
+    username: registry, password: {password}, insecure: {insecure}}}, from: r@x, to: [a@x]}}}}]}}"""
+
+
+@pytest.fixture
+def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Mailbox, Logins, int]]:
+    """A mail server that takes mail by STARTTLS and a login only; its authority is trusted by OpenSSL's variable."""
+    authority = Authority.create(tmp_path / "authority")
+    pair = authority.issue("mail")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.certificate, pair.key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
+    box, logins, port = Mailbox(), Logins(), free_port()
+    controller = Controller(
+        box,
+        hostname="127.0.0.1",
+        port=port,
+        tls_context=context,
+        require_starttls=True,
+        authenticator=logins,
+        auth_required=True,
+    )
+    controller.start()
+    yield box, logins, port
+    controller.stop()
+
+
+def test_mail_goes_by_starttls_and_with_a_login(written: Stderr, secure: tuple[Mailbox, Logins, int]) -> None:
+    box, logins, port = secure
+    set_up(SECURE_HOOK.format(port=port, password="hunter2-smtp", insecure="false")).error("over TLS")
+    wait_until("the mail is there", lambda: box.mails)
+    assert "over TLS" in read(box.mails[0])["Subject"]
+    assert logins.encrypted == [True]
+    assert "hunter2" not in written.getvalue()
+
+
+def test_refused_login_is_said_without_the_password(written: Stderr, secure: tuple[Mailbox, Logins, int]) -> None:
+    box, _, port = secure
+    set_up(SECURE_HOOK.format(port=port, password="hunter2-wrong", insecure="false")).error("over TLS")
+    wait_until("it is said", lambda: f"mail to localhost:{port} failed: " in written.getvalue())
+    assert "hunter2" not in written.getvalue()
+    assert box.mails == []
+
+
+@pytest.mark.parametrize("insecure", ["false", "true"])
+def test_mail_server_whose_certificate_nobody_vouches_for_gets_no_password(
+    written: Stderr, secure: tuple[Mailbox, Logins, int], monkeypatch: pytest.MonkeyPatch, insecure: str
+) -> None:
+    box, logins, port = secure
+    monkeypatch.delenv("SSL_CERT_FILE")
+    set_up(SECURE_HOOK.format(port=port, password="hunter2-smtp", insecure=insecure)).error("over TLS")
+    if insecure == "true":
+        wait_until("the mail is there", lambda: box.mails)
+    else:
+        wait_until("it is said", lambda: "certificate verify failed" in written.getvalue())
+        assert logins.encrypted == []
 
 
 def test_disabled_hook_mails_nothing_and_an_unknown_level_means_panic(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+AZURE = {"accountname": "acc", "container": "images"}
+LOGIN = {"type": "client_secret", "clientid": "c", "tenantid": "t", "secret": "s"}
+
 
 class _PickyController(AnonymousController):
     @classmethod
@@ -87,6 +90,31 @@ def test_a_wrong_parameter_of_a_controller_is_one_line_naming_its_section(
 
     with pytest.raises(PluginError, match=r"^auth\.picky: realm: missing among \['x'\]$"):
         load_access("picky", {"x": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "warnings"),
+    [
+        ("inmemory", {"size": 1}, ["size: unknown, ignored"]),
+        ("filesystem", {"rootdirectroy": "/x"}, ["rootdirectroy: unknown, ignored (is rootdirectory meant?)"]),
+        ("s3aws", {"bucket": "b", "region": "r", "bukcet": "c"}, ["bukcet: unknown, ignored"]),
+        ("gcs", {"bucket": "b", "endpoint": "http://[::1]:1", "rootdirectry": "x"},
+         ["rootdirectry: unknown, ignored (is rootdirectory meant?)"]),
+        ("azure", AZURE | {"connectionstring": "unused", "credentials": LOGIN | {"tenant": "typo"}},
+         ["credentials.tenant: unknown, ignored"]),
+        ("azure", AZURE | {"accountkey": "a2V5", "credentials": LOGIN | {"type": "shared_key"}}, []),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_a_driver_does_not_know_is_ignored_aloud(
+    name: str, parameters: dict[str, object], warnings: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip(
+        f"drivers.{name.removesuffix('aws')}", reason="its extra is not installed", exc_type=ImportError
+    )
+
+    load_driver(name, parameters)
+
+    assert caplog.messages == [f"storage.{name}.{warning}" for warning in warnings]
 
 
 def test_a_missing_sdk_is_one_line_naming_the_extra(

@@ -16,10 +16,12 @@ http: {{addr: "{address}", net: {net}}}
 """
 
 
-def start(directory: Path, *, root: Path | None = None, address: str = "127.0.0.1:0", net: str = "tcp") -> str:
+def start(
+    directory: Path, *, root: Path | None = None, address: str = "127.0.0.1:0", net: str = "tcp", more: str = ""
+) -> str:
     """Return what ``registry serve`` says before it gives up."""
     path = directory / "config.yml"
-    path.write_text(CONFIGURATION.format(root=root or directory / "root", address=address, net=net))
+    path.write_text(CONFIGURATION.format(root=root or directory / "root", address=address, net=net) + more)
     command = [sys.executable, "-m", "registry", "serve", str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
@@ -52,3 +54,13 @@ def test_file_in_place_of_the_socket_is_one_line_and_stays(tmp_path: Path) -> No
 
     assert line == f"configuration error: http.addr: {obstacle} exists and is no socket"
     assert obstacle.read_text() == "precious"
+
+
+def test_wrong_option_of_a_middleware_is_one_line(tmp_path: Path) -> None:
+    more = "middleware: {storage: [{name: redirect, options: {baseurl: cdn.example}}]}\n"
+
+    (line,) = start(tmp_path, more=more).splitlines()
+
+    assert line.endswith(
+        "middleware.storage[0].options: baseurl: must be http(s)://HOST[:PORT][/PATH], not 'cdn.example'"
+    )

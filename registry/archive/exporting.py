@@ -118,7 +118,7 @@ def _pieces(repositories: Repositories, item: Item) -> Iterator[bytes]:
     repository = repositories.open(item.name)
     try:
         if item.is_manifest:
-            yield repository.manifests.get(item.digest).content
+            yield repository.manifests.serve(item.digest).content
         else:
             blob = repository.blobs.stat(item.digest)
             yield from repository.blobs.read(blob, 0, blob.size)

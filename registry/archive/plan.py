@@ -11,13 +11,11 @@ from registry.oci.errors import RegistryError
 from registry.oci.reference import Tag, parse_name, parse_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from registry.oci.digest import Digest
     from registry.oci.manifest import Descriptor, Manifest
     from registry.storage.repository import Repositories, Repository
-
-_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class _Planner:
     def add_image(self, image: str) -> None:
         name, references = _split(image)
         repository = self._repositories.open(parse_name(name))
-        for reference in [parse_reference(references)] if references else [*map(Tag, _tags(repository))]:
+        for reference in [parse_reference(references)] if references else [*map(Tag, repository.tags.names())]:
             digest = repository.tags.resolve(reference) if isinstance(reference, Tag) else reference
             self._add_entry(
                 repository, digest, f"{name}:{reference}" if isinstance(reference, Tag) else "", str(reference)
@@ -123,10 +121,3 @@ def _split(image: str) -> tuple[str, str]:
         return name, digest
     name, _, tag = image.partition(":")
     return name, tag
-
-
-def _tags(repository: Repository) -> Iterator[str]:
-    after = ""
-    while names := repository.tags.page(after=after, limit=_PAGE):
-        yield from names
-        after = names[-1]

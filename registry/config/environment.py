@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 PATH_VARIABLE = "REGISTRY_CONFIGURATION_PATH"
 """Names the file; says nothing about what is in it."""
 
+CREDENTIALS_VARIABLE = "REGISTRY_AUTH_FILE"
+"""Names the credentials of podman, buildah and skopeo; whoever uses these has it, and it is no key of ours."""
+
 _PREFIX = "REGISTRY_"
 _VERSION_VARIABLE = "REGISTRY_VERSION"
 _FREE_MAPPING = (Mapping, object)
@@ -46,7 +49,7 @@ def override(
     """
     variables = {name: name.removeprefix(_PREFIX).split("_") for name in environ if name.startswith(_PREFIX)}
     for name, parts in sorted(variables.items(), key=lambda variable: _order(variable[1])):
-        if name == PATH_VARIABLE:
+        if name in {PATH_VARIABLE, CREDENTIALS_VARIABLE}:
             continue
         if name == _VERSION_VARIABLE:
             warnings.append(f"{name}: the version is that of the file, ignored")

@@ -27,7 +27,8 @@ def refuse_unsupported(configuration: Configuration) -> None:
         "proxy.remoteurl": configuration.proxy.remoteurl != "",
     }
     for kind, entries in configuration.middleware.items():
-        asked |= {f"middleware.{kind}[{i}]": not entry.disabled for i, entry in enumerate(entries)}
+        if kind != "storage":
+            asked |= {f"middleware.{kind}[{i}]": not entry.disabled for i, entry in enumerate(entries)}
     asked |= {f"notifications.endpoints[{i}]": not endpoint.disabled for i, endpoint in enumerate(endpoints)}
     for key, is_asked in asked.items():
         if is_asked:

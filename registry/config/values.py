@@ -211,6 +211,7 @@ class HTTP:
     secret: Secret = ""
     relativeurls: bool = False
     draintimeout_seconds: float = 0.0
+    draindelay_seconds: float = 0.0
     workers: Annotated[int, Minimum(1)] | None = None
     threads: Annotated[int, Minimum(1)] | None = None
     accelredirect: AccelRedirect = AccelRedirect()

@@ -10,6 +10,7 @@ from drivers.base import PIECE_SIZE
 from registry.handlers.conditions import etag, range_header, unmodified
 from registry.handlers.context import open_repository, require_deletable, services
 from registry.handlers.response import Response
+from registry.handlers.urls import client_address
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.ranges import ByteRange, parse_range
@@ -49,7 +50,7 @@ def _redirect(repository: Repository, blob: Blob) -> Response | None:
     """Send the client to the storage itself (307)."""
     if services().configuration.storage.redirect.disable:
         return None
-    url = repository.blobs.redirect_url(blob)
+    url = repository.blobs.redirect_url(blob, client_address())
     return Response(status=307, headers={"Location": url, **_headers(blob)}) if url else None
 
 

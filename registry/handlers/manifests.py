@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
@@ -16,10 +17,9 @@ from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError
 from registry.oci.manifest import MAX_SIZE, parse_manifest
 from registry.oci.reference import Tag, parse_reference, parse_tag
+from registry.storage.tags import TagTakenError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from registry.storage.repository import Repository
 
 blueprint = Blueprint("manifests", __name__)
@@ -30,7 +30,7 @@ def get_manifest(name: str, reference: str) -> Response:
     """Serve a manifest as it was pushed, whatever types the client says it accepts."""
     repository = open_repository(name, "pull")
     digest = _resolve(repository, parse_reference(reference))
-    manifest = repository.manifests.get(digest)
+    manifest = repository.manifests.serve(digest)
     headers = {"Docker-Content-Digest": str(digest), "ETag": etag(digest)}
     if unmodified(digest):
         return Response(status=304, headers=headers)
@@ -49,11 +49,14 @@ def put_manifest(name: str, reference: str) -> Response:
     manifest = parse_manifest(content, request.mimetype or None)
     digest = Digest.of(content) if isinstance(target, Tag) else target
     moved = [target, *tags] if isinstance(target, Tag) else tags
-    _require_movable(repository, moved, digest)
+    for tag in moved:
+        _require_movable(repository, tag, digest)
     services().validation.check(manifest, repository.blobs, repository.manifests)
     repository.manifests.put(manifest, digest)
     for tag in moved:
-        repository.tags.point(tag, digest)
+        _point(repository, tag, digest)
+    if moved:
+        repository.manifests.keep(manifest, digest)
     headers = {"Location": manifest_url(name, digest), "Docker-Content-Digest": str(digest)}
     if manifest.subject:
         headers["OCI-Subject"] = str(manifest.subject.digest)
@@ -75,25 +78,35 @@ def delete_manifest(name: str, reference: str) -> Response:
     return Response(status=202)
 
 
-def _require_movable(repository: Repository, tags: Sequence[Tag], digest: Digest) -> None:
-    """Return if every tag is new, points to `digest` already, or is one that the caller may overwrite.
+def _require_movable(repository: Repository, tag: Tag, digest: Digest) -> None:
+    """Return if `tag` is new, points to `digest` already, or is one that the caller may overwrite.
 
     Raises:
-        auth.base.DeniedError: there is another.
+        auth.base.DeniedError: it is another; nothing of the push is to be stored.
     """
     if services().access.grants_everything:
         return
-    for tag in tags:
+    with suppress(ManifestUnknownError):
+        current = repository.tags.resolve(tag)
+        if current != digest:
+            _require_overwrite(repository, tag, current)
+
+
+def _require_overwrite(repository: Repository, tag: Tag, current: Digest) -> None:
+    try:
+        authorize(Access("repository", repository.name, "overwrite"))
+    except DeniedError as error:
+        raise DeniedError(f"tag {tag.name} points to {current} and stays there: {error}") from error
+
+
+def _point(repository: Repository, tag: Tag, digest: Digest) -> None:
+    """Let `tag` point to `digest`; of two first pushes at a time by callers who may not overwrite, one is refused."""
+    if not services().access.grants_everything:
         try:
-            current = repository.tags.resolve(tag)
-        except ManifestUnknownError:
-            continue
-        if current == digest:
-            continue
-        try:
-            authorize(Access("repository", repository.name, "overwrite"))
-        except DeniedError as error:
-            raise DeniedError(f"tag {tag.name} points to {current} and stays there: {error}") from error
+            return repository.tags.claim(tag, digest)
+        except TagTakenError as taken:
+            _require_overwrite(repository, tag, taken.current)
+    return repository.tags.point(tag, digest)
 
 
 def _resolve(repository: Repository, reference: Tag | Digest) -> Digest:

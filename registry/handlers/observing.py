@@ -33,12 +33,15 @@ def install(app: Flask, observer: Observer) -> None:
     """Report the requests of `app` to `observer`; that they have ended is for the server to say."""
 
     def begin() -> None:
-        handler = _HANDLERS.get(request.blueprint or "")
+        # The endpoint of a view is its blueprint and its name.
+        endpoint = request.endpoint or ""
+        handler = _HANDLERS.get(endpoint.partition(".")[0])
         if handler:
-            if request.endpoint == _START_ENDPOINT:
+            if endpoint == _START_ENDPOINT:
                 handler = "blob_upload"
-            record = RequestRecord(handler, request.method, request.view_args or {}, client_address())
-            observer.begin(record, request.environ)
+            environ = request.environ
+            record = RequestRecord(handler, environ["REQUEST_METHOD"], request.view_args or {}, client_address())
+            observer.begin(record, environ)
 
     def note(response: Response) -> Response:
         record = current.get()

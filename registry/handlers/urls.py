@@ -75,11 +75,12 @@ def accountable_address() -> str:
 
 def client_address() -> str:
     """Return the address of the client, as the nearest proxy tells it or as the connection has it."""
-    for header in ("X-Forwarded-For", "X-Real-Ip"):
-        candidate = _first(request.headers.get(header))
+    environ = request.environ
+    for header in ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP"):
+        candidate = _first(environ.get(header))
         if candidate and _address(candidate):
             return candidate
-    return str(request.environ.get("REMOTE_ADDR", ""))
+    return str(environ.get("REMOTE_ADDR", ""))
 
 
 def _base() -> str:

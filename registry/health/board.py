@@ -1,4 +1,4 @@
-"""A page of memory that the processes of a server share: one of them posts the verdict, all read it.
+"""A page of memory that the processes of a server share: one of them posts on it, all read it.
 
 To look at it costs no system call, so it may be looked at for every request.
 """
@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _SIZE: Final = 1024 * 1024
 _REFUSING, _DRAINING = 0, 1
 _HEADER: Final = struct.Struct("<II")
-_HEADER_AT: Final = 8
-_BODY_AT: Final = _HEADER_AT + _HEADER.size
+_VERDICT_AT: Final = 8
+_NOTICES_AT: Final = _SIZE // 2
 _LONGEST_ERROR: Final = 512
 _MOST_CHECKS: Final = 50
 
@@ -33,7 +33,7 @@ class Verdict:
 
 
 class Board:
-    """Holds the last verdict; made before the fork. An empty one says that all is well."""
+    """Holds the last verdict and notices; made before the fork. An empty one says that all is well."""
 
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, _SIZE)
@@ -54,22 +54,38 @@ class Board:
 
     def post(self, verdict: Verdict) -> None:
         """Replace the verdict; only one process may do so at a time."""
-        body = json.dumps([_shortened(verdict.failing), _shortened(verdict.unready)]).encode()
-        self._page[_BODY_AT : _BODY_AT + len(body)] = body
-        self._page[_HEADER_AT:_BODY_AT] = _HEADER.pack(len(body), zlib.crc32(body))
+        self._write(_VERDICT_AT, [_shortened(verdict.failing), _shortened(verdict.unready)])
         self._page[_REFUSING] = 1 if verdict.failing else 0
 
     def read(self) -> Verdict:
         """Return the verdict."""
+        return Verdict(*self._read(_VERDICT_AT))
+
+    def notice(self, notices: Mapping[str, str]) -> None:
+        """Replace what an operator should know though nothing fails of it; only one process may do so at a time."""
+        self._write(_NOTICES_AT, [_shortened(notices)])
+
+    @property
+    def notices(self) -> Mapping[str, str]:
+        """What was noticed, by its name."""
+        return dict(*self._read(_NOTICES_AT))
+
+    def _write(self, place: int, texts: Sequence[Mapping[str, str]]) -> None:
+        body, start = json.dumps(texts).encode(), place + _HEADER.size
+        self._page[start : start + len(body)] = body
+        self._page[place:start] = _HEADER.pack(len(body), zlib.crc32(body))
+
+    def _read(self, place: int) -> Sequence[Mapping[str, str]]:
+        start = place + _HEADER.size
         while True:
-            length, checksum = _HEADER.unpack(self._page[_HEADER_AT:_BODY_AT])
+            length, checksum = _HEADER.unpack(self._page[place:start])
             if not length:
-                return Verdict()
-            body = self._page[_BODY_AT : _BODY_AT + length]
+                return ()
+            body = self._page[start : start + length]
             # It is posted without a lock; what was read while that happened does not add up.
             if zlib.crc32(body) == checksum:
-                failing, unready = json.loads(body)
-                return Verdict(failing, unready)
+                texts: Sequence[Mapping[str, str]] = json.loads(body)
+                return texts
 
 
 def _shortened(errors: Mapping[str, str]) -> dict[str, str]:

@@ -14,8 +14,9 @@ Report = tuple[HTTPStatus, "Mapping[str, str]"]
 
 
 def health(board: Board) -> Report:
-    """Report on the checks of the ``health`` section, as ``/debug/health`` of the Go registry does."""
-    return _report(board.read().failing)
+    """Report on the checks of the ``health`` section, as ``/debug/health`` of the Go registry does, and on notices."""
+    status, failing = _report(board.read().failing)
+    return status, {**board.notices, **failing}
 
 
 def readiness(board: Board) -> Report:

@@ -5,25 +5,52 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from registry.log import info_writer
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from registry.observation.record import RequestRecord
 
-_VARIABLES: Final = {"name": "name", "reference": "reference", "digest": "digest", "upload_id": "uuid"}
+_VARIABLES: Final = {
+    "name": "vars.name",
+    "reference": "vars.reference",
+    "digest": "vars.digest",
+    "upload_id": "vars.uuid",
+}
 _HEADERS: Final = {
     "http.request.uri": "RAW_URI",
     "http.request.referer": "HTTP_REFERER",
     "http.request.useragent": "HTTP_USER_AGENT",
     "http.request.contenttype": "CONTENT_TYPE",
 }
+_COMPLETED: Final = "response completed"
+_WITH_ERROR: Final = "response completed with error"
 _FAILED: Final = 400
 _OUR_FAULT: Final = 500
 _log = logging.getLogger(__name__)
 
 
-def write_line(record: RequestRecord, environ: Mapping[str, object], *, status: int, sent: int, seconds: float) -> None:
-    """Write the line: an error if the operator must act, else for information only; a client's mistake is no error."""
+class RequestLines:
+    """Writes them; made when the log of this process is configured."""
+
+    def __init__(self) -> None:
+        self._write = info_writer(_log)
+
+    def write(
+        self, record: RequestRecord, environ: Mapping[str, object], *, status: int, sent: int, seconds: float
+    ) -> None:
+        """Write the line: an error if the operator must act, else for information only, as a client's mistake is."""
+        facts = _facts(record, environ, status=status, sent=sent, seconds=seconds)
+        if status >= _OUR_FAULT:
+            _log.error(_WITH_ERROR, extra=facts)
+        else:
+            self._write(_WITH_ERROR if status >= _FAILED else _COMPLETED, facts)
+
+
+def _facts(
+    record: RequestRecord, environ: Mapping[str, object], *, status: int, sent: int, seconds: float
+) -> dict[str, object]:
     facts: dict[str, object] = {
         "http.request.id": record.request_id,
         "http.request.method": record.method,
@@ -36,16 +63,19 @@ def write_line(record: RequestRecord, environ: Mapping[str, object], *, status: 
         "http.response.duration": spell(seconds),
         "storage.duration": spell(record.storage_seconds),
     }
-    facts |= {field: environ[key] for field, key in _HEADERS.items() if environ.get(key)}
-    facts |= {f"vars.{_VARIABLES[key]}": value for key, value in record.variables.items() if key in _VARIABLES}
-    facts |= _known(record)
-    message = "response completed with error" if status >= _FAILED else "response completed"
-    _log.log(logging.ERROR if status >= _OUR_FAULT else logging.INFO, message, extra=facts)
+    for field, key in _HEADERS.items():
+        value = environ.get(key)
+        if value:
+            facts[field] = value
+    for key, text in record.variables.items():
+        if key in _VARIABLES:
+            facts[_VARIABLES[key]] = text
+    _add_known(facts, record)
+    return facts
 
 
-def _known(record: RequestRecord) -> dict[str, object]:
-    """Return what is not known of every request."""
-    facts: dict[str, object] = {}
+def _add_known(facts: dict[str, object], record: RequestRecord) -> None:
+    """Add what is not known of every request."""
     if record.content_type:
         facts["http.response.contenttype"] = record.content_type
     if record.user:
@@ -59,7 +89,6 @@ def _known(record: RequestRecord) -> dict[str, object]:
         facts["err.message"] = error["message"]
         if "detail" in error:
             facts["err.detail"] = error["detail"]
-    return facts
 
 
 def spell(seconds: float) -> str:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from registry.observation.record import RequestRecord
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
 _STORAGE_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _BYTES: Final = tuple(1024 * 2**power for power in range(22))
-_LIVE: Final = "livesum"
 _MEMORY: Final = "/dev/shm"  # noqa: S108  the kernel's own
 
 
@@ -67,7 +67,7 @@ class Metrics:
             return Counter(f"registry_{name}", text, labels, registry=None)
 
         def gauge(name: str, text: str, labels: Iterable[str] = ()) -> Gauge:
-            return Gauge(f"registry_{name}", text, labels, registry=None, multiprocess_mode=_LIVE)
+            return Gauge(f"registry_{name}", text, labels, registry=None, multiprocess_mode="livesum")
 
         def histogram(name: str, text: str, labels: Iterable[str], buckets: Iterable[float]) -> Histogram:
             return Histogram(f"registry_{name}", text, labels, registry=None, buckets=tuple(buckets))
@@ -96,6 +96,14 @@ class Metrics:
         self._busy = gauge("worker_threads_busy", "Threads that serve a request")
         self._connections = gauge("worker_connections", "Connections that are open")
         self._workers.set(1)
+        # A worker that has not yet seen a new certificate serves the old one: what expires first is what counts.
+        self._not_after = Gauge(
+            "registry_tls_certificate_not_after_timestamp_seconds",
+            "When the certificate expires that is served",
+            ["file"],
+            registry=None,
+            multiprocess_mode="livemin",
+        )
 
     def request_begins(self, record: RequestRecord) -> None:
         """Count a request in."""
@@ -127,6 +135,10 @@ class Metrics:
         self._threads.set(threads)
         self._busy.set(busy)
         self._connections.set(connections)
+
+    def certificate_served(self, file: str, not_after: datetime) -> None:
+        """Say when the certificate in `file` expires, which this worker serves."""
+        self._not_after.labels(file).set(not_after.timestamp())
 
 
 def exposition(directory: str) -> Callable[[str], tuple[str, bytes]]:

@@ -6,7 +6,7 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from registry.observation.lines import write_line
+from registry.observation.lines import RequestLines
 from registry.observation.record import ENVIRON_KEY, RequestRecord, current
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class Observer:
     """The one that handlers, storage and server report to; there is none where nothing is to be seen."""
 
-    def __init__(self, metrics: Metrics | None = None, tracing: Tracing | None = None, *, lines: bool = False) -> None:
+    def __init__(
+        self, metrics: Metrics | None = None, tracing: Tracing | None = None, lines: RequestLines | None = None
+    ) -> None:
         self.metrics = metrics
         self._tracing = tracing
         self._lines = lines
@@ -43,7 +45,7 @@ class Observer:
         if self._tracing:
             self._tracing.request_ends(record, status=status, sent=sent)
         if self._lines:
-            write_line(record, environ, status=status, sent=sent, seconds=seconds)
+            self._lines.write(record, environ, status=status, sent=sent, seconds=seconds)
 
     def storage_called(self, driver: str, action: str, seconds: float) -> None:
         """Note a call of the storage driver."""
@@ -84,8 +86,8 @@ def end_request(environ: Mapping[str, object], *, status: int, sent: int) -> Non
 
 def create_observer(metrics: Metrics | None, tracing: Tracing | None) -> Observer | None:
     """Return an observer if there is anything to observe for: metrics, traces, a log that takes a line per request."""
-    lines = logging.getLogger("registry").isEnabledFor(logging.INFO)
-    return Observer(metrics, tracing, lines=lines) if metrics or tracing or lines else None
+    lines = RequestLines() if logging.getLogger("registry").isEnabledFor(logging.INFO) else None
+    return Observer(metrics, tracing, lines) if metrics or tracing or lines else None
 
 
 class _CountedInput:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from drivers.base import PathNotFoundError
+from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError
 from registry.storage import paths
 from registry.storage.links import read_link, write_link
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from drivers.base import StorageDriver, Writer
-    from registry.oci.digest import Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,9 @@ class BlobStore:
         """Return the name of the local file that holds the blob, or None if the driver has none."""
         return self._driver.local_path(blob.path)
 
-    def redirect_url(self, blob: Blob) -> str | None:
-        """Return a URL from which a client may GET the blob itself, or None."""
-        return self._driver.redirect_url(blob.path, method="GET")
+    def redirect_url(self, blob: Blob, client: str = "") -> str | None:
+        """Return a URL from which whoever asks, from the address `client`, may GET the blob itself, or None."""
+        return self._driver.redirect_url(blob.path, method="GET", client=client)
 
     def read(self, blob: Blob, start: int, stop: int) -> Iterator[bytes]:
         """Yield bytes ``start..stop``; the blob is opened before this returns.
@@ -100,13 +100,27 @@ class BlobStore:
 
         The bytes first, then the link: a crash between leaves bytes without a link, never the reverse.
         """
-        path = paths.blob_data(digest)
-        # A file of another size is what a power cut left of another registry's write: replace it.
-        if self.stored_size(digest) == writer.size:
+        if self._is_stored(digest, writer.size):
             writer.cancel()
         else:
-            writer.commit(path)
+            writer.commit(paths.blob_data(digest))
         self.link(digest)
+
+    def _is_stored(self, digest: Digest, size: int) -> bool:
+        """Tell whether the bytes are stored already, so that an upload of the same need not replace them.
+
+        A file of another size is what a power cut left of another registry's write. One of the same size may have
+        rotted, which an object store looks after and a file system does not: this push is the chance to mend it.
+        """
+        path = paths.blob_data(digest)
+        if self.stored_size(digest) != size:
+            return False
+        if self._driver.local_path(path) is None:
+            return True
+        try:
+            return Digest.of_pieces(self._driver.read(path), digest.algorithm) == digest
+        except PathNotFoundError:
+            return False
 
     def link(self, digest: Digest) -> None:
         """Let this repository serve the stored blob `digest`, whose bytes the caller has shown to hold."""

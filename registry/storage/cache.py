@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from registry.oci.digest import Digest
-    from registry.oci.manifest import Manifest
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_ENTRY_BYTES = 256 * 1024
 
+_OVERHEAD: Final = 640
+"""Bytes that an entry takes besides its text: objects, their headers, its place in the table (measured, rounded up)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedManifest:
+    """What a client is given of a manifest. What is read in it takes four times the memory, and few ask for that."""
+
+    content: bytes
+    media_type: str
+
+    @property
+    def footprint(self) -> int:
+        """Bytes of memory that it takes in the cache."""
+        return len(self.content) + len(self.media_type) + _OVERHEAD
+
 
 class ManifestCache:
-    """Least recently used manifests up to `max_bytes` of content, for all repositories and threads of a process.
+    """Least recently used manifests in up to `max_bytes` of memory, for all repositories and threads of a process.
 
     It holds content only. Whether a repository may serve a manifest is asked of storage each time, so that a
     deletion through another process is seen at once and one repository's entry never grants another's.
@@ -24,11 +40,11 @@ class ManifestCache:
     def __init__(self, max_bytes: int = MAX_BYTES, max_entry_bytes: int = MAX_ENTRY_BYTES) -> None:
         self._max_bytes = max_bytes
         self._max_entry_bytes = max_entry_bytes
-        self._entries: OrderedDict[Digest, Manifest] = OrderedDict()
+        self._entries: OrderedDict[Digest, ServedManifest] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, digest: Digest) -> Manifest | None:
+    def get(self, digest: Digest) -> ServedManifest | None:
         """Return the manifest if it is held."""
         with self._lock:
             manifest = self._entries.get(digest)
@@ -36,16 +52,15 @@ class ManifestCache:
                 self._entries.move_to_end(digest)
             return manifest
 
-    def put(self, digest: Digest, manifest: Manifest) -> None:
+    def put(self, digest: Digest, manifest: ServedManifest) -> None:
         """Hold `manifest`, in place of those not used for longest."""
-        size = len(manifest.content)
-        if size > self._max_entry_bytes:
+        if manifest.footprint > self._max_entry_bytes:
             return
         with self._lock:
             if digest in self._entries:
                 return
             self._entries[digest] = manifest
-            self._bytes += size
+            self._bytes += manifest.footprint
             while self._bytes > self._max_bytes:
                 _, evicted = self._entries.popitem(last=False)
-                self._bytes -= len(evicted.content)
+                self._bytes -= evicted.footprint

@@ -37,17 +37,21 @@ class Catalog:
         """Yield the names under which upload sessions lie, whether or not they have manifests yet."""
         return self._below("", [], paths.uploads)
 
-    def _below(self, parent: str, after: list[str], holding: Callable[[str], str]) -> Iterator[str]:
-        """Yield the names below `parent` that come after `after` and have something at the path `holding` gives."""
+    def linking(self) -> Iterator[str]:
+        """Yield the names under which links to blobs or manifests lie."""
+        return self._below("", [], paths.manifests, paths.all_layers)
+
+    def _below(self, parent: str, after: list[str], *holding: Callable[[str], str]) -> Iterator[str]:
+        """Yield the names below `parent` that come after `after` and have something at a path that `holding` gives."""
         start = ""
         if after:
             start = after[0]
             if _COMPONENT.fullmatch(start):
-                yield from self._below(f"{parent}{start}/", after[1:], holding)
+                yield from self._below(f"{parent}{start}/", after[1:], *holding)
         path = f"{paths.REPOSITORIES}/{parent}".rstrip("/")
         for name in names_below(self._driver, path, after=start):
             if not _COMPONENT.fullmatch(name):
                 continue
-            if self._driver.list(holding(f"{parent}{name}"), limit=1):
+            if any(self._driver.list(path_of(f"{parent}{name}"), limit=1) for path_of in holding):
                 yield f"{parent}{name}"
-            yield from self._below(f"{parent}{name}/", [], holding)
+            yield from self._below(f"{parent}{name}/", [], *holding)

@@ -37,4 +37,9 @@ def read_link(driver: StorageDriver, path: str) -> Digest | None:
 
 def write_link(driver: StorageDriver, path: str, target: Digest) -> None:
     """Create or replace the link at `path`."""
-    driver.put(path, str(target).encode("ascii"))
+    driver.put(path, link_content(target))
+
+
+def link_content(target: Digest) -> bytes:
+    """Return what a link to `target` holds."""
+    return str(target).encode("ascii")

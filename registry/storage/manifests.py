@@ -10,6 +10,7 @@ from registry.oci.errors import DigestInvalidError, ManifestInvalidError, Manife
 from registry.oci.manifest import MAX_SIZE, Descriptor, Manifest, parse_manifest
 from registry.oci.reference import Tag
 from registry.storage import paths
+from registry.storage.cache import ServedManifest
 from registry.storage.links import read_link, write_link
 from registry.storage.listing import names_below
 
@@ -44,30 +45,19 @@ class ManifestStore:
         return read_link(self._driver, paths.revision_link(self._name, digest)) is not None
 
     def get(self, digest: Digest) -> Manifest:
-        """Return the manifest.
+        """Return the manifest, with all that is read in it.
 
         Raises:
             ManifestUnknownError: this repository does not have it, or what is stored is none that can be served.
         """
-        target = read_link(self._driver, paths.revision_link(self._name, digest))
-        if target is None:
-            raise _unknown(digest)
+        target = self._target(digest)
         cached = self._cache.get(target)
-        if cached:
-            return cached
-        try:
-            content = self._driver.get(paths.blob_data(target), limit=MAX_SIZE)
-        except (PathNotFoundError, ObjectTooLargeError):
-            raise _unknown(digest) from None
-        if Digest.of(content, target.algorithm) != target:
-            # A torn write of another registry, or a rotten disk: absent, so that a push repairs it.
-            raise _unknown(digest)
-        try:
-            manifest = parse_manifest(content)
-        except ManifestInvalidError as error:  # of a kind that only the Go registry's version 2 served
-            raise ManifestUnknownError(f"the stored manifest cannot be served: {error.message}", error.detail) from None
-        self._cache.put(target, manifest)
-        return manifest
+        return parse_manifest(cached.content) if cached else self._load(digest, target)
+
+    def serve(self, digest: Digest) -> ServedManifest:
+        """Return what a client gets of the manifest, which is often in memory; otherwise as get()."""
+        target = self._target(digest)
+        return self._cache.get(target) or _served(self._load(digest, target))
 
     def put(self, manifest: Manifest, digest: Digest) -> None:
         """Store a manifest under its digest: the bytes, the revision, then its place among its subject's referrers.
@@ -81,27 +71,47 @@ class ManifestStore:
         write_link(self._driver, paths.revision_link(self._name, digest), digest)
         if manifest.subject:
             self._referrers.add(manifest.subject.digest, digest)
-        self._cache.put(digest, manifest)
+        self._cache.put(digest, _served(manifest))
+
+    def keep(self, manifest: Manifest, digest: Digest) -> None:
+        """Store a manifest again if a deletion at the same time has taken away what put() did.
+
+        Called once its tags are in place, which that deletion may have looked for before.
+        """
+        if not self.has(digest):
+            self.put(manifest, digest)
 
     def delete(self, digest: Digest) -> list[str]:
         """Delete the manifest and the tags that point to it; return those tags.
 
         The tags go first: a crash between leaves a manifest that can be pulled, never a tag that leads nowhere.
+        They are looked for once more at the end: a push at the same time may have made one. If that push has
+        seen the link gone it has made a new one, and its tags stay.
 
         Raises:
             ManifestUnknownError: this repository does not have it.
         """
         if not self.has(digest):
             raise _unknown(digest)
-        subject = self.subject(digest)
         untagged = list(self._untag(digest))
+        self.forget(digest)
+        if not self.has(digest):
+            untagged += self._untag(digest)
+        return untagged
+
+    def forget(self, digest: Digest) -> None:
+        """Delete the manifest, to which no tag points.
+
+        Raises:
+            ManifestUnknownError: this repository does not have it.
+        """
+        subject = self.subject(digest)
         try:
             self._driver.delete(paths.revision_link(self._name, digest))
         except PathNotFoundError:
             raise _unknown(digest) from None
         if subject:
             self._referrers.remove(subject.digest, digest)
-        return untagged
 
     def subject(self, digest: Digest) -> Descriptor | None:
         """Return the subject that a manifest names, if it names one and can be read."""
@@ -118,6 +128,28 @@ class ManifestStore:
                 if self.has(digest):
                     yield digest
 
+    def _target(self, digest: Digest) -> Digest:
+        """Return the digest under which the bytes of a manifest of this repository lie."""
+        target = read_link(self._driver, paths.revision_link(self._name, digest))
+        if target is None:
+            raise _unknown(digest)
+        return target
+
+    def _load(self, digest: Digest, target: Digest) -> Manifest:
+        try:
+            content = self._driver.get(paths.blob_data(target), limit=MAX_SIZE)
+        except (PathNotFoundError, ObjectTooLargeError):
+            raise _unknown(digest) from None
+        if Digest.of(content, target.algorithm) != target:
+            # A torn write of another registry, or a rotten disk: absent, so that a push repairs it.
+            raise _unknown(digest)
+        try:
+            manifest = parse_manifest(content)
+        except ManifestInvalidError as error:  # of a kind that only the Go registry's version 2 served
+            raise ManifestUnknownError(f"the stored manifest cannot be served: {error.message}", error.detail) from None
+        self._cache.put(target, _served(manifest))
+        return manifest
+
     def _untag(self, digest: Digest) -> Iterator[str]:
         for name in self._tags.pointing_to(digest):
             try:
@@ -125,6 +157,10 @@ class ManifestStore:
             except ManifestUnknownError:
                 continue
             yield name
+
+
+def _served(manifest: Manifest) -> ServedManifest:
+    return ServedManifest(manifest.content, manifest.media_type)
 
 
 def _unknown(digest: Digest) -> ManifestUnknownError:

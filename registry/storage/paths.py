@@ -49,9 +49,19 @@ def repository(name: str) -> str:
     return f"{REPOSITORIES}/{name}"
 
 
+def all_layers(name: str) -> str:
+    """Return the prefix of a repository's links to blobs."""
+    return f"{REPOSITORIES}/{name}/_layers"
+
+
+def layers(name: str, algorithm: str) -> str:
+    """Return the prefix below which each name is the hex of a blob's digest."""
+    return f"{all_layers(name)}/{algorithm}"
+
+
 def layer_link(name: str, digest: Digest) -> str:
     """Return the link that lets a repository serve a blob."""
-    return f"{REPOSITORIES}/{name}/_layers/{digest.algorithm}/{digest.hex}/link"
+    return f"{layers(name, digest.algorithm)}/{digest.hex}/link"
 
 
 def manifests(name: str) -> str:
@@ -84,9 +94,14 @@ def tag_link(name: str, tag: str) -> str:
     return f"{tags(name)}/{tag}/current/link"
 
 
+def tag_history(name: str, tag: str, algorithm: str) -> str:
+    """Return the prefix below which each name is the hex of a digest that a tag has pointed to."""
+    return f"{tags(name)}/{tag}/index/{algorithm}"
+
+
 def tag_history_link(name: str, tag: str, digest: Digest) -> str:
     """Return the link that remembers that a tag once pointed to `digest`."""
-    return f"{tags(name)}/{tag}/index/{digest.algorithm}/{digest.hex}/link"
+    return f"{tag_history(name, tag, digest.algorithm)}/{digest.hex}/link"
 
 
 def uploads(name: str) -> str:

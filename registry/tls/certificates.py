@@ -26,9 +26,9 @@ _Identity = tuple[int, ...] | None
 class Certificates:
     """The context for new connections, made anew once a file that it was made from has changed.
 
-    Connections that are open keep the context that they began with. A change is looked for when a client
-    connects, which costs a few stat() calls beside a handshake; files that cannot be used are logged once and
-    leave the context as it is, so a certificate may be replaced before or after its key.
+    Connections that are open keep the context that they began with. A change is looked for when a client connects
+    or somebody asks for the end, which costs a few stat() calls beside a handshake; files that cannot be used are
+    logged once and leave the context as it is, so a certificate may be replaced before or after its key.
     """
 
     def __init__(self, section: TLS) -> None:
@@ -37,38 +37,46 @@ class Certificates:
         Raises:
             ConfigurationError: they cannot be used.
         """
-        self._section = section
+        self.section = section
         self._lock = threading.Lock()
         self._identities = self._identify()
-        self._context = self._load()
+        self._context, self._not_after = self._load()
 
     def current(self) -> ssl.SSLContext:
         """Return the context to accept a connection with."""
+        self._refresh()
+        return self._context
+
+    def not_after(self) -> datetime:
+        """Return when the certificate expires that new connections get."""
+        self._refresh()
+        return self._not_after
+
+    def _refresh(self) -> None:
         # Whoever finds another thread looking already goes on with what there is.
         if self._lock.acquire(blocking=False):
             try:
-                self._refresh()
+                self._load_what_has_changed()
             finally:
                 self._lock.release()
-        return self._context
 
-    def _refresh(self) -> None:
+    def _load_what_has_changed(self) -> None:
         identities = self._identify()
         if identities == self._identities:
             return
         self._identities = identities
         try:
-            self._context = self._load()
+            self._context, self._not_after = self._load()
         except ConfigurationError as error:
             _log.error("the old certificate stays in use: %s", error)
 
     def _identify(self) -> tuple[_Identity, ...]:
-        section = self._section
+        section = self.section
         return tuple(_identity(path) for path in (section.certificate, section.key, *section.clientcas))
 
-    def _load(self) -> ssl.SSLContext:
-        context = server_context(self._section)
-        path = Path(self._section.certificate)
+    def _load(self) -> tuple[ssl.SSLContext, datetime]:
+        context = server_context(self.section)
+        path = Path(self.section.certificate)
         try:
             expires = not_after(ssl.PEM_cert_to_DER_cert(_first_certificate(path)))
         except (OSError, ValueError) as error:
@@ -77,7 +85,7 @@ class Certificates:
         remaining = expires - datetime.now(UTC)
         level = logging.WARNING if remaining < _SOON else logging.INFO
         _log.log(level, "using the certificate %s, good until %s", path, expires.isoformat())
-        return context
+        return context, expires
 
 
 def _identity(path: str) -> _Identity:

@@ -20,8 +20,8 @@ _SPOKE_HTTP: Final = "HTTP_REQUEST"
 _log = logging.getLogger(__name__)
 
 
-def options(section: TLS) -> dict[str, object]:
-    """Return gunicorn's options for ``http.tls``; none where it does not ask for TLS.
+def load(section: TLS) -> Certificates | None:
+    """Return the certificates of ``http.tls``, or None where it does not ask for TLS.
 
     Raises:
         ConfigurationError: a file cannot be used, or OpenSSL has not what is asked for.
@@ -31,12 +31,18 @@ def options(section: TLS) -> dict[str, object]:
     if not section.certificate:
         if section.key or section.clientcas:
             raise ConfigurationError("http.tls.certificate", "missing, though http.tls has a key or clientcas")
+        return None
+    return Certificates(section)
+
+
+def options(certificates: Certificates | None) -> dict[str, object]:
+    """Return gunicorn's options to serve with `certificates`; none without any."""
+    if certificates is None:
         return {}
-    certificates = Certificates(section)
     return {
         # These turn TLS on. What is served comes from the hook, which gunicorn asks for every connection.
-        "certfile": section.certificate,
-        "keyfile": section.key,
+        "certfile": certificates.section.certificate,
+        "keyfile": certificates.section.key,
         "ssl_context": lambda _configuration, _default: certificates.current(),
     }
 

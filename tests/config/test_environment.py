@@ -97,6 +97,26 @@ def test_a_section_is_replaced_before_what_is_in_it() -> None:
     assert configuration.storage.parameters == {"bucket": "b", "chunksize": 5242880}
 
 
+HTPASSWD = "auth: {htpasswd: {realm: r, path: /p}}\n"
+
+
+@pytest.mark.parametrize("auth", ["", HTPASSWD])
+def test_the_credentials_of_podman_and_skopeo_are_no_configuration(auth: str) -> None:
+    environ = {"REGISTRY_AUTH_FILE": "/run/containers/0/auth.json"}
+    assert configure(auth, environ=environ) == configure(auth)
+
+
+def test_the_credentials_of_podman_and_skopeo_take_the_place_of_no_controller() -> None:
+    environ = {"REGISTRY_AUTH": "token", "REGISTRY_AUTH_FILE": "/x", "REGISTRY_AUTH_TOKEN_REALM": "r"}
+    auth = configure(HTPASSWD, environ=environ).auth
+    assert auth == Plugin("token", {"realm": "r"})
+
+
+def test_parameters_of_a_controller_called_file_are_still_its_own() -> None:
+    environ = {"REGISTRY_AUTH": "file", "REGISTRY_AUTH_FILE_PATH": "/x"}
+    assert configure(environ=environ).auth == Plugin("file", {"path": "/x"})
+
+
 def test_a_second_driver_is_refused_with_a_hint() -> None:
     message = refusal(base=FILESYSTEM, environ={"REGISTRY_STORAGE_S3_BUCKET": "b"})
     assert message.startswith("storage: must name exactly one type, given: filesystem, s3 (")

@@ -9,8 +9,7 @@ from tests.config.forms import configure, refusal
     ("text", "key"),
     [
         ("proxy: {remoteurl: 'https://upstream.example'}", "proxy.remoteurl"),
-        ("middleware: {storage: [{name: redirect, options: {baseurl: x}}]}", "middleware.storage[0]"),
-        ("middleware: {storage: [{name: a, disabled: true}, {name: b}]}", "middleware.storage[1]"),
+        ("middleware: {repository: [{name: a, disabled: true}, {name: b}]}", "middleware.repository[1]"),
         ("middleware: {registry: [{name: x}]}", "middleware.registry[0]"),
         ("notifications: {endpoints: [{url: 'http://x'}]}", "notifications.endpoints[0]"),
     ],

@@ -19,6 +19,7 @@ import random
 import threading
 import time
 import tracemalloc
+import urllib.request
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -40,6 +41,7 @@ from drivers.base import (
     DriverError,
     InvalidPathError,
     ObjectTooLargeError,
+    PathExistsError,
     PathNotFoundError,
     StorageDriver,
     UploadBusyError,
@@ -160,6 +162,41 @@ class DriverConformance:
         assert driver.get(BLOB, limit=LIMIT) == b"short"
         assert medium.content(BLOB) == b"short"
 
+    def test_create_makes_what_is_not_there_and_leaves_what_is(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
+    ) -> None:
+        driver.create(BLOB, b"first")
+
+        for other in (driver, colleague):
+            with pytest.raises(PathExistsError):
+                other.create(BLOB, b"second")
+        assert medium.content(BLOB) == b"first"
+        assert medium.everything() == {BLOB}
+
+    def test_create_makes_again_what_was_deleted(self, driver: StorageDriver) -> None:
+        driver.create(BLOB, b"first")
+        driver.delete(BLOB)
+        driver.create(BLOB, b"second")
+
+        assert driver.get(BLOB, limit=LIMIT) == b"second"
+
+    def test_of_many_who_create_one_object_at_a_time_one_succeeds(
+        self, driver: StorageDriver, colleague: StorageDriver
+    ) -> None:
+        together = threading.Barrier(8)
+
+        def created(number: int) -> int | None:
+            together.wait()
+            try:
+                (driver, colleague)[number % 2].create(BLOB, b"%d" % number)
+            except PathExistsError:
+                return None
+            return number
+
+        with ThreadPoolExecutor(8) as pool:
+            [winner] = [number for number in pool.map(created, range(8)) if number is not None]
+        assert driver.get(BLOB, limit=LIMIT) == b"%d" % winner
+
     def test_stat_tells_when_an_object_was_written(self, driver: StorageDriver) -> None:
         driver.put(BLOB, b"x")
 
@@ -186,6 +223,7 @@ class DriverConformance:
         calls: list[Callable[[], object]] = [
             lambda: driver.get(path, limit=LIMIT),
             lambda: driver.put(path, b"x"),
+            lambda: driver.create(path, b"x"),
             lambda: driver.stat(path),
             lambda: driver.read(path),
             lambda: list(driver.read(path)),
@@ -397,6 +435,25 @@ class DriverConformance:
             pytest.skip("this driver has no local files")
         with open(name, "rb") as file:  # noqa: PTH123 - the contract gives a str
             assert file.read() == b"content"
+
+    @pytest.mark.parametrize("client", ["", "192.0.2.1", "2001:db8::1", "nowhere"])
+    def test_a_redirect_url_gives_the_object_whoever_asks_for_it(self, driver: StorageDriver, client: str) -> None:
+        driver.put(BLOB, b"content")
+
+        url = driver.redirect_url(BLOB, method="GET", client=client)
+
+        if url is None:
+            pytest.skip("this driver has no URLs")
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            assert answer.read() == b"content"
+
+    def test_a_key_ends_as_the_path_does(self, driver: StorageDriver) -> None:
+        key = driver.object_key(BLOB)
+
+        if key is None:
+            pytest.skip("this driver has no keys")
+        assert f"/{key}".endswith(BLOB)
+        assert not key.startswith("/")
 
     # Uploads
 

@@ -60,6 +60,10 @@ class FailingDriver(StorageDriver):
         self.count()
         self._inner.put(path, content)
 
+    def create(self, path: str, content: bytes) -> None:
+        self.count()
+        self._inner.create(path, content)
+
     def stat(self, path: str) -> Stat:
         self.count()
         return self._inner.stat(path)
@@ -91,8 +95,8 @@ class FailingDriver(StorageDriver):
     def local_path(self, path: str) -> str | None:
         return self._inner.local_path(path)
 
-    def redirect_url(self, path: str, *, method: str) -> str | None:
-        return self._inner.redirect_url(path, method=method)
+    def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
+        return self._inner.redirect_url(path, method=method, client=client)
 
 
 class _FailingWriter(Writer):

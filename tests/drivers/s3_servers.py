@@ -95,14 +95,27 @@ class S3Medium(Medium):
         return S3Driver.from_parameters(self.server.parameters(self.root, **more))
 
 
+def weed_port() -> int:
+    """Give a port that is free, as is the one 10,000 above, which SeaweedFS takes for gRPC."""
+    while True:
+        with socket.socket() as probe, socket.socket() as above:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            if port > 55_000:
+                continue
+            with contextlib.suppress(OSError):
+                above.bind(("127.0.0.1", port + 10_000))
+                return port
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Where the servers that make up SeaweedFS listen."""
 
-    s3: int = field(default_factory=lambda: _free_port())  # noqa: PLW0108 - it is defined below
-    master: int = field(default_factory=lambda: _free_port())  # noqa: PLW0108
-    volume: int = field(default_factory=lambda: _free_port())  # noqa: PLW0108
-    filer: int = field(default_factory=lambda: _free_port())  # noqa: PLW0108
+    s3: int = field(default_factory=weed_port)
+    master: int = field(default_factory=weed_port)
+    volume: int = field(default_factory=weed_port)
+    filer: int = field(default_factory=weed_port)
 
 
 @contextlib.contextmanager
@@ -140,7 +153,7 @@ def seaweedfs(directory: Path, *options: str, ports: Ports | None = None) -> Ite
 @contextlib.contextmanager
 def moto(directory: Path) -> Iterator[S3Server]:
     """Run moto's server, which keeps everything in memory."""
-    port = _free_port()
+    port = weed_port()
     program = Path(sys.executable).with_name("moto_server")
     yield from _running([str(program), "-H", "127.0.0.1", "-p", str(port)], directory, f"http://127.0.0.1:{port}")
 
@@ -170,16 +183,3 @@ def _make_bucket(server: S3Server, process: subprocess.Popen[bytes]) -> None:
             time.sleep(0.3)
         else:
             return
-
-
-def _free_port() -> int:
-    """Give a port that is free, as is the one 10,000 above, which SeaweedFS takes for gRPC."""
-    while True:
-        with socket.socket() as probe, socket.socket() as above:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-            if port > 55_000:
-                continue
-            with contextlib.suppress(OSError):
-                above.bind(("127.0.0.1", port + 10_000))
-                return port

@@ -106,8 +106,11 @@ class StrictS3:
 
     def _PutObject(self, key: str, _: dict[str, str], headers: dict[str, str], body: bytes) -> Answer:  # noqa: N802
         wanted = headers.get("if-match")
-        if wanted and not self._compares:
+        new = headers.get("if-none-match") == "*"
+        if (wanted or new) and not self._compares:
             raise RefusedError(501, "NotImplemented")
+        if new and key in self.objects:
+            raise RefusedError(412, "PreconditionFailed")
         if wanted and key not in self.objects:
             raise RefusedError(404, "NoSuchKey")
         if wanted and wanted != _etag(self.objects[key]):

@@ -328,6 +328,22 @@ def test_a_signed_url_gives_the_blob_for_twenty_minutes(driver: AzureDriver) -> 
         assert answer.read() == b"content"
 
 
+def test_a_redirect_leads_to_the_endpoint_that_clients_reach_and_all_else_does_not(medium: AzureMedium) -> None:
+    public = medium.server.proxy
+    inside = f"http://{public.upstream}/{ACCOUNT}"
+    driver = medium.driver(serviceurl=inside, redirectendpoint=f"http://localhost:{public.server_port}/")
+    public.traffic.reset()
+    upload(driver, b"content")
+
+    url = driver.redirect_url(BLOB, method="GET") or ""
+
+    assert not public.traffic.calls
+    assert url.startswith(f"http://localhost:{public.server_port}/{ACCOUNT}/")
+    with urllib.request.urlopen(url) as answer:
+        assert answer.read() == b"content"
+    assert public.traffic.calls == {"GET": 1}
+
+
 def test_a_sas_token_works_and_is_not_handed_on(driver: AzureDriver, medium: AzureMedium) -> None:
     token = medium.sas_token()
     others = medium.driver(accountkey="", credentials={"type": "sas", "sastoken": f"?{token}"})

@@ -21,6 +21,7 @@ from drivers.base import (
     InvalidPathError,
     NoSpaceError,
     ParameterError,
+    PathExistsError,
     PathNotFoundError,
     UploadBusyError,
 )
@@ -501,7 +502,7 @@ def test_a_file_replaced_through_another_host_is_read_again(
 class PowerWatch:
     """Follows the system calls and knows what a loss of power would take: written bytes and names in directories."""
 
-    _CALLS = ("open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir")
+    _CALLS = ("open", "write", "fsync", "link", "rename", "mkdir", "unlink", "rmdir")
 
     def __init__(self, root: Path, patch: pytest.MonkeyPatch) -> None:
         self.bytes_at_risk: set[int] = set()
@@ -537,6 +538,10 @@ class PowerWatch:
         self.bytes_at_risk.discard(os.fstat(fd).st_ino)
         self.names_at_risk.discard(str(Path(f"/proc/self/fd/{fd}").readlink()))
 
+    def _link(self, source: str, target: str) -> None:
+        assert os.stat(source).st_ino not in self.bytes_at_risk, "linked before it was durable"  # noqa: PTH116
+        self._lose_name(target)
+
     def _rename(self, source: str, target: str) -> None:
         assert os.stat(target).st_ino not in self.bytes_at_risk, "renamed before it was durable"  # noqa: PTH116
         self._lose_name(source)
@@ -571,6 +576,8 @@ def test_what_a_call_has_done_survives_a_loss_of_power(
             watch.assert_nothing_at_risk()
         driver.put(f"{ROOT}/a/d", b"")
         watch.assert_nothing_at_risk()
+        driver.create(f"{ROOT}/a/e", b"new")
+        watch.assert_nothing_at_risk()
         for _ in range(2):
             driver.create_upload(UPLOAD)
             watch.assert_nothing_at_risk()
@@ -601,3 +608,34 @@ def test_bytes_of_a_dead_writer_are_durable_once_published(
             writer.commit(BLOB)
 
         watch.assert_nothing_at_risk()
+
+
+def test_a_purge_takes_what_crashes_have_left_and_is_old(driver: FilesystemDriver, medium: Directory) -> None:
+    driver.put(BLOB, b"x")
+    directory = medium.file(BLOB).parent
+    for name in (".tmp-old", ".tmp-young"):
+        (directory / name).write_bytes(b"half")
+    (directory / ".tmp-tree").mkdir()
+    (directory / ".tmp-tree/data").write_bytes(b"half deleted")
+    for name in (".tmp-old", ".tmp-tree", "data"):
+        os.utime(directory / name, (0, 0))
+
+    assert driver.purge(time.time() - 3600) == 2
+
+    assert {entry.name for entry in directory.iterdir()} == {"data", ".tmp-young"}
+    (directory / ".tmp-young").unlink()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_create_works_where_there_are_no_hard_links(
+    driver: FilesystemDriver, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def link(source: str, target: str) -> None:
+        raise OSError(number, os.strerror(number), source, None, target)
+
+    monkeypatch.setattr(os, "link", link)  # no such file system can be mounted here
+    driver.create(BLOB, b"first")
+
+    with pytest.raises(PathExistsError):
+        driver.create(BLOB, b"second")
+    assert driver.get(BLOB, limit=9) == b"first"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import urllib.request
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from drivers.base import (
     PIECE_SIZE,
@@ -290,6 +296,38 @@ def test_a_signed_url_gives_the_object_for_twenty_minutes(driver: GcsDriver, med
     assert "X-Goog-Algorithm=GOOG4-RSA-SHA256" in url
     with urllib.request.urlopen(url) as answer:
         assert answer.read() == b"content"
+
+
+def test_a_redirect_leads_to_the_endpoint_that_clients_reach_and_all_else_does_not(medium: GcsMedium) -> None:
+    public, key = medium.server.proxy, key_of_account()
+    inside = f"http://{public.upstream}"
+    outside = f"http://127.0.0.1:{public.server_port}"
+    driver = medium.driver(endpoint=inside, redirectendpoint=outside)
+    signing = medium.driver(endpoint=inside, redirectendpoint=f"{outside}/", credentials=key)
+    public.traffic.reset()
+    upload(driver, b"content")
+
+    url = signing.redirect_url(BLOB, method="GET") or ""
+
+    assert not public.traffic.calls
+    assert url.startswith(f"{outside}/{BUCKET}/")
+    verify(key, url)
+    with urllib.request.urlopen(url) as answer:
+        assert answer.read() == b"content"
+    assert public.traffic.calls == {"GET": 1}
+
+
+def verify(key: dict[str, str], url: str) -> None:
+    """Check the signature of `url` as the service does, host included: fake-gcs-server takes any."""
+    parts = urlsplit(url)
+    query, _, signature = parts.query.rpartition("&X-Goog-Signature=")
+    given = dict(parse_qsl(query))
+    request = "\n".join(("GET", parts.path, query, f"host:{parts.netloc}\n", "host", "UNSIGNED-PAYLOAD"))
+    scope = given["X-Goog-Credential"].partition("/")[2]
+    signed = ("GOOG4-RSA-SHA256", given["X-Goog-Date"], scope, hashlib.sha256(request.encode()).hexdigest())
+    private = load_pem_private_key(key["private_key"].encode(), None)
+    assert isinstance(private, RSAPrivateKey)
+    private.public_key().verify(bytes.fromhex(signature), "\n".join(signed).encode(), PKCS1v15(), SHA256())
 
 
 def test_who_cannot_sign_streams(driver: GcsDriver) -> None:

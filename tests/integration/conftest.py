@@ -14,6 +14,7 @@ import pytest
 from tests.integration.clients import missing, require_program
 from tests.integration.content import Samples, debian_rootfs, make_samples
 from tests.integration.engine import Engine
+from tests.integration.secrecy import SUITE
 from tests.integration.servers import SECRET, Flavour, Server, debian, ours
 
 if TYPE_CHECKING:
@@ -119,6 +120,15 @@ def client_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("REGCTL_CONFIG", str(home / "regctl.json"))
         patch.setenv("BUILDAH_ISOLATION", "chroot")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def secrecy() -> Iterator[None]:
+    """No secret that any test uses is in any line that our servers log."""
+    yield
+    leaks = SUITE.leaks()
+    print(f"{len(SUITE.secrets)} secrets looked for in {len(SUITE.logs)} logs")
+    assert not leaks, f"{len(leaks)} lines with secrets, {leaks[:20]}"
 
 
 def pytest_report_header() -> str:

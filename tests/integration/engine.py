@@ -35,6 +35,11 @@ class Engine:
         command = (self.client, "--host", self.socket, *arguments)
         return run(*command, env={"DOCKER_BUILDKIT": "0"}, timeout_seconds=timeout_seconds)
 
+    def logs(self, name: str, *, of: str = "container") -> str:
+        """Give what a container, or a service, has said on both its outputs."""
+        said = finish(self.client, "--host", self.socket, of, "logs", name)
+        return said.stdout + said.stderr
+
     def start(self) -> Engine:
         with (self.directory / "dockerd.log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -43,7 +48,6 @@ class Engine:
                     "--iptables=false",
                     "--ip6tables=false",
                     "--bridge=none",
-                    "--storage-driver=vfs",
                     f"--data-root={self.directory}/data",
                     f"--exec-root={self.directory}/exec",
                     f"--pidfile={self.directory}/dockerd.pid",

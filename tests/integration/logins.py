@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode
 
 from tests.integration.api import OCI_MANIFEST
 from tests.integration.clients import finish, require_program
+from tests.integration.secrecy import SUITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +44,8 @@ class Client(Protocol):
 
 
 def _outcome(*command: str | Path, env: dict[str, str] | None = None) -> Outcome:
+    given = dict(pairwise(command))
+    SUITE.add_login(str(given.get("--username", "")), str(given.get("--password", "")))
     finished = finish(*command, env=env)
     return Outcome(finished.returncode == 0, finished.stdout + finished.stderr)
 
@@ -187,6 +191,7 @@ class Curl:
 
     def login(self, host: str, user: str, password: str) -> Outcome:
         self.credentials = f"{user}:{password}"
+        SUITE.add_login(user, password)
         return self._ask(host, "GET", "/v2/")
 
     def logout(self, host: str) -> Outcome:

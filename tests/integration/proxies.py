@@ -93,8 +93,19 @@ class Proxy:
             return False
 
 
-def start_nginx(proxy: Proxy, backends: Sequence[str], root: Path | None = None) -> Proxy:
-    """Start nginx with registry.conf; blobs are served from the storage root, or fetched from an object store."""
+def start_nginx(
+    proxy: Proxy,
+    backends: Sequence[str],
+    root: Path | None = None,
+    *,
+    resolver: str = "127.0.0.53",
+    mistakes: Mapping[str, str] | None = None,
+) -> Proxy:
+    """Start nginx with registry.conf; blobs are served from the storage root, or fetched from an object store.
+
+    It asks `resolver` for the store's address, and trusts one whose certificate is of the proxy's authority.
+    `mistakes` are lines of the file and what an operator has made of them.
+    """
     program = require_program("nginx")
     pair = proxy.authority.issue("nginx")
     for name in ("request", "response", "fastcgi", "uwsgi", "scgi"):
@@ -113,11 +124,19 @@ def start_nginx(proxy: Proxy, backends: Sequence[str], root: Path | None = None)
             "/var/log/nginx/registry.log": f"{proxy.directory}/nginx-access.log",
             "/var/lib/registry/docker/registry/v2/blobs/": f"{root or proxy.directory}/docker/registry/v2/blobs/",
             "# include /etc/nginx/snippets/registry-object-store.conf;": (
-                "" if root else f"include {DEPLOY}/nginx/registry-object-store.conf;"
+                "" if root else f"include {proxy.directory}/registry-object-store.conf;"
             ),
         },
     )
-    (proxy.directory / "registry.conf").write_text(text)
+    (proxy.directory / "registry.conf").write_text(_replaced(text, mistakes or {}))
+    store = _replaced(
+        (DEPLOY / "nginx/registry-object-store.conf").read_text(),
+        {
+            "resolver 127.0.0.53 ": f"resolver {resolver} ",
+            "/etc/ssl/certs/ca-certificates.crt": str(proxy.authority.path),
+        },
+    )
+    (proxy.directory / "registry-object-store.conf").write_text(store)
     main = proxy.directory / "nginx.conf"
     main.write_text(_NGINX_MAIN.format(directory=proxy.directory))
     return proxy.run(program, "-p", proxy.directory, "-c", main)

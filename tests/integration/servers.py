@@ -18,6 +18,7 @@ import yaml
 
 from tests.integration.api import Api
 from tests.integration.clients import SEARCH_PATH
+from tests.integration.secrecy import SUITE
 from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -134,6 +135,9 @@ class Server:
         config_path = self.directory / f"{self.flavour.name}-{self.port}.yml"
         document = merged(configuration(self.root, self.port, self.secret, self.storage), self.settings)
         config_path.write_text(yaml.safe_dump(document))
+        if self.flavour.ours:
+            SUITE.add_configuration(document)
+            SUITE.logs.add(self.log_path)
         # A process group of its own, so that killing it takes its workers with it as a container's end would.
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -198,6 +202,6 @@ class Server:
 
 
 def clean_environment() -> dict[str, str]:
-    """Give our environment without REGISTRY_*: REGISTRY_AUTH_FILE means something else to clients."""
+    """Give our environment without REGISTRY_*; clients' REGISTRY_AUTH_FILE would stop the Go registry."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
     return kept | {"OTEL_TRACES_EXPORTER": "none"}

@@ -18,7 +18,7 @@ import yaml
 from drivers.filesystem import FilesystemDriver
 from registry.storage.repository import Repositories
 from tests.archive.images import fill
-from tests.integration.clients import require_program, run
+from tests.integration.clients import finish, require_program, run
 from tests.serving import wait_until
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def filled(directory: Path, layer_bytes: int) -> Path:
 
 
 def registry(*arguments: str | Path) -> list[str]:
-    # The variable is one of skopeo's; to the registry it would be a key.
-    return ["env", "--unset=REGISTRY_AUTH_FILE", sys.executable, "-m", "registry", *map(str, arguments)]
+    return [sys.executable, "-m", "registry", *map(str, arguments)]
 
 
 def tree(directory: Path) -> dict[str, bytes]:
@@ -125,6 +124,19 @@ def test_import_that_is_killed_has_published_nothing_that_dangles_and_goes_on(tm
     assert list(root.rglob("_manifests")) == []
     subprocess.run(command, check=True, capture_output=True)
     assert tree(tmp_path / "target") == tree(tmp_path / "source")
+
+
+def test_damaged_archive_is_refused_with_one_line_and_nothing_published(tmp_path: Path, source: Path) -> None:
+    target, archive = configured(tmp_path / "target"), tmp_path / "a.tar"
+    run(*registry("export", "--config", source, "team/app", archive))
+    content = bytearray(archive.read_bytes())
+    content[len(content) // 2] ^= 1
+    archive.write_bytes(content)
+    refused = finish(*registry("import", "--config", target, archive))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"Error: {archive}: ")
+    assert refused.stderr.count("\n") == 1
+    assert [path for path in (tmp_path / "target/root").rglob("*") if path.is_file()] == []
 
 
 def test_skopeo_reads_the_archive_and_writes_one(tmp_path: Path, source: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from tests.integration.clients import finish, require_program, run
 from tests.integration.content import LAYER_TYPE, Layout
 from tests.integration.logins import Client, Crane, Curl, Docker, Oras, Podman, Skopeo
+from tests.integration.secrecy import SUITE
 from tests.integration.servers import Server, ours
 from tests.integration.token_server import TokenServer
 
@@ -197,6 +198,7 @@ class TestLocal:
         try:
             options = ("--file", keys)
             text = run(registry, "auth", "key", "create", "--user", "alice", "--expires", "1h", *options).strip()
+            SUITE.add(text)
             skopeo = Skopeo(tmp_path, layout)
             assert skopeo.login(server.host, "alice", text)
             assert skopeo.push(f"{server.host}/key/app:v1")

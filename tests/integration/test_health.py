@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,12 @@ from tests.integration.clients import missing
 from tests.serving import serving, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 HEALTH = {"health": {"storagedriver": {"enabled": True, "interval": "100ms"}}}
+INDEX = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 DISK_BYTES = 8 * 1024 * 1024
 
 
@@ -45,12 +49,68 @@ def test_unmounted_storage_is_noticed_and_its_return_too(tmp_path: Path, disk: P
         assert server.get("/readyz").status == server.get("/v2/").status == 503
         assert server.get("/healthz").status == 200
         assert server.request("POST", "/v2/a/blobs/uploads/").status == 503
-        assert not (disk / "docker").exists()
+        assert list(disk.iterdir()) == []
 
         assert mount(disk)
         wait_until("it is back", lambda: server.debug("/debug/health").status == 200)
         assert server.get("/v2/").status == server.get("/readyz").status == 200
         assert server.log().count("health check failed") == server.log().count("health check passes again") == 1
+
+
+def test_workers_that_start_while_the_storage_is_unmounted_leave_its_mount_point_empty(
+    tmp_path: Path, disk: Path
+) -> None:
+    with serving(tmp_path, {"log": {"level": "debug"}}) as server:
+        Api("127.0.0.1", server.port).push_blob("a", b"content")
+        subprocess.run(["umount", str(disk)], check=True)
+        for pid in server.workers():
+            os.kill(pid, signal.SIGKILL)
+        wait_until("they have looked", lambda: "nothing is said to other registries" in server.log())
+        assert list(disk.iterdir()) == []
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """What mounts and unmounts, at the storage root, a file system that keeps what is on it."""
+    held, root = tmp_path / "held", tmp_path / "root"
+    held.mkdir()
+    root.mkdir()
+    if not mount(held):
+        missing("the right to mount")
+
+    def change(how: str) -> None:
+        command = ["mount", "--bind", str(held), str(root)] if how == "mount" else ["umount", str(root)]
+        subprocess.run(command, check=True, capture_output=True)
+
+    change("mount")
+    yield change
+    subprocess.run(["umount", "--lazy", str(root)], check=False, capture_output=True)
+    subprocess.run(["umount", "--lazy", str(held)], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_what_was_pushed_before_storage_was_unmounted_is_there_afterwards_and_nothing_is_pushed_meanwhile(
+    tmp_path: Path, volume: Callable[[str], None], *, checked: bool
+) -> None:
+    looks = {"health": {"storagedriver": {"enabled": checked, "interval": "100ms"}}}
+    with serving(tmp_path, looks) as server:
+        api = Api("127.0.0.1", server.port)
+        digest = api.push_blob("a", b"before")
+        begun = api.begin_upload("a").location
+
+        volume("unmount")
+        wait_until("it is noticed", lambda: server.get("/readyz").status == 503)
+        assert server.get("/v2/").status == (503 if checked else 200)
+        assert api.request("POST", "/v2/a/blobs/uploads/").status == 503
+        assert api.finish_upload(begun, digest_of(b"x"), b"x").status >= 400
+        assert api.put_manifest("a", "v1", INDEX, INDEX_TYPE).status == 503
+        assert list((tmp_path / "root").iterdir()) == []
+
+        volume("mount")
+        wait_until("it is back", lambda: server.get("/readyz").status == 200)
+        assert api.blob("a", digest).body == b"before"
+        assert api.finish_upload(begun, digest_of(b"x"), b"x").status == 201
+        assert api.put_manifest("a", "v1", INDEX, INDEX_TYPE).status == 201
 
 
 def test_full_disk_refuses_pushes_with_507_and_serves_pulls(tmp_path: Path, disk: Path) -> None:

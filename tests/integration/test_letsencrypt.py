@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
-import subprocess
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
 
 from registry.acme.store import Store
 from tests.integration.api import Api
 from tests.integration.clients import require_module, require_program
-from tests.integration.servers import free_port
+from tests.integration.name_server import name_server, running
+from tests.integration.servers import free_port, merged
 from tests.integration.waiting import wait_until
 from tests.tls.authority import Authority
 
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.conftest import StartServer
+    from tests.integration.servers import Server
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = pytest.mark.timeout(400)
 
 HOST = "registry.example.com"
+PATIENCE_SECONDS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Pebble:
     url: str
     http_port: int
     management: Api
+    log: Path
 
     def root(self) -> str:
         """Give the certificate of the authority, which is another one each time pebble starts."""
@@ -46,24 +51,13 @@ class Pebble:
         return ssl.create_default_context(cadata=self.root())
 
 
-@contextmanager
-def running(log: Path, *command: str | Path, env: dict[str, str] | None = None) -> Iterator[None]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 @pytest.fixture
 def pebble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pebble]:
-    program, challtestsrv = require_program("pebble"), require_program("pebble-challtestsrv")
+    program = require_program("pebble")
     require_module("acme")
     authority = Authority.create(tmp_path / "pebble")
     pair = authority.issue("pebble")
-    port, management_port, http_port, dns_port, other = (free_port() for _ in range(5))
+    port, management_port, http_port, other = (free_port() for _ in range(4))
     config = {
         "listenAddress": f"127.0.0.1:{port}",
         "managementListenAddress": f"127.0.0.1:{management_port}",
@@ -78,14 +72,12 @@ def pebble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pebble]:
     (tmp_path / "pebble.json").write_text(json.dumps({"pebble": config}))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.path))
     management = Api("127.0.0.1", management_port, authority.trusting_client())
-    dns = ("-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", f"127.0.0.1:{dns_port}")
-    off = ("-http01", "", "-https01", "", "-tlsalpn01", "", "-management", f"127.0.0.1:{free_port()}")
     with ExitStack() as stack:
-        stack.enter_context(running(tmp_path / "dns.log", challtestsrv, *dns, *off))
-        command = (program, "-config", tmp_path / "pebble.json", "-dnsserver", f"127.0.0.1:{dns_port}")
+        names = stack.enter_context(name_server(tmp_path))
+        command = (program, "-config", tmp_path / "pebble.json", "-dnsserver", names)
         stack.enter_context(running(tmp_path / "pebble.log", *command, env={"PEBBLE_VA_NOSLEEP": "1"}))
         wait_until("pebble answers", lambda: answers(management))
-        yield Pebble(f"https://localhost:{port}/dir", http_port, management)
+        yield Pebble(f"https://localhost:{port}/dir", http_port, management, tmp_path / "pebble.log")
 
 
 def answers(api: Api) -> bool:
@@ -106,34 +98,86 @@ def serial(port: int, context: ssl.SSLContext) -> str | None:
         return None
 
 
-def test_pebble_issues_then_renews_and_a_restart_goes_on_with_what_there_is(
-    start_server: StartServer, pebble: Pebble, tmp_path: Path
-) -> None:
-    settings = {
-        "http": {
-            "tls": {
-                "letsencrypt": {
-                    "cachefile": str(tmp_path / "acme"),
-                    "email": "operator@example.com",
-                    "hosts": [HOST],
-                    "directoryurl": pebble.url,
-                    "httpaddr": f"127.0.0.1:{pebble.http_port}",
-                }
-            }
-        }
+def issued_to_all(servers: list[Server], context: ssl.SSLContext, seen: set[str]) -> str:
+    """Wait until all serve the same certificate of pebble's, none of those `seen`; give its serial number."""
+    served: set[str | None] = set()
+
+    def agree() -> bool:
+        served.clear()
+        served.update(serial(server.port, context) for server in servers)
+        return len(served) == 1 and not served & {None, *seen}
+
+    wait_until("all serve a new certificate", agree, seconds=PATIENCE_SECONDS)
+    return str(*served)
+
+
+def settings(pebble: Pebble, directory: Path, challenge_port: int) -> dict[str, Any]:
+    letsencrypt = {
+        "cachefile": str(directory),
+        "email": "operator@example.com",
+        "hosts": [HOST],
+        "directoryurl": pebble.url,
+        "httpaddr": f"127.0.0.1:{challenge_port}",
     }
-    untrusting = ssl.create_default_context()
-    untrusting.check_hostname, untrusting.verify_mode = False, ssl.CERT_NONE
-    server = start_server(settings=settings, tls=untrusting)
+    return {"http": {"tls": {"letsencrypt": letsencrypt}}}
+
+
+@pytest.fixture
+def untrusting() -> ssl.SSLContext:
+    """The side of who only wants to know whether the registry serves."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def test_pebble_issues_then_renews_and_a_restart_goes_on_with_what_there_is(
+    start_server: StartServer, pebble: Pebble, tmp_path: Path, untrusting: ssl.SSLContext
+) -> None:
+    directory = tmp_path / "acme"
+    debug = Api("127.0.0.1", free_port())
+    metrics = {"http": {"debug": {"addr": f"127.0.0.1:{debug.port}", "prometheus": {"enabled": True}}}}
+    server = start_server(settings=merged(settings(pebble, directory, pebble.http_port), metrics), tls=untrusting)
     trusting = pebble.trusting_client()
-    wait_until("the first certificate is served", lambda: serial(server.port, trusting), seconds=60)
-    first = serial(server.port, trusting)
-    wait_until("another one is served", lambda: serial(server.port, trusting) not in {None, first}, seconds=90)
-    account = Store(str(tmp_path / "acme")).account_key()
+    first = issued_to_all([server], trusting, seen=set())
+    issued_to_all([server], trusting, seen={first})
+    account = Store(str(directory)).account_key()
+    wait_until("the metric is that of the file", lambda: told_end(debug) == stored_end(directory), seconds=60)
 
     server.stop_cleanly()
     server.start()
-    wait_until("pebble's certificate is served again", lambda: serial(server.port, trusting), seconds=60)
-    assert Store(str(tmp_path / "acme")).account_key() == account
+    issued_to_all([server], trusting, seen=set())
+    assert Store(str(directory)).account_key() == account
     assert "no certificate for" not in server.log
-    assert not list((tmp_path / "acme").glob("challenge-*"))
+    assert not list(directory.glob("challenge-*"))
+
+
+def told_end(debug: Api) -> float:
+    (line,) = re.findall(r"^registry_tls_certificate_not_after_timestamp_seconds{.*} (.*)$", text(debug), re.MULTILINE)
+    return float(line)
+
+
+def text(debug: Api) -> str:
+    return debug.get("/metrics").body.decode()
+
+
+def stored_end(directory: Path) -> float:
+    return x509.load_pem_x509_certificate((directory / "registry.pem").read_bytes()).not_valid_after_utc.timestamp()
+
+
+def test_of_two_hosts_that_share_the_directory_one_orders_and_both_serve_what_comes(
+    start_server: StartServer, pebble: Pebble, tmp_path: Path, untrusting: ssl.SSLContext
+) -> None:
+    directory = tmp_path / "acme"
+    trusting = pebble.trusting_client()
+    # The ACME server asks the first one, whichever of them has ordered.
+    servers = [
+        start_server(settings=settings(pebble, directory, port), tls=untrusting)
+        for port in (pebble.http_port, free_port())
+    ]
+    first = issued_to_all(servers, trusting, seen=set())
+    issued_to_all(servers, trusting, seen={first})
+    for server in servers:
+        server.stop_cleanly()
+        assert "no certificate for" not in server.log
+    ordered = sum(server.log.count("there is a new certificate for") for server in servers)
+    assert ordered == pebble.log.read_text().count("Issued certificate serial")

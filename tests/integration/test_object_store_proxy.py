@@ -1,9 +1,9 @@
-"""nginx fetches blobs from an object store by presigned URLs; the store is a stand-in that checks what it is asked."""
+"""nginx fetches blobs by presigned URLs: from SeaweedFS, and from a stand-in that checks what it is asked."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -14,8 +14,12 @@ from werkzeug.serving import make_server
 from drivers.inmemory import InMemoryDriver
 from registry.app import create_app
 from tests.config.forms import configure
+from tests.drivers.s3_servers import seaweedfs
 from tests.integration.api import OCTET_STREAM, Api
+from tests.integration.clients import require_seaweedfs
+from tests.integration.name_server import name_server
 from tests.integration.proxies import Proxy, start_nginx
+from tests.integration.servers import Server, free_port, ours
 from tests.tls.authority import Authority
 
 if TYPE_CHECKING:
@@ -37,7 +41,8 @@ class _Driver(InMemoryDriver):
 
     store_port = 0
 
-    def redirect_url(self, path: str, *, method: str) -> str | None:
+    def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
+        del client
         assert method == "GET"
         return f"http://127.0.0.1:{self.store_port}/bucket{path}?X-Amz-Signature=a%2Bb%2Fc%3D%26&X-Amz-Expires=60"
 
@@ -145,3 +150,61 @@ def test_ranges_are_the_stores_and_conditions_the_registrys(front: Api, store: S
     assert front.get(target, If_Range=f'"{digest}"', Range="bytes=0-1").body == CONTENT[:2]
     assert front.get(target, If_Match='"other"').status == 412
     assert len(store.requests) == 1
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority.create(tmp_path / "authority")
+
+
+@pytest.fixture
+def before_bucket(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A registry before a bucket that is reached over TLS, with a certificate of `authority`."""
+    require_seaweedfs()
+    pair, port = authority.issue("store"), free_port()
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.path))
+    secured = (f"-s3.cert.file={pair.certificate}", f"-s3.key.file={pair.key}", f"-s3.port.https={port}")
+    data = tmp_path / "seaweedfs"
+    data.mkdir()
+    with seaweedfs(data, *secured) as plain:
+        storage = {
+            "s3": replace(plain, endpoint=f"https://localhost:{port}").parameters("tls"),
+            "redirect": {"disable": True},
+        }
+        settings = {"http": {"accelredirect": {"prefix": "/_registry_blobs"}}}
+        server = Server(ours(), tmp_path / "none", tmp_path, settings=settings, storage=storage)
+        try:
+            yield server.start()
+            server.stop_cleanly()
+        finally:
+            if server.is_running():
+                server.kill()
+
+
+def test_nginx_fetches_over_tls_from_a_store_whose_authority_it_trusts_and_from_no_other(
+    before_bucket: Server, authority: Authority, tmp_path: Path
+) -> None:
+    digest = before_bucket.api.push_blob("store/tls", CONTENT)
+    target = f"/v2/store/tls/blobs/{digest}"
+    sent_to = before_bucket.api.get(target).headers["X-Accel-Redirect"]
+    assert sent_to.startswith("/_registry_blobs/https/localhost:")
+
+    trusting = Proxy("nginx", tmp_path / "trusting", authority)
+    other = Proxy("nginx", tmp_path / "other", Authority.create(tmp_path / "other/authority"))
+    trusting.directory.mkdir()
+    with name_server(tmp_path) as resolver:
+        try:
+            for proxy in (trusting, other):
+                start_nginx(proxy, [before_bucket.host], resolver=f"{resolver} ipv6=off")
+            answer = trusting.api.get(target)
+            assert (answer.status, answer.body) == (200, CONTENT), trusting.log
+            assert answer.digest == digest
+            part = trusting.api.get(target, Range="bytes=100-199")
+            assert (part.status, part.body) == (206, CONTENT[100:200])
+
+            refused = other.api.get(target)
+            assert (refused.status, refused.json()["errors"][0]["code"]) == (502, "UNAVAILABLE")
+            assert "SSL certificate verify error" in other.log
+        finally:
+            for proxy in (trusting, other):
+                proxy.stop()

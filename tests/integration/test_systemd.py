@@ -24,13 +24,24 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(120)
 
 
-def test_systemd_is_notified_when_the_registry_serves(start_server: StartServer, tmp_path: Path) -> None:
+def test_systemd_is_told_of_the_start_of_a_reload_and_of_the_end(start_server: StartServer, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified, pytest.MonkeyPatch.context() as patch:
         notified.bind(str(tmp_path / "notify"))
-        notified.settimeout(30)
+        notified.settimeout(60)
         patch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        start_server()
-        assert b"READY=1" in notified.recv(1024)
+        server = start_server()
+        assert notified.recv(1024).startswith(b"READY=1")
+
+        os.kill(server.pid, signal.SIGHUP)
+        assert notified.recv(1024).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        assert notified.recv(1024) == b"READY=1"
+        assert server.api.get("/v2/").status == 200
+
+        server.stop_cleanly()
+        assert notified.recv(1024) == b"STOPPING=1"
+        notified.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            notified.recv(1024)
 
 
 def test_the_first_connection_to_a_socket_of_systemds_starts_the_registry_and_is_answered(tmp_path: Path) -> None:

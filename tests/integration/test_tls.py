@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shutil
 import signal
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.api import digest_of
+from tests.integration.api import Api, digest_of
 from tests.integration.clients import finish, require_program, run
+from tests.integration.servers import free_port, merged
 from tests.integration.waiting import wait_until
 from tests.tls.authority import Authority, Pair
 
@@ -29,6 +32,7 @@ pytestmark = pytest.mark.timeout(300)
 CONTENT = b"content " * 500_000
 SWAPS = 20
 CLIENTS = 3
+EXPIRY = "registry_tls_certificate_not_after_timestamp_seconds"
 
 
 @pytest.fixture
@@ -126,6 +130,28 @@ def test_certificates_are_swapped_under_load_without_a_failed_handshake(
     kept.close()
 
 
+def test_the_end_of_the_certificate_is_a_metric_that_follows_the_files(
+    start_server: StartServer, authority: Authority, live: Pair
+) -> None:
+    debug = Api("127.0.0.1", free_port())
+    ends = [datetime.now(UTC).replace(microsecond=0) + timedelta(days=days) for days in (30, 60)]
+    install(authority.issue("short", not_after=ends[0]), live)
+    settings = merged(
+        with_tls(live), {"http": {"debug": {"addr": f"127.0.0.1:{debug.port}", "prometheus": {"enabled": True}}}}
+    )
+    start_server(settings=settings, tls=authority.trusting_client())
+
+    def told() -> list[float]:
+        found = re.findall(
+            rf'^{EXPIRY}{{file="{live.certificate}"}} (.*)$', debug.get("/metrics").body.decode(), re.MULTILINE
+        )
+        return [float(each) for each in found]
+
+    wait_until("the end is told", lambda: told() == [ends[0].timestamp()], seconds=60)
+    install(authority.issue("long", not_after=ends[1]), live)
+    wait_until("the new one is told, though nobody connects", lambda: told() == [ends[1].timestamp()], seconds=60)
+
+
 def test_a_bad_new_certificate_keeps_the_old_and_so_does_a_reload(
     start_server: StartServer, authority: Authority, live: Pair
 ) -> None:
@@ -168,6 +194,46 @@ def test_clients_are_let_in_by_their_certificates(
             continue
         let_in.add(name)
     assert let_in == welcome
+
+
+def test_authorities_of_clients_are_swapped_under_load_and_let_in_whom_they_say(
+    start_server: StartServer, authority: Authority, live: Pair, tmp_path: Path
+) -> None:
+    accepted, good = tmp_path / "accepted.crt", authority.issue("client")
+    shutil.copy(authority.path, accepted)
+    server = start_server(settings=with_tls(live, clientcas=[str(accepted)]), tls=authority.trusting_client(good))
+    api = server.api
+    digest = api.push_blob("tls/clients", CONTENT)
+    swapping = True
+
+    def pull(_: int) -> int:
+        pulled = 0
+        while swapping:
+            answer = api.blob("tls/clients", digest)
+            assert (answer.status, digest_of(answer.body)) == (200, digest)
+            pulled += 1
+        return pulled
+
+    def let_in(pair: Pair) -> bool:
+        try:
+            return Api("127.0.0.1", server.port, authority.trusting_client(pair)).get("/v2/").status == 200
+        except OSError:
+            return False
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        pulls = [pool.submit(pull, number) for number in range(CLIENTS)]
+        try:
+            for number in range(SWAPS // 4):
+                other = Authority.create(tmp_path / f"other-{number}")
+                guest = other.issue("guest")
+                assert not let_in(guest)
+                accepted.write_bytes(authority.path.read_bytes() + other.path.read_bytes())
+                wait_until("the guest is let in", lambda: let_in(guest), seconds=60)  # noqa: B023
+                shutil.copy(authority.path, accepted)
+                wait_until("the guest is not, any more", lambda: not let_in(guest), seconds=60)  # noqa: B023
+        finally:
+            swapping = False
+        assert all(each.result() for each in pulls)
 
 
 def test_skopeo_pushes_and_pulls_with_a_client_certificate_and_not_without(

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.auth.issuing import Issuer, certificate, pem_bundle, thumbprint
+from tests.integration.secrecy import SUITE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,4 +75,6 @@ class TokenServer:
             access.append({"type": kind, "name": name, "actions": granted})
         now = int(time.time())
         claims = {"iss": ISSUER, "aud": SERVICE, "sub": user, "exp": now + 60, "nbf": now, "iat": now, "access": access}
-        return 200, {"token": self._issuer.token(claims), "expires_in": 60}
+        token = self._issuer.token(claims)
+        SUITE.add(token)
+        return 200, {"token": token, "expires_in": 60}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         observer.begin(record, {"wsgi.input": None})
         observer.storage_called("filesystem", "GetContent", 0.1)
         observer.cache_asked(hit=True)
+        metrics.certificate_served("/certs/domain.crt", datetime.now(UTC))
         observer.end(record, {}, status=500, sent=1)
         _, text = exposition(directory)("")
         close_all_multiprocess_files()  # type: ignore[no-untyped-call]

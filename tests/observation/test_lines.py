@@ -1,19 +1,26 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
-from typing import TYPE_CHECKING, Any
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from registry.observation.lines import spell
 from registry.observation.tracing import exporter_of
 from tests.integration.api import Api, digest_of, with_digest
-from tests.serving import Serving, serving, wait_until
+from tests.serving import Serving, free_port, serving, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 MANIFEST = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -141,6 +148,57 @@ def test_spans_of_requests_and_storage_calls_go_to_the_exporter_that_is_configur
     assert storage["parent_id"] == request["context"]["span_id"]
     assert request["attributes"]["http.response.status_code"] == 404
     assert request["resource"]["attributes"]["service.name"] == "distribution"
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Takes traces by OTLP over HTTP, as protocol buffers."""
+
+    spans: ClassVar[list[Span]]
+
+    def do_POST(self) -> None:
+        sent = ExportTraceServiceRequest()
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        sent.ParseFromString(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
+        if self.path == "/v1/traces":
+            for resource in sent.resource_spans:
+                for scope in resource.scope_spans:
+                    self.spans.extend(scope.spans)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_spans_reach_a_collector_by_otlp(tmp_path: Path) -> None:
+    class Ours(Collector):
+        spans: ClassVar[list[Span]] = []
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Ours) as collector:
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{collector.server_port}"
+        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+        with serving(tmp_path, {"http": {"workers": 1}}, environ) as server:
+            server.get("/v2/a/manifests/v1", Authorization="Bearer hunter2-hunter2")
+            wait_until("both spans are there", lambda: {"GET /v2/a/manifests/v1", "GetContent"} <= names(Ours.spans))
+        collector.shutdown()
+    (request,) = (span for span in Ours.spans if span.name.startswith("GET "))
+    storage = [span for span in Ours.spans if span.parent_span_id == request.span_id]
+    assert "GetContent" in names(storage)
+    assert {span.trace_id for span in storage} == {request.trace_id}
+    assert "hunter2" not in str(Ours.spans)
+
+
+def names(spans: Iterable[Span]) -> set[str]:
+    return {span.name for span in spans}
+
+
+def test_collector_that_is_away_stops_no_request(tmp_path: Path) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}", "OTEL_BSP_SCHEDULE_DELAY": "50"}
+    with serving(tmp_path, {"http": {"workers": 1}}, environ) as server:
+        for _ in range(20):
+            assert server.get("/v2/").status == 200
 
 
 @pytest.mark.parametrize(

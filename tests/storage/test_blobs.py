@@ -110,3 +110,14 @@ def test_a_local_file_is_opened_where_there_is_one(filesystem: FilesystemDriver,
     filesystem.delete(paths.blob_data(DIGEST))
     with pytest.raises(BlobUnknownError):
         local.blobs.open_local(blob)
+
+
+def test_a_rotten_blob_on_a_file_system_is_mended_by_a_push(filesystem: FilesystemDriver) -> None:
+    repositories = Repositories(filesystem)
+    for name, rotten in (("a", b""), ("b", CONTENT[::-1])):
+        if rotten:
+            filesystem.put(paths.blob_data(DIGEST), rotten)
+        uploads = repositories.open(name).uploads
+        uploads.finish(uploads.start(), chunk(CONTENT), DIGEST)
+
+    assert filesystem.get(paths.blob_data(DIGEST), limit=99) == CONTENT

@@ -37,8 +37,9 @@ def test_a_manifest_comes_back_byte_for_byte(driver: InMemoryDriver, algorithm: 
 
     for repositories in (Repositories(driver), Repositories(driver)):
         repository = repositories.open("a")
+        assert repository.manifests.serve(digest).content == content
         assert repository.manifests.get(digest).content == content
-        assert repository.manifests.get(digest).content == content
+        assert repository.manifests.serve(digest).content == content
         assert list(repository.manifests.digests()) == [digest]
 
 
@@ -51,6 +52,8 @@ def test_a_manifest_is_known_in_its_repository_only_even_when_it_is_in_memory(dr
     assert not other.manifests.has(DIGEST)
     with pytest.raises(ManifestUnknownError):
         other.manifests.get(DIGEST)
+    with pytest.raises(ManifestUnknownError):
+        other.manifests.serve(DIGEST)
 
 
 def test_a_manifest_that_another_process_deleted_is_gone_at_once(driver: InMemoryDriver) -> None:
@@ -61,6 +64,18 @@ def test_a_manifest_that_another_process_deleted_is_gone_at_once(driver: InMemor
 
     with pytest.raises(ManifestUnknownError):
         here.manifests.get(DIGEST)
+    with pytest.raises(ManifestUnknownError):
+        here.manifests.serve(DIGEST)
+
+
+def test_manifest_from_memory_is_read_as_one_from_storage(driver: InMemoryDriver) -> None:
+    content = image(b"{}", b"layer", subject=descriptor(CONTENT), annotations={"a": "b"})
+    repositories = Repositories(driver)
+    put(repositories.open("a"), content)
+
+    read = [each.open("a").manifests.get(Digest.of(content)) for each in (repositories, Repositories(driver))]
+
+    assert read[0] == read[1] == parse_manifest(content)
 
 
 def test_a_manifest_under_another_digest_is_refused_and_not_stored(

@@ -8,7 +8,7 @@ from drivers.base import PathNotFoundError, StorageDriver
 from drivers.filesystem import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from registry.oci.digest import Digest
-from registry.oci.manifest import Manifest
+from registry.storage.cache import ServedManifest
 from registry.storage.measured import MeasuredCache, MeasuredDriver
 from tests.drivers.conformance import DriverConformance
 from tests.drivers.test_filesystem import Directory
@@ -92,7 +92,7 @@ def test_upload_is_in_flight_while_it_is_open(measured: MeasuredDriver, notebook
 def test_cache_says_whether_it_had_what_was_asked_for(notebook: Notebook) -> None:
     cache, digest = MeasuredCache(notebook), Digest.of(b"{}")
     assert cache.get(digest) is None
-    cache.put(digest, Manifest(b"{}", "application/json"))
+    cache.put(digest, ServedManifest(b"{}", "application/json"))
     assert cache.get(digest) is not None
     assert notebook.asked == [False, True]
 

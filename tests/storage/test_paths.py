@@ -23,6 +23,8 @@ WRITTEN_BY_THE_GO_REGISTRY = {
     paths.blob_data(SHA256): f"{BLOBS}/sha256/e3/{HEX}/data",
     paths.blob_data(SHA512): f"{BLOBS}/sha512/cf/{HEX512}/data",
     paths.repository("team/app"): TEAM_APP,
+    paths.all_layers("team/app"): f"{TEAM_APP}/_layers",
+    paths.layers("team/app", "sha256"): f"{TEAM_APP}/_layers/sha256",
     paths.layer_link("team/app", SHA256): f"{TEAM_APP}/_layers/sha256/{HEX}/link",
     paths.layer_link("team/app", SHA512): f"{TEAM_APP}/_layers/sha512/{HEX512}/link",
     paths.manifests("team/app"): f"{TEAM_APP}/_manifests",
@@ -31,6 +33,7 @@ WRITTEN_BY_THE_GO_REGISTRY = {
     paths.tags("team/app"): f"{TEAM_APP}/_manifests/tags",
     paths.tag_directory("team/app", "v1.0"): f"{TEAM_APP}/_manifests/tags/v1.0",
     paths.tag_link("team/app", "v1.0"): f"{TEAM_APP}/_manifests/tags/v1.0/current/link",
+    paths.tag_history("team/app", "v1.0", "sha256"): f"{TEAM_APP}/_manifests/tags/v1.0/index/sha256",
     paths.tag_history_link("team/app", "v1.0", SHA256): f"{TEAM_APP}/_manifests/tags/v1.0/index/sha256/{HEX}/link",
     paths.uploads("team/app"): f"{TEAM_APP}/_uploads",
     paths.upload_directory("team/app", ID): f"{TEAM_APP}/_uploads/{ID}",
@@ -58,6 +61,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
     spelled = {name for name, _ in inspect.getmembers(paths, inspect.isfunction)}
 
     assert spelled <= {
+        *{"all_layers", "layers", "tag_history"},
         *{"blob_data", "repository", "layer_link", "manifests", "revisions", "revision_link"},
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
         *{"cluster_member", "copy_data", "upload_started_at", "upload_verified", "referrers", "referrer_link"},

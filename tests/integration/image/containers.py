@@ -35,7 +35,7 @@ class Container:
 
     @property
     def log(self) -> str:
-        return self.engine.docker("logs", "registry")
+        return self.engine.logs("registry")
 
     def run(self, *arguments: str | Path, tls: Authority | None = None, secret: str = "s") -> Api:
         """Run it detached, as ``docker run -d ... --name registry registry``, until it answers."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +9,7 @@ import yaml
 
 from tests.integration.api import Api
 from tests.integration.base_image import PROJECT
-from tests.integration.clients import require_program
+from tests.integration.image.compose import compose
 from tests.integration.image.containers import CREDENTIALS, add_user, certificates, owned, serves
 from tests.integration.servers import free_port, merged
 from tests.integration.waiting import wait_until
@@ -24,17 +22,6 @@ if TYPE_CHECKING:
     from tests.integration.engine import Engine
 
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.usefixtures("image")]
-
-
-def compose(engine: Engine, file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    program = require_program("docker-compose")
-    return subprocess.run(
-        [program, "--host", engine.socket, "--project-name", "page", "--file", str(file), *arguments],
-        env={**os.environ, "REGISTRY_HTTP_SECRET": "secret"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
 
 
 def adapted(source: str, target: Path, port: int, replacements: dict[str, str] | None = None) -> Path:
@@ -134,5 +121,6 @@ def test_a_swarm_stack_is_deployed(engine: Engine, certs: Authority, tmp_path: P
     api = Api("localhost", port, certs.trusting_client())
     wait_until("the stack serves", lambda: serves(api), seconds=90)
     api.push_blob("swarm/stack", b"content")
-    log = engine.docker("service", "logs", "registry_registry")
+    log = engine.logs("registry_registry", of="service")
+    assert "listening on" in log
     assert "No HTTP secret provided" not in log

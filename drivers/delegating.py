@@ -1,0 +1,72 @@
+"""A driver that stands before another one and hands every call on; a subclass overrides those that it is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from drivers.base import Stat, StorageDriver, Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class DelegatingDriver(StorageDriver):
+    """Passes for `inner`, under its name."""
+
+    def __init__(self, inner: StorageDriver) -> None:
+        self._inner = inner
+        self.name = inner.name  # type: ignore[misc]  # it passes for the one it stands before
+        self.shared_between_processes = inner.shared_between_processes  # type: ignore[misc]
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
+        del parameters
+        raise TypeError("it stands before another driver and is none of its own")
+
+    def check(self) -> None:
+        self._inner.check()
+
+    def probe(self) -> None:
+        self._inner.probe()
+
+    def get(self, path: str, *, limit: int) -> bytes:
+        return self._inner.get(path, limit=limit)
+
+    def put(self, path: str, content: bytes) -> None:
+        self._inner.put(path, content)
+
+    def create(self, path: str, content: bytes) -> None:
+        self._inner.create(path, content)
+
+    def stat(self, path: str) -> Stat:
+        return self._inner.stat(path)
+
+    def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        return self._inner.read(path, start, stop)
+
+    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        return self._inner.list(path, after=after, limit=limit)
+
+    def delete(self, path: str) -> None:
+        self._inner.delete(path)
+
+    def create_upload(self, path: str) -> None:
+        self._inner.create_upload(path)
+
+    def upload_size(self, path: str) -> int:
+        return self._inner.upload_size(path)
+
+    def open_upload(self, path: str) -> Writer:
+        return self._inner.open_upload(path)
+
+    def purge(self, before: float) -> int:
+        return self._inner.purge(before)
+
+    def local_path(self, path: str) -> str | None:
+        return self._inner.local_path(path)
+
+    def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
+        return self._inner.redirect_url(path, method=method, client=client)
+
+    def object_key(self, path: str) -> str | None:
+        return self._inner.object_key(path)

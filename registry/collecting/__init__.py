@@ -1,0 +1,1 @@
+"""``registry garbage-collect``: what nothing leads to any more is found and deleted."""

@@ -1,0 +1,122 @@
+"""Sets of digests on disk: a registry may hold more of them than fit into memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Self
+
+from registry.oci.digest import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SCHEMA = """
+    CREATE TABLE marked (digest TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE reached (digest TEXT PRIMARY KEY, followed INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX to_follow ON reached (digest) WHERE NOT followed;
+    CREATE TABLE leads (source TEXT, digest TEXT, PRIMARY KEY (source, digest)) WITHOUT ROWID;
+    CREATE TABLE manifests (repository TEXT, digest TEXT, PRIMARY KEY (repository, digest)) WITHOUT ROWID;
+    CREATE TABLE history (repository TEXT, digest TEXT, tag TEXT, PRIMARY KEY (repository, digest, tag)) WITHOUT ROWID;
+    CREATE TABLE blobs (digest TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Sets:
+    """What one collection has found so far; a context manager, for it has a file of its own.
+
+    Of the whole registry: the digests that are marked, and the manifests and blobs to be deleted. Of one repository,
+    until the next is begun: the digests that are reached, and which digest leads to which others.
+    """
+
+    def __init__(self) -> None:
+        # An empty name is a temporary file, which SQLite deletes when the connection is closed.
+        self._connection = sqlite3.connect("", isolation_level=None)
+        self._connection.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_SCHEMA}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def begin_repository(self) -> None:
+        """Forget what was reached in the repository before."""
+        self._connection.execute("DELETE FROM reached")
+        self._connection.execute("DELETE FROM leads")
+
+    def reach(self, digest: Digest) -> None:
+        """Note that something leads to `digest`."""
+        self._connection.execute("INSERT OR IGNORE INTO reached VALUES (?, 0)", (str(digest),))
+
+    def is_reached(self, digest: Digest) -> bool:
+        """Tell whether something in this repository leads to `digest`."""
+        return self._has("reached", digest)
+
+    def lead(self, source: Digest, digest: Digest) -> None:
+        """Note that whoever keeps `source` keeps `digest`."""
+        self._connection.execute("INSERT OR IGNORE INTO leads VALUES (?, ?)", (str(source), str(digest)))
+
+    def follow(self) -> Iterator[Digest]:
+        """Yield each digest that is reached, once, those too that are reached meanwhile."""
+        while row := self._connection.execute("SELECT digest FROM reached WHERE NOT followed LIMIT 1").fetchone():
+            self._connection.execute("UPDATE reached SET followed = 1 WHERE digest = ?", row)
+            self._connection.execute(
+                "INSERT OR IGNORE INTO reached SELECT digest, 0 FROM leads WHERE source = ?",
+                row,
+            )
+            yield Digest.parse(row[0])
+
+    def mark(self, digest: Digest) -> bool:
+        """Mark `digest`, to be kept; tell whether that is new."""
+        return self._connection.execute("INSERT OR IGNORE INTO marked VALUES (?)", (str(digest),)).rowcount > 0
+
+    def is_marked(self, digest: Digest) -> bool:
+        """Tell whether `digest` is to be kept."""
+        return self._has("marked", digest)
+
+    def marked(self) -> int:
+        """Return how many digests are to be kept."""
+        return self._count("marked")
+
+    def condemn_manifest(self, repository: str, digest: Digest) -> None:
+        """Note a manifest to be deleted."""
+        self._connection.execute("INSERT OR IGNORE INTO manifests VALUES (?, ?)", (repository, str(digest)))
+
+    def condemned_manifests(self) -> Iterator[tuple[str, Digest]]:
+        """Yield repository and digest of each manifest to be deleted."""
+        for repository, digest in self._connection.execute("SELECT * FROM manifests"):
+            yield repository, Digest.parse(digest)
+
+    def remember_tag(self, repository: str, digest: Digest, tag: str) -> None:
+        """Note that the history of `tag` names `digest`."""
+        self._connection.execute("INSERT OR IGNORE INTO history VALUES (?, ?, ?)", (repository, str(digest), tag))
+
+    def tags(self, repository: str, digest: Digest) -> list[str]:
+        """Return the tags whose history names `digest`."""
+        query = "SELECT tag FROM history WHERE repository = ? AND digest = ? ORDER BY tag"
+        return [tag for (tag,) in self._connection.execute(query, (repository, str(digest)))]
+
+    def manifests(self) -> int:
+        """Return how many manifests are to be deleted."""
+        return self._count("manifests")
+
+    def condemn_blob(self, digest: Digest, size: int) -> None:
+        """Note a blob to be deleted."""
+        self._connection.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (str(digest), size))
+
+    def condemned_blobs(self) -> Iterator[tuple[Digest, int]]:
+        """Yield digest and size of each blob to be deleted."""
+        for digest, size in self._connection.execute("SELECT * FROM blobs"):
+            yield Digest.parse(digest), size
+
+    def blobs(self) -> int:
+        """Return how many blobs are to be deleted."""
+        return self._count("blobs")
+
+    def _has(self, table: str, digest: Digest) -> bool:
+        query = f"SELECT 1 FROM {table} WHERE digest = ?"  # noqa: S608 - the table's name is ours
+        return self._connection.execute(query, (str(digest),)).fetchone() is not None
+
+    def _count(self, table: str) -> int:
+        found: int = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - as above
+        return found

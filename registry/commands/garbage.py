@@ -1,0 +1,87 @@
+"""``registry garbage-collect``, with the Go registry's flags and lines."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from registry.collecting.collect import Collection
+from registry.commands.progress import spelled
+from registry.config import durations
+from registry.plugins import load_driver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from registry.config import Configuration
+
+    LoadConfiguration = Callable[[str | None], Configuration]
+
+_YES = ("=true", "=True", "=TRUE", "=t", "=T", "=1")
+_NO = ("=false", "=False", "=FALSE", "=f", "=F", "=0")
+
+
+class _GoFlags(click.Command):
+    """A command whose flags may be spelled ``--flag=true`` as well, as Helm charts do for the Go registry."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        spelled_out = [arg for arg in args if not (arg.startswith("-") and arg.endswith(_NO))]
+        return super().parse_args(context, [_without_yes(arg) for arg in spelled_out])
+
+
+def _without_yes(arg: str) -> str:
+    return arg.partition("=")[0] if arg.startswith("-") and arg.endswith(_YES) else arg
+
+
+class _Duration(click.ParamType[float]):
+    name = "duration"
+
+    def convert(self, value: str | float, param: click.Parameter | None, context: click.Context | None) -> float:
+        """Return the seconds of a duration in Go's notation."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return durations.parse(value)
+        except ValueError:
+            self.fail(f"{value!r} is no duration such as 90s, 30m or 24h", param, context)
+
+
+@click.command("garbage-collect", cls=_GoFlags, context_settings={"allow_extra_args": True})
+@click.option("-d", "--dry-run", is_flag=True, help="Delete nothing, say what would be deleted.")
+@click.option("-m", "--delete-untagged", is_flag=True, help="Delete manifests to which no tag leads, too.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@click.option("--grace", type=_Duration(), default="1h", show_default=True, help="Keep what was written since.")
+@click.argument("config", required=False)
+@click.pass_obj
+def garbage_collect_command(  # noqa: PLR0913 - one for each flag
+    load: LoadConfiguration,
+    config: str | None,
+    *,
+    dry_run: bool,
+    delete_untagged: bool,
+    quiet: bool,
+    grace: float,
+) -> None:
+    """Delete the blobs to which no manifest leads.
+
+    Nobody may push meanwhile: stop the registry or set storage.maintenance.readonly. What is younger than --grace
+    stays, in case somebody does.
+    """
+    storage = load(config).storage
+    driver = load_driver(storage.driver, storage.parameters)
+    driver.check()
+    tell = _silent if quiet else click.echo
+    collection = Collection(driver, tell, cutoff=time.time() - grace, rehearsal=dry_run)
+    collected = collection.run(only_tagged=delete_untagged)
+    if quiet:
+        return
+    if collected.young_blobs:
+        young = f"{collected.young_blobs} blobs younger than {durations.spell(grace)}"
+        click.echo(f"{young} are kept, in case a push is about to name them: see --grace", err=True)
+    click.echo(f"{spelled(collected.size)} {'would be' if dry_run else 'are'} freed", err=True)
+
+
+def _silent(line: str) -> None:
+    del line

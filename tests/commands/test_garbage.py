@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from drivers.filesystem import FilesystemDriver
+from registry.storage import paths
+from registry.storage.repository import Repositories
+from tests.archive.images import blob, fill, image
+from tests.collecting.test_collect import digest_of
+from tests.test_cli import registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    """A store with an image, a blob that is nobody's and a manifest without a tag, all two hours old."""
+    repository = Repositories(FilesystemDriver(str(tmp_path / "root"))).open("app")
+    fill(repository, layer_bytes=600)
+    blob(repository, b"stray")
+    image(repository, blob(repository, b"of an image without a tag"))
+    for directory, _, files in os.walk(tmp_path / "root"):
+        for name in files:
+            os.utime(f"{directory}/{name}", (time.time() - 7200,) * 2)
+    path = tmp_path / "config.yml"
+    path.write_text(f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path / 'root'}}}}}\n")
+    return str(path)
+
+
+def stored(tmp_path: Path) -> set[Path]:
+    return {path for path in (tmp_path / "root").rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "blobs", "manifests"),
+    [
+        ((), 1, 0),
+        (("--delete-untagged",), 3, 1),
+        (("-m",), 3, 1),
+        (("--delete-untagged=true",), 3, 1),
+        (("--delete-untagged=false",), 1, 0),
+        (("--dry-run=false",), 1, 0),
+    ],
+)
+def test_it_deletes_what_the_go_registry_would(
+    config: str, tmp_path: Path, arguments: tuple[str, ...], blobs: int, manifests: int
+) -> None:
+    before = {path for path in stored(tmp_path) if path.name == "data"}
+
+    done = registry("garbage-collect", *arguments, config)
+
+    assert done.returncode == 0, done.stderr
+    assert f" blobs marked, {blobs} blobs and {manifests} manifests eligible for deletion\n" in done.stdout
+    assert len(before) - len([path for path in stored(tmp_path) if path.name == "data"]) == blobs
+    assert done.stderr.endswith(" are freed\n")
+
+
+def test_a_dry_run_deletes_nothing(config: str, tmp_path: Path) -> None:
+    before = stored(tmp_path)
+
+    done = registry("garbage-collect", "-d", "-m", config)
+
+    assert "blob eligible for deletion: " in done.stdout
+    assert stored(tmp_path) == before
+
+
+def test_quiet_says_nothing_and_deletes(config: str, tmp_path: Path) -> None:
+    before = stored(tmp_path)
+
+    done = registry("garbage-collect", "-q", config)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert stored(tmp_path) < before
+
+
+def test_what_was_written_within_the_hour_stays_unless_told(config: str, tmp_path: Path) -> None:
+    repository = Repositories(FilesystemDriver(str(tmp_path / "root"))).open("app")
+    young = digest_of(blob(repository, b"young"))
+    repository.blobs.delete(digest_of(blob(repository, b"young without a link")))
+
+    done = registry("garbage-collect", config)
+
+    assert "1 blobs younger than 1h are kept" in done.stderr
+    assert repository.blobs.has(young)
+    registry("garbage-collect", "--grace=0s", config)
+
+    assert not repository.blobs.has(young)
+    assert not (tmp_path / "root" / paths.blob_data(young)[1:]).exists()
+
+
+@pytest.mark.parametrize("grace", ["soon", "1"])
+def test_a_grace_that_is_no_duration_is_one_line(config: str, grace: str) -> None:
+    done = registry("garbage-collect", "--grace", grace, config)
+
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"{grace!r} is no duration such as 90s, 30m or 24h\n")

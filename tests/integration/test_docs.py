@@ -1,0 +1,238 @@
+"""What the pages of docs/ say is true: their commands are executed, their configurations loaded."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.integration.clients import finish, run
+from tests.integration.image.test_docs import PAGES as PAGES_WITH_CONTAINERS
+from tests.integration.pages import PROGRAMS, PROJECT, Block, Reader, blocks, page_path
+from tests.integration.servers import Server, configuration, free_port
+from tests.tls.authority import Authority
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.integration.conftest import StartServer
+
+PAGES = ("access-control.md", "airgap.md", "cors.md", "doctor.md", "logs.md", "storage-copy.md")
+WITHOUT_COMMANDS = {
+    "cluster.md": {"level=warning msg=": "what the log says; tests/test_cluster.py reads it there"},
+    "configuration.md": {"configuration error:": "what is said; test_error_of_the_reference_is_what_is_said"},
+    "health.md": {},
+    "metrics.md": {},
+    "performance.md": {"make bench": "measures for minutes up to an hour, with programs that only load a server"},
+    "proxy.md": {},
+    "storage-drivers.md": {},
+    "tls.md": {
+        "cat domain.crt": "on deploying.md, too, and executed there",
+        "level=error msg=": "what the log says; test_tls.py reads it there",
+        "pip install": "the package is on no index yet; test_extras_that_pages_name_exist",
+    },
+}
+AROUND = {"oidc:": "auth: {local: {htpasswd: /auth/htpasswd, rules: []}}"}
+"""What a piece of a configuration belongs into, by its first word; others are sections of the whole file."""
+
+
+def all_pages() -> list[str]:
+    return ["README.md", *sorted(path.name for path in (PROJECT / "docs").glob("*.md"))]
+
+
+def test_every_page_is_worked_through() -> None:
+    assert sorted([*PAGES, *PAGES_WITH_CONTAINERS, *WITHOUT_COMMANDS]) == sorted(all_pages())
+
+
+@pytest.mark.parametrize("page", WITHOUT_COMMANDS)
+def test_page_has_no_command_that_is_not_executed(page: str, tmp_path: Path) -> None:
+    assert Reader(tmp_path, skipped=WITHOUT_COMMANDS[page]).work_through(page) == {}
+
+
+def test_command_that_nobody_has_prepared_fails_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.integration.pages.page_path", lambda _: tmp_path / "page.md")
+    page = "Do\n\n    true   # yes\n    echo one \\\n      two\n    false\n\nand\n\n```\nsaid\n```\n"
+    (tmp_path / "page.md").write_text(page)
+    with pytest.raises(AssertionError, match="exit status 1"):
+        Reader(tmp_path).work_through("page.md")
+    with pytest.raises(AssertionError, match="neither executed nor said why not: said"):
+        Reader(tmp_path, skipped={"false": "it fails"}).work_through("page.md")
+    with pytest.raises(AssertionError, match=r"any more: .*gone"):
+        Reader(tmp_path, skipped={"false": "it fails", "said": "output", "gone": "was"}).work_through("page.md")
+    said = Reader(tmp_path, skipped={"false": "it fails", "said": "output"}).work_through("page.md")
+    assert said == {"true": "", "echo one two": "one two\n"}
+
+
+CONFIGURATIONS = [
+    pytest.param(block, id=f"{page}-{number}")
+    for page in all_pages()
+    for number, block in enumerate(block for block in blocks(page) if block.language == "yaml")
+]
+
+
+@pytest.mark.parametrize("block", CONFIGURATIONS)
+def test_configuration_on_a_page_is_loaded_without_a_warning(block: Block, tmp_path: Path) -> None:
+    document: dict[str, Any] = yaml.safe_load(block.text)
+    for word, around in AROUND.items():
+        if block.text.lstrip().startswith(word):
+            section = yaml.safe_load(around)
+            section["auth"]["local"].update(document)
+            document = section
+    document = {"version": 0.1, "storage": "inmemory", **document}
+    file = tmp_path / "config.yml"
+    file.write_text(yaml.safe_dump(document))
+    done = finish(PROGRAMS / "registry", "config", "check", file)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+
+def test_error_of_the_reference_is_what_is_said(tmp_path: Path) -> None:
+    (said,) = (block.text for block in blocks("configuration.md") if block.language == "console")
+    file = tmp_path / "config.yml"
+    file.write_text("version: 0.1\nstorage: inmemory\nhttp: {draintimeout: soon}\n")
+    done = finish(PROGRAMS / "registry", "config", "check", file)
+    assert (done.returncode, done.stderr.strip()) == (1, said.strip())
+
+
+def test_extras_that_pages_name_exist() -> None:
+    named = {name for page in all_pages() for name in re.findall(r"py-registry\[(\w+)\]", page_path(page).read_text())}
+    extras = (PROJECT / "setup.cfg").read_text().partition("[options.extras_require]")[2].partition("\n[")[0]
+    assert {"acme", "azure", "gcs", "otel", "s3"} <= named <= set(re.findall(r"^(\w+) =$", extras, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", all_pages())
+def test_files_and_sections_that_a_page_names_exist(page: str) -> None:
+    path = page_path(page)
+    text = path.read_text()
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (path.parent / link).exists(), link
+    for name in re.findall(r"`((?:deploy|tests|registry)/[\w./-]+)`", text):
+        assert (PROJECT / name).exists(), name
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The file of a registry that is not running, with its storage in tmp_path/root."""
+    file = tmp_path / "config.yml"
+    file.write_text(yaml.safe_dump(configuration(tmp_path / "root", free_port(), "secret")))
+    return file
+
+
+def fill(server: Server, *images: str) -> None:
+    """Push an image of one small layer under each name and tag."""
+    for image in images:
+        name, _, tag = image.partition(":")
+        described = [server.api.push_blob(name, content) for content in (b"{}", b"layer")]
+        manifest = (
+            '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":'
+            f'"application/vnd.oci.image.config.v1+json","digest":"{described[0]}","size":2}},"layers":[{{"mediaType":'
+            f'"application/vnd.oci.image.layer.v1.tar","digest":"{described[1]}","size":5}}]}}'
+        )
+        assert server.api.put_manifest(name, tag or "latest", manifest.encode()).status == 201
+
+
+def test_airgap_page(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server()
+    fill(server, "team/app:v1", "base/debian:12", "base/debian:13")
+    (tmp_path / "stick").mkdir()
+    config = next(tmp_path.glob("*.yml"))
+    reader = Reader(tmp_path, {"/media/stick": str(tmp_path / "stick")}, environment=configured_by(config))
+    said = reader.work_through("airgap.md")
+    assert sorted(list(said.values())[1].split()) == ["base/debian:12", "base/debian:13", "team/app:v1"]
+
+
+def configured_by(config: Path) -> dict[str, str]:
+    return {"REGISTRY_CONFIGURATION_PATH": str(config)}
+
+
+def test_cors_page(start_server: StartServer, tmp_path: Path) -> None:
+    (section, raw) = (yaml.safe_load(block.text) for block in blocks("cors.md") if block.language == "yaml")
+    for settings in (section, raw):
+        server = start_server(root=tmp_path / "root", settings=settings)
+        said = Reader(tmp_path, {"localhost:5000": server.host}).work_through("cors.md")
+        (answer,) = said.values()
+        assert answer.startswith("HTTP/1.1 204 ")
+        assert "Access-Control-Allow-Origin: https://ui.example.com\n" in answer
+
+
+def test_doctor_page(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server()
+    skipped = {"ok       tls": "what the command says, shortened"}
+    said = Reader(tmp_path, {"localhost:5000": server.host}, skipped=skipped).work_through("doctor.md")
+    (table,) = said.values()
+    (shown,) = (block.text for block in blocks("doctor.md") if block.language == "output")
+    assert table.splitlines()[:2] == shown.splitlines()[:2]
+    (tmp_path / "checks").write_text(table)
+    checks = set(re.findall(r"^\w+ +(.+?)  ", table, re.MULTILINE))
+    assert {"tls", "api", "clock", "errors", "location", "body limit", "pause", "buffering", "push", "range"} <= checks
+
+
+def test_logs_page(config: Path, tmp_path: Path) -> None:
+    port = yaml.safe_load(config.read_text())["http"]["addr"].rpartition(":")[2]
+    reader = Reader(
+        tmp_path,
+        {"http://collector:4318": f"http://127.0.0.1:{free_port()}"},
+        environment=configured_by(config),
+        skipped={"pip install": "the package is on no index yet; test_extras_that_pages_name_exist"},
+        serves=answering(int(port)),
+    )
+    reader.work_through("logs.md")
+
+
+def answering(port: int) -> Callable[[], bool]:
+    from tests.integration.api import Api  # noqa: PLC0415
+    from tests.integration.image.containers import serves  # noqa: PLC0415
+
+    return lambda: serves(Api("localhost", port))
+
+
+def test_storage_copy_page(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server()
+    fill(server, "team/app:v1")
+    for name, root in (("FROM.yml", server.root), ("TO.yml", tmp_path / "to")):
+        (tmp_path / name).write_text(yaml.safe_dump(configuration(root, server.port, "secret")))
+    Reader(tmp_path).work_through("storage-copy.md")
+    links = {path.relative_to(server.root) for path in server.root.rglob("link")}
+    assert links
+    assert links == {path.relative_to(tmp_path / "to") for path in (tmp_path / "to").rglob("link")}
+
+
+def test_access_control_page(start_server: StartServer, tmp_path: Path) -> None:
+    auth = tmp_path / "auth"
+    auth.mkdir()
+    (auth / "htpasswd").touch()
+    settings: dict[str, Any] = next(
+        yaml.safe_load(block.text.replace("/auth/", f"{auth}/"))
+        for block in blocks("access-control.md")
+        if block.text.startswith("auth:\n  local:")
+    )
+    settings["auth"]["local"]["apikeys"] = str(auth / "apikeys")
+    authority = Authority.create(tmp_path / "ca")
+    pair = authority.issue("server")
+    settings["http"] = {"tls": {"certificate": str(pair.certificate), "key": str(pair.key)}}
+    server = start_server(settings=settings, tls=authority.trusting_client())
+    address = server.url.replace("127.0.0.1", "localhost")
+    config = next(tmp_path.glob("*.yml"))
+    made: dict[str, str] = {}
+
+    def key_id() -> str:
+        listed = run(PROGRAMS / "registry", "auth", "key", "list", env=configured_by(config))
+        made["id"] = re.search(r"\b[0-9a-f]{12}\b", listed)[0]  # type: ignore[index]
+        return made["id"]
+
+    reader = Reader(
+        tmp_path,
+        {"https://registry.example/": f"{address}/", "4f1c9a0be2d7": key_id, "/auth/": f"{auth}/"},
+        answers={"(?i)password.*: ?$": "a password of alice", "Repeat for confirmation: ?$": "a password of alice"},
+        skipped={
+            "# GitHub Actions": "only jobs at GitHub and GitLab have such tokens; test_auth_clients.py issues some"
+        },
+        environment={**configured_by(config), "CURL_CA_BUNDLE": str(authority.path)},
+    )
+    said = reader.work_through("access-control.md")
+    (listed,) = (text for command, text in said.items() if command.startswith("curl"))
+    assert json.loads(listed.splitlines()[-1]) == {"repositories": []}
+    assert made["id"] not in run(PROGRAMS / "registry", "auth", "key", "list", env=configured_by(config))
