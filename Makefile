@@ -26,15 +26,15 @@ $(BIN)/.check: $(BIN)/.test
 	@touch $@
 
 $(BIN)/.test-s3: $(BIN)/.test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,test-s3]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,integration,test-s3]'
 	@touch $@
 
 $(BIN)/.test-gcs: $(BIN)/.test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,test-gcs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,integration,test-gcs]'
 	@touch $@
 
 $(BIN)/.test-azure: $(BIN)/.test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,test-azure]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,integration,test-azure,test-s3]'
 	@touch $@
 
 .azurite/node_modules/.bin/azurite-blob:
@@ -62,14 +62,19 @@ layers: $(BIN)/.check
 format: $(BIN)/.check ## Let ruff format and mend what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-test-s3: $(BIN)/.test-s3 ## The s3 driver on SeaweedFS and moto, and two registries over one bucket (about 10 minutes)
-	@$(BIN)/python -m pytest -m s3 -p no:xdist tests/drivers tests/integration/test_s3.py
+# Two processes, each with a store of its own. The blob of the memory tests is STORE_LARGE_BYTES long.
+STORE_TESTS = -n 2 --dist loadgroup tests/drivers tests/integration \
+	$(addprefix tests/handlers/test_,uploads.py blobs.py manifests.py lists.py mount.py)
 
-test-gcs: $(BIN)/.test-gcs ## The gcs driver on fake-gcs-server, and two registries over one bucket (3 minutes)
-	@$(BIN)/python -m pytest -m gcs -p no:xdist tests/drivers tests/integration/test_clouds.py
+test-s3: $(BIN)/.test-s3 ## Suites of drivers and HTTP on SeaweedFS and moto, real clients, Go registries over one bucket
+	@$(BIN)/python -m pytest -m s3 $(STORE_TESTS)
 
-test-azure: $(BIN)/.test-azure .azurite/node_modules/.bin/azurite-blob ## The azure driver on Azurite, the same (needs npm; 5 minutes)
-	@$(BIN)/python -m pytest -m azure -p no:xdist tests/drivers tests/integration/test_clouds.py
+test-gcs: $(BIN)/.test-gcs ## The same on fake-gcs-server
+	@$(BIN)/python -m pytest -m gcs $(STORE_TESTS)
+
+# A storage is copied around all drivers here: S3's servers too.
+test-azure: $(BIN)/.test-azure .azurite/node_modules/.bin/azurite-blob ## The same on Azurite (needs npm)
+	@$(BIN)/python -m pytest -m azure $(STORE_TESTS)
 
 integration: $(BIN)/.check ## Real servers and real clients (skips absent ones; REQUIRE_CLIENTS=1 fails instead)
 	@$(BIN)/python -m pytest tests/integration --ignore tests/integration/compat -p no:xdist

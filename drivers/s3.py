@@ -143,7 +143,9 @@ class _Listing:
         self._prefix = prefix
         self._after = after
         self._last = ""
-        self._position: dict[str, str] = {"StartAfter": prefix + after} if after else {}
+        # A name ends at its first slash. Below one SeaweedFS would list what lies there instead of names.
+        first = after.partition("/")[0]
+        self._position: dict[str, str] = {"StartAfter": prefix + first} if first else {}
 
     def read_page(self, wanted: int) -> None:
         """Read one page of at least `wanted` names if there are so many."""

@@ -12,6 +12,8 @@ from drivers.inmemory import InMemoryDriver
 from registry import log
 from registry.app import create_app
 from registry.config.loading import parse
+from tests.drivers.stores import STORES, running_store
+from tests.integration.clients import require_seaweedfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.config import Configuration
+    from tests.drivers.stores import Store
 
 # The same examples everywhere, so that what fails here fails for whoever looks at it.
 settings.register_profile(
@@ -40,7 +43,7 @@ SECRET = re.compile(
 FORMATTER = log._TextFormatter({}, reportcaller=False)
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "storage": {"inmemory": {}, "delete": {"enabled": True}},
+    "storage": {"inmemory": {}, "delete": {"enabled": True}, "redirect": {"disable": True}},
     "http": {"secret": "a secret of the cluster"},
 }
 
@@ -69,6 +72,32 @@ def configuration() -> Configure:
 @pytest.fixture
 def driver() -> InMemoryDriver:
     return InMemoryDriver(lock_seconds=0.1)
+
+
+@pytest.fixture(scope="session", params=STORES)
+def store(request: pytest.FixtureRequest) -> Store:
+    """Each object store, one server for all tests of a process."""
+    running: Store = request.getfixturevalue(request.param)
+    return running
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    require_seaweedfs()
+    with running_store("s3", tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with running_store("gcs", tmp_path_factory.mktemp("gcs")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with running_store("azure", tmp_path_factory.mktemp("azure")) as running:
+        yield running
 
 
 @pytest.fixture

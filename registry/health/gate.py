@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from registry.health.board import Board
 
+_RETRY_SECONDS: Final = "5"
 LIVENESS_PATH: Final = "/healthz"
 READINESS_PATH: Final = "/readyz"
 
@@ -32,6 +33,7 @@ class Gate:
         headers = [
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(_BODY))),
+            ("Retry-After", _RETRY_SECONDS),
             # The body of the request was not read: where the next one would begin is not known.
             ("Connection", "close"),
         ]

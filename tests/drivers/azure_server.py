@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from azure.storage.blob import ContainerClient, generate_container_sas
@@ -34,6 +34,7 @@ CONTAINER = "images"
 class AzureServer:
     """A server and the container in it that tests use."""
 
+    name: ClassVar[str] = "azure"
     url: str
     proxy: Proxy
 
@@ -50,6 +51,14 @@ class AzureServer:
     def client(self) -> ContainerClient:
         """Give a client that bypasses the driver."""
         return ContainerClient(self.url, CONTAINER, credential=KEY)
+
+    def direct(self) -> dict[str, object]:
+        """Give the parameters that lead past what stands before the server."""
+        return {"serviceurl": f"http://{self.proxy.upstream}/{ACCOUNT}"}
+
+    def medium(self) -> AzureMedium:
+        """Give an empty place in the container."""
+        return AzureMedium(self)
 
 
 def program() -> str:

@@ -344,7 +344,7 @@ class DriverConformance:
         assert driver.list(f"{ROOT}/a", limit=EVERYTHING) == ["b", "c"]
         for limit in range(1, len(names) + 2):
             assert driver.list(ROOT, limit=limit) == names[:limit]
-        for after in [*names, "!", "a!", "a/", "a0", "zz"]:
+        for after in [*names, "!", "a!", "a/", "a/b", "a0", "zz"]:
             rest = [name for name in names if name > after]
             assert driver.list(ROOT, after=after, limit=EVERYTHING) == rest
             assert driver.list(ROOT, after=after, limit=2) == rest[:2]

@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -94,6 +94,7 @@ class StrictGcs(Proxy):
 class GcsServer:
     """A server and the bucket in it that tests use."""
 
+    name: ClassVar[str] = "gcs"
     endpoint: str
     proxy: StrictGcs
 
@@ -105,6 +106,14 @@ class GcsServer:
         """Give a client that bypasses the driver."""
         options = {"api_endpoint": self.endpoint}
         return storage.Client(project="test", client_options=options, use_auth_w_custom_endpoint=False)
+
+    def direct(self) -> dict[str, object]:
+        """Give the parameters that lead past what stands before the server."""
+        return {"endpoint": f"http://{self.proxy.upstream}"}
+
+    def medium(self) -> GcsMedium:
+        """Give an empty place in the bucket."""
+        return GcsMedium(self)
 
 
 def key_of_account(token_uri: str = "http://127.0.0.1:1/token") -> dict[str, str]:

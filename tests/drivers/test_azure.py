@@ -12,32 +12,24 @@ from tests.drivers.conformance import DriverConformance
 pytest.importorskip("azure.storage.blob", reason="the azure extra is not installed")
 pytest.importorskip("azure.identity", reason="the azure extra is not installed")
 
-from tests.drivers.azure_server import ACCOUNT, AzureMedium, AzureServer, azurite
+from tests.drivers.azure_server import ACCOUNT, AzureMedium, AzureServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from drivers.azure import AzureDriver
     from drivers.base import StorageDriver
 
 pytestmark = pytest.mark.azure
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServer]:
-    with azurite(tmp_path_factory.mktemp("azure")) as running:
-        yield running
-
-
 class TestAzureDriver(DriverConformance):
-    examples: ClassVar[int] = 10
+    examples: ClassVar[int] = 6
     # For a download of 4 MiB the SDK holds two of them and reserves, without touching it, a list of 32 MiB:
     # list() takes the length of the SDK's generator, which is in bytes, for a number of items.
     memory_bound: ClassVar[int] = 48 * PIECE_SIZE
 
     @pytest.fixture
-    def medium(self, server: AzureServer) -> AzureMedium:
-        return AzureMedium(server)
+    def medium(self, azure: AzureServer) -> AzureMedium:
+        return AzureMedium(azure)
 
     @pytest.fixture
     def driver(self, medium: AzureMedium) -> AzureDriver:

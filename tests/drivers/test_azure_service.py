@@ -23,24 +23,18 @@ from azure.storage.blob import UserDelegationKey
 from drivers import azure_uploads
 from drivers.azure import AzureDriver
 from drivers.azure_signing import Signer
-from tests.drivers.azure_server import ACCOUNT, AzureMedium, AzureServer, azurite
+from tests.drivers.azure_server import ACCOUNT, AzureMedium, AzureServer
 from tests.drivers.proxy import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.azure
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServer]:
-    with azurite(tmp_path_factory.mktemp("azure")) as running:
-        yield running
-
-
 @pytest.fixture
-def medium(server: AzureServer) -> AzureMedium:
-    return AzureMedium(server)
+def medium(azure: AzureServer) -> AzureMedium:
+    return AzureMedium(azure)
 
 
 @pytest.fixture

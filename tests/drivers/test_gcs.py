@@ -10,29 +10,21 @@ from tests.drivers.conformance import DriverConformance
 
 pytest.importorskip("google.cloud.storage", reason="the gcs extra is not installed")
 
-from tests.drivers.gcs_server import GcsMedium, GcsServer, fake_gcs
+from tests.drivers.gcs_server import GcsMedium, GcsServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from drivers.base import StorageDriver
     from drivers.gcs import GcsDriver
 
 pytestmark = pytest.mark.gcs
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
-    with fake_gcs(tmp_path_factory.mktemp("gcs")) as running:
-        yield running
-
-
 class TestGcsDriver(DriverConformance):
-    examples: ClassVar[int] = 10
+    examples: ClassVar[int] = 6
 
     @pytest.fixture
-    def medium(self, server: GcsServer) -> GcsMedium:
-        return GcsMedium(server)
+    def medium(self, gcs: GcsServer) -> GcsMedium:
+        return GcsMedium(gcs)
 
     @pytest.fixture
     def driver(self, medium: GcsMedium) -> GcsDriver:

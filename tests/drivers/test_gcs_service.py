@@ -33,24 +33,18 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from drivers import gcs_bucket
 from drivers.gcs import GcsDriver
 from drivers.gcs_uploads import below_upload
-from tests.drivers.gcs_server import BUCKET, GcsMedium, GcsServer, fake_gcs, key_of_account
+from tests.drivers.gcs_server import BUCKET, GcsMedium, GcsServer, key_of_account
 from tests.drivers.proxy import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.gcs
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
-    with fake_gcs(tmp_path_factory.mktemp("gcs")) as running:
-        yield running
-
-
 @pytest.fixture
-def medium(server: GcsServer) -> GcsMedium:
-    return GcsMedium(server)
+def medium(gcs: GcsServer) -> GcsMedium:
+    return GcsMedium(gcs)
 
 
 @pytest.fixture

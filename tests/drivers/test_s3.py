@@ -2,73 +2,47 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from tests.drivers.conformance import DriverConformance, Medium
+from tests.drivers.conformance import DriverConformance
 
 pytest.importorskip("boto3", reason="the s3 extra is not installed")
 
-from drivers.s3 import S3Driver
-from tests.drivers.s3_servers import BUCKET, S3Server, moto, seaweedfs
+from tests.drivers.s3_servers import S3Medium, S3Server, moto
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from drivers.s3 import S3Driver
+
 pytestmark = pytest.mark.s3
 
 
-class _Bucket(Medium):
-    """A key prefix of its own in the server's bucket."""
-
-    def __init__(self, server: S3Server) -> None:
-        self.server = server
-        self.root = f"roots/{uuid.uuid4().hex}"
-        self.client: Any = server.client()
-
-    def everything(self) -> set[str]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{self.root}/")
-        keys = {entry["Key"].removeprefix(self.root) for page in pages for entry in page.get("Contents", ())}
-        uploads = self.client.list_multipart_uploads(Bucket=BUCKET, Prefix=f"{self.root}/").get("Uploads", ())
-        return keys | {f"multipart upload of {entry['Key']}" for entry in uploads if self.root in entry["Key"]}
-
-    def content(self, path: str) -> bytes:
-        content: bytes = self.client.get_object(Bucket=BUCKET, Key=self.root + path)["Body"].read()
-        return content
-
-    def write(self, path: str, content: bytes) -> None:
-        self.client.put_object(Bucket=BUCKET, Key=self.root + path, Body=content)
-
-
-@pytest.fixture(scope="module", params=[seaweedfs, moto], ids=["seaweedfs", "moto"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with request.param(tmp_path_factory.mktemp("s3")) as running:
+@pytest.fixture(scope="session")
+def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with moto(tmp_path_factory.mktemp("moto")) as running:
         yield running
 
 
-@pytest.fixture
-def medium(server: S3Server) -> _Bucket:
-    return _Bucket(server)
-
-
-@pytest.fixture
-def driver(medium: _Bucket) -> S3Driver:
-    return S3Driver.from_parameters(medium.server.parameters(medium.root))
+@pytest.fixture(params=["s3", "moto_server"], ids=["seaweedfs", "moto"])
+def server(request: pytest.FixtureRequest) -> S3Server:
+    running: S3Server = request.getfixturevalue(request.param)
+    return running
 
 
 class TestS3Driver(DriverConformance):
-    examples: ClassVar[int] = 8
+    examples: ClassVar[int] = 4
 
     @pytest.fixture
-    def medium(self, server: S3Server) -> _Bucket:
-        return _Bucket(server)
+    def medium(self, server: S3Server) -> S3Medium:
+        return S3Medium(server)
 
     @pytest.fixture
-    def driver(self, medium: _Bucket) -> S3Driver:
-        return S3Driver.from_parameters(medium.server.parameters(medium.root))
+    def driver(self, medium: S3Medium) -> S3Driver:
+        return medium.driver()
 
     @pytest.fixture
-    def colleague(self, medium: _Bucket) -> S3Driver:
-        return S3Driver.from_parameters(medium.server.parameters(medium.root))
+    def colleague(self, medium: S3Medium) -> S3Driver:
+        return medium.driver()

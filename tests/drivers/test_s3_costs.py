@@ -101,7 +101,7 @@ def test_the_table_in_the_documentation_is_what_the_driver_does(serve: Serve) ->
                 "secretkey": "s",
             }
         )
-        client, redirecting = serve(driver, storage={"redirect": {"disable": True}}), serve(driver)
+        client, redirecting = serve(driver), serve(driver, storage={"redirect": {}})
         meter = _Meter(server)
         push(client, config, streamed=False)
         meter.note("push a config of 1 KB: POST, PUT")

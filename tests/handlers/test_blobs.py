@@ -9,11 +9,13 @@ from drivers.inmemory import InMemoryDriver
 from registry.oci.digest import Digest
 from registry.storage import paths
 from tests.content import ABSENT
+from tests.drivers.stores import STORES
 from tests.handlers.pushing import error_of, push_blob
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
+    from drivers.base import StorageDriver
     from drivers.filesystem import FilesystemDriver
     from tests.conftest import Serve
 
@@ -34,11 +36,30 @@ class RedirectingDriver(InMemoryDriver):
         return f"https://storage.example{path}?signed-for={method}"
 
 
-@pytest.fixture(params=["inmemory", "file", "sendfile"])
-def client(request: pytest.FixtureRequest, serve: Serve, filesystem: FilesystemDriver) -> FlaskClient:
-    """A client of each way in which bytes reach the server, with CONTENT pushed."""
-    client = serve(None if request.param == "inmemory" else filesystem)
-    if request.param == "sendfile":
+@pytest.fixture(params=["inmemory", *STORES, "file", "sendfile"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Each way in which bytes reach the server."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def driver(way: str, request: pytest.FixtureRequest) -> StorageDriver:
+    driver: StorageDriver
+    if way == "inmemory":
+        driver = InMemoryDriver()
+    elif way in {"file", "sendfile"}:
+        driver = request.getfixturevalue("filesystem")
+    else:
+        driver = request.getfixturevalue(way).medium().driver()
+    return driver
+
+
+@pytest.fixture
+def client(way: str, serve: Serve) -> FlaskClient:
+    """A client with CONTENT pushed."""
+    client = serve()
+    if way == "sendfile":
         client.environ_base["wsgi.file_wrapper"] = FileWrapper  # type: ignore[assignment]  # not only text is put there
     push_blob(client, "team/app", CONTENT)
     return client
@@ -204,8 +225,12 @@ def test_a_blob_is_served_under_the_digest_that_it_was_pushed_by(client: FlaskCl
 
 
 class TestHandingOver:
+    @pytest.fixture
+    def driver(self) -> StorageDriver:
+        return InMemoryDriver()
+
     def test_a_storage_that_has_a_url_is_what_get_is_sent_to(self, serve: Serve) -> None:
-        client = serve(RedirectingDriver())
+        client = serve(RedirectingDriver(), storage={"redirect": {}})
         push_blob(client, "team/app", CONTENT)
 
         response = client.get(URL, headers={"Range": "bytes=0-1"})
@@ -246,7 +271,7 @@ class TestHandingOver:
         assert client.head(URL).headers["Content-Length"] == str(SIZE)
 
     def test_without_local_files_there_is_nothing_for_nginx_to_send(self, serve: Serve) -> None:
-        client = serve(http={"accelredirect": {"prefix": "/_blobs"}})
+        client = serve(InMemoryDriver(), http={"accelredirect": {"prefix": "/_blobs"}})
         push_blob(client, "team/app", CONTENT)
 
         assert client.get(URL).data == CONTENT

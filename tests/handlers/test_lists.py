@@ -7,7 +7,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from drivers.inmemory import InMemoryDriver
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.storage import paths
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from flask.testing import FlaskClient
 
+    from drivers.base import StorageDriver
     from tests.conftest import Serve
 
 TAGS = ["0", "A", "a", "a-b", "a.b", "a_b", "ab", "latest"]
@@ -144,7 +144,7 @@ class TestCatalog:
         assert client.get("/v2/_catalog", query_string={"last": last}).status_code == 200
 
     def test_a_registry_with_nothing_in_it_lists_nothing(self, serve: Serve) -> None:
-        assert serve(InMemoryDriver()).get("/v2/_catalog").json == {"repositories": []}
+        assert serve().get("/v2/_catalog").json == {"repositories": []}
 
 
 class TestReferrers:
@@ -245,7 +245,7 @@ class TestReferrers:
     def test_a_manifest_that_is_deleted_or_damaged_is_listed_no_more(
         self,
         client: FlaskClient,
-        driver: InMemoryDriver,
+        driver: StorageDriver,
         refer: Callable[..., Digest],
     ) -> None:
         deleted, gone, kept = refer("1"), refer("2"), refer("3")

@@ -14,7 +14,7 @@ from tests.handlers.pushing import error_of, push_blob, push_image, push_manifes
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from drivers.inmemory import InMemoryDriver
+    from drivers.base import StorageDriver
 
 CONTENT = image(b"{}")
 DIGEST = Digest.of(CONTENT)
@@ -142,7 +142,7 @@ class TestPush:
             assert response.headers["Docker-Content-Digest"] == str(digest)
         assert client.head(BY_DIGEST).status_code == 404
 
-    def test_by_the_digest_of_something_else_is_400(self, client: FlaskClient, driver: InMemoryDriver) -> None:
+    def test_by_the_digest_of_something_else_is_400(self, client: FlaskClient, driver: StorageDriver) -> None:
         push_blob(client, "team/app", b"{}")
 
         response = client.put(f"{MANIFESTS}/{ABSENT}", data=CONTENT)
@@ -160,7 +160,7 @@ class TestPush:
         for tag in tags:
             assert client.get(f"{MANIFESTS}/{tag}").data == CONTENT
 
-    def test_with_a_tag_that_is_none_stores_nothing(self, client: FlaskClient, driver: InMemoryDriver) -> None:
+    def test_with_a_tag_that_is_none_stores_nothing(self, client: FlaskClient, driver: StorageDriver) -> None:
         push_blob(client, "team/app", b"{}")
 
         response = client.put(BY_DIGEST, query_string={"tag": ["good", "../bad"]}, data=CONTENT)
@@ -195,7 +195,7 @@ class TestPush:
     def test_of_what_is_no_manifest_is_400(
         self,
         client: FlaskClient,
-        driver: InMemoryDriver,
+        driver: StorageDriver,
         content: bytes,
         content_type: str | None,
     ) -> None:

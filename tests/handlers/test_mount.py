@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from flask.testing import FlaskClient
 
-    from drivers.inmemory import InMemoryDriver
+    from drivers.base import StorageDriver
     from tests.conftest import Configure
 
 CONTENT = b"content"
@@ -50,7 +50,7 @@ def test_without_a_source_any_repository_will_do(client: FlaskClient) -> None:
 
 def test_a_blob_that_the_go_registry_took_by_sha512_is_mounted_readable(
     client: FlaskClient,
-    driver: InMemoryDriver,
+    driver: StorageDriver,
 ) -> None:
     push_blob(client, "there", CONTENT)
     sha512 = Digest.of(CONTENT, "sha512")
@@ -120,7 +120,7 @@ class TestWithoutAccessToTheSource:
     def secretive(
         self,
         configuration: Configure,
-        driver: InMemoryDriver,
+        driver: StorageDriver,
         client: FlaskClient,
         monkeypatch: pytest.MonkeyPatch,
         request: pytest.FixtureRequest,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from drivers.inmemory import InMemoryDriver
 from registry.oci.digest import Digest
 from registry.storage import paths
 from tests.conftest import DEFAULTS
@@ -17,7 +18,7 @@ from tests.handlers.pushing import error_of
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from drivers.inmemory import InMemoryDriver
+    from drivers.base import StorageDriver
     from tests.conftest import Serve
 
 CONTENT = b"0123456789"
@@ -157,7 +158,7 @@ def test_finishing_without_a_digest_is_400_and_the_session_stays(
 @pytest.mark.parametrize("digest", [ABSENT, Digest.of(b"x", "sha512"), Digest.of(CONTENT[5:])])
 def test_finishing_with_another_digest_is_400_and_ends_the_session(
     client: FlaskClient,
-    driver: InMemoryDriver,
+    driver: StorageDriver,
     url: str,
     digest: Digest,
 ) -> None:
@@ -169,7 +170,7 @@ def test_finishing_with_another_digest_is_400_and_ends_the_session(
 
 
 @pytest.mark.parametrize("algorithm", ["", "md5", "SHA256", "sha1", "../sha256", "\n", "x" * 5000])
-def test_an_unknown_algorithm_is_400(client: FlaskClient, driver: InMemoryDriver, algorithm: str) -> None:
+def test_an_unknown_algorithm_is_400(client: FlaskClient, driver: StorageDriver, algorithm: str) -> None:
     response = client.post(UPLOADS, query_string={"digest-algorithm": algorithm})
 
     assert error_of(response) == (400, "DIGEST_INVALID")
@@ -189,15 +190,23 @@ def test_a_length_that_is_none_is_400(client: FlaskClient, url: str, length: str
     assert stands_as_it_was(client, url)
 
 
-def test_an_upload_that_another_request_is_writing_to_is_503_for_now(
-    client: FlaskClient,
-    driver: InMemoryDriver,
-    url: str,
-) -> None:
-    path = paths.upload_data("team/app", url.partition("?")[0].rpartition("/")[2])
-    with driver.open_upload(path):
-        response = client.patch(url, data=b"x")
+class TestWhereUploadsAreLocked:
+    """Elsewhere of two requests at a time the one that ends last is refused."""
 
-    assert error_of(response) == (503, "UNAVAILABLE")
-    assert int(response.headers["Retry-After"]) > 0
-    assert stands_as_it_was(client, url)
+    @pytest.fixture
+    def driver(self) -> StorageDriver:
+        return InMemoryDriver(lock_seconds=0.1)
+
+    def test_an_upload_that_another_request_is_writing_to_is_503_for_now(
+        self,
+        client: FlaskClient,
+        driver: StorageDriver,
+        url: str,
+    ) -> None:
+        path = paths.upload_data("team/app", url.partition("?")[0].rpartition("/")[2])
+        with driver.open_upload(path):
+            response = client.patch(url, data=b"x")
+
+        assert error_of(response) == (503, "UNAVAILABLE")
+        assert int(response.headers["Retry-After"]) > 0
+        assert stands_as_it_was(client, url)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-    from drivers.inmemory import InMemoryDriver
+    from drivers.base import StorageDriver
     from tests.conftest import Serve
 
 CONTENT = b"0123456789" * 10
@@ -67,13 +67,13 @@ class TestOneRequest:
         assert response.headers["Docker-Content-Digest"] == str(digest)
         assert is_stored(client, digest)
 
-    def test_post_with_another_digest_stores_nothing(self, client: FlaskClient, driver: InMemoryDriver) -> None:
+    def test_post_with_another_digest_stores_nothing(self, client: FlaskClient, driver: StorageDriver) -> None:
         response = client.post(UPLOADS, query_string={"digest": str(DIGEST)}, data=b"forged")
 
         assert error_of(response) == (400, "DIGEST_INVALID")
         assert driver.list("/docker", limit=1) == []
 
-    def test_post_with_no_digest_at_all_is_refused(self, client: FlaskClient, driver: InMemoryDriver) -> None:
+    def test_post_with_no_digest_at_all_is_refused(self, client: FlaskClient, driver: StorageDriver) -> None:
         for digest in ("", "sha256:abc", "md5:d41d8cd98f00b204e9800998ecf8427e"):
             response = client.post(UPLOADS, query_string={"digest": digest}, data=CONTENT)
 
@@ -83,7 +83,7 @@ class TestOneRequest:
     def test_post_that_is_cut_short_leaves_no_session_that_nobody_knows(
         self,
         client: FlaskClient,
-        driver: InMemoryDriver,
+        driver: StorageDriver,
     ) -> None:
         response = client.post(
             UPLOADS,
@@ -170,7 +170,7 @@ class TestManyRequests:
     def test_applications_that_share_a_storage_and_a_secret_share_uploads(
         self,
         serve: Serve,
-        driver: InMemoryDriver,
+        driver: StorageDriver,
     ) -> None:
         one, other = serve(driver), serve(driver)
 
@@ -245,7 +245,7 @@ class TestStatus:
 
 
 class TestCancelling:
-    def test_ends_the_session_and_leaves_nothing(self, client: FlaskClient, driver: InMemoryDriver) -> None:
+    def test_ends_the_session_and_leaves_nothing(self, client: FlaskClient, driver: StorageDriver) -> None:
         url = send(client, start(client), CONTENT[:30], 0).headers["Location"]
 
         response = client.delete(url)
@@ -260,7 +260,7 @@ class TestCancelling:
         assert client.delete(without_state(start(client))).status_code == 204
 
 
-def test_a_finished_session_is_over(client: FlaskClient, driver: InMemoryDriver) -> None:
+def test_a_finished_session_is_over(client: FlaskClient, driver: StorageDriver) -> None:
     url = start(client)
     client.put(f"{url}&digest={DIGEST}", data=CONTENT)
 

@@ -25,6 +25,7 @@ def test_everything_but_the_probes_is_refused_while_a_check_fails() -> None:
     for path in ("/", "/v2/", "/v2/a/tags/list", "/nowhere"):
         answer = client.get(path)
         assert (answer.status_code, json.loads(answer.data)) == (503, REFUSAL)
+        assert int(answer.headers["Retry-After"]) > 0
         assert "Docker-Distribution-Api-Version" not in answer.headers
     assert client.head("/v2/").data == b""
     assert client.get("/healthz").status_code == 200

@@ -4,6 +4,7 @@
 # SERVER_UNDER_TEST names another program than ours ("docker-registry serve"), SHOW how many lines about failures to print.
 # STORAGE is the storage to use instead of a directory, as YAML: $'s3: {bucket: images}\n  redirect: {disable: true}'. The program
 # follows redirects and then misses headers that only a registry sends.
+# Then only the first of the runs is made: what the others try no storage sees.
 # Exit status 1: some check failed, was skipped as unsupported, or the program did not run.
 set -euo pipefail
 
@@ -84,6 +85,13 @@ check() {
     ! grep -qE '^  (Skip|FAIL|Error)\.*: *[1-9]' "$results/$1.txt" || failed=1
 }
 
+# Say how all of it went, and exit.
+finish() {
+    [[ -z $failed ]] || { echo "conformance: FAILED"; exit 1; }
+    echo "conformance: every check of all runs passed"
+    exit
+}
+
 failed=
 mkdir -p "$results"
 
@@ -93,6 +101,8 @@ validation: {manifests: {urls: {allow: ['^https://store\.example\.com/']}}}
 EOF
 check default false
 stop
+
+if [[ -n ${STORAGE:-} ]]; then finish; fi
 
 # Manifests that name what was never pushed are stored only where the configuration says so.
 start sparse <<'EOF'
@@ -121,5 +131,4 @@ EOF
     stop
 fi
 
-[[ -z $failed ]] || { echo "conformance: FAILED"; exit 1; }
-echo "conformance: every check of all runs passed"
+finish

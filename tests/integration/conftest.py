@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from tests.drivers.s3_servers import S3Server, seaweedfs
-from tests.integration.clients import missing, require_program, require_seaweedfs
+from tests.integration.clients import missing, require_program
 from tests.integration.content import Samples, debian_rootfs, make_samples
 from tests.integration.engine import Engine
 from tests.integration.secrecy import SUITE
@@ -101,14 +100,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield running.start()
     finally:
         running.stop()
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """SeaweedFS, with a bucket."""
-    require_seaweedfs()
-    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as running:
-        yield running
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 from drivers.inmemory import InMemoryDriver
 from registry.app import create_app
 from tests.config.forms import configure
-from tests.drivers.s3_servers import S3Server, seaweedfs
+from tests.drivers.s3_servers import seaweedfs
 from tests.integration.api import OCTET_STREAM, Api
 from tests.integration.clients import require_seaweedfs
 from tests.integration.name_server import name_server
@@ -166,8 +166,11 @@ def before_bucket(authority: Authority, tmp_path: Path, monkeypatch: pytest.Monk
     secured = (f"-s3.cert.file={pair.certificate}", f"-s3.key.file={pair.key}", f"-s3.port.https={port}")
     data = tmp_path / "seaweedfs"
     data.mkdir()
-    with seaweedfs(data, *secured):
-        storage = {"s3": S3Server(f"https://localhost:{port}").parameters("tls"), "redirect": {"disable": True}}
+    with seaweedfs(data, *secured) as plain:
+        storage = {
+            "s3": replace(plain, endpoint=f"https://localhost:{port}").parameters("tls"),
+            "redirect": {"disable": True},
+        }
         settings = {"http": {"accelredirect": {"prefix": "/_registry_blobs"}}}
         server = Server(ours(), tmp_path / "none", tmp_path, settings=settings, storage=storage)
         try:
