@@ -33,7 +33,7 @@ class Bucket(InMemoryDriver):
 
 
 def test_a_get_is_sent_to_the_other_server_and_a_head_is_answered(serve: Serve) -> None:
-    client = serve(middleware={"storage": [REDIRECT]})
+    client = serve(storage={"redirect": {}}, middleware={"storage": [REDIRECT]})
     digest = push_blob(client, "team/app", CONTENT)
     target = f"/v2/team/app/blobs/{digest}"
 
@@ -49,7 +49,7 @@ def test_a_get_is_sent_to_the_other_server_and_a_head_is_answered(serve: Serve) 
 
 
 def test_a_blob_that_the_repository_has_not_leads_nowhere(serve: Serve) -> None:
-    client = serve(middleware={"storage": [REDIRECT]})
+    client = serve(storage={"redirect": {}}, middleware={"storage": [REDIRECT]})
     digest = push_blob(client, "team/app", CONTENT)
 
     assert client.get(f"/v2/team/other/blobs/{digest}").status_code == 404
@@ -57,7 +57,7 @@ def test_a_blob_that_the_repository_has_not_leads_nowhere(serve: Serve) -> None:
 
 def test_a_url_is_rewritten_on_its_way_to_the_client(serve: Serve) -> None:
     rewrite = {"name": "rewrite", "options": {"host": "cdn.example", "trimpathprefix": "/docker/registry/v2"}}
-    client = serve(Bucket(), middleware={"storage": [rewrite]})
+    client = serve(Bucket(), storage={"redirect": {}}, middleware={"storage": [rewrite]})
     digest = push_blob(client, "team/app", CONTENT)
 
     location = client.get(f"/v2/team/app/blobs/{digest}").headers["Location"]
@@ -92,7 +92,9 @@ def test_a_client_near_the_bucket_is_known_by_the_address_that_the_proxy_tells(s
             "ipfilteredby": "aws",
             "iprangesurl": networks.url,
         }
-        client = serve(Bucket(), middleware={"storage": [{"name": "cloudfront", "options": options}]})
+        client = serve(
+            Bucket(), storage={"redirect": {}}, middleware={"storage": [{"name": "cloudfront", "options": options}]}
+        )
         target = f"/v2/team/app/blobs/{push_blob(client, 'team/app', CONTENT)}"
 
         def sent_to(address: str) -> str:
@@ -106,4 +108,4 @@ def test_a_client_near_the_bucket_is_known_by_the_address_that_the_proxy_tells(s
 
 def test_a_wrong_option_stops_the_start(serve: Serve) -> None:
     with pytest.raises(PluginError, match=r"^middleware\.storage\[0\]\.options: baseurl: is missing$"):
-        serve(middleware={"storage": [{"name": "redirect"}]})
+        serve(storage={"redirect": {}}, middleware={"storage": [{"name": "redirect"}]})
