@@ -133,7 +133,7 @@ def test_containers_page(engine: Engine, hub: str, port: int, environment: dict[
     composed = f"docker-compose --project-name page --file {file}"
 
     def after(command: str) -> None:
-        if re.match("docker( run|-compose)", command):
+        if re.match("docker( run|-compose.* up)", command):
             wait_until(f"it serves: {command}", lambda: serves(Api("localhost", port)), seconds=90)
             remove(engine, "registry")
 
