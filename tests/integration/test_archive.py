@@ -173,8 +173,8 @@ def test_umoci_reads_the_archive_and_writes_one(tmp_path: Path) -> None:
 
     run(*registry("export", "--config", target, "from/umoci", tmp_path / "b.tar"))
     shutil.rmtree(layout)
-    with tarfile.open(tmp_path / "b.tar") as tar:
-        tar.extractall(layout, filter="data")
+    layout.mkdir()
+    run(require_program("tar"), "--extract", "--file", tmp_path / "b.tar", "--directory", layout)
     assert run(umoci, "ls", "--layout", layout).split() == ["empty"]
     run(umoci, "unpack", "--rootless", "--image", f"{layout}:empty", tmp_path / "bundle")
     assert (tmp_path / "bundle/rootfs/file").read_text() == "content"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +22,28 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import StartServer
 
-PAGES = ("access-control.md", "airgap.md", "cors.md", "doctor.md", "logs.md", "storage-copy.md")
+PAGES = (
+    *("access-control.md", "airgap.md", "cors.md", "doctor.md"),
+    *("garbage-collection.md", "logs.md", "storage-copy.md"),
+)
+NOT_PUBLISHED = "the package is on no index yet; test_extras_that_pages_name_exist"
 WITHOUT_COMMANDS = {
+    "cache.md": {"pip install": NOT_PUBLISHED},
     "cluster.md": {"level=warning msg=": "what the log says; tests/test_cluster.py reads it there"},
     "configuration.md": {"configuration error:": "what is said; test_error_of_the_reference_is_what_is_said"},
     "health.md": {},
     "metrics.md": {},
+    "middleware.md": {},
     "performance.md": {"make bench": "measures for minutes up to an hour, with programs that only load a server"},
     "proxy.md": {},
     "storage-drivers.md": {},
     "tls.md": {
         "cat domain.crt": "on deploying.md, too, and executed there",
         "level=error msg=": "what the log says; test_tls.py reads it there",
-        "pip install": "the package is on no index yet; test_extras_that_pages_name_exist",
+        "pip install": NOT_PUBLISHED,
     },
 }
+SECTIONS_OF_STORAGE = {"cache", "delete", "maintenance", "redirect", "tag"}
 AROUND = {"oidc:": "auth: {local: {htpasswd: /auth/htpasswd, rules: []}}"}
 """What a piece of a configuration belongs into, by its first word; others are sections of the whole file."""
 
@@ -82,7 +90,9 @@ def test_configuration_on_a_page_is_loaded_without_a_warning(block: Block, tmp_p
             section = yaml.safe_load(around)
             section["auth"]["local"].update(document)
             document = section
-    document = {"version": 0.1, "storage": "inmemory", **document}
+    document = {"version": 0.1, "storage": {}, **document}
+    if document["storage"].keys() <= SECTIONS_OF_STORAGE:
+        document["storage"]["inmemory"] = {}
     file = tmp_path / "config.yml"
     file.write_text(yaml.safe_dump(document))
     done = finish(PROGRAMS / "registry", "config", "check", file)
@@ -100,7 +110,9 @@ def test_error_of_the_reference_is_what_is_said(tmp_path: Path) -> None:
 def test_extras_that_pages_name_exist() -> None:
     named = {name for page in all_pages() for name in re.findall(r"py-registry\[(\w+)\]", page_path(page).read_text())}
     extras = (PROJECT / "setup.cfg").read_text().partition("[options.extras_require]")[2].partition("\n[")[0]
-    assert {"acme", "azure", "gcs", "otel", "s3"} <= named <= set(re.findall(r"^(\w+) =$", extras, re.MULTILINE))
+    assert (
+        {"acme", "azure", "gcs", "otel", "redis", "s3"} <= named <= set(re.findall(r"^(\w+) =$", extras, re.MULTILINE))
+    )
 
 
 @pytest.mark.parametrize("page", all_pages())
@@ -176,7 +188,7 @@ def test_logs_page(config: Path, tmp_path: Path) -> None:
         tmp_path,
         {"http://collector:4318": f"http://127.0.0.1:{free_port()}"},
         environment=configured_by(config),
-        skipped={"pip install": "the package is on no index yet; test_extras_that_pages_name_exist"},
+        skipped={"pip install": NOT_PUBLISHED},
         serves=answering(int(port)),
     )
     reader.work_through("logs.md")
@@ -187,6 +199,19 @@ def answering(port: int) -> Callable[[], bool]:
     from tests.integration.image.containers import serves  # noqa: PLC0415
 
     return lambda: serves(Api("localhost", port))
+
+
+def test_garbage_collection_page(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server()
+    fill(server, "team/app:v1")
+    before = {path for path in server.root.rglob("data") if path.is_file()}
+    server.api.push_blob("team/app", b"nobody names this")
+    for path in server.root.rglob("*"):
+        os.utime(path, (0, 0))
+    config = str(next(tmp_path.glob("*.yml")))
+    said = Reader(tmp_path, {"/etc/distribution/config.yml": config}).work_through("garbage-collection.md")
+    assert ["1 blobs and 0 manifests eligible" in text for text in said.values()] == [True, True]
+    assert {path for path in server.root.rglob("data") if path.is_file()} == before
 
 
 def test_storage_copy_page(start_server: StartServer, tmp_path: Path) -> None:
