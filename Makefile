@@ -77,7 +77,7 @@ test-azure: $(BIN)/.test-azure .azurite/node_modules/.bin/azurite-blob ## The sa
 	@$(BIN)/python -m pytest -m azure $(STORE_TESTS)
 
 integration: $(BIN)/.check ## Real servers and real clients (skips absent ones; REQUIRE_CLIENTS=1 fails instead)
-	@$(BIN)/python -m pytest tests/integration --ignore tests/integration/compat -p no:xdist
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/integration --ignore tests/integration/compat
 
 conformance: $(BIN)/.check ## The OCI conformance program with everything on (needs Go)
 	@tests/integration/conformance.sh

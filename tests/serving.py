@@ -19,7 +19,7 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-SECONDS = 60
+SECONDS = 90
 POLL_SECONDS = 0.02
 
 

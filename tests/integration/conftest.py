@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
+HERE = Path(__file__).parent
+
+
 class StartServer(Protocol):
     """Start a server; whatever still runs at the test's end is ended and must end cleanly."""
 
@@ -34,6 +37,14 @@ class StartServer(Protocol):
         settings: Mapping[str, Any] = ...,
         tls: ssl.SSLContext | None = None,
     ) -> Server: ...
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Send what shares servers, an engine or an image to one process: the tests of a file, and all of ``image/``."""
+    for item in items:
+        inside = item.path.relative_to(HERE).parts if item.path.is_relative_to(HERE) else ()
+        if inside and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(inside[0]))
 
 
 @pytest.fixture(scope="session")

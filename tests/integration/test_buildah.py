@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,6 @@ from tests.integration.clients import require_program, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.integration.content import Samples
     from tests.integration.servers import Server
@@ -20,9 +21,9 @@ pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
-def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+def buildah() -> Iterator[Callable[..., str]]:
     program = require_program("buildah")
-    storage = tmp_path_factory.mktemp("buildah")
+    storage = Path(tempfile.mkdtemp())  # the directory of a test may have more than the 50 characters that it takes
 
     def command(*arguments: str | Path) -> str:
         stores = ("--root", storage / "root", "--runroot", storage / "run", "--storage-driver=vfs")

@@ -80,7 +80,8 @@ def volume(tmp_path: Path) -> Iterator[Callable[[str], None]]:
 
     def change(how: str) -> None:
         command = ["mount", "--bind", str(held), str(root)] if how == "mount" else ["umount", str(root)]
-        subprocess.run(command, check=True, capture_output=True)
+        # Whatever has a file open there for a moment keeps it from being unmounted.
+        wait_until(f"{how} succeeds", lambda: subprocess.run(command, check=False, capture_output=True).returncode == 0)
 
     change("mount")
     yield change

@@ -8,6 +8,7 @@ import signal
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import pytest
@@ -109,4 +110,6 @@ def test_no_request_has_to_be_tried_twice_behind_haproxy_which_asks_for_readines
         assert len(tried) > CHUNKS
         assert set(tried) == {"0"}
         for server in cluster.servers:
-            os.kill(server.pid, signal.SIGTERM)  # the first of two: nobody is left who must hear of it
+            # The first of two: nobody is left who must hear of it. Two that wait at a time would be one.
+            os.kill(server.pid, signal.SIGTERM)
+            wait_until("it has heard it", lambda: server.api.get("/readyz").status == HTTPStatus.SERVICE_UNAVAILABLE)  # noqa: B023

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.05
 
 
-def wait_until(what: str, condition: Callable[[], object], *, seconds: float = 30) -> None:
+def wait_until(what: str, condition: Callable[[], object], *, seconds: float = 90) -> None:
     """Return when `condition()` is true.
 
     Raises:
