@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SMALL = ("--size", "2", "--pause", "0.6")
+SMALL = ("--size", "2", "--pause", "1.5")
 # "user:hunter2", so weakly hashed that it costs nothing
 HTPASSWD = "user:$2b$04$bg0aIfc0pSOVEXpzlvjiaeXEnYk7fQzsjdh1rQm4npBEkUvgRzs9C\n"
 
