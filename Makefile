@@ -38,7 +38,7 @@ $(BIN)/.test-azure: $(BIN)/.test
 	@touch $@
 
 .azurite/node_modules/.bin/azurite-blob:
-	npm install --silent --no-fund --no-audit --prefix .azurite azurite@3
+	npm install --loglevel=error --no-fund --no-audit --prefix .azurite azurite@3
 
 run: $(BIN)/.run ## Serve a registry on ADDR (127.0.0.1:5000) from the directory DATA (./data)
 	@echo "Next: docker push $(ADDR)/NAME:TAG (or skopeo, podman, crane, oras). Stop with Ctrl-C; the images stay in $(DATA)/."
