@@ -45,15 +45,15 @@ class Marker:
         """Mark what is kept in `repository`: what its tags lead to, or, unless `only_tagged`, its manifests."""
         self._tell(repository.name)
         self._sets.begin_repository()
-        tagged = self._tagged(repository) if only_tagged else None
         for digest in repository.manifests.digests():
             manifest = self._read(repository, digest)
             if manifest and manifest.subject:
                 self._sets.lead(manifest.subject.digest, digest)
             if not only_tagged or self._is_young(paths.revision_link(repository.name, digest)):
                 self._reach_manifest(repository, digest)
-        for digest in tagged or ():
-            self._reach_manifest(repository, digest)
+        if only_tagged:
+            for digest in self._tagged(repository):
+                self._reach_manifest(repository, digest)
         for digest in layers(self._driver, repository.name):
             if self._is_young(paths.layer_link(repository.name, digest)):
                 self._sets.reach(digest)
@@ -95,7 +95,7 @@ class Marker:
             return repository.manifests.get(digest)
         except ManifestUnknownError as error:
             target = read_link(self._driver, paths.revision_link(repository.name, digest))
-            if target and self._exists(paths.blob_data(target)):
+            if target and modified(self._driver, paths.blob_data(target)) is not None:
                 _log.warning(
                     "%s: manifest %s cannot be read (%s): all blobs of this repository are kept",
                     *(repository.name, digest, error.message),
@@ -114,9 +114,6 @@ class Marker:
             for digest in _digests(self._driver, partial(paths.tag_history, name, tag)):
                 if not self._sets.is_reached(digest):
                     self._sets.remember_tag(name, digest, tag)
-
-    def _exists(self, path: str) -> bool:
-        return modified(self._driver, path) is not None
 
     def _is_young(self, path: str) -> bool:
         written = modified(self._driver, path)
