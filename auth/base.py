@@ -23,21 +23,31 @@ class Access:
     action: str
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a controller may look at; header values as sent, None when absent.
+class Request(Protocol):
+    """What a controller may look at; header values as sent, None when absent. What nobody looks at costs nothing."""
 
-    `base_url` is the registry's root as the client reaches it, without a slash at the end
-    (``https://registry.example:5000/prefix``), as far as the configuration lets it be known. `host` and
-    `forwarded_scheme` are the Host and X-Forwarded-Proto headers, whoever set them: they may end up in a
-    challenge to the same client and must decide nothing else.
-    """
+    @property
+    def authorization(self) -> str | None:
+        """The Authorization header."""
 
-    authorization: str | None
-    base_url: str
-    host: str
-    forwarded_scheme: str | None
-    remote_address: str
+    @property
+    def base_url(self) -> str:
+        """The registry's root as the client reaches it, without a slash at the end.
+
+        ``https://registry.example:5000/prefix``, as far as the configuration lets it be known.
+        """
+
+    @property
+    def host(self) -> str:
+        """The Host header, whoever set it: it may end up in a challenge to the same client and decides nothing else."""
+
+    @property
+    def forwarded_scheme(self) -> str | None:
+        """The X-Forwarded-Proto header, of which the same is true."""
+
+    @property
+    def remote_address(self) -> str:
+        """The address that failed logins count against, which a client cannot choose."""
 
 
 @dataclass(frozen=True, slots=True)

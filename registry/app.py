@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import flask
 from flask import Flask, request
 from flask.sessions import NullSession, SessionInterface, SessionMixin
-from werkzeug.routing import MapAdapter
 
 from registry.config.remote import Health
 from registry.handlers import (
@@ -28,6 +28,7 @@ from registry.handlers import (
 )
 from registry.handlers.context import EXTENSION, Services
 from registry.handlers.response import Response
+from registry.handlers.routing import Routing
 from registry.health.board import Board
 from registry.health.gate import LIVENESS_PATH, READINESS_PATH, Gate
 from registry.plugins import load_access, load_driver, load_middleware
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from flask import Request
     from flask import Response as FlaskResponse
+    from werkzeug.routing import MapAdapter
 
     from drivers.base import StorageDriver
     from registry.config import Configuration
@@ -158,19 +160,17 @@ def _add_common_headers(app: Flask, configuration: Configuration) -> None:
 
 
 class _Application(Flask):
+    @cached_property
+    def _routing(self) -> Routing:
+        return Routing(self.url_map)
+
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return `func`: no view is a coroutine, and Flask would look several times in each request."""
         return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Return what finds the view; host and scheme, which Flask would look at, say nothing about it."""
-        if request is None:
-            return super().create_url_adapter(request)
-        environ = request.environ
-        # WSGI has the bytes of a path as if they were Latin-1.
-        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
-        prefix = environ.get("SCRIPT_NAME", "").rstrip("/") + "/"
-        return MapAdapter(self.url_map, "", prefix, "", environ["wsgi.url_scheme"], path, request.method)
+        return self._routing.adapter(request.environ) if request else super().create_url_adapter(request)
 
     def make_default_options_response(self) -> flask.Response:
         """Answer OPTIONS, which browsers ask without credentials, before any view and its access control."""

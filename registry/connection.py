@@ -15,6 +15,21 @@ from gunicorn.workers.gthread import TConn
 _DRAIN_SECONDS: Final = 5.0
 
 
+class Settings:
+    """gunicorn's configuration with every value looked up already; its own takes several calls for each."""
+
+    is_ssl: bool
+
+    def __init__(self, configuration: Any) -> None:
+        self._configuration = configuration
+        computed = dir(type(configuration))
+        values = {name: setting.get() for name, setting in configuration.settings.items() if name not in computed}
+        self.__dict__.update(values, is_ssl=bool(configuration.is_ssl))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._configuration, name)
+
+
 class Connection(TConn):
     """A client's connection; `deadline` is when it has been idle for too long, infinite while it is served."""
 

@@ -219,6 +219,8 @@ def _options(configuration: Configuration) -> dict[str, object]:
         # Who may speak for the client is decided in registry.handlers.urls, for all headers alike.
         "secure_scheme_headers": {},
         "forwarder_headers": "",
+        # So nobody's word counts, and gunicorn need not look up at each request whether the client is one it trusts.
+        "forwarded_allow_ips": "*",
         "proc_name": "registry",
         "when_ready": _announce,
         "pre_fork": _take_place,

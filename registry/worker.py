@@ -10,6 +10,7 @@ import select
 import ssl
 import threading
 import time
+from collections import deque
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,7 @@ from gunicorn.http import errors, wsgi
 from gunicorn.http.body import LengthReader
 from gunicorn.workers import base
 
-from registry.connection import Connection
+from registry.connection import Connection, Settings
 from registry.handlers.errors import error_body
 from registry.tls import serving as tls
 from registry.wire import Body, Response
@@ -48,6 +49,7 @@ _LINGER_SECONDS: Final = 2.0
 _MOST_THREADS: Final = 128
 """Of a process, however many clients are slow; ``http.threads`` stay when they have gone."""
 _SHORT_METHODS: Final = frozenset({"GET", "HEAD"})
+_BATCH: Final = 64
 _ONCE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 _NOTHING_TO_ACCEPT: Final = frozenset({errno.EAGAIN, errno.ECONNABORTED, errno.EBADF})
 _GONE: Final = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED, errno.EAGAIN})
@@ -82,7 +84,9 @@ class Worker(base.Worker):
 
     def init_process(self) -> None:
         """Prepare what must not be shared with the server that forked."""
+        self._settings: Any = Settings(self.cfg)
         self._poller = select.epoll()
+        self._ready: deque[int] = deque()
         self._connections: dict[int, Connection] = {}
         self._baton = threading.Semaphore()
         self._followers = 0
@@ -144,6 +148,8 @@ class Worker(base.Worker):
             time.sleep(rest if rest > 0 else _PATIENCE_SECONDS)
         elif select.select([self.PIPE[0]], [], [], at_most)[0]:
             os.read(self.PIPE[0], 4096)
+            # Most requests have ended by then, and each look costs as much as a good part of one.
+            time.sleep(_PATIENCE_SECONDS)
 
     def _end_idle(self) -> None:
         now = time.monotonic()
@@ -190,18 +196,20 @@ class Worker(base.Worker):
             self._baton.release()
 
     def _lead(self, term: _Term) -> None:
-        """Wait for something to do and do it."""
-        for fd, _ in self._poller.poll(maxevents=1):
-            connection = self._connections.get(fd)
-            if connection is None:
-                self._accept(fd)
-                continue
-            term.busy_since = time.monotonic()
-            if self._watcher_sleeps:
-                self._watcher_sleeps = False
-                os.write(self.PIPE[1], b".")
-            self._serve(connection, partial(self._hand_over, term))
-            term.busy_since = 0.0
+        """Wait for something to do and do it; the rest of what there is to do is left to whoever leads then."""
+        if not self._ready:
+            self._ready.extend(fd for fd, _ in self._poller.poll(maxevents=_BATCH))
+        fd = self._ready.popleft()
+        connection = self._connections.get(fd)
+        if connection is None:
+            self._accept(fd)
+            return
+        term.busy_since = time.monotonic()
+        if self._watcher_sleeps:
+            self._watcher_sleeps = False
+            os.write(self.PIPE[1], b".")
+        self._serve(connection, partial(self._hand_over, term))
+        term.busy_since = 0.0
 
     def _accept(self, fd: int) -> None:
         listener = self._listeners.get(fd)
@@ -214,11 +222,11 @@ class Worker(base.Worker):
             if error.errno not in _NOTHING_TO_ACCEPT:
                 raise
             return
-        connection = Connection(self.cfg, client, address, own_address)
-        connection.deadline = time.monotonic() + self.cfg.keepalive
+        connection = Connection(self._settings, client, address, own_address)
+        connection.deadline = time.monotonic() + self._settings.keepalive
         self._connections[client.fileno()] = connection
         self._poller.register(client.fileno(), _ONCE)
-        if len(self._connections) >= self.cfg.worker_connections:
+        if len(self._connections) >= self._settings.worker_connections:
             self._refuse_connections()
 
     def _accept_connections(self) -> None:
@@ -254,7 +262,7 @@ class Worker(base.Worker):
         while kept and connection.has_more():
             kept = self._answer(connection, hand_over)
         if kept:
-            patience = self.cfg.keepalive if self.alive else _LINGER_SECONDS
+            patience = self._settings.keepalive if self.alive else _LINGER_SECONDS
             connection.deadline = time.monotonic() + patience
             self._poller.modify(connection.fd, _ONCE)
             return
@@ -288,7 +296,7 @@ class Worker(base.Worker):
             connection.sock,
             connection.client,
             connection.server,
-            self.cfg,
+            self._settings,
             response_class=Response,
             response_args=(hand_over,),
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import current_app, g, request
 
-from auth.base import Access, Request
+from auth.base import Access
 from registry.handlers.urls import accountable_address, root_url
 from registry.oci.errors import UnsupportedError
 from registry.oci.reference import parse_name
@@ -81,20 +81,38 @@ def authorize(*accesses: Access) -> Grant:
     Raises:
         auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: it may not.
     """
-    g.grant = grant = services().access.authorize(access_request(), accesses)
+    g.grant = grant = services().access.authorize(AccessRequest(), accesses)
     return grant
 
 
-def access_request() -> Request:
-    """Return what the access controller may see of this request."""
-    environ = request.environ
-    return Request(
-        authorization=environ.get("HTTP_AUTHORIZATION"),
-        base_url=root_url(),
-        host=environ.get("HTTP_HOST", ""),
-        forwarded_scheme=environ.get("HTTP_X_FORWARDED_PROTO"),
-        remote_address=accountable_address(),
-    )
+class AccessRequest:
+    """What the access controller may see of this request."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self) -> None:
+        self._environ = request.environ
+
+    @property
+    def authorization(self) -> str | None:
+        return self._environ.get("HTTP_AUTHORIZATION")
+
+    @property
+    def base_url(self) -> str:
+        return root_url()
+
+    @property
+    def host(self) -> str:
+        host: str = self._environ.get("HTTP_HOST", "")
+        return host
+
+    @property
+    def forwarded_scheme(self) -> str | None:
+        return self._environ.get("HTTP_X_FORWARDED_PROTO")
+
+    @property
+    def remote_address(self) -> str:
+        return accountable_address()
 
 
 def require_writable() -> None:

@@ -34,7 +34,6 @@ def get_manifest(name: str, reference: str) -> Response:
     headers = {"Docker-Content-Digest": str(digest), "ETag": etag(digest)}
     if unmodified(digest):
         return Response(status=304, headers=headers)
-    headers["Content-Length"] = str(len(manifest.content))
     return Response(manifest.content, headers=headers, content_type=manifest.media_type)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
 
-from registry.handlers.context import access_request, services
+from registry.handlers.context import AccessRequest, services
 from registry.handlers.response import Response
 from registry.oci import media_types
 
@@ -29,14 +29,14 @@ _LARGEST_FORM = 64 * 1024
 @blueprint.get("")
 def issue_token() -> Response:
     """Answer a client that was sent here by a challenge."""
-    return _answer(_service().issue(access_request(), _fields(request.args)))
+    return _answer(_service().issue(AccessRequest(), _fields(request.args)))
 
 
 @blueprint.post("")
 def exchange_token() -> Response:
     """Answer a client that speaks OAuth 2."""
     request.max_content_length = _LARGEST_FORM
-    return _answer(_service().exchange(access_request(), _fields(request.form)))
+    return _answer(_service().exchange(AccessRequest(), _fields(request.form)))
 
 
 def _service() -> TokenService:

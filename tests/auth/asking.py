@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from auth.base import Access, Request, UnauthorizedError
+from auth.base import Access, UnauthorizedError
 
 if TYPE_CHECKING:
-    from auth.base import AccessController
+    from auth.base import AccessController, Request
 
 BASE_URL = "https://registry.example:5000"
 ADDRESS = "192.0.2.1"
 
 
-def request(authorization: str | None = None, *, address: str = ADDRESS) -> Request:
-    return Request(authorization, BASE_URL, "registry.example:5000", None, address)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    authorization: str | None
+    remote_address: str
+    base_url: str = BASE_URL
+    host: str = "registry.example:5000"
+    forwarded_scheme: str | None = None
+
+
+def request(authorization: str | None = None, *, address: str = ADDRESS) -> Asked:
+    return Asked(authorization, address)
 
 
 def basic(user: str, password: str) -> str:

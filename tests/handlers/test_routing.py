@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import Map, Rule
+
+from registry.handlers.routing import Routing
+
+RULES = [
+    Rule("/v2/<path:name>/blobs/<digest>", endpoint="blobs.get", methods=["GET"]),
+    Rule("/v2/<path:name>/blobs/<digest>", endpoint="blobs.delete", methods=["DELETE"]),
+    Rule("/v2/<path:name>/blobs/uploads/<upload_id>", endpoint="uploads.get", methods=["GET"]),
+]
+
+
+@pytest.fixture
+def routing() -> Routing:
+    return Routing(Map([each.empty() for each in RULES], strict_slashes=False, merge_slashes=False))
+
+
+def match(routing: Routing, path: str, method: str = "GET", prefix: str = "") -> tuple[str, dict[str, Any]]:
+    environ = {"PATH_INFO": path, "REQUEST_METHOD": method, "SCRIPT_NAME": prefix, "wsgi.url_scheme": "http"}
+    rule, arguments = routing.adapter(environ).match(return_rule=True)
+    return rule.endpoint, dict(arguments)
+
+
+def test_what_was_found_is_found_again_without_looking(routing: Routing) -> None:
+    first = match(routing, "/v2/a/b/blobs/sha256:1")
+    second = match(routing, "/v2/a/b/blobs/sha256:1", prefix="/registry")
+
+    assert first == second == ("blobs.get", {"name": "a/b", "digest": "sha256:1"})
+    assert routing.remembered.cache_info().hits == 1
+
+
+def test_methods_and_paths_are_told_apart(routing: Routing) -> None:
+    for _ in range(2):
+        assert match(routing, "/v2/a/blobs/x")[0] == "blobs.get"
+        assert match(routing, "/v2/a/blobs/x", "HEAD")[0] == "blobs.get"
+        assert match(routing, "/v2/a/blobs/x", "DELETE")[0] == "blobs.delete"
+        assert match(routing, "/v2/a/blobs/uploads/x") == ("uploads.get", {"name": "a", "upload_id": "x"})
+
+
+def test_who_changes_arguments_changes_its_own(routing: Routing) -> None:
+    for _ in range(2):
+        environ = {"PATH_INFO": "/v2/a/blobs/x", "REQUEST_METHOD": "GET", "wsgi.url_scheme": "http"}
+        arguments: Any = routing.adapter(environ).match(return_rule=True)[1]
+        assert arguments == {"name": "a", "digest": "x"}
+        arguments.clear()
+
+
+def test_what_leads_nowhere_is_not_remembered(routing: Routing) -> None:
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            match(routing, "/v2/a/nothing/x")
+        with pytest.raises(MethodNotAllowed):
+            match(routing, "/v2/a/blobs/x", "PUT")
+
+    assert routing.remembered.cache_info().currsize == 0
+
+
+def test_memory_is_bounded_however_many_and_however_long_the_paths_are(routing: Routing) -> None:
+    for number in range(2000):
+        match(routing, f"/v2/a/blobs/{number}")
+    kept = routing.remembered.cache_info().currsize
+    long = "a" * 4000
+
+    assert match(routing, f"/v2/{long}/blobs/x") == ("blobs.get", {"name": long, "digest": "x"})
+    assert kept == 1024
+    assert routing.remembered.cache_info().misses == 2000
+
+
+def test_bytes_that_are_no_text_are_replaced(routing: Routing) -> None:
+    assert match(routing, "/v2/a\xff/blobs/x")[1]["name"] == "a\ufffd"
