@@ -25,6 +25,7 @@ from registry.storage import paths
 from registry.storage.hashing import Hasher, StateError, new_hasher, resume_hasher
 from registry.storage.links import read_link, write_link
 from registry.storage.listing import names_below
+from registry.storage.receiving import receive
 from registry.storage.tokens import DigestState, UploadState
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class UploadStore:
         """
         with self._open(state) as writer:
             hasher = self._admit(writer, state, chunk)
-            _copy(chunk.pieces, writer, hasher)
+            receive(chunk.pieces, writer, hasher)
             writer.close()
             return replace(
                 state,
@@ -138,7 +139,7 @@ class UploadStore:
             return self._finish_interrupted(state, chunk, digest)
         with writer:
             hasher = self._admit(writer, state, chunk, digest.algorithm)
-            _copy(chunk.pieces, writer, hasher)
+            receive(chunk.pieces, writer, hasher)
             size = writer.size
             content = hasher.digest() if hasher else None
             # Without a hash over all of it, or with one of another algorithm, the content is read back.
@@ -257,13 +258,6 @@ def _hasher(state: UploadState, algorithm: str | None) -> Hasher | None:
         return resume_hasher(state.digest_state.algorithm, state.digest_state.state)
     except StateError:
         return None
-
-
-def _copy(pieces: Iterable[bytes], writer: Writer, hasher: Hasher | None) -> None:
-    for piece in pieces:
-        writer.write(piece)
-        if hasher:
-            hasher.update(piece)
 
 
 def _exported(hasher: Hasher | None) -> DigestState | None:

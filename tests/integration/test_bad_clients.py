@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -191,6 +192,29 @@ def framed(framing: str, part: bytes) -> bytes:
             return b"%x\r\n%b" % (len(part) + 1000, part)
         case _:
             return b"%x\r\n%b\r\nthis is no length\r\n" % (len(part), part)
+
+
+@pytest.mark.parametrize("part", [(5 << 20) + 1, 12 << 20], ids=["in-the-middle", "all-but-one"])
+def test_long_chunk_cut_short_is_kept_and_resumed(server: Server, part: int) -> None:
+    location, content = begin(server), random.Random(part).randbytes((12 << 20) + 1)
+    target = head("PATCH", location, f"Content-Type: {OCTET_STREAM}", f"Content-Length: {len(content)}")
+    with RawSocket(server) as client:
+        client.send(target, content[:part])
+    wait_until("the server keeps what arrived", lambda: received(server, location) == part)
+    answer = server.api.send_chunk(location, part, content[part:])
+    assert answer.status == 416, "the client was told of nothing yet"
+    answer = server.api.send_chunk(answer.location, part, content[part:])
+    assert answer.status == 202, answer
+    assert server.api.finish_upload(answer.location, digest_of(content)).status == 201
+    assert server.api.blob(REPOSITORY, digest_of(content)).body == content
+
+
+def test_other_bytes_than_their_digest_are_refused_however_long(server: Server) -> None:
+    content = random.Random(1).randbytes(9 << 20)
+    location = begin(server)
+    answer = server.api.finish_upload(location, digest_of(content), content[:-1] + b"?")
+    assert answer.status == 400
+    assert server.api.blob(REPOSITORY, digest_of(content)).status == 404
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "inside-a-chunk"])
