@@ -55,6 +55,9 @@ class DelegatingDriver(StorageDriver):
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
         return self._inner.list(path, after=after, limit=limit)
 
+    def holds(self, path: str, *, likely: str = "") -> bool:
+        return self._inner.holds(path, likely=likely)
+
     def delete(self, path: str) -> None:
         self._inner.delete(path)
 

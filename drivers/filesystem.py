@@ -179,11 +179,19 @@ class FilesystemDriver(StorageDriver):
                 os.close(fd)
 
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
-        with Translated("list", path):
-            try:
-                return self._names.after(self._name_of(path), after, limit)
-            except (FileNotFoundError, NotADirectoryError):
-                return []
+        try:
+            return self._names.after(self._name_of(path), after, limit)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError:
+            with Translated("list", path):
+                raise
+
+    def holds(self, path: str, *, likely: str = "") -> bool:
+        # To find a name costs a third of reading a directory. What else may be wrong is for the listing to say.
+        if path and likely and os.access(self._name_of(f"{path}/{likely}"), os.F_OK):
+            return True
+        return super().holds(path)
 
     def delete(self, path: str) -> None:
         target = self._name_of(path)

@@ -11,16 +11,17 @@ import math
 import os
 import threading
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from drivers.filesystem_mounts import tells_of_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
 _SETTLING_SECONDS: Final = 2.0
 """More than any file system below takes between two changes for their times to differ."""
@@ -32,6 +33,8 @@ _MOST_NAMES: Final = 200_000
 _ENTRY_BYTES: Final = 1024
 """What an entry takes beside its names, more or less."""
 _BLOCK: Final = 256
+_BATCH: Final = 1024
+"""Names that are read and held at once, before those are chosen that are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,12 @@ class _Packed:
         self.size = sum(map(len, self._blocks)) + sum(map(len, self._firsts)) + 200 * len(starts)
 
     def after(self, after: str, limit: int) -> list[str]:
-        found: list[str] = []
-        for index in range(max(bisect_right(self._firsts, after) - 1, 0), len(self._blocks)):
-            found += [name for name in self._blocks[index].split("/") if name > after]
-            if len(found) >= limit:
-                break
+        """Return the names that sort after `after`, at most `limit`."""
+        index = max(bisect_right(self._firsts, after) - 1, 0)
+        found = self._blocks[index].split("/")
+        del found[: bisect_right(found, after)]
+        while len(found) < limit and (index := index + 1) < len(self._blocks):
+            found += self._blocks[index].split("/")
         return found[:limit]
 
 
@@ -108,7 +112,7 @@ class DirectoryNames:
             OSError: it cannot be read.
         """
         if directory not in self._entries:
-            page, total = _select(_names_in(directory), after, limit)
+            page, total = _select(directory, after, limit)
             if total >= _FEWEST:
                 self._notice(directory)
             return page
@@ -117,7 +121,7 @@ class DirectoryNames:
             entry = self._recall(directory, fd)
             if not entry.names and self._clock() - entry.since >= _SETTLING_SECONDS:
                 entry = self._learn(directory, fd, entry.stamp)
-            return entry.names.after(after, limit) if entry.names else _select(_names_in(fd), after, limit)[0]
+            return entry.names.after(after, limit) if entry.names else _select(fd, after, limit)[0]
         finally:
             os.close(fd)
 
@@ -165,38 +169,42 @@ def _stamp_of(fd: int) -> _Stamp:
     return _Stamp(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _names_in(directory: str | int) -> Iterator[str]:
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            name = entry.name
-            if name[0] != ".":
-                yield name
-
-
 def _read_all(fd: int, most_bytes: int) -> list[str] | None:
     """Return all names in order; None if they are too many or have more than `most_bytes` together."""
     names: list[str] = []
     size = 0
-    for name in _names_in(fd):
-        size += len(name) + 1
-        if size > most_bytes or len(names) >= _MOST_NAMES:
-            return None
-        names.append(name)
-    names.sort()
+    with os.scandir(fd) as entries:
+        while batch := [entry.name for entry in islice(entries, _BATCH)]:
+            names += batch
+            size += sum(map(len, batch)) + len(batch)
+            if size > most_bytes or len(names) > _MOST_NAMES:
+                return None
+    _put_in_order(names)
     return names
 
 
-def _select(names: Iterable[str], after: str, limit: int) -> tuple[list[str], int]:
+def _select(directory: str | int, after: str, limit: int) -> tuple[list[str], int]:
     """Return the first `limit` names after `after`, and how many there are in all; holds few more than `limit`."""
     page: list[str] = []
-    last, total = "", 0
-    for name in names:
-        total += 1
-        if name > after and (not last or name < last):
-            page.append(name)
-            if len(page) >= 2 * limit + _BLOCK:
-                page.sort()
-                del page[limit:]
-                last = page[-1] if page else after
-    page.sort()
-    return page[:limit], total
+    total = 0
+    with os.scandir(directory) as entries:
+        while True:
+            names = [entry.name for entry in islice(entries, _BATCH)]
+            total += len(names)
+            complete = len(names) < _BATCH
+            if after:
+                names = [name for name in names if name > after]
+            if len(page) == limit > 0:
+                names = [name for name in names if name < page[-1]]
+            page += names
+            _put_in_order(page)
+            del page[limit:]
+            if complete:
+                return page, total
+
+
+def _put_in_order(names: list[str]) -> None:
+    """Sort `names` and leave out those that begin with a dot: all from it to the character after it."""
+    names.sort()
+    if names and names[0] < "/":
+        del names[bisect_left(names, ".") : bisect_left(names, "/")]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
-from typing import TYPE_CHECKING
+from functools import partial
 
 from flask import Blueprint
 
@@ -13,11 +12,6 @@ from registry.handlers.context import authorize, services
 from registry.handlers.paging import last_seen, next_link, page_size
 from registry.handlers.response import Response
 from registry.oci import media_types
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from auth.base import Grant
 
 blueprint = Blueprint("catalog", __name__)
 
@@ -32,14 +26,9 @@ def list_repositories() -> Response:
     size = page_size(maximum=maximum)
     if size is None:
         size = min(_DEFAULT_SIZE, maximum)
-    page = list(islice(_names(grant), size + 1)) if size else []
+    access, catalog = services().access, services().repositories.catalog
+    page = catalog.page(after=last_seen(), limit=size + 1, shown=partial(access.lists, grant)) if size else []
     response = Response(json.dumps({"repositories": page[:size]}) + "\n", content_type=media_types.JSON)
     if len(page) > size:
         response.headers["Link"] = next_link(last=page[size - 1], n=size)
     return response
-
-
-def _names(grant: Grant) -> Iterator[str]:
-    """Yield the repositories that the caller may know of."""
-    names = services().repositories.catalog.names(after=last_seen())
-    return (name for name in names if services().access.lists(grant, name))

@@ -6,21 +6,36 @@ as the Go registry lists them: ``a``, ``a/b``, ``a-b``.
 
 from __future__ import annotations
 
+import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from registry.oci.reference import MAX_NAME_LENGTH
 from registry.storage import paths
-from registry.storage.listing import names_below
+from registry.storage.listing import PAGE, names_below, names_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from drivers.base import StorageDriver
 
 # Whatever else lies in the tree is the registry's own (``_manifests``) or not a registry's at all.
-_COMPONENT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}")
-_MAX_DEPTH = (MAX_NAME_LENGTH + 1) // 2
+_is_component: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}").fullmatch
+
+
+class _Mark(NamedTuple):
+    """A directory of the registry's own, below which something lies in each name that is looked for.
+
+    `likely` is what lies there most often.
+    """
+
+    directory: str
+    likely: str = ""
+
+
+_MANIFESTS: Final = _Mark(paths.MANIFESTS, "tags")
+_LAYERS: Final = _Mark(paths.LAYERS, "sha256")
+_UPLOADS: Final = _Mark(paths.UPLOADS)
 
 
 class Catalog:
@@ -29,29 +44,72 @@ class Catalog:
     def __init__(self, driver: StorageDriver) -> None:
         self._driver = driver
 
+    def page(self, *, after: str = "", limit: int, shown: Callable[[str], bool]) -> list[str]:
+        """Return the first `limit` repositories, one at least, that come after `after` and are to be `shown`."""
+        return list(self._walk((_MANIFESTS,), after, limit, shown))
+
     def names(self, *, after: str = "") -> Iterator[str]:
         """Yield the repositories that come after `after`; holds no more than one page of each level."""
-        return self._below("", after.split("/")[:_MAX_DEPTH] if after else [], paths.manifests)
+        return self._walk((_MANIFESTS,), after)
 
     def uploading(self) -> Iterator[str]:
         """Yield the names under which upload sessions lie, whether or not they have manifests yet."""
-        return self._below("", [], paths.uploads)
+        return self._walk((_UPLOADS,))
 
     def linking(self) -> Iterator[str]:
         """Yield the names under which links to blobs or manifests lie."""
-        return self._below("", [], paths.manifests, paths.all_layers)
+        return self._walk((_MANIFESTS, _LAYERS))
 
-    def _below(self, parent: str, after: list[str], *holding: Callable[[str], str]) -> Iterator[str]:
-        """Yield the names below `parent` that come after `after` and have something at a path that `holding` gives."""
-        start = ""
-        if after:
-            start = after[0]
-            if _COMPONENT.fullmatch(start):
-                yield from self._below(f"{parent}{start}/", after[1:], *holding)
-        path = f"{paths.REPOSITORIES}/{parent}".rstrip("/")
-        for name in names_below(self._driver, path, after=start):
-            if not _COMPONENT.fullmatch(name):
-                continue
-            if any(self._driver.list(path_of(f"{parent}{name}"), limit=1) for path_of in holding):
-                yield f"{parent}{name}"
-            yield from self._below(f"{parent}{name}/", [], *holding)
+    def _walk(
+        self,
+        marks: tuple[_Mark, ...],
+        after: str = "",
+        limit: float = math.inf,
+        shown: Callable[[str], bool] = lambda _: True,
+    ) -> Iterator[str]:
+        """Yield the names after `after` that have one of `marks` and are to be `shown`, at most `limit`.
+
+        A name costs a listing, which tells of its marks and of what is nested in it, and a look below a mark; the
+        last one only the latter.
+        """
+        levels = [*self._levels(after)]
+        while levels:
+            parent, siblings = levels[-1]
+            for component in siblings:
+                name = parent + component
+                path = paths.repository(name)
+                wanted = shown(name)
+                last = wanted and limit == 1
+                if last and self._has_one(marks, path, (), complete=False):
+                    yield name
+                    return
+                below = self._driver.list(path, limit=PAGE)
+                complete = len(below) < PAGE
+                if wanted and not last and self._has_one(marks, path, below, complete=complete):
+                    limit -= 1
+                    yield name
+                # In order as they are, the first and the last tell whether all are the registry's own (``_layers``).
+                if below and not (complete and below[0] >= "_" and below[-1] < "`"):
+                    levels.append((f"{name}/", filter(_is_component, names_from(self._driver, path, below))))
+                    break
+            else:
+                levels.pop()
+
+    def _levels(self, after: str) -> Iterator[tuple[str, Iterator[str]]]:
+        """Yield the levels of the tree that lead to `after`, each with the names in it that are still to come."""
+        parent, path = "", paths.REPOSITORIES
+        for component in after.split("/") if after else ():
+            yield parent, filter(_is_component, names_below(self._driver, path, after=component))
+            parent += f"{component}/"
+            path += f"/{component}"
+            if not _is_component(component) or len(parent) > MAX_NAME_LENGTH:
+                return  # nothing lies below it
+        yield parent, filter(_is_component, names_below(self._driver, path))
+
+    def _has_one(self, marks: tuple[_Mark, ...], path: str, below: Sequence[str], *, complete: bool) -> bool:
+        """Tell whether something lies below one of `marks` in `path`; what lies in `path` is `below`, if `complete`."""
+        for directory, likely in marks:
+            named = directory in below
+            if (named or not complete) and self._driver.holds(f"{path}/{directory}", likely=likely if named else ""):
+                return True
+        return False

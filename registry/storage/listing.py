@@ -9,15 +9,19 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
 
-_PAGE: Final = 1000
+PAGE: Final = 1000
 """Names that are asked for and held at once."""
 
 
 def names_below(driver: StorageDriver, path: str, *, after: str = "") -> Iterator[str]:
     """Yield every name directly below `path` that sorts after `after`; holds no more than a page of them."""
+    yield from names_from(driver, path, driver.list(path, after=after, limit=PAGE))
+
+
+def names_from(driver: StorageDriver, path: str, names: list[str]) -> Iterator[str]:
+    """Yield `names`, a page of those directly below `path`, and every one that comes after them."""
     while True:
-        names = driver.list(path, after=after, limit=_PAGE)
         yield from names
-        if len(names) < _PAGE:
+        if len(names) < PAGE:
             return
-        after = names[-1]
+        names = driver.list(path, after=names[-1], limit=PAGE)

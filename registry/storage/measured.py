@@ -83,6 +83,10 @@ class MeasuredDriver(DelegatingDriver):
         with self.timed("List"):
             return self._inner.list(path, after=after, limit=limit)
 
+    def holds(self, path: str, *, likely: str = "") -> bool:
+        with self.timed("List"):
+            return self._inner.holds(path, likely=likely)
+
     def delete(self, path: str) -> None:
         with self.timed("Delete"):
             self._inner.delete(path)

@@ -33,6 +33,10 @@ BLOBS: Final = f"{ROOT}/blobs"
 COPIES: Final = f"{ROOT}/copies"
 CLUSTER: Final = "/registry/cluster"
 
+LAYERS: Final = "_layers"
+MANIFESTS: Final = "_manifests"
+UPLOADS: Final = "_uploads"
+
 
 def cluster_member(name: str) -> str:
     """Return where the host called `name` says what it is."""
@@ -51,7 +55,7 @@ def repository(name: str) -> str:
 
 def all_layers(name: str) -> str:
     """Return the prefix of a repository's links to blobs."""
-    return f"{REPOSITORIES}/{name}/_layers"
+    return f"{REPOSITORIES}/{name}/{LAYERS}"
 
 
 def layers(name: str, algorithm: str) -> str:
@@ -66,12 +70,12 @@ def layer_link(name: str, digest: Digest) -> str:
 
 def manifests(name: str) -> str:
     """Return the prefix of a repository's manifests and tags: something lies there if the repository exists."""
-    return f"{REPOSITORIES}/{name}/_manifests"
+    return f"{REPOSITORIES}/{name}/{MANIFESTS}"
 
 
 def revisions(name: str, algorithm: str) -> str:
     """Return the prefix below which each name is the hex of a manifest's digest."""
-    return f"{REPOSITORIES}/{name}/_manifests/revisions/{algorithm}"
+    return f"{REPOSITORIES}/{name}/{MANIFESTS}/revisions/{algorithm}"
 
 
 def revision_link(name: str, digest: Digest) -> str:
@@ -81,7 +85,7 @@ def revision_link(name: str, digest: Digest) -> str:
 
 def tags(name: str) -> str:
     """Return the prefix below which each name is a tag."""
-    return f"{REPOSITORIES}/{name}/_manifests/tags"
+    return f"{REPOSITORIES}/{name}/{MANIFESTS}/tags"
 
 
 def tag_directory(name: str, tag: str) -> str:
@@ -106,7 +110,7 @@ def tag_history_link(name: str, tag: str, digest: Digest) -> str:
 
 def uploads(name: str) -> str:
     """Return the prefix below which each name is the id of an upload session."""
-    return f"{REPOSITORIES}/{name}/_uploads"
+    return f"{REPOSITORIES}/{name}/{UPLOADS}"
 
 
 def upload_directory(name: str, upload_id: str) -> str:

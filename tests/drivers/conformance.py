@@ -239,6 +239,8 @@ class DriverConformance:
             lambda: driver.read(path),
             lambda: list(driver.read(path)),
             lambda: driver.list(path, limit=1),
+            lambda: driver.holds(path),
+            lambda: driver.holds(path, likely="x"),
             lambda: driver.delete(path),
             lambda: driver.create_upload(path),
             lambda: driver.upload_size(path),
@@ -356,6 +358,20 @@ class DriverConformance:
         assert driver.list(f"{ROOT}/nothing/at/all", limit=EVERYTHING) == []
         assert driver.list(f"{ROOT}/blob", limit=EVERYTHING) == []
         assert driver.list(BLOB, limit=EVERYTHING) == []
+
+    def test_something_is_held_where_a_listing_names_something(self, driver: StorageDriver) -> None:
+        driver.put(f"{ROOT}/a/b/c", b"x")
+        driver.put(f"{ROOT}/a/d", b"x")
+
+        for likely in ("", "b", "c", "d"):
+            assert driver.holds(f"{ROOT}/a", likely=likely)
+            assert driver.holds(f"{ROOT}/a/b", likely=likely)
+            for path in ("a/b/c", "a/d", "a/nothing", "nothing/at/all"):
+                assert not driver.holds(f"{ROOT}/{path}", likely=likely)
+
+        driver.delete(f"{ROOT}/a/b")
+        assert driver.holds(f"{ROOT}/a", likely="b")
+        assert not driver.holds(f"{ROOT}/a/b", likely="c")
 
     def test_a_listing_sees_what_was_written_and_deleted_before(
         self, driver: StorageDriver, colleague: StorageDriver

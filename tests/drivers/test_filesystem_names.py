@@ -178,9 +178,15 @@ def test_a_small_directory_takes_no_room(tmp_path: Path, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("settled", [False, True])
-def test_any_page_is_what_sorting_all_names_would_give(tmp_path: Path, clock: Clock, settled: bool) -> None:
+@pytest.mark.parametrize("number", [1, 2, 20, 1023, 1024, 1025, 4 * MANY])
+def test_any_page_is_what_sorting_all_names_would_give(
+    tmp_path: Path, clock: Clock, number: int, settled: bool
+) -> None:
     chance = random.Random(7)
-    expected = sorted({"".join(chance.choices("aAzZ09._-", k=chance.randint(1, 6))) for _ in range(4 * MANY)})
+    names_in_any_order: set[str] = set()
+    while len(names_in_any_order) < number:
+        names_in_any_order.add("".join(chance.choices("aAzZ09._-+", k=chance.randint(1, 6))))
+    expected = sorted(names_in_any_order)
     for name in expected:
         if name not in {".", ".."}:
             (tmp_path / name).touch()

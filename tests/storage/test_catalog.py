@@ -13,7 +13,9 @@ from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.storage import paths
 from registry.storage.catalog import Catalog
+from registry.storage.listing import PAGE
 from registry.storage.repository import Repositories
+from tests.drivers.failing import FailingDriver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +107,7 @@ def test_a_repository_is_listed_while_it_has_manifests(driver: InMemoryDriver) -
     "last",
     [
         *["..", "../..", "/", "//", "a//b", "a/../b", "\0", "\n", "\ud800", "é", "_", "a/_manifests/tags", "%2e%2e"],
-        *["a" * 300, "a" * 300 + "/b", "a/" * 4000, "../" * 2000, "a/" + "b" * 10_000],
+        *["a" * 300, "a" * 300 + "/b", "a/" * 4000, "../" * 2000, "a/" + "b" * 10_000, "/".join(["a" * 255] * 40)],
     ],
     ids=lambda last: repr(last[:12]),
 )
@@ -141,3 +143,67 @@ def test_more_names_than_one_listing_returns_are_all_found(driver: InMemoryDrive
         add(driver, name)
 
     assert list(Catalog(driver).names()) == in_order(names)
+
+
+@given(NAMES, st.sampled_from(["", *TRICKY]), st.integers(1, 9), st.sets(st.sampled_from(TRICKY)))
+def test_a_page_is_the_first_of_the_names_that_are_to_be_shown(
+    names: set[str], last: str, limit: int, shown: set[str]
+) -> None:
+    driver = InMemoryDriver()
+    for name in names:
+        add(driver, name)
+    catalog = Catalog(driver)
+
+    listed = catalog.page(after=last, limit=limit, shown=lambda name: name in shown)
+
+    assert listed == [name for name in catalog.names(after=last) if name in shown][:limit]
+
+
+def test_a_repository_costs_two_calls_and_what_is_none_or_not_shown_one() -> None:
+    driver = InMemoryDriver()
+    for name in ("a", "b", "c/d", "e", "f/g"):
+        add(driver, name)
+    counting = FailingDriver(driver, fail_at=0)
+
+    assert Catalog(counting).page(limit=9, shown=lambda name: name != "b") == ["a", "c/d", "e", "f/g"]
+    assert counting.calls == 1 + 2 + 1 + (1 + 2) + 2 + (1 + 2)
+
+    counting.calls = 0
+    assert Catalog(counting).page(limit=2, shown=lambda _: True) == ["a", "b"]
+    assert counting.calls == 1 + 2 + 1  # nobody asks what lies below the last
+
+
+def test_among_more_names_than_one_listing_returns_manifests_and_repositories_are_found(driver: InMemoryDriver) -> None:
+    add(driver, "a")
+    add(driver, "a/z")
+    add(driver, "b/z")
+    for number in range(PAGE):
+        driver.put(f"{paths.repository('a')}/A{number}", b"")
+        driver.put(f"{paths.repository('b')}/_{number}", b"")
+
+    assert list(Catalog(driver).names()) == ["a", "a/z", "b/z"]
+
+
+def test_a_directory_that_holds_nothing_makes_no_repository_and_anything_in_it_does(tmp_path: Path) -> None:
+    tree = tmp_path / paths.REPOSITORIES.strip("/")
+    for name in ("empty/_manifests", "hidden/_manifests/.tmp", "some/_manifests/revisions", "tagged/_manifests/tags"):
+        (tree / name).mkdir(parents=True)
+    for name in ("file", "object/_manifests"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).touch()
+
+    catalog = Catalog(FilesystemDriver(str(tmp_path)))
+
+    assert list(catalog.names()) == ["some", "tagged"]
+    assert catalog.page(limit=1, shown=lambda name: name != "some") == ["tagged"]
+
+
+def test_what_another_process_writes_and_deletes_is_seen_by_the_next_page(tmp_path: Path) -> None:
+    colleague, catalog = FilesystemDriver(str(tmp_path)), Catalog(FilesystemDriver(str(tmp_path)))
+    for name in ("a", "a/b", "c"):
+        add(colleague, name)
+        assert name in catalog.names()
+
+    for name in ("a", "c", "a/b"):
+        remove(colleague, name)
+        assert name not in catalog.names()

@@ -56,9 +56,10 @@ def test_calls_bear_the_names_of_the_go_registry(measured: MeasuredDriver, noteb
     measured.get("/a", limit=9)
     measured.stat("/a")
     measured.list("/b", limit=9)
+    measured.holds("/b", likely="c")
     measured.redirect_url("/a", method="GET")
     measured.delete("/a")
-    actions = ["PutContent", "GetContent", "Stat", "List", "RedirectURL", "Delete"]
+    actions = ["PutContent", "GetContent", "Stat", "List", "List", "RedirectURL", "Delete"]
     assert notebook.calls == [("inmemory", action) for action in actions]
     assert notebook.seconds > 0
 
