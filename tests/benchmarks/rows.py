@@ -108,6 +108,11 @@ def _huge_push(target: Target, *, way: str, clients: int) -> Load:
     return push(target.address, way, "bench/push", _huge_file(target), clients=clients, seconds=0)
 
 
+def _large_push(target: Target) -> Load:
+    file = target.samples.push_file(target.samples.scale.large)
+    return push(target.address, "put", "bench/push", file, clients=1, seconds=0)
+
+
 def _chunked_push(target: Target) -> Load:
     file = target.samples.push_file(target.samples.scale.chunked)
     return push(target.address, "chunks", "bench/push", file, clients=1, seconds=target.samples.scale.seconds)
@@ -187,25 +192,28 @@ def _beside_idle_connections(target: Target) -> Load:
 
 
 def _reading() -> Iterable[Row]:
-    yield Row("manifest-get-tag", under_load(lambda each: _get(each, f"{_MANIFESTS}/{TAG}", _ACCEPT)))
-    yield Row("manifest-get-digest", under_load(_manifest_by_digest))
+    everywhere = (*_READ, "s3")
+    yield Row("manifest-get-tag", under_load(lambda each: _get(each, f"{_MANIFESTS}/{TAG}", _ACCEPT)), everywhere)
+    yield Row("manifest-get-digest", under_load(_manifest_by_digest), everywhere)
     yield Row("manifest-get-htpasswd", partial(with_password, _guarded_get), ("tmpfs",), _plant_nothing)
     yield Row("manifest-get-token", partial(with_token, _guarded_get), ("tmpfs",), _plant_nothing)
-    yield Row("manifest-head-tag", under_load(lambda each: _head(each, f"{_MANIFESTS}/{TAG}", _ACCEPT)))
-    yield Row("blob-head", under_load(lambda each: _head(each, _blob(each, 4 * KIB))))
-    yield Row("blob-get-4k", under_load(lambda each: _get(each, _blob(each, 4 * KIB))))
-    yield Row("blob-get-1m", under_load(lambda each: _get(each, _blob(each, MIB))))
-    for clients in (1, 4, 32):
-        yield Row(f"blob-get-large-{clients}", under_load(partial(_large_get, clients=clients)))
-    yield Row("blob-get-range", under_load(_range_get))
+    yield Row("manifest-head-tag", under_load(lambda each: _head(each, f"{_MANIFESTS}/{TAG}", _ACCEPT)), everywhere)
+    yield Row("blob-head", under_load(lambda each: _head(each, _blob(each, 4 * KIB))), everywhere)
+    yield Row("blob-get-4k", under_load(lambda each: _get(each, _blob(each, 4 * KIB))), everywhere)
+    yield Row("blob-get-1m", under_load(lambda each: _get(each, _blob(each, MIB))), everywhere)
+    for clients, places in ((1, _READ), (4, everywhere), (32, _READ)):
+        yield Row(f"blob-get-large-{clients}", under_load(partial(_large_get, clients=clients)), places)
+    yield Row("blob-get-range", under_load(_range_get), everywhere)
 
 
 def _writing() -> Iterable[Row]:
-    for way in ("put", "patch"):
-        yield Row(f"push-4k-{way}", under_load(partial(_small_push, way=way, size=4 * KIB)), _WRITTEN, writes=1)
-    yield Row("push-1m", under_load(partial(_small_push, way="put", size=MIB)), _WRITTEN, writes=1)
-    yield Row("manifest-put", under_load(_manifest_push), _WRITTEN, writes=1)
+    everywhere = (*_WRITTEN, "s3")
+    for way, places in (("put", everywhere), ("patch", _WRITTEN)):
+        yield Row(f"push-4k-{way}", under_load(partial(_small_push, way=way, size=4 * KIB)), places, writes=1)
+    yield Row("push-1m", under_load(partial(_small_push, way="put", size=MIB)), everywhere, writes=1)
+    yield Row("manifest-put", under_load(_manifest_push), everywhere, writes=1)
     yield Row("push-chunks", under_load(_chunked_push), _WRITTEN, writes=1)
+    yield Row("push-large-put", under_load(_large_push), ("s3",), writes=1)
     for name, way, clients in (("put", "put", 1), ("patch", "patch", 1), ("4", "put", 4)):
         load = under_load(partial(_huge_push, way=way, clients=clients))
         yield Row(f"push-huge-{name}", load, _WRITTEN, prepare=_huge_file, writes=clients)
@@ -220,8 +228,8 @@ def _rows() -> Iterable[Row]:
     yield Row("tags-page-few", under_load(few), ("tmpfs",), _plant_tags)
     yield Row("tags-page-many", under_load(many), ("tmpfs",), _plant_tags)
     yield Row("catalog-page", under_load(_catalog_page), ("tmpfs",), _plant_repositories)
-    yield Row("image-push", under_load(_image_push), _WRITTEN, prepare=_make_image, writes=1)
-    yield Row("image-pull", under_load(_image_pull), prepare=_push_image)
+    yield Row("image-push", under_load(_image_push), (*_WRITTEN, "s3"), prepare=_make_image, writes=1)
+    yield Row("image-pull", under_load(_image_pull), (*_READ, "s3"), prepare=_push_image)
     yield Row("idle-connections", under_load(_beside_idle_connections))
 
 
