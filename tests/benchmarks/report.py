@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from tests.benchmarks.measuring import Measurement
 
@@ -16,7 +16,7 @@ _HEADS = (
     "row",
     "place",
     "server",
-    "CPU/request",
+    "CPU/request (best)",
     "requests/s",
     "p50",
     "p99",
@@ -25,6 +25,7 @@ _HEADS = (
     "CPU, ours to this",
     "rate, ours to this",
 )
+_MIB = 1024**2
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
 
 
@@ -48,54 +49,108 @@ class Ratio:
         return f"{self.median:.2f} ({self.least:.2f}-{self.most:.2f})"
 
 
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """The most PSS, in bytes, that one server's process tree had under all rows of a place, by round."""
+
+    place: str
+    server: str
+    pss: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def most(self) -> int:
+        """The most of all rounds."""
+        return max(self.pss.values())
+
+    @property
+    def last_to_second(self) -> float | None:
+        """How much it grew once it was warm: 1 is flat. None before the third round."""
+        last = max(self.pss)
+        return self.pss[last] / self.pss[2] if last > 2 and self.pss.get(2) else None
+
+    def take(self, number: int, measurement: Measurement) -> None:
+        """Take in what was measured in the round of that number, unless on a server of its own."""
+        if not measurement.apart:
+            self.pss[number] = max(self.pss.get(number, 0), measurement.memory.pss)
+
+
 @dataclass(slots=True)
 class Report:
     """Measurements by row, place, server and round; `ours` is the server that the others are compared with."""
 
     ours: str
     facts: dict[str, object]
-    results: dict[Key, dict[str, list[Measurement]]] = field(default_factory=dict)
+    results: dict[Key, dict[str, dict[int, Measurement]]] = field(default_factory=dict)
 
-    def add(self, key: Key, server: str, measurement: Measurement) -> None:
-        """Take in one round."""
-        self.results.setdefault(key, {}).setdefault(server, []).append(measurement)
+    def add(self, key: Key, server: str, number: int, measurement: Measurement) -> None:
+        """Take in a row's measurement in the round of that number."""
+        self.results.setdefault(key, {}).setdefault(server, {})[number] = measurement
 
     def ratio(self, key: Key, peer: str, value: Callable[[Measurement], float]) -> Ratio | None:
         """Return ours to `peer` in `value`, round by round; None where one of them is missing or spent nothing."""
-        mine, theirs = (self.results[key].get(name, []) for name in (self.ours, peer))
-        ratios = [value(a) / value(b) for a, b in zip(mine, theirs, strict=False) if value(b)]
+        mine, theirs = (self.results[key].get(name, {}) for name in (self.ours, peer))
+        both = [(mine[number], theirs[number]) for number in mine if number in theirs]
+        ratios = [value(a) / value(b) for a, b in both if value(b)]
         return Ratio(median(ratios), min(ratios), max(ratios)) if ratios else None
 
     def lines(self, key: Key) -> Iterator[str]:
         """Yield the table's lines of one row."""
-        for server, rounds in self.results[key].items():
-            cells = [key.row, key.place, server, *_figures(rounds)]
+        for server, rounds in self.results.get(key, {}).items():
+            cells = [key.row, key.place, server, *_figures(rounds.values())]
             if server != self.ours:
                 cells += [_shown(self.ratio(key, server, value)) for value in (_cpu, _rate)]
             yield _line(cells + [""] * (len(_HEADS) - len(cells)))
 
+    def progress(self, key: Key, number: int) -> str:
+        """Return what a row cost in one round, in a line."""
+        rounds = self.results.get(key, {}).items()
+        costs = [f"{server} {duration(_cpu(each[number]))}" for server, each in rounds if number in each]
+        return f"round {number}, {key.row} at {key.place}: {', '.join(costs) or 'nobody'}"
+
     def table(self) -> str:
-        """Return everything as a Markdown table, with the peak memory of each server below."""
+        """Return everything as Markdown: a line for each row, place and server, and the peaks of memory below."""
         lines = [*head(), *(line for key in self.results for line in self.lines(key))]
         facts = [f"{name}: {value}" for name, value in self.facts.items()]
-        return "\n".join([*facts, "", *lines, "", *self._peaks()]) + "\n"
+        return "\n".join([*facts, "", *lines, "", *self.memory_lines()]) + "\n"
 
     def document(self) -> str:
         """Return everything as JSON, round by round."""
         rows = [
-            {"row": key.row, "place": key.place, "server": name, "rounds": [asdict(each) for each in rounds]}
+            {
+                "row": key.row,
+                "place": key.place,
+                "server": name,
+                "rounds": [{"round": number, **asdict(each)} for number, each in rounds.items()],
+            }
             for key, servers in self.results.items()
             for name, rounds in servers.items()
         ]
-        return json.dumps({"ours": self.ours, "facts": self.facts, "rows": rows}, indent=1) + "\n"
+        memory = [asdict(each) | {"last_to_second": each.last_to_second} for each in self.peaks()]
+        return json.dumps({"ours": self.ours, "facts": self.facts, "rows": rows, "memory": memory}, indent=1) + "\n"
 
-    def _peaks(self) -> Iterator[str]:
-        peaks: dict[str, int] = {}
-        for servers in self.results.values():
+    def peaks(self) -> list[Peaks]:
+        """Return the peaks of every server at every place."""
+        found: dict[tuple[str, str], Peaks] = {}
+        for key, servers in self.results.items():
             for name, rounds in servers.items():
-                peaks[name] = max(peaks.get(name, 0), *(each.memory.pss for each in rounds))
-        for name, pss in peaks.items():
-            yield f"Peak PSS of {name} under all rows: {_mib(pss)}"
+                peaks = found.setdefault((key.place, name), Peaks(key.place, name))
+                for number, each in rounds.items():
+                    peaks.take(number, each)
+        return [each for each in found.values() if each.pss]
+
+    def memory_lines(self) -> Iterator[str]:
+        """Yield a Markdown table of the peaks."""
+        peaks = self.peaks()
+        numbers = sorted({number for each in peaks for number in each.pss})
+        mine = {each.place: each.most for each in peaks if each.server == self.ours}
+        heads = ["place", "server", *map(str, numbers), "most", "last to second", "most, ours to this"]
+        yield "Peak PSS of a server's process tree under all rows, by round of the same processes, in MiB."
+        yield from ("", _line(heads), _line(["---"] * len(heads)))
+        for each in peaks:
+            sizes = [f"{each.pss[number] / _MIB:.1f}" if number in each.pss else "-" for number in numbers]
+            ratio = f"{mine[each.place] / each.most:.2f}" if each.server != self.ours and each.place in mine else ""
+            growth = "-" if each.last_to_second is None else f"{each.last_to_second:.3f}"
+            yield _line([each.place, each.server, *sizes, f"{each.most / _MIB:.1f}", growth, ratio])
 
 
 def head() -> list[str]:
@@ -111,9 +166,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 1e-6:.3g} us"
 
 
-def _figures(rounds: list[Measurement]) -> list[str]:
+def _figures(rounds: Collection[Measurement]) -> list[str]:
     return [
-        duration(median(map(_cpu, rounds))),
+        f"{duration(median(map(_cpu, rounds)))} ({duration(min(map(_cpu, rounds)))})",
         f"{median(map(_rate, rounds)):.4g}",
         duration(median(each.p50 for each in rounds)),
         duration(median(each.p99 for each in rounds)),
@@ -131,7 +186,7 @@ def _rate(measurement: Measurement) -> float:
 
 
 def _mib(size: int) -> str:
-    return f"{size / 1024**2:.0f} MiB"
+    return f"{size / _MIB:.0f} MiB"
 
 
 def _shown(ratio: Ratio | None) -> str:

@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 _CLIENTS = 32
 _PUSHERS = 4
 _IMAGE = (32 * MIB, 4 * MIB, 256 * KIB)
+_ACCEPT = {"Accept": ACCEPT}
 _MANIFESTS = f"/v2/{REPOSITORY}/manifests"
 _TAGS = "bench/tags"
 _FEW_TAGS = "bench/few-tags"
+_READ = ("tmpfs", "nginx")
+_WRITTEN = ("tmpfs", "nginx", "disk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,16 @@ class Row:
     """One line of the comparison.
 
     `places` are those where it says something. `plant` writes what it needs into a distribution registry's tree;
-    a registry that keeps another tree is left out. `prepare` runs before each measurement.
+    a registry that keeps another tree is left out. `prepare` runs before each measurement. `writes` is how many
+    huge blobs' worth of memory what a measurement pushes may take, by experience: see tests.benchmarks.warming.
     """
 
     name: str
     measure: Callable[[Target], Measurement]
-    places: tuple[str, ...] = ("tmpfs", "nginx")
+    places: tuple[str, ...] = _READ
     plant: Callable[[Path, Samples], None] | None = None
-    prepare: Callable[[Target], None] | None = None
+    prepare: Callable[[Target], object] | None = None
+    writes: int = 0
 
 
 def select(patterns: str) -> list[Row]:
@@ -70,12 +75,12 @@ def _blob(target: Target, size: int) -> str:
 
 
 def _manifest_by_digest(target: Target) -> Load:
-    return _get(target, f"{_MANIFESTS}/{target.samples.manifest_digest}", {"Accept": ACCEPT})
+    return _get(target, f"{_MANIFESTS}/{target.samples.manifest_digest}", _ACCEPT)
 
 
 def _guarded_get(target: Target, credentials: dict[str, str]) -> Load:
     # Few clients: with bcrypt at every request, many would wait for longer than the load generator does.
-    return _get(target, f"{_MANIFESTS}/{TAG}", {"Accept": ACCEPT, **credentials}, clients=_PUSHERS)
+    return _get(target, f"{_MANIFESTS}/{TAG}", {**_ACCEPT, **credentials}, clients=_PUSHERS)
 
 
 def _large_get(target: Target, *, clients: int) -> Load:
@@ -94,9 +99,18 @@ def _small_push(target: Target, *, way: str, size: int) -> Load:
     return push(target.address, way, "bench/push", file, clients=_PUSHERS, seconds=scale.seconds)
 
 
+def _huge_file(target: Target) -> Path:
+    """Return the file to push. Made before memory is warmed, it does not take what has been warmed."""
+    return target.samples.push_file(target.samples.scale.huge)
+
+
 def _huge_push(target: Target, *, way: str, clients: int) -> Load:
-    file = target.samples.push_file(target.samples.scale.huge)
-    return push(target.address, way, "bench/push", file, clients=clients, seconds=0)
+    return push(target.address, way, "bench/push", _huge_file(target), clients=clients, seconds=0)
+
+
+def _large_push(target: Target) -> Load:
+    file = target.samples.push_file(target.samples.scale.large)
+    return push(target.address, "put", "bench/push", file, clients=1, seconds=0)
 
 
 def _chunked_push(target: Target) -> Load:
@@ -177,35 +191,45 @@ def _beside_idle_connections(target: Target) -> Load:
         return _manifest_by_digest(target)
 
 
+def _reading() -> Iterable[Row]:
+    everywhere = (*_READ, "s3")
+    yield Row("manifest-get-tag", under_load(lambda each: _get(each, f"{_MANIFESTS}/{TAG}", _ACCEPT)), everywhere)
+    yield Row("manifest-get-digest", under_load(_manifest_by_digest), everywhere)
+    yield Row("manifest-get-htpasswd", partial(with_password, _guarded_get), ("tmpfs",), _plant_nothing)
+    yield Row("manifest-get-token", partial(with_token, _guarded_get), ("tmpfs",), _plant_nothing)
+    yield Row("manifest-head-tag", under_load(lambda each: _head(each, f"{_MANIFESTS}/{TAG}", _ACCEPT)), everywhere)
+    yield Row("blob-head", under_load(lambda each: _head(each, _blob(each, 4 * KIB))), everywhere)
+    yield Row("blob-get-4k", under_load(lambda each: _get(each, _blob(each, 4 * KIB))), everywhere)
+    yield Row("blob-get-1m", under_load(lambda each: _get(each, _blob(each, MIB))), everywhere)
+    for clients, places in ((1, _READ), (4, everywhere), (32, _READ)):
+        yield Row(f"blob-get-large-{clients}", under_load(partial(_large_get, clients=clients)), places)
+    yield Row("blob-get-range", under_load(_range_get), everywhere)
+
+
+def _writing() -> Iterable[Row]:
+    everywhere = (*_WRITTEN, "s3")
+    for way, places in (("put", everywhere), ("patch", _WRITTEN)):
+        yield Row(f"push-4k-{way}", under_load(partial(_small_push, way=way, size=4 * KIB)), places, writes=1)
+    yield Row("push-1m", under_load(partial(_small_push, way="put", size=MIB)), everywhere, writes=1)
+    yield Row("manifest-put", under_load(_manifest_push), everywhere, writes=1)
+    yield Row("push-chunks", under_load(_chunked_push), _WRITTEN, writes=1)
+    yield Row("push-large-put", under_load(_large_push), ("s3",), writes=1)
+    for name, way, clients in (("put", "put", 1), ("patch", "patch", 1), ("4", "put", 4)):
+        load = under_load(partial(_huge_push, way=way, clients=clients))
+        yield Row(f"push-huge-{name}", load, _WRITTEN, prepare=_huge_file, writes=clients)
+
+
 def _rows() -> Iterable[Row]:
     yield Row("start", partial(at_start, idle_seconds=0), ("tmpfs",))
     yield Row("idle", partial(at_start, idle_seconds=2), ("tmpfs",))
-    yield Row("manifest-get-tag", under_load(lambda target: _get(target, f"{_MANIFESTS}/{TAG}", {"Accept": ACCEPT})))
-    yield Row("manifest-get-digest", under_load(_manifest_by_digest))
-    yield Row("manifest-get-htpasswd", partial(with_password, _guarded_get), ("tmpfs",), _plant_nothing)
-    yield Row("manifest-get-token", partial(with_token, _guarded_get), ("tmpfs",), _plant_nothing)
-    yield Row("manifest-head-tag", under_load(lambda target: _head(target, f"{_MANIFESTS}/{TAG}", {"Accept": ACCEPT})))
-    yield Row("blob-head", under_load(lambda target: _head(target, _blob(target, 4 * KIB))))
-    yield Row("blob-get-4k", under_load(lambda target: _get(target, _blob(target, 4 * KIB))))
-    yield Row("blob-get-1m", under_load(lambda target: _get(target, _blob(target, MIB))))
-    for clients in (1, 4, 32):
-        yield Row(f"blob-get-large-{clients}", under_load(partial(_large_get, clients=clients)))
-    yield Row("blob-get-range", under_load(_range_get))
-    everywhere = ("tmpfs", "nginx", "disk")
-    for way in ("put", "patch"):
-        yield Row(f"push-4k-{way}", under_load(partial(_small_push, way=way, size=4 * KIB)), everywhere)
-    yield Row("push-1m", under_load(partial(_small_push, way="put", size=MIB)), everywhere)
-    yield Row("manifest-put", under_load(_manifest_push), everywhere)
-    yield Row("push-chunks", under_load(_chunked_push), everywhere)
-    for way in ("put", "patch"):
-        yield Row(f"push-huge-{way}", under_load(partial(_huge_push, way=way, clients=1)), everywhere)
-    yield Row("push-huge-4", under_load(partial(_huge_push, way="put", clients=4)), everywhere)
+    yield from _reading()
+    yield from _writing()
     few, many = partial(_tag_page, repository=_FEW_TAGS, share=10), partial(_tag_page, repository=_TAGS, share=1)
     yield Row("tags-page-few", under_load(few), ("tmpfs",), _plant_tags)
     yield Row("tags-page-many", under_load(many), ("tmpfs",), _plant_tags)
     yield Row("catalog-page", under_load(_catalog_page), ("tmpfs",), _plant_repositories)
-    yield Row("image-push", under_load(_image_push), everywhere, prepare=_make_image)
-    yield Row("image-pull", under_load(_image_pull), prepare=_push_image)
+    yield Row("image-push", under_load(_image_push), (*_WRITTEN, "s3"), prepare=_make_image, writes=1)
+    yield Row("image-pull", under_load(_image_pull), (*_READ, "s3"), prepare=_push_image)
     yield Row("idle-connections", under_load(_beside_idle_connections))
 
 

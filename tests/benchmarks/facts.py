@@ -1,0 +1,41 @@
+"""What the figures depend on, and what no registry on this machine can be faster than."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sysconfig
+import time
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.content import MIB
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def gather(directory: Path) -> dict[str, object]:
+    """Return the facts by name; `directory` is where one can write to tmpfs."""
+    content = bytes(64 * MIB)
+    started = time.process_time()
+    hashlib.sha256(content).digest()
+    hashing = time.process_time() - started
+    started = time.perf_counter()
+    (directory / "probe").write_bytes(content)
+    writing = time.perf_counter() - started
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "cores": len(os.sched_getaffinity(0)),
+        "machine": f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}",
+        "Python was built": build_of(sysconfig.get_config_var("CONFIG_ARGS") or ""),
+        "SHA-256, MiB/s of one core": round(64 / hashing),
+        "writing to tmpfs, MiB/s": round(64 / writing),
+    }
+
+
+def build_of(options: str) -> str:
+    """Return what `options` of configure have made of the Python that runs ours."""
+    if "--enable-optimizations" in options:
+        return "optimised (--enable-optimizations)"
+    return "NOT optimised (no --enable-optimizations; Debian's is): ours is slower than it need be"
