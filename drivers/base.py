@@ -258,6 +258,15 @@ class StorageDriver(ABC):
         The driver may keep objects of its own beside it in the same directory, hidden from ``list``.
         """
 
+    def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
+        """Put `objects`, which tell of an upload, as put_in_order() does; then begin it at `path` as create_upload().
+
+        Raises:
+            NoSpaceError: the medium is full; the upload was not begun.
+        """
+        self.put_in_order(objects)
+        self.create_upload(path)
+
     @abstractmethod
     def upload_size(self, path: str) -> int:
         """Return the bytes stored so far in the upload at `path`, without opening it.

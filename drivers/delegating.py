@@ -61,6 +61,9 @@ class DelegatingDriver(StorageDriver):
     def create_upload(self, path: str) -> None:
         self._inner.create_upload(path)
 
+    def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
+        self._inner.start_upload(path, objects)
+
     def upload_size(self, path: str) -> int:
         return self._inner.upload_size(path)
 

@@ -61,6 +61,8 @@ class FilesystemDriver(StorageDriver):
         self._root = os.path.abspath(root)
         self._lock_seconds = lock_seconds
         self._mount = _mount_of(self._root)
+        self._mounted: tuple[int, int] | None = None
+        """What was last found mounted there: device and inode, which the bare directory does not have."""
         self._names = DirectoryNames()
 
     @classmethod
@@ -102,9 +104,13 @@ class FilesystemDriver(StorageDriver):
 
     def _check_mount(self) -> None:
         """Refuse to go on below a mount point that has lost its file system: what is written there is lost with it."""
-        here, above = os.stat(self._mount), os.stat(f"{self._mount}/..")
+        here = os.stat(self._mount)
+        if self._mounted == (here.st_dev, here.st_ino):
+            return
+        above = os.stat(f"{self._mount}/..")
         if here.st_dev == above.st_dev and here.st_ino != above.st_ino:
             raise UnavailableError(f"filesystem: nothing is mounted at {self._mount} any more")
+        self._mounted = here.st_dev, here.st_ino
 
     def get(self, path: str, *, limit: int) -> bytes:
         try:
@@ -116,7 +122,7 @@ class FilesystemDriver(StorageDriver):
         with Translated("get", path):
             fd = os.open(self._name_of(path), os.O_RDONLY)
             try:
-                size = _stat_of(os.fstat(fd), path).size
+                size = _size_of(os.fstat(fd), path)
                 if size > limit:
                     raise ObjectTooLargeError(f"filesystem: get {path}: {size} bytes, at most {limit} allowed")
                 content = os.read(fd, size)
@@ -135,22 +141,15 @@ class FilesystemDriver(StorageDriver):
         *,
         expendable: Iterable[tuple[str, bytes]] = (),
     ) -> None:
-        names = NewNames()
-        self._replace(names, objects)
-        # Those before an expendable one are durable when it gets its name; that itself may be lost.
-        if not self._replace(names, expendable):
-            with Translated("sync names below", self._root):
+        names, last = NewNames(), [*expendable]
+        with Translated("put", self._root) as put:
+            self._check_mount()
+            for path, content in (*objects, *last):
+                put.about(path)
+                names.replace(self._name_of(path), content)
+            # Those before an expendable one are durable when it gets its name; that itself may be lost.
+            if not last:
                 names.sync()
-
-    def _replace(self, names: NewNames, objects: Iterable[tuple[str, bytes]]) -> bool:
-        """Create or replace the files of `objects`; return whether there are any."""
-        path = None
-        for path, content in objects:
-            target = self._name_of(path)
-            with Translated("put", path):
-                self._check_mount()
-                names.replace(target, content)
-        return path is not None
 
     def create(self, path: str, content: bytes) -> None:
         target, names = self._name_of(path), NewNames()
@@ -172,7 +171,7 @@ class FilesystemDriver(StorageDriver):
         with Translated("read", path):
             fd = os.open(self._name_of(path), os.O_RDONLY)
             try:
-                size = _stat_of(os.fstat(fd), path).size
+                size = _size_of(os.fstat(fd), path)
                 yield b""
                 yield from pread(fd, start, size if stop is None else min(stop, size))
             finally:
@@ -209,10 +208,14 @@ class FilesystemDriver(StorageDriver):
         sync_directory(directory)
 
     def create_upload(self, path: str) -> None:
-        target = self._name_of(path)
+        self.start_upload(path, ())
+
+    def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
+        target, names = self._name_of(path), NewNames()
         with Translated("create upload", path):
             self._check_mount()
-            names = NewNames()
+            for name, content in objects:
+                names.replace(self._name_of(name), content)
             names.place(target, lambda: os.close(os.open(target, os.O_WRONLY | os.O_CREAT, 0o666)))
             names.sync()
 
@@ -270,6 +273,10 @@ def _mount_of(path: str) -> str:
 
 
 def _stat_of(status: os.stat_result, path: str) -> Stat:
+    return Stat(_size_of(status, path), status.st_mtime)
+
+
+def _size_of(status: os.stat_result, path: str) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise PathNotFoundError(f"filesystem: {path} is no object but a prefix of others")
-    return Stat(status.st_size, status.st_mtime)
+    return status.st_size

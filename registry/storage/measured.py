@@ -91,6 +91,10 @@ class MeasuredDriver(DelegatingDriver):
         with self.timed("CreateUpload"):
             self._inner.create_upload(path)
 
+    def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
+        with self.timed("CreateUpload"):
+            self._inner.start_upload(path, objects)
+
     def upload_size(self, path: str) -> int:
         with self.timed("UploadSize"):
             return self._inner.upload_size(path)

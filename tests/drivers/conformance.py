@@ -241,6 +241,7 @@ class DriverConformance:
             lambda: driver.list(path, limit=1),
             lambda: driver.delete(path),
             lambda: driver.create_upload(path),
+            lambda: driver.start_upload(path, []),
             lambda: driver.upload_size(path),
             lambda: driver.open_upload(path),
         ]
@@ -485,6 +486,20 @@ class DriverConformance:
         assert colleague.stat(BLOB).size == len(content)
         assert medium.everything() == {BLOB}
         self.assert_no_upload(colleague)
+
+    def test_an_upload_is_started_with_what_tells_of_it(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
+    ) -> None:
+        note = f"{UPLOAD.rpartition('/')[0]}/startedat"
+
+        driver.start_upload(UPLOAD, [(note, b"today")])
+
+        assert colleague.get(note, limit=LIMIT) == b"today"
+        with colleague.open_upload(UPLOAD) as writer:
+            assert writer.size == 0
+            writer.write(b"x")
+            writer.commit(BLOB)
+        assert medium.everything() == {BLOB, note}
 
     @pytest.mark.parametrize("sizes", [[1] * 25, [1, 6 * PIECE_SIZE, 1, 0, 1, 5 * PIECE_SIZE, 70_000]])
     def test_an_upload_goes_on_from_session_to_session(
