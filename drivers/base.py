@@ -190,15 +190,20 @@ class StorageDriver(ABC):
         objects: Iterable[tuple[str, bytes]],
         *,
         expendable: Iterable[tuple[str, bytes]] = (),
+        same_as: str | None = None,
     ) -> None:
         """Create or replace each object, a path and its content, as :meth:`put` does; then those that are `expendable`.
 
         Nobody sees one before all that come earlier, not even after a loss of power. All are durable when this
-        returns, save that an expendable one may be lost as a whole.
+        returns, save that an expendable one may be lost as a whole, whatever comes after it.
+
+        `same_as` is the path of one of `objects`, with the content of each expendable one. Nobody ever gives them
+        another content, so a driver may store it once for all of them.
 
         Raises:
             NoSpaceError: the medium is full; some that come first may have been stored.
         """
+        del same_as
         for path, content in (*objects, *expendable):
             self.put(path, content)
 

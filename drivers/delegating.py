@@ -40,8 +40,9 @@ class DelegatingDriver(StorageDriver):
         objects: Iterable[tuple[str, bytes]],
         *,
         expendable: Iterable[tuple[str, bytes]] = (),
+        same_as: str | None = None,
     ) -> None:
-        self._inner.put_in_order(objects, expendable=expendable)
+        self._inner.put_in_order(objects, expendable=expendable, same_as=same_as)
 
     def create(self, path: str, content: bytes) -> None:
         self._inner.create(path, content)

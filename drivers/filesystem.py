@@ -140,16 +140,21 @@ class FilesystemDriver(StorageDriver):
         objects: Iterable[tuple[str, bytes]],
         *,
         expendable: Iterable[tuple[str, bytes]] = (),
+        same_as: str | None = None,
     ) -> None:
-        names, last = NewNames(), [*expendable]
+        names, source = NewNames(), self._name_of(same_as) if same_as else None
         with Translated("put", self._root) as put:
             self._check_mount()
-            for path, content in (*objects, *last):
+            for path, content in objects:
                 put.about(path)
                 names.replace(self._name_of(path), content)
-            # Those before an expendable one are durable when it gets its name; that itself may be lost.
-            if not last:
-                names.sync()
+            for path, content in expendable:
+                put.about(path)
+                target = self._name_of(path)
+                if source is None or not names.share(source, target):
+                    names.replace(target, content)
+                names.expend()
+            names.sync()
 
     def create(self, path: str, content: bytes) -> None:
         target, names = self._name_of(path), NewNames()

@@ -101,6 +101,28 @@ class NewNames:
         """Create the file `target` as replace() does; FileExistsError if something has the name already."""
         self._place(target, lambda: self._write_beside(target, content, _rename_to_new))
 
+    def share(self, source: str, target: str) -> bool:
+        """Let the new file `target` be the file `source`, once the names so far are durable; return whether it is.
+
+        It is not where the file system cannot, where there is no such source, or where `target` has a directory
+        already, as it has if it is there.
+        """
+        try:
+            if not self._make(_parent(target)):
+                return False
+        except OSError:
+            return False
+        self.sync()
+        try:
+            os.link(source, target)
+        except OSError:
+            return False
+        return True
+
+    def expend(self) -> None:
+        """Give up on the names that are not durable yet: they may be lost."""
+        self._directories = []
+
     def took_from(self, directory: str) -> None:
         """Have the name that was moved away from `directory` made durable with the one that it was moved to."""
         self._directories.append(directory)

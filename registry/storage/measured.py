@@ -67,9 +67,10 @@ class MeasuredDriver(DelegatingDriver):
         objects: Iterable[tuple[str, bytes]],
         *,
         expendable: Iterable[tuple[str, bytes]] = (),
+        same_as: str | None = None,
     ) -> None:
         with self.timed("PutContent"):
-            self._inner.put_in_order(objects, expendable=expendable)
+            self._inner.put_in_order(objects, expendable=expendable, same_as=same_as)
 
     def stat(self, path: str) -> Stat:
         with self.timed("Stat"):

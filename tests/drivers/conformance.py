@@ -208,6 +208,19 @@ class DriverConformance:
             assert medium.content(path) == content
         driver.put_in_order([])
 
+    def test_objects_of_one_content_may_be_stored_as_one_and_are_deleted_one_by_one(
+        self, driver: StorageDriver, medium: Medium
+    ) -> None:
+        revision, pointer, history = f"{ROOT}/r/link", f"{ROOT}/t/link", f"{ROOT}/t/i/link"
+        for _ in range(2):
+            driver.put_in_order([(revision, b"x"), (pointer, b"x")], expendable=[(history, b"x")], same_as=revision)
+
+        driver.put(pointer, b"y")
+        driver.delete(revision)
+
+        assert (medium.content(pointer), medium.content(history)) == (b"y", b"x")
+        assert medium.everything() == {pointer, history}
+
     def test_stat_tells_when_an_object_was_written(self, driver: StorageDriver) -> None:
         driver.put(BLOB, b"x")
 

@@ -643,7 +643,7 @@ def test_an_object_gets_its_name_once_those_before_it_are_durable(
             assert len(placed) == 4
 
 
-@pytest.mark.parametrize(("ordered", "syncs"), [(False, [11, 3, 4, 3, 1]), (True, [4, 2, 2, 2, 1])])
+@pytest.mark.parametrize(("ordered", "syncs"), [(False, [10, 3, 4, 3, 1]), (True, [4, 2, 2, 2, 1])])
 def test_nothing_is_synced_that_need_not_be(
     driver: FilesystemDriver, monkeypatch: pytest.MonkeyPatch, ordered: bool, syncs: list[int]
 ) -> None:
@@ -660,7 +660,8 @@ def test_nothing_is_synced_that_need_not_be(
         counted.append(len(made))
 
     manifest = [(f"{ROOT}/{each}", b"x") for each in ("blobs/1/data", "revisions/1/link", "tags/v1/current/link")]
-    count(lambda: driver.put_in_order(manifest, expendable=[(f"{ROOT}/tags/v1/index/sha256/1/link", b"x")]))
+    history = [(f"{ROOT}/tags/v1/index/sha256/1/link", b"x")]
+    count(lambda: driver.put_in_order(manifest, expendable=history, same_as=manifest[1][0]))
     count(lambda: driver.start_upload(f"{ROOT}/up/1/data", [(f"{ROOT}/up/1/startedat", b"x")]))
     with driver.open_upload(f"{ROOT}/up/1/data") as writer:
         writer.write(b"x")
@@ -669,6 +670,30 @@ def test_nothing_is_synced_that_need_not_be(
     count(lambda: driver.delete(f"{ROOT}/up/1"))
 
     assert counted == syncs
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_is_stored_as_one_gets_its_second_name_once_all_before_it_is_durable(
+    driver: FilesystemDriver, medium: Directory, monkeypatch: pytest.MonkeyPatch, ordered: bool
+) -> None:
+    class Watch(PowerWatch):
+        def _link(self, source: str, target: str) -> None:
+            assert not self.before_history()
+            super()._link(source, target)
+
+        def before_history(self) -> set[str]:
+            return {each for each in self.names_at_risk if "history" not in each}
+
+    revision, pointer, history = (f"{ROOT}/{each}/1/link" for each in ("revisions", "tags", "history"))
+    driver.put(f"{ROOT}/history/0", b"x")
+    with monkeypatch.context() as patch:
+        watch = Watch(medium.root, patch, ordered=ordered)
+        driver.put_in_order([(revision, b"x"), (pointer, b"x")], expendable=[(history, b"x")], same_as=revision)
+        assert watch.names_at_risk
+        assert not watch.before_history()
+
+    assert os.path.samefile(medium.file(revision), medium.file(history))  # noqa: PTH121
+    assert medium.file(pointer).stat().st_nlink == 1
 
 
 def test_directories_that_somebody_prunes_meanwhile_are_made_again(
@@ -726,6 +751,41 @@ def test_a_purge_takes_what_crashes_have_left_and_is_old(driver: FilesystemDrive
 
     assert {entry.name for entry in directory.iterdir()} == {"data", ".tmp-young"}
     (directory / ".tmp-young").unlink()
+
+
+@pytest.mark.parametrize("good", range(len(["bytes", "directory", "parent"]) * 3))
+def test_a_sync_that_fails_is_not_tried_again(
+    driver: FilesystemDriver, medium: Directory, monkeypatch: pytest.MonkeyPatch, good: int
+) -> None:
+    objects = [(f"{ROOT}/{each}/1/link", b"x") for each in ("blobs", "revisions", "tags", "history")]
+    for path, content in objects:
+        driver.put(path.replace("/1/", "/0/"), content)
+    sync, calls = os.fsync, iter(range(99))
+
+    def fsync(fd: int) -> None:
+        if next(calls) == good:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filesystem_files, "keeps_order", lambda _: False)
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(DriverError, match=r"^filesystem: put .*: Input/output error$"):
+            driver.put_in_order(objects[:3], expendable=objects[3:], same_as=objects[1][0])
+
+    assert next(calls) == good + 1
+    assert objects[3][0] not in medium.everything()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EMLINK, errno.ENOENT])
+def test_what_cannot_be_stored_as_one_is_stored_twice(
+    driver: FilesystemDriver, medium: Directory, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "link", failing(number))
+    driver.put_in_order([(f"{ROOT}/1", b"x")], expendable=[(BLOB, b"x")], same_as=f"{ROOT}/1")
+
+    assert medium.content(BLOB) == b"x"
+    assert medium.file(BLOB).stat().st_nlink == 1
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
