@@ -1,8 +1,9 @@
 """A directory on a local or network file system, laid out as the Go registry's driver of this name does.
 
 An object is a file. A file is written under a hidden name, made durable and renamed into place, so a crash
-leaves hidden files and uploads behind, never half an object. An upload is a plain file at its path, appended
-to under an exclusive flock(2): it keeps out other threads, other processes and, on NFS, other hosts.
+leaves hidden files and uploads behind, never half an object. Objects that stay the same for ever may be one file
+under several names. An upload is a plain file at its path, appended to under an exclusive flock(2): it keeps out
+other threads, other processes and, on NFS, other hosts.
 """
 
 # One string goes straight to the system call; a Path costs more than the call.
