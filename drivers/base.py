@@ -191,15 +191,20 @@ class StorageDriver(ABC):
         objects: Iterable[tuple[str, bytes]],
         *,
         expendable: Iterable[tuple[str, bytes]] = (),
+        same_as: str | None = None,
     ) -> None:
         """Create or replace each object, a path and its content, as :meth:`put` does; then those that are `expendable`.
 
         Nobody sees one before all that come earlier, not even after a loss of power. All are durable when this
-        returns, save that an expendable one may be lost as a whole.
+        returns, save that an expendable one may be lost as a whole, whatever comes after it.
+
+        `same_as` is the path of one of `objects`, with the content of each expendable one. Nobody ever gives them
+        another content, so a driver may store it once for all of them.
 
         Raises:
             NoSpaceError: the medium is full; some that come first may have been stored.
         """
+        del same_as
         for path, content in (*objects, *expendable):
             self.put(path, content)
 
@@ -268,6 +273,15 @@ class StorageDriver(ABC):
 
         The driver may keep objects of its own beside it in the same directory, hidden from ``list``.
         """
+
+    def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
+        """Put `objects`, which tell of an upload, as put_in_order() does; then begin it at `path` as create_upload().
+
+        Raises:
+            NoSpaceError: the medium is full; the upload was not begun.
+        """
+        self.put_in_order(objects)
+        self.create_upload(path)
 
     @abstractmethod
     def upload_size(self, path: str) -> int:

@@ -40,8 +40,9 @@ class DelegatingDriver(StorageDriver):
         objects: Iterable[tuple[str, bytes]],
         *,
         expendable: Iterable[tuple[str, bytes]] = (),
+        same_as: str | None = None,
     ) -> None:
-        self._inner.put_in_order(objects, expendable=expendable)
+        self._inner.put_in_order(objects, expendable=expendable, same_as=same_as)
 
     def create(self, path: str, content: bytes) -> None:
         self._inner.create(path, content)
@@ -63,6 +64,9 @@ class DelegatingDriver(StorageDriver):
 
     def create_upload(self, path: str) -> None:
         self._inner.create_upload(path)
+
+    def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
+        self._inner.start_upload(path, objects)
 
     def upload_size(self, path: str) -> int:
         return self._inner.upload_size(path)

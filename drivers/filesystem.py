@@ -1,8 +1,9 @@
 """A directory on a local or network file system, laid out as the Go registry's driver of this name does.
 
 An object is a file. A file is written under a hidden name, made durable and renamed into place, so a crash
-leaves hidden files and uploads behind, never half an object. An upload is a plain file at its path, appended
-to under an exclusive flock(2): it keeps out other threads, other processes and, on NFS, other hosts.
+leaves hidden files and uploads behind, never half an object. Objects that stay the same for ever may be one file
+under several names. An upload is a plain file at its path, appended to under an exclusive flock(2): it keeps out
+other threads, other processes and, on NFS, other hosts.
 """
 
 # One string goes straight to the system call; a Path costs more than the call.
@@ -61,6 +62,8 @@ class FilesystemDriver(StorageDriver):
         self._root = os.path.abspath(root)
         self._lock_seconds = lock_seconds
         self._mount = _mount_of(self._root)
+        self._mounted: tuple[int, int] | None = None
+        """What was last found mounted there: device and inode, which the bare directory does not have."""
         self._names = DirectoryNames()
 
     @classmethod
@@ -102,9 +105,13 @@ class FilesystemDriver(StorageDriver):
 
     def _check_mount(self) -> None:
         """Refuse to go on below a mount point that has lost its file system: what is written there is lost with it."""
-        here, above = os.stat(self._mount), os.stat(f"{self._mount}/..")
+        here = os.stat(self._mount)
+        if self._mounted == (here.st_dev, here.st_ino):
+            return
+        above = os.stat(f"{self._mount}/..")
         if here.st_dev == above.st_dev and here.st_ino != above.st_ino:
             raise UnavailableError(f"filesystem: nothing is mounted at {self._mount} any more")
+        self._mounted = here.st_dev, here.st_ino
 
     def get(self, path: str, *, limit: int) -> bytes:
         try:
@@ -116,7 +123,7 @@ class FilesystemDriver(StorageDriver):
         with Translated("get", path):
             fd = os.open(self._name_of(path), os.O_RDONLY)
             try:
-                size = _stat_of(os.fstat(fd), path).size
+                size = _size_of(os.fstat(fd), path)
                 if size > limit:
                     raise ObjectTooLargeError(f"filesystem: get {path}: {size} bytes, at most {limit} allowed")
                 content = os.read(fd, size)
@@ -134,23 +141,21 @@ class FilesystemDriver(StorageDriver):
         objects: Iterable[tuple[str, bytes]],
         *,
         expendable: Iterable[tuple[str, bytes]] = (),
+        same_as: str | None = None,
     ) -> None:
-        names = NewNames()
-        self._replace(names, objects)
-        # Those before an expendable one are durable when it gets its name; that itself may be lost.
-        if not self._replace(names, expendable):
-            with Translated("sync names below", self._root):
-                names.sync()
-
-    def _replace(self, names: NewNames, objects: Iterable[tuple[str, bytes]]) -> bool:
-        """Create or replace the files of `objects`; return whether there are any."""
-        path = None
-        for path, content in objects:
-            target = self._name_of(path)
-            with Translated("put", path):
-                self._check_mount()
-                names.replace(target, content)
-        return path is not None
+        names, source = NewNames(), self._name_of(same_as) if same_as else None
+        with Translated("put", self._root) as put:
+            self._check_mount()
+            for path, content in objects:
+                put.about(path)
+                names.replace(self._name_of(path), content)
+            for path, content in expendable:
+                put.about(path)
+                target = self._name_of(path)
+                if source is None or not names.share(source, target):
+                    names.replace(target, content)
+                names.expend()
+            names.sync()
 
     def create(self, path: str, content: bytes) -> None:
         target, names = self._name_of(path), NewNames()
@@ -172,7 +177,7 @@ class FilesystemDriver(StorageDriver):
         with Translated("read", path):
             fd = os.open(self._name_of(path), os.O_RDONLY)
             try:
-                size = _stat_of(os.fstat(fd), path).size
+                size = _size_of(os.fstat(fd), path)
                 yield b""
                 yield from pread(fd, start, size if stop is None else min(stop, size))
             finally:
@@ -217,10 +222,14 @@ class FilesystemDriver(StorageDriver):
         sync_directory(directory)
 
     def create_upload(self, path: str) -> None:
-        target = self._name_of(path)
+        self.start_upload(path, ())
+
+    def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
+        target, names = self._name_of(path), NewNames()
         with Translated("create upload", path):
             self._check_mount()
-            names = NewNames()
+            for name, content in objects:
+                names.replace(self._name_of(name), content)
             names.place(target, lambda: os.close(os.open(target, os.O_WRONLY | os.O_CREAT, 0o666)))
             names.sync()
 
@@ -278,6 +287,10 @@ def _mount_of(path: str) -> str:
 
 
 def _stat_of(status: os.stat_result, path: str) -> Stat:
+    return Stat(_size_of(status, path), status.st_mtime)
+
+
+def _size_of(status: os.stat_result, path: str) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise PathNotFoundError(f"filesystem: {path} is no object but a prefix of others")
-    return Stat(status.st_size, status.st_mtime)
+    return status.st_size

@@ -5,15 +5,15 @@ directory is.
 """
 
 # One string goes straight to the system call; a Path costs more than the call.
-# ruff: noqa: PTH102, PTH104, PTH108, PTH116, PTH120
+# ruff: noqa: PTH102, PTH104, PTH106, PTH108, PTH116
 
 from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
 import stat
-import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -75,46 +75,96 @@ class Translated(Translation):
 class NewNames:
     """Names that were given and may not be durable yet: the last file's, then those of the directories made for it."""
 
-    __slots__ = ("_directories",)
+    __slots__ = ("_device", "_directories", "_made")
 
     def __init__(self) -> None:
         self._directories: list[str] = []
-        """Those that have a new entry; the first is where the last of all was made."""
+        """Those that have a new entry, all of one file system; the first is where the last of all was made."""
+        self._device: int | None = None
+        """The file system that they lie on, where it is known."""
+        self._made = ""
+        """The topmost directory that was made for the last name: nothing lies in it that was not given here."""
 
     def place(self, target: str, step: Callable[[], None]) -> None:
         """Have `step` make the file `target`, in a directory that is made first if need be."""
-        directory = os.path.dirname(target)
+        directory = _parent(target)
+        if self._directories and directory not in self._directories:
+            self.sync()
+        self._place(target, step)
+        self._device = None
+
+    def replace(self, target: str, content: bytes) -> None:
+        """Create or replace the file `target`, once its bytes and the names so far are durable."""
+        self._place(target, lambda: self._write_beside(target, content, os.rename))
+
+    def create(self, target: str, content: bytes) -> None:
+        """Create the file `target` as replace() does; FileExistsError if something has the name already."""
+        self._place(target, lambda: self._write_beside(target, content, _rename_to_new))
+
+    def share(self, source: str, target: str) -> bool:
+        """Let the new file `target` be the file `source`, once the names so far are durable; return whether it is.
+
+        It is not where the file system cannot, where there is no such source, or where `target` has a directory
+        already, as it has if it is there.
+        """
+        try:
+            if not self._make(_parent(target)):
+                return False
+        except OSError:
+            return False
+        self.sync()
+        try:
+            os.link(source, target)
+        except OSError:
+            return False
+        return True
+
+    def expend(self) -> None:
+        """Give up on the names that are not durable yet: they may be lost."""
+        self._directories = []
+
+    def took_from(self, directory: str) -> None:
+        """Have the name that was moved away from `directory` made durable with the one that it was moved to."""
+        self._directories.append(directory)
+
+    def _place(self, target: str, step: Callable[[], None]) -> None:
+        directory = _parent(target)
         grown = [directory]
         try:
-            for _ in range(_ATTEMPTS):
+            for attempt in range(_ATTEMPTS):
                 try:
+                    grown += make_directory(directory) if attempt else self._make(directory)
                     step()
-                except FileNotFoundError:
-                    grown += make_directory(directory)
+                except FileNotFoundError:  # somebody pruned it since it was made
+                    self._made = ""
                 else:
-                    self._directories = grown
+                    self._directories = [*grown, *(each for each in self._directories if each not in grown)]
                     return
         except (NotADirectoryError, IsADirectoryError) as error:
             raise InvalidPathError(f"filesystem: {target}: a directory and a file cannot share a name") from error
         raise UnavailableError(f"filesystem: {directory} is deleted as often as it is made")
 
-    def replace(self, target: str, content: bytes) -> None:
-        """Create or replace the file `target`, once its bytes and the names so far are durable."""
-        self.place(target, lambda: self._write_beside(target, content, os.rename))
+    def _make(self, directory: str) -> list[str]:
+        """Make `directory` and the parents that it lacks; return the directories that have a new entry to sync.
 
-    def create(self, target: str, content: bytes) -> None:
-        """Create the file `target` as replace() does; FileExistsError if something has the name already."""
-        self.place(target, lambda: self._write_beside(target, content, _rename_to_new))
+        It is tried before anything else because most objects come with a directory of their own.
+        """
+        if directory == self._made or directory in self._directories[:1]:
+            return []
+        if self._made and directory.startswith(f"{self._made}/"):
+            return _make_below(self._made, directory)
+        grown = make_directory(directory)
+        self._made = [*grown, directory][1] if grown else ""
+        return grown
 
     def _write_beside(self, target: str, content: bytes, rename: Callable[[str, str], None]) -> None:
-        temporary = f"{os.path.dirname(target)}/{hidden_name()}"
+        temporary = f"{_parent(target)}/{hidden_name()}"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             try:
                 write_all(fd, content)
                 os.fsync(fd)
-                if self._directories and not self._were_synced_by(fd):
-                    self.sync()
+                self._become_durable(os.fstat(fd).st_dev)
             finally:
                 os.close(fd)
             rename(temporary, target)
@@ -123,21 +173,27 @@ class NewNames:
                 os.unlink(temporary)
             raise
 
+    def _become_durable(self, device: int) -> None:
+        """Make the names durable after the sync of a file on `device` that was made after they were given."""
+        if self._directories:
+            if device == self._device and keeps_order(device):
+                self._directories = []
+            else:
+                self.sync()
+        self._device = device
+
     def sync(self) -> None:
         """Make the names durable."""
         for directory in self._directories:
-            device = sync_directory(directory)
-            if device is not None and keeps_order(device):
+            if sync_directory(directory) and self._keep_order(directory):
                 break  # the others got their entries before
         self._directories = []
 
-    def _were_synced_by(self, fd: int) -> bool:
-        """Tell whether a sync of the file `fd`, which was made after the names were given, was one of them, too."""
-        device = os.fstat(fd).st_dev
-        try:
-            return os.stat(self._directories[0]).st_dev == device and keeps_order(device)
-        except FileNotFoundError:
-            return False
+    def _keep_order(self, directory: str) -> bool:
+        if self._device is None:
+            with suppress(FileNotFoundError):
+                self._device = os.stat(directory).st_dev
+        return self._device is not None and keeps_order(self._device)
 
 
 def _rename_to_new(source: str, target: str) -> None:
@@ -156,7 +212,7 @@ def _rename_to_new(source: str, target: str) -> None:
 
 def hidden_name() -> str:
     """Return a name that nobody has, and no listing shows."""
-    return f"{_HIDDEN}{uuid.uuid4().hex}"
+    return f"{_HIDDEN}{random.getrandbits(128):032x}"
 
 
 def remove_hidden(root: str, before: float) -> int:
@@ -187,14 +243,14 @@ def _remove_older(target: str, before: float) -> int:
 
 def write_all(fd: int, content: bytes) -> None:
     """Write `content` where `fd` stands."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+    written = os.write(fd, content)
+    while written < len(content):
+        written += os.write(fd, memoryview(content)[written:])
 
 
 def make_directory(directory: str) -> list[str]:
-    """Make `directory` and the parents that it lacks; return the directories that have a new entry to sync."""
-    parent = os.path.dirname(directory)
+    """Make `directory` and the parents that it lacks; return those that have a new entry to sync, the topmost first."""
+    parent = _parent(directory)
     grown = []
     try:
         os.mkdir(directory)
@@ -207,37 +263,62 @@ def make_directory(directory: str) -> list[str]:
     return [*grown, parent]
 
 
+def _make_below(top: str, directory: str) -> list[str]:
+    """Make `directory` and all on the way to it from `top`; return the directories that have a new entry to sync."""
+    grown = []
+    for name in directory[len(top) + 1 :].split("/"):
+        below = f"{top}/{name}"
+        try:
+            os.mkdir(below)
+            grown.append(top)
+        except FileExistsError:
+            pass
+        top = below
+    return grown
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
 def sync_directories(directories: Iterable[str]) -> None:
     """Make durable what names came and went in `directories`."""
     for directory in directories:
         sync_directory(directory)
 
 
-def sync_directory(directory: str) -> int | None:
-    """Make durable what names came and went in `directory`; return the device that it lies on.
+def sync_directory(directory: str) -> bool:
+    """Make durable what names came and went in `directory`; return whether that was possible.
 
-    None if somebody has deleted it since: there is nothing in it to make durable.
+    It is not if somebody has deleted it since: then there is nothing in it to make durable.
     """
     try:
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
-        return None
+        return False
     try:
         os.fsync(fd)
-        return os.fstat(fd).st_dev
     except OSError as error:
         if error.errno != errno.EINVAL:  # how some network file systems say that they have no such call
             raise
-        return None
+        return False
     finally:
         os.close(fd)
+    return True
 
 
 def remove_tree(directory: str) -> None:
     """Delete `directory` and everything in it, also what comes in meanwhile."""
     for _ in range(_ATTEMPTS):
         try:
-            return shutil.rmtree(directory)
+            # Of an upload that has ended one file is left: rmtree would cost as much as all the rest of the deletion.
+            with os.scandir(directory) as found:
+                for entry in found:
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    else:
+                        os.unlink(entry.path)
+            return os.rmdir(directory)
         except OSError as error:
             if error.errno != errno.ENOTEMPTY:  # a put that was already under way left its file here
                 raise

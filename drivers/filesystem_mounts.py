@@ -31,12 +31,12 @@ def keeps_order(device: int) -> bool:
 
     On xfs and on ext4 with its journal they do ("strictly ordered metadata consistency"): one log holds all changes,
     and fsync(2) writes it as far as the last change of what it is asked for, so everything older is durable with it.
-    ext4 without a journal writes one directory only, btrfs a log of one file; what is served over a network or through
-    FUSE does not say.
+    tmpfs loses all of them at once. ext4 without a journal writes one directory only, btrfs a log of one file; what is
+    served over a network or through FUSE does not say.
     """
     name = f"{os.major(device)}:{os.minor(device)}"
     kinds = {kind for _, mounted, kind in _mounts() if mounted == name}
-    return kinds == {"xfs"} or (kinds in ({"ext3"}, {"ext4"}) and _has_journal(name))
+    return kinds in ({"xfs"}, {"tmpfs"}) or (kinds in ({"ext3"}, {"ext4"}) and _has_journal(name))
 
 
 def _mounts() -> list[tuple[str, str, str]]:

@@ -52,10 +52,10 @@ class FileWriter(Writer):
         with Translated("commit", self._path):
             self._sync()
             names.place(target, lambda: self._rename(target))
+            # Where the old name came back, it would be one of the published file.
+            names.took_from(os.path.dirname(self._name))
             names.sync()
             self._release()
-            # Where the old name came back, it would be one of the published file.
-            sync_directory(os.path.dirname(self._name))
 
     def _rename(self, target: str) -> None:
         if size_if_still_at(self._name, self._fd) != self._size:

@@ -24,6 +24,10 @@ class Translation(ABC):
         self._call = call
         self._subject = subject
 
+    def about(self, subject: str) -> None:
+        """Say that the block goes on with another subject."""
+        self._subject = subject
+
     @staticmethod
     @abstractmethod
     def word(error: Any) -> type[DriverError]:

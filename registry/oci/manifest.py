@@ -90,7 +90,7 @@ def parse_manifest(content: bytes, declared_type: str | None = None) -> Manifest
 def _load(content: bytes) -> dict[str, Any]:
     try:
         # Only what every parser takes alike: given bytes, Python's would also take UTF-16, and NaN for a number.
-        document = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+        document = _DECODER.decode(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ManifestInvalidError("the manifest is not valid JSON", str(error)) from None
     if not isinstance(document, dict):
@@ -100,6 +100,9 @@ def _load(content: bytes) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON value")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _media_type(document: Mapping[str, Any], declared_type: str | None) -> str:
@@ -158,8 +161,8 @@ def _descriptor(described: object, where: str) -> Descriptor:
         raise ManifestInvalidError(f"{where}: mediaType and digest must be strings")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ManifestInvalidError(f"{where}: size must be a number of bytes")
-    urls, platform = described.get("urls") or [], described.get("platform") or {}
-    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+    urls, platform = described.get("urls") or (), described.get("platform") or {}
+    if urls and not (isinstance(urls, list) and all(isinstance(url, str) for url in urls)):
         raise ManifestInvalidError(f"{where}: urls must be a list of strings")
     if not isinstance(platform, dict):
         raise ManifestInvalidError(f"{where}: platform must be an object")

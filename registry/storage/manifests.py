@@ -69,14 +69,15 @@ class ManifestStore:
         """
         if Digest.of(manifest.content, digest.algorithm) != digest:
             raise DigestInvalidError("the manifest does not match the digest", {"digest": str(digest)})
-        objects = [
-            (paths.blob_data(digest), manifest.content),
-            link(paths.revision_link(self._name, digest), digest),
-        ]
+        revision = link(paths.revision_link(self._name, digest), digest)
+        objects = [(paths.blob_data(digest), manifest.content), revision]
         if manifest.subject:
             objects.append(self._referrers.entry(manifest.subject.digest, digest))
         objects += [self._tags.pointer(tag, digest) for tag in tags]
-        self._driver.put_in_order(objects, expendable=[self._tags.history(tag, digest) for tag in tags])
+        history = [self._tags.history(tag, digest) for tag in tags]
+        # The same as the revision's link for ever. A tag's pointer is not: version 2 of the Go registry moves a tag by
+        # writing into the file.
+        self._driver.put_in_order(objects, expendable=history, same_as=revision[0])
         self._cache.put(digest, _served(manifest))
 
     def keep(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag]) -> None:

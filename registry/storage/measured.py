@@ -67,9 +67,10 @@ class MeasuredDriver(DelegatingDriver):
         objects: Iterable[tuple[str, bytes]],
         *,
         expendable: Iterable[tuple[str, bytes]] = (),
+        same_as: str | None = None,
     ) -> None:
         with self.timed("PutContent"):
-            self._inner.put_in_order(objects, expendable=expendable)
+            self._inner.put_in_order(objects, expendable=expendable, same_as=same_as)
 
     def stat(self, path: str) -> Stat:
         with self.timed("Stat"):
@@ -94,6 +95,10 @@ class MeasuredDriver(DelegatingDriver):
     def create_upload(self, path: str) -> None:
         with self.timed("CreateUpload"):
             self._inner.create_upload(path)
+
+    def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
+        with self.timed("CreateUpload"):
+            self._inner.start_upload(path, objects)
 
     def upload_size(self, path: str) -> int:
         with self.timed("UploadSize"):

@@ -78,8 +78,8 @@ class UploadStore:
         """Begin a session whose content is expected to be named by a digest of `algorithm`."""
         upload_id = str(uuid.uuid4())
         started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._driver.put(paths.upload_started_at(self._name, upload_id), started_at.encode("ascii"))
-        self._driver.create_upload(paths.upload_data(self._name, upload_id))
+        note = paths.upload_started_at(self._name, upload_id), started_at.encode("ascii")
+        self._driver.start_upload(paths.upload_data(self._name, upload_id), [note])
         expected = None if algorithm == DEFAULT_ALGORITHM else _exported(new_hasher(algorithm))
         return UploadState(self._name, upload_id, 0, started_at, expected)
 

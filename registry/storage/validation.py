@@ -80,12 +80,15 @@ class ValidationPolicy:
     def _missing_blobs(self, manifest: Manifest, blobs: BlobStore) -> Iterator[RegistryError]:
         if self.sparse:
             return
-        if manifest.config and not blobs.has(manifest.config.digest):
-            yield _missing(manifest.config)
-        for layer in _distinct(manifest.blobs):
-            absent_by_design = layer.media_type in media_types.NON_DISTRIBUTABLE and layer.urls
-            if not absent_by_design and not blobs.has(layer.digest):
-                yield _missing(layer)
+        needed = [manifest.config] if manifest.config else []
+        for layer in manifest.blobs:
+            absent_by_design = layer.urls and layer.media_type in media_types.NON_DISTRIBUTABLE
+            if not absent_by_design:
+                needed.append(layer)
+        # An artifact often has one blob for its config and its layer.
+        for blob in {each.digest: each for each in needed}.values():
+            if not blobs.has(blob.digest):
+                yield _missing(blob)
 
     def _missing_manifests(
         self,
@@ -111,8 +114,8 @@ class ValidationPolicy:
         return any(stated == listed for listed in self.platform_list)
 
     def _refused_urls(self, manifest: Manifest) -> Iterator[RegistryError]:
-        for layer in filter(_is_layer, manifest.blobs):
-            for url in layer.urls:
+        for layer in manifest.blobs:
+            for url in layer.urls if _is_layer(layer) else ():
                 if not self._url_allowed(url):
                     yield ManifestInvalidError(
                         "invalid URL on layer; see validation.manifests.urls in the configuration",

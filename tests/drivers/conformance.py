@@ -208,6 +208,19 @@ class DriverConformance:
             assert medium.content(path) == content
         driver.put_in_order([])
 
+    def test_objects_of_one_content_may_be_stored_as_one_and_are_deleted_one_by_one(
+        self, driver: StorageDriver, medium: Medium
+    ) -> None:
+        revision, pointer, history = f"{ROOT}/r/link", f"{ROOT}/t/link", f"{ROOT}/t/i/link"
+        for _ in range(2):
+            driver.put_in_order([(revision, b"x"), (pointer, b"x")], expendable=[(history, b"x")], same_as=revision)
+
+        driver.put(pointer, b"y")
+        driver.delete(revision)
+
+        assert (medium.content(pointer), medium.content(history)) == (b"y", b"x")
+        assert medium.everything() == {pointer, history}
+
     def test_stat_tells_when_an_object_was_written(self, driver: StorageDriver) -> None:
         driver.put(BLOB, b"x")
 
@@ -243,6 +256,7 @@ class DriverConformance:
             lambda: driver.holds(path, likely="x"),
             lambda: driver.delete(path),
             lambda: driver.create_upload(path),
+            lambda: driver.start_upload(path, []),
             lambda: driver.upload_size(path),
             lambda: driver.open_upload(path),
         ]
@@ -501,6 +515,20 @@ class DriverConformance:
         assert colleague.stat(BLOB).size == len(content)
         assert medium.everything() == {BLOB}
         self.assert_no_upload(colleague)
+
+    def test_an_upload_is_started_with_what_tells_of_it(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
+    ) -> None:
+        note = f"{UPLOAD.rpartition('/')[0]}/startedat"
+
+        driver.start_upload(UPLOAD, [(note, b"today")])
+
+        assert colleague.get(note, limit=LIMIT) == b"today"
+        with colleague.open_upload(UPLOAD) as writer:
+            assert writer.size == 0
+            writer.write(b"x")
+            writer.commit(BLOB)
+        assert medium.everything() == {BLOB, note}
 
     @pytest.mark.parametrize("sizes", [[1] * 25, [1, 6 * PIECE_SIZE, 1, 0, 1, 5 * PIECE_SIZE, 70_000]])
     def test_an_upload_goes_on_from_session_to_session(

@@ -30,7 +30,7 @@ from drivers.filesystem import FilesystemDriver
 from tests.drivers.conformance import BLOB, LIMIT, ROOT, UPLOAD, DriverConformance, Medium, noise, upload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class Directory(Medium):
@@ -237,7 +237,7 @@ def test_a_directory_goes_in_one_step(
         driver.put(f"{ROOT}/a/{number}", b"x")
 
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", failing(errno.EIO))  # the power goes after the first step
+        patch.setattr(os, "scandir", failing(errno.EIO))  # the power goes after the first step
         with pytest.raises(DriverError):
             driver.delete(f"{ROOT}/a")
 
@@ -587,6 +587,15 @@ def test_what_a_call_has_done_survives_a_loss_of_power(
         driver.create(f"{ROOT}/a/e", b"new")
         watch.assert_nothing_at_risk()
         for _ in range(2):
+            driver.put_in_order(
+                [(f"{ROOT}/a/{each}", b"x") for each in ("new/v1/x", "new/v1/y/z/x", "new/v1/y/x", "d")]
+            )
+            watch.assert_nothing_at_risk()
+            driver.start_upload(f"{ROOT}/a/up/data", [(f"{ROOT}/a/up/{each}", b"x") for each in "xy"])
+            watch.assert_nothing_at_risk()
+            driver.start_upload(f"{ROOT}/a/far/data", [(f"{ROOT}/a/away/x", b"x")])
+            watch.assert_nothing_at_risk()
+        for _ in range(2):
             driver.create_upload(UPLOAD)
             watch.assert_nothing_at_risk()
             with driver.open_upload(UPLOAD) as writer:
@@ -634,6 +643,77 @@ def test_an_object_gets_its_name_once_those_before_it_are_durable(
             assert len(placed) == 4
 
 
+@pytest.mark.parametrize(("ordered", "syncs"), [(False, [10, 3, 4, 3, 1]), (True, [4, 2, 2, 2, 1])])
+def test_nothing_is_synced_that_need_not_be(
+    driver: FilesystemDriver, monkeypatch: pytest.MonkeyPatch, ordered: bool, syncs: list[int]
+) -> None:
+    counted: list[int] = []
+    driver.put_in_order([(f"{ROOT}/{each}/old/data", b"x") for each in ("blobs", "revisions", "tags", "up", "links")])
+    monkeypatch.setattr(filesystem_files, "keeps_order", lambda _: ordered)
+
+    def count(call: Callable[[], object]) -> None:
+        made: list[None] = []
+        with monkeypatch.context() as patch:
+            sync = os.fsync
+            patch.setattr(os, "fsync", lambda fd: made.append(sync(fd)))
+            call()
+        counted.append(len(made))
+
+    manifest = [(f"{ROOT}/{each}", b"x") for each in ("blobs/1/data", "revisions/1/link", "tags/v1/current/link")]
+    history = [(f"{ROOT}/tags/v1/index/sha256/1/link", b"x")]
+    count(lambda: driver.put_in_order(manifest, expendable=history, same_as=manifest[1][0]))
+    count(lambda: driver.start_upload(f"{ROOT}/up/1/data", [(f"{ROOT}/up/1/startedat", b"x")]))
+    with driver.open_upload(f"{ROOT}/up/1/data") as writer:
+        writer.write(b"x")
+        count(lambda: writer.commit(f"{ROOT}/blobs/2/data"))
+    count(lambda: driver.put(f"{ROOT}/links/2/link", b"x"))
+    count(lambda: driver.delete(f"{ROOT}/up/1"))
+
+    assert counted == syncs
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_is_stored_as_one_gets_its_second_name_once_all_before_it_is_durable(
+    driver: FilesystemDriver, medium: Directory, monkeypatch: pytest.MonkeyPatch, ordered: bool
+) -> None:
+    class Watch(PowerWatch):
+        def _link(self, source: str, target: str) -> None:
+            assert not self.before_history()
+            super()._link(source, target)
+
+        def before_history(self) -> set[str]:
+            return {each for each in self.names_at_risk if "history" not in each}
+
+    revision, pointer, history = (f"{ROOT}/{each}/1/link" for each in ("revisions", "tags", "history"))
+    driver.put(f"{ROOT}/history/0", b"x")
+    with monkeypatch.context() as patch:
+        watch = Watch(medium.root, patch, ordered=ordered)
+        driver.put_in_order([(revision, b"x"), (pointer, b"x")], expendable=[(history, b"x")], same_as=revision)
+        assert watch.names_at_risk
+        assert not watch.before_history()
+
+    assert os.path.samefile(medium.file(revision), medium.file(history))  # noqa: PTH121
+    assert medium.file(pointer).stat().st_nlink == 1
+
+
+def test_directories_that_somebody_prunes_meanwhile_are_made_again(
+    driver: FilesystemDriver, medium: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [f"{ROOT}/tags/v1/current/link", f"{ROOT}/tags/v1/index/sha256/1/link"]
+    rename, pruned = os.rename, iter([True])
+
+    def renamed(source: str, target: str) -> None:
+        rename(source, target)
+        if next(pruned, False):
+            shutil.rmtree(medium.file(f"{ROOT}/tags"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", renamed)
+        driver.put_in_order([(path, b"x") for path in paths])
+
+    assert medium.everything() == {paths[1]}
+
+
 def test_a_full_disk_keeps_the_first_objects_of_several(driver: FilesystemDriver, medium: Directory) -> None:
     objects = [(f"{ROOT}/1", b"x"), (f"{ROOT}/2", noise(20_000)), (f"{ROOT}/3", b"x")]
 
@@ -671,6 +751,41 @@ def test_a_purge_takes_what_crashes_have_left_and_is_old(driver: FilesystemDrive
 
     assert {entry.name for entry in directory.iterdir()} == {"data", ".tmp-young"}
     (directory / ".tmp-young").unlink()
+
+
+@pytest.mark.parametrize("good", range(len(["bytes", "directory", "parent"]) * 3))
+def test_a_sync_that_fails_is_not_tried_again(
+    driver: FilesystemDriver, medium: Directory, monkeypatch: pytest.MonkeyPatch, good: int
+) -> None:
+    objects = [(f"{ROOT}/{each}/1/link", b"x") for each in ("blobs", "revisions", "tags", "history")]
+    for path, content in objects:
+        driver.put(path.replace("/1/", "/0/"), content)
+    sync, calls = os.fsync, iter(range(99))
+
+    def fsync(fd: int) -> None:
+        if next(calls) == good:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filesystem_files, "keeps_order", lambda _: False)
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(DriverError, match=r"^filesystem: put .*: Input/output error$"):
+            driver.put_in_order(objects[:3], expendable=objects[3:], same_as=objects[1][0])
+
+    assert next(calls) == good + 1
+    assert objects[3][0] not in medium.everything()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EMLINK, errno.ENOENT])
+def test_what_cannot_be_stored_as_one_is_stored_twice(
+    driver: FilesystemDriver, medium: Directory, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "link", failing(number))
+    driver.put_in_order([(f"{ROOT}/1", b"x")], expendable=[(BLOB, b"x")], same_as=f"{ROOT}/1")
+
+    assert medium.content(BLOB) == b"x"
+    assert medium.file(BLOB).stat().st_nlink == 1
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])

@@ -31,6 +31,8 @@ def test_a_file_system_that_is_not_known_is_not_relied_on() -> None:
     ("kinds", "journal", "expected"),
     [
         (["xfs"], False, True),
+        (["tmpfs"], False, True),
+        (["tmpfs", "overlay"], False, False),
         (["ext4"], True, True),
         (["ext4", "ext4"], True, True),
         (["ext4"], False, False),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,8 @@ from registry.storage.repository import Repositories, Repository
 from tests.content import descriptor, image
 
 if TYPE_CHECKING:
+    from drivers.base import StorageDriver
+    from drivers.filesystem import FilesystemDriver
     from drivers.inmemory import InMemoryDriver
 
 CONTENT = image()
@@ -118,6 +121,32 @@ def test_what_is_stored_whole_and_is_no_manifest_is_not_served_and_can_be_delete
     assert repository.manifests.subject(digest) is None
     repository.manifests.delete(digest)
     assert not repository.manifests.has(digest)
+
+
+def test_a_tag_that_another_registry_moves_by_writing_into_its_file_takes_nothing_along(
+    filesystem: FilesystemDriver,
+) -> None:
+    repository, tag, moved = (
+        Repositories(filesystem).open("a"),
+        Tag("v1"),
+        put_tagged(filesystem, image(b"other"), "v2"),
+    )
+    put_tagged(filesystem, CONTENT, "v1")
+
+    pointer = Path(filesystem.local_path(paths.tag_link("a", "v1")))
+    with pointer.open("r+b") as file:
+        file.write(str(moved).encode())
+
+    assert repository.tags.resolve(tag) == moved
+    assert repository.manifests.serve(DIGEST).content == CONTENT
+    assert filesystem.get(paths.tag_history_link("a", "v1", DIGEST), limit=99) == str(DIGEST).encode()
+    assert filesystem.get(paths.tag_link("a", "v2"), limit=99) == str(moved).encode()
+
+
+def put_tagged(driver: StorageDriver, content: bytes, tag: str) -> Digest:
+    digest = Digest.of(content)
+    Repositories(driver).open("a").manifests.put(parse_manifest(content), digest, [Tag(tag)])
+    return digest
 
 
 def test_deleting_a_manifest_takes_the_tags_that_point_to_it_and_no_others(repository: Repository) -> None:
