@@ -19,6 +19,7 @@ from gunicorn.http import errors, wsgi
 from gunicorn.http.body import LengthReader
 from gunicorn.workers import base
 
+from registry.allocator import share_arenas
 from registry.connection import Connection, Settings
 from registry.handlers.errors import error_body
 from registry.tls import serving as tls
@@ -84,6 +85,7 @@ class Worker(base.Worker):
 
     def init_process(self) -> None:
         """Prepare what must not be shared with the server that forked."""
+        share_arenas()
         self._settings: Any = Settings(self.cfg)
         self._poller = select.epoll()
         self._ready: deque[int] = deque()
