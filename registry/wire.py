@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE: Final = 64 * 1024
 """Bytes that go into a socket's buffer without waiting for the client, more or less."""
+_CACHED: Final = 256 * 1024
+"""Bytes that are still in a processor's own cache after they were read."""
 
 
 class Response(wsgi.Response):
@@ -66,14 +68,23 @@ class Response(wsgi.Response):
         """Send `rest` bytes of the file `fd` from where it stands."""
         if rest > _AT_ONCE:
             self._before_waiting()
-        self._flush(b"", more=True)
-        target = self.sock.fileno()
+        # A client on this machine copies what it is sent out of our caches: that costs both together less than the
+        # pages of a file, which are in nobody's cache. Over a network the device takes the pages as they are.
+        copied = rest <= _AT_ONCE or _is_here(self.req.peer_addr)
+        if not copied:
+            self._flush(b"", more=True)
         while rest:
-            sent = os.sendfile(target, fd, None, rest)
+            sent = self._copy(fd, rest) if copied else os.sendfile(self.sock.fileno(), fd, None, rest)
             if not sent:
                 raise ConnectionAbortedError("the file has become shorter than was announced")
             rest -= sent
             self.sent += sent
+
+    def _copy(self, fd: int, rest: int) -> int:
+        """Send at most `rest` bytes from where the file stands, behind the head if that is still to be sent."""
+        piece = os.read(fd, min(rest, _CACHED))
+        self._flush(piece)
+        return len(piece)
 
     def close(self) -> None:
         """Send what is left to send."""
@@ -128,6 +139,12 @@ def _receive(sock: socket.socket, wanted: int) -> bytes:
         while received < wanted and (count := sock.recv_into(buffer[received:])):
             received += count
     return bytes(buffer[:received])
+
+
+def _is_here(address: Any) -> bool:
+    """Tell whether a client is a process of this machine; a socket in the file system has no address."""
+    host = address[0] if isinstance(address, tuple) else ""
+    return not host or host == "::1" or host.removeprefix("::ffff:").startswith("127.")
 
 
 class _Clock:

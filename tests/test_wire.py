@@ -88,10 +88,10 @@ def test_a_client_that_goes_leaves_what_it_has_sent(pair: tuple[socket.socket, s
 class Answering:
     """A response to a request of HTTP/1.1; `waits` counts how often the turn was given away."""
 
-    def __init__(self, ours: socket.socket, **request: Any) -> None:
+    def __init__(self, ours: socket.socket, *, peer: Any = "") -> None:
         self.waits = 0
-        asked = {"version": (1, 1), "method": "GET", "headers": [], "should_close": lambda: False}
-        self.response = Response(SimpleNamespace(**asked, **request), ours, Config(), self._wait)
+        asked = {"version": (1, 1), "method": "GET", "headers": [], "should_close": lambda: False, "peer_addr": peer}
+        self.response = Response(SimpleNamespace(**asked), ours, Config(), self._wait)
 
     def _wait(self) -> None:
         self.waits += 1
@@ -136,30 +136,71 @@ def test_a_large_answer_gives_the_turn_away_first(pair: tuple[socket.socket, soc
     assert answering.waits == 1
 
 
-def test_a_part_of_a_file_is_sent_and_no_more(pair: tuple[socket.socket, socket.socket], tmp_path: Path) -> None:
+ELSEWHERE = ("192.0.2.1", 40_000)
+
+
+@pytest.mark.parametrize("peer", ["", ("127.0.0.1", 1), ("::1", 1, 0, 0), ("::ffff:127.0.0.1", 1, 0, 0), ELSEWHERE])
+@pytest.mark.parametrize("size", [1, 3, 60_000, 70_000, LARGE])
+def test_a_part_of_a_file_is_sent_and_no_more(
+    pair: tuple[socket.socket, socket.socket], tmp_path: Path, peer: Any, size: int
+) -> None:
     ours, client = pair
     path = tmp_path / "blob"
-    path.write_bytes(b"0123456789")
-    answering = Answering(ours)
-    answering.response.start_response("206 Partial Content", [("Content-Length", "3")])
+    content = os.urandom(size + 10)
+    path.write_bytes(content)
+    answering = Answering(ours, peer=peer)
+    answering.response.start_response("206 Partial Content", [("Content-Length", str(size))])
+    found: list[tuple[bytes, bytes]] = []
+    reader = threading.Thread(target=lambda: found.append(received(client)))
+    reader.start()
 
     with path.open("rb", buffering=0) as file:
         file.seek(4)
         answering.response.write_file(wsgi.FileWrapper(file))
         answering.response.close()
     ours.close()
+    reader.join()
 
-    assert received(client)[1] == b"456"
-    assert answering.response.sent == 3
+    assert found[0][1] == content[4 : size + 4]
+    assert answering.response.sent == size
+    assert (answering.waits > 0) is (size >= 70_000)
 
 
+@pytest.mark.parametrize(
+    ("peer", "copied"),
+    [("", True), (("127.3.2.1", 1), True), (ELSEWHERE, False), (("12.7.0.0", 1), False), (("2001:db8::1", 1), False)],
+)
+def test_a_file_is_copied_for_clients_of_this_machine_only(
+    pair: tuple[socket.socket, socket.socket], tmp_path: Path, peer: Any, copied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[int] = []
+    sendfile = os.sendfile
+
+    def watched(*arguments: Any) -> int:
+        moved.append(sendfile(*arguments))
+        return moved[-1]
+
+    monkeypatch.setattr(os, "sendfile", watched)
+    path = tmp_path / "blob"
+    path.write_bytes(bytes(70_000))
+    answering = Answering(pair[0], peer=peer)
+    answering.response.start_response("200 OK", [("Content-Length", "70000")])
+
+    with path.open("rb", buffering=0) as file:
+        answering.response.write_file(wsgi.FileWrapper(file))
+
+    assert sum(moved) == (0 if copied else 70_000)
+
+
+@pytest.mark.parametrize("peer", ["", ELSEWHERE])
+@pytest.mark.parametrize("announced", [10, 100_000])
 def test_a_file_that_is_shorter_than_announced_ends_the_connection(
-    pair: tuple[socket.socket, socket.socket], tmp_path: Path
+    pair: tuple[socket.socket, socket.socket], tmp_path: Path, peer: Any, announced: int
 ) -> None:
     path = tmp_path / "blob"
     path.write_bytes(b"short")
-    answering = Answering(pair[0])
-    answering.response.start_response("200 OK", [("Content-Length", "10")])
+    answering = Answering(pair[0], peer=peer)
+    answering.response.start_response("200 OK", [("Content-Length", str(announced))])
 
     with path.open("rb", buffering=0) as file, pytest.raises(ConnectionAbortedError):
         answering.response.write_file(wsgi.FileWrapper(file))
