@@ -140,9 +140,7 @@ def _configuration_of_ours(site: Site) -> str:
 
 
 def _configuration_of_distribution(site: Site) -> str:
-    document = _common(site)
-    document["storage"]["cache"] = {"blobdescriptor": "inmemory"}
-    return yaml.safe_dump(document)
+    return yaml.safe_dump(_common(site))
 
 
 def _common(site: Site) -> dict[str, Any]:
@@ -152,6 +150,7 @@ def _common(site: Site) -> dict[str, Any]:
         "storage": {
             **(site.storage or {"filesystem": {"rootdirectory": str(site.root)}}),
             "delete": {"enabled": True},
+            "cache": {"blobdescriptor": "inmemory"},
             "maintenance": {"uploadpurging": {"enabled": False}},
         },
         "http": {"addr": f"127.0.0.1:{site.port}", "secret": _SECRET},
