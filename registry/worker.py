@@ -21,8 +21,7 @@ from gunicorn.workers import base
 
 from registry.allocator import share_arenas
 from registry.connection import Connection, Settings
-from registry.handlers.errors import error_body
-from registry.tls import serving as tls
+from registry.refusal import refuse
 from registry.wire import Body, Response
 
 if TYPE_CHECKING:
@@ -31,15 +30,6 @@ if TYPE_CHECKING:
 
     from registry.observation.metrics import Metrics
     from registry.tls.certificates import Certificates
-
-_STATUS: Final[dict[type[BaseException], tuple[int, str]]] = {
-    errors.LimitRequestLine: (414, "URI Too Long"),
-    errors.LimitRequestHeaders: (431, "Request Header Fields Too Large"),
-    errors.ExpectationFailed: (417, "Expectation Failed"),
-    errors.UnsupportedTransferCoding: (501, "Not Implemented"),
-    errors.ParseException: (400, "Bad Request"),
-    BaseException: (500, "Internal Server Error"),
-}
 
 _PATIENCE_SECONDS: Final = 0.01
 """How long a leader may take over a request before another thread takes its place."""
@@ -331,29 +321,4 @@ class Worker(base.Worker):
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """Answer a request that never reached the application."""
         del req
-        peer = addr[0] if addr else "-"
-        if isinstance(exc, ssl.SSLError):
-            tls.refuse(client, peer, exc, _refusal(400, "Bad Request", "this port speaks HTTPS only"))
-            return
-        status, reason = next(_STATUS[each] for each in type(exc).__mro__ if each in _STATUS)
-        if status == 500:  # noqa: PLR2004
-            _log.critical("a request of %s failed", peer, exc_info=exc)
-        else:
-            _log.info("refused a request of %s: %s", peer, type(exc).__name__)
-        try:
-            client.settimeout(0)
-            client.send(_refusal(status, reason, reason.lower()))
-        except OSError:
-            _log.debug("%s did not wait for its error", peer)
-
-
-def _refusal(status: int, reason: str, message: str) -> bytes:
-    body = error_body("UNKNOWN" if status == 500 else "UNSUPPORTED", message).encode()  # noqa: PLR2004
-    head = (
-        f"HTTP/1.1 {status} {reason}\r\n"
-        "Docker-Distribution-Api-Version: registry/2.0\r\n"
-        "Content-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n"
-        "Connection: close\r\n\r\n"
-    )
-    return head.encode("latin-1") + body
+        refuse(client, addr[0] if addr else "-", exc)

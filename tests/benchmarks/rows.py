@@ -78,6 +78,10 @@ def _manifest_by_digest(target: Target) -> Load:
     return _get(target, f"{_MANIFESTS}/{target.samples.manifest_digest}", _ACCEPT)
 
 
+def _manifest_head_by_digest(target: Target) -> Load:
+    return _head(target, f"{_MANIFESTS}/{target.samples.manifest_digest}", _ACCEPT)
+
+
 def _guarded_get(target: Target, credentials: dict[str, str]) -> Load:
     # Few clients: with bcrypt at every request, many would wait for longer than the load generator does.
     return _get(target, f"{_MANIFESTS}/{TAG}", {**_ACCEPT, **credentials}, clients=_PUSHERS)
@@ -198,6 +202,7 @@ def _reading() -> Iterable[Row]:
     yield Row("manifest-get-htpasswd", partial(with_password, _guarded_get), ("tmpfs",), _plant_nothing)
     yield Row("manifest-get-token", partial(with_token, _guarded_get), ("tmpfs",), _plant_nothing)
     yield Row("manifest-head-tag", under_load(lambda each: _head(each, f"{_MANIFESTS}/{TAG}", _ACCEPT)), everywhere)
+    yield Row("manifest-head-digest", under_load(_manifest_head_by_digest), everywhere)
     yield Row("blob-head", under_load(lambda each: _head(each, _blob(each, 4 * KIB))), everywhere)
     yield Row("blob-get-4k", under_load(lambda each: _get(each, _blob(each, 4 * KIB))), everywhere)
     yield Row("blob-get-1m", under_load(lambda each: _get(each, _blob(each, MIB))), everywhere)
