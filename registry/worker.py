@@ -190,8 +190,21 @@ class Worker(base.Worker):
     def _lead(self, term: _Term) -> None:
         """Wait for something to do and do it; the rest of what there is to do is left to whoever leads then."""
         if not self._ready:
-            self._ready.extend(fd for fd, _ in self._poller.poll(maxevents=_BATCH))
-        fd = self._ready.popleft()
+            ready = [fd for fd, _ in self._poller.poll(maxevents=_BATCH)]
+            with self._changing:
+                if self._term is term:
+                    self._ready.extend(ready)
+                    ready = []
+            # Relieved just now: whoever leads may be waiting for something else already.
+            for fd in ready:
+                self._attend(fd, term)
+        try:
+            fd = self._ready.popleft()
+        except IndexError:  # another thread, which has relieved this one, was first
+            return
+        self._attend(fd, term)
+
+    def _attend(self, fd: int, term: _Term) -> None:
         connection = self._connections.get(fd)
         if connection is None:
             self._accept(fd)
