@@ -40,6 +40,9 @@ _LINGER_SECONDS: Final = 2.0
 _MOST_THREADS: Final = 128
 """Of a process, however many clients are slow; ``http.threads`` stay when they have gone."""
 _SHORT_METHODS: Final = frozenset({"GET", "HEAD"})
+_SMALL_BODY: Final = 1024 * 1024
+_QUICK_SECONDS: Final = 0.002
+_REMEMBERED_WRITES: Final = 8
 _BATCH: Final = 64
 _ONCE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 _NOTHING_TO_ACCEPT: Final = frozenset({errno.EAGAIN, errno.ECONNABORTED, errno.EBADF})
@@ -63,9 +66,9 @@ class Worker(base.Worker):
 
     The leader waits for a request and serves it itself. While requests are short the others sleep, so that none
     of them contends for the interpreter's lock: that costs more than the application does. Before work that may
-    take long (a body to receive, a file to send) the leader hands over to another thread; one that is held up
-    all the same is relieved by the main thread. A connection is armed for one event at a time, so whoever is given
-    one has it alone.
+    take long (a large body to receive, a file to send, any body while writing is slow) the leader hands over to
+    another thread; one that is held up all the same is relieved by the main thread. A connection is armed for one
+    event at a time, so whoever is given one has it alone.
     """
 
     place: int = 0
@@ -88,6 +91,8 @@ class Worker(base.Worker):
         self._watcher_sleeps = False
         self._accepting = False
         self._next_look = 0.0
+        self._write_seconds = 0.0
+        """How long a request with a small body takes, more or less."""
         super().init_process()
 
     def run(self) -> None:
@@ -282,9 +287,8 @@ class Worker(base.Worker):
         try:
             connection.init()
             request = next(connection.parser)
-            if request.method not in _SHORT_METHODS:
-                hand_over()
-            return self._respond(request, connection, hand_over) and connection.drain()
+            respond = self._respond if request.method in _SHORT_METHODS else self._respond_to_write
+            return respond(request, connection, hand_over) and connection.drain()
         except (StopIteration, errors.NoMoreData, ssl.SSLEOFError) as error:
             _log.debug("a connection has ended: %r", error)
         except OSError as error:
@@ -293,6 +297,22 @@ class Worker(base.Worker):
         except Exception as error:  # noqa: BLE001  whatever it is, it must not end the thread
             self.handle_error(request, connection.sock, connection.client, error)
         return False
+
+    def _respond_to_write(self, request: Any, connection: Connection, hand_over: Callable[[], None]) -> bool:
+        """Have the application answer a request that has a body or changes something.
+
+        To hand over costs as much as a small push does; but a disk that has to sync, or a client that is slow to send,
+        would keep everybody waiting. So it depends on how long such requests take of late.
+        """
+        length = getattr(request.body.reader, "length", math.inf)
+        if length > _SMALL_BODY or self._write_seconds > _QUICK_SECONDS:
+            hand_over()
+        began = time.monotonic()
+        try:
+            return self._respond(request, connection, hand_over)
+        finally:
+            if length <= _SMALL_BODY:
+                self._write_seconds += (time.monotonic() - began - self._write_seconds) / _REMEMBERED_WRITES
 
     def _respond(self, request: Any, connection: Connection, hand_over: Callable[[], None]) -> bool:
         """Have the application answer; return whether the connection may be kept."""
