@@ -197,17 +197,21 @@ class Worker(base.Worker):
         if not self._ready:
             ready = [fd for fd, _ in self._poller.poll(maxevents=_BATCH)]
             with self._changing:
-                if self._term is term:
-                    self._ready.extend(ready)
-                    ready = []
-            # Relieved just now: whoever leads may be waiting for something else already.
-            for fd in ready:
-                self._attend(fd, term)
+                if self._term is not term:
+                    # Relieved just now: whoever leads may be waiting already, and is told of them in its turn.
+                    return self._give_back(ready)
+                self._ready.extend(ready)
         try:
             fd = self._ready.popleft()
         except IndexError:  # another thread, which has relieved this one, was first
-            return
-        self._attend(fd, term)
+            return None
+        return self._attend(fd, term)
+
+    def _give_back(self, ready: list[int]) -> None:
+        """Let the poller tell of connections again; of a listener it does by itself."""
+        for fd in ready:
+            if fd in self._connections:
+                self._poller.modify(fd, _ONCE)
 
     def _attend(self, fd: int, term: _Term) -> None:
         connection = self._connections.get(fd)
