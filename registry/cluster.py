@@ -102,7 +102,7 @@ class Cluster:
             DriverError: it cannot be written, or the storage does not answer.
         """
         self.driver.probe()
-        if not self.driver.list(paths.ROOT, limit=1):
+        if not self.driver.holds(paths.ROOT):
             return False
         self.driver.put(paths.cluster_member(me.name), json.dumps(asdict(me)).encode())
         return True

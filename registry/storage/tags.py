@@ -103,7 +103,7 @@ class TagStore:
             NameUnknownError: there is no such repository.
         """
         names = self._driver.list(paths.tags(self._name), after=after, limit=limit)
-        if not names and not self._driver.list(paths.manifests(self._name), limit=1):
+        if not names and not self._driver.holds(paths.manifests(self._name)):
             raise NameUnknownError("repository name not known to registry", {"name": self._name})
         return names
 
