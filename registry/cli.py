@@ -14,10 +14,10 @@ import click
 from drivers.base import DriverError
 from registry import __version__
 from registry.commands.archive import export_command, import_command
+from registry.commands.auth import auth_commands, htpasswd_command
 from registry.commands.doctor import doctor_command
 from registry.commands.garbage import garbage_collect_command
 from registry.commands.storage import storage_commands
-from registry.commands_auth import auth_commands, htpasswd_command
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
 from registry.plugins import PluginError, load_driver
 from registry.storage.repository import Repositories
@@ -53,7 +53,7 @@ def commands(context: click.Context) -> None:
 def serve(config: str | None) -> None:
     """Run the registry."""
     from registry.observation.tracing import exporter_of  # noqa: PLC0415  other commands need no server
-    from registry.server import serve as run  # noqa: PLC0415
+    from registry.server.master import serve as run  # noqa: PLC0415
 
     path = find_path(config, os.environ)
     run(lambda: load(path, os.environ), traces=exporter_of(os.environ))
@@ -63,7 +63,7 @@ def serve(config: str | None) -> None:
 @click.argument("config", required=False)
 def probe(config: str | None) -> None:
     """Ask the registry on this machine whether it serves; exit status 1 if it does not."""
-    from registry.probe import probe as ask  # noqa: PLC0415  as above
+    from registry.server.probe import probe as ask  # noqa: PLC0415  as above
 
     wrong = ask(_configuration(config).http)
     if wrong:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import auth.base
 import drivers.base
-from drivers.parameters import Section
+from registry.foundation.parameters import Section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from auth.base import AccessController
     from drivers.base import StorageDriver
-    from drivers.middleware import Middleware as StorageMiddleware
+    from drivers.middleware.base import Middleware as StorageMiddleware
     from registry.config.values import Middleware
 
 _DRIVERS = "registry.drivers"
@@ -108,6 +108,6 @@ def _load(group: str, name: str, section: str) -> Any:
 
 
 def _requirement(plugin: EntryPoint) -> str:
-    """Return what to install for `plugin`: by convention the extra is called as its module is."""
+    """Return what to install for `plugin`: by convention the extra is called as its package is."""
     distribution = plugin.dist.name if plugin.dist else "py-registry"
-    return f"{distribution}[{plugin.module.rpartition('.')[2]}]"
+    return f"{distribution}[{plugin.module.removesuffix('.driver').rpartition('.')[2]}]"

@@ -7,11 +7,11 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, settings
 
-from drivers.filesystem import FilesystemDriver
+from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
-from registry import log
 from registry.app import create_app
 from registry.config.loading import parse
+from registry.observation import log
 from tests.drivers.stores import STORES, running_store
 from tests.integration.clients import require_seaweedfs
 

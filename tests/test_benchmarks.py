@@ -23,7 +23,7 @@ from tests.benchmarks.report import Key, Ratio, Report, duration
 from tests.benchmarks.rows import ROWS, Row, select
 from tests.benchmarks.stands import _storage, available_places
 from tests.benchmarks.tools import Address, LoadError, _wrk_percentile, load_of
-from tests.drivers.s3_servers import S3Server
+from tests.drivers.s3.servers import S3Server
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ import pytest
 
 import auth.base
 import registry.plugins
-from auth.anonymous import AnonymousController
-from drivers.filesystem import FilesystemDriver
+from auth.controllers.anonymous import AnonymousController
+from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from registry.plugins import PluginError, load_access, load_driver
 
@@ -32,7 +32,7 @@ class _PickyController(AnonymousController):
 def installed(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     """Entry points of all groups; what a test appends is installed too."""
     plugins = [
-        EntryPoint("filesystem", "drivers.filesystem:FilesystemDriver", "registry.drivers"),
+        EntryPoint("filesystem", "drivers.filesystem.driver:FilesystemDriver", "registry.drivers"),
         EntryPoint("none", "auth.anonymous:AnonymousController", "registry.access"),
     ]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry.collecting.collect import Collection
 from registry.commands.progress import spelled
-from registry.config import durations
+from registry.foundation import durations
+from registry.lifecycle.garbage import Collection
 from registry.plugins import load_driver
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from registry.config import durations, tree
+from registry.config import tree
 from registry.config.schema import ANYTHING, Mark, keys, plugin_attributes, shape_of
+from registry.foundation import durations
 
 if TYPE_CHECKING:
     from registry.config.schema import Shape

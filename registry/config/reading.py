@@ -9,10 +9,10 @@ import warnings as python_warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from registry.config import durations
 from registry.config.errors import ConfigurationError
 from registry.config.schema import Mark, keys, plugin_attributes
 from registry.config.tree import NULL, Scalar, plain
+from registry.foundation import durations
 
 if TYPE_CHECKING:
     from collections.abc import Callable

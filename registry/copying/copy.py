@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from drivers.base import ObjectTooLargeError, PathNotFoundError
-from registry.copying import walk
+from registry.storage import enumeration as walk
 from registry.storage import paths
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from drivers.base import StorageDriver
-    from registry.copying.walk import Source
     from registry.oci.digest import Digest
+    from registry.storage.enumeration import Source
 
 _LINK_BYTES: Final = 512
 _SMALL_BYTES: Final = 1024 * 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from registry.log import info_writer
+from registry.observation.log import info_writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from drivers.filesystem import FilesystemDriver
+from drivers.filesystem.driver import FilesystemDriver
 from registry.storage import paths
 from registry.storage.repository import Repositories
 from tests.archive.images import blob, fill, image
-from tests.collecting.test_collect import digest_of
+from tests.lifecycle.test_garbage import digest_of
 from tests.test_cli import registry
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.base import DriverError, PathNotFoundError
-from drivers.filesystem import FilesystemDriver
+from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from registry.copying.copy import copy_storage
 from registry.oci.digest import Digest

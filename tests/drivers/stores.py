@@ -50,17 +50,17 @@ def storage_of(store: Store, root: str = "", **more: object) -> dict[str, object
 def running_store(name: str, directory: Path) -> Iterator[Store]:
     """Run the store of the driver `name`. Only the SDK of this one need be installed."""
     if name == "s3":
-        from tests.drivers.s3_servers import seaweedfs  # noqa: PLC0415
+        from tests.drivers.s3.servers import seaweedfs  # noqa: PLC0415
 
         with seaweedfs(directory) as s3:
             yield s3
     elif name == "gcs":
-        from tests.drivers.gcs_server import fake_gcs  # noqa: PLC0415
+        from tests.drivers.gcs.server import fake_gcs  # noqa: PLC0415
 
         with fake_gcs(directory) as gcs:
             yield gcs
     else:
-        from tests.drivers.azure_server import azurite  # noqa: PLC0415
+        from tests.drivers.azure.server import azurite  # noqa: PLC0415
 
         with azurite(directory) as azure:
             yield azure

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from drivers.azure_parameters import AzureParameters
+from drivers.azure.parameters import AzureParameters
 from drivers.base import ParameterError
-from drivers.gcs_parameters import GcsParameters
+from drivers.gcs.parameters import GcsParameters
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ import pytest
 
 from drivers.base import StorageDriver
 from drivers.delegating import DelegatingDriver
-from drivers.filesystem import FilesystemDriver
+from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from tests.drivers.conformance import DriverConformance
-from tests.drivers.test_filesystem import Directory
+from tests.drivers.filesystem.test_driver import Directory
 
 if TYPE_CHECKING:
     from pathlib import Path

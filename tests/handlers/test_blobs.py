@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from drivers.base import StorageDriver
-    from drivers.filesystem import FilesystemDriver
+    from drivers.filesystem.driver import FilesystemDriver
     from tests.conftest import Serve
 
 CONTENT = bytes(range(256)) * 4_200

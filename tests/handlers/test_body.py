@@ -16,7 +16,7 @@ from tests.handlers.pushing import error_of, push_blob, streamed
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from drivers.filesystem import FilesystemDriver
+    from drivers.filesystem.driver import FilesystemDriver
     from tests.conftest import Serve
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from drivers.inmemory import InMemoryDriver
 from registry.plugins import PluginError
-from tests.drivers.cloudfront import key_file, serving_networks
+from tests.drivers.middleware.cloudfront import key_file, serving_networks
 from tests.handlers.pushing import push_blob
 from tests.serving import wait_until
 

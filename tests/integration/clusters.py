@@ -10,18 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.drivers.s3_servers import BUCKET
+from tests.drivers.s3.servers import BUCKET
 from tests.integration.api import digest_of
 from tests.integration.proxies import Proxy
 from tests.integration.servers import Server, merged, ours
 from tests.integration.storage_tree import faults
-from tests.tls.authority import Authority
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from tests.drivers.s3_servers import S3Server
+    from tests.drivers.s3.servers import S3Server
     from tests.integration.api import Api
 
 CHUNK = bytes(range(256)) * 1024

@@ -15,7 +15,7 @@ from tests.integration.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tests.tls.authority import Authority
+    from tests.server.tls.authority import Authority
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 START_SECONDS = 30

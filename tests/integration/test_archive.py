@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from drivers.filesystem import FilesystemDriver
+from drivers.filesystem.driver import FilesystemDriver
 from registry.storage.repository import Repositories
 from tests.archive.images import fill
 from tests.integration.clients import finish, require_program, run

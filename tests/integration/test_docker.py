@@ -11,7 +11,7 @@ from tests.integration.clients import require_program
 from tests.integration.content import debian_rootfs
 from tests.integration.proxies import Proxy, start_nginx
 from tests.integration.servers import Server, ours
-from tests.tls.authority import Authority
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

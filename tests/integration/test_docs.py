@@ -14,7 +14,7 @@ from tests.integration.clients import finish, run
 from tests.integration.image.test_docs import PAGES as PAGES_WITH_CONTAINERS
 from tests.integration.pages import PROGRAMS, PROJECT, Block, Reader, blocks, page_path
 from tests.integration.servers import Server, configuration, free_port
-from tests.tls.authority import Authority
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ PAGES = (
 NOT_PUBLISHED = "the package is on no index yet; test_extras_that_pages_name_exist"
 WITHOUT_COMMANDS = {
     "cache.md": {"pip install": NOT_PUBLISHED},
-    "cluster.md": {"level=warning msg=": "what the log says; tests/test_cluster.py reads it there"},
+    "cluster.md": {"level=warning msg=": "what the log says; tests/jobs/test_cluster.py reads it there"},
     "configuration.md": {"configuration error:": "what is said; test_error_of_the_reference_is_what_is_said"},
     "health.md": {},
     "metrics.md": {},

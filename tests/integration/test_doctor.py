@@ -15,7 +15,7 @@ from tests.integration.clients import finish, require_program, run
 from tests.integration.pages import PROGRAMS
 from tests.integration.proxies import Proxy, start_nginx
 from tests.integration.servers import Server, ours
-from tests.tls.authority import Authority, Pair
+from tests.server.tls.authority import Authority, Pair
 
 if TYPE_CHECKING:
     import subprocess

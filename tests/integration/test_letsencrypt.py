@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 
-from registry.acme.store import Store
+from registry.server.acme.store import Store
 from tests.integration.api import Api
 from tests.integration.clients import require_module, require_program
 from tests.integration.name_server import name_server, running
 from tests.integration.servers import free_port, merged
 from tests.integration.waiting import wait_until
-from tests.tls.authority import Authority
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,13 +14,13 @@ from werkzeug.serving import make_server
 from drivers.inmemory import InMemoryDriver
 from registry.app import create_app
 from tests.config.forms import configure
-from tests.drivers.s3_servers import seaweedfs
+from tests.drivers.s3.servers import seaweedfs
 from tests.integration.api import OCTET_STREAM, Api
 from tests.integration.clients import require_seaweedfs
 from tests.integration.name_server import name_server
 from tests.integration.proxies import Proxy, start_nginx
 from tests.integration.servers import Server, free_port, ours
-from tests.tls.authority import Authority
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.servers import clean_environment, free_port, ours
-from tests.tls.authority import Authority
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path

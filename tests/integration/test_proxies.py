@@ -14,7 +14,7 @@ from tests.integration.clients import require_program, run
 from tests.integration.proxies import Proxy, start_caddy, start_haproxy, start_nginx
 from tests.integration.servers import Server, ours
 from tests.integration.waiting import wait_until
-from tests.tls.authority import Authority
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

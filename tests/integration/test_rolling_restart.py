@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.drivers.s3_servers import S3Server
+    from tests.drivers.s3.servers import S3Server
     from tests.integration.clusters import Cluster
     from tests.integration.servers import Server
 

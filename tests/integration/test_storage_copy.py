@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from drivers.filesystem import FilesystemDriver
+from drivers.filesystem.driver import FilesystemDriver
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.storage.repository import Repositories

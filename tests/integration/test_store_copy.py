@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from drivers.filesystem import FilesystemDriver
+from drivers.filesystem.driver import FilesystemDriver
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.plugins import load_driver

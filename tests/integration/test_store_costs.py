@@ -1,4 +1,4 @@
-"""What requests cost at Google's and Microsoft's stores; tests/drivers/test_s3_costs.py counts Amazon's."""
+"""What requests cost at Google's and Microsoft's stores; tests/drivers/s3/test_costs.py counts Amazon's."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.drivers.azure_server import AzureServer
-    from tests.drivers.gcs_server import GcsServer
+    from tests.drivers.azure.server import AzureServer
+    from tests.drivers.gcs.server import GcsServer
 
 MIB = 1 << 20
 TOTAL_OF_A_LISTING = 300

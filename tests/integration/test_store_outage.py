@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.drivers.s3_servers import S3Server
+    from tests.drivers.s3.servers import S3Server
 
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(900)]
 
@@ -114,7 +114,7 @@ def test_a_request_waits_for_a_store_that_hangs_for_a_while(s3: S3Server, tmp_pa
 
 
 def test_a_store_that_dies_is_noticed_and_so_is_its_return(tmp_path: Path) -> None:
-    from tests.drivers.s3_servers import Ports, seaweedfs  # noqa: PLC0415 - its SDK may not be installed
+    from tests.drivers.s3.servers import Ports, seaweedfs  # noqa: PLC0415 - its SDK may not be installed
 
     directory, ports = tmp_path / "store", Ports()
     directory.mkdir()

@@ -124,7 +124,7 @@ def signing(stack: ExitStack, store: Store, root: str) -> dict[str, object]:
     """Give parameters with which the driver signs URLs; on Google's that takes a service account."""
     if store.name != "gcs":
         return store.parameters(root)
-    from tests.drivers.gcs_server import GcsServer, key_of_account  # noqa: PLC0415 - its SDK may not be installed
+    from tests.drivers.gcs.server import GcsServer, key_of_account  # noqa: PLC0415 - its SDK may not be installed
 
     assert isinstance(store, GcsServer)
     stack.enter_context(store.proxy.intercepting(lend_token))

@@ -19,7 +19,7 @@ from tests.integration.api import Api, digest_of
 from tests.integration.clients import finish, require_program, run
 from tests.integration.servers import free_port, merged
 from tests.integration.waiting import wait_until
-from tests.tls.authority import Authority, Pair
+from tests.server.tls.authority import Authority, Pair
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.tls.authority import Pair
+    from tests.server.tls.authority import Pair
 
 
 @dataclass(slots=True)

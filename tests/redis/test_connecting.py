@@ -11,8 +11,8 @@ from registry.config import ConfigurationError
 from registry.config.remote import Redis, RedisTLS
 from registry.redis.connecting import connector
 from tests.redis.server import RedisServer, quoted, running
+from tests.server.tls.authority import Authority
 from tests.serving import SECONDS, free_port, wait_until
-from tests.tls.authority import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path

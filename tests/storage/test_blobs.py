@@ -11,7 +11,7 @@ from registry.storage.repository import Repositories, Repository
 from tests.content import chunk
 
 if TYPE_CHECKING:
-    from drivers.filesystem import FilesystemDriver
+    from drivers.filesystem.driver import FilesystemDriver
     from drivers.inmemory import InMemoryDriver
 
 CONTENT = b"content"

@@ -15,7 +15,7 @@ from tests.content import descriptor, image
 
 if TYPE_CHECKING:
     from drivers.base import StorageDriver
-    from drivers.filesystem import FilesystemDriver
+    from drivers.filesystem.driver import FilesystemDriver
     from drivers.inmemory import InMemoryDriver
 
 CONTENT = image()

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.base import PathNotFoundError, StorageDriver
-from drivers.filesystem import FilesystemDriver
+from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from registry.oci.digest import Digest
 from registry.storage.cache import ServedManifest
 from registry.storage.descriptors import InMemoryDescriptors
 from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
 from tests.drivers.conformance import DriverConformance
-from tests.drivers.test_filesystem import Directory
+from tests.drivers.filesystem.test_driver import Directory
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from registry.storage.links import write_link
 from registry.storage.repository import Repositories
 
 if TYPE_CHECKING:
-    from drivers.filesystem import FilesystemDriver
+    from drivers.filesystem.driver import FilesystemDriver
     from registry.storage.tags import TagStore
 
 DIGEST = Digest.of(b"one")

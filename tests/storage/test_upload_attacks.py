@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from drivers.base import DriverError, PathNotFoundError, StorageDriver, UploadBusyError
-from drivers.filesystem import FilesystemDriver
+from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from registry.oci.digest import Digest
 from registry.oci.errors import RegistryError

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("boto3", reason="the s3 extra is not installed")
 
-from tests.drivers.cloudfront import key_file
+from tests.drivers.middleware.cloudfront import key_file
 from tests.integration.clients import missing
 from tests.integration.servers import Server, distribution_v3, ours
 

@@ -42,7 +42,7 @@ def serving(flavour: Flavour, store: Store, directory: Path) -> Iterator[Server]
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("AWS_CA_BUNDLE", raising=False)  # with which 2.8 does not start
         if store.name == "gcs" and not flavour.ours:
-            from tests.drivers.gcs_server import key_of_account  # noqa: PLC0415 - its SDK may not be installed
+            from tests.drivers.gcs.server import key_of_account  # noqa: PLC0415 - its SDK may not be installed
 
             key = directory / "key.json"
             key.write_text(json.dumps(key_of_account()))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.integration.api import Api
 from tests.integration.waiting import wait_until
-from tests.tls.authority import Authority
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from tests.integration.image.compose import compose
 from tests.integration.image.containers import CREDENTIALS, add_user, certificates, owned, serves
 from tests.integration.servers import free_port, merged
 from tests.integration.waiting import wait_until
-from tests.tls.authority import Authority
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.drivers.s3_servers import weed_port
+from tests.drivers.s3.servers import weed_port
 from tests.integration.api import Api
 from tests.integration.base_image import PROJECT
 from tests.integration.image.compose import compose
@@ -17,7 +17,7 @@ from tests.integration.image.containers import push_and_pull, serves
 from tests.integration.image.programs import import_nginx, import_redis, import_seaweedfs
 from tests.integration.servers import free_port
 from tests.integration.waiting import wait_until
-from tests.tls.authority import Authority
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.api import Api
 from tests.integration.image.containers import add_user, certificates, owned, push_and_pull
 from tests.integration.waiting import wait_until
-from tests.tls.authority import Authority
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path

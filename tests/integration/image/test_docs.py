@@ -17,7 +17,7 @@ from tests.integration.image.test_compose import adapted
 from tests.integration.pages import PROJECT, Reader, blocks
 from tests.integration.servers import Server, configuration, free_port
 from tests.integration.waiting import wait_until
-from tests.tls.authority import Authority
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

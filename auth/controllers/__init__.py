@@ -1,0 +1,1 @@
+"""Access controllers, by the name that ``auth`` gives them."""

@@ -1,0 +1,51 @@
+"""Everybody with a password may do everything (``auth: htpasswd``)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Self
+
+from auth.base import Access, AccessController, Grant, ParameterError, Request, UnauthorizedError
+from auth.headers import basic_challenge, basic_credentials
+from auth.identities.passwords import PasswordFile, provision
+from auth.identities.throttle import FailureThrottle
+from auth.parameters import Parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+logger = logging.getLogger(__name__)
+
+
+class HtpasswdController(AccessController):
+    """Asks for a user and password of an htpasswd file, with Basic authentication."""
+
+    name = "htpasswd"
+    grants_everything = True
+
+    def __init__(self, realm: str, passwords: PasswordFile) -> None:
+        self._realm = realm
+        self._passwords = passwords
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
+        section = Parameters("auth.htpasswd", parameters)
+        realm, path = section.required_text("realm"), section.required_text("path")
+        section.warn_of_others()
+        try:
+            provision(path)
+        except OSError as error:
+            raise ParameterError(f"path: {path} is missing and cannot be created: {error}") from error
+        return cls(realm, PasswordFile(path, FailureThrottle()))
+
+    def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
+        credentials = basic_credentials(request.authorization)
+        if credentials is not None:
+            if self._passwords.matches(credentials, request.remote_address):
+                return Grant(credentials.user)
+            logger.warning(
+                "wrong user or password from %s",
+                request.remote_address,
+                extra={"user": credentials.user},
+            )
+        raise UnauthorizedError(basic_challenge(self._realm), accesses)

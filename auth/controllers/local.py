@@ -1,0 +1,159 @@
+"""Rules for users and repositories, and the token service that goes with them (``auth: local``)."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from auth.base import Access, AccessController, DeniedError, Grant, Request, UnauthorizedError
+from auth.controllers.token import covers
+from auth.headers import basic_credentials, bearer_challenge, bearer_token, merged_scope
+from auth.identities.accounts import Accounts, Identity
+from auth.identities.apikeys import ApiKeys
+from auth.identities.passwords import PasswordFile
+from auth.identities.throttle import FailureThrottle
+from auth.identities.workload import parse_providers
+from auth.parameters import Parameters
+from auth.rules.policy import policy_source
+from auth.tokens.issuer import AccessToken, Lifetimes, TokenIssuer
+from auth.tokens.jws import TokenRefusedError, facts
+from auth.tokens.service import LocalTokenService
+from auth.tokens.signing import SigningKeys
+from registry.foundation.files import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from auth.rules.ruleset import Decision, Policy
+
+logger = logging.getLogger(__name__)
+
+
+class LocalController(AccessController):
+    """Judges every request by the rules as they are now.
+
+    A token says who the caller is and narrows down what this request may do; it never allows what the rules
+    do not. So a changed rule, a changed password and a revoked key hold at once, not when tokens expire.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        policy: Callable[[], Policy],
+        issuer: TokenIssuer,
+        endpoint: LocalTokenService,
+        realm: str = "",
+    ) -> None:
+        self.token_service = self._endpoint = endpoint
+        self._accounts = accounts
+        self._policy = policy
+        self._issuer = issuer
+        self._realm = realm
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
+        section = Parameters("auth.local", parameters)
+        service, realm = section.text("service", "registry"), section.text("realm")
+        path = section.text("tokenpath", "/auth/token")
+        if not path.startswith("/") or path.startswith("/v2"):
+            raise section.error("tokenpath", "must begin with a slash and not with /v2")
+        lifetimes = Lifetimes(
+            access_seconds=section.seconds("tokenlifetime", Lifetimes().access_seconds),
+            refresh_seconds=section.seconds("refreshlifetime", Lifetimes().refresh_seconds),
+        )
+        accounts, policy = _accounts(section), policy_source(parameters)
+        section.any("rules"), section.any("groups")
+        issuer = TokenIssuer(service, _signing_keys(section), lifetimes)
+        section.warn_of_others()
+        endpoint = LocalTokenService(path, service, accounts, policy, issuer)
+        return cls(accounts, policy, issuer, endpoint, realm)
+
+    def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
+        if request.authorization is None:
+            return self._authorize_stranger(request, accesses)
+        token = bearer_token(request.authorization)
+        if token is None:
+            identity = self._log_in(request, accesses)
+            self._check_rules(identity, request, accesses)
+            return Grant(identity.user)
+        brought = self._read(token, request, accesses)
+        self._check_rules(brought.identity, request, accesses)
+        if not all(covers(set(brought.granted), access) for access in accesses):
+            raise self._challenge(request, accesses, "insufficient_scope")
+        return Grant(brought.identity.user)
+
+    def lists(self, grant: Grant, repository: str) -> bool:
+        return self._policy().decide(grant.user, repository, "pull").allowed
+
+    def explain(self, user: str, repository: str, action: str) -> Decision:
+        """Return whether `user` ("" for anonymous) may do `action` with `repository`, and why."""
+        return self._policy().decide(user, repository, action)
+
+    def _authorize_stranger(self, request: Request, accesses: Sequence[Access]) -> Grant:
+        # A client sends its credentials when it was challenged, and never if it was let in without. So a
+        # stranger may only do at once what would be no different with credentials: not enter, not list.
+        if not accesses or any(access.type != "repository" for access in accesses):
+            raise self._challenge(request, accesses)
+        if not all(self._decide("", access).allowed for access in accesses):
+            raise self._challenge(request, accesses)
+        return Grant()
+
+    def _log_in(self, request: Request, accesses: Sequence[Access]) -> Identity:
+        credentials = basic_credentials(request.authorization)
+        identity = credentials and self._accounts.identify(credentials, request.remote_address)
+        if not identity:
+            raise self._challenge(request, accesses)
+        return identity
+
+    def _read(self, token: str, request: Request, accesses: Sequence[Access]) -> AccessToken:
+        try:
+            brought = self._issuer.read_access(token)
+        except TokenRefusedError as error:
+            logger.warning("token from %s refused: %s; %s", request.remote_address, error, facts(token))
+            raise self._challenge(request, accesses, "invalid_token") from error
+        if not self._accounts.stands(brought.identity):
+            logger.warning("token of %r refused: the login is void", brought.identity.user)
+            raise self._challenge(request, accesses, "invalid_token")
+        return brought
+
+    def _check_rules(self, identity: Identity, request: Request, accesses: Sequence[Access]) -> None:
+        for access in accesses:
+            if access.type != "repository":
+                continue
+            decision = self._decide(identity.user, access)
+            if decision.allowed:
+                continue
+            if not identity.user:
+                raise self._challenge(request, accesses, "insufficient_scope")
+            logger.info("denied: %s", decision)
+            raise DeniedError(str(decision))
+
+    def _decide(self, user: str, access: Access) -> Decision:
+        return self._policy().decide(user, access.name, access.action)
+
+    def _challenge(self, request: Request, accesses: Sequence[Access], error: str = "") -> UnauthorizedError:
+        realm = self._realm or request.base_url + self._endpoint.path
+        challenge = bearer_challenge(realm, self._endpoint.service, merged_scope(accesses), error)
+        return UnauthorizedError(challenge, accesses)
+
+
+def _accounts(section: Parameters) -> Accounts:
+    htpasswd, keys = section.text("htpasswd"), section.text("apikeys")
+    if htpasswd and not Path(htpasswd).exists():
+        raise section.error("htpasswd", f"{htpasswd} does not exist; create it with `registry htpasswd`")
+    passwords = PasswordFile(htpasswd, FailureThrottle()) if htpasswd else None
+    return Accounts(passwords, ApiKeys(keys) if keys else None, parse_providers(section.any("oidc")))
+
+
+def _signing_keys(section: Parameters) -> SigningKeys:
+    htpasswd = section.text("htpasswd")
+    path = section.text("key", str(Path(htpasswd).with_name("token-key.pem")) if htpasswd else "")
+    if not path:
+        raise section.error("key", "is required: a file for the signing key, created if it is missing")
+    try:
+        return SigningKeys.open(path)
+    except (OSError, FileError) as error:
+        raise section.error("key", f"{path} cannot be used, nor created if missing: {error}") from error

@@ -1,0 +1,153 @@
+"""Whoever brings a token of a trusted issuer may do what it says (``auth: token``)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Self, TypeVar
+from urllib.parse import urlsplit
+
+from auth.base import Access, AccessController, Grant, Request, UnauthorizedError
+from auth.headers import bearer_challenge, bearer_token, merged_scope
+from auth.parameters import Parameters
+from auth.tokens.chains import parse_bundle
+from auth.tokens.jws import Expectations, TokenRefusedError, TokenVerifier, facts
+from auth.tokens.keysets import FileKeys, KeySource, RemoteKeys
+from auth.tokens.trusted import ALGORITHMS, keys_of_certificates, parse_jwks
+from registry.foundation.files import FileError, WatchedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from cryptography import x509
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_SHOWN_KEYS = 12
+
+
+class TokenController(AccessController):
+    """Accepts the tokens of an external token service (distribution's token authentication specification)."""
+
+    name = "token"
+
+    def __init__(self, verifier: TokenVerifier, realm: Callable[[Request], str]) -> None:
+        self._verifier = verifier
+        self._realm = realm
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
+        section = Parameters("auth.token", parameters)
+        expected = Expectations(
+            issuer=section.required_text("issuer"),
+            audience=section.required_text("service"),
+            algorithms=_algorithms(section),
+        )
+        realm = section.required_text("realm")
+        automatic, path = section.flag("autoredirect"), section.text("autoredirectpath", "/auth/token")
+        keys, roots = _sources(section)
+        section.warn_of_others()
+
+        def redirected(request: Request) -> str:
+            return _own_realm(request, path)
+
+        return cls(TokenVerifier(expected, keys, roots), redirected if automatic else lambda _: realm)
+
+    def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
+        token = bearer_token(request.authorization)
+        if token is None:
+            raise self._challenge(request, accesses)
+        try:
+            claims = self._verifier.verify(token)
+            granted = granted_accesses(claims)
+        except TokenRefusedError as error:
+            self._log(token, error)
+            raise self._challenge(request, accesses, "invalid_token" if error.told else "") from error
+        if not all(covers(granted, access) for access in accesses):
+            raise self._challenge(request, accesses, "insufficient_scope")
+        subject = claims.get("sub")
+        return Grant(subject if isinstance(subject, str) else "")
+
+    def _challenge(self, request: Request, accesses: Sequence[Access], error: str = "") -> UnauthorizedError:
+        service, scope = self._verifier.expected.audience, merged_scope(accesses)
+        return UnauthorizedError(bearer_challenge(self._realm(request), service, scope, error), accesses)
+
+    def _log(self, token: str, error: TokenRefusedError) -> None:
+        expected, ids = self._verifier.expected, self._verifier.known_ids()
+        logger.warning(
+            "token refused: %s; it says %s; accepted are iss=%r aud=%r kid=%s%s",
+            error,
+            facts(token),
+            expected.issuer,
+            expected.audience,
+            ids[:_SHOWN_KEYS],
+            " and more" if len(ids) > _SHOWN_KEYS else "",
+        )
+
+
+def granted_accesses(claims: Mapping[str, object]) -> set[tuple[str, str, str]]:
+    """Return the (type, name, action) triples of the ``access`` claim.
+
+    Raises:
+        TokenRefusedError: it is not a list of resources with their actions.
+    """
+    granted: set[tuple[str, str, str]] = set()
+    entries = claims.get("access")
+    for entry in _of_type(entries, list) if entries is not None else []:
+        resource = _of_type(entry, dict)
+        kind, name = _of_type(resource.get("type", ""), str), _of_type(resource.get("name", ""), str)
+        actions = resource.get("actions")
+        granted.update((kind, name, _of_type(action, str)) for action in _of_type(actions or [], list))
+    return granted
+
+
+def covers(granted: set[tuple[str, str, str]], access: Access) -> bool:
+    """Tell whether `access` is among `granted`, where ``*`` is every action, and push includes overwrite."""
+    action = "push" if access.action == "overwrite" else access.action
+    return not granted.isdisjoint({(access.type, access.name, action), (access.type, access.name, "*")})
+
+
+def _of_type(value: object, kind: type[T]) -> T:
+    if not isinstance(value, kind):
+        raise TokenRefusedError("its access claim is malformed", told=False)
+    return value
+
+
+def _algorithms(section: Parameters) -> frozenset[str]:
+    wanted = section.texts("signingalgorithms") or list(ALGORITHMS)
+    for algorithm in wanted:
+        if algorithm not in ALGORITHMS:
+            raise section.error("signingalgorithms", f"has {algorithm!r}; known are {', '.join(ALGORITHMS)}")
+    return frozenset(wanted)
+
+
+def _sources(section: Parameters) -> tuple[list[KeySource], Callable[[], Sequence[x509.Certificate]]]:
+    bundle, jwks = section.text("rootcertbundle"), section.text("jwks")
+    if not bundle and not jwks:
+        raise section.error("rootcertbundle", "or jwks is required")
+    keys: list[KeySource] = []
+    roots: Callable[[], Sequence[x509.Certificate]] = tuple
+    if bundle:
+        certificates = _opened(section, "rootcertbundle", WatchedFile(bundle, parse_bundle))
+        keys.append(FileKeys(WatchedFile(bundle, lambda content: keys_of_certificates(parse_bundle(content)))))
+        roots = certificates.last_good
+    if jwks.startswith(("https://", "http://")):
+        keys.append(RemoteKeys(lambda: jwks))
+    elif jwks:
+        keys.append(FileKeys(_opened(section, "jwks", WatchedFile(jwks, parse_jwks))))
+    return keys, roots
+
+
+def _opened(section: Parameters, name: str, file: WatchedFile[T]) -> WatchedFile[T]:
+    try:
+        file.current()
+    except FileError as error:
+        raise section.error(name, f"cannot be used: {error}") from error
+    return file
+
+
+def _own_realm(request: Request, path: str) -> str:
+    # As the Go registry does: behind a front end that routes `path` to a token server, on https unless told.
+    host = request.host or urlsplit(request.base_url).netloc
+    return f"{request.forwarded_scheme or 'https'}://{host}{path}"

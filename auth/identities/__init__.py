@@ -1,0 +1,1 @@
+"""Who somebody is: passwords, API keys, CI jobs."""

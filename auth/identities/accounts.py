@@ -1,0 +1,82 @@
+"""Whose credentials are these: a password's, an API key's or a CI job's."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from auth.identities.apikeys import PREFIX, ApiKeys
+
+if TYPE_CHECKING:
+    from auth.headers import Credentials
+    from auth.identities.passwords import PasswordFile
+    from auth.identities.workload import Providers
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A caller, and what proved it: tokens carry `proof` along, and fall with it.
+
+    A proof is ``password:<fingerprint>``, ``key:<id>`` or ``oidc:<issuer>``; an anonymous caller has none.
+    """
+
+    user: str = ""
+    proof: str = ""
+
+
+class Accounts:
+    """Everybody who can log in."""
+
+    def __init__(self, passwords: PasswordFile | None, keys: ApiKeys | None, providers: Providers) -> None:
+        self._passwords = passwords
+        self._keys = keys
+        self._providers = providers
+
+    def identify(self, credentials: Credentials, address: str) -> Identity | None:
+        """Return whose `credentials` these are, None if nobody's; the log then says so.
+
+        Only passwords are slowed down after failures: nobody guesses a key or a signature.
+
+        Raises:
+            ThrottledError: too many attempts of this user or from this address failed.
+            ControllerError: a file is missing or malformed.
+        """
+        identity = self._identify(credentials, address)
+        if identity is None:
+            logger.warning("wrong user or password from %s", address, extra={"user": credentials.user})
+        return identity
+
+    def _identify(self, credentials: Credentials, address: str) -> Identity | None:
+        secret = credentials.password.decode("ascii", "replace")
+        if self._keys is not None and secret.startswith(PREFIX):
+            found = self._keys.user_of(secret)
+            # The name must be the key's: a log of requests would otherwise name whom the caller likes.
+            return Identity(found[0], f"key:{found[1]}") if found and found[0] == credentials.user else None
+        provider = self._providers.of(secret)
+        if provider is not None:
+            # The name that came along says nothing: the provider's rules say who this is.
+            user = provider.user_of(secret)
+            return Identity(user, f"oidc:{provider.issuer}") if user else None
+        if self._passwords is None or not self._passwords.matches(credentials, address):
+            return None
+        return Identity(credentials.user, f"password:{self._passwords.fingerprint(credentials.user)}")
+
+    def stands(self, identity: Identity) -> bool:
+        """Tell whether what proved `identity` is still good.
+
+        A changed or removed password, a revoked key and an issuer that is no longer accepted are not.
+
+        Raises:
+            ControllerError: a file is missing or malformed.
+        """
+        kind, _, detail = identity.proof.partition(":")
+        if kind == "password" and self._passwords is not None:
+            return self._passwords.fingerprint(identity.user) == detail
+        if kind == "key" and self._keys is not None:
+            return self._keys.valid(detail, identity.user)
+        if kind == "oidc":
+            return self._providers.known(detail)
+        return not identity.user

@@ -1,0 +1,228 @@
+"""Users and their bcrypt hashes in a file of Apache's format, checked as the Go registry checks them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bcrypt
+from passlib.apache import HtpasswdFile
+
+from auth.base import ControllerError
+from auth.memory import Memory
+from registry.foundation.files import FileError, WatchedFile, create_file, replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from auth.headers import Credentials
+    from auth.identities.throttle import FailureThrottle
+
+logger = logging.getLogger(__name__)
+
+MEMORY_SECONDS = 300
+"""For how long a password that matched is not put through bcrypt again."""
+
+_BCRYPT_BYTES = 72
+_NAME_BYTES = 255
+_HASH_BYTES = 60
+_COST = 10
+_BCRYPT = re.compile(rb"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+_NOBODY = b"$2b$10$C6UzMDM.H6dfI/f/IKcEeO5s8oX1Jw1lYq1bYdV4Q0d0m8m0c0m6u"
+_KINDS = (
+    (b"$apr1$", "MD5 (apr1)"),
+    (b"{SHA}", "SHA-1"),
+    (b"$5$", "SHA-256 crypt"),
+    (b"$6$", "SHA-512 crypt"),
+    (b"$2", "a malformed bcrypt hash"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """What an htpasswd file says: the bcrypt hash of each user whose hash is one."""
+
+    hashes: Mapping[str, bytes]
+
+    def stand_in(self, user: str, key: bytes) -> bytes:
+        """Return the hash to check in vain for somebody who is not in the file.
+
+        It is one of the file's own, always the same for one name, so that the time an answer takes tells
+        nothing, even where the costs of the hashes differ.
+        """
+        if not self.hashes:
+            return _NOBODY
+        digest = hmac.digest(key, user.encode(errors="surrogatepass"), "sha256")
+        return list(self.hashes.values())[int.from_bytes(digest) % len(self.hashes)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """That a password matched: in which reading of the file, and until when it is believed."""
+
+    entries: Entries
+    until: float
+
+
+class PasswordFile:
+    """Checks passwords against an htpasswd file as it stands at each call.
+
+    A bcrypt check costs 50 to 300 ms of processor time and a client sends its password with every request,
+    so this process remembers what matched: under a keyed digest of hash and password, for five minutes, and
+    not past a change of the file. Neither passwords nor anything they could be recovered from is kept.
+    """
+
+    def __init__(self, path: str, throttle: FailureThrottle, clock: Callable[[], float] = time.monotonic) -> None:
+        self._file = WatchedFile(path, parse)
+        self._throttle = throttle
+        self._clock = clock
+        self._key = secrets.token_bytes(32)
+        self._matched: Memory[_Match] = Memory()
+
+    def matches(self, credentials: Credentials, address: str) -> bool:
+        """Tell whether the password is the user's.
+
+        Raises:
+            ThrottledError: too many attempts of this user or from this address failed.
+            ControllerError: the file is missing or malformed.
+        """
+        entries = self._entries()
+        known = entries.hashes.get(credentials.user)
+        expected = known or entries.stand_in(credentials.user, self._key)
+        digest = self._digest(expected, credentials.password)
+        if known and self._remembers(entries, digest):
+            return True
+        self._throttle.check(address, credentials.user)
+        # As in Go, bytes past the 72nd count for nothing; the library would refuse them.
+        matched = bcrypt.checkpw(credentials.password[:_BCRYPT_BYTES], expected)
+        if not known or not matched:
+            self._throttle.failed(address, credentials.user)
+            return False
+        self._throttle.succeeded(address, credentials.user)
+        self._matched.put(digest, _Match(entries, self._clock() + MEMORY_SECONDS))
+        return True
+
+    def fingerprint(self, user: str) -> str | None:
+        """Return a text that changes when the password of `user` is set anew, None for a stranger.
+
+        Raises:
+            ControllerError: the file is missing or malformed.
+        """
+        known = self._entries().hashes.get(user)
+        return None if known is None else hashlib.sha256(known).hexdigest()[:16]
+
+    def _entries(self) -> Entries:
+        try:
+            return self._file.current()
+        except FileError as error:
+            raise ControllerError(str(error)) from error
+
+    def _digest(self, expected: bytes, password: bytes) -> bytes:
+        # A hash has no zero byte, so no two pairs run together alike.
+        return hmac.digest(self._key, expected + b"\0" + password, "sha256")
+
+    def _remembers(self, entries: Entries, digest: bytes) -> bool:
+        found = self._matched.get(digest)
+        # Another object is another reading of the file, even where it says the same.
+        return found is not None and found.entries is entries and self._clock() < found.until
+
+
+def parse(content: bytes) -> Entries:
+    """Return the entries of an htpasswd file: the last line of a user counts, as in Go.
+
+    A hash that is not bcrypt's is left out, with a line in the log.
+
+    Raises:
+        ValueError: a line is neither blank nor a comment and has no colon.
+    """
+    lines: dict[str, bytes] = {}
+    for number, line in enumerate(content.splitlines(), 1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith(b"#"):
+            continue
+        name, colon, hashed = stripped.partition(b":")
+        if not colon:
+            raise ValueError(f"line {number} has no colon; expected USER:HASH")
+        user = name.decode(errors="backslashreplace")
+        # passlib takes the first line of a user and stumbles over a second colon, so it gets what Go sees.
+        lines.pop(user, None)
+        hashed = hashed[:_HASH_BYTES] if _BCRYPT.match(hashed) else hashed  # Go compares no more than this
+        if fault := _fault(name, hashed):
+            logger.error("htpasswd line %d: user %r cannot log in: %s", number, user, fault)
+        else:
+            lines[user] = name + b":" + hashed
+    file = HtpasswdFile.from_string(b"\n".join(lines.values()))
+    return Entries({user: found for user in lines if (found := file.get_hash(user))})
+
+
+def _fault(name: bytes, hashed: bytes) -> str:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return "the name is not UTF-8"
+    if len(name) > _NAME_BYTES or b"\0" in name or b"\t" in name:
+        return f"the name has a control character or more than {_NAME_BYTES} bytes"
+    if _BCRYPT.fullmatch(hashed):
+        return ""
+    kind = next((kind for start, kind in _KINDS if hashed.startswith(start)), "of an unknown kind or plain text")
+    return f"the hash is {kind}, only bcrypt is accepted; set it anew with `htpasswd -B` or `registry htpasswd`"
+
+
+def provision(path: str) -> None:
+    """Create a missing htpasswd file with user ``docker`` and a random password, logged this once.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    if Path(path).exists():
+        return
+    password = secrets.token_urlsafe(32)
+    if create_file(path, b"docker:" + hash_password(password.encode())):
+        logger.warning(
+            "htpasswd is missing, provisioning with default user: user=docker password=%s",
+            password,
+            extra={"user": "docker", "password": password},
+        )
+
+
+def hash_password(password: bytes, cost: int = _COST) -> bytes:
+    """Return the bcrypt hash of `password` with the prefix that Apache writes.
+
+    Raises:
+        ValueError: `password` is longer than bcrypt's 72 bytes, or empty.
+    """
+    if not 0 < len(password) <= _BCRYPT_BYTES:
+        raise ValueError(f"a password has 1 to {_BCRYPT_BYTES} bytes, this one {len(password)}")
+    return b"$2y$" + bcrypt.hashpw(password, bcrypt.gensalt(cost)).removeprefix(b"$2b$")
+
+
+def set_password(path: str, user: str, password: bytes) -> bool:
+    """Write the entry of `user` to the htpasswd file at `path`, created if missing; tell whether it is new.
+
+    Other lines stay as they are.
+
+    Raises:
+        ValueError: the name or the password cannot stand in the file, or the file is malformed.
+        OSError: the file cannot be read or written.
+    """
+    if not user or user.strip() != user or user.startswith("#"):
+        raise ValueError(f"{user!r} cannot be a user name")
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        content = b""
+    # Where a user has several lines, the last one counts, while passlib would change the first.
+    of_user = [line for line in content.splitlines() if line.strip().startswith(user.encode() + b":")]
+    kept = (line for line in content.splitlines() if line not in of_user[:-1])
+    file = HtpasswdFile.from_string(b"\n".join(kept))
+    known = file.set_hash(user, hash_password(password))
+    replace_file(path, file.to_string())
+    return not known

@@ -1,0 +1,160 @@
+"""Tokens that a CI gives to its jobs (OpenID Connect), taken for a password: no secret needs to be stored."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from auth.parameters import Parameters
+from auth.tokens.jws import Expectations, TokenRefusedError, TokenVerifier, facts, shown, unverified
+from auth.tokens.keysets import FileKeys, KeySource, RemoteKeys, fetched
+from auth.tokens.trusted import ALGORITHMS, parse_jwks
+from registry.foundation.files import FileError, WatchedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+logger = logging.getLogger(__name__)
+
+_DISCOVERY = "/.well-known/openid-configuration"
+_ALGORITHMS = frozenset(name for name in ALGORITHMS if not name.startswith("HS"))
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRule:
+    """A job whose claims match all of `claims` logs in as `user`; a ``*`` stands for any text."""
+
+    user: str
+    claims: Mapping[str, str]
+
+    def matches(self, claims: Mapping[str, object]) -> bool:
+        """Tell whether `claims` of a verified token are those of the rule."""
+        return all(_matches(pattern, claims.get(name)) for name, pattern in self.claims.items())
+
+
+class Provider:
+    """One issuer, and who its tokens log in."""
+
+    def __init__(self, verifier: TokenVerifier, rules: Sequence[ClaimRule]) -> None:
+        self._verifier = verifier
+        self._rules = rules
+
+    @property
+    def issuer(self) -> str:
+        """The issuer, as its tokens spell it."""
+        return self._verifier.expected.issuer
+
+    def user_of(self, token: str) -> str | None:
+        """Return whom `token` logs in, or None, with a line in the log that says why not."""
+        try:
+            claims = self._verifier.verify(token)
+        except TokenRefusedError as error:
+            expected = self._verifier.expected
+            logger.warning(
+                "CI token refused: %s; it says %s; accepted are iss=%r aud=%r kid=%s",
+                *(error, facts(token), expected.issuer, expected.audience, self._verifier.known_ids()),
+            )
+            return None
+        for rule in self._rules:
+            if rule.matches(claims):
+                return rule.user
+        names = sorted({name for rule in self._rules for name in rule.claims})
+        considered = {name: shown(claims.get(name)) for name in names}
+        logger.warning("CI token of %s refused: no rule matches its claims %s", self.issuer, considered)
+        return None
+
+
+class Providers:
+    """Every issuer whose tokens are taken for a password."""
+
+    def __init__(self, providers: Sequence[Provider]) -> None:
+        self._by_issuer = {provider.issuer: provider for provider in providers}
+
+    def of(self, token: str) -> Provider | None:
+        """Return the provider that `token` claims to be from, None if it is no token or from elsewhere."""
+        try:
+            _, claims = unverified(token)
+        except TokenRefusedError:
+            return None
+        issuer = claims.get("iss")
+        return self._by_issuer.get(issuer) if isinstance(issuer, str) else None
+
+    def known(self, issuer: str) -> bool:
+        """Tell whether tokens of `issuer` are accepted."""
+        return issuer in self._by_issuer
+
+
+def parse_providers(
+    entries: object,
+    fetch: Callable[[str], bytes] = fetched,
+    clock: Callable[[], float] = time.time,
+) -> Providers:
+    """Return the providers that the ``oidc`` section describes.
+
+    Raises:
+        ParameterError: it describes none.
+    """
+    outer = Parameters("auth.local", {"oidc": entries})
+    if entries is None:
+        return Providers(())
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise outer.error("oidc", "must be a list of providers")
+    return Providers([_provider(Parameters("auth.local.oidc", entry), fetch, clock) for entry in entries])
+
+
+def _provider(section: Parameters, fetch: Callable[[str], bytes], clock: Callable[[], float]) -> Provider:
+    issuer, audience = section.required_text("issuer"), section.required_text("audience")
+    jwks = section.text("jwks")
+    keys: KeySource
+    if not jwks or jwks.startswith(("https://", "http://")):
+        keys = RemoteKeys(lambda: jwks or _discovered(issuer, fetch), fetch)
+    else:
+        keys = FileKeys(WatchedFile(jwks, parse_jwks))
+        try:
+            keys.ids()
+        except FileError as error:
+            raise section.error("jwks", f"cannot be used: {error}") from error
+    rules = section.any("rules")
+    if not isinstance(rules, list) or not rules:
+        raise section.error("rules", f"of {issuer} must be a list of rules with user and claims")
+    verifier = TokenVerifier(Expectations(issuer, audience, _ALGORITHMS), [keys], clock=clock)
+    provider = Provider(verifier, [_claim_rule(section, rule) for rule in rules])
+    section.warn_of_others()
+    return provider
+
+
+def _claim_rule(section: Parameters, entry: object) -> ClaimRule:
+    user = entry.get("user") if isinstance(entry, Mapping) else None
+    claims = entry.get("claims") if isinstance(entry, Mapping) else None
+    # An issuer such as GitHub signs for everybody: a rule without claims would let in all of its customers.
+    if not isinstance(user, str) or not user or not isinstance(claims, Mapping) or not claims:
+        raise section.error("rules", "must each have a user and the claims that a token must have")
+    if not all(isinstance(pattern, str) for pattern in claims.values()):
+        raise section.error("rules", "must give each claim as a string; quote numbers and booleans")
+    return ClaimRule(user, {str(name): pattern for name, pattern in claims.items()})
+
+
+def _discovered(issuer: str, fetch: Callable[[str], bytes]) -> str:
+    document = json.loads(fetch(issuer.rstrip("/") + _DISCOVERY))
+    address = document.get("jwks_uri") if isinstance(document, dict) else None
+    if not isinstance(address, str) or document.get("issuer") != issuer:
+        raise ValueError(f"{issuer}: its discovery document is that of another issuer or has no jwks_uri")
+    if issuer.startswith("https://") and not address.startswith("https://"):
+        raise ValueError(f"{issuer}: its keys are not on https")
+    return address
+
+
+def _matches(pattern: str, value: object) -> bool:
+    if isinstance(value, list):
+        return any(_matches(pattern, item) for item in value)
+    if isinstance(value, bool):
+        value = str(value).lower()
+    if not isinstance(value, str | int):
+        return False
+    regex = ".*".join(re.escape(part) for part in pattern.split("*"))
+    return re.fullmatch(regex, str(value), re.DOTALL) is not None

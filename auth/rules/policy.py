@@ -1,0 +1,50 @@
+"""Where the rules of ``auth: local`` stand: in the configuration, or in a file that may change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+from auth.parameters import Parameters
+from auth.rules.ruleset import Policy, parse_policy
+from registry.foundation.files import FileError, WatchedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+def policy_source(parameters: Mapping[str, object]) -> Callable[[], Policy]:
+    """Return what gives the policy of the section ``auth.local`` as it is at each call.
+
+    Rules that are a path are read again when the file changes; while it is broken, what it last said holds.
+
+    Raises:
+        ParameterError: the rules are missing or wrong.
+    """
+    section = Parameters("auth.local", parameters)
+    rules, groups = section.any("rules"), section.any("groups")
+    if not isinstance(rules, str):
+        try:
+            policy = parse_policy(rules, groups)
+        except ValueError as error:
+            raise section.error("rules", f"cannot be used: {error}") from error
+        return lambda: policy
+    if groups is not None:
+        raise section.error("groups", f"belong into {rules}, where the rules are")
+    file = WatchedFile(rules, _parse_rules_file)
+    try:
+        file.current()
+    except FileError as error:
+        raise section.error("rules", f"cannot be used: {error}") from error
+    return file.last_good
+
+
+def _parse_rules_file(content: bytes) -> Policy:
+    try:
+        document = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    if not isinstance(document, dict):
+        raise ValueError("must be a YAML mapping with rules and groups")  # noqa: TRY004 - the file is wrong
+    return parse_policy(document.get("rules"), document.get("groups"))

@@ -1,0 +1,167 @@
+"""Who may do what with which repository: one rule decides, the one with the longest matching glob."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from auth.rules.globs import Glob
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+ACTIONS = ("pull", "push", "delete", "overwrite")
+"""What a rule grants; push writes new tags only, overwrite moves those that exist."""
+
+ANONYMOUS = "anonymous"
+AUTHENTICATED = "authenticated"
+
+_NEEDS = {"push": "pull", "overwrite": "push"}
+_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What each principal may do with the repositories that `glob` matches.
+
+    Principals are ``anonymous`` (everybody), ``authenticated`` (everybody who logged in), ``group:<name>``
+    and ``user:<name>``. Who is several of them may do all that any of them may.
+    """
+
+    glob: Glob
+    number: int
+    grants: Mapping[str, frozenset[str]]
+
+    def __str__(self) -> str:
+        return f"rule {self.number} ({self.glob.text})"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether `user` ("" for anonymous) may do `action` with `repository`, and why."""
+
+    user: str
+    repository: str
+    action: str
+    rule: Rule | None
+    principals: tuple[str, ...]
+    """Those of the rule's principals that `user` is and that may do it."""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether it may be done."""
+        return bool(self.principals)
+
+    def __str__(self) -> str:
+        who, may = self.user or ANONYMOUS, "may" if self.allowed else "may not"
+        text = f"{who} {may} {self.action} {self.repository}: "
+        if self.rule is None:
+            return text + "no rule is for this repository"
+        if not self.allowed:
+            return text + f"{self.rule} does not grant it"
+        return text + f"{self.rule} grants it to {' and '.join(self.principals)}"
+
+
+class Policy:
+    """All rules and the groups that they speak of."""
+
+    def __init__(self, rules: Iterable[Rule], groups: Mapping[str, frozenset[str]]) -> None:
+        # The sort is stable: among globs of one length, the first in the file comes first.
+        self._rules = sorted(rules, key=lambda rule: rule.glob.length, reverse=True)
+        self._groups = groups
+        # A catalog asks about every repository it lists, again for every page.
+        self._rule_for = functools.lru_cache(maxsize=_REMEMBERED)(self._find)
+
+    def decide(self, user: str, repository: str, action: str) -> Decision:
+        """Return whether `user` ("" for anonymous) may do `action` with `repository`."""
+        rule = self._rule_for(repository)
+        grants = rule.grants if rule else {}
+        principals = tuple(
+            principal for principal, actions in grants.items() if action in actions and self._is(user, principal)
+        )
+        return Decision(user, repository, action, rule, principals)
+
+    def _find(self, repository: str) -> Rule | None:
+        return next((rule for rule in self._rules if rule.glob.matches(repository)), None)
+
+    def _is(self, user: str, principal: str) -> bool:
+        kind, _, name = principal.partition(":")
+        if kind == ANONYMOUS:
+            return True
+        if not user or kind == AUTHENTICATED:
+            return bool(user)
+        return user == name if kind == "user" else user in self._groups.get(name, ())
+
+
+def parse_policy(rules: object, groups: object) -> Policy:
+    """Return the policy that the values of a YAML document describe.
+
+    Raises:
+        ValueError: they describe none; the text says where and what to change.
+    """
+    members = _groups({} if groups is None else groups)
+    if not isinstance(rules, list):
+        raise ValueError("rules must be a list")  # noqa: TRY004 - the file is wrong, not a caller
+    parsed = [rule for number, entry in enumerate(rules, 1) for rule in _rules(number, entry, members)]
+    first: dict[str, Rule] = {}
+    for rule in parsed:
+        if first.setdefault(rule.glob.text, rule) is not rule:
+            numbers = f"{first[rule.glob.text].number} and {rule.number}"
+            raise ValueError(f"rules {numbers} are both for {rule.glob.text!r}; make them one")
+    return Policy(parsed, members)
+
+
+def _groups(value: object) -> dict[str, frozenset[str]]:
+    if not isinstance(value, Mapping):
+        raise ValueError("groups must map the name of each group to a list of users")  # noqa: TRY004 - as above
+    groups = {}
+    for name, members in value.items():
+        if not isinstance(members, list) or not all(isinstance(member, str) and member for member in members):
+            raise ValueError(f"groups.{name} must be a list of user names; quote names that look like numbers")
+        groups[str(name)] = frozenset(members)
+    return groups
+
+
+def _rules(number: int, entry: object, groups: Mapping[str, frozenset[str]]) -> Iterable[Rule]:
+    where = f"rule {number}"
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"{where} must map repositories and principals")  # noqa: TRY004 - as above
+    globs = entry.get("repositories")
+    texts = [text for text in (globs if isinstance(globs, list) else [globs]) if isinstance(text, str)]
+    if not texts or (isinstance(globs, list) and len(texts) < len(globs)):
+        raise ValueError(f"{where}: repositories must be a glob or a list of globs")
+    grants = {
+        str(principal): _actions(f"{where}: {principal}", str(principal), actions, groups)
+        for principal, actions in entry.items()
+        if principal != "repositories"
+    }
+    for text in texts:
+        try:
+            yield Rule(Glob.parse(text), number, grants)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+
+
+def _actions(where: str, principal: str, value: object, groups: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    kind, _, name = principal.partition(":")
+    if principal not in {ANONYMOUS, AUTHENTICATED} and not (kind in {"user", "group"} and name):
+        raise ValueError(f"{where}: must be anonymous, authenticated, user:NAME or group:NAME")
+    if kind == "group" and name not in groups:
+        raise ValueError(f"{where}: there is no such group")
+    if not isinstance(value, list) or not all(isinstance(action, str) for action in value):
+        raise ValueError(f"{where} must be a list of actions")
+    return frozenset(_checked_actions(where, value))
+
+
+def _checked_actions(where: str, actions: Sequence[str]) -> Sequence[str]:
+    if list(actions) == ["*"]:
+        return ACTIONS
+    for action in actions:
+        if action not in ACTIONS:
+            raise ValueError(f"{where}: {action!r} is no action; there are {', '.join(ACTIONS)} and ['*']")
+        needed = _NEEDS.get(action)
+        if needed is not None and needed not in actions:
+            raise ValueError(f"{where}: {action} is of no use without {needed}")
+    return actions

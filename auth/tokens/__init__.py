@@ -1,0 +1,1 @@
+"""Signed tokens: how they are made, verified and asked for."""

@@ -1,0 +1,117 @@
+"""The SDK's client as the configuration describes it, and its errors in the contract's words."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+import requests
+import requests.adapters
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    IncompleteReadError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.core.pipeline.transport import RequestsTransport
+from azure.identity import ClientSecretCredential, DefaultAzureCredential
+from azure.storage.blob import BlobServiceClient
+
+from drivers.azure.parameters import CLIENT_SECRET, SAS, SHARED_KEY, AzureParameters
+from drivers.base import PIECE_SIZE, DriverError, PathNotFoundError, UnavailableError
+from drivers.translation import Translation
+
+_CONNECTIONS: Final = 100
+_DOWNLOAD_SIZE: Final = 4 * PIECE_SIZE
+"""Bytes of one request of a download; the SDK holds two such."""
+
+
+class ConflictError(DriverError):
+    """The blob is not the version that was asked for."""
+
+
+_WORDS: dict[int, type[DriverError]] = {
+    HTTPStatus.NOT_FOUND: PathNotFoundError,
+    HTTPStatus.REQUEST_TIMEOUT: UnavailableError,
+    HTTPStatus.PRECONDITION_FAILED: ConflictError,
+    HTTPStatus.TOO_MANY_REQUESTS: UnavailableError,
+}
+_UNREACHABLE = (ServiceRequestError, ServiceResponseError, IncompleteReadError)
+
+
+class Translated(Translation):
+    """A block whose errors leave it as the contract's, naming the call and the blob."""
+
+    __slots__ = ()
+    driver = "azure"
+    failures = (AzureError,)
+
+    @staticmethod
+    def word(error: AzureError) -> type[DriverError]:
+        if isinstance(error, _UNREACHABLE):
+            return UnavailableError
+        status = status_of(error) or 0
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return UnavailableError
+        return _WORDS.get(status, DriverError)
+
+    @staticmethod
+    def text(error: AzureError) -> str:
+        """Return the first line of what the service says, with its code; the rest are ids and times."""
+        text = str(error.message or error).strip().partition("\n")[0]
+        code = code_of(error)
+        return f"{text} ({code})" if code else text
+
+
+def connect(parameters: AzureParameters) -> BlobServiceClient:
+    """Return the client; nothing is sent yet."""
+    return BlobServiceClient(
+        parameters.serviceurl,
+        credential=_credential(parameters),
+        transport=_transport(parameters),
+        retry_total=parameters.max_retries,
+        max_single_get_size=_DOWNLOAD_SIZE,
+        max_chunk_get_size=_DOWNLOAD_SIZE,
+        user_agent="py-registry",
+    )
+
+
+def _transport(parameters: AzureParameters) -> RequestsTransport:
+    session = requests.Session()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
+    return RequestsTransport(
+        session=session,
+        session_owner=False,
+        connection_verify=parameters.verify,
+        connection_timeout=10,
+        read_timeout=60,
+        connection_data_block_size=PIECE_SIZE,
+    )
+
+
+def _credential(parameters: AzureParameters) -> Any:
+    if parameters.type == SHARED_KEY:
+        return {"account_name": parameters.accountname, "account_key": parameters.accountkey}
+    if parameters.type == SAS:
+        return parameters.sastoken
+    if parameters.type == CLIENT_SECRET:
+        return ClientSecretCredential(
+            parameters.tenantid,
+            parameters.clientid,
+            parameters.secret,
+            connection_verify=parameters.verify,
+        )
+    return DefaultAzureCredential()
+
+
+def status_of(error: BaseException | None) -> int | None:
+    """Return the status of the answer that `error` tells of, if it is one of the service."""
+    return error.status_code if isinstance(error, HttpResponseError) else None
+
+
+def code_of(error: AzureError) -> str:
+    """Return the service's own word for `error`, "" if it said none."""
+    code = getattr(error, "error_code", None) or ""
+    return str(getattr(code, "value", code))

@@ -1,0 +1,296 @@
+"""A directory on a local or network file system, laid out as the Go registry's driver of this name does.
+
+An object is a file. A file is written under a hidden name, made durable and renamed into place, so a crash
+leaves hidden files and uploads behind, never half an object. Objects that stay the same for ever may be one file
+under several names. An upload is a plain file at its path, appended to under an exclusive flock(2): it keeps out
+other threads, other processes and, on NFS, other hosts.
+"""
+
+# One string goes straight to the system call; a Path costs more than the call.
+# ruff: noqa: PTH100, PTH104, PTH106, PTH108, PTH116, PTH120
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, Self
+
+from drivers.base import (
+    DriverError,
+    ObjectTooLargeError,
+    ParameterError,
+    PathNotFoundError,
+    Stat,
+    StorageDriver,
+    UnavailableError,
+    UploadBusyError,
+    Writer,
+    checked_path,
+)
+from drivers.filesystem.files import (
+    NewNames,
+    StaleError,
+    Translated,
+    hidden_name,
+    make_directory,
+    remove_hidden,
+    remove_tree,
+    sync_directories,
+    sync_directory,
+    write_all,
+)
+from drivers.filesystem.names import DirectoryNames
+from drivers.filesystem.uploads import FileWriter, pread, size_if_still_at
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping
+
+_DEFAULT_ROOT = "/var/lib/registry"
+_DEFAULT_THREADS = 100
+_LEAST_THREADS = 25
+_LOCK_POLL_SECONDS = 0.02
+
+
+class FilesystemDriver(StorageDriver):
+    """Objects as files below `root`; an upload that is open elsewhere is waited for `lock_seconds`."""
+
+    name = "filesystem"
+
+    def __init__(self, root: str, *, lock_seconds: float = 5.0) -> None:
+        self._root = os.path.abspath(root)
+        self._lock_seconds = lock_seconds
+        self._mount = _mount_of(self._root)
+        self._mounted: tuple[int, int] | None = None
+        """What was last found mounted there: device and inode, which the bare directory does not have."""
+        self._names = DirectoryNames()
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
+        root = parameters.get("rootdirectory", _DEFAULT_ROOT)
+        if not isinstance(root, str) or not root:
+            raise ParameterError(f"rootdirectory: must name a directory, not {root!r}")
+        _parse_threads(parameters.get("maxthreads", _DEFAULT_THREADS))
+        return cls(root)
+
+    def check(self) -> None:
+        probe = f"{self._root}/{hidden_name()}"
+        call = "create"
+        try:
+            grown = make_directory(self._root)
+            call = "write to"
+            fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            try:
+                write_all(fd, b"probe")
+                os.fsync(fd)
+                call = "lock a file in"
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            finally:
+                os.close(fd)
+                os.unlink(probe)
+            sync_directories([self._root, *grown])
+        except OSError as error:
+            raise DriverError(
+                f"filesystem: cannot {call} rootdirectory {self._root}: {error.strerror};"
+                f" it must be a directory that user {os.geteuid()} may write to, with locks"
+            ) from error
+
+    def probe(self) -> None:
+        try:
+            os.stat(self._root)
+        except OSError as error:
+            raise DriverError(f"filesystem: stat rootdirectory {self._root}: {error.strerror}") from error
+        self._check_mount()
+
+    def _check_mount(self) -> None:
+        """Refuse to go on below a mount point that has lost its file system: what is written there is lost with it."""
+        here = os.stat(self._mount)
+        if self._mounted == (here.st_dev, here.st_ino):
+            return
+        above = os.stat(f"{self._mount}/..")
+        if here.st_dev == above.st_dev and here.st_ino != above.st_ino:
+            raise UnavailableError(f"filesystem: nothing is mounted at {self._mount} any more")
+        self._mounted = here.st_dev, here.st_ino
+
+    def get(self, path: str, *, limit: int) -> bytes:
+        try:
+            return self._get(path, limit)
+        except StaleError:
+            return self._get(path, limit)
+
+    def _get(self, path: str, limit: int) -> bytes:
+        with Translated("get", path):
+            fd = os.open(self._name_of(path), os.O_RDONLY)
+            try:
+                size = _size_of(os.fstat(fd), path)
+                if size > limit:
+                    raise ObjectTooLargeError(f"filesystem: get {path}: {size} bytes, at most {limit} allowed")
+                content = os.read(fd, size)
+                while len(content) < size and (more := os.read(fd, size - len(content))):
+                    content += more
+                return content
+            finally:
+                os.close(fd)
+
+    def put(self, path: str, content: bytes) -> None:
+        self.put_in_order([(path, content)])
+
+    def put_in_order(
+        self,
+        objects: Iterable[tuple[str, bytes]],
+        *,
+        expendable: Iterable[tuple[str, bytes]] = (),
+        same_as: str | None = None,
+    ) -> None:
+        names, source = NewNames(), self._name_of(same_as) if same_as else None
+        with Translated("put", self._root) as put:
+            self._check_mount()
+            for path, content in objects:
+                put.about(path)
+                names.replace(self._name_of(path), content)
+            for path, content in expendable:
+                put.about(path)
+                target = self._name_of(path)
+                if source is None or not names.share(source, target):
+                    names.replace(target, content)
+                names.expend()
+            names.sync()
+
+    def create(self, path: str, content: bytes) -> None:
+        target, names = self._name_of(path), NewNames()
+        with Translated("create", path):
+            self._check_mount()
+            names.create(target, content)
+            names.sync()
+
+    def stat(self, path: str) -> Stat:
+        with Translated("stat", path):
+            return _stat_of(os.stat(self._name_of(path)), path)
+
+    def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        pieces = self._pieces(path, start, stop)
+        next(pieces)  # runs it up to where the file is open; from here on close() closes the file too
+        return pieces
+
+    def _pieces(self, path: str, start: int, stop: int | None) -> Generator[bytes]:
+        with Translated("read", path):
+            fd = os.open(self._name_of(path), os.O_RDONLY)
+            try:
+                size = _size_of(os.fstat(fd), path)
+                yield b""
+                yield from pread(fd, start, size if stop is None else min(stop, size))
+            finally:
+                os.close(fd)
+
+    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        try:
+            return self._names.after(self._name_of(path), after, limit)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError:
+            with Translated("list", path):
+                raise
+
+    def holds(self, path: str, *, likely: str = "") -> bool:
+        # To find a name costs a third of reading a directory. What else may be wrong is for the listing to say.
+        if path and likely and os.access(self._name_of(f"{path}/{likely}"), os.F_OK):
+            return True
+        return super().holds(path)
+
+    def delete(self, path: str) -> None:
+        target = self._name_of(path)
+        with Translated("delete", path):
+            try:
+                os.unlink(target)
+            except IsADirectoryError:
+                hidden = f"{os.path.dirname(target)}/{hidden_name()}"
+                os.rename(target, hidden)
+                remove_tree(hidden)
+            self._prune(os.path.dirname(target))
+
+    def _prune(self, directory: str) -> None:
+        """Remove `directory` and its parents as far as they are empty, durably with what went before."""
+        while directory != self._root:
+            try:
+                os.rmdir(directory)
+            except FileNotFoundError:
+                pass  # somebody else is pruning too
+            except OSError:
+                break
+            directory = os.path.dirname(directory)
+        sync_directory(directory)
+
+    def create_upload(self, path: str) -> None:
+        self.start_upload(path, ())
+
+    def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
+        target, names = self._name_of(path), NewNames()
+        with Translated("create upload", path):
+            self._check_mount()
+            for name, content in objects:
+                names.replace(self._name_of(name), content)
+            names.place(target, lambda: os.close(os.open(target, os.O_WRONLY | os.O_CREAT, 0o666)))
+            names.sync()
+
+    def upload_size(self, path: str) -> int:
+        return self.stat(path).size
+
+    def open_upload(self, path: str) -> Writer:
+        name = self._name_of(path)
+        with Translated("open upload", path):
+            fd = os.open(name, os.O_RDWR | os.O_APPEND)
+            try:
+                self._lock(fd, path)
+                return FileWriter(path, name, fd, size_if_still_at(name, fd), self._name_of)
+            except BaseException:
+                os.close(fd)
+                raise
+
+    def _lock(self, fd: int, path: str) -> None:
+        deadline = time.monotonic() + self._lock_seconds
+        while True:
+            try:
+                return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise UploadBusyError(f"filesystem: another request is writing to {path}") from None
+            time.sleep(_LOCK_POLL_SECONDS)
+
+    def purge(self, before: float) -> int:
+        with Translated("purge", self._root):
+            return remove_hidden(self._root, before)
+
+    def local_path(self, path: str) -> str:
+        return self._name_of(path)
+
+    def _name_of(self, path: str) -> str:
+        return self._root + checked_path(path)
+
+
+def _parse_threads(value: object) -> int:
+    """Return `maxthreads` as the Go registry would take it.
+
+    There it bounds goroutines in system calls. Here a worker has ``http.threads`` threads and no more, each
+    in at most one call, so the value is checked and nothing further is made of it.
+    """
+    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, str) and value.isdecimal())):
+        raise ParameterError(f"maxthreads: must be a whole number, not {value!r}")
+    return max(int(value), _LEAST_THREADS)
+
+
+def _mount_of(path: str) -> str:
+    """Return where the file system is mounted that `path` lies on."""
+    while not os.path.ismount(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _stat_of(status: os.stat_result, path: str) -> Stat:
+    return Stat(_size_of(status, path), status.st_mtime)
+
+
+def _size_of(status: os.stat_result, path: str) -> int:
+    if not stat.S_ISREG(status.st_mode):
+        raise PathNotFoundError(f"filesystem: {path} is no object but a prefix of others")
+    return status.st_size

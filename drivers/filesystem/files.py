@@ -1,0 +1,325 @@
+"""Files that appear whole and stay: written under a hidden name, made durable, renamed into place.
+
+What a loss of power may undo is known of two things: the bytes of a file, until it is synced, and a name, until its
+directory is.
+"""
+
+# One string goes straight to the system call; a Path costs more than the call.
+# ruff: noqa: PTH102, PTH104, PTH106, PTH108, PTH116
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from drivers.base import (
+    DriverError,
+    InvalidPathError,
+    NoSpaceError,
+    PathExistsError,
+    PathNotFoundError,
+    UnavailableError,
+)
+from drivers.filesystem.mounts import keeps_order
+from drivers.translation import Translation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_HIDDEN = ".tmp-"
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What FAT and some network file systems answer."""
+
+_ATTEMPTS = 100
+"""How often a write begins again because somebody deleted the directory under it."""
+
+
+class StaleError(UnavailableError):
+    """Another NFS client replaced the file while we had it open; who asks again finds the new one."""
+
+
+_ERRORS: Mapping[int | None, type[DriverError]] = {
+    errno.EEXIST: PathExistsError,
+    errno.ENOENT: PathNotFoundError,
+    errno.ENOTDIR: PathNotFoundError,
+    errno.EISDIR: PathNotFoundError,
+    errno.ENAMETOOLONG: InvalidPathError,
+    errno.ENOSPC: NoSpaceError,
+    errno.EDQUOT: NoSpaceError,
+    errno.EFBIG: NoSpaceError,
+    errno.ESTALE: StaleError,
+}
+
+
+class Translated(Translation):
+    """A block whose OSErrors leave it as the contract's errors."""
+
+    __slots__ = ()
+    driver = "filesystem"
+    failures = (OSError,)
+
+    @staticmethod
+    def word(error: OSError) -> type[DriverError]:
+        return _ERRORS.get(error.errno, DriverError)
+
+    @staticmethod
+    def text(error: OSError) -> str:
+        return str(error.strerror)
+
+
+class NewNames:
+    """Names that were given and may not be durable yet: the last file's, then those of the directories made for it."""
+
+    __slots__ = ("_device", "_directories", "_made")
+
+    def __init__(self) -> None:
+        self._directories: list[str] = []
+        """Those that have a new entry, all of one file system; the first is where the last of all was made."""
+        self._device: int | None = None
+        """The file system that they lie on, where it is known."""
+        self._made = ""
+        """The topmost directory that was made for the last name: nothing lies in it that was not given here."""
+
+    def place(self, target: str, step: Callable[[], None]) -> None:
+        """Have `step` make the file `target`, in a directory that is made first if need be."""
+        directory = _parent(target)
+        if self._directories and directory not in self._directories:
+            self.sync()
+        self._place(target, step)
+        self._device = None
+
+    def replace(self, target: str, content: bytes) -> None:
+        """Create or replace the file `target`, once its bytes and the names so far are durable."""
+        self._place(target, lambda: self._write_beside(target, content, os.rename))
+
+    def create(self, target: str, content: bytes) -> None:
+        """Create the file `target` as replace() does; FileExistsError if something has the name already."""
+        self._place(target, lambda: self._write_beside(target, content, _rename_to_new))
+
+    def share(self, source: str, target: str) -> bool:
+        """Let the new file `target` be the file `source`, once the names so far are durable; return whether it is.
+
+        It is not where the file system cannot, where there is no such source, or where `target` has a directory
+        already, as it has if it is there.
+        """
+        try:
+            if not self._make(_parent(target)):
+                return False
+        except OSError:
+            return False
+        self.sync()
+        try:
+            os.link(source, target)
+        except OSError:
+            return False
+        return True
+
+    def expend(self) -> None:
+        """Give up on the names that are not durable yet: they may be lost."""
+        self._directories = []
+
+    def took_from(self, directory: str) -> None:
+        """Have the name that was moved away from `directory` made durable with the one that it was moved to."""
+        self._directories.append(directory)
+
+    def _place(self, target: str, step: Callable[[], None]) -> None:
+        directory = _parent(target)
+        grown = [directory]
+        try:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    grown += make_directory(directory) if attempt else self._make(directory)
+                    step()
+                except FileNotFoundError:  # somebody pruned it since it was made
+                    self._made = ""
+                else:
+                    self._directories = [*grown, *(each for each in self._directories if each not in grown)]
+                    return
+        except (NotADirectoryError, IsADirectoryError) as error:
+            raise InvalidPathError(f"filesystem: {target}: a directory and a file cannot share a name") from error
+        raise UnavailableError(f"filesystem: {directory} is deleted as often as it is made")
+
+    def _make(self, directory: str) -> list[str]:
+        """Make `directory` and the parents that it lacks; return the directories that have a new entry to sync.
+
+        It is tried before anything else because most objects come with a directory of their own.
+        """
+        if directory == self._made or directory in self._directories[:1]:
+            return []
+        if self._made and directory.startswith(f"{self._made}/"):
+            return _make_below(self._made, directory)
+        grown = make_directory(directory)
+        self._made = [*grown, directory][1] if grown else ""
+        return grown
+
+    def _write_beside(self, target: str, content: bytes, rename: Callable[[str, str], None]) -> None:
+        temporary = f"{_parent(target)}/{hidden_name()}"
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            try:
+                write_all(fd, content)
+                os.fsync(fd)
+                self._become_durable(os.fstat(fd).st_dev)
+            finally:
+                os.close(fd)
+            rename(temporary, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+    def _become_durable(self, device: int) -> None:
+        """Make the names durable after the sync of a file on `device` that was made after they were given."""
+        if self._directories:
+            if device == self._device and keeps_order(device):
+                self._directories = []
+            else:
+                self.sync()
+        self._device = device
+
+    def sync(self) -> None:
+        """Make the names durable."""
+        for directory in self._directories:
+            if sync_directory(directory) and self._keep_order(directory):
+                break  # the others got their entries before
+        self._directories = []
+
+    def _keep_order(self, directory: str) -> bool:
+        if self._device is None:
+            with suppress(FileNotFoundError):
+                self._device = os.stat(directory).st_dev
+        return self._device is not None and keeps_order(self._device)
+
+
+def _rename_to_new(source: str, target: str) -> None:
+    """Rename a file; FileExistsError if something has the name already."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        # Of two callers at a time both may find nothing here; such a medium has no better way.
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
+        return os.rename(source, target)
+    return os.unlink(source)
+
+
+def hidden_name() -> str:
+    """Return a name that nobody has, and no listing shows."""
+    return f"{_HIDDEN}{random.getrandbits(128):032x}"
+
+
+def remove_hidden(root: str, before: float) -> int:
+    """Remove what crashes have left below `root` under hidden names before that time; return how much."""
+    count = 0
+    for directory, names, files in os.walk(root):
+        for name in filter(_is_hidden, [*names, *files]):
+            with suppress(FileNotFoundError):
+                count += _remove_older(f"{directory}/{name}", before)
+        names[:] = [name for name in names if not _is_hidden(name)]
+    return count
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(_HIDDEN)
+
+
+def _remove_older(target: str, before: float) -> int:
+    status = os.lstat(target)
+    if status.st_mtime >= before:
+        return 0
+    if stat.S_ISDIR(status.st_mode):
+        remove_tree(target)
+    else:
+        os.unlink(target)
+    return 1
+
+
+def write_all(fd: int, content: bytes) -> None:
+    """Write `content` where `fd` stands."""
+    written = os.write(fd, content)
+    while written < len(content):
+        written += os.write(fd, memoryview(content)[written:])
+
+
+def make_directory(directory: str) -> list[str]:
+    """Make `directory` and the parents that it lacks; return those that have a new entry to sync, the topmost first."""
+    parent = _parent(directory)
+    grown = []
+    try:
+        os.mkdir(directory)
+    except FileExistsError:
+        return []
+    except FileNotFoundError:
+        grown = make_directory(parent)
+        with suppress(FileExistsError, FileNotFoundError):  # pruned again already: the caller tries again
+            os.mkdir(directory)
+    return [*grown, parent]
+
+
+def _make_below(top: str, directory: str) -> list[str]:
+    """Make `directory` and all on the way to it from `top`; return the directories that have a new entry to sync."""
+    grown = []
+    for name in directory[len(top) + 1 :].split("/"):
+        below = f"{top}/{name}"
+        try:
+            os.mkdir(below)
+            grown.append(top)
+        except FileExistsError:
+            pass
+        top = below
+    return grown
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def sync_directories(directories: Iterable[str]) -> None:
+    """Make durable what names came and went in `directories`."""
+    for directory in directories:
+        sync_directory(directory)
+
+
+def sync_directory(directory: str) -> bool:
+    """Make durable what names came and went in `directory`; return whether that was possible.
+
+    It is not if somebody has deleted it since: then there is nothing in it to make durable.
+    """
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return False
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # how some network file systems say that they have no such call
+            raise
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def remove_tree(directory: str) -> None:
+    """Delete `directory` and everything in it, also what comes in meanwhile."""
+    for _ in range(_ATTEMPTS):
+        try:
+            # Of an upload that has ended one file is left: rmtree would cost as much as all the rest of the deletion.
+            with os.scandir(directory) as found:
+                for entry in found:
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    else:
+                        os.unlink(entry.path)
+            return os.rmdir(directory)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:  # a put that was already under way left its file here
+                raise
+    return None

@@ -1,0 +1,266 @@
+"""The calls to Google Cloud Storage, each with its errors turned into the contract's where it is made."""
+
+from __future__ import annotations
+
+import base64
+from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlencode
+
+import google.auth.exceptions
+import google_crc32c
+import requests
+import urllib3.exceptions
+from google.api_core import exceptions as api_errors
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from drivers.base import (
+    PIECE_SIZE,
+    DriverError,
+    ObjectTooLargeError,
+    PathNotFoundError,
+    Stat,
+    UnavailableError,
+)
+from drivers.gcs.client import signed_url
+from drivers.translation import Translation, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
+
+    from google.cloud import storage
+
+PAGE_SIZE: Final = 1000
+_CONTENT_TYPE = "application/octet-stream"
+_TIMEOUT_SECONDS = (10, 60)
+"""To connect, and between two bytes."""
+
+_ATTEMPTS = 4
+"""How often in a row a download that breaks off is taken up again without a byte more."""
+
+_RETRY = DEFAULT_RETRY.with_delay(initial=0.5, multiplier=2, maximum=8).with_timeout(30)
+_FAILURES = (
+    api_errors.GoogleAPIError,
+    google.auth.exceptions.GoogleAuthError,
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    OSError,
+)
+_PASSING = (
+    api_errors.TooManyRequests,
+    api_errors.ServerError,
+    api_errors.RetryError,
+    google.auth.exceptions.TransportError,
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    urllib3.exceptions.HTTPError,
+    OSError,
+)
+
+
+class ConflictError(DriverError):
+    """The object is not of the generation that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An object of which a compose() takes exactly the generation that the writer saw."""
+
+    key: str
+    generation: int
+
+
+class _Translated(Translation):
+    __slots__ = ()
+    driver = "gcs"
+    failures = _FAILURES
+    text = staticmethod(one_line)
+
+    @staticmethod
+    def word(error: BaseException) -> type[DriverError]:
+        if isinstance(error, api_errors.NotFound):
+            return PathNotFoundError
+        if isinstance(error, api_errors.PreconditionFailed):
+            return ConflictError
+        return UnavailableError if isinstance(error, _PASSING) else DriverError
+
+
+class Bucket:
+    """One bucket; shared by all threads. `pool` carries out what is done to many objects.
+
+    Clients are sent to `redirect_endpoint`, or to the endpoint of `client` without one.
+    """
+
+    def __init__(self, client: storage.Client, name: str, pool: Executor, redirect_endpoint: str = "") -> None:
+        self._client = client
+        self._bucket = client.bucket(name)
+        self.pool = pool
+        self.name = name
+        self._redirect_endpoint = redirect_endpoint or client.api_endpoint
+        # What has a body goes through the SDK's own session: the SDK streams only by pushing into a file, and
+        # holds four copies of what it sends.
+        self._session = client._http  # noqa: SLF001
+        objects = f"storage/v1/b/{quote(name, safe='')}/o"
+        self._download = f"{client.api_endpoint}/download/{objects}"
+        self._upload = f"{client.api_endpoint}/upload/{objects}"
+
+    def check(self) -> None:
+        """Return if the bucket can be listed."""
+        try:
+            with _Translated("list the bucket", self.name):
+                next(
+                    iter(self._client.list_blobs(self.name, max_results=1, retry=None, timeout=_TIMEOUT_SECONDS)), None
+                )
+        except PathNotFoundError as error:
+            raise DriverError(f"{error}; there is no such bucket, or the credentials may not see it") from error
+
+    def stat(self, key: str) -> Stat:
+        """Return size and time of an object."""
+        with _Translated("stat", key):
+            blob = self._bucket.get_blob(key, retry=_RETRY, timeout=_TIMEOUT_SECONDS)
+        if blob is None:
+            raise PathNotFoundError(f"gcs: stat {key}: there is no object")
+        return Stat(blob.size, blob.updated.timestamp())
+
+    def insert(self, key: str, content: bytes, generation: int | None = None) -> int:
+        """Store an object, if it is of `generation` now (0: absent), and return its new generation."""
+        query = {"uploadType": "media", "name": key, "fields": "generation,crc32c"}
+        if generation is not None:
+            query["ifGenerationMatch"] = str(generation)
+        with _Translated("put", key), self._send("POST", f"{self._upload}?{urlencode(query)}", content) as response:
+            stored = response.json()
+        if stored.get("crc32c") != _checksum(content):
+            raise UnavailableError(f"gcs: put {key}: what arrived is not what was sent")
+        return int(stored["generation"])
+
+    def fetch(self, key: str, *, limit: int) -> tuple[bytes, int]:
+        """Return an object of at most `limit` bytes and its generation."""
+        with _Translated("get", key), self._get(key, {}) as response:
+            size = int(response.headers["Content-Length"])
+            if size > limit:
+                raise ObjectTooLargeError(f"gcs: get {key}: {size} bytes, at most {limit} allowed")
+            return response.content, int(response.headers["X-Goog-Generation"])
+
+    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Return the pieces of a range of an object, which is open when this returns.
+
+        A connection that breaks is made again where it broke, to the very same generation.
+        """
+        pieces = self._pieces(key, start, stop)
+        next(pieces)
+        return pieces
+
+    def _pieces(self, key: str, start: int, stop: int | None) -> Generator[bytes]:
+        position, generation, failures = start, "", 0
+        while True:
+            try:
+                with _Translated("read", key), self._get(key, _range(position, stop), generation) as response:
+                    if not generation:
+                        generation = response.headers["X-Goog-Generation"]
+                        yield b""
+                    if response.status_code == requests.codes.requested_range_not_satisfiable:
+                        return
+                    while piece := response.raw.read(PIECE_SIZE, decode_content=False):
+                        yield piece
+                        position, failures = position + len(piece), 0
+                    return
+            except UnavailableError:
+                failures += 1
+                if not generation or failures == _ATTEMPTS:
+                    raise
+
+    def compose(self, key: str, sources: Sequence[Source]) -> int:
+        """Make an object of `sources` one after the other, inside the service; return its generation."""
+        blob = self._bucket.blob(key)
+        blob.content_type = _CONTENT_TYPE
+        with _Translated("compose", key):
+            blob.compose(
+                [self._bucket.blob(source.key) for source in sources],
+                if_source_generation_match=[source.generation for source in sources],
+                retry=_RETRY,
+                timeout=_TIMEOUT_SECONDS,
+            )
+        return int(blob.generation)
+
+    def remove(self, key: str, generation: int | None = None) -> None:
+        """Delete an object, if it is of `generation`."""
+        with _Translated("delete", key):
+            self._bucket.delete_blob(key, if_generation_match=generation, retry=_RETRY, timeout=_TIMEOUT_SECONDS)
+
+    def remove_all(self, keys: Iterable[str]) -> None:
+        """Delete objects, those that are gone already included."""
+        for done in [self.pool.submit(self._remove_any, key) for key in keys]:
+            done.result()
+
+    def _remove_any(self, key: str) -> None:
+        with suppress(PathNotFoundError):
+            self.remove(key)
+
+    def remove_below(self, prefix: str) -> bool:
+        """Delete every object whose key begins with `prefix`; tell whether there was any."""
+        found = False
+        for page in self.pages(prefix):
+            self.remove_all(prefix + rest for rest in page)
+            found = found or bool(page)
+        return found
+
+    def pages(self, prefix: str, *, start: str = "", delimiter: str = "", size: int = PAGE_SIZE) -> Iterator[list[str]]:
+        """Yield the entries below `prefix` from `start` on, without the prefix, page by page."""
+        with _Translated("list", prefix):
+            listing = self._client.list_blobs(
+                self._bucket,
+                prefix=prefix,
+                start_offset=prefix + start if start else None,
+                delimiter=delimiter or None,
+                page_size=min(size, PAGE_SIZE),
+                fields="items(name),prefixes,nextPageToken",
+                retry=_RETRY,
+                timeout=_TIMEOUT_SECONDS,
+            )
+            for page in listing.pages:
+                keys = [blob.name for blob in page]
+                yield [entry.removeprefix(prefix) for entry in (*keys, *page.prefixes)]
+
+    def signed_url(self, key: str, method: str) -> str | None:
+        """Return a URL that gives the object to whoever has it, or None where these credentials cannot sign."""
+        return signed_url(self._client, self._bucket.blob(key), method, self._redirect_endpoint)
+
+    def _get(self, key: str, headers: dict[str, str], generation: str = "") -> requests.Response:
+        url = f"{self._download}/{quote(key, safe='')}?alt=media"
+        if generation:
+            url += f"&generation={generation}"
+        return self._send("GET", url, None, {"Accept-Encoding": "identity", **headers})
+
+    def _send(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> requests.Response:
+        def attempt() -> requests.Response:
+            response: requests.Response = self._session.request(
+                method,
+                url,
+                data=body,
+                headers={"Content-Type": _CONTENT_TYPE, **headers},
+                stream=True,
+                timeout=_TIMEOUT_SECONDS,
+            )
+            if response.ok or response.status_code == requests.codes.requested_range_not_satisfiable:
+                return response
+            with response:
+                raise api_errors.from_http_response(response)  # type: ignore[no-untyped-call]
+
+        answer: requests.Response = _RETRY(attempt)()
+        return answer
+
+
+def _checksum(content: bytes) -> str:
+    return base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode("ascii")
+
+
+def _range(start: int, stop: int | None) -> dict[str, str]:
+    if stop is None:
+        return {"Range": f"bytes={start}-"} if start else {}
+    return {"Range": f"bytes={start}-{stop - 1}"}

@@ -1,0 +1,83 @@
+"""The SDK's client as the configuration describes it, and the URLs that its credentials can sign."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import google.auth.credentials
+import google.auth.exceptions
+import google.auth.transport.requests
+import requests.adapters
+from google.api_core.client_info import ClientInfo
+from google.cloud import storage
+
+from drivers.base import ParameterError
+from drivers.translation import one_line
+
+if TYPE_CHECKING:
+    from drivers.gcs.parameters import GcsParameters
+
+URL_LIFETIME: Final = timedelta(minutes=20)
+
+_log = logging.getLogger(__name__)
+
+
+def connect(parameters: GcsParameters) -> storage.Client:
+    """Return the client; nothing is sent yet.
+
+    Raises:
+        ParameterError: the credentials cannot be used, or there are none.
+    """
+    arguments: dict[str, Any] = {
+        "project": None,
+        "client_options": {"api_endpoint": parameters.endpoint} if parameters.endpoint else None,
+        "client_info": ClientInfo(user_agent=parameters.useragent or "py-registry"),  # type: ignore[no-untyped-call]
+        # Another endpoint is an emulator's, unless credentials for it are given.
+        "use_auth_w_custom_endpoint": bool(parameters.account),
+    }
+    try:
+        if parameters.account:
+            client = storage.Client.from_service_account_info(parameters.account, **arguments)
+        else:
+            client = storage.Client(**arguments)
+    except (google.auth.exceptions.GoogleAuthError, ValueError) as error:
+        where = parameters.account_origin or "keyfile: is not given, and there are no default credentials"
+        what = ": is no service account" if parameters.account_origin else ""
+        raise ParameterError(f"{where}{what}: {one_line(error)}") from error
+    adapter = requests.adapters.HTTPAdapter(pool_maxsize=2 * parameters.maxconcurrency)
+    for scheme in ("https://", "http://"):
+        client._http.mount(scheme, adapter)  # noqa: SLF001 - as the SDK's documentation has it
+    return client
+
+
+def signed_url(client: storage.Client, blob: storage.Blob, method: str, endpoint: str) -> str | None:
+    """Return a URL at `endpoint` that gives the object to whoever has it; None where these credentials cannot sign."""
+    try:
+        signer = _signer(client)
+        if signer is None:
+            return None
+        url: str = blob.generate_signed_url(
+            version="v4",
+            expiration=URL_LIFETIME,
+            method=method,
+            api_access_endpoint=endpoint,
+            **signer,
+        )
+    except (google.auth.exceptions.GoogleAuthError, OSError) as error:
+        _log.warning("gcs: sign a URL of %s: %s; the content is streamed", blob.name, one_line(error))
+        return None
+    return url
+
+
+def _signer(client: storage.Client) -> dict[str, Any] | None:
+    """Return the arguments by which a URL is signed: with our own key, or by the service that knows it."""
+    credentials: Any = client._credentials  # noqa: SLF001 - there is no other way to them
+    if isinstance(credentials, google.auth.credentials.Signing):
+        return {}
+    if not hasattr(credentials, "service_account_email"):
+        return None
+    if not credentials.valid:
+        credentials.refresh(google.auth.transport.requests.Request())
+    return {"service_account_email": credentials.service_account_email, "access_token": credentials.token}

@@ -1,0 +1,75 @@
+"""The section ``storage.gcs`` of the configuration."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from drivers.base import ParameterError
+from registry.foundation.parameters import Parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CHUNK_STEP: Final = 256 * 1024
+DEFAULT_CHUNK: Final = 8 * 1024 * 1024
+_DEFAULT_CONCURRENCY = 50
+_LEAST_CONCURRENCY = 25
+
+
+@dataclass(frozen=True, slots=True)
+class GcsParameters:
+    """What the section says; `account` is a service account's key, {} for the default credentials."""
+
+    bucket: str
+    rootdirectory: str = ""
+    account: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    account_origin: str = ""
+    chunksize: int = DEFAULT_CHUNK
+    maxconcurrency: int = _DEFAULT_CONCURRENCY
+    useragent: str = ""
+    endpoint: str = ""
+    redirectendpoint: str = ""
+
+    @classmethod
+    def read(cls, values: Mapping[str, object]) -> GcsParameters:
+        """Return the parameters.
+
+        Raises:
+            ParameterError: one is missing or wrong.
+        """
+        parameters = Parameters(values)
+        chunksize = parameters.whole("chunksize", DEFAULT_CHUNK, minimum=CHUNK_STEP)
+        if chunksize % CHUNK_STEP:
+            raise parameters.error("chunksize", f"must be a multiple of {CHUNK_STEP}, not {chunksize}")
+        keyfile = parameters.text("keyfile")
+        credentials = parameters.mapping("credentials")
+        account = _key_of(keyfile) if keyfile else credentials
+        return cls(
+            bucket=parameters.required_text("bucket"),
+            rootdirectory=parameters.text("rootdirectory"),
+            account=account,
+            account_origin=("keyfile" if keyfile else "credentials") if account else "",
+            chunksize=chunksize,
+            maxconcurrency=max(
+                parameters.whole("maxconcurrency", _DEFAULT_CONCURRENCY, minimum=0),
+                _LEAST_CONCURRENCY,
+            ),
+            useragent=parameters.text("useragent"),
+            endpoint=parameters.text("endpoint").rstrip("/"),
+            redirectendpoint=parameters.origin("redirectendpoint"),
+        )
+
+
+def _key_of(keyfile: str) -> Mapping[str, Any]:
+    try:
+        key = json.loads(Path(keyfile).read_bytes())
+    except OSError as error:
+        raise ParameterError(f"keyfile: cannot read {keyfile}: {error.strerror}") from error
+    except ValueError as error:
+        raise ParameterError(f"keyfile: {keyfile} is not JSON: {error}") from error
+    if not isinstance(key, dict):
+        raise ParameterError(f"keyfile: {keyfile} is no service account's key")
+    return key

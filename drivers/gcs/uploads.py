@@ -1,0 +1,282 @@
+"""Uploads: parts that are written once, and one small object that names them.
+
+An upload at ``a/b/data`` lies below ``a/b/data/.upload/``: the object ``state`` and the parts, each under a name
+that no other writer can choose. The state is replaced only at the generation that was read, so of two writers
+one loses and has changed nothing; what is published is composed, inside the service, of exactly the parts
+and generations that the writer saw. The state's generation is the checkpoint.
+
+Whenever 32 parts of one level stand at the end, they are composed into one of the next level, as digits carry.
+So an upload of any number of chunks of any size is a list of a hundred parts or so.
+
+In memory a writer has at most one part that fills and PARTS_AT_ONCE on their way, each of these twice, since
+the SDK copies a part into its request: five times the part's size.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from drivers.base import DriverError, PathNotFoundError, UploadBusyError, Writer
+from drivers.gcs.bucket import ConflictError, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+    from drivers.flat import Keys
+    from drivers.gcs.bucket import Bucket
+
+STATE: Final = "state"
+STATE_LIMIT: Final = 1024 * 1024
+PARTS_AT_ONCE: Final = 2
+_FAN_IN = 32
+"""Sources that the service takes in one compose."""
+
+
+def below_upload(key: str) -> str:
+    """Return what the keys of everything that belongs to the upload at `key` begin with."""
+    return f"{key}/.upload/"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part; `level` says how often it was composed: at level 2 it is made of 32 of 32 parts."""
+
+    name: str
+    generation: int
+    size: int
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is stored of an upload."""
+
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the upload."""
+        return sum(part.size for part in self.parts)
+
+    def dump(self) -> bytes:
+        """Return the state as it is stored."""
+        parts = [[part.name, part.generation, part.size, part.level] for part in self.parts]
+        return json.dumps({"version": 1, "parts": parts}, separators=(",", ":")).encode("ascii")
+
+    @classmethod
+    def load(cls, content: bytes) -> State:
+        """Return the state that was stored as `content`.
+
+        Raises:
+            DriverError: it is none, or of a later version.
+        """
+        try:
+            fields = json.loads(content)
+            if fields["version"] == 1:
+                return cls(tuple(Part(*part) for part in fields["parts"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DriverError(f"gcs: the state of an upload is malformed: {error!r}") from error
+        raise DriverError(f"gcs: the state of an upload is of version {fields['version']}, too new for this program")
+
+
+class GcsWriter(Writer):
+    """`_state` and `_generation` are what is stored; the other fields what will be."""
+
+    def __init__(self, bucket: Bucket, keys: Keys, path: str, stored: tuple[State, int], part_size: int) -> None:
+        self._bucket = bucket
+        self._keys = keys
+        self._path = path
+        self._prefix = below_upload(keys.key(path))
+        self._state, self._generation = stored
+        self._part_size = part_size
+        self._open = True
+        self._parts = list(self._state.parts)
+        self._pending: deque[tuple[int, Future[Part]]] = deque()
+        self._buffer: list[bytes] = []
+        self._buffered = 0
+        self._created: set[str] = set()
+
+    @property
+    def size(self) -> int:
+        return sum(part.size for part in self._parts) + sum(size for size, _ in self._pending) + self._buffered
+
+    @property
+    def checkpoint(self) -> str:
+        return str(self._generation)
+
+    def write(self, piece: bytes) -> None:
+        self._require_open("write")
+        rest = memoryview(piece)
+        while rest:
+            taken = rest[: self._part_size - self._buffered]
+            self._buffer.append(bytes(taken))
+            self._buffered += len(taken)
+            rest = rest[len(taken) :]
+            if self._buffered == self._part_size:
+                self._send()
+
+    def content(self) -> Iterator[bytes]:
+        self._settle()
+        for part in self._parts:
+            yield from self._bucket.stream(self._prefix + part.name)
+
+    def commit(self, destination: str) -> None:
+        key = self._keys.key(destination)
+        self._require_open("commit")
+        if not self._parts and not self._pending:
+            content = b"".join(self._buffer)
+            self._claim()
+            self._publish(lambda: self._bucket.insert(key, content))
+        else:
+            self._settle()
+            while len(self._parts) > _FAN_IN:
+                self._merge_last()
+            sources = self._sources(self._parts)
+            self._claim()
+            self._publish(lambda: self._bucket.compose(key, sources))
+        self._release()
+        self._remove({*self._created, *(part.name for part in self._state.parts)})
+
+    def _claim(self) -> None:
+        """Take the upload away from everybody else; what is not published after this is given back."""
+        try:
+            self._bucket.remove(self._prefix + STATE, self._generation)
+        except (ConflictError, PathNotFoundError) as error:
+            self._give_up()
+            raise self._lost(error) from error
+
+    def _publish(self, step: Callable[[], int]) -> None:
+        try:
+            step()
+        except BaseException:
+            with suppress(DriverError):
+                self._generation = self._bucket.insert(self._prefix + STATE, self._state.dump(), 0)
+            self._give_up()
+            raise
+
+    def cancel(self) -> None:
+        self._require_open("cancel")
+        self._release()
+        self._bucket.remove_below(self._prefix)
+
+    def close(self) -> None:
+        if not self._open:
+            return
+        failure = None
+        try:
+            self._settle()
+        except DriverError as error:
+            failure = error  # what was stored before it is kept
+        if self._parts != list(self._state.parts):
+            self._save()
+        self._release()
+        if failure:
+            raise failure
+
+    def _save(self) -> None:
+        state = State(tuple(self._parts))
+        try:
+            self._generation = self._swap(state)
+        except (ConflictError, PathNotFoundError) as error:
+            self._give_up()
+            raise self._lost(error) from error
+        unused = {*self._created, *(part.name for part in self._state.parts)} - {part.name for part in state.parts}
+        self._state = state
+        self._remove(unused)
+
+    def _swap(self, state: State) -> int:
+        key = self._prefix + STATE
+        try:
+            return self._bucket.insert(key, state.dump(), self._generation)
+        except ConflictError:
+            # It may be our own, of which the answer was lost; nobody else can know the names in it.
+            content, generation = self._bucket.fetch(key, limit=STATE_LIMIT)
+            if content != state.dump():
+                raise
+            return generation
+
+    def _require_open(self, call: str) -> None:
+        if not self._open:
+            raise PathNotFoundError(f"gcs: {call} {self._path}: this upload is closed or has ended")
+
+    def _lost(self, error: DriverError) -> DriverError:
+        word = PathNotFoundError if isinstance(error, PathNotFoundError) else UploadBusyError
+        return word(f"gcs: another request has changed or ended the upload {self._path}: {error}")
+
+    def _release(self) -> None:
+        self._open = False
+        self._drop()
+
+    def _drop(self) -> None:
+        """Forget what is not stored yet."""
+        while self._pending:
+            self._pending.popleft()[1].exception()
+        self._buffer, self._buffered = [], 0
+
+    def _give_up(self) -> None:
+        self._release()
+        self._parts = list(self._state.parts)
+        self._remove(self._created - {part.name for part in self._parts})
+
+    def _remove(self, names: set[str]) -> None:
+        """Delete parts that nothing names any more; what fails is left to whoever deletes the upload's directory."""
+        with suppress(DriverError):
+            self._bucket.remove_all(self._prefix + name for name in names)
+        self._created -= names
+
+    # Parts
+
+    def _new_name(self) -> str:
+        name = secrets.token_hex(12)
+        self._created.add(name)
+        return name
+
+    def _send(self) -> None:
+        """Store what has filled a part, or what there is at the end."""
+        while len(self._pending) >= PARTS_AT_ONCE:
+            self._take_next()
+        content = b"".join(self._buffer)
+        self._buffer, self._buffered = [], 0
+        self._pending.append((len(content), self._bucket.pool.submit(self._put, self._new_name(), content)))
+
+    def _put(self, name: str, content: bytes) -> Part:
+        return Part(name, self._bucket.insert(self._prefix + name, content, 0), len(content))
+
+    def _settle(self) -> None:
+        """Wait until all that was written is stored.
+
+        Raises:
+            DriverError: a part could not be stored; it and what came after it are no longer in the upload.
+        """
+        if self._buffered:
+            self._send()
+        while self._pending:
+            self._take_next()
+
+    def _take_next(self) -> None:
+        try:
+            self._parts.append(self._pending[0][1].result())
+        except BaseException:
+            self._drop()
+            raise
+        self._pending.popleft()
+        while len(self._parts) >= _FAN_IN and len({part.level for part in self._parts[-_FAN_IN:]}) == 1:
+            self._merge_last()
+
+    def _merge_last(self) -> None:
+        """Compose the last parts into one."""
+        merged = self._parts[-_FAN_IN:]
+        name = self._new_name()
+        generation = self._bucket.compose(self._prefix + name, self._sources(merged))
+        size = sum(part.size for part in merged)
+        self._parts[-_FAN_IN:] = [Part(name, generation, size, max(part.level for part in merged) + 1)]
+        self._remove({part.name for part in merged} & self._created)
+
+    def _sources(self, parts: list[Part]) -> list[Source]:
+        return [Source(self._prefix + part.name, part.generation) for part in parts]

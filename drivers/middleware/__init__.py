@@ -1,0 +1,1 @@
+"""Storage middleware: drivers that stand before another and say where clients fetch content."""

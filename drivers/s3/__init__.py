@@ -1,0 +1,1 @@
+"""The drivers ``s3`` and ``s3aws``."""

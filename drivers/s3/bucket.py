@@ -1,0 +1,339 @@
+"""One bucket, spoken to through boto3: keys in, bytes out, and every SDK error turned where it arises."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from concurrent.futures import FIRST_EXCEPTION, wait
+from contextlib import closing, suppress
+from itertools import islice
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from drivers.base import (
+    PIECE_SIZE,
+    DriverError,
+    ObjectTooLargeError,
+    PathExistsError,
+    PathNotFoundError,
+    Stat,
+    UnavailableError,
+    UploadBusyError,
+)
+from drivers.s3.errors import Translated, code_of, word_for
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
+
+    from drivers.s3.parameters import Parameters
+
+BATCH: Final = 1000
+"""Names in one listing, keys in one deletion: the most that S3 allows."""
+
+_READ_ATTEMPTS: Final = 3
+_URL_SECONDS: Final = 20 * 60
+
+_log = logging.getLogger(__name__)
+
+
+class Bucket:
+    """The bucket that `parameters` name; a StagingStore. Copies run in `pool`."""
+
+    def __init__(self, parameters: Parameters, pool: Executor) -> None:
+        self.name = parameters.bucket
+        self._client = parameters.client()
+        self._copies_at_once = parameters.copies_at_once
+        self._final = parameters.final_options
+        self._staged = parameters.staged_options
+        self._pool = pool
+        self._compares = True
+        events = self._client.meta.events
+        # Amazon takes any checksum for this call, others only the one that the protocol began with.
+        events.register("before-sign.s3.DeleteObjects", _add_md5)
+        if parameters.log_calls:
+            events.register("after-call.s3", _log_call)
+
+    def check(self, prefix: str) -> None:
+        """Return if the bucket can be listed; UnavailableError or DriverError if not."""
+        with Translated("ListObjectsV2 of bucket", self.name):
+            self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, MaxKeys=1)
+
+    # Objects
+
+    def stat(self, key: str) -> Stat:
+        """Return size and time of an object."""
+        head = self._head(key)
+        return Stat(head["ContentLength"], head["LastModified"].timestamp())
+
+    def version(self, key: str) -> str:
+        """Return the ETag of an object."""
+        return str(self._head(key)["ETag"])
+
+    def _head(self, key: str) -> Any:
+        with Translated("HeadObject", key):
+            return self._client.head_object(Bucket=self.name, Key=key)
+
+    def fetch(self, key: str, *, limit: int) -> tuple[bytes, str]:
+        """Return an object and its ETag; ObjectTooLargeError if it has more than `limit` bytes."""
+        with Translated("GetObject", key):
+            answer = self._client.get_object(Bucket=self.name, Key=key)
+            with closing(answer["Body"]) as body:
+                size = answer["ContentLength"]
+                if size > limit:
+                    raise ObjectTooLargeError(f"s3: GetObject {key}: {size} bytes, at most {limit} allowed")
+                return body.read(), answer["ETag"]
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """Yield an object in pieces."""
+        return self.read(key, 0, None)
+
+    def read(self, key: str, start: int, stop: int | None) -> Iterator[bytes]:
+        """Yield bytes ``start..stop``; the object is known to exist when this returns."""
+        if stop is not None and start >= stop:
+            self._head(key)
+            return iter(())
+        pieces = self._pieces(key, start, stop)
+        next(pieces)  # runs it up to where the object is open; from here on close() closes the body too
+        return pieces
+
+    def _pieces(self, key: str, start: int, stop: int | None) -> Generator[bytes]:
+        answer = self._open(key, start, stop)
+        if answer is None:
+            yield b""
+        failures = -1
+        while answer:
+            try:
+                with Translated("GetObject", key), closing(answer["Body"]) as body:
+                    if failures < 0:
+                        yield b""
+                        failures = 0
+                    while piece := body.read(PIECE_SIZE):
+                        yield piece
+                        start += len(piece)
+                    return
+            except UnavailableError:
+                failures += 1
+                if failures == _READ_ATTEMPTS:
+                    raise
+            answer = self._open(key, start, stop, answer["ETag"])
+
+    def _open(self, key: str, start: int, stop: int | None, version: str = "") -> Any:
+        """Begin to read, the object of that `version` if it is given; None if there is nothing at `start`."""
+        options = {"IfMatch": version} if version else {}
+        if start or stop is not None:
+            options["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
+        try:
+            with Translated("GetObject", key):
+                return self._client.get_object(Bucket=self.name, Key=key, **options)
+        except UploadBusyError as error:
+            raise DriverError(f"s3: GetObject {key}: the object was replaced while it was read") from error
+        except DriverError as error:
+            if code_of(error) in {"InvalidRange", "416"}:
+                return None
+            raise
+
+    def put(self, key: str, body: bytes | IO[bytes]) -> None:
+        """Create or replace an object."""
+        self._put(key, body, self._final)
+
+    def create(self, key: str, content: bytes) -> None:
+        """Create an object; PathExistsError if there is one.
+
+        A store that says it knows no conditional writes is asked first and then gets an unconditional one.
+        """
+        try:
+            if self._put_if(key, content, {**self._final, "IfNoneMatch": "*"}):
+                return
+        except UploadBusyError as error:
+            if code_of(error) == "ConditionalRequestConflict":  # undecided: to be asked again
+                raise
+            raise PathExistsError(str(error)) from error
+        with suppress(PathNotFoundError):
+            self._head(key)
+            raise PathExistsError(f"s3: {key} exists")
+        self.put(key, content)
+
+    def put_final(self, key: str, body: IO[bytes]) -> None:
+        """Create or replace an object with what `body` holds from its beginning."""
+        body.seek(0)
+        self._put(key, body, self._final)
+
+    def put_staged(self, key: str, body: IO[bytes]) -> None:
+        """Create or replace an object of an upload."""
+        body.seek(0)
+        self._put(key, body, self._staged)
+
+    def swap(self, key: str, content: bytes, version: str) -> str:
+        """Replace an object of an upload if its ETag is still `version`; return the new one.
+
+        A store that says it knows no conditional writes gets an unconditional one.
+        """
+        try:
+            if written := self._put_if(key, content, {**self._staged, "IfMatch": version}):
+                return written
+            if self.version(key) != version:
+                raise UploadBusyError(f"s3: {key} was changed by another request")
+        except PathNotFoundError as error:
+            raise UploadBusyError(str(error)) from error
+        return self._put(key, content, self._staged)
+
+    def _put_if(self, key: str, content: bytes, options: Mapping[str, str]) -> str | None:
+        """Write under the condition in `options` and return the ETag; None if the store knows no conditions."""
+        if not self._compares:
+            return None
+        try:
+            return self._put(key, content, options)
+        except DriverError as error:
+            if code_of(error) not in {"NotImplemented", "501"}:
+                raise
+        _log.warning("the S3 endpoint has no conditional writes; of two requests the later one wins")
+        self._compares = False
+        return None
+
+    def _put(self, key: str, body: bytes | IO[bytes], options: Mapping[str, str]) -> str:
+        with Translated("PutObject", key):
+            return str(self._client.put_object(Bucket=self.name, Key=key, Body=body, **options)["ETag"])
+
+    def copy(self, source: str, destination: str) -> None:
+        """Copy an object of at most 5 GiB inside the bucket."""
+        with Translated("CopyObject", source):
+            self._client.copy_object(
+                Bucket=self.name,
+                Key=destination,
+                CopySource={"Bucket": self.name, "Key": source},
+                MetadataDirective="REPLACE",
+                **self._final,
+            )
+
+    def delete(self, key: str) -> None:
+        """Delete an object, whether it is there or not."""
+        with Translated("DeleteObject", key):
+            self._client.delete_object(Bucket=self.name, Key=key)
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Delete objects, a thousand at a time; those that are gone already are no error."""
+        rest = iter(keys)
+        while batch := list(islice(rest, BATCH)):
+            if len(batch) == 1:
+                self.delete(batch[0])
+                continue
+            with Translated("DeleteObjects", batch[0]):
+                answer = self._client.delete_objects(
+                    Bucket=self.name,
+                    Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
+                )
+            for error in answer.get("Errors", ()):
+                if error.get("Code") not in {"NoSuchKey", "404"}:
+                    raise word_for(error.get("Code", ""))(
+                        f"s3: DeleteObjects {error.get('Key')}: {error.get('Code')} {error.get('Message')}"
+                    )
+
+    def signed_url(self, key: str, method: str, signer: Any = None) -> str | None:
+        """Return a URL that lets anyone GET or HEAD an object for 20 minutes; `signer` is a client of another endpoint.
+
+        The signature covers the host: that endpoint must hand the name on as the client has called it.
+        """
+        call = {"GET": "get_object", "HEAD": "head_object"}.get(method)
+        if call is None:
+            return None
+        target = {"Bucket": self.name, "Key": key}
+        with Translated("sign a URL of", key):
+            return str((signer or self._client).generate_presigned_url(call, Params=target, ExpiresIn=_URL_SECONDS))
+
+    # Listing
+
+    def page(self, **options: Any) -> Any:
+        """Return one answer of ListObjectsV2."""
+        with Translated("ListObjectsV2", options["Prefix"]):
+            return self._client.list_objects_v2(Bucket=self.name, **options)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield all keys that begin with `prefix`."""
+        options = {"Prefix": prefix}
+        while True:
+            page = self.page(**options)
+            yield from (entry["Key"] for entry in page.get("Contents", ()))
+            if not page["IsTruncated"]:
+                return
+            options["ContinuationToken"] = page["NextContinuationToken"]
+
+    def holds_any(self, prefix: str) -> bool:
+        """Tell whether any key begins with `prefix`."""
+        return bool(self.page(Prefix=prefix, MaxKeys=1).get("Contents"))
+
+    # Multipart uploads
+
+    def begin_join(self, destination: str) -> str:
+        """Begin a multipart upload at `destination` and return its id."""
+        with Translated("CreateMultipartUpload", destination):
+            answer = self._client.create_multipart_upload(Bucket=self.name, Key=destination, **self._final)
+            return str(answer["UploadId"])
+
+    def join(self, ticket: str, destination: str, sources: Sequence[str], rest: IO[bytes] | None) -> None:
+        """Complete the multipart upload with exactly `sources`, copied in parallel, and `rest`."""
+        etags = self._copy_parts(ticket, destination, sources)
+        target = {"Bucket": self.name, "Key": destination, "UploadId": ticket}
+        if rest:
+            rest.seek(0)
+            with Translated("UploadPart", destination):
+                part = self._client.upload_part(**target, PartNumber=len(etags) + 1, Body=rest)
+            etags.append(part["ETag"])
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
+        with Translated("CompleteMultipartUpload", destination):
+            self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
+
+    def _copy_parts(self, ticket: str, destination: str, sources: Sequence[str]) -> list[str]:
+        etags: list[str] = []
+        for start in range(0, len(sources), self._copies_at_once):
+            window = enumerate(sources[start : start + self._copies_at_once], start + 1)
+            copies = [self._pool.submit(self._copy_part, ticket, destination, *each) for each in window]
+            wait(copies, return_when=FIRST_EXCEPTION)
+            for copy in copies:
+                copy.cancel()
+            wait(copies)
+            etags += [copy.result() for copy in copies]
+        return etags
+
+    def _copy_part(self, ticket: str, destination: str, number: int, source: str) -> str:
+        with Translated("UploadPartCopy", source):
+            answer = self._client.upload_part_copy(
+                Bucket=self.name,
+                Key=destination,
+                UploadId=ticket,
+                PartNumber=number,
+                CopySource={"Bucket": self.name, "Key": source},
+            )
+            return str(answer["CopyPartResult"]["ETag"])
+
+    def abandon_join(self, ticket: str, destination: str) -> None:
+        """Abort a multipart upload, if it is not over already."""
+        with suppress(PathNotFoundError), Translated("AbortMultipartUpload", destination):
+            self._client.abort_multipart_upload(Bucket=self.name, Key=destination, UploadId=ticket)
+
+    def multipart_uploads(self, prefix: str) -> Iterator[tuple[str, str, float]]:
+        """Yield key, id and time of beginning of all multipart uploads below `prefix`, whoever began them."""
+        with Translated("ListMultipartUploads", prefix):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name, Prefix=prefix)
+            for page in pages:
+                for entry in page.get("Uploads", ()):
+                    yield entry["Key"], entry["UploadId"], entry["Initiated"].timestamp()
+
+
+def empty_prefixes_are_listed(page: Any) -> bool:
+    """Tell whether the server that gave `page` names directories whose last object has gone.
+
+    SeaweedFS does for minutes, until it sweeps them.
+    """
+    return "seaweedfs" in page["ResponseMetadata"]["HTTPHeaders"].get("server", "").lower()
+
+
+def _add_md5(request: Any, **_: Any) -> None:
+    body = request.data if isinstance(request.data, bytes) else (request.data or "").encode()
+    request.headers["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode("ascii")
+
+
+def _log_call(http_response: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:
+    # No header and no body: the SDK's own debugging would write signatures into the log.
+    retries = context.get("retries", {}).get("attempt", 1) - 1 if isinstance(context.get("retries"), dict) else 0
+    _log.info("%s: %s", model.name, http_response.status_code, extra={"retries": retries})

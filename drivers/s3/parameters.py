@@ -1,0 +1,213 @@
+"""The parameters of the Go registry's S3 driver, checked and turned into a client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.config import Config
+
+from drivers.base import ParameterError
+from registry.foundation import parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MIB: Final = 1024 * 1024
+SMALLEST_PART: Final = 5 * MIB
+LARGEST_PART: Final = 5 * 1024 * MIB
+
+_DEFAULT_PART: Final = 32 * MIB
+_DEFAULT_COPIES: Final = 100
+_MOST_COPIES: Final = 1000
+_ATTEMPTS: Final = 5
+_CONNECT_SECONDS: Final = 5
+_READ_SECONDS: Final = 60
+_PART_CONNECTIONS: Final = 64
+
+_STORAGE_CLASSES: Final = (
+    "NONE",
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "OUTPOSTS",
+    "GLACIER_IR",
+    "EXPRESS_ONEZONE",
+)
+_MINIMUM_STAY: Final = frozenset({"STANDARD_IA", "ONEZONE_IA", "GLACIER_IR"})
+"""Classes that bill an object for a month or more: nothing for what lives until the end of an upload."""
+
+_ACLS: Final = (
+    "private",
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    "bucket-owner-full-control",
+)
+_LOG_LEVELS: Final = (
+    "off",
+    "debug",
+    "debugwithsigning",
+    "debugwithhttpbody",
+    "debugwithrequestretries",
+    "debugwithrequesterrors",
+    "debugwitheventstreambody",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What the ``s3`` section says. `root` is a key prefix without slashes at its ends; "" for none."""
+
+    bucket: str
+    root: str = ""
+    region: str = ""
+    endpoint: str = ""
+    redirect_endpoint: str = ""
+    access_key: str = ""
+    secret_key: str = field(default="", repr=False)
+    session_token: str = field(default="", repr=False)
+    path_style: bool | None = None
+    secure: bool = True
+    verify: bool = True
+    v4_signatures: bool = True
+    accelerate: bool = False
+    dual_stack: bool = False
+    fips: bool = False
+    user_agent: str = ""
+    part_size: int = _DEFAULT_PART
+    copies_at_once: int = _DEFAULT_COPIES
+    log_calls: bool = False
+    encrypt: bool = False
+    key_id: str = ""
+    storage_class: str = "STANDARD"
+    acl: str = "private"
+
+    @property
+    def final_options(self) -> Mapping[str, str]:
+        """What a request that writes an object to stay says of it."""
+        options = {"ContentType": "application/octet-stream"}
+        if self.encrypt:
+            options["ServerSideEncryption"] = "aws:kms" if self.key_id else "AES256"
+        if self.key_id:
+            options["SSEKMSKeyId"] = self.key_id
+            options.setdefault("ServerSideEncryption", "aws:kms")
+        if self.storage_class not in {"NONE", "STANDARD"}:
+            options["StorageClass"] = self.storage_class
+        if self.acl != "private":
+            options["ACL"] = self.acl  # private is the default, and some vendors know no ACLs at all
+        return options
+
+    @property
+    def staged_options(self) -> Mapping[str, str]:
+        """What a request that writes an object of an upload says of it."""
+        options = dict(self.final_options)
+        options.pop("ACL", None)
+        if options.get("StorageClass") in _MINIMUM_STAY:
+            del options["StorageClass"]
+        return options
+
+    def client(self, endpoint: str = "") -> Any:
+        """Return a client of the bucket's endpoint, or of another `endpoint`."""
+        # A session of its own: the default one is shared by threads that may be making clients just now.
+        return boto3.session.Session().client(
+            "s3",
+            region_name=self.region or ("us-east-1" if self.endpoint else None),
+            endpoint_url=self._url(endpoint or self.endpoint) or None,
+            aws_access_key_id=self.access_key or None,
+            aws_secret_access_key=self.secret_key or None,
+            aws_session_token=self.session_token or None,
+            use_ssl=self.secure,
+            verify=None if self.verify else False,
+            config=self._config(),
+        )
+
+    def _config(self) -> Config:
+        return Config(
+            signature_version="s3v4" if self.v4_signatures else "s3",
+            s3={
+                "addressing_style": self._addressing_style(),
+                "use_accelerate_endpoint": self.accelerate,
+            },
+            use_dualstack_endpoint=self.dual_stack or None,
+            use_fips_endpoint=self.fips or None,
+            user_agent_extra=self.user_agent or None,
+            # Exponential backoff with jitter; throttling and 5xx are retried, refusals are not.
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            max_pool_connections=self.copies_at_once + _PART_CONNECTIONS,
+            # Checksums in trailers are Amazon's alone; the signature covers every body anyway.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+
+    def _addressing_style(self) -> str:
+        # Stores of others all know paths, and few have a name in the DNS for each bucket: registry:2 always used
+        # paths there, registry:3 only when told to.
+        foreign = bool(self.endpoint) and "amazonaws.com" not in self.endpoint
+        if foreign if self.path_style is None else self.path_style:
+            return "path"
+        # Left to itself the SDK signs URLs for a global name, from which Amazon redirects to the region, which
+        # the signature does not survive. A certificate does not cover names with dots.
+        return "auto" if "." in self.bucket else "virtual"
+
+    def _url(self, endpoint: str) -> str:
+        if not endpoint or "://" in endpoint:
+            return endpoint
+        return f"{'https' if self.secure else 'http'}://{endpoint}"
+
+
+def parse(values: Mapping[str, object]) -> Parameters:
+    """Return the values of a section ``storage.s3``.
+
+    Raises:
+        ParameterError: one is missing or wrong.
+    """
+    section = parameters.Parameters(values)
+    found = Parameters(
+        bucket=section.text("bucket"),
+        root=section.text("rootdirectory").strip("/"),
+        region=section.text("region"),
+        endpoint=section.text("regionendpoint"),
+        redirect_endpoint=section.origin("redirectendpoint"),
+        access_key=section.text("accesskey"),
+        secret_key=section.text("secretkey"),
+        session_token=section.text("sessiontoken"),
+        path_style=section.optional_truth("forcepathstyle"),
+        secure=section.truth("secure", default=True),
+        verify=not section.truth("skipverify", default=False),
+        v4_signatures=section.truth("v4auth", default=True),
+        accelerate=section.truth("accelerate", default=False),
+        dual_stack=section.truth("usedualstack", default=False),
+        fips=section.truth("usefipsendpoint", default=False),
+        user_agent=section.text("useragent"),
+        part_size=section.whole("chunksize", _DEFAULT_PART, minimum=SMALLEST_PART, maximum=LARGEST_PART),
+        copies_at_once=min(section.whole("multipartcopymaxconcurrency", _DEFAULT_COPIES, minimum=1), _MOST_COPIES),
+        log_calls=section.choice("loglevel", "off", _LOG_LEVELS) != "off",
+        encrypt=section.truth("encrypt", default=False),
+        key_id=section.text("keyid"),
+        storage_class=section.choice("storageclass", "STANDARD", _STORAGE_CLASSES),
+        acl=section.choice("objectacl", "private", _ACLS),
+    )
+    # What is copied inside the store are an upload's parts, so these two say nothing here; they are checked.
+    section.whole("multipartcopychunksize", _DEFAULT_PART, minimum=SMALLEST_PART, maximum=LARGEST_PART)
+    section.whole("multipartcopythresholdsize", _DEFAULT_PART, minimum=0, maximum=LARGEST_PART)
+    _check(found)
+    return found
+
+
+def _check(found: Parameters) -> None:
+    if not found.bucket:
+        raise ParameterError("bucket: is required, the name of an existing bucket")
+    if not found.region and not found.endpoint:
+        raise ParameterError("region: is required, unless regionendpoint names a store that is not Amazon's")
+    if bool(found.access_key) != bool(found.secret_key):
+        raise ParameterError("accesskey, secretkey: give both, or neither for the SDK's own search for credentials")
+    if not found.v4_signatures and (not found.endpoint or "amazonaws.com" in found.endpoint):
+        raise ParameterError("v4auth: false is only for stores of others; Amazon S3 knows version 4 alone")

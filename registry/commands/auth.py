@@ -1,0 +1,173 @@
+"""Commands about access: entries of htpasswd files, API keys, and why somebody may or may not do something.
+
+They work on the files of ``auth: htpasswd`` and ``auth: local`` themselves; a running registry sees the change
+by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from auth.base import ParameterError
+from auth.identities.apikeys import ApiKeyStore
+from auth.parameters import seconds
+from auth.rules.policy import policy_source
+from auth.rules.ruleset import ACTIONS, ANONYMOUS
+from auth.tokens.scopes import valid_name
+from registry.config import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from registry.config import Configuration
+    from registry.config.values import Plugin
+
+    LoadConfiguration = Callable[[str | None], Configuration]
+
+_config = click.option("--config", metavar="CONFIG", help="The registry's configuration file.")
+
+
+@click.command("htpasswd")
+@click.argument("user")
+@click.option("--file", "path", metavar="FILE", help="The file, if not that of the configuration.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@_config
+@click.pass_obj
+def htpasswd_command(
+    load: LoadConfiguration, user: str, path: str | None, config: str | None, *, password_stdin: bool
+) -> None:
+    """Set the password of USER, who is added if new."""
+    from auth.identities.passwords import set_password  # noqa: PLC0415  # no other command needs bcrypt
+
+    path = path or _htpasswd_path(_section(load, config))
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    with _one_line():
+        new = set_password(path, user, password.encode())
+    click.echo(f"{'added' if new else 'changed'} {user} in {path}")
+
+
+@click.group("auth")
+def auth_commands() -> None:
+    """Look after who may do what."""
+
+
+@auth_commands.command()
+@click.argument("user")
+@click.argument("repository")
+@click.argument("action", type=click.Choice(ACTIONS))
+@_config
+@click.pass_obj
+def explain(load: LoadConfiguration, user: str, repository: str, action: str, config: str | None) -> None:
+    """Say which rule decides whether USER (or "anonymous") may do ACTION; exit 3 if not."""
+    section = _section(load, config, "local")
+    if not valid_name(repository):
+        raise click.BadParameter(f"{repository!r} cannot be the name of a repository", param_hint="REPOSITORY")
+    try:
+        policy = policy_source(section.parameters)()
+    except ParameterError as error:
+        raise ConfigurationError("auth.local", str(error)) from error
+    decision = policy.decide("" if user == ANONYMOUS else user, repository, action)
+    click.echo(decision)
+    if not decision.allowed:
+        sys.exit(3)
+
+
+@auth_commands.group("key")
+def key_commands() -> None:
+    """Make, list and revoke API keys: passwords for machines."""
+
+
+_file = click.option("--file", "path", metavar="FILE", help="The file of keys, if not that of the configuration.")
+
+
+@key_commands.command()
+@click.option("--user", required=True, help="The user whose rights the key has.")
+@click.option("--expires", required=True, metavar="DURATION", help="For how long it is good: 90d, 12h, or never.")
+@_file
+@_config
+@click.pass_obj
+def create(load: LoadConfiguration, user: str, expires: str, path: str | None, config: str | None) -> None:
+    """Make a key and print it, this once."""
+    if not user or ":" in user:
+        raise click.BadParameter("a user name is not empty and has no colon", param_hint="--user")
+    try:
+        lifetime = None if expires == "never" else seconds(expires)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--expires") from error
+    with _one_line():
+        key, text = _store(load, config, path).create(user, lifetime)
+    click.echo(f"key {key.id} of {user}, good until {_moment(key.expires)}; it is not shown again:", err=True)
+    click.echo(text)
+
+
+@key_commands.command("list")
+@_file
+@_config
+@click.pass_obj
+def list_keys(load: LoadConfiguration, path: str | None, config: str | None) -> None:
+    """List the keys, oldest first."""
+    with _one_line():
+        keys = _store(load, config, path).list()
+    now = datetime.now(UTC).timestamp()
+    for key in keys:
+        state = "" if key.alive(now) else "  expired"
+        click.echo(f"{key.id}  {key.user}  created {_moment(key.created)}  until {_moment(key.expires)}{state}")
+
+
+@key_commands.command()
+@click.argument("key_id", metavar="ID")
+@_file
+@_config
+@click.pass_obj
+def revoke(load: LoadConfiguration, key_id: str, path: str | None, config: str | None) -> None:
+    """Revoke a key; what it logged in is out at once."""
+    with _one_line():
+        revoked = _store(load, config, path).revoke(key_id)
+    if not revoked:
+        raise click.ClickException(f"there is no key {key_id}")
+    click.echo(f"revoked {key_id}")
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """Turn what is wrong with a file into one line."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _section(load: LoadConfiguration, config: str | None, name: str | None = None) -> Plugin:
+    section = load(config).auth
+    if section is None or name not in {None, section.name}:
+        raise ConfigurationError("auth", f"is not {name}" if name else "is not there")
+    return section
+
+
+def _htpasswd_path(section: Plugin) -> str:
+    parameter = {"htpasswd": "path", "local": "htpasswd"}.get(section.name, "")
+    path = section.parameters.get(parameter)
+    if not isinstance(path, str):
+        raise ConfigurationError(f"auth.{section.name}", "has no htpasswd file; name one with --file")
+    return path
+
+
+def _store(load: LoadConfiguration, config: str | None, path: str | None) -> ApiKeyStore:
+    if path is None:
+        configured = _section(load, config, "local").parameters.get("apikeys")
+        if not isinstance(configured, str):
+            raise ConfigurationError("auth.local.apikeys", "is not there; name the file with --file")
+        path = configured
+    return ApiKeyStore(path)
+
+
+def _moment(at: int | None) -> str:
+    return "revoked" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,184 @@
+"""The registries of a cluster learn from each other, through the storage they share, whether they agree.
+
+One elected process of each host keeps a small object beside the Go registry's tree: a fingerprint of
+``http.secret``, the name of the driver, the version. It reads the others', logs each difference once and posts them
+where ``/debug/health`` is answered from. Nothing else depends on these objects; those of hosts that fell silent are
+removed.
+
+Nothing is ever written to a storage that holds nothing: it may be the bare mount point of one that is not mounted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import socket
+import threading
+import time
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from drivers.base import DriverError
+from registry import __version__
+from registry.storage import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from drivers.base import StorageDriver
+    from registry.config import Configuration
+    from registry.health.board import Board
+    from registry.jobs.purge import Election
+
+_INTERVAL_SECONDS: Final = 600.0
+_ELECTION_SECONDS: Final = 30.0
+_EMPTY_SECONDS: Final = 10.0
+"""How long to wait for the first content of a storage that has none."""
+_SILENT_SECONDS: Final = 3 * _INTERVAL_SECONDS
+_FORGOTTEN_SECONDS: Final = 24 * 3600.0
+_LIMIT_BYTES: Final = 4096
+_MOST_HOSTS: Final = 1000
+_CONSEQUENCES: Final = {
+    "secret": "has another http.secret: uploads that go from one to the other are refused",
+    "driver": "keeps its content with another storage driver: it may not be the same content",
+    "version": "runs another version of the registry",
+}
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a host says of itself; `seen` is when, in seconds since 1970 by its own clock."""
+
+    name: str
+    secret: str
+    driver: str
+    version: str
+    seen: float
+
+    @staticmethod
+    def of(configuration: Configuration) -> Member:
+        """Return what this host has to say now."""
+        http = configuration.http
+        # Two registries on one host differ in their addresses.
+        address = hashlib.sha256(http.addr.encode()).hexdigest()[:8]
+        host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()).strip("-") or "host"
+        return Member(
+            name=f"{host}-{address}",
+            secret=_fingerprint(http.secret),
+            driver=configuration.storage.driver,
+            version=__version__,
+            seen=time.time(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What the host called `name` says otherwise than this one: `theirs` under `key`."""
+
+    name: str
+    key: str
+    theirs: str
+
+    @property
+    def consequence(self) -> str:
+        """What comes of it."""
+        return _CONSEQUENCES[self.key]
+
+
+@dataclass(slots=True)
+class Cluster:
+    """The objects of all hosts in one storage."""
+
+    driver: StorageDriver
+    _told: set[Difference] = field(default_factory=set)
+
+    def announce(self, me: Member) -> bool:
+        """Write what `me` says, and return True; or False if the storage holds nothing, and so is left alone.
+
+        Raises:
+            DriverError: it cannot be written, or the storage does not answer.
+        """
+        self.driver.probe()
+        if not self.driver.holds(paths.ROOT):
+            return False
+        self.driver.put(paths.cluster_member(me.name), json.dumps(asdict(me)).encode())
+        return True
+
+    def differences(self, me: Member) -> list[Difference]:
+        """Return each difference to another living host.
+
+        Raises:
+            DriverError: the objects cannot be read.
+        """
+        return [
+            Difference(other.name, key, getattr(other, key))
+            for other in self._others(me)
+            for key in _CONSEQUENCES
+            if getattr(other, key) != getattr(me, key)
+        ]
+
+    def untold(self, differences: Iterable[Difference]) -> list[Difference]:
+        """Return those of `differences` that were not among any before."""
+        new = [difference for difference in differences if difference not in self._told]
+        self._told.update(new)
+        return new
+
+    def _others(self, me: Member) -> Iterator[Member]:
+        for name in self.driver.list(paths.CLUSTER, limit=_MOST_HOSTS):
+            path = f"{paths.CLUSTER}/{name}"
+            if path == paths.cluster_member(me.name):
+                continue
+            other = self._read(path)
+            age = me.seen - other.seen if other else _FORGOTTEN_SECONDS
+            if age >= _FORGOTTEN_SECONDS:
+                self.driver.delete(path)
+            elif other and age < _SILENT_SECONDS:
+                yield other
+
+    def _read(self, path: str) -> Member | None:
+        """Return the member at `path`, or None for what no registry of this kind has written."""
+        try:
+            return Member(**json.loads(self.driver.get(path, limit=_LIMIT_BYTES)))
+        except (ValueError, TypeError):
+            return None
+
+
+def start(election: Election, driver: StorageDriver, configuration: Configuration, board: Board) -> None:
+    """Announce this host and look at the others, now and every ten minutes, if and when this process is elected."""
+    if driver.shared_between_processes and not configuration.storage.maintenance.readonly.enabled:
+        arguments = (election, Cluster(driver), configuration, board)
+        threading.Thread(target=_run, args=arguments, name="cluster", daemon=True).start()
+
+
+def look(cluster: Cluster, me: Member, board: Board) -> float:
+    """Announce `me`, log and post what others say otherwise; return how many seconds to wait until the next look."""
+    try:
+        if not cluster.announce(me):
+            _log.debug("nothing is said to other registries: the storage holds nothing")
+            return _EMPTY_SECONDS
+        differences = cluster.differences(me)
+    except DriverError as error:
+        _log.warning("the other registries of the cluster cannot be looked at: %s", error)
+        return _INTERVAL_SECONDS
+    for difference in cluster.untold(differences):
+        _log.warning("%s %s", difference.name, difference.consequence)
+    # They fail nothing: which of the hosts is wrong is not known, and to take all of them out helps nobody.
+    board.notice({f"cluster_{each.name}_{each.key}": each.consequence for each in differences})
+    return _INTERVAL_SECONDS
+
+
+def _run(election: Election, cluster: Cluster, configuration: Configuration, board: Board) -> None:
+    while not election.won():
+        time.sleep(_ELECTION_SECONDS)
+    me = Member.of(configuration)
+    while True:
+        time.sleep(look(cluster, replace(me, seen=time.time()), board))
+
+
+def _fingerprint(secret: str) -> str:
+    """Return what tells secrets apart and is too dear to be guessed from."""
+    salt = b"registry cluster"
+    return hashlib.scrypt(secret.encode(), salt=salt, n=2**14, r=8, p=1, dklen=16).hex()

@@ -1,0 +1,106 @@
+"""Mail on log lines: ``log.hooks`` of type ``mail``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import smtplib
+import socket
+import ssl
+import sys
+import threading
+import time
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Final
+
+from registry.foundation.redaction import redacted
+
+if TYPE_CHECKING:
+    from registry.config.remote import MailOptions
+
+_WAITING: Final = 100
+"""Mails that wait for the server at most; more than a reader could want to know of."""
+
+_TIMEOUT_SECONDS: Final = 10
+_FLUSH_SECONDS: Final = 5
+_POLL_SECONDS: Final = 0.05
+_WORDS: Final = {logging.CRITICAL: "panic"}
+_LOCAL: Final = {"localhost", "127.0.0.1", "::1"}
+
+
+def level_word(record: logging.LogRecord) -> str:
+    """Return the Go registry's word for the level of `record`."""
+    return _WORDS.get(record.levelno) or record.levelname.lower()
+
+
+class MailHandler(logging.Handler):
+    """Mails each record in a thread of its own, so that a slow mail server holds up no request.
+
+    The thread belongs to the process that logs: it starts with the first mail, after any fork.
+    """
+
+    def __init__(self, options: MailOptions) -> None:
+        super().__init__()
+        self._options = options
+        self._host, _, port = options.smtp.addr.rpartition(":")
+        self._port = int(port)
+        self._pid = 0
+        self._waiting: queue.Queue[EmailMessage] = queue.Queue(_WAITING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._waiting = queue.Queue(_WAITING)
+            threading.Thread(target=self._run, args=(self._waiting,), name="mail", daemon=True).start()
+        try:
+            self._waiting.put_nowait(self._message(record))
+        except queue.Full:
+            _complain("too many log lines to mail; one is not sent")
+
+    def flush(self) -> None:
+        """Wait a little for what is not sent yet: the process is about to end."""
+        deadline = time.monotonic() + _FLUSH_SECONDS
+        while self._pid == os.getpid() and self._waiting.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+
+    def _message(self, record: logging.LogRecord) -> EmailMessage:
+        line = self.format(record)
+        message = EmailMessage()
+        summary = " ".join(redacted(record.getMessage()).split())
+        message["Subject"] = f"[{level_word(record)}] {socket.gethostname()}: {summary}"
+        message["From"] = self._options.from_
+        message["To"] = ", ".join(self._options.to)
+        message.set_content(line)
+        return message
+
+    def _run(self, waiting: queue.Queue[EmailMessage]) -> None:
+        while True:
+            message = waiting.get()
+            try:
+                self._send(message)
+            except (OSError, smtplib.SMTPException) as error:
+                # To log it would be to mail it.
+                _complain(f"mail to {self._options.smtp.addr} failed: {error}")
+            finally:
+                waiting.task_done()
+
+    def _send(self, message: EmailMessage) -> None:
+        smtp = self._options.smtp
+        with smtplib.SMTP(self._host.strip("[]"), self._port, timeout=_TIMEOUT_SECONDS) as server:
+            server.ehlo()
+            secured = server.has_extn("starttls")
+            if secured:
+                context = ssl.create_default_context()
+                if smtp.insecure:
+                    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                server.starttls(context=context)
+            if smtp.username:
+                if not secured and not smtp.insecure and self._host not in _LOCAL:
+                    raise smtplib.SMTPException("the server offers no encryption, and the password is not sent without")
+                server.login(smtp.username, smtp.password)
+            server.send_message(message, self._options.from_, list(self._options.to))
+
+
+def _complain(reason: str) -> None:
+    sys.stderr.write(f'level=warning msg="{reason}"\n')

@@ -1,0 +1,55 @@
+"""Answers the http-01 challenges of an ACME server (RFC 8555 section 8.3), which asks on port 80."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from registry.server.acme.store import Store
+
+_PREFIX: Final = "/.well-known/acme-challenge/"
+_SECONDS: Final = 10
+_log = logging.getLogger(__name__)
+
+
+def serve_challenges(address: str, store: Store) -> None:
+    """Answer from `store`, in a thread, what is asked at `address`, which is ``HOST:PORT`` or ``:PORT``.
+
+    Raises:
+        OSError: it cannot be listened on.
+    """
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
+
+    class Handler(BaseHTTPRequestHandler):
+        """One request."""
+
+        timeout = _SECONDS
+
+        def do_GET(self) -> None:
+            validation = store.challenge(self.path.removeprefix(_PREFIX)) if self.path.startswith(_PREFIX) else None
+            if validation is None:
+                self.send_error(HTTPStatus.NOT_FOUND)
+                return
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", "application/octet-stream")
+            self.send_header("Content-Length", str(len(validation)))
+            self.end_headers()
+            self.wfile.write(validation)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name in the base
+            _log.debug(format, *args)
+
+    class Server(ThreadingHTTPServer):
+        """A server of one family, or of both where that can be had."""
+
+        address_family = family
+        daemon_threads = True
+
+    server = Server((host.strip("[]"), int(port)), Handler)
+    Thread(target=server.serve_forever, name="acme-challenges", daemon=True).start()

@@ -1,0 +1,289 @@
+"""The server: gunicorn, embedded and told everything by the registry's own configuration."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import secrets
+import signal
+import socket
+import stat
+import struct
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from gunicorn import systemd
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from drivers.base import DriverError
+from registry import __version__
+from registry.app import create_app
+from registry.config import ConfigurationError
+from registry.foundation import addresses as address
+from registry.handlers.context import EXTENSION, Services
+from registry.jobs import cluster
+from registry.jobs import purge as background
+from registry.jobs.purge import Election
+from registry.observation import log
+from registry.observation.metrics import Metrics
+from registry.observation.observer import create_observer
+from registry.observation.tracing import Tracing
+from registry.plugins import PluginError, load_access, load_driver, load_middleware
+from registry.redis.loading import load_connector
+from registry.server import shared as sharing
+from registry.server.access_log import AccessLog
+from registry.server.acme import renewal
+from registry.server.tls import serving as tls
+from registry.server.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from wsgiref.types import WSGIApplication
+
+    from registry.config import Configuration
+    from registry.config.values import HTTP
+    from registry.server.shared import Shared
+    from registry.server.tls.certificates import Certificates
+
+_THREADS: Final = 16
+_KEEPALIVE_SECONDS: Final = 75
+_DRAIN_SECONDS: Final = 10
+_IDLE_SECONDS: Final = 300
+_DEFER_SECONDS: Final = 30
+_HEADER_BYTES: Final = 32 * 1024
+_log = logging.getLogger(__name__)
+
+
+def serve(reread: Callable[[], Configuration], *, traces: str = "") -> None:
+    """Serve until told to stop. `reread` gives the configuration, now and again on SIGHUP.
+
+    `traces` names the exporter of traces, if there is to be one.
+
+    Raises:
+        ConfigurationError, PluginError: it cannot start.
+    """
+    _Application(reread, traces).run()
+
+
+class _Application(BaseApplication):
+    def __init__(self, reread: Callable[[], Configuration], traces: str) -> None:
+        self._reread = reread
+        self._traces = traces
+        self._secret = secrets.token_hex(32)
+        self._election = Election()
+        self._shared: Shared | None = None
+        self.place = 0
+        """That of the worker which is forked now."""
+        self._certificates: Certificates | None = None
+        self._configuration, self._options = self._read()
+        super().__init__()
+
+    @property
+    def shared(self) -> Shared:
+        """What the workers share that are forked now."""
+        if self._shared is None:
+            raise RuntimeError("the configuration has not been read")
+        return self._shared
+
+    @property
+    def drain_delay_seconds(self) -> float:
+        """How long requests are welcome after the server was told to stop."""
+        return self._configuration.http.draindelay_seconds
+
+    def run(self) -> None:
+        _Arbiter(self).run()
+
+    def load_config(self) -> None:
+        for option, value in self._options.items():
+            self.cfg.set(option, value)
+
+    def load(self) -> WSGIApplication:  # type: ignore[override]  # the stubs spell WSGI another way
+        # In the worker, after the fork: clients and threads of the storage's SDK do not survive one.
+        shared = self.shared
+        metrics = None
+        if shared.places and self._configuration.http.debug.prometheus.enabled:
+            metrics = Worker.metrics = Metrics(shared.places.directory, self.place)
+        Worker.certificates = self._certificates
+        tracing = Tracing(self._traces) if self._traces else None
+        app = create_app(self._configuration, board=shared.board, observer=create_observer(metrics, tracing))
+        services: Services = app.extensions[EXTENSION]
+        purging = self._configuration.storage.maintenance.uploadpurging
+        background.start(self._election, services.repositories, purging)
+        sharing.start(shared, services)
+        renewal.start(self._election, self._configuration.http.tls.letsencrypt)
+        cluster.start(self._election, services.driver, self._configuration, shared.board)
+        return app
+
+    def reload(self) -> None:
+        try:
+            self._configuration, self._options = self._read()
+        except (ConfigurationError, PluginError) as error:
+            _log.error("the old configuration stays in force: %s", error)
+            return
+        self.callable = None
+        super().reload()
+
+    def _read(self) -> tuple[Configuration, dict[str, object]]:
+        """Return the configuration and gunicorn's options, both known to be usable."""
+        configuration = self._reread()
+        log.configure(configuration.log)
+        for warning in configuration.warnings:
+            _log.warning("%s", warning)
+        configuration = _checked(configuration)
+        if not configuration.http.secret:
+            _log.warning(
+                "No HTTP secret provided - generated random secret. Uploads will not survive a restart, and "
+                "several registries behind one address need a common http.secret.",
+            )
+            configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
+        certificates = tls.load(configuration.http.tls)
+        options = _options(configuration) | tls.options(certificates)
+        self._shared = sharing.share(configuration, self._shared)
+        self._certificates = certificates
+        return configuration, options
+
+
+class _Arbiter(Arbiter):
+    """gunicorn's master process, which says that it stops before it does."""
+
+    app: _Application
+
+    def handle_term(self) -> None:
+        """Say that it stops, and do so when load balancers had ``http.draindelay`` to hear it, or when told again."""
+        delay_seconds = self.app.drain_delay_seconds
+        if self.app.shared.board.draining or not delay_seconds:
+            super().handle_term()
+        self._say_that_it_stops()
+        signal.signal(signal.SIGALRM, lambda *_: self.signal(signal.SIGTERM, None))
+        signal.setitimer(signal.ITIMER_REAL, delay_seconds)
+
+    def handle_hup(self) -> None:
+        """Read the configuration again; not on the way out, where a new board would say that all is well."""
+        if self.app.shared.board.draining:
+            return
+        self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        super().handle_hup()
+        self._notify("READY=1")
+
+    def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002  as it is called
+        self._say_that_it_stops()
+        super().stop(graceful)
+
+    def _say_that_it_stops(self) -> None:
+        if not self.app.shared.board.draining:
+            self.app.shared.board.drain()
+            self._notify("STOPPING=1")
+
+    def _notify(self, state: str) -> None:
+        """Tell systemd, if the server is a service of ``Type=notify``."""
+        if self.log:
+            systemd.sd_notify(state, self.log)
+
+
+def _checked(configuration: Configuration) -> Configuration:
+    """Return the configuration to run with, after a trial of everything that a worker would trip over."""
+    storage, auth, http = configuration.storage, configuration.auth, configuration.http
+    driver = load_driver(storage.driver, storage.parameters)
+    try:
+        driver.check()
+    except DriverError as error:
+        raise ConfigurationError(f"storage.{storage.driver}", str(error)) from error
+    load_middleware(driver, configuration.middleware.get("storage", ()))
+    if auth:
+        load_access(auth.name, auth.parameters)
+    load_connector(configuration)
+    if not driver.shared_between_processes:
+        if (http.workers or 1) > 1:
+            _log.warning("storage.%s lives in one process: http.workers is 1, not %s", storage.driver, http.workers)
+        http = replace(http, workers=1)
+    return replace(configuration, http=http)
+
+
+def _options(configuration: Configuration) -> dict[str, object]:
+    http = configuration.http
+    return {
+        "bind": [_address(http)],
+        "workers": http.workers or len(os.sched_getaffinity(0)),
+        "threads": http.threads or _THREADS,
+        "worker_class": Worker,
+        "logger_class": AccessLog,
+        "accesslog": None if configuration.log.accesslog.disabled else "-",
+        "http_parser": "fast",
+        "keepalive": _KEEPALIVE_SECONDS,
+        "graceful_timeout": math.ceil(http.draintimeout_seconds) or _DRAIN_SECONDS,
+        "limit_request_line": 8190,
+        "limit_request_field_size": _HEADER_BYTES,
+        # The heartbeat is a file; on a slow disk it would say that a busy worker has died.
+        "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108  the kernel's own
+        "control_socket_disable": True,
+        # Who may speak for the client is decided in registry.handlers.urls, for all headers alike.
+        "secure_scheme_headers": {},
+        "forwarder_headers": "",
+        # So nobody's word counts, and gunicorn need not look up at each request whether the client is one it trusts.
+        "forwarded_allow_ips": "*",
+        "proc_name": "registry",
+        "when_ready": _announce,
+        "pre_fork": _take_place,
+        "child_exit": _leave_place,
+        "on_exit": _remove_metrics,
+    }
+
+
+def _address(http: HTTP) -> str:
+    if http.net == "unix":
+        # A socket that systemd hands over is no stale one.
+        if not systemd.listen_fds(unset_environment=False):
+            _remove_stale_socket(Path(http.addr))
+        return f"unix:{http.addr}"
+    host, port = address.parse(http.addr or ":5000", "http.addr")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _remove_stale_socket(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ConfigurationError("http.addr", f"{path} exists and is no socket")
+    path.unlink()
+
+
+def _announce(arbiter: Any) -> None:
+    for listener in arbiter.LISTENERS:
+        _protect(listener.sock)
+        secured = ", tls" if arbiter.cfg.is_ssl else ""
+        _log.info("listening on %s%s", listener, secured, extra={"version": __version__})
+
+
+def _take_place(arbiter: _Arbiter, worker: Worker) -> None:
+    places = arbiter.app.shared.places
+    if places:
+        worker.place = arbiter.app.place = places.take()
+
+
+def _leave_place(arbiter: _Arbiter, worker: Worker) -> None:
+    places = arbiter.app.shared.places
+    if places:
+        places.leave(worker.place)
+
+
+def _remove_metrics(arbiter: _Arbiter) -> None:
+    places = arbiter.app.shared.places
+    if places:
+        places.remove()
+
+
+def _protect(listener: socket.socket) -> None:
+    """Set what accepted connections inherit, so that a client that does nothing does not keep a thread for long."""
+    patience = struct.pack("ll", _IDLE_SECONDS, 0)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+    if listener.family != socket.AF_UNIX:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        # Wakes a worker only when a request has begun to arrive.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFER_SECONDS)

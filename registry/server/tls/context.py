@@ -1,0 +1,67 @@
+"""From ``http.tls`` to a context that accepts connections."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Final
+
+from registry.config import ConfigurationError
+from registry.server.tls.ciphers import restrict
+from registry.server.tls.clients import ask_for_certificates
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from registry.config.values import TLS
+
+_HANDSHAKE_SECONDS: Final = 15.0
+
+
+class _Socket(ssl.SSLSocket):
+    """A connection whose client cannot keep a thread by stretching the handshake."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002  the signature of the base
+        patience = self.gettimeout()
+        self.settimeout(_HANDSHAKE_SECONDS)
+        try:
+            super().do_handshake(block)
+        except TimeoutError:
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, f"no handshake within {_HANDSHAKE_SECONDS:.0f} s") from None
+        finally:
+            self.settimeout(patience)
+
+
+def server_context(section: TLS) -> ssl.SSLContext:
+    """Return a context with the certificate of `section` and all that it says of versions, suites and clients.
+
+    Raises:
+        ConfigurationError: a file cannot be used, or OpenSSL has not what is asked for.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslsocket_class = _Socket
+    # TLS 1.0 and 1.1 are accepted in the configuration, with a warning, and not spoken (RFC 8996).
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if section.minimumtls == "tls1.3" else ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_alpn_protocols(["http/1.1"])
+    restrict(context, section.ciphersuites)
+    _load_chain(context, section.certificate, section.key)
+    ask_for_certificates(context, section)
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    for name, path in (("certificate", certificate), ("key", key)):
+        try:
+            with open(path, "rb"):  # noqa: PTH123  "" is no file, where Path("") is a directory
+                pass
+        except OSError as error:
+            raise ConfigurationError(f"http.tls.{name}", f"{path or 'missing'}: {error.strerror}") from error
+    try:
+        context.load_cert_chain(certificate, key, password=_refuse_password)
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise ConfigurationError("http.tls.certificate", f"{certificate} with key {key}: {reason}") from error
+
+
+def _refuse_password() -> NoReturn:
+    raise ConfigurationError("http.tls.key", "is encrypted; nobody is there to type a password")

@@ -1,0 +1,147 @@
+"""What each request of a client costs in calls and bytes to the bucket, counted; the documentation has the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry.oci import media_types
+from registry.oci.digest import Digest
+from tests.content import image
+
+pytest.importorskip("boto3", reason="the s3 extra is not installed")
+
+from drivers.s3.driver import S3Driver
+from tests.drivers.s3.strict import StrictS3
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+    from tests.conftest import Serve
+
+MIB = 1024 * 1024
+DOCUMENT = Path(__file__).parents[3] / "docs" / "storage-drivers.md"
+SHORT = {
+    "CreateMultipartUpload": "create",
+    "UploadPartCopy": "part copy",
+    "CompleteMultipartUpload": "complete",
+    "UploadPart": "part",
+    "PutObject": "PUT",
+    "GetObject": "GET",
+    "HeadObject": "HEAD",
+    "CopyObject": "copy",
+    "DeleteObject": "delete",
+    "DeleteObjects": "delete",
+    "ListObjectsV2": "list",
+}
+
+
+class _Meter:
+    """Does things and notes what they cost."""
+
+    def __init__(self, server: StrictS3) -> None:
+        self._server = server
+        self.rows: list[str] = []
+
+    def reset(self) -> None:
+        self._server.calls.clear()
+        self._server.received = self._server.sent = 0
+
+    def note(self, title: str) -> None:
+        counted: dict[str, int] = {}
+        for operation, number in self._server.calls.items():
+            counted[SHORT[operation]] = counted.get(SHORT[operation], 0) + number
+        calls = ", ".join(f"{number} {name}" for name, number in sorted(counted.items()))
+        row = f"| {title} | {sum(counted.values())}: {calls or 'none'} "
+        self.rows.append(row + f"| {_size(self._server.received)} | {_size(self._server.sent)} |")
+        self.reset()
+
+
+def _size(count: int) -> str:
+    return f"{count / MIB:.1f} MiB" if count > MIB // 10 else f"{round(count / 1024)} KiB"
+
+
+def push(client: FlaskClient, content: bytes, *, streamed: bool) -> None:
+    location = client.post("/v2/a/b/blobs/uploads/").headers["Location"]
+    digest = str(Digest.of(content))
+    if streamed:
+        location = client.patch(location, data=content).headers["Location"]
+        content = b""
+    assert client.put(f"{location}&digest={digest}", data=content).status_code == 201
+
+
+def note_what_is_remembered(serve: Serve, driver: S3Driver, meter: _Meter, digest: Digest) -> None:
+    streaming, redirecting = (
+        serve(driver, storage={"cache": {"blobdescriptor": "inmemory"}, "redirect": {"disable": disable}})
+        for disable in (True, False)
+    )
+    path = f"/v2/a/b/blobs/{digest}"
+    assert streaming.head(path).status_code == redirecting.head(path).status_code == 200
+    meter.reset()
+    assert streaming.head(path).status_code == 200
+    meter.note("HEAD a blob, its size remembered")
+    assert Digest.of(streaming.get(path).data) == digest
+    meter.note("GET a layer of 8 MiB, streamed, its size remembered")
+    assert redirecting.get(path).status_code == 307
+    meter.note("GET a layer of any size, redirected, its size remembered")
+
+
+def test_the_table_in_the_documentation_is_what_the_driver_does(serve: Serve) -> None:
+    config, layer, large = b"{}" * 500, bytes(8 * MIB), bytes(100 * MIB)
+    manifest = image(config, layer)
+    with StrictS3() as server:
+        driver = S3Driver.from_parameters(
+            {
+                "bucket": "b",
+                "regionendpoint": server.endpoint,
+                "forcepathstyle": True,
+                "accesskey": "a",
+                "secretkey": "s",
+            }
+        )
+        client, redirecting = serve(driver), serve(driver, storage={"redirect": {}})
+        meter = _Meter(server)
+        push(client, config, streamed=False)
+        meter.note("push a config of 1 KB: POST, PUT")
+        push(client, config + b" ", streamed=True)
+        meter.note("the same as docker does: POST, PATCH, PUT")
+        push(client, layer, streamed=False)
+        meter.note("push a layer of 8 MiB: POST, PUT")
+        push(client, layer + b"x", streamed=True)
+        meter.note("the same as docker does: POST, PATCH, PUT")
+        push(client, large, streamed=True)
+        meter.note("push a layer of 100 MiB: POST, PATCH, PUT")
+        digest = str(Digest.of(layer))
+        assert client.head(f"/v2/a/b/blobs/{digest}").status_code == 200
+        meter.note("HEAD a blob")
+        assert client.get(f"/v2/a/b/blobs/{digest}").data == layer
+        meter.note("GET a layer of 8 MiB, streamed")
+        assert redirecting.get(f"/v2/a/b/blobs/{digest}").status_code == 307
+        meter.note("GET a layer of any size, redirected")
+        note_what_is_remembered(serve, driver, meter, Digest.of(layer))
+        answer = client.put("/v2/a/b/manifests/latest", data=manifest, content_type=media_types.OCI_MANIFEST)
+        assert answer.status_code == 201
+        meter.note("PUT a manifest by tag")
+        other = serve(driver)
+        accept = {"Accept": media_types.OCI_MANIFEST}
+        assert other.get("/v2/a/b/manifests/latest", headers=accept).status_code == 200
+        meter.note("GET a manifest by tag, the first time in a process")
+        assert other.get("/v2/a/b/manifests/latest", headers=accept).status_code == 200
+        meter.note("GET a manifest by tag, later")
+        assert other.head("/v2/a/b/manifests/latest", headers=accept).status_code == 200
+        meter.note("HEAD a manifest by tag")
+        for number in range(1000):
+            path = f"docker/registry/v2/repositories/a/b/_manifests/tags/1.{number}-slim/current/link"
+            server.objects[path] = b"x"
+        assert len(client.get("/v2/a/b/tags/list?n=100").json["tags"]) == 100  # type: ignore[index]
+        meter.note("a page of 100 tags of 1,000")
+        assert client.get("/v2/_catalog?n=100").json == {"repositories": ["a/b"]}
+        meter.note("the catalog of one repository a/b")
+        assert client.delete("/v2/a/b/manifests/latest").status_code == 202
+        meter.note("DELETE a tag")
+
+    print("\n".join(meter.rows))
+    missing = [row for row in meter.rows if row not in DOCUMENT.read_text()]
+    assert missing == []

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from drivers.inmemory import InMemoryDriver
+from registry.config.values import UploadPurging
+from registry.jobs.purge import Election, purge, start
+from registry.oci.errors import BlobUploadUnknownError
+from registry.storage import paths
+from registry.storage.repository import Repositories
+
+AGE = timedelta(days=7)
+
+
+def repositories_with_uploads(*ages: timedelta) -> tuple[Repositories, list[str]]:
+    driver = InMemoryDriver()
+    repositories = Repositories(driver)
+    ids = []
+    for age in ages:
+        upload_id = repositories.open("team/app").uploads.start().upload_id
+        started = (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+        driver.put(paths.upload_started_at("team/app", upload_id), started)
+        ids.append(upload_id)
+    return repositories, ids
+
+
+def test_purge_deletes_uploads_past_their_age_and_no_others() -> None:
+    repositories, (old, young) = repositories_with_uploads(AGE + timedelta(minutes=1), AGE - timedelta(minutes=1))
+
+    purged = purge(repositories, UploadPurging(age_seconds=AGE.total_seconds()))
+
+    uploads = repositories.open("team/app").uploads
+    assert purged == 1
+    assert uploads.status(young).offset == 0
+    with pytest.raises(BlobUploadUnknownError):
+        uploads.status(old)
+
+
+def test_dry_run_counts_and_deletes_nothing() -> None:
+    repositories, (old,) = repositories_with_uploads(2 * AGE)
+
+    purged = purge(repositories, UploadPurging(age_seconds=AGE.total_seconds(), dryrun=True))
+
+    assert purged == 1
+    assert repositories.open("team/app").uploads.status(old).offset == 0
+
+
+def test_upload_that_does_not_say_when_it_started_is_left_alone() -> None:
+    driver = InMemoryDriver()
+    driver.create_upload(paths.upload_data("app", "0b9aa6ee-0000-4000-8000-000000000000"))
+
+    assert purge(Repositories(driver), UploadPurging(age_seconds=0)) == 0
+
+
+def test_one_process_is_elected_and_its_successor_when_it_has_ended() -> None:
+    election = Election()
+    asked, answer = os.pipe()
+    release, hold = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(answer, b"1" if election.won() else b"0")
+        os.read(release, 1)
+        os._exit(0)
+    elected_child = os.read(asked, 1) == b"1"
+    elected_meanwhile = election.won()
+    os.write(hold, b".")
+    os.waitpid(child, 0)
+
+    assert elected_child
+    assert not elected_meanwhile
+    assert election.won()
+
+
+def purge_without_being_asked() -> None:
+    repositories, _ = repositories_with_uploads(2 * AGE)
+    deadline = time.monotonic() + 60
+    start(Election(), repositories, UploadPurging(age_seconds=AGE.total_seconds(), interval_seconds=0.01))
+    while list(repositories.abandoned_uploads(before=datetime.now(UTC))):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_elected_process_purges_without_being_asked() -> None:
+    # In a process of its own, for the thread that purges never ends.
+    process = multiprocessing.get_context("spawn").Process(target=purge_without_being_asked)
+    process.start()
+    process.join()
+
+    assert process.exitcode == 0

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry.config import ConfigurationError
+from registry.config.values import TLS, LetsEncrypt
+from registry.server.acme.renewal import prepare, renew_if_due
+from registry.server.acme.store import Attempts, Store
+from tests.server.tls.authority import NAMES, Authority
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+orders = pytest.importorskip("registry.server.acme.orders")
+
+NOWHERE = "https://127.0.0.1:1/directory"
+QUARTER = 15 * 60
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store(str(tmp_path / "acme"))
+    made.create()
+    return made
+
+
+@pytest.fixture
+def section(tmp_path: Path) -> LetsEncrypt:
+    return LetsEncrypt(cachefile=str(tmp_path / "acme"), hosts=("registry.example.com",), directoryurl=NOWHERE)
+
+
+def test_there_is_a_certificate_from_the_start_and_it_is_due_at_once(section: LetsEncrypt) -> None:
+    prepared = prepare(TLS(letsencrypt=section))
+    assert prepared.certificate == prepared.key
+    pem = Store(section.cachefile).certificate.read_bytes()
+    assert orders.due(pem, section.hosts) < datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("tls", "message"),
+    [
+        (TLS(certificate="/c", letsencrypt=LetsEncrypt(cachefile="/x", hosts=("h",))), "cachefile: http.tls.cert"),
+        (TLS(letsencrypt=LetsEncrypt(cachefile="/x")), "hosts: missing"),
+        (TLS(letsencrypt=LetsEncrypt(cachefile="/proc/x", hosts=("h",))), "cachefile: /proc/x: "),
+    ],
+)
+def test_what_cannot_be_had_stops_the_start(tls: TLS, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        prepare(tls)
+    assert str(caught.value).startswith(f"http.tls.letsencrypt.{message}")
+
+
+def test_a_certificate_is_due_with_a_third_of_its_life_left_and_for_other_hosts(tmp_path: Path) -> None:
+    end = datetime.now(UTC) + timedelta(days=30)
+    pem = Authority.create(tmp_path).issue("one", not_after=end).certificate.read_bytes()
+    dns = [name for name in NAMES if name != "127.0.0.1"]
+    assert orders.due(pem, dns) < end
+    assert orders.due(pem, ["other.example.com"]) < datetime.now(UTC)
+
+
+def test_failed_orders_wait_longer_each_time_and_across_restarts(section: LetsEncrypt, store: Store) -> None:
+    prepare(TLS(letsencrypt=section))
+    assert renew_if_due(section, store) == QUARTER
+    assert store.attempts().failed == 1
+    assert 0 < renew_if_due(section, Store(section.cachefile)) <= QUARTER
+    assert store.attempts().failed == 1, "no second order before its time"
+
+    store.write_attempts(Attempts(failed=1, not_before=time.time() - 1))
+    assert renew_if_due(section, store) == 2 * QUARTER
+    store.write_attempts(Attempts(failed=20, not_before=time.time() - 1))
+    assert renew_if_due(section, store) == 24 * 3600
+
+
+def test_a_certificate_that_is_good_is_left_alone(section: LetsEncrypt, store: Store, tmp_path: Path) -> None:
+    pair = Authority.create(tmp_path / "ca").issue("one", not_after=datetime.now(UTC) + timedelta(days=365_000))
+    store.write_certificate(pair.key.read_bytes() + pair.certificate.read_bytes())
+    names = LetsEncrypt(cachefile=section.cachefile, hosts=tuple(n for n in NAMES if n != "127.0.0.1"))
+    assert renew_if_due(names, store) > QUARTER
+    assert store.attempts() == Attempts()
+
+
+def test_a_challenge_is_answered_while_it_lasts_and_only_by_its_token(store: Store) -> None:
+    with store.answering("a-token", b"validation"):
+        assert store.challenge("a-token") == b"validation"
+        assert store.challenge("../challenge-a-token") is None
+    assert store.challenge("a-token") is None

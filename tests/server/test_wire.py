@@ -1,0 +1,221 @@
+"""Bodies and responses on a socket of our own, as gunicorn hands them over."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http import wsgi
+from gunicorn.http.body import LengthReader
+from gunicorn.http.unreader import SocketUnreader
+
+from registry.server.wire import Body, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LARGE = 3 * 1024 * 1024
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Ours and the client's end of a connection."""
+    ours, client = socket.socketpair()
+    with ours, client:
+        yield ours, client
+
+
+def body(ours: socket.socket, length: int, *, received: bytes = b"") -> Body:
+    unreader = SocketUnreader(ours)
+    unreader.unread(received)
+    return Body(LengthReader(unreader, length), ours)
+
+
+def whole(given: Body, size: int) -> bytes:
+    return b"".join(iter(lambda: given.read(size), b""))
+
+
+def test_a_body_is_what_came_with_the_head_and_what_follows(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, client = pair
+    client.sendall(b"wards")
+
+    assert whole(body(ours, 10, received=b"after"), 4) == b"afterwards"
+
+
+def test_a_body_ends_where_the_next_request_begins(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, client = pair
+    given = body(ours, 4, received=b"bodyGET / HTTP/1.1")
+    client.sendall(b"\r\n")
+
+    assert whole(given, 100) == b"body"
+    assert ours.recv(10) == b"\r\n"
+
+
+def test_the_rest_of_what_came_with_the_head_is_given_next(pair: tuple[socket.socket, socket.socket]) -> None:
+    given = body(pair[0], 6, received=b"abcdef")
+
+    assert [given.read(4), given.read(4), given.read(4)] == [b"abcd", b"ef", b""]
+
+
+def test_a_read_waits_for_as_much_as_was_asked_for(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, client = pair
+    content = os.urandom(LARGE)
+    sender = threading.Thread(target=client.sendall, args=(content,))
+    sender.start()
+    given = body(ours, LARGE)
+
+    pieces = [given.read(1024 * 1024) for _ in range(3)]
+    sender.join()
+
+    assert [len(each) for each in pieces] == [1024 * 1024] * 3
+    assert b"".join(pieces) == content
+
+
+def test_a_client_that_goes_leaves_what_it_has_sent(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, client = pair
+    client.sendall(b"half")
+    client.close()
+
+    assert whole(body(ours, 8), 8) == b"half"
+
+
+class Answering:
+    """A response to a request of HTTP/1.1; `waits` counts how often the turn was given away."""
+
+    def __init__(self, ours: socket.socket, *, peer: Any = "") -> None:
+        self.waits = 0
+        asked = {"version": (1, 1), "method": "GET", "headers": [], "should_close": lambda: False, "peer_addr": peer}
+        self.response = Response(SimpleNamespace(**asked), ours, Config(), self._wait)
+
+    def _wait(self) -> None:
+        self.waits += 1
+
+
+def received(client: socket.socket) -> tuple[bytes, bytes]:
+    """Return head and body of what was sent until the other end was closed."""
+    head, _, rest = b"".join(iter(lambda: client.recv(65536), b"")).partition(b"\r\n\r\n")
+    return head, rest
+
+
+def test_a_small_answer_is_one_send_and_keeps_the_turn(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, client = pair
+    answering = Answering(ours)
+    answering.response.start_response("200 OK", [("Content-Length", "2"), ("ETag", '"x"')])
+
+    answering.response.write(b"{}")
+    at_once = client.recv(65536)
+    answering.response.close()
+    ours.close()
+
+    assert at_once.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert at_once.endswith(b'Content-Length: 2\r\nETag: "x"\r\n\r\n{}')
+    assert received(client) == (b"", b"")
+    assert answering.waits == 0
+
+
+def test_a_large_answer_gives_the_turn_away_first(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, client = pair
+    answering = Answering(ours)
+    answering.response.start_response("200 OK", [("Content-Length", str(LARGE))])
+    found: list[tuple[bytes, bytes]] = []
+    reader = threading.Thread(target=lambda: found.append(received(client)))
+    reader.start()
+
+    answering.response.write(bytes(LARGE))
+    answering.response.close()
+    ours.close()
+    reader.join()
+
+    assert found[0][1] == bytes(LARGE)
+    assert answering.waits == 1
+
+
+ELSEWHERE = ("192.0.2.1", 40_000)
+
+
+@pytest.mark.parametrize("peer", ["", ("127.0.0.1", 1), ("::1", 1, 0, 0), ("::ffff:127.0.0.1", 1, 0, 0), ELSEWHERE])
+@pytest.mark.parametrize("size", [1, 3, 60_000, 70_000, LARGE])
+def test_a_part_of_a_file_is_sent_and_no_more(
+    pair: tuple[socket.socket, socket.socket], tmp_path: Path, peer: Any, size: int
+) -> None:
+    ours, client = pair
+    path = tmp_path / "blob"
+    content = os.urandom(size + 10)
+    path.write_bytes(content)
+    answering = Answering(ours, peer=peer)
+    answering.response.start_response("206 Partial Content", [("Content-Length", str(size))])
+    found: list[tuple[bytes, bytes]] = []
+    reader = threading.Thread(target=lambda: found.append(received(client)))
+    reader.start()
+
+    with path.open("rb", buffering=0) as file:
+        file.seek(4)
+        answering.response.write_file(wsgi.FileWrapper(file))
+        answering.response.close()
+    ours.close()
+    reader.join()
+
+    assert found[0][1] == content[4 : size + 4]
+    assert answering.response.sent == size
+    assert (answering.waits > 0) is (size >= 70_000)
+
+
+@pytest.mark.parametrize(
+    ("peer", "copied"),
+    [("", True), (("127.3.2.1", 1), True), (ELSEWHERE, False), (("12.7.0.0", 1), False), (("2001:db8::1", 1), False)],
+)
+def test_a_file_is_copied_for_clients_of_this_machine_only(
+    pair: tuple[socket.socket, socket.socket], tmp_path: Path, peer: Any, copied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[int] = []
+    sendfile = os.sendfile
+
+    def watched(*arguments: Any) -> int:
+        moved.append(sendfile(*arguments))
+        return moved[-1]
+
+    monkeypatch.setattr(os, "sendfile", watched)
+    path = tmp_path / "blob"
+    path.write_bytes(bytes(70_000))
+    answering = Answering(pair[0], peer=peer)
+    answering.response.start_response("200 OK", [("Content-Length", "70000")])
+
+    with path.open("rb", buffering=0) as file:
+        answering.response.write_file(wsgi.FileWrapper(file))
+
+    assert sum(moved) == (0 if copied else 70_000)
+
+
+@pytest.mark.parametrize("peer", ["", ELSEWHERE])
+@pytest.mark.parametrize("announced", [10, 100_000])
+def test_a_file_that_is_shorter_than_announced_ends_the_connection(
+    pair: tuple[socket.socket, socket.socket], tmp_path: Path, peer: Any, announced: int
+) -> None:
+    path = tmp_path / "blob"
+    path.write_bytes(b"short")
+    answering = Answering(pair[0], peer=peer)
+    answering.response.start_response("200 OK", [("Content-Length", str(announced))])
+
+    with path.open("rb", buffering=0) as file, pytest.raises(ConnectionAbortedError):
+        answering.response.write_file(wsgi.FileWrapper(file))
+
+
+def test_an_answer_of_unknown_length_is_chunked(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, client = pair
+    answering = Answering(ours)
+    answering.response.start_response("200 OK", [])
+
+    for piece in (b"abc", b"", b"0123456789abcdef"):
+        answering.response.write(piece)
+    answering.response.close()
+    ours.close()
+    head, rest = received(client)
+
+    assert b"Transfer-Encoding: chunked" in head
+    assert rest == b"3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"
