@@ -1,8 +1,7 @@
-"""The composition root: configuration in, WSGI application out."""
+"""Flask: the services of a registry as a WSGI application."""
 
 from __future__ import annotations
 
-import secrets
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -26,18 +25,10 @@ from registry.handlers import (
     token,
     uploads,
 )
-from registry.handlers.context import EXTENSION, Services
+from registry.handlers.current import EXTENSION
 from registry.handlers.response import Response
 from registry.handlers.routing import Routing
-from registry.health.board import Board
 from registry.health.gate import LIVENESS_PATH, READINESS_PATH, Gate
-from registry.plugins import load_access, load_driver, load_middleware
-from registry.redis.loading import load_descriptors
-from registry.storage.descriptors import InMemoryDescriptors
-from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
-from registry.storage.repository import Repositories
-from registry.storage.tokens import UploadTokens
-from registry.storage.validation import ValidationPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,32 +38,16 @@ if TYPE_CHECKING:
     from flask import Response as FlaskResponse
     from werkzeug.routing import MapAdapter
 
-    from drivers.base import StorageDriver
     from registry.config import Configuration
-    from registry.observation.observer import Observer
-    from registry.redis.descriptors import RedisDescriptors
-    from registry.storage.descriptors import DescriptorCache
+    from registry.services import Services
 
 _BLUEPRINTS = (base, blobs, catalog, manifests, operations, referrers, tags, uploads)
-_SECRET_BYTES = 32
 _OUTSIDE_OF_PREFIX = {"/", LIVENESS_PATH, READINESS_PATH}
 
 
-def create_app(
-    configuration: Configuration,
-    driver: StorageDriver | None = None,
-    board: Board | None = None,
-    observer: Observer | None = None,
-) -> Flask:
-    """Build the application and all state of this process; call it after the fork.
-
-    Tests may give the `driver`; without one it is loaded by name. The `board` is where the server's processes
-    share what they know of its health; an `observer` is told of every request and storage call.
-
-    Raises:
-        registry.plugins.PluginError: the driver, a middleware or the access controller cannot be had.
-    """
-    services = build_services(configuration, driver, board, observer)
+def create_app(services: Services) -> Flask:
+    """Return the application that serves `services`."""
+    configuration = services.configuration
     app = _Application("registry", static_folder=None)
     app.response_class = Response
     app.session_interface = _NoSessions()
@@ -84,63 +59,14 @@ def create_app(
     if services.access.token_service:
         app.register_blueprint(token.blueprint, url_prefix=services.access.token_service.path)
     errors.register(app, services)
-    if observer:
-        observing.install(app, observer)
+    if services.observer:
+        observing.install(app, services.observer)
     _add_common_headers(app, configuration)
     if configuration.http.prefix.strip("/"):
         app.wsgi_app = _Prefixed(app.wsgi_app, configuration.http.prefix)  # type: ignore[method-assign]
     if configuration.health != Health():
         app.wsgi_app = Gate(app.wsgi_app, services.board)  # type: ignore[method-assign]
     return app
-
-
-def build_services(
-    configuration: Configuration,
-    driver: StorageDriver | None = None,
-    board: Board | None = None,
-    observer: Observer | None = None,
-) -> Services:
-    """Build what the application, and commands that work on the storage, stand on."""
-    storage, auth = configuration.storage, configuration.auth
-    driver = driver or load_driver(storage.driver, storage.parameters)
-    driver = load_middleware(driver, configuration.middleware.get("storage", ()))
-    if observer:
-        driver = MeasuredDriver(driver, observer)
-    # The server makes one secret before it forks; without a server there is but one process.
-    secret = configuration.http.secret.encode() or secrets.token_bytes(_SECRET_BYTES)
-    redis = load_descriptors(configuration, observer)
-    descriptors = _descriptors(configuration, redis)
-    if descriptors and observer:
-        descriptors = MeasuredDescriptors(descriptors, observer)
-    return Services(
-        configuration=configuration,
-        driver=driver,
-        repositories=Repositories(driver, MeasuredCache(observer) if observer else None, descriptors),
-        access=load_access(auth.name, auth.parameters) if auth else load_access("none", {}),
-        tokens=UploadTokens(secret),
-        validation=_validation(configuration),
-        board=board or Board(),
-        redis=redis,
-    )
-
-
-def _descriptors(configuration: Configuration, redis: RedisDescriptors | None) -> DescriptorCache | None:
-    section = configuration.storage.cache
-    return InMemoryDescriptors(section.blobdescriptorsize) if section.blobdescriptor == "inmemory" else redis
-
-
-def _validation(configuration: Configuration) -> ValidationPolicy:
-    section = configuration.validation
-    urls, indexes = section.manifests.urls, section.manifests.indexes
-    return ValidationPolicy(
-        enabled=section.enabled,
-        sparse=section.manifests.sparse,
-        allowed_urls=urls.allow,
-        denied_urls=urls.deny,
-        platforms=indexes.platforms,
-        platform_list=frozenset((each.architecture, each.os) for each in indexes.platformlist),
-        classes=frozenset(configuration.policy.repository.classes),
-    )
 
 
 def _add_common_headers(app: Flask, configuration: Configuration) -> None:

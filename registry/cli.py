@@ -19,7 +19,8 @@ from registry.commands.doctor import doctor_command
 from registry.commands.garbage import garbage_collect_command
 from registry.commands.storage import storage_commands
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
-from registry.plugins import PluginError, load_driver
+from registry.plugins import PluginError
+from registry.services import open_storage
 from registry.storage.repository import Repositories
 
 _FORGIVING = {"allow_extra_args": True}
@@ -95,10 +96,10 @@ def referrers_commands() -> None:
 @click.argument("config", required=False)
 def rebuild(config: str | None) -> None:
     """Write the index anew from the manifests, for a store that another registry has written to."""
-    storage = _configuration(config).storage
+    stored = Repositories(open_storage(_configuration(config)))
     progress = sys.stderr.isatty()
     repositories = referrers = 0
-    for name, found in Repositories(load_driver(storage.driver, storage.parameters)).rebuild_referrers():
+    for name, found in stored.rebuild_referrers():
         repositories, referrers = repositories + 1, referrers + found
         if progress:
             click.echo(f"\r\x1b[K{repositories} repositories, {referrers} referrers: {name}", err=True, nl=False)

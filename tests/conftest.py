@@ -12,6 +12,7 @@ from drivers.inmemory import InMemoryDriver
 from registry.app import create_app
 from registry.config.loading import parse
 from registry.observation import log
+from registry.services import build_services
 from tests.drivers.stores import STORES, running_store
 from tests.integration.clients import require_seaweedfs
 
@@ -110,7 +111,7 @@ def serve(driver: InMemoryDriver, configuration: Configure) -> Serve:
     """Build an application over `driver`, or another one, and return a client of it."""
 
     def build(other: StorageDriver | None = None, **sections: dict[str, Any]) -> FlaskClient:
-        return create_app(configuration(**sections), other or driver).test_client()
+        return create_app(build_services(configuration(**sections), driver=other or driver)).test_client()
 
     return build
 

@@ -13,6 +13,7 @@ from registry.archive.layout import ArchiveError
 from registry.archive.plan import plan_export
 from registry.archive.reading import Archive
 from registry.commands.progress import Progress, spelled
+from registry.services import build_services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +36,6 @@ def export_command(load: LoadConfiguration, images: tuple[str, ...], file: Path,
     NAME is all tags of a repository, NAME:TAG and NAME@DIGEST are one image; referrers (signatures, attestations) come
     along. An export that broke off goes on from FILE.part.
     """
-    from registry.app import build_services  # noqa: PLC0415  slow to load
-
     repositories = build_services(load(config)).repositories
     try:
         plan = plan_export(repositories, images)
@@ -60,8 +59,6 @@ def import_command(load: LoadConfiguration, file: Path, name: str | None, config
     All of it is verified before anything is published. An import that broke off is simply done again: what is stored
     is not written twice.
     """
-    from registry.app import build_services  # noqa: PLC0415  slow to load
-
     services = build_services(load(config))
     try:
         with file.open("rb") as opened:

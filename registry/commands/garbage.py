@@ -10,7 +10,7 @@ import click
 from registry.commands.progress import spelled
 from registry.foundation import durations
 from registry.lifecycle.garbage import Collection
-from registry.plugins import load_driver
+from registry.services import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,8 +69,7 @@ def garbage_collect_command(  # noqa: PLR0913 - one for each flag
     Nobody may push meanwhile: stop the registry or set storage.maintenance.readonly. What is younger than --grace
     stays, in case somebody does.
     """
-    storage = load(config).storage
-    driver = load_driver(storage.driver, storage.parameters)
+    driver = open_storage(load(config))
     driver.check()
     tell = _silent if quiet else click.echo
     collection = Collection(driver, tell, cutoff=time.time() - grace, rehearsal=dry_run)

@@ -8,12 +8,11 @@ import click
 
 from registry.commands.progress import Progress, spelled
 from registry.copying.copy import copy_storage, measure
-from registry.plugins import load_driver
+from registry.services import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from drivers.base import StorageDriver
     from registry.config import Configuration
 
     LoadConfiguration = Callable[[str | None], Configuration]
@@ -38,7 +37,7 @@ def copy_command(load: LoadConfiguration, source: str, target: str, jobs: int) -
     while the source is in use copies what is new; nothing is deleted at the target. The exit status is 1 if a blob was
     damaged at its source.
     """
-    origin, destination = _driver(load(source)), _driver(load(target))
+    origin, destination = open_storage(load(source)), open_storage(load(target))
     destination.check()
     total = measure(origin)
     with Progress(total, plain_seconds=_PLAIN_SECONDS) as progress:
@@ -48,7 +47,3 @@ def copy_command(load: LoadConfiguration, source: str, target: str, jobs: int) -
     click.echo(f"{result.copied} objects copied, {result.there} were there; {spelled(total)} of blobs")
     if result.damaged:
         raise click.exceptions.Exit(1)
-
-
-def _driver(configuration: Configuration) -> StorageDriver:
-    return load_driver(configuration.storage.driver, configuration.storage.parameters)

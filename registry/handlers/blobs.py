@@ -8,7 +8,8 @@ from flask import Blueprint, request
 
 from drivers.base import PIECE_SIZE
 from registry.handlers.conditions import etag, range_header, unmodified
-from registry.handlers.context import open_repository, require_deletable, services
+from registry.handlers.context import open_repository, require_deletable
+from registry.handlers.current import services
 from registry.handlers.response import Response
 from registry.handlers.urls import client_address
 from registry.oci import media_types

@@ -8,7 +8,8 @@ from functools import partial
 from flask import Blueprint
 
 from auth.base import Access
-from registry.handlers.context import authorize, services
+from registry.handlers.context import authorize
+from registry.handlers.current import services
 from registry.handlers.paging import last_seen, next_link, page_size
 from registry.handlers.response import Response
 from registry.oci import media_types

@@ -1,48 +1,20 @@
-"""What every view starts from: the services of this process and a repository that the caller may use."""
+"""What every view starts from: a repository that the caller may use."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flask import current_app, g, request
+from flask import g, request
 
 from auth.base import Access
+from registry.handlers.current import services
 from registry.handlers.urls import accountable_address, root_url
 from registry.oci.errors import UnsupportedError
 from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
-    from auth.base import AccessController, Grant
-    from drivers.base import StorageDriver
-    from registry.config import Configuration
-    from registry.health.board import Board
-    from registry.redis.descriptors import RedisDescriptors
-    from registry.storage.repository import Repositories, Repository
-    from registry.storage.tokens import UploadTokens
-    from registry.storage.validation import ValidationPolicy
-
-EXTENSION = "registry"
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """All state of a process, built once by create_app() after the fork."""
-
-    configuration: Configuration
-    driver: StorageDriver
-    repositories: Repositories
-    access: AccessController
-    tokens: UploadTokens
-    validation: ValidationPolicy
-    board: Board
-    redis: RedisDescriptors | None
-
-
-def services() -> Services:
-    """Return the services of the application that handles this request."""
-    found: Services = current_app.extensions[EXTENSION]
-    return found
+    from auth.base import Grant
+    from registry.storage.repository import Repository
 
 
 def open_repository(name: str, *actions: str) -> Repository:

@@ -22,7 +22,7 @@ from registry.storage.uploads import OffsetError
 if TYPE_CHECKING:
     from flask import Flask
 
-    from registry.handlers.context import Services
+    from registry.services import Services
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from flask import Blueprint, request
 from auth.base import Access, DeniedError
 from registry.handlers.body import whole_body
 from registry.handlers.conditions import etag, unmodified
-from registry.handlers.context import authorize, open_repository, require_deletable, require_writable, services
+from registry.handlers.context import authorize, open_repository, require_deletable, require_writable
+from registry.handlers.current import services
 from registry.handlers.response import Response
 from registry.handlers.urls import manifest_url
 from registry.oci.digest import Digest

@@ -6,7 +6,7 @@ import json
 
 from flask import Blueprint
 
-from registry.handlers.context import services
+from registry.handlers.current import services
 from registry.handlers.response import Response
 from registry.health.gate import LIVENESS_PATH, READINESS_PATH
 from registry.health.report import readiness

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint
 
-from registry.handlers.context import open_repository, services
+from registry.handlers.context import open_repository
+from registry.handlers.current import services
 from registry.handlers.paging import last_seen, next_link, page_size
 from registry.handlers.response import Response
 from registry.oci import media_types

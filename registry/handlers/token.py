@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
 
-from registry.handlers.context import AccessRequest, services
+from registry.handlers.context import AccessRequest
+from registry.handlers.current import services
 from registry.handlers.response import Response
 from registry.oci import media_types
 

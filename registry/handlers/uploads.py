@@ -12,7 +12,8 @@ from flask import Blueprint, request
 
 import auth.base
 from registry.handlers.body import body_length, body_pieces
-from registry.handlers.context import open_repository, open_source, require_writable, services
+from registry.handlers.context import open_repository, open_source, require_writable
+from registry.handlers.current import services
 from registry.handlers.errors import upload_range
 from registry.handlers.response import Response
 from registry.handlers.urls import blob_url, upload_url

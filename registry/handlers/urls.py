@@ -12,9 +12,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from flask import current_app, request
+from flask import request
 from werkzeug.http import parse_options_header
 from werkzeug.urls import iri_to_uri
+
+from registry.handlers.current import services
 
 if TYPE_CHECKING:
     from registry.config.values import HTTP
@@ -90,7 +92,7 @@ def client_address() -> str:
 
 
 def _base() -> str:
-    http: HTTP = current_app.extensions["registry"].configuration.http
+    http: HTTP = services().configuration.http
     if http.relativeurls and not _configured():
         return str(request.environ.get("SCRIPT_NAME", ""))
     return root_url()
@@ -98,7 +100,7 @@ def _base() -> str:
 
 def _configured() -> str:
     """Return ``http.host`` if it is a whole URL; the Go registry takes no notice of anything less."""
-    http: HTTP = current_app.extensions["registry"].configuration.http
+    http: HTTP = services().configuration.http
     if not http.host:
         return ""
     parts = urlsplit(http.host)

@@ -24,7 +24,6 @@ from registry import __version__
 from registry.app import create_app
 from registry.config import ConfigurationError
 from registry.foundation import addresses as address
-from registry.handlers.context import EXTENSION, Services
 from registry.jobs import cluster
 from registry.jobs import purge as background
 from registry.jobs.purge import Election
@@ -32,13 +31,14 @@ from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
 from registry.observation.tracing import Tracing
-from registry.plugins import PluginError, load_access, load_driver, load_middleware
+from registry.plugins import PluginError, load_access
 from registry.redis.loading import load_connector
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
 from registry.server.acme import renewal
 from registry.server.tls import serving as tls
 from registry.server.worker import Worker
+from registry.services import build_services, open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,14 +109,14 @@ class _Application(BaseApplication):
             metrics = Worker.metrics = Metrics(shared.places.directory, self.place)
         Worker.certificates = self._certificates
         tracing = Tracing(self._traces) if self._traces else None
-        app = create_app(self._configuration, board=shared.board, observer=create_observer(metrics, tracing))
-        services: Services = app.extensions[EXTENSION]
+        observer = create_observer(metrics, tracing)
+        services = build_services(self._configuration, board=shared.board, observer=observer)
         purging = self._configuration.storage.maintenance.uploadpurging
         background.start(self._election, services.repositories, purging)
         sharing.start(shared, services)
         renewal.start(self._election, self._configuration.http.tls.letsencrypt)
         cluster.start(self._election, services.driver, self._configuration, shared.board)
-        return app
+        return create_app(services)
 
     def reload(self) -> None:
         try:
@@ -187,12 +187,11 @@ class _Arbiter(Arbiter):
 def _checked(configuration: Configuration) -> Configuration:
     """Return the configuration to run with, after a trial of everything that a worker would trip over."""
     storage, auth, http = configuration.storage, configuration.auth, configuration.http
-    driver = load_driver(storage.driver, storage.parameters)
+    driver = open_storage(configuration)
     try:
         driver.check()
     except DriverError as error:
         raise ConfigurationError(f"storage.{storage.driver}", str(error)) from error
-    load_middleware(driver, configuration.middleware.get("storage", ()))
     if auth:
         load_access(auth.name, auth.parameters)
     load_connector(configuration)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import socket
 
     from registry.config import Configuration
-    from registry.handlers.context import Services
+    from registry.services import Services
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from drivers.inmemory import InMemoryDriver
 from registry.app import create_app
 from registry.config import Configuration
 from registry.config.values import HTTP, Delete, Plugin, Storage
-from registry.handlers.context import EXTENSION
+from registry.handlers.current import EXTENSION
+from registry.services import build_services
 from tests.auth.asking import basic
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ CONFIG_DIGEST = "sha256:" + hashlib.sha256(CONFIG).hexdigest()
 
 def application(auth: Plugin | None, **http: Any) -> Flask:
     storage = Storage("inmemory", {}, delete=Delete(enabled=True))
-    app = create_app(Configuration("0.1", storage, auth=auth, http=HTTP(**http)), InMemoryDriver())
+    app = create_app(
+        build_services(Configuration("0.1", storage, auth=auth, http=HTTP(**http)), driver=InMemoryDriver())
+    )
     app.testing = False
     return app
 
@@ -117,7 +120,7 @@ class TestEveryRoute:
     @pytest.fixture
     def nobody(self, monkeypatch: pytest.MonkeyPatch) -> _NobodyController:
         controller = _NobodyController()
-        monkeypatch.setattr("registry.app.load_access", lambda *_: controller)
+        monkeypatch.setattr("registry.services.load_access", lambda *_: controller)
         return controller
 
     def test_every_route_and_method_asks_whether_it_may(self, nobody: _NobodyController) -> None:

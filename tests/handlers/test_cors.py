@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.app import create_app
+from registry.services import build_services
 from tests.config.forms import configure
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ SILLY = "auth: {silly: {realm: r, service: s}}\n"
 
 
 def client(http: str, *, auth: str = SILLY) -> FlaskClient:
-    return create_app(configure(f"{auth}http: {http}")).test_client()
+    return create_app(build_services(configure(f"{auth}http: {http}"))).test_client()
 
 
 @pytest.mark.parametrize("path", PATHS)

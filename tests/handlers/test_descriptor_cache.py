@@ -10,9 +10,10 @@ import pytest
 from drivers.base import PathNotFoundError
 from drivers.inmemory import InMemoryDriver
 from registry.app import create_app
-from registry.handlers.context import EXTENSION
+from registry.handlers.current import EXTENSION
 from registry.oci import media_types
 from registry.oci.digest import Digest
+from registry.services import build_services
 from registry.storage import paths
 from tests.content import image
 from tests.handlers.pushing import error_of, push_blob, push_manifest
@@ -66,7 +67,7 @@ def hosts(request: pytest.FixtureRequest, configuration: Configure, tmp_path: Pa
         if request.param == "redis":
             sections["redis"] = {"addrs": [server.addr], "dialtimeout": "60s", "readtimeout": "60s"}
         driver = CountingDriver()
-        apps = [create_app(configuration(**sections), driver) for _ in range(2)]
+        apps = [create_app(build_services(configuration(**sections), driver=driver)) for _ in range(2)]
         if request.param == "redis":
             wait_until("redis is in use", lambda: all(app.extensions[EXTENSION].redis.in_use() for app in apps))
         yield Hosts(driver, *(app.test_client() for app in apps))

@@ -7,6 +7,7 @@ import pytest
 from auth.base import Access, AccessController, DeniedError, Grant, Request, UnauthorizedError
 from registry.app import create_app
 from registry.oci.digest import Digest
+from registry.services import build_services
 from registry.storage import paths
 from tests.content import ABSENT
 from tests.handlers.pushing import error_of, push_blob
@@ -127,8 +128,8 @@ class TestWithoutAccessToTheSource:
     ) -> FlaskClient:
         push_blob(client, "secret", CONTENT)
         # There is no configuration that loads a controller which is in no distribution.
-        monkeypatch.setattr("registry.app.load_access", lambda *_: _HereOnlyController(request.param))
-        return create_app(configuration(), driver).test_client()
+        monkeypatch.setattr("registry.services.load_access", lambda *_: _HereOnlyController(request.param))
+        return create_app(build_services(configuration(), driver=driver)).test_client()
 
     @pytest.mark.parametrize("secretive", [DeniedError], indirect=True)
     @pytest.mark.parametrize("query", [{"from": "secret"}, {}])

@@ -4,6 +4,7 @@ import json
 
 from registry.app import create_app
 from registry.health.board import Board, Verdict
+from registry.services import build_services
 from tests.config.forms import configure
 
 REFUSAL = {
@@ -19,7 +20,7 @@ REFUSAL = {
 
 def test_everything_but_the_probes_is_refused_while_a_check_fails() -> None:
     board = Board()
-    client = create_app(configure("health: {file: [{file: /x}]}"), board=board).test_client()
+    client = create_app(build_services(configure("health: {file: [{file: /x}]}"), board=board)).test_client()
     board.post(Verdict({"/x": "file exists"}, {"/x": "file exists"}))
 
     for path in ("/", "/v2/", "/v2/a/tags/list", "/nowhere"):
@@ -39,14 +40,14 @@ def test_everything_but_the_probes_is_refused_while_a_check_fails() -> None:
 
 def test_without_a_health_section_readiness_suffers_and_the_api_does_not() -> None:
     board = Board()
-    client = create_app(configure(), board=board).test_client()
+    client = create_app(build_services(configure(), board=board)).test_client()
     board.post(Verdict(unready={"storagedriver_inmemory": "gone"}))
     assert client.get("/v2/").status_code == 200
     assert client.get("/readyz").status_code == 503
 
 
 def test_probes_are_answered_outside_of_the_prefix_and_say_nothing_of_the_api() -> None:
-    client = create_app(configure("http: {prefix: /registry/}")).test_client()
+    client = create_app(build_services(configure("http: {prefix: /registry/}"))).test_client()
     for path in ("/healthz", "/readyz"):
         answer = client.get(path)
         assert (answer.status_code, answer.json) == (200, {})

@@ -13,6 +13,7 @@ from werkzeug.serving import make_server
 
 from drivers.inmemory import InMemoryDriver
 from registry.app import create_app
+from registry.services import build_services
 from tests.config.forms import configure
 from tests.drivers.s3.servers import seaweedfs
 from tests.integration.api import OCTET_STREAM, Api
@@ -100,7 +101,7 @@ def store(driver: _Driver) -> Iterator[Store]:
 
 @pytest.fixture
 def registry(driver: _Driver) -> Iterator[Api]:
-    app = create_app(configure(CONFIGURATION, base="version: 0.1\n"), driver)
+    app = create_app(build_services(configure(CONFIGURATION, base="version: 0.1\n"), driver=driver))
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

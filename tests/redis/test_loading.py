@@ -25,8 +25,9 @@ def test_missing_library_is_one_line_naming_the_extra(monkeypatch: pytest.Monkey
 
 def test_library_is_imported_where_it_is_asked_for_and_nowhere_else() -> None:
     program = (
-        "import sys; from registry.app import create_app; from registry.config.loading import parse;"
-        "create_app(parse({!r}, 'config.yml', {{}})); print('redis' in sys.modules)"
+        "import sys; from registry.app import create_app; from registry.services import build_services;"
+        "from registry.config.loading import parse;"
+        "create_app(build_services(parse({!r}, 'config.yml', {{}}))); print('redis' in sys.modules)"
     )
 
     def imported(text: str) -> str:

@@ -1,0 +1,119 @@
+"""What a registry consists of, put together from its configuration; nothing here knows of HTTP.
+
+The server builds the services of each worker after the fork; a command builds those of its own process. Both open a
+storage in the same way, its middleware included.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from registry.health.board import Board
+from registry.plugins import load_access, load_driver, load_middleware
+from registry.redis.loading import load_descriptors
+from registry.storage.descriptors import InMemoryDescriptors
+from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
+from registry.storage.repository import Repositories
+from registry.storage.tokens import UploadTokens
+from registry.storage.validation import ValidationPolicy
+
+if TYPE_CHECKING:
+    from auth.base import AccessController
+    from drivers.base import StorageDriver
+    from registry.config import Configuration
+    from registry.observation.observer import Observer
+    from registry.redis.descriptors import RedisDescriptors
+    from registry.storage.descriptors import DescriptorCache
+
+_SECRET_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All state of a process. Modules hold constants and loggers only.
+
+    `board` is where the processes of a server share what they know of its health. `observer` is told of every
+    request and storage call; it is None where nobody wants to know.
+    """
+
+    configuration: Configuration
+    driver: StorageDriver
+    repositories: Repositories
+    access: AccessController
+    tokens: UploadTokens
+    validation: ValidationPolicy
+    board: Board
+    redis: RedisDescriptors | None
+    observer: Observer | None
+
+
+def open_storage(configuration: Configuration, driver: StorageDriver | None = None) -> StorageDriver:
+    """Return the driver that the ``storage`` section names, behind the middleware of ``middleware.storage``.
+
+    A test may give another `driver` to stand behind the middleware. Whether the storage works is not known yet:
+    StorageDriver.check() tells.
+
+    Raises:
+        registry.plugins.PluginError: the driver or a middleware cannot be had.
+    """
+    storage = configuration.storage
+    driver = driver or load_driver(storage.driver, storage.parameters)
+    return load_middleware(driver, configuration.middleware.get("storage", ()))
+
+
+def build_services(
+    configuration: Configuration,
+    *,
+    driver: StorageDriver | None = None,
+    board: Board | None = None,
+    observer: Observer | None = None,
+) -> Services:
+    """Return the services of this process. Call it after a fork: clients and threads of an SDK do not survive one.
+
+    `driver` is as for open_storage().
+
+    Raises:
+        registry.plugins.PluginError: the driver, a middleware or the access controller cannot be had.
+    """
+    driver = open_storage(configuration, driver)
+    if observer:
+        driver = MeasuredDriver(driver, observer)
+    redis = load_descriptors(configuration, observer)
+    descriptors = _descriptors(configuration, redis)
+    if descriptors and observer:
+        descriptors = MeasuredDescriptors(descriptors, observer)
+    auth = configuration.auth
+    # The server makes one secret before it forks; without a server there is but one process.
+    secret = configuration.http.secret.encode() or secrets.token_bytes(_SECRET_BYTES)
+    return Services(
+        configuration=configuration,
+        driver=driver,
+        repositories=Repositories(driver, MeasuredCache(observer) if observer else None, descriptors),
+        access=load_access(auth.name, auth.parameters) if auth else load_access("none", {}),
+        tokens=UploadTokens(secret),
+        validation=_validation(configuration),
+        board=board or Board(),
+        redis=redis,
+        observer=observer,
+    )
+
+
+def _descriptors(configuration: Configuration, redis: RedisDescriptors | None) -> DescriptorCache | None:
+    section = configuration.storage.cache
+    return InMemoryDescriptors(section.blobdescriptorsize) if section.blobdescriptor == "inmemory" else redis
+
+
+def _validation(configuration: Configuration) -> ValidationPolicy:
+    section = configuration.validation
+    urls, indexes = section.manifests.urls, section.manifests.indexes
+    return ValidationPolicy(
+        enabled=section.enabled,
+        sparse=section.manifests.sparse,
+        allowed_urls=urls.allow,
+        denied_urls=urls.deny,
+        platforms=indexes.platforms,
+        platform_list=frozenset((each.architecture, each.os) for each in indexes.platformlist),
+        classes=frozenset(configuration.policy.repository.classes),
+    )
