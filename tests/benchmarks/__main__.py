@@ -82,7 +82,7 @@ def _compare(report: Report, place: str, rows: list[Row], targets: Sequence[Targ
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", default="", help="patterns of row names, separated by spaces")
-    parser.add_argument("--peers", default="", help="ours, v3, debian, zot; those that this machine has")
+    parser.add_argument("--peers", default="", help="ours, before, v3, debian, zot; those that this machine has")
     parser.add_argument("--places", default="", help=f"{', '.join(PLACES)}; those that this machine has")
     parser.add_argument("--rounds", type=int, default=0, help="3; from 3 on, see whether memory grows")
     parser.add_argument("--short", action="store_true", help="little of everything, to see that it works")

@@ -55,10 +55,16 @@ class Peer:
 
 
 def find_peers(wanted: str) -> list[Peer]:
-    """Return ours and those of the others that this machine has; `wanted` names some of them, or is empty for all."""
+    """Return ours and those of the others that this machine has; `wanted` names some of them, or is empty for all.
+
+    BEFORE names the program of an earlier commit of ours, ZOT that of zot.
+    """
     flavours = [(ours(), _configuration_of_ours), (distribution_v3(), _configuration_of_distribution)]
     flavours.append((debian(), _configuration_of_distribution))
     peers = [Peer(found.name, found.command, text) for found, text in flavours if found]
+    before = os.environ.get("BEFORE")
+    if before:
+        peers.append(Peer("before", (before, "serve"), _configuration_of_ours))
     zot = os.environ.get("ZOT")
     if zot:
         peers.append(Peer("zot", (zot, "serve"), _configuration_of_zot, tree=False))
