@@ -45,7 +45,7 @@ WITHOUT_COMMANDS = {
 }
 SECTIONS_OF_STORAGE = {"cache", "delete", "maintenance", "redirect", "tag"}
 AROUND = {"oidc:": "auth: {local: {htpasswd: /auth/htpasswd, rules: []}}"}
-"""What a piece of a configuration belongs into, by its first word; others are sections of the whole file."""
+"""The section that a part of a configuration belongs to, by its first word; all others are sections of the file."""
 
 
 def all_pages() -> list[str]:
