@@ -1,4 +1,4 @@
-# The registry as an image that takes the place of registry:2 and registry:3.
+# The registry as an image that replaces registry:2 and registry:3.
 #
 #     docker build --tag registry .
 #
@@ -29,7 +29,7 @@ RUN ln -s /opt/registry/bin/registry /bin/registry \
     && install -D -m 0644 /opt/registry/share/config.yml /etc/distribution/config.yml \
     && install -D -m 0644 /opt/registry/share/config.yml /etc/docker/registry/config.yml \
     && install -d -m 0775 -o 1000 -g 0 /var/lib/registry
-# Drivers of object stores spool uploads to files: in the volume, which can be written to when the root cannot.
+# Drivers of object stores write uploads to temporary files: in the volume, which is writable when the root is not.
 ENV OTEL_TRACES_EXPORTER=none \
     TMPDIR=/var/lib/registry \
     PYTHONDONTWRITEBYTECODE=1 \

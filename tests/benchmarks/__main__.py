@@ -1,8 +1,8 @@
 """`make bench`: our registry and its peers, side by side on this machine.
 
 All of them run at the same time; each row is measured on one after the other. A round is all rows of a place once, on
-the same processes, and rounds take turns at who is first, so that a machine whose speed drifts is unfair to none.
-CPU time is the figure to trust.
+the same processes, and each round begins with another one, so that a drift in the speed of the machine affects all of
+them alike. CPU time is the most reliable figure.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
     rounds = options.rounds or (1 if options.short else 3)
     peers, plan = find_peers(options.peers), _plan(options)
     report = Report(peers[0].name, {})
-    # What is ended from outside must not leave servers behind, nor lose what it has measured.
+    # A run that is ended from outside must not leave servers running, and must keep what it has measured.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     try:
         with scratch("tmpfs") as directory:
@@ -69,7 +69,7 @@ def _plan(options: argparse.Namespace) -> dict[str, list[Row]]:
 
 
 def _compare(report: Report, place: str, rows: list[Row], targets: Sequence[Target], rounds: int) -> None:
-    """Measure all rows, `rounds` times; print the table as the last round goes, and on stderr how it gets there."""
+    """Measure all rows, `rounds` times; print the table during the last round, and progress on stderr."""
     for number, row in product(range(1, rounds + 1), rows):
         key = Key(row.name, place)
         _measure(report, key, row, targets, number)
@@ -91,7 +91,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _measure(report: Report, key: Key, row: Row, targets: Sequence[Target], number: int) -> None:
-    """Measure a row on every target in the round `number`; who cannot do it is left out, with a word on stderr."""
+    """Measure a row on every target in the round `number`; one that cannot do it is left out, with a line on stderr."""
     able = [target for target in targets if target.server.peer.tree or not row.plant]
     first = (number - 1) % max(1, len(able))
     for target in able[first:] + able[:first]:

@@ -114,7 +114,7 @@ def plant_repositories(root: Path, number: int, digest: str) -> None:
 
 
 def forget_pushed(root: Path, since: float) -> None:
-    """Delete the bytes of blobs that were pushed after `since`, lest the medium fill up."""
+    """Delete the bytes of blobs that were pushed after `since`, so that the medium does not fill up."""
     tree = root / _TREE / "blobs"
     for path in (tree if tree.is_dir() else root).rglob("*"):
         status = path.lstat()
@@ -123,7 +123,7 @@ def forget_pushed(root: Path, since: float) -> None:
 
 
 def make_image(directory: Path, sizes: tuple[int, ...]) -> Layout:
-    """Make an OCI layout with one image, tagged, whose layers nobody has seen before."""
+    """Make an OCI layout with one image, tagged, whose layers no registry has seen before."""
     layout = Layout.create(directory)
     layers = [layout.add(LAYER_TYPE, os.urandom(size)) for size in sizes]
     layout.tag(TAG, layout.add_image(layers, [layer["digest"] for layer in layers], "amd64"))

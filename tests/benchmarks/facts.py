@@ -1,4 +1,4 @@
-"""What the figures depend on, and what no registry on this machine can be faster than."""
+"""What the figures depend on, and the limits that the machine sets to every registry."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def gather(directory: Path) -> dict[str, object]:
 
 
 def build_of(options: str) -> str:
-    """Return what `options` of configure have made of the Python that runs ours."""
+    """Say whether the Python that runs our registry is optimised, by its `options` of configure."""
     if "--enable-optimizations" in options:
         return "optimised (--enable-optimizations)"
     return "NOT optimised (no --enable-optimizations; Debian's is): ours is slower than it need be"

@@ -1,4 +1,4 @@
-"""The cost of asking who is there: a second server of the same kind over the same tree, with access control."""
+"""The cost of access control: a second server of the same kind over the same tree, with access control."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def with_password(get: Callable[[Target, Headers], Load], target: Target) -> Mea
 
 
 def with_token(get: Callable[[Target, Headers], Load], target: Target) -> Measurement:
-    """Measure `get` with a token of somebody else's token service in every request."""
+    """Measure `get` with a token of a separate token service in every request."""
     with TokenServer({_USER: (_PASSWORD, {"pull"})}, target.scratch) as tokens:
         return _measure(get, target, {"token": tokens.section}, {"Authorization": f"Bearer {_token(tokens)}"})
 

@@ -31,7 +31,7 @@ _POLL_SECONDS = 0.005
 class Site:
     """Where a registry is to keep its content and listen; `behind` says that nginx is in front of it.
 
-    `storage` is what its section of that name says of the driver, where content is not to lie in `root`.
+    `storage` is its section of that name, where content is not to be stored in `root`.
     """
 
     root: Path
@@ -44,7 +44,7 @@ class Site:
 class Peer:
     """A program that serves a registry. `tree` says that it keeps the distribution registry's tree.
 
-    `door` is the status with which it meets a stranger: 401 where it asks who is there.
+    `door` is the status of a request without credentials: 401 where there is access control.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Peer:
 
 
 def find_peers(wanted: str) -> list[Peer]:
-    """Return ours and those of the others that this machine has; `wanted` names some of them, or is empty for all.
+    """Return our registry and the others that this machine has; `wanted` names some of them, or is empty for all.
 
     BEFORE names the program of an earlier commit of ours, ZOT that of zot.
     """
@@ -113,7 +113,7 @@ class Server:
         return self
 
     def stop(self) -> None:
-        """End it and whatever it started."""
+        """End it and all processes that it has started."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)

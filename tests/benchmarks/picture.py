@@ -19,7 +19,7 @@ _BAR, _GAP, _TOP = 12, 10, 40
 
 
 def draw(report: Report) -> str:
-    """Return an SVG document. The bars of a row are to one scale; rows are not, for they differ a millionfold."""
+    """Return an SVG document. Each row has a scale of its own, because rows differ by a factor of a million."""
     servers = list(dict.fromkeys(name for each in report.results.values() for name in each))
     colours = dict(zip(servers, _COLOURS, strict=False))
     body, top = list(_legend(colours)), _TOP

@@ -1,4 +1,4 @@
-"""The load that no common tool makes: pushes. A program, so that it weighs on a server as wrk and hey do.
+"""Load by pushes, which no common tool makes. A process of its own, as wrk and hey are.
 
 Prints a line of JSON: the seconds that each push took, and how long all of them took together.
 """
@@ -35,7 +35,7 @@ class Content:
 
     @classmethod
     def load(cls, path: Path) -> Content:
-        """Hash the file once, so that no push has to."""
+        """Hash the file once, so that pushes need not."""
         with path.open("rb") as file:
             return cls(path, hashlib.file_digest(file, "sha256"))
 

@@ -39,7 +39,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Ours to a peer's over the rounds."""
+    """The ratio of ours to a peer's over the rounds."""
 
     median: float
     least: float
@@ -51,7 +51,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """The most PSS, in bytes, that one server's process tree had under all rows of a place, by round."""
+    """The largest PSS of a server's process tree under all rows of a place, in bytes, by round."""
 
     place: str
     server: str
@@ -69,7 +69,7 @@ class Peaks:
         return self.pss[last] / self.pss[2] if last > 2 and self.pss.get(2) else None
 
     def take(self, number: int, measurement: Measurement) -> None:
-        """Take in what was measured in the round of that number, unless on a server of its own."""
+        """Take in what was measured in the round of that number, unless the row has a server of its own."""
         if not measurement.apart:
             self.pss[number] = max(self.pss.get(number, 0), measurement.memory.pss)
 
@@ -87,7 +87,7 @@ class Report:
         self.results.setdefault(key, {}).setdefault(server, {})[number] = measurement
 
     def ratio(self, key: Key, peer: str, value: Callable[[Measurement], float]) -> Ratio | None:
-        """Return ours to `peer` in `value`, round by round; None where one of them is missing or spent nothing."""
+        """Return the ratio of our `value` to that of `peer`, round by round; None where one is missing or zero."""
         mine, theirs = (self.results[key].get(name, {}) for name in (self.ours, peer))
         both = [(mine[number], theirs[number]) for number in mine if number in theirs]
         ratios = [value(a) / value(b) for a, b in both if value(b)]

@@ -39,9 +39,9 @@ _WRITTEN = ("tmpfs", "nginx", "disk")
 class Row:
     """One line of the comparison.
 
-    `places` are those where it says something. `plant` writes what it needs into a distribution registry's tree;
-    a registry that keeps another tree is left out. `prepare` runs before each measurement. `writes` is how many
-    huge blobs' worth of memory what a measurement pushes may take, by experience: see tests.benchmarks.warming.
+    `places` are those where it is meaningful. `plant` writes what it needs into a distribution registry's tree;
+    a registry that keeps another tree is left out. `prepare` runs before each measurement. `writes` is how much
+    memory the pushes of a measurement may take, in huge blobs, by experience: see tests.benchmarks.warming.
     """
 
     name: str
@@ -104,7 +104,7 @@ def _small_push(target: Target, *, way: str, size: int) -> Load:
 
 
 def _huge_file(target: Target) -> Path:
-    """Return the file to push. Made before memory is warmed, it does not take what has been warmed."""
+    """Return the file to push. It is made before memory is warmed, so that it does not use the warmed memory."""
     return target.samples.push_file(target.samples.scale.huge)
 
 
@@ -138,7 +138,7 @@ def _catalog_page(target: Target) -> Load:
 
 
 def _plant_nothing(root: Path, samples: Samples) -> None:
-    """Leave the tree as it is: what matters is that there is one, which a second server can be put on."""
+    """Leave the tree as it is: it is only needed so that a second server can serve it."""
     del root, samples
 
 

@@ -1,4 +1,4 @@
-"""Stands: all registries running at one place (on a medium, behind nginx or not), to be measured by turns."""
+"""Stands: all registries running at one place (on a medium, behind nginx or not), to be measured in turn."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ PLACES = ("tmpfs", "nginx", "disk", "s3")
 
 _MEMORY = Path("/dev/shm")
 _PART_BYTES = 10 * MIB
-"""What the Go registries make of an upload's parts if they are told nothing."""
+"""The size of the Go registries' upload parts, by default."""
 
 
 def available_places(wanted: str, default: Sequence[str] = PLACES) -> list[str]:
-    """Return the places in `wanted`, or those in `default` that this machine has, with a word on stderr about others.
+    """Return the places in `wanted`, or those in `default` that this machine has, with a line on stderr about others.
 
     Raises:
-        SystemExit: one of `wanted` is no place, or lacks what it needs.
+        SystemExit: one of `wanted` is not a place, or lacks what it needs.
     """
     named = wanted.replace(",", " ").split()
     lacking = {place: why for place in named or default if (why := _lacking(place))}
@@ -51,7 +51,7 @@ def available_places(wanted: str, default: Sequence[str] = PLACES) -> list[str]:
 def _lacking(place: str) -> str:
     """Return what this machine lacks for `place` and how to get it; "" for nothing."""
     if place not in PLACES:
-        return f"{place} is no place: {', '.join(PLACES)}"
+        return f"{place} is not a place: {', '.join(PLACES)}"
     if place == "nginx" and not find_nginx():
         return "the place nginx needs the program nginx (Debian: nginx-light)"
     if place == "s3" and not Path(sys.executable).with_name("weed").exists():
@@ -79,9 +79,9 @@ def stand(place: str, peers: Sequence[Peer], rows: Sequence[Row], samples: Sampl
         store = stack.enter_context(_object_store(directory / "store")) if place == "s3" else None
         servers = []
         for peer in peers:
-            # zot speaks of S3 in words of its own, and wants a database beside it: not the same parameters for all.
+            # zot has parameters of its own for S3 and needs a database as well: not comparable with the others.
             if store and not peer.tree:
-                print(f"{peer.name} has no place on s3; left out", file=sys.stderr)
+                print(f"{peer.name} cannot be compared on s3; left out", file=sys.stderr)
                 continue
             storage = _storage(store, peer.name) if store else None
             server = Server(peer, new_site(directory / peer.name, behind=place == "nginx", storage=storage))
@@ -103,7 +103,7 @@ def _object_store(directory: Path) -> AbstractContextManager[Store]:
 
 
 def _storage(store: Store, name: str) -> dict[str, object]:
-    """Return the same for every peer but the prefix of its keys. Clients are sent nowhere: bytes pass through it."""
+    """Return the same for every peer except the prefix of its keys. Clients are not redirected to the store."""
     return storage_of(store, f"bench/{name}", secure=False, chunksize=_PART_BYTES)
 
 

@@ -57,7 +57,7 @@ def missing_tools() -> list[str]:
 
 def wrk(address: Address, target: str, *, clients: int, seconds: float, headers: Mapping[str, str]) -> Load:
     """GET `target` over and over."""
-    # Its own two seconds of patience are less than a page of a large list may take with many clients.
+    # Its default timeout of two seconds is less than a page of a large list may take with many clients.
     options = [f"-c{clients}", f"-t{min(clients, 2)}", f"-d{max(1, round(seconds))}s", "--latency", "--timeout", "60s"]
     fields = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
     text = _run(["wrk", *options, *fields, address.url(target)])

@@ -1,4 +1,4 @@
-"""Memory that has been used before, for whoever is measured next.
+"""Memory that has been used before, for the server that is measured next.
 
 On a virtual machine the first touch of a page is paid to the host, at several times the price of zeroing it, and what
 is free goes back there after some seconds. A server that happens to be given fresh memory would pay for it in CPU.

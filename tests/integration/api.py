@@ -1,4 +1,4 @@
-"""The registry protocol spoken plainly: one connection a request, no redirects, nothing retried."""
+"""A plain client of the registry protocol: one connection a request, no redirects, no retries."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Api:
         SUITE.add_request(target, headers or {})
         connection = self.connect()
         try:
-            # A server may refuse before it has read the body; what it said is still there to be read.
+            # A server may refuse before it has read the body; its answer can still be read.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, target, body, dict(headers or {}))
             response = connection.getresponse()

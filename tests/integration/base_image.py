@@ -19,7 +19,7 @@ BUILD_SECONDS = 900
 
 
 def build_image(engine: Engine, directory: Path, tag: str = "registry") -> None:
-    """Build the project's image; the base is debootstrap's, as no registry can be reached from here."""
+    """Build the project's image; the base is debootstrap's, because no public registry can be reached."""
     (base,) = re.findall(r"^ARG BASE=(\S+)$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
     make_base(engine, directory, base)
     engine.docker("build", "--network=host", "--tag", tag, PROJECT, timeout_seconds=BUILD_SECONDS)

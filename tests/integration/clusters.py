@@ -92,7 +92,7 @@ def running_cluster(
 
 
 def push_in_chunks(api: Api, repository: str, seed: int) -> str:
-    """Push a blob in requests that go to whatever registry the proxy chooses; nothing is tried twice."""
+    """Push a blob in requests that go to whatever registry the proxy chooses; nothing is retried."""
     content = CHUNK * CHUNKS + seed.to_bytes(8, "big")
     location = api.begin_upload(repository).location
     for number in range(CHUNKS):
@@ -107,7 +107,7 @@ def push_in_chunks(api: Api, repository: str, seed: int) -> str:
 
 
 def _bucket_faults(s3: S3Server, prefix: str) -> list[str]:
-    """List what is wrong below `prefix`, looked at past the driver."""
+    """List what is wrong below `prefix`, read without the driver."""
     client = s3.client()
     with tempfile.TemporaryDirectory() as directory:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/"):

@@ -1,10 +1,10 @@
 #!/bin/bash
 # Run the OCI conformance program with everything on, against a server of our own on a free port.
 #   tests/integration/conformance.sh [RESULTS_DIR]
-# SERVER_UNDER_TEST names another program than ours ("docker-registry serve"), SHOW how many lines about failures to print.
+# SERVER_UNDER_TEST names another program than ours ("docker-registry serve"), SHOW how many lines about failures are printed.
 # STORAGE is the storage to use instead of a directory, as YAML: $'s3: {bucket: images}\n  redirect: {disable: true}'. The program
 # follows redirects and then misses headers that only a registry sends.
-# Then only the first of the runs is made: what the others try no storage sees.
+# Then only the first of the runs is made: the others do not depend on the storage.
 # Exit status 1: some check failed, was skipped as unsupported, or the program did not run.
 set -euo pipefail
 
@@ -60,7 +60,7 @@ EOF
     exit 1
 }
 
-# check NAME SPARSE [VARIABLE=VALUE...]: everything on that the program knows, but for what the variables say;
+# check NAME SPARSE [VARIABLE=VALUE...]: all of the program's tests, except what the variables switch off;
 # print the totals, and what is not a pass
 check() {
     env -u OCI_CONFIGURATION \
@@ -85,7 +85,7 @@ check() {
     ! grep -qE '^  (Skip|FAIL|Error)\.*: *[1-9]' "$results/$1.txt" || failed=1
 }
 
-# Say how all of it went, and exit.
+# Print the totals, and exit.
 finish() {
     [[ -z $failed ]] || { echo "conformance: FAILED"; exit 1; }
     echo "conformance: every check of all runs passed"
@@ -95,7 +95,7 @@ finish() {
 failed=
 mkdir -p "$results"
 
-# As an operator gets it, but for the addresses of non-distributable layers: like the Go registry we allow none unasked.
+# The default configuration, except that URLs of layers are allowed: by default none are, as in the Go registry.
 start default <<'EOF'
 validation: {manifests: {urls: {allow: ['^https://store\.example\.com/']}}}
 EOF
@@ -104,14 +104,14 @@ stop
 
 if [[ -n ${STORAGE:-} ]]; then finish; fi
 
-# Manifests that name what was never pushed are stored only where the configuration says so.
+# Manifests that name what was never pushed are stored only if the configuration allows it.
 start sparse <<'EOF'
 validation: {manifests: {sparse: true, urls: {allow: ['^https://store\.example\.com/']}}}
 EOF
 check sparse true
 stop
 
-# Behind a password, as the Go registry has it.
+# With a password, as in the Go registry.
 readonly credentials=(OCI_USERNAME=alice OCI_PASSWORD=wonderland)
 "$bin/registry" htpasswd alice --file "$work/users" --password-stdin <<<wonderland >/dev/null
 start htpasswd <<EOF
@@ -121,7 +121,7 @@ EOF
 check htpasswd false "${credentials[@]}"
 stop
 
-# Behind our own token service. Whoever may not read every repository says where a blob is mounted from.
+# With our own token service. A caller who may not read every repository must say where a blob is mounted from.
 if [[ -z ${SERVER_UNDER_TEST:-} ]]; then
     start local <<EOF
 auth: {local: {htpasswd: $work/users, rules: [{repositories: '**', 'user:alice': ['*']}]}}

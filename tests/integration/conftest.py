@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 
 
 class StartServer(Protocol):
-    """Start a server; whatever still runs at the test's end is ended and must end cleanly."""
+    """Start a server; what still runs at the test's end is stopped and must end cleanly."""
 
     def __call__(
         self,
@@ -40,7 +40,7 @@ class StartServer(Protocol):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Send what shares servers, an engine or an image to one process: the tests of a file, and all of ``image/``."""
+    """Run tests that share servers, an engine or an image in one process: those of a file, and all of ``image/``."""
     for item in items:
         inside = item.path.relative_to(HERE).parts if item.path.is_relative_to(HERE) else ()
         if inside and not item.get_closest_marker("xdist_group"):
@@ -105,7 +105,7 @@ def debian_flavour() -> Flavour:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A Docker engine of our own, away from one that the machine may run."""
+    """A Docker engine of the test's own, separate from one that the machine may run."""
     running = Engine(require_program("docker"), require_program("dockerd"), tmp_path_factory.mktemp("engine"))
     try:
         yield running.start()
@@ -115,7 +115,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session", autouse=True)
 def client_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the clients away from the credentials and the settings of whoever runs the tests."""
+    """Keep the clients away from the credentials and the settings of the user who runs the tests."""
     home = tmp_path_factory.mktemp("home")
     registries = home / "registries.conf"
     registries.write_text("unqualified-search-registries = []\n")
@@ -135,7 +135,7 @@ def client_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def secrecy() -> Iterator[None]:
-    """No secret that any test uses is in any line that our servers log."""
+    """Fail if a secret that a test uses is in a line that our servers log."""
     yield
     leaks = SUITE.leaks()
     print(f"{len(SUITE.secrets)} secrets looked for in {len(SUITE.logs)} logs")

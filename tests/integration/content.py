@@ -238,6 +238,6 @@ class _Hashed(io.RawIOBase):
 
 
 def _configured_mirror(suite: str) -> list[str]:
-    """Give the mirror that apt is configured to use; nothing leaves the choice to debootstrap."""
+    """Give the mirror that apt is configured to use; without one debootstrap chooses."""
     listed = finish("apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", f"Codename: {suite}")
     return listed.stdout.split()[:1]

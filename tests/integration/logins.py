@@ -1,4 +1,4 @@
-"""Clients that log in, push and pull: one small class each, told apart by nothing but their programs."""
+"""Clients that log in, push and pull: one small class each, which differ only in their programs."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Crane:
         return _outcome(require_program("crane"), "--insecure", *arguments, env={"DOCKER_CONFIG": str(self.directory)})
 
     def login(self, host: str, user: str, password: str) -> Outcome:
-        # It writes down what it is told and asks nobody.
+        # It stores the credentials without asking the registry.
         noted = self._crane("auth", "login", host, "--username", user, "--password", password)
         return self._crane("catalog", host) if noted else noted
 
@@ -157,7 +157,7 @@ class Crane:
 
 @dataclass(slots=True)
 class Oras:
-    """The command of the ORAS project; its Python library asks for no second token when the first is too narrow."""
+    """The command of the ORAS project; its Python library never asks for a second token with more rights."""
 
     directory: Path
 
@@ -183,7 +183,7 @@ class Oras:
 
 @dataclass(slots=True)
 class Curl:
-    """A script's way: Basic where that is asked for, else a token from wherever the challenge says."""
+    """As a script does: Basic if the challenge is Basic, else a token from the realm of the challenge."""
 
     directory: Path
     layout: Layout

@@ -1,4 +1,4 @@
-"""A name server that leads every name here."""
+"""A name server that resolves every name to this machine."""
 
 from __future__ import annotations
 

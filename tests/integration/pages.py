@@ -1,4 +1,4 @@
-"""The pages of docs/ as somebody works through them, who types every command at a terminal."""
+"""A reader of the pages of docs/, who types every command at a terminal."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def blocks(page: str) -> list[Block]:
 
 @dataclass(slots=True)
 class Reader:
-    """Somebody who works through a page in `directory`, with what the page takes for granted.
+    """A reader who works through a page in `directory`, with what the page presupposes.
 
     `places` are names, ports and paths of the page (regular expressions) and what is there in their stead; `answers`
     are what is typed when something is asked; `skipped` is what is not executed (by its beginning), with the reason;
@@ -120,7 +120,7 @@ class Reader:
 
 
 class _Terminal:
-    """A shell on a terminal of its own, as programs want that ask for passwords."""
+    """A shell on a terminal of its own, which programs that ask for passwords need."""
 
     def __init__(self, command: str, directory: Path, environment: Mapping[str, str]) -> None:
         self._command = command

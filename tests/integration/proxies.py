@@ -1,4 +1,4 @@
-"""The proxies of deploy/, as real processes: their files with names, ports and paths of the test put in."""
+"""The proxies of deploy/, as real processes: their files with the test's names, ports and paths."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Proxy:
         return "".join(path.read_text(errors="replace") for path in sorted(self.directory.glob("*.log")))
 
     def spooled(self) -> list[Path]:
-        """Give the files to which the proxy has written bodies; none has a name for long, so look often."""
+        """Give the files to which the proxy has written bodies; they are unlinked at once, so look often."""
         return [path for path in (self.directory / "spool").rglob("*") if path.is_file()]
 
     def run(self, *command: str | Path, env: Mapping[str, str] | None = None) -> Proxy:
@@ -163,7 +163,7 @@ def start_haproxy(proxy: Proxy, backends: Sequence[str]) -> Proxy:
 
 
 def start_caddy(proxy: Proxy, backends: Sequence[str]) -> Proxy:
-    """Start Caddy with its Caddyfile and a certificate of ours."""
+    """Start Caddy with its Caddyfile and a certificate of the test's authority."""
     program = require_program("caddy")
     pair = proxy.authority.issue("caddy")
     text = _replaced(

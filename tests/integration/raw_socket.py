@@ -1,4 +1,4 @@
-"""A client that says what no HTTP library would."""
+"""A client that sends what an HTTP library would not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RawSocket:
         return self._socket
 
     def send(self, *parts: str | bytes) -> Self:
-        """Send the parts one after the other; a server that closed already is no error."""
+        """Send the parts one after the other; it is not an error if the server has closed already."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for part in parts:
                 self._connected.sendall(part.encode() if isinstance(part, str) else part)

@@ -1,4 +1,4 @@
-"""Secrets that the suite uses, and the logs of our servers, in which none of them may be found."""
+"""Secrets that the suite uses, and the logs of our servers, which must not contain any of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAKED: Final = (
     r"_state=(?!\.\.\.)|X-Amz-Signature=(?!\.\.\.)|[?&]sig=(?!\.\.\.)|eyJ[\w-]{16,}\.eyJ"
     r"|\b(Basic|Bearer) [\w+/=.~-]{16,}"
 )
-"""What real clients send and get, which nobody here sees."""
+"""Secrets that real clients send and get, which the tests do not see."""
 
 
 @dataclass(slots=True)

@@ -40,7 +40,7 @@ class Flavour:
 
 
 def ours() -> Flavour:
-    """Give the registry under test; SERVER_UNDER_TEST names another program, to try the tests themselves."""
+    """Give the registry under test; SERVER_UNDER_TEST names another program, to test the tests themselves."""
     other = os.environ.get("SERVER_UNDER_TEST")
     if other:
         return Flavour("under-test", tuple(shlex.split(other)))
@@ -60,7 +60,7 @@ def distribution_v3() -> Flavour | None:
 
 
 def free_port() -> int:
-    """Give a port of 127.0.0.1 that nobody listens on now."""
+    """Give a port of 127.0.0.1 that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -81,7 +81,7 @@ def configuration(root: Path, port: int, secret: str, storage: Mapping[str, obje
 
 
 def merged(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Give `document` with `changes` put in, section by section."""
+    """Give `document` with `changes` merged in, section by section."""
     result = dict(document)
     for key, value in changes.items():
         result[key] = merged(result.get(key, {}), value) if isinstance(value, dict) else value
@@ -138,7 +138,7 @@ class Server:
         if self.flavour.ours:
             SUITE.add_configuration(document)
             SUITE.logs.add(self.log_path)
-        # A process group of its own, so that killing it takes its workers with it as a container's end would.
+        # A process group of its own, so that killing it also kills its workers, as the end of a container does.
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*self.flavour.command, str(config_path)],
@@ -174,7 +174,7 @@ class Server:
             assert "Traceback" not in self.log, self.log[-8000:]
 
     def kill(self) -> None:
-        """End the process and its workers at once, as a power cut would."""
+        """End the process and its workers at once, as a power failure would."""
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)

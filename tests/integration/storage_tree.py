@@ -1,4 +1,4 @@
-"""A look at the storage root behind the servers' backs."""
+"""What the storage root holds, read without the servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives between registries: real commands, real clients, and the power going half-way."""
+"""Archives between registries: real commands, real clients, and commands that are killed half-way."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_skopeo_reads_the_archive_and_writes_one(tmp_path: Path, source: Path) -
     inspected = json.loads(run(skopeo, "inspect", "--raw", f"oci-archive:{archive}:v1"))
     assert len(inspected["manifests"]) == 2
 
-    # skopeo gets the layer that is not stored from its URL, which nobody serves: take one that has none.
+    # skopeo would fetch the layer that is not stored from its URL, where there is no server: take another image.
     amd64 = inspected["manifests"][0]["digest"]
     run(*registry("export", "--config", source, f"team/app@{amd64}", tmp_path / "b.tar"))
     run(skopeo, "copy", "--preserve-digests", f"oci-archive:{tmp_path}/b.tar", f"oci-archive:{tmp_path}/c.tar:copied")

@@ -1,4 +1,4 @@
-"""Real clients log in, push, pull, and are refused, whoever decides."""
+"""Real clients log in, push, pull, and are refused, with every access controller."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 
 @pytest.fixture(scope="module", params=["htpasswd", "token", "local"])
 def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A registry that asks who is there; its one section says by which controller."""
+    """A registry with access control; its one section names the controller."""
     directory = tmp_path_factory.mktemp(request.param)
     htpasswd = directory / "htpasswd"
     htpasswd.write_text("".join(f"{user}:{hashed(password)}\n" for user, (password, _) in USERS.items()))
@@ -100,7 +100,7 @@ def client(request: pytest.FixtureRequest, layout: Layout, tmp_path: Path) -> Cl
         return Curl(tmp_path, layout)
     require_program(request.param)
     if request.param == "podman":
-        # Its sockets lie there, and their names may not be long.
+        # Its sockets are there, and their paths must be short.
         return Podman(request.getfixturevalue("tmp_path_factory").mktemp("pod"), layout)
     clients: dict[str, Any] = {"skopeo": Skopeo, "crane": Crane}
     made: Client = clients[request.param](tmp_path, layout)

@@ -1,4 +1,4 @@
-"""nginx before two registries on one storage, which are killed, restarted and set up differently."""
+"""nginx in front of two registries on one storage, which are killed, restarted and configured differently."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def cluster(request: pytest.FixtureRequest, s3: S3Server, redis: str, tmp_path: 
 
 
 class Killing:
-    """Kills a registry of the cluster again and again for as long as the block lasts, and starts it anew."""
+    """Kills a registry of the cluster again and again for as long as the block lasts, and starts it again."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.times = 0
@@ -152,7 +152,7 @@ def test_hosts_with_another_secret_are_told_of_in_the_log_and_in_health(
 
 
 def told_by_health(debug: Api) -> list[str]:
-    """Wait for what the debug server has to tell; it is a moment behind the log."""
+    """Wait until the debug server reports it, which is a moment after the log."""
     wait_until("health tells it", lambda: debug.get("/debug/health").json(), seconds=60)
     answer = debug.get("/debug/health")
     assert answer.status == 200

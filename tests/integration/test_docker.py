@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from tests.integration.content import Samples
     from tests.integration.engine import Engine
 
-# One engine for all of them, whatever else runs beside.
+# One engine for all of these tests, whatever other tests run in parallel.
 pytestmark = [pytest.mark.timeout(500), pytest.mark.xdist_group("docker")]
 
 
 class Registry(Protocol):
-    """What a client reaches, be it a server or what stands before several."""
+    """What a client reaches: a server, or the proxy in front of several."""
 
     @property
     def host(self) -> str: ...
@@ -38,7 +38,7 @@ class Registry(Protocol):
 
 @pytest.fixture(scope="module", params=["directory", *STORES])
 def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """One registry over a directory; over each object store two, which nginx lets take turns."""
+    """One registry over a directory; over each object store two, to which nginx sends requests in turn."""
     if request.param == "directory":
         yield request.getfixturevalue("server")
         return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PAGES = (
     *("access-control.md", "airgap.md", "cors.md", "doctor.md"),
-    *("garbage-collection.md", "logs.md", "storage-copy.md"),
+    *("garbage-collection.md", "logs.md", "migrating.md", "storage-copy.md"),
 )
 NOT_PUBLISHED = "the package is on no index yet; test_extras_that_pages_name_exist"
 WITHOUT_COMMANDS = {
@@ -45,7 +45,7 @@ WITHOUT_COMMANDS = {
 }
 SECTIONS_OF_STORAGE = {"cache", "delete", "maintenance", "redirect", "tag"}
 AROUND = {"oidc:": "auth: {local: {htpasswd: /auth/htpasswd, rules: []}}"}
-"""What a piece of a configuration belongs into, by its first word; others are sections of the whole file."""
+"""The section that a part of a configuration belongs to, by its first word; all others are sections of the file."""
 
 
 def all_pages() -> list[str]:
@@ -199,6 +199,13 @@ def answering(port: int) -> Callable[[], bool]:
     from tests.integration.image.containers import serves  # noqa: PLC0415
 
     return lambda: serves(Api("localhost", port))
+
+
+def test_migrating_page(config: Path, tmp_path: Path) -> None:
+    port = yaml.safe_load(config.read_text())["http"]["addr"].rpartition(":")[2]
+    places = {"/etc/distribution/config.yml": str(config)}
+    said = Reader(tmp_path, places, serves=answering(int(port))).work_through("migrating.md")
+    assert list(said.values())[-1].strip() == "0 referrers in 0 repositories"
 
 
 def test_garbage_collection_page(start_server: StartServer, tmp_path: Path) -> None:

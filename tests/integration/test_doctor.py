@@ -1,4 +1,4 @@
-"""The doctor before real certificates and a real nginx, in order and with the usual mistakes."""
+"""The doctor against real certificates and a real nginx, correct ones and ones with the usual mistakes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
-    """A registry that speaks TLS itself, by a certificate that changes."""
+    """A registry that serves TLS itself, with a certificate that changes."""
     directory = tmp_path_factory.mktemp("encrypted")
     authority = Authority.create(directory / "authority")
     live = Pair(directory / "domain.crt", directory / "domain.key")

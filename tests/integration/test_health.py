@@ -71,7 +71,7 @@ def test_workers_that_start_while_the_storage_is_unmounted_leave_its_mount_point
 
 @pytest.fixture
 def volume(tmp_path: Path) -> Iterator[Callable[[str], None]]:
-    """What mounts and unmounts, at the storage root, a file system that keeps what is on it."""
+    """Mounts and unmounts a file system at the storage root; its content is kept."""
     held, root = tmp_path / "held", tmp_path / "root"
     held.mkdir()
     root.mkdir()
@@ -80,7 +80,7 @@ def volume(tmp_path: Path) -> Iterator[Callable[[str], None]]:
 
     def change(how: str) -> None:
         command = ["mount", "--bind", str(held), str(root)] if how == "mount" else ["umount", str(root)]
-        # Whatever has a file open there for a moment keeps it from being unmounted.
+        # It cannot be unmounted while any process has a file open there.
         wait_until(f"{how} succeeds", lambda: subprocess.run(command, check=False, capture_output=True).returncode == 0)
 
     change("mount")

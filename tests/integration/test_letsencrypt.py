@@ -1,4 +1,4 @@
-"""Certificates from a real ACME server, pebble, with a name server that leads all names here."""
+"""Certificates from a real ACME server, pebble, with a name server that resolves all names to this machine."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Pebble:
     log: Path
 
     def root(self) -> str:
-        """Give the certificate of the authority, which is another one each time pebble starts."""
+        """Give the certificate of the authority, which is new each time pebble starts."""
         return self.management.get("/roots/0").body.decode()
 
     def trusting_client(self) -> ssl.SSLContext:
@@ -124,7 +124,7 @@ def settings(pebble: Pebble, directory: Path, challenge_port: int) -> dict[str, 
 
 @pytest.fixture
 def untrusting() -> ssl.SSLContext:
-    """The side of who only wants to know whether the registry serves."""
+    """A client that only asks whether the registry serves."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
@@ -169,7 +169,7 @@ def test_of_two_hosts_that_share_the_directory_one_orders_and_both_serve_what_co
 ) -> None:
     directory = tmp_path / "acme"
     trusting = pebble.trusting_client()
-    # The ACME server asks the first one, whichever of them has ordered.
+    # The ACME server asks the first host, whichever host has ordered.
     servers = [
         start_server(settings=settings(pebble, directory, port), tls=untrusting)
         for port in (pebble.http_port, free_port())

@@ -32,7 +32,7 @@ def test_scrape_of_100000_repositories_is_no_larger(tmp_path: Path) -> None:
         for number in range(0, REPOSITORIES, 100):
             assert server.get(f"/v2/team-0/app-{number}/tags/list").status == 200
         after = server.debug("/metrics").body
-    # What runs in the background (a look at storage, a purge) may add its own few series meanwhile.
+    # Background work (a check of the storage, a purge) may add a few series of its own meanwhile.
     assert len(after.splitlines()) - len(before.splitlines()) < REPOSITORIES / 1000
     assert b"app-" not in after
     print(f"scrape: {len(before)} bytes before, {len(after)} bytes with {REPOSITORIES} repositories")

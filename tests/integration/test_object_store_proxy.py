@@ -1,4 +1,4 @@
-"""nginx fetches blobs by presigned URLs: from SeaweedFS, and from a stand-in that checks what it is asked."""
+"""nginx fetches blobs by presigned URLs: from SeaweedFS, and from a fake store that checks its requests."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def before_bucket(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A registry before a bucket that is reached over TLS, with a certificate of `authority`."""
+    """A registry with a bucket that is reached over TLS, with a certificate of `authority`."""
     require_seaweedfs()
     pair, port = authority.issue("store"), free_port()
     monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.path))

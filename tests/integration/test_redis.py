@@ -139,7 +139,7 @@ def hits_again(host: Host) -> None:
 
 
 def outage(hosts: list[Host], traffic: Traffic, begin: Callable[[], None], end: Callable[[], object]) -> None:
-    """Let redis be of no use for a while: it is told, and nothing else changes."""
+    """Make redis unusable for a while: health and metrics say so, and nothing else changes."""
     begin()
     for host in hosts:
         wait_until("it is told", lambda host=host: "redis" in host.health("/debug/health")[1], seconds=SECONDS)  # type: ignore[misc]

@@ -110,6 +110,6 @@ def test_no_request_has_to_be_tried_twice_behind_haproxy_which_asks_for_readines
         assert len(tried) > CHUNKS
         assert set(tried) == {"0"}
         for server in cluster.servers:
-            # The first of two: nobody is left who must hear of it. Two that wait at a time would be one.
+            # The first of two signals; the second ends the delay. Two pending signals of one kind would be merged.
             os.kill(server.pid, signal.SIGTERM)
             wait_until("it has heard it", lambda: server.api.get("/readyz").status == HTTPStatus.SERVICE_UNAVAILABLE)  # noqa: B023

@@ -1,4 +1,4 @@
-"""The search for secrets in the logs finds some where there are some."""
+"""The search for secrets in the logs finds those that are there."""
 
 from __future__ import annotations
 

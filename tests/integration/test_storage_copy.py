@@ -1,4 +1,4 @@
-"""Whole storages, copied by the real command, killed and done again."""
+"""Whole storages, copied by the real command, which is killed and run again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KILLS = 8
 
 @pytest.fixture(scope="module")
 def memory() -> Iterator[Path]:
-    """A directory where to be durable costs nothing: thousands of small files are written many times."""
+    """A directory where syncs cost nothing: thousands of small files are written many times."""
     with TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as directory:
         yield Path(directory)
 

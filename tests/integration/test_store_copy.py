@@ -1,4 +1,4 @@
-"""A storage that goes from a directory to S3, to Azure and back, killed on every leg: ``make test-azure``."""
+"""A storage that goes from a directory to S3, to Azure and back, killed during each copy: ``make test-azure``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ENOUGH = 10
 
 @pytest.fixture
 def memory() -> Iterator[Path]:
-    """A directory where to be durable costs nothing."""
+    """A directory where syncs cost nothing."""
     with TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as directory:
         yield Path(directory)
 

@@ -1,4 +1,4 @@
-"""The object store hangs, dies and comes back under a registry that nobody restarts: ``make test-s3``."""
+"""The object store hangs, dies and comes back under a registry that is not restarted: ``make test-s3``."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def assert_unavailable(answer: Answer) -> None:
 
 
 def assert_out(server: Server, debug: Api) -> None:
-    """See that a registry whose store is away says so wherever it is asked, and at once: `Api` waits for a minute."""
+    """Check that a registry without its store says so at once, on every path: `Api` waits for a minute."""
     wait_until("it is noticed", lambda: debug.get("/debug/health").status == 503, seconds=LONG_SECONDS)
     assert set(debug.get("/debug/health").json()) == {"storagedriver_s3aws"}
     assert server.api.get("/readyz").status == debug.get("/readyz").status == 503
@@ -70,7 +70,7 @@ def assert_out(server: Server, debug: Api) -> None:
 
 
 def assert_back(server: Server, debug: Api) -> None:
-    """See that all is as before; a store that has just come back may list what it cannot read yet."""
+    """Check that all is as before; a store that has just come back may list what it cannot read yet."""
     wait_until("it is back", lambda: debug.get("/debug/health").status == 200, seconds=LONG_SECONDS)
     wait_until("blobs are served", lambda: served(server) == CONTENT, seconds=LONG_SECONDS)
     assert server.api.get("/readyz").status == server.api.get("/v2/").status == 200
@@ -104,7 +104,7 @@ def test_a_request_waits_for_a_store_that_hangs_for_a_while(s3: S3Server, tmp_pa
         waiting.start()
         stack.callback(waiting.join)
         wait_until("readiness knows", lambda: server.api.get("/readyz").status == 503, seconds=LONG_SECONDS)
-        assert server.api.get("/v2/").status == 200  # what needs no storage goes on
+        assert server.api.get("/v2/").status == 200  # works without storage
         assert debug.get("/debug/health").status == 200
         assert answers == []
 

@@ -121,7 +121,7 @@ def test_a_range_is_streamed_and_a_redirect_leads_to_the_store(store: Store, tmp
 
 
 def signing(stack: ExitStack, store: Store, root: str) -> dict[str, object]:
-    """Give parameters with which the driver signs URLs; on Google's that takes a service account."""
+    """Give parameters with which the driver signs URLs; on Google's that needs a service account."""
     if store.name != "gcs":
         return store.parameters(root)
     from tests.drivers.gcs.server import GcsServer, key_of_account  # noqa: PLC0415 - its SDK may not be installed
@@ -132,7 +132,7 @@ def signing(stack: ExitStack, store: Store, root: str) -> dict[str, object]:
 
 
 def lend_token(method: str, target: str, passed: Callable[[], Answer]) -> Answer | None:
-    """Answer as the service that gives a service account its tokens."""
+    """Answer as the service that issues tokens to a service account."""
     del method, passed
     if target != "/token":
         return None

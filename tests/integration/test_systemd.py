@@ -58,7 +58,7 @@ def test_the_first_connection_to_a_socket_of_systemds_starts_the_registry_and_is
     process = start()
     try:
         wait_until("the socket is there", lambda: is_open(port))
-        # It is this connection that starts the registry, and it is answered.
+        # This connection starts the registry, and is answered.
         assert Api("127.0.0.1", port).get("/v2/").status == 200
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(30) == 0

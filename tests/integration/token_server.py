@@ -1,4 +1,4 @@
-"""A small token service of somebody else's, as the specification describes it; it shares no code with the registry."""
+"""A small third-party token service, as the specification describes it; it does not share code with the registry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ISSUER, SERVICE = "tokens.example", "registry.example"
 
 
 class TokenServer:
-    """Gives every user of `users` the actions listed for it on every repository, and strangers pull on public/."""
+    """Grants each user of `users` the actions listed for it on every repository; anonymous callers may pull public/."""
 
     def __init__(self, users: Mapping[str, tuple[str, set[str]]], directory: Path) -> None:
         self._users = users

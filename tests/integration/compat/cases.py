@@ -1,4 +1,4 @@
-"""The requests that both registries are asked, in this order; each stands alone unless its name says otherwise.
+"""The requests to both registries, in this order; each is independent unless its name says otherwise.
 
 In a target, {upload} is the Location of a new upload, {upload5} of one that has 5 bytes; {stale} is the first
 Location of an upload that has 5 bytes since, {bare} is {upload5} without its query, {forged} with another state.

@@ -1,4 +1,4 @@
-"""Our registry beside the Go registry."""
+"""Our registry and the Go registry."""
 
 from __future__ import annotations
 

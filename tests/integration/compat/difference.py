@@ -1,4 +1,4 @@
-"""What a documented difference consists of, and the ones that come up again and again."""
+"""A documented difference, and the kinds that occur often."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class Difference:
 
 
 def in_json(code: str) -> Fields:
-    """Give what differs where the Go router says in plain text what we say in the specification's JSON."""
+    """Give what differs where the Go router answers in plain text and we in the specification's JSON."""
     return {"Content-Type": ("text/plain", JSON), "body": ("text", f"errors {code}")}
 
 
 def client_error(code: str) -> Fields:
-    """Give what differs where the Go registry takes the blame for what the client sent."""
+    """Give what differs where the Go registry answers a client's mistake with 500."""
     return {"status": ("500", "400"), "body": ("errors UNKNOWN", f"errors {code}")}
 
 
 def invalid(code: str) -> Fields:
-    """Give what differs where the Go router does not know what we refuse by its code."""
+    """Give what differs where the Go router has no route and we answer with the error's code."""
     return {"status": ("404", "400")} | in_json(code)
 
 

@@ -1,4 +1,4 @@
-"""Where our answers to what reads are meant to differ from those of registry 2.8, and why.
+"""Intended differences of our answers to requests that read from those of registry 2.8, and why.
 
 The order of authority is the OCI specification, what distribution documents, what distribution does.
 """
@@ -128,7 +128,7 @@ _MANIFESTS_READ = {
         "schema 1 is gone, and the manifest is what there is", _served_instead_of("400", "MANIFEST_INVALID", "docker")
     ),
     "oci manifest unasked": Difference(
-        "Accept is no reason to deny what exists", _served_instead_of("404", "MANIFEST_UNKNOWN", "oci")
+        "what exists is served, whatever Accept says", _served_instead_of("404", "MANIFEST_UNKNOWN", "oci")
     ),
     "oci manifest for anything": Difference(
         "anything includes an OCI manifest", _served_instead_of("404", "MANIFEST_UNKNOWN", "oci")
@@ -163,7 +163,7 @@ _MANIFESTS_READ = {
     },
 }
 
-# The Go registry announces the blob's length, sends a line of text and hangs up, the blob's headers still there.
+# The Go registry announces the blob's length, sends a line of text and hangs up, and leaves the blob's headers in.
 _CUT: Fields = {
     "complete": ("no", None),
     "Cache-Control": ("max-age=31536000", None),

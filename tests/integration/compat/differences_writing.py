@@ -1,4 +1,4 @@
-"""Where our answers to what writes are meant to differ from those of registry 2.8, and why.
+"""Intended differences of our answers to requests that write from those of registry 2.8, and why.
 
 The order of authority is the OCI specification, what distribution documents, what distribution does.
 """
@@ -102,7 +102,7 @@ _UPLOADS = {
     "mount from nowhere": Difference("the specification's anonymous mount", _done_at_once(_LAYER)),
     "push in one request": Difference("the specification's single POST", _done_at_once(_ONE)),
     "status without a state": Difference(
-        "as registry 3: whoever lost the Location may ask",
+        "as registry 3: a client that has lost the Location may ask",
         {
             "status": ("404", "204"),
             "body": ("errors BLOB_UPLOAD_INVALID", "empty"),

@@ -67,7 +67,7 @@ def resolve(api: Api, target: str) -> str:
 
 
 def _is_worded_freely(answer: Answer) -> bool:
-    """Tell whether the length says nothing: messages have other words, and JSON has other spaces."""
+    """Tell whether lengths cannot be compared: messages have other words, and JSON has other spaces."""
     return answer.status >= 300 or answer.headers.get_content_type() == "application/json"
 
 
@@ -77,7 +77,7 @@ def _shape(answer: Answer) -> str:
     if answer.headers.get_content_type() != "application/json":
         is_text = answer.headers.get_content_maintype() == "text"
         return "text" if is_text else f"content {digest_of(answer.body)[:19]}"
-    document, _ = json.JSONDecoder().raw_decode(answer.body.decode())  # 2.8 says some errors twice
+    document, _ = json.JSONDecoder().raw_decode(answer.body.decode())  # 2.8 sends some errors twice
     if "errors" in document:
         return "errors " + " ".join(error["code"] for error in document["errors"])
     if document.get("tags"):

@@ -1,4 +1,4 @@
-"""The same requests to Debian's docker-registry and to ours: equal answers, but for the documented differences."""
+"""The same requests to Debian's docker-registry and to ours: equal answers, except for the documented differences."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def leave_garbage(api: Api) -> None:
 
 
 def collect(flavour: Flavour, root: Path, *arguments: str) -> set[str]:
-    """Collect in the tree at `root` and return the lines about it."""
+    """Run garbage collection on the tree at `root` and return its lines."""
     config = root.with_suffix(".yml")
     config.write_text(yaml.safe_dump(configuration(root, 1, "secret")))
     command = [flavour.command[0], "garbage-collect", *arguments, str(config)]

@@ -1,4 +1,4 @@
-"""One bucket or container, served by our registry and by the Go registry in turn: ``make test-s3`` and its like."""
+"""One bucket or container, served by our registry and by the Go registry in turn: ``make test-s3`` and the others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def theirs(store: Store, go_registry: Flavour) -> Flavour:
 
 @contextmanager
 def serving(flavour: Flavour, store: Store, directory: Path) -> Iterator[Server]:
-    """Run a registry over what `directory` is called in the store."""
+    """Run a registry over the part of the store that is named like `directory`."""
     parameters = {"credentials": {"type": "shared_key"}} if store.name == "azure" else {}
     storage = storage_of(store, directory.name, **parameters)
     server = Server(flavour, directory / "none", directory, storage=storage)
@@ -66,7 +66,7 @@ def push_large(server: Server, repository: str, content: bytes) -> None:
 
 
 def cannot_push(flavour: Flavour, store: Store) -> bool:
-    """Whatever its SDK is told, the Go registry sends blobs to www.googleapis.com: `newSession` in its gcs.go."""
+    """The Go registry sends blobs to www.googleapis.com whatever the SDK's settings: `newSession` in its gcs.go."""
     return store.name == "gcs" and not flavour.ours
 
 

@@ -83,7 +83,7 @@ def test_chunk_cut_short_on_one_is_resumed_on_the_other(servers: Pair, tmp_path:
     (upload,) = uploads(tmp_path / "shared")
     wait_until("the part is stored", lambda: (upload / "data").stat().st_size == 3 * CHUNK)
 
-    # 2.8 answers a status request of an older token with nothing, so whoever is not 2.8 is asked.
+    # 2.8 does not answer a status request with an older token, so the other registry is asked.
     asked = two if one.flavour.name == "debian" else one
     answer = asked.api.get(location)
     assert answer.headers["Range"] == f"0-{3 * CHUNK - 1}"

@@ -1,4 +1,4 @@
-"""Runs docker-compose against an engine of ours."""
+"""Runs docker-compose against the test's own engine."""
 
 from __future__ import annotations
 

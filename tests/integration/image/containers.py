@@ -81,7 +81,7 @@ def add_user(engine: Engine, directory: Path) -> None:
 
 
 def certificates(directory: Path, authority: Authority) -> Path:
-    """Write domain.crt and domain.key, with an intermediate, readable for nobody but the image's user."""
+    """Write domain.crt and domain.key, with an intermediate, readable by the image's user only."""
     owned(directory)
     pair = Authority.create(directory.parent / "intermediate", parent=authority).issue("server")
     for source, name in ((pair.certificate, "domain.crt"), (pair.key, "domain.key")):

@@ -1,4 +1,4 @@
-"""The compose files and the swarm stack, with host networking, as there are no bridges here."""
+"""The compose files and the swarm stack, with host networking, because there are no bridges here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.timeout(1500), pytest.mark.usefixtures("image")]
 
 
 def adapted(source: str, target: Path, port: int, replacements: dict[str, str] | None = None) -> Path:
-    """Write a compose file for host networking: without ports, as there is no bridge."""
+    """Write a compose file for host networking: without ports, because there is no bridge."""
     text = (PROJECT / "deploy/compose" / source).read_text()
     for old, new in (replacements or {}).items():
         assert old in text

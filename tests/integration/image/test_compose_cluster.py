@@ -1,4 +1,4 @@
-"""compose.cluster.yml as it is, but for host networking, as there are no bridges here, and so for addresses."""
+"""compose.cluster.yml as it is, except for host networking (there are no bridges here) and thus for addresses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ START_SECONDS = 180
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The services of the file, as nginx serves them and past it."""
+    """The services of the file, through nginx and directly."""
 
     front: Api
     registries: list[Api]
@@ -90,7 +90,7 @@ def nginx_configuration(port: int, registries: list[int]) -> str:
 
 
 def on_the_host(registries: list[int]) -> Any:
-    """Give the file with free ports of this machine in the place of the services' own addresses."""
+    """Give the file with free ports of this machine instead of the services' own addresses."""
     redis, s3 = free_port(), free_port()
     text = (PROJECT / "deploy/compose/compose.cluster.yml").read_text()
     for old, new in {"http://seaweedfs:8333": f"http://127.0.0.1:{s3}", "redis:6379": f"127.0.0.1:{redis}"}.items():

@@ -1,4 +1,4 @@
-"""The pages about containers, worked through with a Docker engine: with host networking, as it has no bridge."""
+"""The pages about containers, worked through with a Docker engine: with host networking, because it has no bridge."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PEM: Final = re.compile(r"-----BEGIN.*?-----END[^\n]*\n", re.DOTALL)
 
 @pytest.fixture
 def hub(server: Server, samples: Samples) -> str:
-    """A registry in the place of the public one: what the pages pull from it, it has."""
+    """A registry instead of the public one, with everything that the pages pull."""
     for name in ("ubuntu:16.04", "alpine"):
         source, target = f"oci:{samples.layout.path}:amd64", f"docker://{server.host}/{name}"
         run(require_program("skopeo"), "--insecure-policy", "copy", "--dest-tls-verify=false", source, target)
@@ -59,7 +59,7 @@ def remove(engine: Engine, container: str) -> None:
 
 
 def places(hub: str, port: int, directory: Path) -> dict[str, str]:
-    """Say what is where: the host has one port for all, and images come from the hub."""
+    """Map the page's names to the test's: the host has one port for all, and images come from the hub."""
     return {
         r"docker pull ubuntu:16.04$": f"docker pull {hub}/ubuntu:16.04 && docker tag {hub}/ubuntu:16.04 ubuntu:16.04",
         r"REGISTRY_HTTP_ADDR=0.0.0.0:\d+": f"REGISTRY_HTTP_ADDR=0.0.0.0:{port}",
@@ -120,7 +120,7 @@ def certificates(directory: Path) -> Authority:
 
 @pytest.fixture
 def swarm(engine: Engine) -> Iterator[str]:
-    """A swarm of one node, whose name it is."""
+    """The name of the only node of a swarm."""
     engine.docker("swarm", "init", "--advertise-addr=127.0.0.1", "--listen-addr=127.0.0.1:0")
     yield engine.docker("node", "ls", "--format", "{{.Hostname}}").strip()
     engine.docker("swarm", "leave", "--force")

@@ -1,0 +1,32 @@
+"""The Markdown files of the project: what they name is there, and the README is short."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+PAGES = sorted(
+    str(path.relative_to(PROJECT))
+    for path in (*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"))
+    if path.name not in {"ARCHITECTURE.md", "CHANGELOG.md"}
+)
+OUTDATED = pytest.param("ARCHITECTURE.md", marks=pytest.mark.xfail(reason="it is written when all rooms are in place"))
+MODULE = re.compile(r"(?<![\w./*-])((?:\w+/)+\w+\.py)\b")
+README_LINES = 100
+LINES_UNTIL_IT_RUNS = 60
+
+
+@pytest.mark.parametrize("page", [OUTDATED, *PAGES])
+def test_modules_that_a_page_names_exist(page: str) -> None:
+    named = MODULE.findall((PROJECT / page).read_text())
+    assert [name for name in named if not any((PROJECT / room / name).is_file() for room in ("", "registry"))] == []
+
+
+def test_readme_is_two_screens_and_runs_on_the_first() -> None:
+    text = (PROJECT / "README.md").read_text()
+    until_it_runs = text[: text.index("\n## ", text.index("\n## Run it in earnest") + 1)]
+    assert len(text.splitlines()) <= README_LINES
+    assert len(until_it_runs.splitlines()) <= LINES_UNTIL_IT_RUNS
