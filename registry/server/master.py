@@ -24,10 +24,10 @@ from registry import __version__
 from registry.app import create_app
 from registry.config import ConfigurationError
 from registry.foundation import addresses as address
+from registry.foundation.election import Election
 from registry.handlers.context import EXTENSION, Services
 from registry.jobs import cluster
 from registry.jobs import purge as background
-from registry.jobs.purge import Election
 from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer

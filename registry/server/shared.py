@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from registry.config import ConfigurationError
 from registry.foundation import addresses as address
+from registry.foundation.election import Election
 from registry.health import checks, monitor
 from registry.health.board import Board
-from registry.jobs.purge import Election
 from registry.observation.metrics import Places, exposition
 from registry.server import debug
 

@@ -18,7 +18,7 @@ from registry.server.acme.store import Attempts, Store
 
 if TYPE_CHECKING:
     from registry.config.values import TLS, LetsEncrypt
-    from registry.jobs.purge import Election
+    from registry.foundation.election import Election
 
 _ELECTION_SECONDS: Final = 30.0
 _LONGEST_SLEEP_SECONDS: Final = 3600.0
