@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 
+from registry.foundation import addresses
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -84,11 +86,9 @@ def _http(section: HTTPCheck) -> Callable[[], None]:
 
 
 def _tcp(section: TCPCheck) -> Callable[[], None]:
-    host, _, port = section.addr.rpartition(":")
-
     def look() -> None:
         try:
-            socket.create_connection((host.strip("[]"), int(port)), section.timeout_seconds or None).close()
+            socket.create_connection(addresses.parse(section.addr), section.timeout_seconds or None).close()
         except (OSError, ValueError) as error:
             raise CheckFailedError(f"connection to {section.addr} failed: {error}") from None
 
