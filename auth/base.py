@@ -57,10 +57,6 @@ class Grant:
     user: str = ""
 
 
-class ParameterError(Exception):
-    """The controller's configuration is wrong; the text names the parameter and says what to change."""
-
-
 class UnauthorizedError(Exception):
     """The caller must authenticate, or authenticate for more (401).
 
@@ -147,7 +143,7 @@ class AccessController(ABC):
         """Build the controller from its section of the configuration.
 
         Raises:
-            ParameterError: a parameter is missing or wrong.
+            registry.foundation.errors.ParameterError: a parameter is missing or wrong.
         """
 
     @abstractmethod

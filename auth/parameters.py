@@ -6,7 +6,7 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
-from auth.base import ParameterError
+from registry.foundation.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

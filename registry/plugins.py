@@ -11,8 +11,7 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-import auth.base
-import drivers.base
+from registry.foundation.errors import ParameterError
 from registry.foundation.parameters import Section
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def _built(build: Callable[[Section], StorageDriver], parameters: Mapping[str, o
     watched = Section(parameters)
     try:
         built = build(watched)
-    except drivers.base.ParameterError as error:
+    except ParameterError as error:
         raise PluginError(f"{section}: {error}") from error
     for warning in watched.unknown():
         _log.warning("%s.%s", section, warning)
@@ -92,7 +91,7 @@ def load_access(name: str, parameters: Mapping[str, object]) -> AccessController
     controller: type[AccessController] = _load(_CONTROLLERS, name, section)
     try:
         return controller.from_parameters(parameters)
-    except auth.base.ParameterError as error:
+    except ParameterError as error:
         raise PluginError(f"{section}: {error}") from error
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Self
 
-from auth.base import Access, AccessController, Grant, ParameterError, Request, UnauthorizedError
+from auth.base import Access, AccessController, Grant, Request, UnauthorizedError
 from auth.headers import basic_challenge, basic_credentials
 from auth.identities.passwords import PasswordFile, provision
 from auth.identities.throttle import FailureThrottle
 from auth.parameters import Parameters
+from registry.foundation.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from drivers.base import ParameterError
+from registry.foundation.errors import ParameterError
 from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from drivers.base import ParameterError
 from drivers.middleware.aws_networks import AwsNetworks
 from drivers.middleware.base import Middleware
+from registry.foundation.errors import ParameterError
 from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auth.base import ParameterError
 from auth.identities.apikeys import ApiKeyStore
 from auth.parameters import seconds
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ACTIONS, ANONYMOUS
 from auth.tokens.scopes import valid_name
 from registry.config import ConfigurationError
+from registry.foundation.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from drivers.base import ParameterError
+from registry.foundation.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

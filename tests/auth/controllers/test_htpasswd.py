@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import bcrypt
 import pytest
 
-from auth.base import ControllerError, Grant, ParameterError, ThrottledError, UnauthorizedError
+from auth.base import ControllerError, Grant, ThrottledError, UnauthorizedError
 from auth.controllers.htpasswd import HtpasswdController
 from auth.headers import Credentials
 from auth.identities.passwords import MEMORY_SECONDS, PasswordFile, set_password
 from auth.identities.throttle import FailureThrottle
+from registry.foundation.errors import ParameterError
 from tests.auth.asking import basic, challenge, on, request
 from tests.auth.conformance import AccessConformance, Welcome
 

@@ -13,10 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from auth.base import ControllerError, DeniedError, Grant, ParameterError, TokenRequestError, UnauthorizedError
+from auth.base import ControllerError, DeniedError, Grant, TokenRequestError, UnauthorizedError
 from auth.controllers.local import LocalController
 from auth.identities.apikeys import ApiKeyStore
 from auth.tokens.jws import unverified
+from registry.foundation.errors import ParameterError
 from tests.auth.asking import BASE_URL, CATALOG, basic, challenge, on, request
 from tests.auth.conformance import AccessConformance, Welcome
 from tests.auth.issuing import Issuer, jwk, jwks_file

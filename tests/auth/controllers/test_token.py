@@ -12,11 +12,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from auth.base import Access, Grant, ParameterError, UnauthorizedError
+from auth.base import Access, Grant, UnauthorizedError
 from auth.controllers.token import TokenController
 from auth.tokens.jws import LEEWAY_SECONDS, Expectations, TokenRefusedError, TokenVerifier
 from auth.tokens.keysets import REFRESH_SECONDS, RETRY_SECONDS, FileKeys, RemoteKeys
 from auth.tokens.trusted import ALGORITHMS, computed_ids, parse_jwks
+from registry.foundation.errors import ParameterError
 from registry.foundation.files import WatchedFile
 from tests.auth.asking import CATALOG, challenge, on, request
 from tests.auth.conformance import AccessConformance, Welcome

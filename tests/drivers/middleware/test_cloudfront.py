@@ -24,9 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from drivers.base import ParameterError
 from drivers.inmemory import InMemoryDriver
 from drivers.middleware.cloudfront import CloudFrontMiddleware
+from registry.foundation.errors import ParameterError
 from tests.drivers.conformance import in_parallel
 from tests.drivers.middleware.cloudfront import NETWORKS, NetworksServer, key_file, serving_networks
 from tests.serving import wait_until
