@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from registry.foundation.errors import ParameterError
 from registry.foundation.parameters import Section
@@ -34,6 +34,8 @@ _WITHDRAWN = {
 """Drivers of registry:2 that registry:3 has dropped, and what takes their place."""
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class PluginError(Exception):
@@ -70,7 +72,7 @@ def load_middleware(driver: StorageDriver, entries: Sequence[Middleware]) -> Sto
     return driver
 
 
-def _built(build: Callable[[Section], StorageDriver], parameters: Mapping[str, object], section: str) -> StorageDriver:
+def _built(build: Callable[[Section], T], parameters: Mapping[str, object], section: str) -> T:
     watched = Section(parameters)
     try:
         built = build(watched)
@@ -84,15 +86,14 @@ def _built(build: Callable[[Section], StorageDriver], parameters: Mapping[str, o
 def load_access(name: str, parameters: Mapping[str, object]) -> AccessController:
     """Return the access controller called `name`, built from its section of the configuration.
 
+    A parameter that it has not asked for is ignored with a warning.
+
     Raises:
         PluginError: there is none, what it needs is not installed, or a parameter is wrong.
     """
     section = f"auth.{name}"
     controller: type[AccessController] = _load(_CONTROLLERS, name, section)
-    try:
-        return controller.from_parameters(parameters)
-    except ParameterError as error:
-        raise PluginError(f"{section}: {error}") from error
+    return _built(controller.from_parameters, parameters, section)
 
 
 def _load(group: str, name: str, section: str) -> Any:

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auth.parameters import Parameters
 from auth.tokens.jws import Expectations, TokenRefusedError, TokenVerifier, facts, shown, unverified
 from auth.tokens.keysets import FileKeys, KeySource, RemoteKeys, fetched
 from auth.tokens.trusted import ALGORITHMS, parse_jwks
+from registry.foundation.errors import ParameterError
 from registry.foundation.files import FileError, WatchedFile
+from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,17 +100,17 @@ def parse_providers(
     Raises:
         ParameterError: it describes none.
     """
-    outer = Parameters("auth.local", {"oidc": entries})
     if entries is None:
         return Providers(())
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
-        raise outer.error("oidc", "must be a list of providers")
-    return Providers([_provider(Parameters("auth.local.oidc", entry), fetch, clock) for entry in entries])
+        raise ParameterError("oidc: must be a list of providers")
+    sections = [Parameters(entry, f"oidc[{index}].") for index, entry in enumerate(entries)]
+    return Providers([_provider(section, fetch, clock) for section in sections])
 
 
 def _provider(section: Parameters, fetch: Callable[[str], bytes], clock: Callable[[], float]) -> Provider:
-    issuer, audience = section.required_text("issuer"), section.required_text("audience")
-    jwks = section.text("jwks")
+    issuer, audience = section.required_string("issuer"), section.required_string("audience")
+    jwks = section.string("jwks")
     keys: KeySource
     if not jwks or jwks.startswith(("https://", "http://")):
         keys = RemoteKeys(lambda: jwks or _discovered(issuer, fetch), fetch)
@@ -119,13 +120,11 @@ def _provider(section: Parameters, fetch: Callable[[str], bytes], clock: Callabl
             keys.ids()
         except FileError as error:
             raise section.error("jwks", f"cannot be used: {error}") from error
-    rules = section.any("rules")
+    rules = section.value("rules")
     if not isinstance(rules, list) or not rules:
         raise section.error("rules", f"of {issuer} must be a list of rules with user and claims")
     verifier = TokenVerifier(Expectations(issuer, audience, _ALGORITHMS), [keys], clock=clock)
-    provider = Provider(verifier, [_claim_rule(section, rule) for rule in rules])
-    section.warn_of_others()
-    return provider
+    return Provider(verifier, [_claim_rule(section, rule) for rule in rules])
 
 
 def _claim_rule(section: Parameters, entry: object) -> ClaimRule:

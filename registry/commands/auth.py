@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import click
 
 from auth.identities.apikeys import ApiKeyStore
-from auth.parameters import seconds
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ACTIONS, ANONYMOUS
 from auth.tokens.scopes import valid_name
 from registry.config import ConfigurationError
+from registry.foundation import durations
 from registry.foundation.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -98,14 +98,21 @@ def create(load: LoadConfiguration, user: str, expires: str, path: str | None, c
     """Make a key and print it, this once."""
     if not user or ":" in user:
         raise click.BadParameter("a user name is not empty and has no colon", param_hint="--user")
-    try:
-        lifetime = None if expires == "never" else seconds(expires)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--expires") from error
     with _one_line():
-        key, text = _store(load, config, path).create(user, lifetime)
+        key, text = _store(load, config, path).create(user, _lifetime_seconds(expires))
     click.echo(f"key {key.id} of {user}, good until {_moment(key.expires)}; it is not shown again:", err=True)
     click.echo(text)
+
+
+def _lifetime_seconds(expires: str) -> int | None:
+    try:
+        seconds = None if expires == "never" else int(durations.parse(expires, bare_unit="s"))
+    except ValueError:
+        seconds = 0
+    if seconds is not None and seconds < 1:
+        text = f"must be a duration such as 90d or 12h, of at least a second, or never, not {expires!r}"
+        raise click.BadParameter(text, param_hint="--expires")
+    return seconds
 
 
 @key_commands.command("list")

@@ -19,6 +19,7 @@ from auth.tokens.keysets import REFRESH_SECONDS, RETRY_SECONDS, FileKeys, Remote
 from auth.tokens.trusted import ALGORITHMS, computed_ids, parse_jwks
 from registry.foundation.errors import ParameterError
 from registry.foundation.files import WatchedFile
+from registry.plugins import load_access
 from tests.auth.asking import CATALOG, challenge, on, request
 from tests.auth.conformance import AccessConformance, Welcome
 from tests.auth.issuing import (
@@ -520,11 +521,11 @@ class TestGoldenTokens:
 class TestParameters:
     @pytest.mark.parametrize("missing", ["realm", "service", "issuer"])
     def test_a_missing_one_is_named(self, jwks: str, missing: str) -> None:
-        with pytest.raises(ParameterError, match=f"^{missing} is required"):
+        with pytest.raises(ParameterError, match=f"^{missing}: is missing"):
             build(jwks=jwks, **{missing: None})
 
     def test_there_must_be_keys(self) -> None:
-        with pytest.raises(ParameterError, match="rootcertbundle or jwks is required"):
+        with pytest.raises(ParameterError, match=r"^rootcertbundle: is missing, and so is jwks"):
             build()
 
     def test_an_unknown_algorithm_is_named(self, jwks: str) -> None:
@@ -535,14 +536,14 @@ class TestParameters:
     def test_a_file_without_keys_stops_the_start(self, tmp_path: Path, content: str) -> None:
         (tmp_path / "keys").write_text(content)
         for parameter in ("jwks", "rootcertbundle"):
-            with pytest.raises(ParameterError, match=rf"^{parameter} cannot be used: .*keys"):
+            with pytest.raises(ParameterError, match=rf"^{parameter}: cannot be used: .*keys"):
                 build(**{parameter: str(tmp_path / "keys")})
-            with pytest.raises(ParameterError, match=rf"^{parameter} cannot be used: .*absent"):
+            with pytest.raises(ParameterError, match=rf"^{parameter}: cannot be used: .*absent"):
                 build(**{parameter: str(tmp_path / "absent")})
 
     def test_unknown_ones_are_warned_of(self, jwks: str, caplog: pytest.LogCaptureFixture) -> None:
-        build(jwks=jwks, rootcertbundel="typo")
-        assert "auth.token.rootcertbundel" in caplog.text
+        load_access("token", {"realm": REALM, "service": SERVICE, "issuer": ISSUER, "jwks": jwks, "rootcertbundel": ""})
+        assert caplog.messages == ["auth.token.rootcertbundel: unknown, ignored (is rootcertbundle meant?)"]
 
 
 class TestRotation:
