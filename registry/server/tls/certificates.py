@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import ssl
 import threading
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
+from registry.foundation.files import FileWatch
 from registry.server.tls.context import server_context
 from registry.server.tls.expiry import not_after
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 _SOON: Final = timedelta(days=14)
 _log = logging.getLogger(__name__)
-
-_Identity = tuple[int, ...] | None
 
 
 class Certificates:
@@ -39,7 +37,8 @@ class Certificates:
         """
         self.section = section
         self._lock = threading.Lock()
-        self._identities = self._identify()
+        self._watch = FileWatch(section.certificate, section.key, *section.clientcas)
+        self._watch.changed()  # what changes from here on is a change
         self._context, self._not_after = self._load()
 
     def current(self) -> ssl.SSLContext:
@@ -61,18 +60,12 @@ class Certificates:
                 self._lock.release()
 
     def _load_what_has_changed(self) -> None:
-        identities = self._identify()
-        if identities == self._identities:
+        if not self._watch.changed():
             return
-        self._identities = identities
         try:
             self._context, self._not_after = self._load()
         except ConfigurationError as error:
             _log.error("the old certificate stays in use: %s", error)
-
-    def _identify(self) -> tuple[_Identity, ...]:
-        section = self.section
-        return tuple(_identity(path) for path in (section.certificate, section.key, *section.clientcas))
 
     def _load(self) -> tuple[ssl.SSLContext, datetime]:
         context = server_context(self.section)
@@ -86,14 +79,6 @@ class Certificates:
         level = logging.WARNING if remaining < _SOON else logging.INFO
         _log.log(level, "using the certificate %s, good until %s", path, expires.isoformat())
         return context, expires
-
-
-def _identity(path: str) -> _Identity:
-    try:
-        found = os.stat(path)  # noqa: PTH116  "" is no file, where Path("") is a directory
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _first_certificate(path: Path) -> str:
