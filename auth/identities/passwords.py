@@ -16,8 +16,8 @@ import bcrypt
 from passlib.apache import HtpasswdFile
 
 from auth.base import ControllerError
-from auth.memory import Memory
 from registry.foundation.files import FileError, WatchedFile, create_file, replace_file
+from registry.foundation.recent import RecentlyUsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 MEMORY_SECONDS = 300
 """For how long a password that matched is not put through bcrypt again."""
 
+_REMEMBERED = 10_000
 _BCRYPT_BYTES = 72
 _NAME_BYTES = 255
 _HASH_BYTES = 60
@@ -84,7 +85,7 @@ class PasswordFile:
         self._throttle = throttle
         self._clock = clock
         self._key = secrets.token_bytes(32)
-        self._matched: Memory[_Match] = Memory()
+        self._matched: RecentlyUsed[bytes, _Match] = RecentlyUsed(_REMEMBERED)
 
     def matches(self, credentials: Credentials, address: str) -> bool:
         """Tell whether the password is the user's.

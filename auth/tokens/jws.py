@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import jwt
 from jwt.utils import base64url_decode
 
-from auth.memory import Memory
 from auth.tokens.chains import key_of_chain
+from registry.foundation.recent import RecentlyUsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LEEWAY_SECONDS = 60
 """How far the clocks of issuer and registry may differ."""
 
+_REMEMBERED = 10_000
 _LARGEST = 64 * 1024
 _SHOWN = 200
 
@@ -77,7 +78,7 @@ class TokenVerifier:
         self._roots = roots
         self._clock = clock
         self._jws = jwt.PyJWS()
-        self._signed: Memory[_Signed] = Memory()
+        self._signed: RecentlyUsed[bytes, _Signed] = RecentlyUsed(_REMEMBERED)
 
     def verify(self, token: str) -> Mapping[str, object]:
         """Return the claims of `token`.

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 import time
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from drivers.filesystem.mounts import tells_of_changes
+from registry.foundation.recent import RecentlyUsedByWeight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,14 +96,12 @@ class DirectoryNames:
     def __init__(self, *, most_bytes: int = _MOST_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
         self._most_bytes = most_bytes
         self._clock = clock
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
+        self._entries: RecentlyUsedByWeight[str, _Entry] = RecentlyUsedByWeight(most_bytes, attrgetter("size"))
 
     @property
     def size(self) -> int:
         """Bytes that are taken now."""
-        return self._bytes
+        return self._entries.weight
 
     def after(self, directory: str, after: str, limit: int) -> list[str]:
         """Return the names in `directory` that sort after `after` and do not begin with a dot, at most `limit`.
@@ -131,37 +129,25 @@ class DirectoryNames:
             fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 if tells_of_changes(fd):
-                    self._remember(directory, _Entry(_stamp_of(fd), self._clock()))
+                    self._entries.put(directory, _Entry(_stamp_of(fd), self._clock()))
             finally:
                 os.close(fd)
 
     def _recall(self, directory: str, fd: int) -> _Entry:
         """Return what is known of a directory as it is now: that it has been so since now, if it has changed."""
         stamp = _stamp_of(fd)
-        with self._lock:
-            entry = self._entries.get(directory)
-            if entry and entry.stamp == stamp:
-                self._entries.move_to_end(directory)
-                return entry
-        entry = _Entry(stamp, self._clock())
-        self._remember(directory, entry)
+        entry = self._entries.get(directory)
+        if entry is None or entry.stamp != stamp:
+            entry = _Entry(stamp, self._clock())
+            self._entries.put(directory, entry)
         return entry
 
     def _learn(self, directory: str, fd: int, stamp: _Stamp) -> _Entry:
         """Read the whole of a directory that has had `stamp` for a while; without its names if they are too many."""
         names = _read_all(fd, self._most_bytes // 2)
         entry = _Entry(stamp, math.inf, _Packed(names) if names else None)
-        self._remember(directory, entry)
+        self._entries.put(directory, entry)
         return entry
-
-    def _remember(self, directory: str, entry: _Entry) -> None:
-        with self._lock:
-            former = self._entries.pop(directory, None)
-            self._bytes += entry.size - (former.size if former else 0)
-            self._entries[directory] = entry
-            while self._bytes > self._most_bytes:
-                _, dropped = self._entries.popitem(last=False)
-                self._bytes -= dropped.size
 
 
 def _stamp_of(fd: int) -> _Stamp:

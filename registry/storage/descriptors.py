@@ -6,10 +6,10 @@ acknowledge something that was pushed looks at the bytes themselves; whoever fin
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, Protocol
+
+from registry.foundation.recent import RecentlyUsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,29 +51,21 @@ class InMemoryDescriptors:
     """Up to `max_entries` sizes, those used last, for all threads of a process; no limit if that is zero or less."""
 
     def __init__(self, max_entries: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._max_entries = max_entries
         self._clock = clock
-        self._entries: OrderedDict[Digest, tuple[int, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._entries: RecentlyUsed[Digest, tuple[int, float]] = RecentlyUsed(max_entries)
 
     def get(self, digest: Digest) -> int | None:
-        with self._lock:
-            size, expires = self._entries.get(digest, (None, 0.0))
-            if size is None:
-                return None
-            if expires <= self._clock():
-                del self._entries[digest]
-                return None
-            self._entries.move_to_end(digest)
-            return size
+        entry = self._entries.get(digest)
+        if entry is None:
+            return None
+        size, expires = entry
+        if expires <= self._clock():
+            self._entries.drop(digest)
+            return None
+        return size
 
     def put(self, digest: Digest, size: int) -> None:
-        with self._lock:
-            self._entries[digest] = size, self._clock() + LIFETIME_SECONDS
-            self._entries.move_to_end(digest)
-            if 0 < self._max_entries < len(self._entries):
-                self._entries.popitem(last=False)
+        self._entries.put(digest, (size, self._clock() + LIFETIME_SECONDS))
 
     def drop(self, digest: Digest) -> None:
-        with self._lock:
-            self._entries.pop(digest, None)
+        self._entries.drop(digest)

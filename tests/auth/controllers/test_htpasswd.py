@@ -397,7 +397,7 @@ class TestFailures:
             throttle.failed(f"address{number}", f"user{number}")
             throttle.succeeded(f"address{number}", f"user{number}")
         tables = (throttle._pairs._forgotten_at, throttle._addresses._forgotten_at, throttle._known)
-        assert [len(table) for table in tables] == [10_000] * 3
+        assert [len(table._entries) for table in tables] == [10_000] * 3
 
     def test_a_remembered_password_is_let_in_while_its_user_is_under_attack(self, path: Path, clock: Clock) -> None:
         passwords = PasswordFile(str(path), FailureThrottle(clock), clock)
