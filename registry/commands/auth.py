@@ -16,10 +16,11 @@ import click
 from auth.identities.apikeys import ApiKeyStore
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ACTIONS, ANONYMOUS
-from auth.tokens.scopes import valid_name
 from registry.config import ConfigurationError
 from registry.foundation import durations
 from registry.foundation.errors import ParameterError
+from registry.oci.errors import NameInvalidError
+from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,8 +69,11 @@ def auth_commands() -> None:
 def explain(load: LoadConfiguration, user: str, repository: str, action: str, config: str | None) -> None:
     """Say which rule decides whether USER (or "anonymous") may do ACTION; exit 3 if not."""
     section = _section(load, config, "local")
-    if not valid_name(repository):
-        raise click.BadParameter(f"{repository!r} cannot be the name of a repository", param_hint="REPOSITORY")
+    try:
+        parse_name(repository)
+    except NameInvalidError as error:
+        text = f"{repository!r} cannot be the name of a repository"
+        raise click.BadParameter(text, param_hint="REPOSITORY") from error
     try:
         policy = policy_source(section.parameters)()
     except ParameterError as error:

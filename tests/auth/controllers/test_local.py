@@ -269,11 +269,13 @@ class TestTheTokenService:
     ) -> None:
         assert scopes_of(issued(controller, who, *asked)) == granted
 
-    def test_a_host_with_a_port_may_begin_a_name(self, parameters: dict[str, Any]) -> None:
-        rules = [{"repositories": "host.example:5000/**", "anonymous": ["pull"]}]
+    @pytest.mark.parametrize("name", ["host.example:5000/a/b", "a.-b/c", "a/" * 150 + "b", "a/B", "host.example:5000"])
+    def test_a_name_that_the_registry_refuses_is_in_no_token(self, parameters: dict[str, Any], name: str) -> None:
+        rules = [{"repositories": glob, "anonymous": ["pull"]} for glob in ("**", "host.example:5000/**")]
         controller = LocalController.from_parameters({**parameters, "rules": rules})
-        asked = "repository:host.example:5000/a/b:pull"
-        assert scopes_of(issued(controller, None, asked)) == [asked]
+        assert scopes_of(issued(controller, None, f"repository:{name}:pull", "repository:Host/a:pull")) == [
+            "repository:Host/a:pull"
+        ]
 
     @pytest.mark.parametrize(
         "scopes", [["repository:a:pull"] * 101, [" ".join(["repository:a:pull"] * 10_000)], ["x" * 20_000]]
