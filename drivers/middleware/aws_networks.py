@@ -7,12 +7,12 @@ import logging
 import math
 import threading
 import time
-import urllib.request
 from bisect import bisect_right
 from dataclasses import dataclass
-from http.client import HTTPException
 from ipaddress import IPv6Address, collapse_addresses, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
+
+from registry.foundation.fetching import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,16 +88,13 @@ class AwsNetworks:
         try:
             self._spans = self._read()
             pause = self._update_seconds
-        except (OSError, HTTPException, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             _log.warning("cloudfront: iprangesurl %s: %s; again in %.0f s", self._url, error, pause)
         finally:
             self._due = time.monotonic() + pause
 
     def _read(self) -> dict[int, Spans]:
-        with urllib.request.urlopen(self._url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - it is http(s)
-            content = answer.read(_LARGEST_DOCUMENT + 1)
-        if len(content) > _LARGEST_DOCUMENT:
-            raise ValueError(f"more than {_LARGEST_DOCUMENT} bytes")
+        content = fetch(self._url, most_bytes=_LARGEST_DOCUMENT, timeout_seconds=_TIMEOUT_SECONDS, headers={})
         document = json.loads(content)
         fours, sixes = ([*self._networks(document[entries], key)] for entries, key in _LISTS)
         return {4: Spans.of(fours), 6: Spans.of(sixes)}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import socket
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.error import HTTPError
 
 from registry.foundation import addresses
+from registry.foundation.fetching import FetchError, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,13 +70,8 @@ def _http(section: HTTPCheck) -> Callable[[], None]:
 
     def look() -> None:
         try:
-            request = urllib.request.Request(section.uri, headers=headers, method="HEAD")  # noqa: S310  the operator's
-            with urllib.request.urlopen(request, timeout=section.timeout_seconds or None) as answer:  # noqa: S310
-                status = answer.status
-        except HTTPError as error:
-            status = error.code
-            error.close()
-        except (OSError, ValueError) as error:
+            status = status_of(section.uri, timeout_seconds=section.timeout_seconds or None, headers=headers)
+        except FetchError as error:
             raise CheckFailedError(f"error while checking: {section.uri}: {error}") from None
         if status != section.statuscode:
             raise CheckFailedError(f"downstream service returned unexpected status: {status}")

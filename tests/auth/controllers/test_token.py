@@ -303,7 +303,7 @@ class TestConfusedAlgorithms:
     def test_addresses_of_keys_in_a_token_are_never_followed(
         self, controller: TokenController, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("fetched"))
+        monkeypatch.setattr("urllib.request.OpenerDirector.open", lambda *_, **__: pytest.fail("fetched"))
         for name in ("jku", "x5u"):
             token = Issuer(OTHER, "ES256").token(claims(), **{name: "http://127.0.0.1/keys", "kid": "other"})
             assert not admits(controller, token)
