@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import ssl
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,8 @@ from registry.server.tls.context import server_context
 from registry.server.tls.expiry import not_after
 
 if TYPE_CHECKING:
+    import ssl
+
     from registry.config.values import TLS
 
 _SOON: Final = timedelta(days=14)
@@ -71,7 +72,7 @@ class Certificates:
         context = server_context(self.section)
         path = Path(self.section.certificate)
         try:
-            expires = not_after(ssl.PEM_cert_to_DER_cert(_first_certificate(path)))
+            expires = not_after(path.read_bytes())
         except (OSError, ValueError) as error:
             # It was loaded and is being replaced by the next one already.
             raise ConfigurationError("http.tls.certificate", f"{path}: {error}") from error
@@ -79,9 +80,3 @@ class Certificates:
         level = logging.WARNING if remaining < _SOON else logging.INFO
         _log.log(level, "using the certificate %s, good until %s", path, expires.isoformat())
         return context, expires
-
-
-def _first_certificate(path: Path) -> str:
-    text = path.read_text(encoding="ascii", errors="replace")
-    start = text.index(ssl.PEM_HEADER)
-    return text[start : text.index(ssl.PEM_FOOTER) + len(ssl.PEM_FOOTER)]
