@@ -13,7 +13,7 @@ from auth.identities.accounts import Accounts, Identity
 from auth.identities.apikeys import ApiKeys
 from auth.identities.passwords import PasswordFile
 from auth.identities.throttle import FailureThrottle
-from auth.identities.workload import parse_providers
+from auth.identities.workload import parse_ci_services
 from auth.rules.policy import policy_source
 from auth.tokens.issuer import AccessToken, Lifetimes, TokenIssuer
 from auth.tokens.jws import TokenRefusedError, facts
@@ -147,7 +147,7 @@ def _accounts(section: Parameters) -> Accounts:
     if htpasswd and not Path(htpasswd).exists():
         raise section.error("htpasswd", f"{htpasswd} does not exist; create it with `registry htpasswd`")
     passwords = PasswordFile(htpasswd, FailureThrottle()) if htpasswd else None
-    return Accounts(passwords, ApiKeys(keys) if keys else None, parse_providers(section.value("oidc")))
+    return Accounts(passwords, ApiKeys(keys) if keys else None, parse_ci_services(section.value("oidc")))
 
 
 def _signing_keys(section: Parameters) -> SigningKeys:

@@ -562,7 +562,7 @@ class TestCIJobs:
             (["x"], "oidc: must be a list"),
             ([{}], r"^oidc\[0\]\.issuer: is missing"),
             ([{"issuer": CI_ISSUER}], r"^oidc\[0\]\.audience: is missing"),
-            ([{"issuer": CI_ISSUER, "audience": "a"}], "rules: of"),
+            ([{"issuer": CI_ISSUER, "audience": "a"}], r"^oidc\[0\]\.rules: must be a list of rules"),
             ([{"issuer": CI_ISSUER, "audience": "a", "rules": [{"user": "ci"}]}], "the claims that a token must have"),
             ([{"issuer": CI_ISSUER, "audience": "a", "rules": [{"user": "ci", "claims": {}}]}], "the claims"),
             ([{"issuer": CI_ISSUER, "audience": "a", "rules": [{"claims": {"a": "b"}}]}], "must each have a user"),
