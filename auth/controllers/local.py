@@ -91,8 +91,8 @@ class LocalController(AccessController):
         return self._policy().decide(user, repository, action)
 
     def _authorize_stranger(self, request: Request, accesses: Sequence[Access]) -> Grant:
-        # A client sends its credentials when it was challenged, and never if it was let in without. So a
-        # stranger may only do at once what would be no different with credentials: not enter, not list.
+        # A client sends its credentials only after a challenge. So without credentials it may do at once only what
+        # would be answered alike with them: neither GET /v2/ nor a listing, which depend on who asks.
         if not accesses or any(access.type != "repository" for access in accesses):
             raise self._challenge(request, accesses)
         if not all(self._decide("", access).allowed for access in accesses):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SillyController(AccessController):
-    """Challenges whoever sends no Authorization header, and lets in everybody who sends one."""
+    """Challenges a request without an Authorization header, and lets in every request that has one."""
 
     name = "silly"
     grants_everything = True

@@ -1,4 +1,4 @@
-"""Whoever brings a token of a trusted issuer may do what it says (``auth: token``)."""
+"""A caller with a token of a trusted issuer may do what the token says (``auth: token``)."""
 
 from __future__ import annotations
 
@@ -148,6 +148,6 @@ def _opened(section: Parameters, name: str, file: WatchedFile[T]) -> WatchedFile
 
 
 def _own_realm(request: Request, path: str) -> str:
-    # As the Go registry does: behind a front end that routes `path` to a token server, on https unless told.
+    # As the Go registry does, for a front end that routes `path` to a token server; on https unless it says otherwise.
     host = request.host or urlsplit(request.base_url).netloc
     return f"{request.forwarded_scheme or 'https'}://{host}{path}"

@@ -1,4 +1,4 @@
-"""Whose credentials are these: a password's, an API key's or a CI job's."""
+"""Whose credentials these are: a password's, an API key's or a CI job's."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Accounts:
         self._ci_services = ci_services
 
     def identify(self, credentials: Credentials, address: str) -> Identity | None:
-        """Return whose `credentials` these are, None if nobody's; the log then says so.
+        """Return the identity that `credentials` prove, or None with a line in the log.
 
-        Only passwords are slowed down after failures: nobody guesses a key or a signature.
+        Only passwords are slowed down after failures: a key or a signature cannot be guessed.
 
         Raises:
             ThrottledError: too many attempts of this user or from this address failed.

@@ -51,7 +51,7 @@ class ApiKeys:
         self._clock = clock
 
     def user_of(self, text: str) -> tuple[str, str] | None:
-        """Return the user and the id of the key that `text` is, or None if it is no valid one."""
+        """Return the user and the id of the key that `text` is, or None if it is not a valid key."""
         _, _, rest = text.partition(PREFIX)
         key_id, _, secret = rest.partition("_")
         known = self._all().get(key_id)

@@ -53,10 +53,10 @@ class Entries:
     hashes: Mapping[str, bytes]
 
     def stand_in(self, user: str, key: bytes) -> bytes:
-        """Return the hash to check in vain for somebody who is not in the file.
+        """Return the hash to check, in vain, for a user who is not in the file.
 
-        It is one of the file's own, always the same for one name, so that the time an answer takes tells
-        nothing, even where the costs of the hashes differ.
+        It is one of the file's own, always the same for one name. So the time that an answer takes does not tell
+        whether the user exists, even where the costs of the hashes differ.
         """
         if not self.hashes:
             return _NOBODY
@@ -152,7 +152,7 @@ def parse(content: bytes) -> Entries:
         if not colon:
             raise ValueError(f"line {number} has no colon; expected USER:HASH")
         user = name.decode(errors="backslashreplace")
-        # passlib takes the first line of a user and stumbles over a second colon, so it gets what Go sees.
+        # Of a user's lines passlib takes the first, and it cannot read a second colon. It gets what Go reads.
         lines.pop(user, None)
         hashed = hashed[:_HASH_BYTES] if _BCRYPT.match(hashed) else hashed  # Go compares no more than this
         if fault := _fault(name, hashed):

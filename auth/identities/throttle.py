@@ -1,4 +1,4 @@
-"""Slows down whoever keeps failing to log in."""
+"""Slows down a caller that keeps failing to log in."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _REMEMBERED: Final = 10_000
 class FailureThrottle:
     """Counts failures by address and user, by address, and by user, in this process.
 
-    Where a user came in from an address before, only failures of this user from this address count against
-    them: a stranger who guesses at their password, or a broken job behind the same front end, does not lock
-    them out. Addresses of IPv6 count by /64, which is what one customer of a provider has.
+    Once a user has logged in from an address, only failures of this user from this address count for that pair:
+    a stranger who guesses at the password, or a broken job behind the same front end, does not lock the user out.
+    Addresses of IPv6 count by /64, which is what one customer of a provider has.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -128,7 +128,7 @@ class TokenVerifier:
         """Return the keys that may have signed, and the id that they were found by, if they were."""
         embedded = header.get("jwk")
         if embedded is not None and not isinstance(embedded, dict):
-            raise ValueError("its jwk is no object")
+            raise ValueError("its jwk is not an object")
         for bearer in (header, embedded or {}):
             if "x5c" in bearer:
                 return [key_of_chain(bearer["x5c"], self._roots())], ""
@@ -161,7 +161,7 @@ class TokenVerifier:
 def _time(claims: Mapping[str, object], name: str) -> int | None:
     value = claims.get(name)
     if value is not None and type(value) is not int:
-        raise TokenRefusedError(f"{name} is no integer", told=False)
+        raise TokenRefusedError(f"{name} is not an integer", told=False)
     return value
 
 

@@ -1,8 +1,8 @@
 """The names in a directory in byte order, a page at a time.
 
-A directory is no index: to find the next hundred names is to read all. So a process remembers the names of large
-directories, packed and within a fixed number of bytes, and asks each time whether the directory is still the one
-that it has read. Whatever is not certain is read anew.
+A directory is not sorted: to find the next hundred names, all have to be read. So a process remembers the names of
+large directories, packed and within a fixed number of bytes, and looks each time whether the directory has changed
+since it was read. If that is not certain, it is read anew.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FEWEST: Final = 1000
 """Names that are read as quickly as they are looked up."""
 _MOST_BYTES: Final = 8 * 1024 * 1024
 _MOST_NAMES: Final = 200_000
-"""Of one directory: while they are put in order they are strings, which take several times as much."""
+"""Names of one directory: while they are sorted they are strings, which take several times the memory."""
 _ENTRY_BYTES: Final = 1024
 """What an entry takes beside its names, more or less."""
 _BLOCK: Final = 256
@@ -39,7 +39,7 @@ _BATCH: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class _Stamp:
-    """What changes when a directory does. The change time is the kernel's own: nobody can set it back."""
+    """What changes when a directory does. The change time is the kernel's own: no program can set it back."""
 
     device: int
     inode: int
@@ -82,15 +82,15 @@ class _Entry:
 
 
 class DirectoryNames:
-    """Lists directories; remembers those least long ago listed, in at most `most_bytes` and half of that for one.
+    """Lists directories; remembers those listed last, in at most `most_bytes`, and in half of that for one directory.
 
-    Names are trusted as git's index trusts: a directory that is changed twice within one tick of its file system's
-    clock has the same times after either. So it must have been seen with its times a while before it is read; a
-    change after that gets another time. The while passes on our `clock`: that of a file server may tell any time,
-    as long as it goes on.
+    As with git's index, equal times do not prove that nothing has changed: a directory that is changed twice within
+    one tick of its file system's clock has the same times after both. So it must have been seen with its times for a
+    while before it is read; a change after that gets another time. `clock` measures that while: the clock of a file
+    server may be wrong, as long as it goes on.
 
-    The directory is opened for each look, which is when NFS asks its server for the times. So what is remembered is
-    no staler than what would be read: in both cases a mount with ``nocto`` may be late to see other hosts' changes.
+    The directory is opened for each look, because NFS then asks its server for the times. So what is remembered is
+    no older than what would be read: in both cases a mount with ``nocto`` may see other hosts' changes late.
     """
 
     def __init__(self, *, most_bytes: int = _MOST_BYTES, clock: Callable[[], float] = time.monotonic) -> None:

@@ -24,7 +24,7 @@ _LARGEST_DOCUMENT: Final = 64 * 1024 * 1024
 """Bytes; it had two million when this was written."""
 
 _LONGEST_PAUSE_SECONDS: Final = 60.0
-"""After a failure; what was known before stays in force."""
+"""The longest wait after a failure; the last document stays in force."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +54,8 @@ class Spans:
 class AwsNetworks:
     """The networks of `regions`, or of all without any, as the document at `url` has them; shared by all threads.
 
-    It is read in the background when somebody asks and it is older than `update_seconds`; who asks meanwhile is
-    told by the one of before, and by none at first.
+    A question reads it anew, in the background, once it is older than `update_seconds`. Until then the last document
+    answers, and before there is one, no address is in a network.
     """
 
     def __init__(self, url: str, update_seconds: float, regions: frozenset[str]) -> None:
@@ -67,7 +67,7 @@ class AwsNetworks:
         self._due = time.monotonic()
 
     def contain(self, client: str) -> bool:
-        """Tell whether the address `client` is known to be in one of the networks; what is no address is in none."""
+        """Tell whether `client` is an address that is known to be in one of the networks."""
         if time.monotonic() >= self._due:
             self._begin_refresh()
         address = _address(client)
@@ -75,7 +75,7 @@ class AwsNetworks:
 
     def _begin_refresh(self) -> None:
         with self._lock:
-            if time.monotonic() < self._due:  # somebody else has begun, or is done
+            if time.monotonic() < self._due:  # another thread has begun, or is done
                 return
             self._due = math.inf
         try:

@@ -1,4 +1,4 @@
-"""Commands about access: entries of htpasswd files, API keys, and why somebody may or may not do something.
+"""Commands about access: entries of htpasswd files, API keys, and why a user may or may not do something.
 
 They work on the files of ``auth: htpasswd`` and ``auth: local`` themselves; a running registry sees the change
 by itself.

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _Signature = tuple[int, int, int, int, int] | None
-"""What differs when a file is another one or has changed; None where there is none."""
+"""Differs once a file has changed or is another one; None stands for no file."""
 
 
 class FileError(Exception):
@@ -31,9 +31,9 @@ class FileError(Exception):
 class FileWatch:
     """Tells when one of several files is another one or has changed.
 
-    Symbolic links are followed, so a link that is swapped is a change too: so Kubernetes replaces mounted secrets. The
-    time of the inode's last change counts, so an edit that keeps size and time of modification is seen. One ``stat`` a
-    file and call is the price.
+    Symbolic links are followed, so a link that is swapped is a change, too: Kubernetes does that with mounted secrets.
+    The time of the inode's last change counts, so an edit that keeps size and time of modification is seen. A call
+    costs one ``stat`` for each file.
     """
 
     def __init__(self, *paths: str) -> None:

@@ -24,7 +24,7 @@ _URL: Final = re.compile(r"https?://[^/?#@\\\s]+(?P<path>/[^?#\\\s]*)?")
 
 
 class Section(Mapping[str, object]):
-    """The values of a section, which remembers what was asked for: a plugin does not know the rest.
+    """The values of a section. It remembers which were asked for: the plugin does not know the others.
 
     Code that iterates over a section is taken to know all of it.
     """
@@ -224,11 +224,11 @@ class Parameters:
 
 
 def _parts(url: str) -> re.Match[str] | None:
-    """Return `url` taken apart, or None if it is no http(s)://HOST[:PORT][/PATH]."""
+    """Return `url` taken apart, or None if it is not http(s)://HOST[:PORT][/PATH]."""
     parts = _URL.fullmatch(url)
     try:
         return parts if parts and url.isascii() and urlsplit(url).hostname and urlsplit(url).port != 0 else None
-    except ValueError:  # a port that is none, a bracket that is open
+    except ValueError:  # of a wrong port, or a bracket that is not closed
         return None
 
 

@@ -27,8 +27,8 @@ class CheckFailedError(Exception):
 class Check:
     """One thing to look at every so often; it counts as failing after `threshold` failures in a row.
 
-    While one with `refuses` fails, the API is refused; without it, only readiness suffers. What is not `needed` is
-    told and no more: the registry does its work without it.
+    While a check with `refuses` fails, the API is refused; while another fails, the registry is only not ready. A check
+    of what is not `needed` is only reported: the registry works without it.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Check:
 
 
 def configured_checks(section: Health, driver: StorageDriver) -> Iterator[Check]:
-    """Yield the checks of the ``health`` section, and that of the storage in any case: readiness depends on it."""
+    """Yield the checks of the ``health`` section, and always that of the storage: readiness depends on it."""
     storage = section.storagedriver
     name = f"storagedriver_{driver.name}"
     yield Check(name, driver.probe, storage.interval_seconds, storage.threshold, refuses=storage.enabled)
@@ -53,7 +53,7 @@ def configured_checks(section: Health, driver: StorageDriver) -> Iterator[Check]
 
 
 def optional_check(name: str, look: Callable[[], None]) -> Check:
-    """Return a check of what the registry does without."""
+    """Return a check of what the registry can do without."""
     return Check(name, look, _INTERVAL_SECONDS, threshold=1, refuses=False, needed=False)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from registry.config.remote import MailOptions
 
 _WAITING: Final = 100
-"""Mails that wait for the server at most; more than a reader could want to know of."""
+"""Mails that wait for the server at most: more than a person would read."""
 
 _TIMEOUT_SECONDS: Final = 10
 _FLUSH_SECONDS: Final = 5
@@ -86,7 +86,7 @@ class MailHandler(logging.Handler):
             try:
                 self._send(message)
             except (OSError, smtplib.SMTPException) as error:
-                # To log it would be to mail it.
+                # Not logged: a log line would be mailed, too.
                 _complain(f"mail to {self._options.smtp.addr} failed: {error}")
             finally:
                 waiting.task_done()

@@ -1,7 +1,7 @@
 """Clients of redis from the ``redis`` section: go-redis' options in the words of redis-py.
 
-One address is a server, several are a cluster; with a `mastername` they are sentinels. Zero is a default, as in Go,
-but ours: a cache must not hold up a request for seconds.
+One address is a server, several are a cluster; with a `mastername` they are sentinels. Zero is a default, as in Go.
+The defaults are ours: a cache must not hold up a request for seconds.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def _tls(section: RedisTLS) -> dict[str, Any]:
             authorities.append(Path(path).read_text(encoding="ascii"))
             context.load_verify_locations(cadata=authorities[-1])
         except (OSError, ValueError) as error:  # what the ssl module raises is an OSError
-            reason = f"{path}: {error.strerror if isinstance(error, OSError) else 'no PEM'}"
+            reason = f"{path}: {error.strerror if isinstance(error, OSError) else 'not PEM'}"
             raise ConfigurationError(f"redis.tls.rootcas[{index}]", reason) from error
     if authorities:
         options["ssl_ca_data"] = "\n".join(authorities)

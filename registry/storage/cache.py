@@ -20,7 +20,7 @@ _OVERHEAD: Final = 640
 
 @dataclass(frozen=True, slots=True)
 class ServedManifest:
-    """What a client is given of a manifest. What is read in it takes four times the memory, and few ask for that."""
+    """What is served of a manifest. The parsed document takes four times the memory and is seldom asked for."""
 
     content: bytes
     media_type: str

@@ -1,7 +1,7 @@
-"""What is remembered of blobs, so that a reader costs one storage call and not two: how many bytes lie under a digest.
+"""The sizes of blobs, remembered by digest: with them a reader costs one storage call instead of two.
 
-It is never the truth. Whether a repository may serve a blob is read from storage each time; whoever is about to
-acknowledge something that was pushed looks at the bytes themselves; whoever finds them missing drops the entry.
+An entry may be outdated. So whether a repository may serve a blob is read from storage each time; before a push is
+acknowledged, the bytes themselves are looked at; and an entry whose bytes turn out to be missing is dropped.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from registry.oci.digest import Digest
 
 LIFETIME_SECONDS: Final = 600
-"""How long an entry is believed: so long may a HEAD promise bytes that were deleted behind the registry's back."""
+"""How long an entry is used. For that long, a HEAD may promise bytes that another program has deleted."""
 
 
 class DescriptorCache(Protocol):
-    """Sizes in bytes by the digest that the bytes lie under, the same for all repositories. No call ever raises."""
+    """Sizes in bytes by digest, the same for all repositories. No call ever raises."""
 
     def get(self, digest: Digest) -> int | None:
         """Return the size if it is remembered."""
 
     def put(self, digest: Digest, size: int) -> None:
-        """Remember what has just been seen in storage, in place of what was remembered."""
+        """Remember the size that was just seen in storage."""
 
     def drop(self, digest: Digest) -> None:
-        """Forget: there are no such bytes."""
+        """Forget the size: storage does not have these bytes."""
 
 
 class NoDescriptors:

@@ -49,7 +49,7 @@ def serve_challenges(address: str, store: Store) -> None:
             _log.debug(format, *args)
 
     class Server(ThreadingHTTPServer):
-        """A server of one family, or of both where that can be had."""
+        """A server of one address family, or of both where no host is given."""
 
         address_family = family
         daemon_threads = True

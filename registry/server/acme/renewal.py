@@ -77,7 +77,7 @@ def renew_if_due(section: LetsEncrypt, store: Store) -> float:
         if next_look > now or not alone:
             return next_look - now if alone else _ELECTION_SECONDS
         pause: float = min(_FIRST_RETRY_SECONDS * 2**attempts.failed, _LONGEST_RETRY_SECONDS)
-        # Counted before it is known to fail: a process that dies of it must not begin anew at once.
+        # Counted as failed beforehand: a process that dies while it orders must not order again at once.
         store.write_attempts(Attempts(attempts.failed + 1, now + pause))
         try:
             store.write_certificate(order(section, store))

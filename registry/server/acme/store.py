@@ -72,7 +72,7 @@ class Store:
 
     @contextmanager
     def answering(self, token: str, validation: bytes) -> Iterator[None]:
-        """Have all hosts answer the challenge `token` for as long as the block lasts."""
+        """Have all hosts answer the challenge `token` while the block lasts."""
         self._write(f"challenge-{token}", validation)
         try:
             yield

@@ -25,9 +25,9 @@ _log = logging.getLogger(__name__)
 class Certificates:
     """The context for new connections, made anew once a file that it was made from has changed.
 
-    Connections that are open keep the context that they began with. A change is looked for when a client connects
-    or somebody asks for the end, which costs a few stat() calls beside a handshake; files that cannot be used are
-    logged once and leave the context as it is, so a certificate may be replaced before or after its key.
+    Connections that are open keep the context that they began with. Every call looks for a change, which costs a few
+    stat() calls beside a handshake. Files that cannot be used are logged once and leave the context as it is, so a
+    certificate may be replaced before or after its key.
     """
 
     def __init__(self, section: TLS) -> None:
@@ -48,12 +48,12 @@ class Certificates:
         return self._context
 
     def not_after(self) -> datetime:
-        """Return when the certificate expires that new connections get."""
+        """Return when the certificate of new connections expires."""
         self._refresh()
         return self._not_after
 
     def _refresh(self) -> None:
-        # Whoever finds another thread looking already goes on with what there is.
+        # While another thread looks, this one goes on with the present context.
         if self._lock.acquire(blocking=False):
             try:
                 self._load_what_has_changed()
@@ -74,7 +74,7 @@ class Certificates:
         try:
             expires = not_after(path.read_bytes())
         except (OSError, ValueError) as error:
-            # It was loaded and is being replaced by the next one already.
+            # It was loaded just now, and is being replaced again.
             raise ConfigurationError("http.tls.certificate", f"{path}: {error}") from error
         remaining = expires - datetime.now(UTC)
         level = logging.WARNING if remaining < _SOON else logging.INFO

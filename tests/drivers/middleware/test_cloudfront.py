@@ -157,7 +157,7 @@ def test_another_key_is_refused_in_one_line(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "other.pem"
     path.write_bytes({"text": b"no key", "elliptic": elliptic, "encrypted": encrypted}[kind])
 
-    with pytest.raises(ParameterError, match=r"^privatekey: .*other\.pem is no RSA key[^\n]*$"):
+    with pytest.raises(ParameterError, match=r"^privatekey: .*other\.pem is not an RSA key[^\n]*$"):
         cloudfront(str(path))
 
 
