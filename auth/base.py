@@ -24,7 +24,7 @@ class Access:
 
 
 class Request(Protocol):
-    """What a controller may look at; header values as sent, None when absent. What nobody looks at costs nothing."""
+    """What a controller may look at; headers as sent, None when absent. A value costs nothing until it is read."""
 
     @property
     def authorization(self) -> str | None:
@@ -39,15 +39,15 @@ class Request(Protocol):
 
     @property
     def host(self) -> str:
-        """The Host header, whoever set it: it may end up in a challenge to the same client and decides nothing else."""
+        """The Host header. Anybody may have set it, so it may only be repeated in a challenge to the same client."""
 
     @property
     def forwarded_scheme(self) -> str | None:
-        """The X-Forwarded-Proto header, of which the same is true."""
+        """The X-Forwarded-Proto header, which anybody may have set, too."""
 
     @property
     def remote_address(self) -> str:
-        """The address that failed logins count against, which a client cannot choose."""
+        """The address that failed logins are counted for, which a client cannot choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,6 @@ class Grant:
     """Who was let in: `user` is "" for an anonymous caller."""
 
     user: str = ""
-
-
-class ParameterError(Exception):
-    """The controller's configuration is wrong; the text names the parameter and says what to change."""
 
 
 class UnauthorizedError(Exception):
@@ -147,7 +143,7 @@ class AccessController(ABC):
         """Build the controller from its section of the configuration.
 
         Raises:
-            ParameterError: a parameter is missing or wrong.
+            registry.foundation.errors.ParameterError: a parameter is missing or wrong.
         """
 
     @abstractmethod

@@ -58,10 +58,6 @@ class UnavailableError(DriverError):
     """The storage asks for patience: throttled, restarting, unreachable."""
 
 
-class ParameterError(Exception):
-    """A driver's configuration is wrong; the text names the parameter and says what to change."""
-
-
 @dataclass(frozen=True, slots=True)
 class Stat:
     """What is known of an object: its size in bytes and when it was last written (seconds since the epoch)."""
@@ -149,7 +145,7 @@ class StorageDriver(ABC):
         """Build the driver from its section of the configuration.
 
         Raises:
-            ParameterError: a parameter is missing or wrong.
+            registry.foundation.errors.ParameterError: a parameter is missing or wrong.
         """
 
     @abstractmethod

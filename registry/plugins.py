@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 from functools import partial
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import auth.base
-import drivers.base
+from registry.foundation.errors import ParameterError
 from registry.foundation.parameters import Section
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ _WITHDRAWN = {
 """Drivers of registry:2 that registry:3 has dropped, and what takes their place."""
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class PluginError(Exception):
@@ -71,11 +72,11 @@ def load_middleware(driver: StorageDriver, entries: Sequence[Middleware]) -> Sto
     return driver
 
 
-def _built(build: Callable[[Section], StorageDriver], parameters: Mapping[str, object], section: str) -> StorageDriver:
+def _built(build: Callable[[Section], T], parameters: Mapping[str, object], section: str) -> T:
     watched = Section(parameters)
     try:
         built = build(watched)
-    except drivers.base.ParameterError as error:
+    except ParameterError as error:
         raise PluginError(f"{section}: {error}") from error
     for warning in watched.unknown():
         _log.warning("%s.%s", section, warning)
@@ -85,15 +86,14 @@ def _built(build: Callable[[Section], StorageDriver], parameters: Mapping[str, o
 def load_access(name: str, parameters: Mapping[str, object]) -> AccessController:
     """Return the access controller called `name`, built from its section of the configuration.
 
+    A parameter that it has not asked for is ignored with a warning.
+
     Raises:
         PluginError: there is none, what it needs is not installed, or a parameter is wrong.
     """
     section = f"auth.{name}"
     controller: type[AccessController] = _load(_CONTROLLERS, name, section)
-    try:
-        return controller.from_parameters(parameters)
-    except auth.base.ParameterError as error:
-        raise PluginError(f"{section}: {error}") from error
+    return _built(controller.from_parameters, parameters, section)
 
 
 def _load(group: str, name: str, section: str) -> Any:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import auth.base
 import registry.plugins
 from auth.controllers.anonymous import AnonymousController
 from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
+from registry.foundation.errors import ParameterError
 from registry.plugins import PluginError, load_access, load_driver
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ LOGIN = {"type": "client_secret", "clientid": "c", "tenantid": "t", "secret": "s
 class _PickyController(AnonymousController):
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> _PickyController:
-        raise auth.base.ParameterError(f"realm: missing among {sorted(parameters)}")
+        raise ParameterError(f"realm: missing among {sorted(parameters)}")
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Self
 
-from auth.base import Access, AccessController, Grant, ParameterError, Request, UnauthorizedError
+from auth.base import Access, AccessController, Grant, Request, UnauthorizedError
 from auth.headers import basic_challenge, basic_credentials
 from auth.identities.passwords import PasswordFile, provision
 from auth.identities.throttle import FailureThrottle
-from auth.parameters import Parameters
+from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,13 +29,12 @@ class HtpasswdController(AccessController):
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
-        section = Parameters("auth.htpasswd", parameters)
-        realm, path = section.required_text("realm"), section.required_text("path")
-        section.warn_of_others()
+        section = Parameters(parameters)
+        realm, path = section.required_string("realm"), section.required_string("path")
         try:
             provision(path)
         except OSError as error:
-            raise ParameterError(f"path: {path} is missing and cannot be created: {error}") from error
+            raise section.error("path", f"{path} is missing and cannot be created: {error}") from error
         return cls(realm, PasswordFile(path, FailureThrottle()))
 
     def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:

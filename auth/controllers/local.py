@@ -13,14 +13,14 @@ from auth.identities.accounts import Accounts, Identity
 from auth.identities.apikeys import ApiKeys
 from auth.identities.passwords import PasswordFile
 from auth.identities.throttle import FailureThrottle
-from auth.identities.workload import parse_providers
-from auth.parameters import Parameters
+from auth.identities.workload import parse_ci_services
 from auth.rules.policy import policy_source
 from auth.tokens.issuer import AccessToken, Lifetimes, TokenIssuer
 from auth.tokens.jws import TokenRefusedError, facts
 from auth.tokens.service import LocalTokenService
 from auth.tokens.signing import SigningKeys
 from registry.foundation.files import FileError
+from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,19 +55,17 @@ class LocalController(AccessController):
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
-        section = Parameters("auth.local", parameters)
-        service, realm = section.text("service", "registry"), section.text("realm")
-        path = section.text("tokenpath", "/auth/token")
+        section = Parameters(parameters)
+        service, realm = section.string("service", "registry"), section.string("realm")
+        path = section.string("tokenpath", "/auth/token")
         if not path.startswith("/") or path.startswith("/v2"):
             raise section.error("tokenpath", "must begin with a slash and not with /v2")
         lifetimes = Lifetimes(
-            access_seconds=section.seconds("tokenlifetime", Lifetimes().access_seconds),
-            refresh_seconds=section.seconds("refreshlifetime", Lifetimes().refresh_seconds),
+            access_seconds=_lifetime(section, "tokenlifetime", Lifetimes().access_seconds),
+            refresh_seconds=_lifetime(section, "refreshlifetime", Lifetimes().refresh_seconds),
         )
         accounts, policy = _accounts(section), policy_source(parameters)
-        section.any("rules"), section.any("groups")
         issuer = TokenIssuer(service, _signing_keys(section), lifetimes)
-        section.warn_of_others()
         endpoint = LocalTokenService(path, service, accounts, policy, issuer)
         return cls(accounts, policy, issuer, endpoint, realm)
 
@@ -93,8 +91,8 @@ class LocalController(AccessController):
         return self._policy().decide(user, repository, action)
 
     def _authorize_stranger(self, request: Request, accesses: Sequence[Access]) -> Grant:
-        # A client sends its credentials when it was challenged, and never if it was let in without. So a
-        # stranger may only do at once what would be no different with credentials: not enter, not list.
+        # A client sends its credentials only after a challenge. So without credentials it may do at once only what
+        # would be answered alike with them: neither GET /v2/ nor a listing, which depend on who asks.
         if not accesses or any(access.type != "repository" for access in accesses):
             raise self._challenge(request, accesses)
         if not all(self._decide("", access).allowed for access in accesses):
@@ -140,19 +138,23 @@ class LocalController(AccessController):
         return UnauthorizedError(challenge, accesses)
 
 
+def _lifetime(section: Parameters, name: str, default: int) -> int:
+    return int(section.seconds(name, default, minimum=1, bare_unit="s"))
+
+
 def _accounts(section: Parameters) -> Accounts:
-    htpasswd, keys = section.text("htpasswd"), section.text("apikeys")
+    htpasswd, keys = section.string("htpasswd"), section.string("apikeys")
     if htpasswd and not Path(htpasswd).exists():
         raise section.error("htpasswd", f"{htpasswd} does not exist; create it with `registry htpasswd`")
     passwords = PasswordFile(htpasswd, FailureThrottle()) if htpasswd else None
-    return Accounts(passwords, ApiKeys(keys) if keys else None, parse_providers(section.any("oidc")))
+    return Accounts(passwords, ApiKeys(keys) if keys else None, parse_ci_services(section.value("oidc")))
 
 
 def _signing_keys(section: Parameters) -> SigningKeys:
-    htpasswd = section.text("htpasswd")
-    path = section.text("key", str(Path(htpasswd).with_name("token-key.pem")) if htpasswd else "")
+    htpasswd = section.string("htpasswd")
+    path = section.string("key", str(Path(htpasswd).with_name("token-key.pem")) if htpasswd else "")
     if not path:
-        raise section.error("key", "is required: a file for the signing key, created if it is missing")
+        raise section.error("key", "is missing: a file for the signing key, which is created if need be")
     try:
         return SigningKeys.open(path)
     except (OSError, FileError) as error:

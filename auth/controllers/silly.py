@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Self
 
 from auth.base import Access, AccessController, Grant, Request, UnauthorizedError
 from auth.headers import bearer_challenge
-from auth.parameters import Parameters
+from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
 class SillyController(AccessController):
-    """Challenges whoever sends no Authorization header, and lets in everybody who sends one."""
+    """Challenges a request without an Authorization header, and lets in every request that has one."""
 
     name = "silly"
     grants_everything = True
@@ -24,10 +24,8 @@ class SillyController(AccessController):
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
-        section = Parameters("auth.silly", parameters)
-        controller = cls(section.required_text("realm"), section.required_text("service"))
-        section.warn_of_others()
-        return controller
+        section = Parameters(parameters)
+        return cls(section.required_string("realm"), section.required_string("service"))
 
     def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
         if request.authorization:

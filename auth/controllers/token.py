@@ -1,4 +1,4 @@
-"""Whoever brings a token of a trusted issuer may do what it says (``auth: token``)."""
+"""A caller with a token of a trusted issuer may do what the token says (``auth: token``)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 from auth.base import Access, AccessController, Grant, Request, UnauthorizedError
 from auth.headers import bearer_challenge, bearer_token, merged_scope
-from auth.parameters import Parameters
 from auth.tokens.chains import parse_bundle
 from auth.tokens.jws import Expectations, TokenRefusedError, TokenVerifier, facts
 from auth.tokens.keysets import FileKeys, KeySource, RemoteKeys
 from auth.tokens.trusted import ALGORITHMS, keys_of_certificates, parse_jwks
 from registry.foundation.files import FileError, WatchedFile
+from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,16 +38,16 @@ class TokenController(AccessController):
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
-        section = Parameters("auth.token", parameters)
+        section = Parameters(parameters)
         expected = Expectations(
-            issuer=section.required_text("issuer"),
-            audience=section.required_text("service"),
+            issuer=section.required_string("issuer"),
+            audience=section.required_string("service"),
             algorithms=_algorithms(section),
         )
-        realm = section.required_text("realm")
-        automatic, path = section.flag("autoredirect"), section.text("autoredirectpath", "/auth/token")
+        realm = section.required_string("realm")
+        automatic = section.truth("autoredirect", default=False)
+        path = section.string("autoredirectpath", "/auth/token")
         keys, roots = _sources(section)
-        section.warn_of_others()
 
         def redirected(request: Request) -> str:
             return _own_realm(request, path)
@@ -115,7 +115,7 @@ def _of_type(value: object, kind: type[T]) -> T:
 
 
 def _algorithms(section: Parameters) -> frozenset[str]:
-    wanted = section.texts("signingalgorithms") or list(ALGORITHMS)
+    wanted = section.strings("signingalgorithms") or list(ALGORITHMS)
     for algorithm in wanted:
         if algorithm not in ALGORITHMS:
             raise section.error("signingalgorithms", f"has {algorithm!r}; known are {', '.join(ALGORITHMS)}")
@@ -123,9 +123,9 @@ def _algorithms(section: Parameters) -> frozenset[str]:
 
 
 def _sources(section: Parameters) -> tuple[list[KeySource], Callable[[], Sequence[x509.Certificate]]]:
-    bundle, jwks = section.text("rootcertbundle"), section.text("jwks")
+    bundle, jwks = section.string("rootcertbundle"), section.string("jwks")
     if not bundle and not jwks:
-        raise section.error("rootcertbundle", "or jwks is required")
+        raise section.error("rootcertbundle", "is missing, and so is jwks: one of them is needed")
     keys: list[KeySource] = []
     roots: Callable[[], Sequence[x509.Certificate]] = tuple
     if bundle:
@@ -148,6 +148,6 @@ def _opened(section: Parameters, name: str, file: WatchedFile[T]) -> WatchedFile
 
 
 def _own_realm(request: Request, path: str) -> str:
-    # As the Go registry does: behind a front end that routes `path` to a token server, on https unless told.
+    # As the Go registry does, for a front end that routes `path` to a token server; on https unless it says otherwise.
     host = request.host or urlsplit(request.base_url).netloc
     return f"{request.forwarded_scheme or 'https'}://{host}{path}"

@@ -1,1 +1,1 @@
-"""Who somebody is: passwords, API keys, CI jobs."""
+"""Who a caller is: passwords, API keys, CI jobs."""

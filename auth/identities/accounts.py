@@ -1,4 +1,4 @@
-"""Whose credentials are these: a password's, an API key's or a CI job's."""
+"""Whose credentials these are: a password's, an API key's or a CI job's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from auth.identities.apikeys import PREFIX, ApiKeys
 if TYPE_CHECKING:
     from auth.headers import Credentials
     from auth.identities.passwords import PasswordFile
-    from auth.identities.workload import Providers
+    from auth.identities.workload import CIServices
 
 logger = logging.getLogger(__name__)
 
@@ -30,15 +30,15 @@ class Identity:
 class Accounts:
     """Everybody who can log in."""
 
-    def __init__(self, passwords: PasswordFile | None, keys: ApiKeys | None, providers: Providers) -> None:
+    def __init__(self, passwords: PasswordFile | None, keys: ApiKeys | None, ci_services: CIServices) -> None:
         self._passwords = passwords
         self._keys = keys
-        self._providers = providers
+        self._ci_services = ci_services
 
     def identify(self, credentials: Credentials, address: str) -> Identity | None:
-        """Return whose `credentials` these are, None if nobody's; the log then says so.
+        """Return the identity that `credentials` prove, or None with a line in the log.
 
-        Only passwords are slowed down after failures: nobody guesses a key or a signature.
+        Only passwords are slowed down after failures: a key or a signature cannot be guessed.
 
         Raises:
             ThrottledError: too many attempts of this user or from this address failed.
@@ -55,11 +55,11 @@ class Accounts:
             found = self._keys.user_of(secret)
             # The name must be the key's: a log of requests would otherwise name whom the caller likes.
             return Identity(found[0], f"key:{found[1]}") if found and found[0] == credentials.user else None
-        provider = self._providers.of(secret)
-        if provider is not None:
-            # The name that came along says nothing: the provider's rules say who this is.
-            user = provider.user_of(secret)
-            return Identity(user, f"oidc:{provider.issuer}") if user else None
+        ci_service = self._ci_services.of(secret)
+        if ci_service is not None:
+            # The name that came along says nothing: the rules of the CI service say who this is.
+            user = ci_service.user_of(secret)
+            return Identity(user, f"oidc:{ci_service.issuer}") if user else None
         if self._passwords is None or not self._passwords.matches(credentials, address):
             return None
         return Identity(credentials.user, f"password:{self._passwords.fingerprint(credentials.user)}")
@@ -78,5 +78,5 @@ class Accounts:
         if kind == "key" and self._keys is not None:
             return self._keys.valid(detail, identity.user)
         if kind == "oidc":
-            return self._providers.known(detail)
+            return self._ci_services.known(detail)
         return not identity.user

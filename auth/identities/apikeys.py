@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import hmac
 import json
@@ -14,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.foundation.files import FileError, WatchedFile, replace_file
+from registry.foundation.files import FileError, WatchedFile, locked, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +51,7 @@ class ApiKeys:
         self._clock = clock
 
     def user_of(self, text: str) -> tuple[str, str] | None:
-        """Return the user and the id of the key that `text` is, or None if it is no valid one."""
+        """Return the user and the id of the key that `text` is, or None if it is not a valid key."""
         _, _, rest = text.partition(PREFIX)
         key_id, _, secret = rest.partition("_")
         known = self._all().get(key_id)
@@ -117,10 +116,7 @@ class ApiKeyStore:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[dict[str, ApiKey]]:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # The file itself is replaced, so the lock is on one beside it.
-        with self._path.with_name(self._path.name + ".lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(str(self._path)):
             keys = self._read()
             yield keys
             document = {"keys": [asdict(key) for key in keys.values()]}

@@ -16,8 +16,8 @@ import bcrypt
 from passlib.apache import HtpasswdFile
 
 from auth.base import ControllerError
-from auth.memory import Memory
 from registry.foundation.files import FileError, WatchedFile, create_file, replace_file
+from registry.foundation.recent import RecentlyUsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 MEMORY_SECONDS = 300
 """For how long a password that matched is not put through bcrypt again."""
 
+_REMEMBERED = 10_000
 _BCRYPT_BYTES = 72
 _NAME_BYTES = 255
 _HASH_BYTES = 60
@@ -52,10 +53,10 @@ class Entries:
     hashes: Mapping[str, bytes]
 
     def stand_in(self, user: str, key: bytes) -> bytes:
-        """Return the hash to check in vain for somebody who is not in the file.
+        """Return the hash to check, in vain, for a user who is not in the file.
 
-        It is one of the file's own, always the same for one name, so that the time an answer takes tells
-        nothing, even where the costs of the hashes differ.
+        It is one of the file's own, always the same for one name. So the time that an answer takes does not tell
+        whether the user exists, even where the costs of the hashes differ.
         """
         if not self.hashes:
             return _NOBODY
@@ -84,7 +85,7 @@ class PasswordFile:
         self._throttle = throttle
         self._clock = clock
         self._key = secrets.token_bytes(32)
-        self._matched: Memory[_Match] = Memory()
+        self._matched: RecentlyUsed[bytes, _Match] = RecentlyUsed(_REMEMBERED)
 
     def matches(self, credentials: Credentials, address: str) -> bool:
         """Tell whether the password is the user's.
@@ -151,7 +152,7 @@ def parse(content: bytes) -> Entries:
         if not colon:
             raise ValueError(f"line {number} has no colon; expected USER:HASH")
         user = name.decode(errors="backslashreplace")
-        # passlib takes the first line of a user and stumbles over a second colon, so it gets what Go sees.
+        # Of a user's lines passlib takes the first, and it cannot read a second colon. It gets what Go reads.
         lines.pop(user, None)
         hashed = hashed[:_HASH_BYTES] if _BCRYPT.match(hashed) else hashed  # Go compares no more than this
         if fault := _fault(name, hashed):

@@ -1,4 +1,4 @@
-"""Slows down whoever keeps failing to log in."""
+"""Slows down a caller that keeps failing to log in."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import ipaddress
 import math
 import threading
 import time
-from collections import OrderedDict
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from auth.base import ThrottledError
-from auth.memory import REMEMBERED
+from registry.foundation.recent import RecentlyUsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-K = TypeVar("K")
-V = TypeVar("V")
+_REMEMBERED: Final = 10_000
 
 
 class FailureThrottle:
     """Counts failures by address and user, by address, and by user, in this process.
 
-    Where a user came in from an address before, only failures of this user from this address count against
-    them: a stranger who guesses at their password, or a broken job behind the same front end, does not lock
-    them out. Addresses of IPv6 count by /64, which is what one customer of a provider has.
+    Once a user has logged in from an address, only failures of this user from this address count for that pair:
+    a stranger who guesses at the password, or a broken job behind the same front end, does not lock the user out.
+    Addresses of IPv6 count by /64, which is what one customer of a provider has.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,7 +30,8 @@ class FailureThrottle:
         self._pairs = _Failures(burst=20, interval_seconds=2, clock=clock)
         self._addresses = _Failures(burst=60, interval_seconds=1, clock=clock)
         self._users = _Failures(burst=100, interval_seconds=1, clock=clock)
-        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._known: RecentlyUsed[tuple[str, str], float] = RecentlyUsed(_REMEMBERED)
+        self._clock = clock
 
     def check(self, address: str, user: str) -> None:
         """Return if an attempt may be made now.
@@ -58,8 +57,7 @@ class FailureThrottle:
 
     def succeeded(self, address: str, user: str) -> None:
         """Remember that `user` comes from `address`."""
-        with self._lock:
-            _touch(self._known, (_network(address), user), None)
+        self._known.put((_network(address), user), self._clock())
 
 
 class _Failures:
@@ -69,22 +67,15 @@ class _Failures:
         self._full_seconds = burst * interval_seconds
         self._interval_seconds = interval_seconds
         self._clock = clock
-        self._forgotten_at: OrderedDict[Hashable, float] = OrderedDict()
+        self._forgotten_at: RecentlyUsed[Hashable, float] = RecentlyUsed(_REMEMBERED)
 
     def wait_seconds(self, key: Hashable) -> float:
-        level = self._forgotten_at.get(key, 0.0) - self._clock()
+        level = (self._forgotten_at.get(key) or 0.0) - self._clock()
         return max(0.0, level + self._interval_seconds - self._full_seconds)
 
     def add(self, key: Hashable) -> None:
-        start = max(self._forgotten_at.get(key, 0.0), self._clock())
-        _touch(self._forgotten_at, key, start + self._interval_seconds)
-
-
-def _touch(table: OrderedDict[K, V], key: K, value: V) -> None:
-    table[key] = value
-    table.move_to_end(key)
-    if len(table) > REMEMBERED:
-        table.popitem(last=False)
+        start = max(self._forgotten_at.get(key) or 0.0, self._clock())
+        self._forgotten_at.put(key, start + self._interval_seconds)
 
 
 def _network(address: str) -> str:

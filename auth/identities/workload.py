@@ -1,4 +1,7 @@
-"""Tokens that a CI gives to its jobs (OpenID Connect), taken for a password: no secret needs to be stored."""
+"""CI identity: the token that a CI service gives its job (OpenID Connect) is taken for a password.
+
+So no secret needs to be stored at the CI service.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auth.parameters import Parameters
 from auth.tokens.jws import Expectations, TokenRefusedError, TokenVerifier, facts, shown, unverified
 from auth.tokens.keysets import FileKeys, KeySource, RemoteKeys, fetched
 from auth.tokens.trusted import ALGORITHMS, parse_jwks
+from registry.foundation.errors import ParameterError
 from registry.foundation.files import FileError, WatchedFile
+from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,8 +41,8 @@ class ClaimRule:
         return all(_matches(pattern, claims.get(name)) for name, pattern in self.claims.items())
 
 
-class Provider:
-    """One issuer, and who its tokens log in."""
+class CIService:
+    """A CI service, and the users that the tokens of its jobs log in."""
 
     def __init__(self, verifier: TokenVerifier, rules: Sequence[ClaimRule]) -> None:
         self._verifier = verifier
@@ -54,11 +58,9 @@ class Provider:
         try:
             claims = self._verifier.verify(token)
         except TokenRefusedError as error:
-            expected = self._verifier.expected
-            logger.warning(
-                "CI token refused: %s; it says %s; accepted are iss=%r aud=%r kid=%s",
-                *(error, facts(token), expected.issuer, expected.audience, self._verifier.known_ids()),
-            )
+            expected, ids = self._verifier.expected, self._verifier.known_ids()
+            accepted = f"iss={expected.issuer!r} aud={expected.audience!r} kid={ids}"
+            logger.warning("CI token refused: %s; it says %s; accepted are %s", error, facts(token), accepted)
             return None
         for rule in self._rules:
             if rule.matches(claims):
@@ -69,14 +71,14 @@ class Provider:
         return None
 
 
-class Providers:
-    """Every issuer whose tokens are taken for a password."""
+class CIServices:
+    """The CI services whose tokens are taken for a password."""
 
-    def __init__(self, providers: Sequence[Provider]) -> None:
-        self._by_issuer = {provider.issuer: provider for provider in providers}
+    def __init__(self, services: Sequence[CIService]) -> None:
+        self._by_issuer = {service.issuer: service for service in services}
 
-    def of(self, token: str) -> Provider | None:
-        """Return the provider that `token` claims to be from, None if it is no token or from elsewhere."""
+    def of(self, token: str) -> CIService | None:
+        """Return the CI service that `token` claims to be from, None if it is not a token or from elsewhere."""
         try:
             _, claims = unverified(token)
         except TokenRefusedError:
@@ -89,27 +91,27 @@ class Providers:
         return issuer in self._by_issuer
 
 
-def parse_providers(
+def parse_ci_services(
     entries: object,
     fetch: Callable[[str], bytes] = fetched,
     clock: Callable[[], float] = time.time,
-) -> Providers:
-    """Return the providers that the ``oidc`` section describes.
+) -> CIServices:
+    """Return the CI services that the ``oidc`` section describes.
 
     Raises:
-        ParameterError: it describes none.
+        ParameterError: the section is malformed.
     """
-    outer = Parameters("auth.local", {"oidc": entries})
     if entries is None:
-        return Providers(())
+        return CIServices(())
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
-        raise outer.error("oidc", "must be a list of providers")
-    return Providers([_provider(Parameters("auth.local.oidc", entry), fetch, clock) for entry in entries])
+        raise ParameterError("oidc: must be a list of CI services")
+    sections = [Parameters(entry, f"oidc[{index}].") for index, entry in enumerate(entries)]
+    return CIServices([_ci_service(section, fetch, clock) for section in sections])
 
 
-def _provider(section: Parameters, fetch: Callable[[str], bytes], clock: Callable[[], float]) -> Provider:
-    issuer, audience = section.required_text("issuer"), section.required_text("audience")
-    jwks = section.text("jwks")
+def _ci_service(section: Parameters, fetch: Callable[[str], bytes], clock: Callable[[], float]) -> CIService:
+    issuer, audience = section.required_string("issuer"), section.required_string("audience")
+    jwks = section.string("jwks")
     keys: KeySource
     if not jwks or jwks.startswith(("https://", "http://")):
         keys = RemoteKeys(lambda: jwks or _discovered(issuer, fetch), fetch)
@@ -119,13 +121,11 @@ def _provider(section: Parameters, fetch: Callable[[str], bytes], clock: Callabl
             keys.ids()
         except FileError as error:
             raise section.error("jwks", f"cannot be used: {error}") from error
-    rules = section.any("rules")
+    rules = section.value("rules")
     if not isinstance(rules, list) or not rules:
-        raise section.error("rules", f"of {issuer} must be a list of rules with user and claims")
+        raise section.error("rules", "must be a list of rules, each with user and claims")
     verifier = TokenVerifier(Expectations(issuer, audience, _ALGORITHMS), [keys], clock=clock)
-    provider = Provider(verifier, [_claim_rule(section, rule) for rule in rules])
-    section.warn_of_others()
-    return provider
+    return CIService(verifier, [_claim_rule(section, rule) for rule in rules])
 
 
 def _claim_rule(section: Parameters, entry: object) -> ClaimRule:
@@ -133,7 +133,7 @@ def _claim_rule(section: Parameters, entry: object) -> ClaimRule:
     claims = entry.get("claims") if isinstance(entry, Mapping) else None
     # An issuer such as GitHub signs for everybody: a rule without claims would let in all of its customers.
     if not isinstance(user, str) or not user or not isinstance(claims, Mapping) or not claims:
-        raise section.error("rules", "must each have a user and the claims that a token must have")
+        raise section.error("rules", "must each have a user, and the claims that a token must have")
     if not all(isinstance(pattern, str) for pattern in claims.values()):
         raise section.error("rules", "must give each claim as a string; quote numbers and booleans")
     return ClaimRule(user, {str(name): pattern for name, pattern in claims.items()})

@@ -26,7 +26,7 @@ class Glob:
             ValueError: it spells none.
         """
         if not _GLOB.fullmatch(text):
-            raise ValueError(f"{text!r} is no pattern for repositories")
+            raise ValueError(f"{text!r} is not a pattern for repositories")
         *parents, last = components = text.split("/")
         if any("**" in component and component != "**" for component in components):
             raise ValueError(f"{text!r}: ** must stand alone between slashes")

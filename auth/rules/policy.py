@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from auth.parameters import Parameters
 from auth.rules.ruleset import Policy, parse_policy
 from registry.foundation.files import FileError, WatchedFile
+from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,8 +22,8 @@ def policy_source(parameters: Mapping[str, object]) -> Callable[[], Policy]:
     Raises:
         ParameterError: the rules are missing or wrong.
     """
-    section = Parameters("auth.local", parameters)
-    rules, groups = section.any("rules"), section.any("groups")
+    section = Parameters(parameters)
+    rules, groups = section.value("rules"), section.value("groups")
     if not isinstance(rules, str):
         try:
             policy = parse_policy(rules, groups)
@@ -31,7 +31,7 @@ def policy_source(parameters: Mapping[str, object]) -> Callable[[], Policy]:
             raise section.error("rules", f"cannot be used: {error}") from error
         return lambda: policy
     if groups is not None:
-        raise section.error("groups", f"belong into {rules}, where the rules are")
+        raise section.error("groups", f"must be in {rules}, where the rules are")
     file = WatchedFile(rules, _parse_rules_file)
     try:
         file.current()

@@ -160,7 +160,7 @@ def _checked_actions(where: str, actions: Sequence[str]) -> Sequence[str]:
         return ACTIONS
     for action in actions:
         if action not in ACTIONS:
-            raise ValueError(f"{where}: {action!r} is no action; there are {', '.join(ACTIONS)} and ['*']")
+            raise ValueError(f"{where}: {action!r} is not an action; there are {', '.join(ACTIONS)} and ['*']")
         needed = _NEEDS.get(action)
         if needed is not None and needed not in actions:
             raise ValueError(f"{where}: {action} is of no use without {needed}")

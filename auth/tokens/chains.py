@@ -33,7 +33,7 @@ def parse_bundle(content: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(content)
     except ValueError as error:
-        raise ValueError(f"no bundle of PEM certificates: {error}") from error
+        raise ValueError(f"not a bundle of PEM certificates: {error}") from error
 
 
 def key_of_chain(chain: object, roots: Sequence[x509.Certificate]) -> TrustedKey:

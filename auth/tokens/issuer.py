@@ -80,7 +80,7 @@ class TokenIssuer:
         """Return what an access token says.
 
         Raises:
-            TokenRefusedError: it is none of ours, or has expired.
+            TokenRefusedError: this registry did not sign it, or it has expired.
         """
         claims = self._access.verify(token)
         return AccessToken(_identity(claims), frozenset(granted_accesses(claims)))
@@ -89,7 +89,7 @@ class TokenIssuer:
         """Return whose refresh token this is.
 
         Raises:
-            TokenRefusedError: it is none of ours, or has expired.
+            TokenRefusedError: this registry did not sign it, or it has expired.
         """
         return _identity(self._refresh.verify(token))
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import jwt
 from jwt.utils import base64url_decode
 
-from auth.memory import Memory
 from auth.tokens.chains import key_of_chain
+from registry.foundation.recent import RecentlyUsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LEEWAY_SECONDS = 60
 """How far the clocks of issuer and registry may differ."""
 
+_REMEMBERED = 10_000
 _LARGEST = 64 * 1024
 _SHOWN = 200
 
@@ -77,7 +78,7 @@ class TokenVerifier:
         self._roots = roots
         self._clock = clock
         self._jws = jwt.PyJWS()
-        self._signed: Memory[_Signed] = Memory()
+        self._signed: RecentlyUsed[bytes, _Signed] = RecentlyUsed(_REMEMBERED)
 
     def verify(self, token: str) -> Mapping[str, object]:
         """Return the claims of `token`.
@@ -127,7 +128,7 @@ class TokenVerifier:
         """Return the keys that may have signed, and the id that they were found by, if they were."""
         embedded = header.get("jwk")
         if embedded is not None and not isinstance(embedded, dict):
-            raise ValueError("its jwk is no object")
+            raise ValueError("its jwk is not an object")
         for bearer in (header, embedded or {}):
             if "x5c" in bearer:
                 return [key_of_chain(bearer["x5c"], self._roots())], ""
@@ -160,7 +161,7 @@ class TokenVerifier:
 def _time(claims: Mapping[str, object], name: str) -> int | None:
     value = claims.get(name)
     if value is not None and type(value) is not int:
-        raise TokenRefusedError(f"{name} is no integer", told=False)
+        raise TokenRefusedError(f"{name} is not an integer", told=False)
     return value
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import logging
 import threading
 import time
-import urllib.error
-import urllib.request
 from typing import TYPE_CHECKING, Protocol
 
 from auth.tokens.trusted import TrustedKeys, parse_jwks
+from registry.foundation.fetching import FetchError, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,17 +112,10 @@ def fetched(address: str) -> bytes:
     """Return the document at an ``http`` or ``https`` address.
 
     Raises:
-        OSError: it cannot be fetched.
-        ValueError: it is not the address of a document, or that is larger than any key set.
+        OSError: it cannot be fetched, or is larger than any key set.
     """
-    if not address.startswith(("https://", "http://")):
-        raise ValueError(f"{address!r} is no http or https address")
-    request = urllib.request.Request(address, headers={"Accept": "application/json"})  # noqa: S310 - checked above
+    accepted = {"Accept": "application/json"}
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - checked above
-            content: bytes = response.read(_LARGEST + 1)
-    except (http.client.HTTPException, urllib.error.URLError) as error:
+        return fetch(address, most_bytes=_LARGEST, timeout_seconds=_TIMEOUT_SECONDS, headers=accepted)
+    except FetchError as error:
         raise OSError(f"{address}: {error}") from error
-    if len(content) > _LARGEST:
-        raise ValueError(f"{address}: more than {_LARGEST} bytes")
-    return content

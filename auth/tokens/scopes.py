@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from registry.oci.errors import NameInvalidError
+from registry.oci.reference import parse_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -14,10 +17,6 @@ MOST = 100
 
 _LONGEST = 16 * 1024
 _TYPE = re.compile(r"([a-z0-9]+)(?:\([a-z0-9]+\))?")
-_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?"
-_NAME = re.compile(rf"(?:{_DOMAIN}/)?{_COMPONENT}(?:/{_COMPONENT})*")
-_NAME_LENGTH = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Scope:
 def parse_scopes(texts: Iterable[str]) -> list[Scope]:
     """Return the scopes in `texts`, each of which may hold several with blanks between.
 
-    What is no scope is left out, as is a repository whose name no registry would accept: a rule for
+    What is not a scope is left out, as is a repository with a name that the registry refuses: a rule for
     ``team/**`` must never be asked about ``team/../other``.
 
     Raises:
@@ -49,17 +48,15 @@ def parse_scopes(texts: Iterable[str]) -> list[Scope]:
 
 
 def _parse(word: str) -> Scope | None:
-    # A name may have a colon of its own, before a port.
+    # Actions have no colon. So a name that has one is seen whole, and refused.
     kind, _, rest = word.partition(":")
     name, colon, actions = rest.rpartition(":")
     match = _TYPE.fullmatch(kind)
     if match is None or not colon:
         return None
-    if match[1] == "repository" and not valid_name(name):
-        return None
+    if match[1] == "repository":
+        try:
+            parse_name(name)
+        except NameInvalidError:
+            return None
     return Scope(match[1], name, tuple(dict.fromkeys(actions.split(","))))
-
-
-def valid_name(name: str) -> bool:
-    """Tell whether `name` can be that of a repository."""
-    return len(name) <= _NAME_LENGTH and _NAME.fullmatch(name) is not None

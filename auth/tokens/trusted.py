@@ -173,7 +173,7 @@ def parse_jwks(content: bytes) -> TrustedKeys:
     """Return the keys of a JWK set (RFC 7517); one that cannot be used is left out, with a line in the log.
 
     Raises:
-        ValueError: it is no JWK set, or has no usable key.
+        ValueError: it is not a JWK set, or has no usable key.
     """
     try:
         document = json.loads(content)
@@ -206,7 +206,7 @@ def parse_jwk(entry: object) -> TrustedKey:
         raise ValueError("its use is not sig")
     key_id, algorithm = entry.get("kid", ""), entry.get("alg", "")
     if not isinstance(key_id, str) or not isinstance(algorithm, str):
-        raise ValueError("kid or alg is no string")  # noqa: TRY004 - as above
+        raise ValueError("kid or alg is not a string")  # noqa: TRY004 - as above
     return trusted_key(_key_of_jwk(entry), key_id, algorithm)
 
 

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Self
 from drivers.base import (
     DriverError,
     ObjectTooLargeError,
-    ParameterError,
     PathNotFoundError,
     Stat,
     StorageDriver,
@@ -43,6 +42,7 @@ from drivers.filesystem.files import (
 )
 from drivers.filesystem.names import DirectoryNames
 from drivers.filesystem.uploads import FileWriter, pread, size_if_still_at
+from registry.foundation.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping

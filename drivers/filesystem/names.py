@@ -1,24 +1,24 @@
 """The names in a directory in byte order, a page at a time.
 
-A directory is no index: to find the next hundred names is to read all. So a process remembers the names of large
-directories, packed and within a fixed number of bytes, and asks each time whether the directory is still the one
-that it has read. Whatever is not certain is read anew.
+A directory is not sorted: to find the next hundred names, all have to be read. So a process remembers the names of
+large directories, packed and within a fixed number of bytes, and looks each time whether the directory has changed
+since it was read. If that is not certain, it is read anew.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import threading
 import time
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from drivers.filesystem.mounts import tells_of_changes
+from registry.foundation.recent import RecentlyUsedByWeight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ _FEWEST: Final = 1000
 """Names that are read as quickly as they are looked up."""
 _MOST_BYTES: Final = 8 * 1024 * 1024
 _MOST_NAMES: Final = 200_000
-"""Of one directory: while they are put in order they are strings, which take several times as much."""
+"""Names of one directory: while they are sorted they are strings, which take several times the memory."""
 _ENTRY_BYTES: Final = 1024
 """What an entry takes beside its names, more or less."""
 _BLOCK: Final = 256
@@ -39,7 +39,7 @@ _BATCH: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class _Stamp:
-    """What changes when a directory does. The change time is the kernel's own: nobody can set it back."""
+    """What changes when a directory does. The change time is the kernel's own: no program can set it back."""
 
     device: int
     inode: int
@@ -82,28 +82,26 @@ class _Entry:
 
 
 class DirectoryNames:
-    """Lists directories; remembers those least long ago listed, in at most `most_bytes` and half of that for one.
+    """Lists directories; remembers those listed last, in at most `most_bytes`, and in half of that for one directory.
 
-    Names are trusted as git's index trusts: a directory that is changed twice within one tick of its file system's
-    clock has the same times after either. So it must have been seen with its times a while before it is read; a
-    change after that gets another time. The while passes on our `clock`: that of a file server may tell any time,
-    as long as it goes on.
+    As with git's index, equal times do not prove that nothing has changed: a directory that is changed twice within
+    one tick of its file system's clock has the same times after both. So it must have been seen with its times for a
+    while before it is read; a change after that gets another time. `clock` measures that while: the clock of a file
+    server may be wrong, as long as it goes on.
 
-    The directory is opened for each look, which is when NFS asks its server for the times. So what is remembered is
-    no staler than what would be read: in both cases a mount with ``nocto`` may be late to see other hosts' changes.
+    The directory is opened for each look, because NFS then asks its server for the times. So what is remembered is
+    no older than what would be read: in both cases a mount with ``nocto`` may see other hosts' changes late.
     """
 
     def __init__(self, *, most_bytes: int = _MOST_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
         self._most_bytes = most_bytes
         self._clock = clock
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
+        self._entries: RecentlyUsedByWeight[str, _Entry] = RecentlyUsedByWeight(most_bytes, attrgetter("size"))
 
     @property
     def size(self) -> int:
         """Bytes that are taken now."""
-        return self._bytes
+        return self._entries.weight
 
     def after(self, directory: str, after: str, limit: int) -> list[str]:
         """Return the names in `directory` that sort after `after` and do not begin with a dot, at most `limit`.
@@ -131,37 +129,25 @@ class DirectoryNames:
             fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 if tells_of_changes(fd):
-                    self._remember(directory, _Entry(_stamp_of(fd), self._clock()))
+                    self._entries.put(directory, _Entry(_stamp_of(fd), self._clock()))
             finally:
                 os.close(fd)
 
     def _recall(self, directory: str, fd: int) -> _Entry:
         """Return what is known of a directory as it is now: that it has been so since now, if it has changed."""
         stamp = _stamp_of(fd)
-        with self._lock:
-            entry = self._entries.get(directory)
-            if entry and entry.stamp == stamp:
-                self._entries.move_to_end(directory)
-                return entry
-        entry = _Entry(stamp, self._clock())
-        self._remember(directory, entry)
+        entry = self._entries.get(directory)
+        if entry is None or entry.stamp != stamp:
+            entry = _Entry(stamp, self._clock())
+            self._entries.put(directory, entry)
         return entry
 
     def _learn(self, directory: str, fd: int, stamp: _Stamp) -> _Entry:
         """Read the whole of a directory that has had `stamp` for a while; without its names if they are too many."""
         names = _read_all(fd, self._most_bytes // 2)
         entry = _Entry(stamp, math.inf, _Packed(names) if names else None)
-        self._remember(directory, entry)
+        self._entries.put(directory, entry)
         return entry
-
-    def _remember(self, directory: str, entry: _Entry) -> None:
-        with self._lock:
-            former = self._entries.pop(directory, None)
-            self._bytes += entry.size - (former.size if former else 0)
-            self._entries[directory] = entry
-            while self._bytes > self._most_bytes:
-                _, dropped = self._entries.popitem(last=False)
-                self._bytes -= dropped.size
 
 
 def _stamp_of(fd: int) -> _Stamp:

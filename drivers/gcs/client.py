@@ -13,8 +13,8 @@ import requests.adapters
 from google.api_core.client_info import ClientInfo
 from google.cloud import storage
 
-from drivers.base import ParameterError
 from drivers.translation import one_line
+from registry.foundation.errors import ParameterError
 
 if TYPE_CHECKING:
     from drivers.gcs.parameters import GcsParameters

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from drivers.base import ParameterError
+from registry.foundation.errors import ParameterError
 from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -71,5 +71,5 @@ def _key_of(keyfile: str) -> Mapping[str, Any]:
     except ValueError as error:
         raise ParameterError(f"keyfile: {keyfile} is not JSON: {error}") from error
     if not isinstance(key, dict):
-        raise ParameterError(f"keyfile: {keyfile} is no service account's key")
+        raise ParameterError(f"keyfile: {keyfile} is not a service account's key")
     return key

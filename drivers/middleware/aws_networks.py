@@ -7,12 +7,12 @@ import logging
 import math
 import threading
 import time
-import urllib.request
 from bisect import bisect_right
 from dataclasses import dataclass
-from http.client import HTTPException
 from ipaddress import IPv6Address, collapse_addresses, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
+
+from registry.foundation.fetching import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ _LARGEST_DOCUMENT: Final = 64 * 1024 * 1024
 """Bytes; it had two million when this was written."""
 
 _LONGEST_PAUSE_SECONDS: Final = 60.0
-"""After a failure; what was known before stays in force."""
+"""The longest wait after a failure; the last document stays in force."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +54,8 @@ class Spans:
 class AwsNetworks:
     """The networks of `regions`, or of all without any, as the document at `url` has them; shared by all threads.
 
-    It is read in the background when somebody asks and it is older than `update_seconds`; who asks meanwhile is
-    told by the one of before, and by none at first.
+    A question reads it anew, in the background, once it is older than `update_seconds`. Until then the last document
+    answers, and before there is one, no address is in a network.
     """
 
     def __init__(self, url: str, update_seconds: float, regions: frozenset[str]) -> None:
@@ -67,7 +67,7 @@ class AwsNetworks:
         self._due = time.monotonic()
 
     def contain(self, client: str) -> bool:
-        """Tell whether the address `client` is known to be in one of the networks; what is no address is in none."""
+        """Tell whether `client` is an address that is known to be in one of the networks."""
         if time.monotonic() >= self._due:
             self._begin_refresh()
         address = _address(client)
@@ -75,7 +75,7 @@ class AwsNetworks:
 
     def _begin_refresh(self) -> None:
         with self._lock:
-            if time.monotonic() < self._due:  # somebody else has begun, or is done
+            if time.monotonic() < self._due:  # another thread has begun, or is done
                 return
             self._due = math.inf
         try:
@@ -88,16 +88,13 @@ class AwsNetworks:
         try:
             self._spans = self._read()
             pause = self._update_seconds
-        except (OSError, HTTPException, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             _log.warning("cloudfront: iprangesurl %s: %s; again in %.0f s", self._url, error, pause)
         finally:
             self._due = time.monotonic() + pause
 
     def _read(self) -> dict[int, Spans]:
-        with urllib.request.urlopen(self._url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - it is http(s)
-            content = answer.read(_LARGEST_DOCUMENT + 1)
-        if len(content) > _LARGEST_DOCUMENT:
-            raise ValueError(f"more than {_LARGEST_DOCUMENT} bytes")
+        content = fetch(self._url, most_bytes=_LARGEST_DOCUMENT, timeout_seconds=_TIMEOUT_SECONDS, headers={})
         document = json.loads(content)
         fours, sixes = ([*self._networks(document[entries], key)] for entries, key in _LISTS)
         return {4: Spans.of(fours), 6: Spans.of(sixes)}

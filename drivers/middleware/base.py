@@ -24,5 +24,5 @@ class Middleware(DelegatingDriver):
         It is built at every start and in every process, so nothing is fetched and no thread begun here.
 
         Raises:
-            drivers.base.ParameterError: an option is missing or wrong.
+            registry.foundation.errors.ParameterError: an option is missing or wrong.
         """

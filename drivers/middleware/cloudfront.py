@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from drivers.base import ParameterError
 from drivers.middleware.aws_networks import AwsNetworks
 from drivers.middleware.base import Middleware
+from registry.foundation.errors import ParameterError
 from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def _private_key(path: str) -> RSAPrivateKey:
     except OSError as error:
         raise ParameterError(f"privatekey: cannot read {path}: {error.strerror}") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it is encrypted
-        raise ParameterError(f"privatekey: {path} is no RSA key in PEM without a password") from error
+        raise ParameterError(f"privatekey: {path} is not an RSA key in PEM without a password") from error
     if not isinstance(key, RSAPrivateKey):
-        raise ParameterError(f"privatekey: {path} is no RSA key, which is what CloudFront signs with")
+        raise ParameterError(f"privatekey: {path} is not an RSA key, which CloudFront needs")
     return key
 
 

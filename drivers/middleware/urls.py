@@ -37,7 +37,7 @@ class RewriteMiddleware(Middleware):
     """Changes the URL that the driver gives, signature and all else in it untouched.
 
     ``scheme`` and ``host`` take the place of the URL's own, `prefix` is taken off its path. A signature over the host,
-    as S3 and Google make them, holds only if who answers there passes the request on under the driver's own.
+    as S3 and Google make them, is valid only if the server there passes the request on with the driver's own host.
     """
 
     def __init__(self, inner: StorageDriver, *, scheme: str = "", host: str = "", prefix: str = "") -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 from botocore.config import Config
 
-from drivers.base import ParameterError
 from registry.foundation import parameters
+from registry.foundation.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

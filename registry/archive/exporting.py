@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from drivers.base import PIECE_SIZE
 from registry.archive import layout
 from registry.archive.layout import ArchiveError
+from registry.foundation.files import rename_durably
 from registry.oci.digest import Digest
 from registry.oci.errors import RegistryError
 
@@ -45,12 +46,7 @@ def write_archive(repositories: Repositories, plan: Plan, path: Path, progress: 
         file.write(layout.END)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    rename_durably(part, path)
 
 
 def _take_up(file: BinaryIO, waiting: dict[Digest, Item], progress: Progress) -> bool:

@@ -1,4 +1,4 @@
-"""Commands about access: entries of htpasswd files, API keys, and why somebody may or may not do something.
+"""Commands about access: entries of htpasswd files, API keys, and why a user may or may not do something.
 
 They work on the files of ``auth: htpasswd`` and ``auth: local`` themselves; a running registry sees the change
 by itself.
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auth.base import ParameterError
 from auth.identities.apikeys import ApiKeyStore
-from auth.parameters import seconds
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ACTIONS, ANONYMOUS
-from auth.tokens.scopes import valid_name
 from registry.config import ConfigurationError
+from registry.foundation import durations
+from registry.foundation.errors import ParameterError
+from registry.oci.errors import NameInvalidError
+from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,8 +69,11 @@ def auth_commands() -> None:
 def explain(load: LoadConfiguration, user: str, repository: str, action: str, config: str | None) -> None:
     """Say which rule decides whether USER (or "anonymous") may do ACTION; exit 3 if not."""
     section = _section(load, config, "local")
-    if not valid_name(repository):
-        raise click.BadParameter(f"{repository!r} cannot be the name of a repository", param_hint="REPOSITORY")
+    try:
+        parse_name(repository)
+    except NameInvalidError as error:
+        text = f"{repository!r} cannot be the name of a repository"
+        raise click.BadParameter(text, param_hint="REPOSITORY") from error
     try:
         policy = policy_source(section.parameters)()
     except ParameterError as error:
@@ -98,14 +102,21 @@ def create(load: LoadConfiguration, user: str, expires: str, path: str | None, c
     """Make a key and print it, this once."""
     if not user or ":" in user:
         raise click.BadParameter("a user name is not empty and has no colon", param_hint="--user")
-    try:
-        lifetime = None if expires == "never" else seconds(expires)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--expires") from error
     with _one_line():
-        key, text = _store(load, config, path).create(user, lifetime)
+        key, text = _store(load, config, path).create(user, _lifetime_seconds(expires))
     click.echo(f"key {key.id} of {user}, good until {_moment(key.expires)}; it is not shown again:", err=True)
     click.echo(text)
+
+
+def _lifetime_seconds(expires: str) -> int | None:
+    try:
+        seconds = None if expires == "never" else int(durations.parse(expires, bare_unit="s"))
+    except ValueError:
+        seconds = 0
+    if seconds is not None and seconds < 1:
+        text = f"must be a duration such as 90d or 12h, of at least a second, or never, not {expires!r}"
+        raise click.BadParameter(text, param_hint="--expires")
+    return seconds
 
 
 @key_commands.command("list")

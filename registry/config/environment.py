@@ -26,7 +26,7 @@ PATH_VARIABLE = "REGISTRY_CONFIGURATION_PATH"
 """Names the file; says nothing about what is in it."""
 
 CREDENTIALS_VARIABLE = "REGISTRY_AUTH_FILE"
-"""Names the credentials of podman, buildah and skopeo; whoever uses these has it, and it is no key of ours."""
+"""Names the credentials of podman, buildah and skopeo, and not a key of the configuration."""
 
 _PREFIX = "REGISTRY_"
 _VERSION_VARIABLE = "REGISTRY_VERSION"
@@ -45,7 +45,7 @@ def override(
     Which variable gave the value at a path is added to `sources`; variables that name nothing to `warnings`.
 
     Raises:
-        ConfigurationError: a value is not YAML, or an index is none.
+        ConfigurationError: a value is not YAML, or the index of a list is not a number or too large.
     """
     variables = {name: name.removeprefix(_PREFIX).split("_") for name in environ if name.startswith(_PREFIX)}
     for name, parts in sorted(variables.items(), key=lambda variable: _order(variable[1])):
@@ -124,7 +124,7 @@ class _Change:
         items = current if isinstance(current, list) else []
         part, *rest = parts
         if not (part.isascii() and part.isdecimal()):
-            raise ConfigurationError(path, f"{part} in {self._variable} is no index of a list")
+            raise ConfigurationError(path, f"{part} in {self._variable} is not an index of a list")
         index = int(part)
         if index > len(items):
             raise ConfigurationError(

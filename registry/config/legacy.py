@@ -37,7 +37,7 @@ def modernize(tree: dict[str, Tree], warnings: list[str], sources: dict[str, str
     Where a key came from is added to `sources`, for errors about its value.
 
     Raises:
-        ConfigurationError: ``validation.enabled`` is no boolean.
+        ConfigurationError: ``validation.enabled`` is not a boolean.
     """
     for old, new in _MOVED.items():
         value = _taken(tree, old)

@@ -171,15 +171,13 @@ def _integer(shape: Shape, tree: Tree, path: str) -> int:
 
 def _duration(shape: Shape, tree: Tree, path: str) -> float:
     value = tree.value if isinstance(tree, Scalar) else None
-    if isinstance(value, int) and not isinstance(value, bool) and Mark.QUOTED not in shape.marks:
-        seconds = value / durations.NANOSECONDS
-    elif isinstance(value, str):
-        try:
-            seconds = durations.parse(value)
-        except ValueError:
-            raise ConfigurationError(path, f"must be a duration such as 1h30m, not {_shown(tree)}") from None
-    else:
-        raise ConfigurationError(path, f"must be a duration such as 1h30m, not {_shown(tree)}")
+    try:
+        if isinstance(value, int) and not isinstance(value, bool) and Mark.QUOTED not in shape.marks:
+            seconds = durations.parse(str(value), bare_unit="ns")
+        else:
+            seconds = durations.parse(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ConfigurationError(path, f"must be a duration such as 1h30m, not {_shown(tree)}") from None
     if seconds < shape.minimum:
         raise ConfigurationError(path, f"must not be negative: {_shown(tree)}")
     return seconds

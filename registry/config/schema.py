@@ -113,7 +113,7 @@ def keys(section: type) -> Mapping[str, Key]:
     found = {}
     for attribute, shape in _shapes(section).items():
         if not shape.marks & hidden:
-            name = attribute.removesuffix(_DURATION_SUFFIX).removesuffix("_")  # from_ is no keyword
+            name = attribute.removesuffix(_DURATION_SUFFIX).removesuffix("_")  # from_: from is a keyword of Python
             found[name] = Key(name, attribute, shape)
     return found
 
@@ -136,7 +136,7 @@ def shape_of(hint: Any) -> Shape:
     """Return the shape that a type annotation stands for.
 
     Raises:
-        TypeError: the annotation is none of those that a configuration is made of.
+        TypeError: a configuration does not have values of such a type.
     """
     if get_origin(hint) is Annotated:
         inner, *marks = get_args(hint)
@@ -161,4 +161,4 @@ def _bare_shape(hint: Any) -> Shape:
         return Shape(re.Pattern)
     if hint in {str, bool, int, float, object} or dataclasses.is_dataclass(hint):
         return Shape(hint)
-    raise TypeError(f"a configuration holds no {hint!r}")
+    raise TypeError(f"a configuration does not hold {hint!r}")

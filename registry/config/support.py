@@ -1,7 +1,7 @@
 """Keys that are understood but not yet obeyed, or not to the letter.
 
 Where a key left unobeyed would open a hole (an `auth` that lets everybody in) or serve something else than
-was asked for, the start is refused; anything else is a warning. Whoever builds a feature removes its line.
+was asked for, the start is refused; anything else is a warning. A change that builds a feature removes its line.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def parse(text: str, where: str) -> Tree:
         node = _Loader(text).get_single_node()
         return NULL if node is None else _tree(node, where, ())
     except yaml.MarkedYAMLError as error:
-        # The snippet, and the name of an unknown anchor, may be parts of a secret: they stay unsaid.
+        # The snippet, and the name of an unknown anchor, may be parts of a secret: they are not shown.
         composing = isinstance(error, yaml.composer.ComposerError)
         problem = "misused anchor, alias or document" if composing else error.problem
         raise ConfigurationError(where, f"not YAML: {_position(error.problem_mark)}{problem}") from None
@@ -151,7 +151,7 @@ def _resolved(node: yaml.Node, where: str) -> str | bool | int | float | None:
                 return _integer(text.replace("_", ""))
             case "float":
                 return float(text.replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
-    except ValueError:  # looks like a number and is none: 0x_
+    except ValueError:  # it looks like a number and is not one: 0x_
         return text
     raise ConfigurationError(where, f"not YAML: {_position(node.start_mark)}tags are not supported")
 

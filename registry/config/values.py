@@ -1,4 +1,4 @@
-"""The configuration: one frozen class a section, one attribute a key, named as the file names it.
+"""The configuration: a frozen class for each section, an attribute for each key, named as in the file.
 
 Durations are floats in attributes that end in ``_seconds`` (the key has no such ending). This is the only
 declaration of the format: ``schema`` derives from it how files and variables are read and printed.
@@ -105,7 +105,7 @@ class TagStorage:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """``storage``: the driver, named by the one key that is none of the others, and what concerns all."""
+    """``storage``: the driver, named by the one key that is not listed here, and what concerns all drivers."""
 
     driver: Annotated[str, Mark.PLUGIN_NAME]
     parameters: Annotated[Parameters, Mark.PLUGIN_PARAMETERS] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A registry client of the plainest kind: one connection a request, nothing followed, nothing hidden."""
+"""A plain registry client: one connection for each request, no redirect followed, every header shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import re
 import ssl
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -26,7 +26,7 @@ OK: Final = 200
 
 
 class UnreachableError(Exception):
-    """No answer came; the text says why."""
+    """There was no answer; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Reply:
         return next((value for key, value in self.headers.items() if key.lower() == name.lower()), "")
 
     def error_code(self) -> str:
-        """Return the code of the specification's JSON error, "" if the body is none."""
+        """Return the code of the specification's JSON error, "" if the body is not one."""
         with suppress(ValueError, LookupError, TypeError):
             return str(json.loads(self.body)["errors"][0]["code"])
         return ""
@@ -51,7 +51,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who asks; `password` belongs to the user or is a token."""
+    """A user, and a password or a token of that user."""
 
     user: str
     password: str
@@ -64,7 +64,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A registry at `url`, which has no path but perhaps a prefix, and how one is let in."""
+    """A registry at `url`, with its prefix if it has one, and what to log in with."""
 
     url: str
     credentials: Credentials | None = None
@@ -127,21 +127,18 @@ def ask(method: str, url: str, body: Body, headers: Mapping[str, str]) -> Reply:
     parts = urlsplit(url)
     secured = parts.scheme == "https"
     connect = http.client.HTTPSConnection if secured else http.client.HTTPConnection
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     try:
-        connection = connect(parts.netloc, timeout=_TIMEOUT_SECONDS)
-        began = time.time()
-        # A proxy that refuses a body may close before it has read it; what it said is still there.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-            connection.request(method, target, body, dict(headers))
-        answer = connection.getresponse()
-        moment = (began + time.time()) / 2
-        return Reply(answer.status, dict(answer.headers), answer.read(_LONGEST_ANSWER), moment)
+        with closing(connect(parts.netloc, timeout=_TIMEOUT_SECONDS)) as connection:
+            began = time.time()
+            # A proxy that refuses a body may close before it has read all of it; its answer can still be read.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, target, body, dict(headers))
+            answer = connection.getresponse()
+            moment = (began + time.time()) / 2
+            return Reply(answer.status, dict(answer.headers), answer.read(_LONGEST_ANSWER), moment)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UnreachableError(explained(error)) from error
-    finally:
-        with suppress(UnboundLocalError):
-            connection.close()
 
 
 def explained(error: Exception) -> str:

@@ -51,7 +51,7 @@ def tls(deployment: Deployment) -> Iterator[Finding]:
         return
     days = (ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) / _DAY_SECONDS
     found = f"{version}, the certificate is valid for {days:.0f} more days"
-    yield well("tls", found) if days > _EXPIRY_DAYS else odd("tls", found, "renew it, and see why nobody has")
+    yield well("tls", found) if days > _EXPIRY_DAYS else odd("tls", found, "renew it, and see why that was not done")
 
 
 def version(reply: Reply) -> Iterator[Finding]:

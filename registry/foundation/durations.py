@@ -1,4 +1,4 @@
-"""Go's notation of durations: ``1h30m``, ``500ms``, ``1.5s``."""
+"""Durations in Go's notation, ``1h30m``, ``500ms``, ``1.5s``, and with a unit of ours, the day of 24 hours: ``90d``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 
 NANOSECONDS = 1_000_000_000
-"""A second's worth; a bare number in a configuration counts nanoseconds."""
+"""Nanoseconds in a second."""
 
 _UNITS = {
     "ns": 1,
@@ -17,19 +17,23 @@ _UNITS = {
     "s": NANOSECONDS,
     "m": 60 * NANOSECONDS,
     "h": 3600 * NANOSECONDS,
+    "d": 24 * 3600 * NANOSECONDS,
 }
 _LONGEST = 2**63 - 1  # nanoseconds, about 292 years: Go's limit
 _NUMBER = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
-_TERM = re.compile(_NUMBER + r"(ns|us|µs|μs|ms|s|m|h)")
+_TERM = re.compile(_NUMBER + r"(ns|us|µs|μs|ms|s|m|h|d)")
+_BARE = re.compile(rf"[-+]?{_NUMBER}")
 _DURATION = re.compile(rf"[-+]?(?:0|(?:{_TERM.pattern})+)")
 
 
-def parse(text: str) -> float:
-    """Return the seconds that `text` stands for.
+def parse(text: str, *, bare_unit: str = "") -> float:
+    """Return the seconds that `text` stands for; a number without a unit counts in `bare_unit`, if there is one.
 
     Raises:
-        ValueError: it is no duration in Go's notation, or longer than Go can count.
+        ValueError: `text` is not a duration, or a longer one than Go can count.
     """
+    if bare_unit and _BARE.fullmatch(text):
+        text += bare_unit
     if not _DURATION.fullmatch(text):
         raise ValueError(text)
     nanoseconds = sum(int(Decimal(number) * _UNITS[unit]) for number, unit in _TERM.findall(text))
@@ -39,7 +43,7 @@ def parse(text: str) -> float:
 
 
 def spell(seconds: float) -> str:
-    """Return `seconds` in Go's notation, exact to the nanosecond: ``90.5`` gives ``1m30.5s``."""
+    """Return `seconds` in Go's notation, without days, exact to the nanosecond: ``90.5`` gives ``1m30.5s``."""
     sign = "-" if seconds < 0 else ""
     left = round(abs(Decimal(seconds)) * NANOSECONDS)
     hours, left = divmod(left, _UNITS["h"])

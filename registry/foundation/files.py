@@ -1,44 +1,69 @@
-"""Files that other people and processes change while the registry runs."""
+"""Files that operators and other processes change while the registry runs, and files that survive a loss of power."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import fcntl
 import logging
 import os
 import secrets
 import stat
 import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_Signature = tuple[int, int, int, int, int]
+_Signature = tuple[int, int, int, int, int] | None
+"""Differs once a file has changed or is another one; None stands for no file."""
 
 
 class FileError(Exception):
     """A watched file cannot be read or is malformed; the text names it and says why."""
 
 
-class WatchedFile(Generic[T]):
-    """What a file says, read again whenever the file is another one or has changed.
+class FileWatch:
+    """Tells when one of several files is another one or has changed.
 
-    The signature follows symbolic links, so it also changes when a link is swapped, as Kubernetes does with
-    mounted secrets. It includes the time of the inode's last change: an edit that keeps size and time of
-    modification is seen too. One ``stat`` a call is the price.
+    Symbolic links are followed, so a link that is swapped is a change, too: Kubernetes does that with mounted secrets.
+    The time of the inode's last change counts, so an edit that keeps size and time of modification is seen. A call
+    costs one ``stat`` for each file.
     """
+
+    def __init__(self, *paths: str) -> None:
+        self._paths = paths
+        self._seen: list[_Signature] | None = None
+
+    def changed(self) -> bool:
+        """Tell whether a file has changed since the last call; the first call says that it has.
+
+        Read the files after this: what changes while they are read is a change at the next call.
+        """
+        found = [_signature(path) for path in self._paths]
+        if found == self._seen:
+            return False
+        self._seen = found
+        return True
+
+    def forget(self) -> None:
+        """Have the next call say that a file has changed."""
+        self._seen = None
+
+
+class WatchedFile(Generic[T]):
+    """What a file says, read again whenever the file is another one or has changed."""
 
     def __init__(self, path: str, parse: Callable[[bytes], T]) -> None:
         self.path = path
         self._parse = parse
         self._lock = threading.Lock()
-        self._signature: _Signature | None = None
+        self._watch = FileWatch(path)
         self._value: T | None = None
         self._good = False
         self._error: FileError | None = None
@@ -68,16 +93,12 @@ class WatchedFile(Generic[T]):
             return self._value  # type: ignore[return-value]  # as above
 
     def _refresh(self) -> None:
+        if not self._watch.changed():
+            return
         try:
-            if _signature(Path(self.path).stat()) == self._signature:
-                return
-            with Path(self.path).open("rb") as file:
-                # Taken from the open file and before the read: a change during the read is seen next time.
-                self._signature = _signature(os.fstat(file.fileno()))
-                content = file.read()
-            self._value = self._parse(content)
+            self._value = self._parse(Path(self.path).read_bytes())
         except OSError as error:
-            self._signature = None
+            self._watch.forget()  # it may be readable again without having changed
             self._fail(f"{self.path}: {error.strerror or error}")
         except ValueError as error:
             self._fail(f"{self.path}: {error}")
@@ -90,8 +111,28 @@ class WatchedFile(Generic[T]):
         self._error = FileError(text)
 
 
-def _signature(status: os.stat_result) -> _Signature:
+def _signature(path: str) -> _Signature:
+    try:
+        status = os.stat(path)  # noqa: PTH116  "" is no file, where Path("") is a directory
+    except OSError:
+        return None
     return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+
+
+@contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Keep other processes and threads that change the file at `path` out for as long as the block lasts.
+
+    The file may be replaced in the block, so the lock is on one beside it, ``PATH.lock``, which stays.
+
+    Raises:
+        OSError: that file cannot be created.
+    """
+    target = Path(path)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with target.with_name(f"{target.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def create_file(path: str, content: bytes) -> bool:
@@ -116,7 +157,7 @@ def create_file(path: str, content: bytes) -> bool:
 
 
 def replace_file(path: str, content: bytes) -> None:
-    """Put `content` in the place of the file at `path`; a reader sees the old content or the new.
+    """Replace the file at `path` by one with `content`, durably; a reader sees the old content or the new.
 
     Owner and mode are kept; a new file is readable by its owner only. A symbolic link is followed. A file
     that is itself a mount point (a single file mounted into a container) cannot be replaced and is rewritten.
@@ -127,28 +168,46 @@ def replace_file(path: str, content: bytes) -> None:
     target = Path(path).resolve()
     temporary = _write_temporary(target.parent, content)
     try:
-        with contextlib.suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             status = target.stat()
             temporary.chmod(stat.S_IMODE(status.st_mode))
-            with contextlib.suppress(PermissionError):
+            with suppress(PermissionError):
                 os.chown(temporary, status.st_uid, status.st_gid)
-        temporary.replace(target)
+        rename_durably(temporary, target)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         if error.errno != errno.EBUSY:
             raise
-        target.write_bytes(content)
+        with target.open("wb") as file:
+            _write_durably(file, content)
+
+
+def rename_durably(source: Path, target: Path) -> None:
+    """Rename `source`, whose content is durable, to `target` in the same directory, replacing what is there.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    source.replace(target)
     _sync_directory(target.parent)
 
 
 def _write_temporary(directory: Path, content: bytes) -> Path:
     path = directory / f".{secrets.token_hex(8)}.tmp"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
+            _write_durably(file, content)
+    except OSError:
+        path.unlink()
+        raise
     return path
+
+
+def _write_durably(file: BinaryIO, content: bytes) -> None:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _sync_directory(directory: Path) -> None:

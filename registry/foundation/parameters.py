@@ -11,29 +11,26 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from drivers.base import ParameterError
+from registry.foundation import durations
+from registry.foundation.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _TRUTHS: Final = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
-"""What Go's strconv.ParseBool takes, in lower case."""
-
-_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 0.001, "s": 1, "m": 60, "h": 3600}
-_TERM: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?)(ns|us|µs|ms|s|m|h)")
-_DURATION: Final = re.compile(f"(?:{_TERM.pattern})+")
+"""What Go's strconv.ParseBool takes, in lower case. An unquoted ``yes`` or ``on`` is a boolean of YAML already."""
 
 _URL: Final = re.compile(r"https?://[^/?#@\\\s]+(?P<path>/[^?#\\\s]*)?")
 
 
 class Section(Mapping[str, object]):
-    """The values of a section, which remembers what was asked for: the rest is nothing that the plugin knows.
+    """The values of a section. It remembers which were asked for: the plugin does not know the others.
 
-    Whoever goes through all of it is taken to know all of it.
+    Code that iterates over a section is taken to know all of it.
     """
 
     def __init__(self, values: Mapping[str, object]) -> None:
-        self._values = {name: Section(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+        self._values = {name: _watched(value) for name, value in values.items()}
         self._asked: set[str] = set()
 
     def __getitem__(self, name: str) -> object:
@@ -48,21 +45,37 @@ class Section(Mapping[str, object]):
         return len(self._values)
 
     def unknown(self) -> Iterator[str]:
-        """Yield a warning for each value that nobody has asked for, beginning with its path."""
+        """Yield a warning for each value that was not asked for, beginning with its path."""
         for name, value in self._values.items():
             if name not in self._asked:
                 close = difflib.get_close_matches(name, self._asked - self._values.keys(), 1)
                 yield f"{name}: unknown, ignored" + (f" (is {close[0]} meant?)" if close else "")
             elif isinstance(value, Section):
                 yield from (f"{name}.{warning}" for warning in value.unknown())
+            elif isinstance(value, list):
+                sections = [(index, item) for index, item in enumerate(value) if isinstance(item, Section)]
+                yield from (f"{name}[{index}].{warning}" for index, item in sections for warning in item.unknown())
+
+
+def _watched(value: object) -> object:
+    if isinstance(value, Mapping):
+        return Section(value)
+    return [_watched(item) for item in value] if isinstance(value, list) else value
 
 
 class Parameters:
-    """The values of one section; `prefix` is what comes before a name in an error's text."""
+    """The values of one section; `prefix` is what comes before a name in an error's text.
+
+    Every method that returns a value raises a ParameterError for a value of another kind.
+    """
 
     def __init__(self, values: Mapping[str, object], prefix: str = "") -> None:
         self._values = values
         self._prefix = prefix
+
+    def value(self, name: str) -> object:
+        """Return a value as it is, None if there is none."""
+        return self._values.get(name)
 
     def text(self, name: str, default: str = "") -> str:
         """Return a string; numbers, as an unquoted name may look like one, are taken as they are spelt."""
@@ -79,6 +92,34 @@ class Parameters:
         if not value:
             raise self.error(name, "is missing")
         return value
+
+    def string(self, name: str, default: str = "") -> str:
+        """Return a string that YAML reads as one: a number may have been spelt otherwise, and a name must be exact."""
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise self.error(name, f"must be a string, not {_shown(value)}; quote it")
+        return value
+
+    def required_string(self, name: str) -> str:
+        """Return a string, as string() does, that may not be empty."""
+        value = self.string(name)
+        if not value:
+            raise self.error(name, "is missing")
+        return value
+
+    def strings(self, name: str) -> list[str]:
+        """Return a list of strings, empty if none is given."""
+        value = self._values.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.error(name, f"must be a list of strings, not {_shown(value)}")
+        for item in value:
+            if not isinstance(item, str):
+                raise self.error(name, f"must be a list of strings, but one is {_shown(item)}; quote it")
+        return list(value)
 
     def choice(self, name: str, default: str, choices: Sequence[str]) -> str:
         """Return one of `choices`, in whatever case it is given."""
@@ -119,14 +160,16 @@ class Parameters:
             raise self.error(name, f"must be true or false, not {_shown(value)}")
         return found
 
-    def seconds(self, name: str, default: float, *, minimum: float = 0) -> float:
-        """Return the seconds of a duration in Go's notation."""
+    def seconds(self, name: str, default: float, *, minimum: float = 0, bare_unit: str = "") -> float:
+        """Return the seconds of a duration; a number without a unit counts in `bare_unit`, if there is one."""
         value = self._values.get(name)
         if value is None or value == "":
             return default
-        if not isinstance(value, str) or not _DURATION.fullmatch(value):
-            raise self.error(name, f"must be a duration like 100ms, 20m or 1h30m, not {_shown(value)}")
-        found = sum(float(number) * _UNITS[unit] for number, unit in _TERM.findall(value))
+        counted = bare_unit and isinstance(value, int) and not isinstance(value, bool)
+        try:
+            found = durations.parse(str(value) if counted or isinstance(value, str) else "", bare_unit=bare_unit)
+        except ValueError:
+            raise self.error(name, f"must be a duration like 100ms, 1h30m or 90d, not {_shown(value)}") from None
         if found < minimum:
             raise self.error(name, f"must be at least {minimum:g}s, not {value}")
         return found
@@ -181,11 +224,11 @@ class Parameters:
 
 
 def _parts(url: str) -> re.Match[str] | None:
-    """Return `url` taken apart, or None if it is no http(s)://HOST[:PORT][/PATH]."""
+    """Return `url` taken apart, or None if it is not http(s)://HOST[:PORT][/PATH]."""
     parts = _URL.fullmatch(url)
     try:
         return parts if parts and url.isascii() and urlsplit(url).hostname and urlsplit(url).port != 0 else None
-    except ValueError:  # a port that is none, a bracket that is open
+    except ValueError:  # of a wrong port, or a bracket that is not closed
         return None
 
 

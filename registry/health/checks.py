@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.error import HTTPError
+
+from registry.foundation import addresses
+from registry.foundation.fetching import FetchError, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,8 +27,8 @@ class CheckFailedError(Exception):
 class Check:
     """One thing to look at every so often; it counts as failing after `threshold` failures in a row.
 
-    While one with `refuses` fails, the API is refused; without it, only readiness suffers. What is not `needed` is
-    told and no more: the registry does its work without it.
+    While a check with `refuses` fails, the API is refused; while another fails, the registry is only not ready. A check
+    of what is not `needed` is only reported: the registry works without it.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Check:
 
 
 def configured_checks(section: Health, driver: StorageDriver) -> Iterator[Check]:
-    """Yield the checks of the ``health`` section, and that of the storage in any case: readiness depends on it."""
+    """Yield the checks of the ``health`` section, and always that of the storage: readiness depends on it."""
     storage = section.storagedriver
     name = f"storagedriver_{driver.name}"
     yield Check(name, driver.probe, storage.interval_seconds, storage.threshold, refuses=storage.enabled)
@@ -52,7 +53,7 @@ def configured_checks(section: Health, driver: StorageDriver) -> Iterator[Check]
 
 
 def optional_check(name: str, look: Callable[[], None]) -> Check:
-    """Return a check of what the registry does without."""
+    """Return a check of what the registry can do without."""
     return Check(name, look, _INTERVAL_SECONDS, threshold=1, refuses=False, needed=False)
 
 
@@ -69,13 +70,8 @@ def _http(section: HTTPCheck) -> Callable[[], None]:
 
     def look() -> None:
         try:
-            request = urllib.request.Request(section.uri, headers=headers, method="HEAD")  # noqa: S310  the operator's
-            with urllib.request.urlopen(request, timeout=section.timeout_seconds or None) as answer:  # noqa: S310
-                status = answer.status
-        except HTTPError as error:
-            status = error.code
-            error.close()
-        except (OSError, ValueError) as error:
+            status = status_of(section.uri, timeout_seconds=section.timeout_seconds or None, headers=headers)
+        except FetchError as error:
             raise CheckFailedError(f"error while checking: {section.uri}: {error}") from None
         if status != section.statuscode:
             raise CheckFailedError(f"downstream service returned unexpected status: {status}")
@@ -84,11 +80,9 @@ def _http(section: HTTPCheck) -> Callable[[], None]:
 
 
 def _tcp(section: TCPCheck) -> Callable[[], None]:
-    host, _, port = section.addr.rpartition(":")
-
     def look() -> None:
         try:
-            socket.create_connection((host.strip("[]"), int(port)), section.timeout_seconds or None).close()
+            socket.create_connection(addresses.parse(section.addr), section.timeout_seconds or None).close()
         except (OSError, ValueError) as error:
             raise CheckFailedError(f"connection to {section.addr} failed: {error}") from None
 

@@ -12,9 +12,9 @@ from registry.health.board import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from registry.foundation.election import Election
     from registry.health.board import Board
     from registry.health.checks import Check
-    from registry.jobs.purge import Election
 
 _LEAST_PATIENCE_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.config import Configuration
+    from registry.foundation.election import Election
     from registry.health.board import Board
-    from registry.jobs.purge import Election
 
 _INTERVAL_SECONDS: Final = 600.0
 _ELECTION_SECONDS: Final = 30.0

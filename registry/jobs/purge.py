@@ -1,13 +1,11 @@
 """Work that one process of a host does for all of them: clearing away abandoned uploads.
 
-Every worker has a thread that waits to be elected; a POSIX record lock on a file that they inherit from the
-server elects one and, when that one dies, another. Hosts of a cluster need no election: to look twice for
-abandoned uploads costs a little, and to delete one twice is nothing.
+Every worker has a thread that waits to be elected. Hosts of a cluster need no election: to look twice for abandoned
+uploads costs a little, and to delete one twice changes nothing.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import random
@@ -20,30 +18,12 @@ from drivers.base import DriverError
 
 if TYPE_CHECKING:
     from registry.config.values import UploadPurging
+    from registry.foundation.election import Election
     from registry.storage.repository import Repositories
 
 _ELECTION_SECONDS: Final = 30
 _LONGEST_DELAY_SECONDS: Final = 3600
 _log = logging.getLogger(__name__)
-
-
-class Election:
-    """Elects one of the processes that are forked after it was made."""
-
-    def __init__(self) -> None:
-        self._fd = os.memfd_create("registry-election")
-
-    def won(self) -> bool:
-        """Tell whether this process is the elected one, for as long as it lives."""
-        try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
-
-    def wait(self) -> None:
-        """Return when this process is the elected one."""
-        fcntl.lockf(self._fd, fcntl.LOCK_EX)
 
 
 def start(election: Election, repositories: Repositories, section: UploadPurging) -> None:

@@ -1,6 +1,6 @@
 """Log lines in the forms of the Go registry: logrus text, JSON, and what it calls logstash, the same JSON.
 
-What a line states goes into ``extra={}``; each key becomes a field. Everything is blotted before it is written:
+What a line states goes into ``extra={}``; each key becomes a field. Secrets are taken out of it before it is written:
 see registry.foundation.redaction.
 """
 
@@ -80,7 +80,7 @@ def info_writer(logger: logging.Logger) -> Callable[[str, dict[str, object]], No
 
 
 def write_whole(handler: logging.StreamHandler[TextIO], line: str) -> None:
-    """Write `line` to the stream of `handler` at one go; when it cannot be written, nobody can be told."""
+    """Write `line` to the stream of `handler` at one go; a line that cannot be written is lost."""
     with handler.lock or nullcontext(), suppress(OSError, ValueError):
         handler.stream.write(f"{line}\n")
         handler.stream.flush()
@@ -91,7 +91,7 @@ def _sends_mail(hook: LogHook) -> bool:
 
 
 def _mail(hook: LogHook, index: int, section: Log) -> logging.Handler:
-    # As in the Go registry, what is no level means the gravest.
+    # As in the Go registry, an unknown word means the gravest level.
     levels = {_HOOK_LEVELS.get(word.lower(), logging.CRITICAL) for word in hook.levels}
     try:
         handler = MailHandler(hook.options)
@@ -124,7 +124,7 @@ class _Formatter(logging.Formatter):
         said: dict[str, object] = {"time": f"{moment[:-6]}Z", "level": level, "msg": redacted(message)}
         for key in sorted(facts):
             value = facts[key]
-            said[key] = value if type(value) is int else _blotted(value)
+            said[key] = value if type(value) is int else _without_secrets(value)
         return self.spelled(said)
 
     def spelled(self, facts: Mapping[str, object]) -> str:
@@ -142,7 +142,7 @@ class _JSONFormatter(_Formatter):
         return _to_json(facts)
 
 
-def _blotted(value: object) -> object:
+def _without_secrets(value: object) -> object:
     if isinstance(value, str):
         return redacted(value)
     return value if isinstance(value, _HARMLESS) else redacted(_to_json(value))

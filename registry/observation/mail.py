@@ -14,13 +14,14 @@ import time
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Final
 
+from registry.foundation import addresses
 from registry.foundation.redaction import redacted
 
 if TYPE_CHECKING:
     from registry.config.remote import MailOptions
 
 _WAITING: Final = 100
-"""Mails that wait for the server at most; more than a reader could want to know of."""
+"""Mails that wait for the server at most: more than a person would read."""
 
 _TIMEOUT_SECONDS: Final = 10
 _FLUSH_SECONDS: Final = 5
@@ -41,10 +42,15 @@ class MailHandler(logging.Handler):
     """
 
     def __init__(self, options: MailOptions) -> None:
+        """Mail as `options` say.
+
+        Raises:
+            ValueError: the address of the server is not ``HOST:PORT``.
+        """
         super().__init__()
         self._options = options
-        self._host, _, port = options.smtp.addr.rpartition(":")
-        self._port = int(port)
+        host, self._port = addresses.parse(options.smtp.addr)
+        self._host = host or "localhost"
         self._pid = 0
         self._waiting: queue.Queue[EmailMessage] = queue.Queue(_WAITING)
 
@@ -80,14 +86,14 @@ class MailHandler(logging.Handler):
             try:
                 self._send(message)
             except (OSError, smtplib.SMTPException) as error:
-                # To log it would be to mail it.
+                # Not logged: a log line would be mailed, too.
                 _complain(f"mail to {self._options.smtp.addr} failed: {error}")
             finally:
                 waiting.task_done()
 
     def _send(self, message: EmailMessage) -> None:
         smtp = self._options.smtp
-        with smtplib.SMTP(self._host.strip("[]"), self._port, timeout=_TIMEOUT_SECONDS) as server:
+        with smtplib.SMTP(self._host, self._port, timeout=_TIMEOUT_SECONDS) as server:
             server.ehlo()
             secured = server.has_extn("starttls")
             if secured:

@@ -1,1 +1,1 @@
-"""``redis``: a server that hosts share to remember things. Without it the registry asks its storage more often."""
+"""``redis``: a cache that hosts share. Without it the registry asks its storage more often."""

@@ -1,4 +1,4 @@
-"""Keeps requests from waiting for a server that does not answer, and the log from filling with that."""
+"""A circuit breaker: no request waits for a server that does not answer. The log tells of it once a minute at most."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _log = logging.getLogger(__name__)
 
 
 class Circuit:
-    """Whether the server called `name` is worth asking: not before it has answered, nor after it has failed.
+    """Whether to ask the server called `name`: once it has answered, and not after a failure until it answers again.
 
-    `knock` asks it something and raises what is wrong; a thread of its own does, so that no request has to find out.
-    However often something is wrong, it is said once a minute.
+    `knock` asks it something and raises what is wrong. That is done in a thread of its own, so that no request waits.
+    What is wrong is logged once a minute at most.
     """
 
     def __init__(self, name: str, knock: Callable[[], object]) -> None:
@@ -34,20 +34,20 @@ class Circuit:
         self.usable()
 
     def usable(self) -> bool:
-        """Tell whether to ask it. Where the answer has been no for a while, somebody is sent to look."""
+        """Tell whether to ask it. When the answer has been no for a while, a thread begins to look."""
         if not self._closed and self._due():
             threading.Thread(target=self._try, name=self._name, daemon=True).start()
         return self._closed
 
     def broke(self, error: Exception) -> None:
-        """Ask it no more until it answers: `error` was that it did not."""
+        """Do not ask it until it answers again: `error` says that it did not."""
         with self._lock:
             self._closed = False
             self._knock_at = time.monotonic() + _PAUSE_SECONDS
         self.complain(error)
 
     def complain(self, error: Exception) -> None:
-        """Say what is wrong, unless something was said a short while ago."""
+        """Log what is wrong, unless something was logged a short while ago."""
         with self._lock:
             now = time.monotonic()
             if now < self._complain_at:
@@ -57,7 +57,7 @@ class Circuit:
         _log.warning("%s: %s; storage is asked instead", self._name, str(error) or type(error).__name__)
 
     def look(self) -> None:
-        """Return if it answers.
+        """Return if the server answers.
 
         Raises:
             Exception: what is wrong.
@@ -84,5 +84,5 @@ class Circuit:
     def _try(self) -> None:
         try:
             self.look()
-        except Exception as error:  # noqa: BLE001  it has been complained of
+        except Exception as error:  # noqa: BLE001  look() has logged it
             _log.debug("%s: %s", self._name, error)

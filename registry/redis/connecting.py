@@ -1,7 +1,7 @@
 """Clients of redis from the ``redis`` section: go-redis' options in the words of redis-py.
 
-One address is a server, several are a cluster; with a `mastername` they are sentinels. Zero is a default, as in Go,
-but ours: a cache must not hold up a request for seconds.
+One address is a server, several are a cluster; with a `mastername` they are sentinels. Zero is a default, as in Go.
+The defaults are ours: a cache must not hold up a request for seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from registry.config import ConfigurationError
+from registry.foundation import addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,6 @@ _CONNECTIONS: Final = 128
 """A worker has no more threads than that, and each needs one connection at a time."""
 _PROTOCOLS: Final = frozenset({0, 2, 3})
 _PORT: Final = 6379
-_LAST_PORT: Final = 65535
 
 
 class Client(Protocol):
@@ -153,7 +153,7 @@ def _tls(section: RedisTLS) -> dict[str, Any]:
             authorities.append(Path(path).read_text(encoding="ascii"))
             context.load_verify_locations(cadata=authorities[-1])
         except (OSError, ValueError) as error:  # what the ssl module raises is an OSError
-            reason = f"{path}: {error.strerror if isinstance(error, OSError) else 'no PEM'}"
+            reason = f"{path}: {error.strerror if isinstance(error, OSError) else 'not PEM'}"
             raise ConfigurationError(f"redis.tls.rootcas[{index}]", reason) from error
     if authorities:
         options["ssl_ca_data"] = "\n".join(authorities)
@@ -167,10 +167,10 @@ def _address(text: str, key: str) -> tuple[str, int]:
     """
     if text.startswith("/"):
         return text, 0
-    host, colon, port = text.rpartition(":")
-    if not colon or text.endswith("]"):
-        host, port = text, str(_PORT)
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or "/" in host or "@" in host or not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
+    try:
+        host, port = addresses.parse(text, default_port=_PORT)
+    except ValueError:
+        host, port = "", 0
+    if not host or not port or "/" in host or "@" in host:
         raise ConfigurationError(key, "must be HOST:PORT or the path of a socket")
-    return host, int(port)
+    return host, port

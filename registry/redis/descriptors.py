@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from registry.redis.connecting import Client, Connector
 
 _PREFIX: Final = "registry:blob-size:"
-"""Not the Go registry's ``blobs::``, which holds what it takes for the truth."""
+"""Not the Go registry's ``blobs::``: it takes what it finds there for the truth."""
 _SIZE: Final = re.compile(rb"[0-9]{1,18}")
 _T = TypeVar("_T")
 
 
 class RedisObserver(Protocol):
-    """Whom calls of redis are reported to."""
+    """Is told of the calls of redis."""
 
     def redis_called(self, operation: str, seconds: float) -> None:
         """Be told of a call; `operation` is named as in the Go registry, where it exists there."""
@@ -38,7 +38,7 @@ class RedisObserver(Protocol):
 class RedisDescriptors:
     """Sizes that all hosts share, for LIFETIME_SECONDS each. Without redis nothing is remembered, and nothing fails.
 
-    What another program may have written there is absent unless it is a number.
+    A value that is not a number, which another program may have written, counts as absent.
     """
 
     def __init__(self, connector: Connector, observer: RedisObserver | None = None) -> None:
@@ -76,7 +76,7 @@ class RedisDescriptors:
         self._ask("Clear", lambda client: client.delete(key))
 
     def _knock(self) -> None:
-        with suppress(MaxConnectionsError):  # it is asked by everybody else just now
+        with suppress(MaxConnectionsError):  # all connections are in use, so it answers
             self._connected().get(f"{_PREFIX}none")
 
     def _ask(self, operation: str, command: Callable[[Client], _T]) -> _T | None:
@@ -86,7 +86,7 @@ class RedisDescriptors:
         try:
             return command(self._connected())
         except (ResponseError, MaxConnectionsError) as error:
-            # It is there and quick; to say no once is no reason to keep away. A cluster that is down is not there.
+            # Redis has answered, and quickly: a refusal keeps no request away from it, unless its cluster is down.
             self._failed(self._circuit.broke if isinstance(error, ClusterDownError) else self._circuit.complain, error)
         except Exception as error:  # noqa: BLE001  whatever a client trips over, the storage knows
             self._failed(self._circuit.broke, error)
@@ -101,7 +101,7 @@ class RedisDescriptors:
         tell(error)
 
     def _connected(self) -> Client:
-        # To make the client of a cluster is to talk to it: before it is made, nobody but the circuit comes here.
+        # Making the client of a cluster connects to it. The circuit does that: requests come here once it is closed.
         with self._connecting:
             if self._client is None:
                 self._client = self._connector.connect()

@@ -23,10 +23,10 @@ from drivers.base import DriverError
 from registry import __version__
 from registry.app import create_app
 from registry.config import ConfigurationError
-from registry.foundation import addresses as address
+from registry.foundation import addresses
+from registry.foundation.election import Election
 from registry.jobs import cluster
 from registry.jobs import purge as background
-from registry.jobs.purge import Election
 from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
@@ -238,7 +238,10 @@ def _address(http: HTTP) -> str:
         if not systemd.listen_fds(unset_environment=False):
             _remove_stale_socket(Path(http.addr))
         return f"unix:{http.addr}"
-    host, port = address.parse(http.addr or ":5000", "http.addr")
+    try:
+        host, port = addresses.parse_listening(http.addr or ":5000")
+    except (ValueError, OSError) as error:
+        raise ConfigurationError("http.addr", f"{http.addr!r} is not a HOST:PORT to listen on: {error}") from error
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

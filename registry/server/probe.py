@@ -7,6 +7,8 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Final
 
+from registry.foundation import addresses
+
 if TYPE_CHECKING:
     from registry.config.values import HTTP
 
@@ -25,7 +27,7 @@ def probe(section: HTTP) -> str:
     except ssl.SSLError as error:
         # The probe has no client certificate. To be refused for that is a sign of life.
         return "" if section.tls.clientcas else f"TLS: {error}"
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return " ".join(f"no answer at {section.addr or ':5000'}: {error}".split())
     finally:
         connection.close()
@@ -38,9 +40,8 @@ def _connect(section: HTTP) -> socket.socket:
         connection.settimeout(_SECONDS)
         connection.connect(section.addr)
     else:
-        host, _, port = (section.addr or ":5000").rpartition(":")
-        host = host.strip("[]")
-        connection = socket.create_connection((_LOCAL.get(host, host), int(port)), timeout=_SECONDS)
+        host, port = addresses.parse(section.addr or ":5000")
+        connection = socket.create_connection((_LOCAL.get(host, host), port), timeout=_SECONDS)
     if not section.tls.certificate and not section.tls.letsencrypt.cachefile:
         return connection
     # Whether it serves is asked, not who it is.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry.config import ConfigurationError
-from registry.foundation import addresses as address
+from registry.foundation import addresses
+from registry.foundation.election import Election
 from registry.health import checks, monitor
 from registry.health.board import Board
-from registry.jobs.purge import Election
 from registry.observation.metrics import Places, exposition
 from registry.server import debug
 
@@ -71,7 +71,10 @@ def start(shared: Shared, services: Services) -> None:
 
 
 def _listen(addr: str) -> socket.socket:
-    host, port = address.parse(addr, "http.debug.addr")
+    try:
+        host, port = addresses.parse_listening(addr)
+    except (ValueError, OSError) as error:
+        raise ConfigurationError("http.debug.addr", f"{addr!r} is not a HOST:PORT to listen on: {error}") from error
     try:
         listener = debug.listen(host, port)
     except OSError as error:

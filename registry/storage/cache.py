@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
+
+from registry.foundation.recent import RecentlyUsedByWeight
 
 if TYPE_CHECKING:
     from registry.oci.digest import Digest
@@ -14,12 +15,12 @@ MAX_BYTES = 16 * 1024 * 1024
 MAX_ENTRY_BYTES = 256 * 1024
 
 _OVERHEAD: Final = 640
-"""Bytes that an entry takes besides its text: objects, their headers, its place in the table (measured, rounded up)."""
+"""Bytes that an entry takes besides its text: objects, their headers, its slot in the table (measured, rounded up)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedManifest:
-    """What a client is given of a manifest. What is read in it takes four times the memory, and few ask for that."""
+    """What is served of a manifest. The parsed document takes four times the memory and is seldom asked for."""
 
     content: bytes
     media_type: str
@@ -30,7 +31,7 @@ class ServedManifest:
         return len(self.content) + len(self.media_type) + _OVERHEAD
 
 
-class ManifestCache:
+class ManifestCache(RecentlyUsedByWeight["Digest", ServedManifest]):
     """Least recently used manifests in up to `max_bytes` of memory, for all repositories and threads of a process.
 
     It holds content only. Whether a repository may serve a manifest is asked of storage each time, so that a
@@ -38,29 +39,10 @@ class ManifestCache:
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES, max_entry_bytes: int = MAX_ENTRY_BYTES) -> None:
-        self._max_bytes = max_bytes
+        super().__init__(max_bytes, attrgetter("footprint"))
         self._max_entry_bytes = max_entry_bytes
-        self._entries: OrderedDict[Digest, ServedManifest] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, digest: Digest) -> ServedManifest | None:
-        """Return the manifest if it is held."""
-        with self._lock:
-            manifest = self._entries.get(digest)
-            if manifest:
-                self._entries.move_to_end(digest)
-            return manifest
 
     def put(self, digest: Digest, manifest: ServedManifest) -> None:
-        """Hold `manifest`, in place of those not used for longest."""
-        if manifest.footprint > self._max_entry_bytes:
-            return
-        with self._lock:
-            if digest in self._entries:
-                return
-            self._entries[digest] = manifest
-            self._bytes += manifest.footprint
-            while self._bytes > self._max_bytes:
-                _, evicted = self._entries.popitem(last=False)
-                self._bytes -= evicted.footprint
+        """Hold `manifest`, unless it is too large, in place of those not used for longest."""
+        if manifest.footprint <= self._max_entry_bytes:
+            super().put(digest, manifest)

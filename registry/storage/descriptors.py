@@ -1,15 +1,15 @@
-"""What is remembered of blobs, so that a reader costs one storage call and not two: how many bytes lie under a digest.
+"""The sizes of blobs, remembered by digest: with them a reader costs one storage call instead of two.
 
-It is never the truth. Whether a repository may serve a blob is read from storage each time; whoever is about to
-acknowledge something that was pushed looks at the bytes themselves; whoever finds them missing drops the entry.
+An entry may be outdated. So whether a repository may serve a blob is read from storage each time; before a push is
+acknowledged, the bytes themselves are looked at; and an entry whose bytes turn out to be missing is dropped.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, Protocol
+
+from registry.foundation.recent import RecentlyUsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from registry.oci.digest import Digest
 
 LIFETIME_SECONDS: Final = 600
-"""How long an entry is believed: so long may a HEAD promise bytes that were deleted behind the registry's back."""
+"""How long an entry is used. For that long, a HEAD may promise bytes that another program has deleted."""
 
 
 class DescriptorCache(Protocol):
-    """Sizes in bytes by the digest that the bytes lie under, the same for all repositories. No call ever raises."""
+    """Sizes in bytes by digest, the same for all repositories. No call ever raises."""
 
     def get(self, digest: Digest) -> int | None:
         """Return the size if it is remembered."""
 
     def put(self, digest: Digest, size: int) -> None:
-        """Remember what has just been seen in storage, in place of what was remembered."""
+        """Remember the size that was just seen in storage."""
 
     def drop(self, digest: Digest) -> None:
-        """Forget: there are no such bytes."""
+        """Forget the size: storage does not have these bytes."""
 
 
 class NoDescriptors:
@@ -51,29 +51,21 @@ class InMemoryDescriptors:
     """Up to `max_entries` sizes, those used last, for all threads of a process; no limit if that is zero or less."""
 
     def __init__(self, max_entries: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._max_entries = max_entries
         self._clock = clock
-        self._entries: OrderedDict[Digest, tuple[int, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._entries: RecentlyUsed[Digest, tuple[int, float]] = RecentlyUsed(max_entries)
 
     def get(self, digest: Digest) -> int | None:
-        with self._lock:
-            size, expires = self._entries.get(digest, (None, 0.0))
-            if size is None:
-                return None
-            if expires <= self._clock():
-                del self._entries[digest]
-                return None
-            self._entries.move_to_end(digest)
-            return size
+        entry = self._entries.get(digest)
+        if entry is None:
+            return None
+        size, expires = entry
+        if expires <= self._clock():
+            self._entries.drop(digest)
+            return None
+        return size
 
     def put(self, digest: Digest, size: int) -> None:
-        with self._lock:
-            self._entries[digest] = size, self._clock() + LIFETIME_SECONDS
-            self._entries.move_to_end(digest)
-            if 0 < self._max_entries < len(self._entries):
-                self._entries.popitem(last=False)
+        self._entries.put(digest, (size, self._clock() + LIFETIME_SECONDS))
 
     def drop(self, digest: Digest) -> None:
-        with self._lock:
-            self._entries.pop(digest, None)
+        self._entries.drop(digest)

@@ -30,10 +30,10 @@ from auth.base import (
     ControllerError,
     DeniedError,
     Grant,
-    ParameterError,
     ThrottledError,
     UnauthorizedError,
 )
+from registry.foundation.errors import ParameterError
 from tests.auth.asking import CATALOG, on, request
 
 if TYPE_CHECKING:

@@ -69,6 +69,7 @@ def test_htpasswd_takes_the_file_of_the_go_registrys_section_too(directory: Path
         (("auth", "explain", "alice", "../etc", "pull"), "", "cannot be the name of a repository"),
         (("auth", "explain", "alice", "team/app", "read"), "", "'read' is not one of"),
         (("auth", "key", "create", "--user", "ci", "--expires", "soon"), "", "must be a duration"),
+        (("auth", "key", "create", "--user", "ci", "--expires", "0"), "", "of at least a second"),
         (("auth", "key", "create", "--user", "c:i", "--expires", "1d"), "", "no colon"),
         (("auth", "key", "revoke", "0123"), "", "there is no key 0123"),
     ],

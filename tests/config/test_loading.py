@@ -88,7 +88,8 @@ def test_a_string_is_the_text_that_was_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("60s", 60.0), ("'1h30m'", 5400.0), ("1500000000", 1.5), ("60", 6e-8), ("0", 0.0)]
+    ("text", "seconds"),
+    [("60s", 60.0), ("'1h30m'", 5400.0), ("1500000000", 1.5), ("60", 6e-8), ("0", 0.0), ("7d", 604800.0)],
 )
 def test_a_bare_number_is_nanoseconds(text: str, seconds: float) -> None:
     assert configure(f"http: {{draintimeout: {text}}}").http.draintimeout_seconds == seconds
@@ -200,6 +201,7 @@ def test_the_cache_section_of_older_registries_is_mapped() -> None:
         ("http: {relativeurls: 'true'}", 'http.relativeurls: must be true or false, not "true"'),
         ("http: {relativeurls: 1}", "http.relativeurls: must be true or false, not 1"),
         ("http: {draintimeout: soon}", 'http.draintimeout: must be a duration such as 1h30m, not "soon"'),
+        ("http: {draintimeout: '60'}", 'http.draintimeout: must be a duration such as 1h30m, not "60"'),
         ("http: {draintimeout: -5s}", 'http.draintimeout: must not be negative: "-5s"'),
         ("http: {draintimeout: -5}", "http.draintimeout: must not be negative: -5"),
         ("http: {draintimeout: 1.5}", "http.draintimeout: must be a duration such as 1h30m, not 1.5"),

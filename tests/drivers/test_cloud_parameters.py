@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from drivers.azure.parameters import AzureParameters
-from drivers.base import ParameterError
 from drivers.gcs.parameters import GcsParameters
+from registry.foundation.errors import ParameterError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,18 +23,39 @@ from registry.foundation import durations
         ("+1s", 1),
         ("168h", 604800),
         ("1s1h", 3601),
+        ("90d", 90 * 86400),
+        ("1d12h", 129_600),
+        ("0.5d", 43_200),
     ],
 )
-def test_a_duration_is_read_as_go_reads_it(text: str, seconds: float) -> None:
+def test_a_duration_is_read_as_go_reads_it_and_in_days(text: str, seconds: float) -> None:
     assert durations.parse(text) == pytest.approx(seconds, abs=1e-9)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", "s", "1 s", "1d", "1h 30m", "1e3s", "one", "--1s", ".s", "1s\n", "300000h9999999h", "\u0661s"]
+    "text",
+    [
+        *("", "1", "s", "1 s", "1D", "1w", "1h 30m", "1e3s", "one", "--1s", ".s", "1s\n", "\u0661s"),
+        *("300000h9999999h", "106752d"),
+    ],
 )
 def test_what_go_would_not_read_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError):
         durations.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "seconds"),
+    [("300", "s", 300), ("1.5", "s", 1.5), ("-1", "s", -1), ("1500000000", "ns", 1.5), ("5m", "s", 300), ("0", "d", 0)],
+)
+def test_number_without_a_unit_counts_in_the_one_that_is_given(text: str, unit: str, seconds: float) -> None:
+    assert durations.parse(text, bare_unit=unit) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "1 ", "1e3", "9223372037"])
+def test_what_is_not_a_number_is_no_duration_with_a_unit_given_either(text: str) -> None:
+    with pytest.raises(ValueError):
+        durations.parse(text, bare_unit="s")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +71,7 @@ def test_a_duration_survives_being_spelled_and_read(nanoseconds: int) -> None:
     assert durations.parse(durations.spell(seconds)) == pytest.approx(seconds, abs=1e-9)
 
 
-@given(st.text(alphabet="0123456789.hmsnuµ-+ ", max_size=12))
+@given(st.text(alphabet="0123456789.dhmsnuµ-+ ", max_size=12))
 def test_no_text_is_more_than_refused(text: str) -> None:
     try:
         seconds = durations.parse(text)

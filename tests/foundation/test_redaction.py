@@ -26,5 +26,5 @@ from registry.foundation.redaction import redacted
         ("a basic mistake", "a basic mistake"),
     ],
 )
-def test_secrets_are_blotted_and_the_rest_stays(text: str, expected: str) -> None:
+def test_secrets_are_taken_out_and_the_rest_stays(text: str, expected: str) -> None:
     assert redacted(text) == expected

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +8,8 @@ import pytest
 
 from drivers.inmemory import InMemoryDriver
 from registry.config.values import UploadPurging
-from registry.jobs.purge import Election, purge, start
+from registry.foundation.election import Election
+from registry.jobs.purge import purge, start
 from registry.oci.errors import BlobUploadUnknownError
 from registry.storage import paths
 from registry.storage.repository import Repositories
@@ -55,25 +55,6 @@ def test_upload_that_does_not_say_when_it_started_is_left_alone() -> None:
     driver.create_upload(paths.upload_data("app", "0b9aa6ee-0000-4000-8000-000000000000"))
 
     assert purge(Repositories(driver), UploadPurging(age_seconds=0)) == 0
-
-
-def test_one_process_is_elected_and_its_successor_when_it_has_ended() -> None:
-    election = Election()
-    asked, answer = os.pipe()
-    release, hold = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(answer, b"1" if election.won() else b"0")
-        os.read(release, 1)
-        os._exit(0)
-    elected_child = os.read(asked, 1) == b"1"
-    elected_meanwhile = election.won()
-    os.write(hold, b".")
-    os.waitpid(child, 0)
-
-    assert elected_child
-    assert not elected_meanwhile
-    assert election.won()
 
 
 def purge_without_being_asked() -> None:

@@ -29,12 +29,12 @@ def start(
     return ended.stderr
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:99999", "abc", "no-such-host.invalid:5000", ":-1", "[::1"])
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "abc", "no-such-host.invalid:5000", ":-1", "[::1", "::1:5000"])
 def test_address_that_cannot_be_listened_on_is_one_line(tmp_path: Path, address: str) -> None:
     lines = [line for line in start(tmp_path, address=address).splitlines() if "secret" not in line]
 
     assert len(lines) == 1
-    assert lines[0].startswith(f"configuration error: http.addr: '{address}' is no HOST:PORT to listen on: ")
+    assert lines[0].startswith(f"configuration error: http.addr: '{address}' is not a HOST:PORT to listen on: ")
 
 
 def test_unwritable_root_is_one_line(tmp_path: Path) -> None:

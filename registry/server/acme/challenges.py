@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
+from registry.foundation import addresses
+
 if TYPE_CHECKING:
     from registry.server.acme.store import Store
 
@@ -21,9 +23,10 @@ def serve_challenges(address: str, store: Store) -> None:
     """Answer from `store`, in a thread, what is asked at `address`, which is ``HOST:PORT`` or ``:PORT``.
 
     Raises:
+        ValueError: `address` is something else.
         OSError: it cannot be listened on.
     """
-    host, _, port = address.rpartition(":")
+    host, port = addresses.parse(address)
     family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
 
     class Handler(BaseHTTPRequestHandler):
@@ -46,10 +49,10 @@ def serve_challenges(address: str, store: Store) -> None:
             _log.debug(format, *args)
 
     class Server(ThreadingHTTPServer):
-        """A server of one family, or of both where that can be had."""
+        """A server of one address family, or of both where no host is given."""
 
         address_family = family
         daemon_threads = True
 
-    server = Server((host.strip("[]"), int(port)), Handler)
+    server = Server((host, port), Handler)
     Thread(target=server.serve_forever, name="acme-challenges", daemon=True).start()

@@ -13,12 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
+from registry.foundation import addresses
 from registry.server.acme.challenges import serve_challenges
 from registry.server.acme.store import Attempts, Store
 
 if TYPE_CHECKING:
     from registry.config.values import TLS, LetsEncrypt
-    from registry.jobs.purge import Election
+    from registry.foundation.election import Election
 
 _ELECTION_SECONDS: Final = 30.0
 _LONGEST_SLEEP_SECONDS: Final = 3600.0
@@ -40,6 +41,10 @@ def prepare(section: TLS) -> TLS:
         raise ConfigurationError(f"{_KEY}.cachefile", "http.tls.certificate is given as well")
     if not asked.hosts:
         raise ConfigurationError(f"{_KEY}.hosts", "missing: the names to get a certificate for")
+    try:
+        addresses.parse(asked.httpaddr)
+    except ValueError as error:
+        raise ConfigurationError(f"{_KEY}.httpaddr", f"{asked.httpaddr!r}: {error}") from error
     try:
         from registry.server.acme.orders import placeholder  # noqa: PLC0415  an extra
     except ImportError as error:
@@ -72,7 +77,7 @@ def renew_if_due(section: LetsEncrypt, store: Store) -> float:
         if next_look > now or not alone:
             return next_look - now if alone else _ELECTION_SECONDS
         pause: float = min(_FIRST_RETRY_SECONDS * 2**attempts.failed, _LONGEST_RETRY_SECONDS)
-        # Counted before it is known to fail: a process that dies of it must not begin anew at once.
+        # Counted as failed beforehand: a process that dies while it orders must not order again at once.
         store.write_attempts(Attempts(attempts.failed + 1, now + pause))
         try:
             store.write_certificate(order(section, store))

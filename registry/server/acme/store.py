@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
-import tempfile
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from registry.foundation.files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ class Attempts:
 
 
 class Store:
-    """The files in the directory; each is replaced at once, so that no reader ever sees half of one."""
+    """The files in the directory; each is replaced whole and durably, so no reader ever sees half of one."""
 
     def __init__(self, directory: str) -> None:
         self._directory = Path(directory)
@@ -72,7 +72,7 @@ class Store:
 
     @contextmanager
     def answering(self, token: str, validation: bytes) -> Iterator[None]:
-        """Have all hosts answer the challenge `token` for as long as the block lasts."""
+        """Have all hosts answer the challenge `token` while the block lasts."""
         self._write(f"challenge-{token}", validation)
         try:
             yield
@@ -97,9 +97,4 @@ class Store:
             return None
 
     def _write(self, name: str, content: bytes) -> None:
-        fd, temporary = tempfile.mkstemp(dir=self._directory, prefix=".")
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(fd)
-        Path(temporary).replace(self._directory / name)
+        replace_file(str(self._directory / name), content)

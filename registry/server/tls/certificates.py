@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import logging
-import os
-import ssl
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
+from registry.foundation.files import FileWatch
 from registry.server.tls.context import server_context
 from registry.server.tls.expiry import not_after
 
 if TYPE_CHECKING:
+    import ssl
+
     from registry.config.values import TLS
 
 _SOON: Final = timedelta(days=14)
 _log = logging.getLogger(__name__)
 
-_Identity = tuple[int, ...] | None
-
 
 class Certificates:
     """The context for new connections, made anew once a file that it was made from has changed.
 
-    Connections that are open keep the context that they began with. A change is looked for when a client connects
-    or somebody asks for the end, which costs a few stat() calls beside a handshake; files that cannot be used are
-    logged once and leave the context as it is, so a certificate may be replaced before or after its key.
+    Connections that are open keep the context that they began with. Every call looks for a change, which costs a few
+    stat() calls beside a handshake. Files that cannot be used are logged once and leave the context as it is, so a
+    certificate may be replaced before or after its key.
     """
 
     def __init__(self, section: TLS) -> None:
@@ -39,7 +38,8 @@ class Certificates:
         """
         self.section = section
         self._lock = threading.Lock()
-        self._identities = self._identify()
+        self._watch = FileWatch(section.certificate, section.key, *section.clientcas)
+        self._watch.changed()  # what changes from here on is a change
         self._context, self._not_after = self._load()
 
     def current(self) -> ssl.SSLContext:
@@ -48,12 +48,12 @@ class Certificates:
         return self._context
 
     def not_after(self) -> datetime:
-        """Return when the certificate expires that new connections get."""
+        """Return when the certificate of new connections expires."""
         self._refresh()
         return self._not_after
 
     def _refresh(self) -> None:
-        # Whoever finds another thread looking already goes on with what there is.
+        # While another thread looks, this one goes on with the present context.
         if self._lock.acquire(blocking=False):
             try:
                 self._load_what_has_changed()
@@ -61,42 +61,22 @@ class Certificates:
                 self._lock.release()
 
     def _load_what_has_changed(self) -> None:
-        identities = self._identify()
-        if identities == self._identities:
+        if not self._watch.changed():
             return
-        self._identities = identities
         try:
             self._context, self._not_after = self._load()
         except ConfigurationError as error:
             _log.error("the old certificate stays in use: %s", error)
 
-    def _identify(self) -> tuple[_Identity, ...]:
-        section = self.section
-        return tuple(_identity(path) for path in (section.certificate, section.key, *section.clientcas))
-
     def _load(self) -> tuple[ssl.SSLContext, datetime]:
         context = server_context(self.section)
         path = Path(self.section.certificate)
         try:
-            expires = not_after(ssl.PEM_cert_to_DER_cert(_first_certificate(path)))
+            expires = not_after(path.read_bytes())
         except (OSError, ValueError) as error:
-            # It was loaded and is being replaced by the next one already.
+            # It was loaded just now, and is being replaced again.
             raise ConfigurationError("http.tls.certificate", f"{path}: {error}") from error
         remaining = expires - datetime.now(UTC)
         level = logging.WARNING if remaining < _SOON else logging.INFO
         _log.log(level, "using the certificate %s, good until %s", path, expires.isoformat())
         return context, expires
-
-
-def _identity(path: str) -> _Identity:
-    try:
-        found = os.stat(path)  # noqa: PTH116  "" is no file, where Path("") is a directory
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def _first_certificate(path: Path) -> str:
-    text = path.read_text(encoding="ascii", errors="replace")
-    start = text.index(ssl.PEM_HEADER)
-    return text[start : text.index(ssl.PEM_FOOTER) + len(ssl.PEM_FOOTER)]

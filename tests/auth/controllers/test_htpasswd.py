@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import bcrypt
 import pytest
 
-from auth.base import ControllerError, Grant, ParameterError, ThrottledError, UnauthorizedError
+from auth.base import ControllerError, Grant, ThrottledError, UnauthorizedError
 from auth.controllers.htpasswd import HtpasswdController
 from auth.headers import Credentials
 from auth.identities.passwords import MEMORY_SECONDS, PasswordFile, set_password
 from auth.identities.throttle import FailureThrottle
+from registry.foundation.errors import ParameterError
 from tests.auth.asking import basic, challenge, on, request
 from tests.auth.conformance import AccessConformance, Welcome
 
@@ -396,7 +397,7 @@ class TestFailures:
             throttle.failed(f"address{number}", f"user{number}")
             throttle.succeeded(f"address{number}", f"user{number}")
         tables = (throttle._pairs._forgotten_at, throttle._addresses._forgotten_at, throttle._known)
-        assert [len(table) for table in tables] == [10_000] * 3
+        assert [len(table._entries) for table in tables] == [10_000] * 3
 
     def test_a_remembered_password_is_let_in_while_its_user_is_under_attack(self, path: Path, clock: Clock) -> None:
         passwords = PasswordFile(str(path), FailureThrottle(clock), clock)

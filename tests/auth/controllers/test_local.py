@@ -13,10 +13,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from auth.base import ControllerError, DeniedError, Grant, ParameterError, TokenRequestError, UnauthorizedError
+from auth.base import ControllerError, DeniedError, Grant, TokenRequestError, UnauthorizedError
 from auth.controllers.local import LocalController
 from auth.identities.apikeys import ApiKeyStore
 from auth.tokens.jws import unverified
+from registry.foundation.errors import ParameterError
+from registry.plugins import load_access
 from tests.auth.asking import BASE_URL, CATALOG, basic, challenge, on, request
 from tests.auth.conformance import AccessConformance, Welcome
 from tests.auth.issuing import Issuer, jwk, jwks_file
@@ -267,11 +269,13 @@ class TestTheTokenService:
     ) -> None:
         assert scopes_of(issued(controller, who, *asked)) == granted
 
-    def test_a_host_with_a_port_may_begin_a_name(self, parameters: dict[str, Any]) -> None:
-        rules = [{"repositories": "host.example:5000/**", "anonymous": ["pull"]}]
+    @pytest.mark.parametrize("name", ["host.example:5000/a/b", "a.-b/c", "a/" * 150 + "b", "a/B", "host.example:5000"])
+    def test_a_name_that_the_registry_refuses_is_in_no_token(self, parameters: dict[str, Any], name: str) -> None:
+        rules = [{"repositories": glob, "anonymous": ["pull"]} for glob in ("**", "host.example:5000/**")]
         controller = LocalController.from_parameters({**parameters, "rules": rules})
-        asked = "repository:host.example:5000/a/b:pull"
-        assert scopes_of(issued(controller, None, asked)) == [asked]
+        assert scopes_of(issued(controller, None, f"repository:{name}:pull", "repository:Host/a:pull")) == [
+            "repository:Host/a:pull"
+        ]
 
     @pytest.mark.parametrize(
         "scopes", [["repository:a:pull"] * 101, [" ".join(["repository:a:pull"] * 10_000)], ["x" * 20_000]]
@@ -435,11 +439,11 @@ class TestTheSigningKey:
         self, parameters: dict[str, Any], directory: Path, content: bytes
     ) -> None:
         (directory / "key.pem").write_bytes(content)
-        with pytest.raises(ParameterError, match=r"^key .*key\.pem"):
+        with pytest.raises(ParameterError, match=r"^key: .*key\.pem"):
             LocalController.from_parameters(parameters)
 
     def test_a_place_where_none_can_be_made_stops_the_start(self, parameters: dict[str, Any], directory: Path) -> None:
-        with pytest.raises(ParameterError, match=r"^key .*cannot be used, nor created"):
+        with pytest.raises(ParameterError, match=r"^key: .*cannot be used, nor created"):
             LocalController.from_parameters({**parameters, "key": str(directory / "htpasswd" / "key.pem")})
 
 
@@ -554,16 +558,16 @@ class TestCIJobs:
     @pytest.mark.parametrize(
         ("entry", "text"),
         [
-            ("x", "oidc must be a list"),
-            (["x"], "oidc must be a list"),
-            ([{}], "issuer is required"),
-            ([{"issuer": CI_ISSUER}], "audience is required"),
-            ([{"issuer": CI_ISSUER, "audience": "a"}], "rules of"),
+            ("x", "oidc: must be a list"),
+            (["x"], "oidc: must be a list"),
+            ([{}], r"^oidc\[0\]\.issuer: is missing"),
+            ([{"issuer": CI_ISSUER}], r"^oidc\[0\]\.audience: is missing"),
+            ([{"issuer": CI_ISSUER, "audience": "a"}], r"^oidc\[0\]\.rules: must be a list of rules"),
             ([{"issuer": CI_ISSUER, "audience": "a", "rules": [{"user": "ci"}]}], "the claims that a token must have"),
             ([{"issuer": CI_ISSUER, "audience": "a", "rules": [{"user": "ci", "claims": {}}]}], "the claims"),
             ([{"issuer": CI_ISSUER, "audience": "a", "rules": [{"claims": {"a": "b"}}]}], "must each have a user"),
             ([{"issuer": CI_ISSUER, "audience": "a", "rules": [{"user": "c", "claims": {"a": 1}}]}], "as a string"),
-            ([{"issuer": CI_ISSUER, "audience": "a", "rules": [], "jwks": "/nowhere"}], "jwks cannot be used"),
+            ([{"issuer": CI_ISSUER, "audience": "a", "rules": [], "jwks": "/nowhere"}], "jwks: cannot be used"),
         ],
     )
     def test_a_wrong_section_is_refused(self, parameters: dict[str, Any], entry: Any, text: str) -> None:
@@ -575,16 +579,16 @@ class TestParameters:
     @pytest.mark.parametrize(
         ("changes", "text"),
         [
-            ({"rules": None}, "^rules cannot be used: rules must be a list"),
-            ({"rules": [{"repositories": "a", "x": []}]}, "^rules cannot be used: rule 1: x"),
-            ({"rules": "/nowhere.yml"}, "^rules cannot be used: /nowhere.yml"),
-            ({"groups": {"a": ["b"]}}, "^groups belong into"),
-            ({"htpasswd": "/nowhere"}, "^htpasswd /nowhere does not exist; create it"),
-            ({"htpasswd": None, "key": None}, "^key is required"),
-            ({"tokenpath": "/v2/token"}, "^tokenpath must"),
-            ({"tokenpath": "token"}, "^tokenpath must"),
-            ({"tokenlifetime": 0}, "^tokenlifetime must be a duration"),
-            ({"refreshlifetime": "soon"}, "^refreshlifetime must be a duration"),
+            ({"rules": None}, "^rules: cannot be used: rules must be a list"),
+            ({"rules": [{"repositories": "a", "x": []}]}, "^rules: cannot be used: rule 1: x"),
+            ({"rules": "/nowhere.yml"}, "^rules: cannot be used: /nowhere.yml"),
+            ({"groups": {"a": ["b"]}}, "^groups: must be in"),
+            ({"htpasswd": "/nowhere"}, "^htpasswd: /nowhere does not exist; create it"),
+            ({"htpasswd": None, "key": None}, "^key: is missing"),
+            ({"tokenpath": "/v2/token"}, "^tokenpath: must"),
+            ({"tokenpath": "token"}, "^tokenpath: must"),
+            ({"tokenlifetime": 0}, "^tokenlifetime: must be at least 1s, not 0"),
+            ({"refreshlifetime": "soon"}, "^refreshlifetime: must be a duration"),
         ],
     )
     def test_a_wrong_one_is_named(self, parameters: dict[str, Any], changes: dict[str, Any], text: str) -> None:
@@ -592,8 +596,21 @@ class TestParameters:
             LocalController.from_parameters({**parameters, **changes})
 
     def test_lifetimes_are_durations(self, parameters: dict[str, Any]) -> None:
-        controller = LocalController.from_parameters({**parameters, "tokenlifetime": "2m"})
-        assert answer(controller)["expires_in"] == 120
+        for given, seconds in (("2m", 120), (90, 90), ("90", 90), ("1h30m", 5400), ("1d", 86400)):
+            controller = LocalController.from_parameters({**parameters, "tokenlifetime": given})
+            assert answer(controller)["expires_in"] == seconds
+
+    def test_unknown_ones_are_warned_of_wherever_they_are(
+        self, parameters: dict[str, Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        jobs = {"user": "ci", "claims": {"repository": "team/app"}, "claim": "typo"}
+        provider = {"issuer": CI_ISSUER, "audience": "a", "rules": [jobs], "jwsk": "typo"}
+        load_access("local", {**parameters, "tokenlifetme": 1, "oidc": [provider]})
+        assert sorted(caplog.messages) == [
+            "auth.local.oidc[0].jwsk: unknown, ignored (is jwks meant?)",
+            "auth.local.oidc[0].rules[0].claim: unknown, ignored",
+            "auth.local.tokenlifetme: unknown, ignored (is tokenlifetime meant?)",
+        ]
 
 
 def test_no_secret_of_the_token_service_is_logged(

@@ -122,7 +122,7 @@ class TestWrongRules:
             ([{"repositories": []}], None, "rule 1: repositories must be"),
             ([{"repositories": "a**"}], None, r"rule 1: .*\*\* must stand alone"),
             ([{"repositories": "a", "anonymous": "pull"}], None, "rule 1: anonymous must be a list"),
-            ([{"repositories": "a", "anonymous": ["read"]}], None, "'read' is no action; there are pull"),
+            ([{"repositories": "a", "anonymous": ["read"]}], None, "'read' is not an action; there are pull"),
             ([{"repositories": "a", "anonymous": ["push"]}], None, "push is of no use without pull"),
             ([{"repositories": "a", "user:x": ["pull", "overwrite"]}], None, "overwrite is of no use without push"),
             ([{"repositories": "a", "everybody": ["pull"]}], None, "rule 1: everybody: must be anonymous"),

@@ -20,13 +20,13 @@ from drivers.base import (
     DriverError,
     InvalidPathError,
     NoSpaceError,
-    ParameterError,
     PathExistsError,
     PathNotFoundError,
     UploadBusyError,
 )
 from drivers.filesystem import files as filesystem_files
 from drivers.filesystem.driver import FilesystemDriver
+from registry.foundation.errors import ParameterError
 from tests.drivers.conformance import BLOB, LIMIT, ROOT, UPLOAD, DriverConformance, Medium, noise, upload
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from drivers.base import (
     PIECE_SIZE,
     DriverError,
-    ParameterError,
     PathNotFoundError,
     UnavailableError,
     UploadBusyError,
 )
+from registry.foundation.errors import ParameterError
 from tests.drivers.conformance import BLOB, LIMIT, ROOT, UPLOAD, noise, upload
 
 pytest.importorskip("google.cloud.storage", reason="the gcs extra is not installed")

@@ -24,9 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from drivers.base import ParameterError
 from drivers.inmemory import InMemoryDriver
 from drivers.middleware.cloudfront import CloudFrontMiddleware
+from registry.foundation.errors import ParameterError
 from tests.drivers.conformance import in_parallel
 from tests.drivers.middleware.cloudfront import NETWORKS, NetworksServer, key_file, serving_networks
 from tests.serving import wait_until
@@ -157,7 +157,7 @@ def test_another_key_is_refused_in_one_line(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "other.pem"
     path.write_bytes({"text": b"no key", "elliptic": elliptic, "encrypted": encrypted}[kind])
 
-    with pytest.raises(ParameterError, match=r"^privatekey: .*other\.pem is no RSA key[^\n]*$"):
+    with pytest.raises(ParameterError, match=r"^privatekey: .*other\.pem is not an RSA key[^\n]*$"):
         cloudfront(str(path))
 
 

@@ -121,7 +121,7 @@ CLOUDFRONT = {"baseurl": "cdn.example", "keypairid": "K"}
         ("cloudfront", CLOUDFRONT, "privatekey: is missing"),
         ("cloudfront", CLOUDFRONT | {"privatekey": "/nowhere"}, "privatekey: cannot read /nowhere: No such file"),
         ("cloudfront", CLOUDFRONT | {"baseurl": "ftp://cdn.example"}, "baseurl: must be http(s)://"),
-        ("cloudfront", CLOUDFRONT | {"duration": 60}, "duration: must be a duration like 100ms, 20m or 1h30m, not 60"),
+        ("cloudfront", CLOUDFRONT | {"duration": 60}, "duration: must be a duration like 100ms, 1h30m or 90d, not 60"),
         ("cloudfront", CLOUDFRONT | {"duration": "0s"}, "duration: must be at least 1s, not 0s"),
         ("cloudfront", CLOUDFRONT | {"updatefrequency": "soon"}, "updatefrequency: must be a duration"),
         ("cloudfront", CLOUDFRONT | {"ipfilteredby": "gcp"}, "ipfilteredby: must be one of none, aws, awsregion"),

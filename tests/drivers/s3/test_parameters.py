@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.base import ParameterError
+from registry.foundation.errors import ParameterError
 from registry.plugins import PluginError, load_driver
 
 pytest.importorskip("boto3", reason="the s3 extra is not installed")

@@ -10,6 +10,7 @@ from registry.config import ConfigurationError
 from registry.config.values import TLS, LetsEncrypt
 from registry.server.acme.renewal import prepare, renew_if_due
 from registry.server.acme.store import Attempts, Store
+from tests.foundation.syncing import Syncs
 from tests.server.tls.authority import NAMES, Authority
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def test_there_is_a_certificate_from_the_start_and_it_is_due_at_once(section: Le
     [
         (TLS(certificate="/c", letsencrypt=LetsEncrypt(cachefile="/x", hosts=("h",))), "cachefile: http.tls.cert"),
         (TLS(letsencrypt=LetsEncrypt(cachefile="/x")), "hosts: missing"),
+        (TLS(letsencrypt=LetsEncrypt(cachefile="/x", hosts=("h",), httpaddr="80")), "httpaddr: '80': it has no port"),
         (TLS(letsencrypt=LetsEncrypt(cachefile="/proc/x", hosts=("h",))), "cachefile: /proc/x: "),
     ],
 )
@@ -52,6 +54,17 @@ def test_what_cannot_be_had_stops_the_start(tls: TLS, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         prepare(tls)
     assert str(caught.value).startswith(f"http.tls.letsencrypt.{message}")
+
+
+def test_what_is_kept_survives_a_loss_of_power(store: Store) -> None:
+    account = store.certificate.with_name("account.key")
+    store.write_account_key(b"old")
+
+    with Syncs(account) as syncs:
+        store.write_account_key(b"new")
+
+    assert syncs.seen == [("file", b"old"), ("directory", b"new")]
+    assert account.stat().st_mode & 0o077 == 0
 
 
 def test_a_certificate_is_due_with_a_third_of_its_life_left_and_for_other_hosts(tmp_path: Path) -> None:

@@ -1,0 +1,29 @@
+"""One of several processes of a host that does for all of them what only one needs to do."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+
+class Election:
+    """Elects one of the processes that are forked after it was made, and another when that one has ended.
+
+    The vote is a POSIX record lock on a file that the processes inherit: the kernel gives it to one process at a time
+    and takes it back when that process ends, however it ends.
+    """
+
+    def __init__(self) -> None:
+        self._fd = os.memfd_create("registry-election")
+
+    def won(self) -> bool:
+        """Tell whether this process is the elected one, for as long as it lives."""
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def wait(self) -> None:
+        """Return when this process is the elected one."""
+        fcntl.lockf(self._fd, fcntl.LOCK_EX)

@@ -1,0 +1,116 @@
+"""What other servers say over HTTP: a document, or whether they answer as they should.
+
+Proxies are those of the environment. Redirects are followed, but from ``https`` only to ``https``, and to another host
+without the caller's headers, which may hold secrets.
+"""
+
+from __future__ import annotations
+
+import http.client
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import IO
+
+_HARMLESS: Final = frozenset({"Accept"})
+"""Headers that any host may see."""
+
+
+class FetchError(OSError):
+    """There is no such answer; the text says why in one line, without the URL."""
+
+
+def fetch(url: str, *, most_bytes: int, timeout_seconds: float, headers: Mapping[str, str]) -> bytes:
+    """Return the document at `url`; the server may be silent for `timeout_seconds` at a time.
+
+    Raises:
+        FetchError: there is none, or it has more than `most_bytes`.
+    """
+    request = _request("GET", url, headers)
+    with _errors_in_one_line(), _opener().open(request, timeout=timeout_seconds) as answer:
+        content: bytes = answer.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise FetchError(f"more than {most_bytes} bytes")
+    return content
+
+
+def status_of(url: str, *, timeout_seconds: float | None, headers: Mapping[str, str]) -> int:
+    """Return the status of the answer to ``HEAD``; None is to wait without end.
+
+    Raises:
+        FetchError: there is no answer.
+    """
+    request = _request("HEAD", url, headers)
+    try:
+        with _errors_in_one_line(), _opener().open(request, timeout=timeout_seconds) as answer:
+            status: int = answer.status
+    except _StatusError as error:
+        return error.status
+    return status
+
+
+class _StatusError(FetchError):
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"the answer is {status} {reason}")
+        self.status = status
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(  # noqa: PLR0913, PLR0917  the base's
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request is None:
+            return None
+        before, after = urlsplit(req.full_url), urlsplit(request.full_url)
+        if before.scheme == "https" and after.scheme != "https":
+            raise FetchError(f"it redirects from https to {after.scheme}")
+        if before.netloc != after.netloc:
+            request.headers = {name: value for name, value in request.headers.items() if name in _HARMLESS}
+        request.method = req.get_method()  # the base makes it a GET
+        return request
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    # Made for each call, which is rare: a proxy is looked for in the environment as it is by then.
+    return urllib.request.build_opener(_Redirects)
+
+
+def _request(method: str, url: str, headers: Mapping[str, str]) -> urllib.request.Request:
+    if not url.startswith(("https://", "http://")):
+        raise FetchError("not an http or https address")
+    try:
+        return urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310  checked above
+    except ValueError as error:
+        raise FetchError(str(error)) from error
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """Turn everything that urllib comes up with into a FetchError."""
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise _StatusError(error.code, _line(error.reason)) from None
+    except FetchError:
+        raise
+    except urllib.error.URLError as error:
+        raise FetchError(_line(error.reason)) from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise FetchError(_line(error)) from error
+
+
+def _line(error: object) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

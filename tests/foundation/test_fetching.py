@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import http.server
+import ssl
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry.foundation.fetching import FetchError, fetch, status_of
+from tests.server.tls.authority import Authority
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SECRET = {"Accept": "text/plain", "Authorization": "Bearer a-secret", "X-Key": "a-secret"}
+
+
+class Server:
+    """Answers ``/N`` with N bytes, ``/status/N`` with that status, any in `moved` with a redirect; notes requests."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.moved: dict[str, str] = {}
+        self.asked: list[tuple[str, str, dict[str, str]]] = []
+
+
+@contextmanager
+def serving(context: ssl.SSLContext | None = None) -> Iterator[Server]:
+    state = Server()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            state.asked.append((self.command, self.path, dict(self.headers)))
+            if self.path in state.moved:
+                self.send_response(302)
+                self.send_header("Location", state.moved[self.path])
+                self.end_headers()
+            elif self.path.startswith("/status/"):
+                self.send_response(int(self.path.removeprefix("/status/")))
+                self.end_headers()
+            else:
+                self.send_response(200)
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(b"x" * int(self.path[1:]))
+
+        do_HEAD = do_GET  # noqa: N815  the base class looks for this name
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        state.url = f"http{'s' if context else ''}://127.0.0.1:{server.server_port}"
+        yield state
+        server.shutdown()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture
+def other() -> Iterator[Server]:
+    with serving() as started:
+        yield started
+
+
+def get(url: str, most_bytes: int = 1000) -> bytes:
+    return fetch(url, most_bytes=most_bytes, timeout_seconds=10, headers=SECRET)
+
+
+def test_a_document_is_given_whole_up_to_its_limit(server: Server) -> None:
+    assert get(f"{server.url}/1000") == b"x" * 1000
+    assert get(f"{server.url}/0") == b""
+    with pytest.raises(FetchError, match=r"^more than 1000 bytes$"):
+        get(f"{server.url}/1001")
+    _, _, headers = server.asked[0]
+    assert SECRET.items() <= headers.items()
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("http://127.0.0.1:1/", "Connection refused"),
+        ("file:///etc/passwd", "not an http or https address"),
+        ("nonsense", "not an http or https address"),
+        ("", "not an http or https address"),
+        ("http://", "no host given"),
+        ("http://[::1/", "Invalid IPv6 URL"),
+        ("http://host:port/", "nonnumeric port"),
+    ],
+)
+def test_what_cannot_be_fetched_is_one_line(url: str, text: str) -> None:
+    for call in (lambda: get(url), lambda: status_of(url, timeout_seconds=10, headers={})):
+        with pytest.raises(FetchError, match=text) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_status_that_is_not_good_is_no_document(server: Server) -> None:
+    with pytest.raises(FetchError, match=r"^the answer is 503 Service Unavailable$"):
+        get(f"{server.url}/status/503")
+
+
+def test_a_status_is_asked_for_with_head_and_after_redirects_too(server: Server) -> None:
+    server.moved = {"/moved": "/status/204"}
+    for path, status in (("/5", 200), ("/status/404", 404), ("/status/500", 500), ("/moved", 204)):
+        assert status_of(server.url + path, timeout_seconds=None, headers=SECRET) == status
+    assert {method for method, _, _ in server.asked} == {"HEAD"}
+
+
+def test_secrets_stay_with_the_host_that_they_are_for(server: Server, other: Server) -> None:
+    server.moved = {"/here": "/5", "/there": f"{other.url}/7"}
+
+    assert get(f"{server.url}/here") == b"xxxxx"
+    assert get(f"{server.url}/there") == b"xxxxxxx"
+
+    assert all(headers["X-Key"] == "a-secret" for _, _, headers in server.asked)
+    ((_, _, headers),) = other.asked
+    assert headers["Accept"] == "text/plain"
+    assert "a-secret" not in str(headers)
+
+
+def test_a_circle_of_redirects_ends(server: Server) -> None:
+    server.moved = {"/a": "/b", "/b": "/a"}
+    with pytest.raises(FetchError, match="302") as caught:
+        get(f"{server.url}/a")
+    assert "\n" not in str(caught.value)
+
+
+def test_no_redirect_leads_from_https_to_http(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority.create(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
+    pair, context = authority.issue("server"), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.certificate, pair.key)
+    with serving(context) as secured:
+        secured.moved = {"/moved": f"{server.url}/5"}
+        assert get(f"{secured.url}/5") == b"xxxxx"
+        with pytest.raises(FetchError, match=r"^it redirects from https to http$"):
+            get(f"{secured.url}/moved")
+    assert server.asked == []
