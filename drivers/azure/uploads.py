@@ -16,11 +16,11 @@ with the copy that joins it from its pieces.
 from __future__ import annotations
 
 import uuid
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from drivers.azure.client import ConflictError
-from drivers.base import DriverError, PathNotFoundError, UploadBusyError, Writer
+from drivers.base import DriverError, PathNotFoundError, Writer
+from drivers.pending import OpenUpload, PartBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,42 +48,28 @@ class AzureWriter(Writer):
     ) -> None:
         self._container = container
         self._keys = keys
-        self._path = path
         self._key = keys.key(path)
         self._stored, self._etag = stored
         self._first_size = first_size
-        self._open = True
+        self._upload = OpenUpload("azure", path)
         self._blocks = list(self._stored)
-        self._pending: deque[tuple[int, Future[Block]]] = deque()
-        self._buffer: list[bytes] = []
-        self._buffered = 0
+        self._pending = PartBuffer(self._send, self._take_over, self._block_size, at_once=BLOCKS_AT_ONCE)
         self._untouched = True
 
     @property
     def size(self) -> int:
-        return sum(block.size for block in self._blocks) + sum(size for size, _ in self._pending) + self._buffered
+        return sum(block.size for block in self._blocks) + self._pending.size
 
     @property
     def checkpoint(self) -> str:
         return self._etag
 
     def write(self, piece: bytes) -> None:
-        self._require_open("write")
+        self._upload.require("write")
         if self._untouched and piece:
             self._untouched = False
             self._gather_small_blocks()
-        self._add(piece)
-
-    def _add(self, piece: bytes) -> None:
-        rest = memoryview(piece)
-        while rest:
-            size = self._block_size()
-            taken = rest[: size - self._buffered]
-            self._buffer.append(bytes(taken))
-            self._buffered += len(taken)
-            rest = rest[len(taken) :]
-            if self._buffered == size:
-                self._send()
+        self._pending.write(piece)
 
     def content(self) -> Iterator[bytes]:
         self._save()
@@ -91,13 +77,13 @@ class AzureWriter(Writer):
 
     def commit(self, destination: str) -> None:
         key = self._keys.key(destination)
-        self._require_open("commit")
+        self._upload.require("commit")
         self._save()
         try:
             self._container.copy(self._key, key, self._etag)
         except (ConflictError, PathNotFoundError) as error:
             self._release()
-            raise self._lost(error) from error
+            raise self._upload.lost(error) from error
         self._release()
         try:
             self._container.remove(self._key, self._etag)
@@ -105,12 +91,12 @@ class AzureWriter(Writer):
             return  # somebody else has ended it; what we have published stands
 
     def cancel(self) -> None:
-        self._require_open("cancel")
+        self._upload.require("cancel")
         self._release()
         self._container.remove(self._key)
 
     def close(self) -> None:
-        if not self._open:
+        if not self._upload.is_open:
             return
         try:
             self._save()
@@ -126,7 +112,7 @@ class AzureWriter(Writer):
         """
         failure = None
         try:
-            self._settle()
+            self._pending.settle()
         except DriverError as error:
             failure = error
         if sum(block.size for block in self._blocks) > sum(block.size for block in self._stored):
@@ -135,7 +121,7 @@ class AzureWriter(Writer):
             except (ConflictError, PathNotFoundError) as error:
                 self._release()
                 self._blocks = self._stored
-                raise self._lost(error) from error
+                raise self._upload.lost(error) from error
             self._stored = list(self._blocks)
         else:
             self._blocks = list(self._stored)
@@ -152,28 +138,15 @@ class AzureWriter(Writer):
                 raise
             return etag
 
-    def _require_open(self, call: str) -> None:
-        if not self._open:
-            raise PathNotFoundError(f"azure: {call} {self._path}: this upload is closed or has ended")
-
-    def _lost(self, error: DriverError) -> DriverError:
-        word = PathNotFoundError if isinstance(error, PathNotFoundError) else UploadBusyError
-        return word(f"azure: another request has changed or ended the upload {self._path}: {error}")
-
     def _release(self) -> None:
-        self._open = False
-        self._drop()
-
-    def _drop(self) -> None:
-        """Forget what is no block yet; blocks that are not committed the service deletes by itself."""
-        while self._pending:
-            self._pending.popleft()[1].exception()
-        self._buffer, self._buffered = [], 0
+        """Forget what is not a block yet; blocks that are not committed the service deletes by itself."""
+        self._upload.is_open = False
+        self._pending.drop()
 
     # Blocks
 
     def _block_size(self) -> int:
-        return self._first_size << (len(self._blocks) + len(self._pending)) // _STEP
+        return self._first_size << (len(self._blocks) + self._pending.count) // _STEP
 
     def _gather_small_blocks(self) -> None:
         """Take the last blocks off the list, if they are many and small, to send their content again."""
@@ -184,31 +157,10 @@ class AzureWriter(Writer):
         pieces = self._container.stream(self._key, start, etag=self._etag)
         del self._blocks[-_SMALL_BLOCKS:]
         for piece in pieces:
-            self._add(piece)
+            self._pending.write(piece)
 
-    def _send(self) -> None:
-        while len(self._pending) >= BLOCKS_AT_ONCE:
-            self._take_next()
-        content = b"".join(self._buffer)
-        self._buffer, self._buffered = [], 0
-        sending = self._container.pool.submit(self._container.stage, self._key, uuid.uuid4().hex, content)
-        self._pending.append((len(content), sending))
+    def _send(self, content: bytes) -> Future[Block]:
+        return self._container.pool.submit(self._container.stage, self._key, uuid.uuid4().hex, content)
 
-    def _settle(self) -> None:
-        """Wait until all that was written is sent.
-
-        Raises:
-            DriverError: a block could not be sent; it and what came after it are no longer in the upload.
-        """
-        if self._buffered:
-            self._send()
-        while self._pending:
-            self._take_next()
-
-    def _take_next(self) -> None:
-        try:
-            self._blocks.append(self._pending[0][1].result())
-        except BaseException:
-            self._drop()
-            raise
-        self._pending.popleft()
+    def _take_over(self, block: Block) -> None:
+        self._blocks.append(block)

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import DriverError, PathNotFoundError, UploadBusyError, Writer
+from drivers.base import DriverError, PathNotFoundError, Writer
 from drivers.gcs.bucket import ConflictError, Source
+from drivers.pending import OpenUpload, PartBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,50 +91,39 @@ class GcsWriter(Writer):
     def __init__(self, bucket: Bucket, keys: Keys, path: str, stored: tuple[State, int], part_size: int) -> None:
         self._bucket = bucket
         self._keys = keys
-        self._path = path
         self._prefix = below_upload(keys.key(path))
         self._state, self._generation = stored
-        self._part_size = part_size
-        self._open = True
+        self._upload = OpenUpload("gcs", path)
         self._parts = list(self._state.parts)
-        self._pending: deque[tuple[int, Future[Part]]] = deque()
-        self._buffer: list[bytes] = []
-        self._buffered = 0
+        self._pending = PartBuffer(self._send, self._take_over, lambda: part_size, at_once=PARTS_AT_ONCE)
         self._created: set[str] = set()
 
     @property
     def size(self) -> int:
-        return sum(part.size for part in self._parts) + sum(size for size, _ in self._pending) + self._buffered
+        return sum(part.size for part in self._parts) + self._pending.size
 
     @property
     def checkpoint(self) -> str:
         return str(self._generation)
 
     def write(self, piece: bytes) -> None:
-        self._require_open("write")
-        rest = memoryview(piece)
-        while rest:
-            taken = rest[: self._part_size - self._buffered]
-            self._buffer.append(bytes(taken))
-            self._buffered += len(taken)
-            rest = rest[len(taken) :]
-            if self._buffered == self._part_size:
-                self._send()
+        self._upload.require("write")
+        self._pending.write(piece)
 
     def content(self) -> Iterator[bytes]:
-        self._settle()
+        self._pending.settle()
         for part in self._parts:
             yield from self._bucket.stream(self._prefix + part.name)
 
     def commit(self, destination: str) -> None:
         key = self._keys.key(destination)
-        self._require_open("commit")
-        if not self._parts and not self._pending:
-            content = b"".join(self._buffer)
+        self._upload.require("commit")
+        if not self._parts and not self._pending.count:
+            content = self._pending.unsent()
             self._claim()
             self._publish(lambda: self._bucket.insert(key, content))
         else:
-            self._settle()
+            self._pending.settle()
             while len(self._parts) > _FAN_IN:
                 self._merge_last()
             sources = self._sources(self._parts)
@@ -149,7 +138,7 @@ class GcsWriter(Writer):
             self._bucket.remove(self._prefix + STATE, self._generation)
         except (ConflictError, PathNotFoundError) as error:
             self._give_up()
-            raise self._lost(error) from error
+            raise self._upload.lost(error) from error
 
     def _publish(self, step: Callable[[], int]) -> None:
         try:
@@ -161,16 +150,16 @@ class GcsWriter(Writer):
             raise
 
     def cancel(self) -> None:
-        self._require_open("cancel")
+        self._upload.require("cancel")
         self._release()
         self._bucket.remove_below(self._prefix)
 
     def close(self) -> None:
-        if not self._open:
+        if not self._upload.is_open:
             return
         failure = None
         try:
-            self._settle()
+            self._pending.settle()
         except DriverError as error:
             failure = error  # what was stored before it is kept
         if self._parts != list(self._state.parts):
@@ -185,7 +174,7 @@ class GcsWriter(Writer):
             self._generation = self._swap(state)
         except (ConflictError, PathNotFoundError) as error:
             self._give_up()
-            raise self._lost(error) from error
+            raise self._upload.lost(error) from error
         unused = {*self._created, *(part.name for part in self._state.parts)} - {part.name for part in state.parts}
         self._state = state
         self._remove(unused)
@@ -201,23 +190,9 @@ class GcsWriter(Writer):
                 raise
             return generation
 
-    def _require_open(self, call: str) -> None:
-        if not self._open:
-            raise PathNotFoundError(f"gcs: {call} {self._path}: this upload is closed or has ended")
-
-    def _lost(self, error: DriverError) -> DriverError:
-        word = PathNotFoundError if isinstance(error, PathNotFoundError) else UploadBusyError
-        return word(f"gcs: another request has changed or ended the upload {self._path}: {error}")
-
     def _release(self) -> None:
-        self._open = False
-        self._drop()
-
-    def _drop(self) -> None:
-        """Forget what is not stored yet."""
-        while self._pending:
-            self._pending.popleft()[1].exception()
-        self._buffer, self._buffered = [], 0
+        self._upload.is_open = False
+        self._pending.drop()
 
     def _give_up(self) -> None:
         self._release()
@@ -237,35 +212,14 @@ class GcsWriter(Writer):
         self._created.add(name)
         return name
 
-    def _send(self) -> None:
-        """Store what has filled a part, or what there is at the end."""
-        while len(self._pending) >= PARTS_AT_ONCE:
-            self._take_next()
-        content = b"".join(self._buffer)
-        self._buffer, self._buffered = [], 0
-        self._pending.append((len(content), self._bucket.pool.submit(self._put, self._new_name(), content)))
+    def _send(self, content: bytes) -> Future[Part]:
+        return self._bucket.pool.submit(self._put, self._new_name(), content)
 
     def _put(self, name: str, content: bytes) -> Part:
         return Part(name, self._bucket.insert(self._prefix + name, content, 0), len(content))
 
-    def _settle(self) -> None:
-        """Wait until all that was written is stored.
-
-        Raises:
-            DriverError: a part could not be stored; it and what came after it are no longer in the upload.
-        """
-        if self._buffered:
-            self._send()
-        while self._pending:
-            self._take_next()
-
-    def _take_next(self) -> None:
-        try:
-            self._parts.append(self._pending[0][1].result())
-        except BaseException:
-            self._drop()
-            raise
-        self._pending.popleft()
+    def _take_over(self, part: Part) -> None:
+        self._parts.append(part)
         while len(self._parts) >= _FAN_IN and len({part.level for part in self._parts[-_FAN_IN:]}) == 1:
             self._merge_last()
 

@@ -8,16 +8,16 @@ three of a larger one.
 from __future__ import annotations
 
 import secrets
-from collections import deque
 from io import BytesIO
 from typing import IO, TYPE_CHECKING
 
 from drivers.base import DriverError, NoSpaceError, PathNotFoundError, UploadBusyError, Writer, checked_path
+from drivers.pending import OpenUpload, PendingParts
 from drivers.s3.staging import INLINE_SIZE, RECORD_LIMIT, Record, Spool, is_record, record_key, staging_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
     from drivers.s3.staging import PartPlan, StagingStore
 
@@ -76,31 +76,31 @@ class StagedWriter(Writer):
         self._record_key = record_key(key)
         self._destination_key = destination_key
         self._record, self._version = record, version
-        self._open = True
+        self._upload = OpenUpload("s3", key)
         self._writer_id = secrets.token_hex(8)
         self._created: list[str] = []
-        self._pending: deque[tuple[int, Future[None], Spool]] = deque()
+        self._pending = PendingParts(self._take_over)
         self._spool = Spool()
         self._revert()
 
     @property
     def size(self) -> int:
-        return self._part_size * len(self._parts) + self._rest_size
+        return self._part_size * len(self._parts) + self._pending.size + self._rest_size
 
     @property
     def checkpoint(self) -> str:
         return self._record.checkpoint
 
     def write(self, piece: bytes) -> None:
-        self._require_open("write")
+        self._upload.require("write")
         rest = memoryview(piece)
         while rest:
             room = self._part_size - self._rest_size
             try:
                 self._spool.write(rest[:room])
             except NoSpaceError:
-                self._settle(0)
-                self._fall_back(len(self._parts))
+                self._settle()
+                self._fall_back()
                 raise
             self._changed = True
             rest = rest[room:]
@@ -108,15 +108,15 @@ class StagedWriter(Writer):
                 self._send_part()
 
     def content(self) -> Iterator[bytes]:
-        self._settle(0)
+        self._settle()
         for name in (*self._parts, *(name for name, _ in self._fragments)):
             yield from self._store.stream(self._prefix + name)
         yield from self._spool.pieces()
 
     def commit(self, destination: str) -> None:
         target = self._destination_key(checked_path(destination))
-        self._require_open("commit")
-        self._settle(0)
+        self._upload.require("commit")
+        self._settle()
         try:
             if self._parts and len(self._parts) + bool(self._rest_size) > 1:
                 self._publish_joined(target)
@@ -130,14 +130,14 @@ class StagedWriter(Writer):
         self._remove_all()
 
     def cancel(self) -> None:
-        self._require_open("cancel")
+        self._upload.require("cancel")
         self._release()
         if self._record.join:
             self._store.abandon_join(self._record.join[1], self._record.join[0])
         self._remove_all()
 
     def close(self) -> None:
-        if not self._open:
+        if not self._upload.is_open:
             return
         try:
             if self._changed:
@@ -147,24 +147,16 @@ class StagedWriter(Writer):
 
     def _close_changed(self) -> None:
         try:
-            self._settle(0)
+            self._settle()
         except DriverError:
             if self._changed:
                 self._save()  # what arrived before the failure
             raise
         self._save()
 
-    def _require_open(self, call: str) -> None:
-        if not self._open:
-            raise PathNotFoundError(f"{call} {self._prefix}: this upload is closed or has ended")
-
     def _release(self) -> None:
-        self._open = False
-        while self._pending:
-            _, sending, body = self._pending.popleft()
-            if not sending.cancel():
-                sending.exception()
-            body.close()
+        self._upload.is_open = False
+        self._pending.drop()
         self._spool.close()
 
     # The next record
@@ -246,19 +238,22 @@ class StagedWriter(Writer):
     # Parts
 
     def _send_part(self) -> None:
-        self._settle(self._plan.parts_at_once(self._part_size) - 1)
+        self._settle(remaining=self._plan.parts_at_once(self._part_size) - 1)
         body = self._assembled()
-        name = self._new_name()
-        self._parts.append(name)
-        self._fragments = []
-        self._spool = Spool()
-        self._pending.append((len(self._parts) - 1, self._pool.submit(self._put_part, name, body), body))
-        if self._plan.grows(self._part_size, len(self._parts)):
+        self._fragments, self._spool = [], Spool()
+        sending = self._pool.submit(self._put_part, self._new_name(), body)
+        sending.add_done_callback(lambda _: body.close())  # also where it was never begun
+        self._pending.add(body.size, sending)
+        if self._plan.grows(self._part_size, len(self._parts) + self._pending.count):
             self._grow()
 
-    def _put_part(self, name: str, body: Spool) -> None:
+    def _put_part(self, name: str, body: Spool) -> str:
         with body:
             self._store.put_staged(self._prefix + name, body.file)
+        return name
+
+    def _take_over(self, name: str) -> None:
+        self._parts.append(name)
 
     def _assembled(self) -> Spool:
         """Return all that comes after the last part, in the writer's own spool."""
@@ -275,34 +270,29 @@ class StagedWriter(Writer):
             self._spool, self._fragments = whole, []
         return self._spool
 
-    def _settle(self, remaining: int) -> None:
-        """Wait until at most `remaining` parts are under way.
+    def _settle(self, *, remaining: int = 0) -> None:
+        """Wait until at most `remaining` parts are being sent.
 
         Raises:
-            DriverError: one could not be stored; the writer stands before it.
+            DriverError: one could not be stored; the upload ends before it.
         """
-        while len(self._pending) > remaining:
-            index, sending, _ = self._pending.popleft()
-            try:
-                sending.result()
-            except BaseException:
-                self._fall_back(index)
-                raise
+        try:
+            self._pending.wait(remaining=remaining)
+        except BaseException:
+            self._fall_back()
+            raise
 
-    def _fall_back(self, index: int) -> None:
-        """Stand before the part at `index`, which could not be stored."""
-        while self._pending:
-            self._pending.popleft()[1].exception()
-        if index == len(self._record.parts) and self._part_size == self._record.part_size:
-            self._revert()  # it had swallowed fragments of earlier requests
+    def _fall_back(self) -> None:
+        """Let the upload end with the last part that is stored, or where the record says if there is none since."""
+        if len(self._parts) == len(self._record.parts) and self._part_size == self._record.part_size:
+            self._revert()  # the part that failed had swallowed fragments of earlier requests
             return
-        del self._parts[index:]
         self._fragments = []
         self._new_spool()
 
     def _grow(self) -> None:
         """Join each `growth` parts into one, inside the store."""
-        self._settle(0)
+        self._settle()
         step = self._plan.growth
         groups = [self._parts[start : start + step] for start in range(0, len(self._parts), step)]
         names = [self._new_name() for _ in groups]
