@@ -24,10 +24,10 @@ from drivers.base import (
     Stat,
     UnavailableError,
 )
-from drivers.flat import no_bytes
+from drivers.flat import Page, no_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient
@@ -94,7 +94,7 @@ class Container:
                     raise
                 raise PathExistsError(f"azure: create {key}: it exists") from error
 
-    def fetch(self, key: str, *, limit: int) -> bytes:
+    def get(self, key: str, *, limit: int) -> bytes:
         """Return a blob of at most `limit` bytes."""
         with Translated("get", key):
             download = self._blob(key).download_blob()
@@ -151,15 +151,15 @@ class Container:
 
     # Listing
 
-    def pages(self, prefix: str, start: str, size: int) -> Iterator[list[str]]:
-        """Yield the entries directly below `prefix`, without it, page by page, from `start` on or from before.
+    def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
+        """Yield what lies directly below `prefix`, from `after` on, in pages of `limit` names and one more.
 
         An account that cannot begin in the middle is read from the beginning, 5,000 entries a call.
         """
-        if start and self._starts_anywhere:
+        if after and self._starts_anywhere:
             try:
-                for page in self._pages(prefix, size, start_from=prefix + start):
-                    if page and min(page) < start:
+                for page in self._pages(prefix, limit + 1, start_from=prefix + after):
+                    if page.entries and min(page.entries) < after:
                         self._starts_anywhere = False
                         break
                     yield page
@@ -169,9 +169,14 @@ class Container:
                 if status_of(error.__cause__) != HTTPStatus.BAD_REQUEST:
                     raise
                 self._starts_anywhere = False
-        yield from self._pages(prefix, PAGE_SIZE if start else size)
+        yield from self._pages(prefix, PAGE_SIZE if after else limit + 1)
 
-    def _pages(self, prefix: str, size: int, **more: Any) -> Iterator[list[str]]:
+    def hold_any(self, prefixes: Sequence[str]) -> Iterator[bool]:
+        """Tell of each prefix whether any key begins with it."""
+        for prefix in prefixes:
+            yield any(page.entries for page in self._pages(prefix, 1))
+
+    def _pages(self, prefix: str, size: int, **more: Any) -> Iterator[Page]:
         with Translated("list", prefix):
             listing = self._container.walk_blobs(
                 prefix,
@@ -179,8 +184,10 @@ class Container:
                 results_per_page=min(size, PAGE_SIZE),
                 **more,
             )
-            for page in listing.by_page():
-                yield [entry.name.removeprefix(prefix) for entry in page]
+            pages: Any = listing.by_page()
+            for page in pages:
+                entries = [entry.name.removeprefix(prefix) for entry in page]
+                yield Page(entries, max(entries, default="") if pages.continuation_token else None)
 
     # Blocks
 

@@ -6,7 +6,7 @@ import base64
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 import google.auth.exceptions
@@ -20,10 +20,12 @@ from drivers.base import (
     PIECE_SIZE,
     DriverError,
     ObjectTooLargeError,
+    PathExistsError,
     PathNotFoundError,
     Stat,
     UnavailableError,
 )
+from drivers.flat import Page
 from drivers.gcs.client import signed_url
 from drivers.translation import Translation, one_line
 
@@ -126,6 +128,17 @@ class Bucket:
             raise PathNotFoundError(f"gcs: stat {key}: there is no object")
         return Stat(blob.size, blob.updated.timestamp())
 
+    def put(self, key: str, content: bytes) -> None:
+        """Create or replace an object."""
+        self.insert(key, content)
+
+    def create(self, key: str, content: bytes) -> None:
+        """Create an object; PathExistsError if there is one."""
+        try:
+            self.insert(key, content, 0)
+        except ConflictError as error:
+            raise PathExistsError(str(error)) from error
+
     def insert(self, key: str, content: bytes, generation: int | None = None) -> int:
         """Store an object, if it is of `generation` now (0: absent), and return its new generation."""
         query = {"uploadType": "media", "name": key, "fields": "generation,crc32c"}
@@ -136,6 +149,10 @@ class Bucket:
         if stored.get("crc32c") != _checksum(content):
             raise UnavailableError(f"gcs: put {key}: what arrived is not what was sent")
         return int(stored["generation"])
+
+    def get(self, key: str, *, limit: int) -> bytes:
+        """Return an object of at most `limit` bytes."""
+        return self.fetch(key, limit=limit)[0]
 
     def fetch(self, key: str, *, limit: int) -> tuple[bytes, int]:
         """Return an object of at most `limit` bytes and its generation."""
@@ -203,27 +220,39 @@ class Bucket:
     def remove_below(self, prefix: str) -> bool:
         """Delete every object whose key begins with `prefix`; tell whether there was any."""
         found = False
-        for page in self.pages(prefix):
-            self.remove_all(prefix + rest for rest in page)
-            found = found or bool(page)
+        with _Translated("list", prefix):
+            for page in self._listing(prefix, PAGE_SIZE).pages:
+                keys = [blob.name for blob in page]
+                self.remove_all(keys)
+                found = found or bool(keys)
         return found
 
-    def pages(self, prefix: str, *, start: str = "", delimiter: str = "", size: int = PAGE_SIZE) -> Iterator[list[str]]:
-        """Yield the entries below `prefix` from `start` on, without the prefix, page by page."""
+    def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
+        """Yield what lies directly below `prefix`, from `after` on, in pages of `limit` names and one more."""
+        start = prefix + after if after else None
         with _Translated("list", prefix):
-            listing = self._client.list_blobs(
-                self._bucket,
-                prefix=prefix,
-                start_offset=prefix + start if start else None,
-                delimiter=delimiter or None,
-                page_size=min(size, PAGE_SIZE),
-                fields="items(name),prefixes,nextPageToken",
-                retry=_RETRY,
-                timeout=_TIMEOUT_SECONDS,
-            )
+            listing = self._listing(prefix, limit + 1, delimiter="/", start_offset=start)
             for page in listing.pages:
-                keys = [blob.name for blob in page]
-                yield [entry.removeprefix(prefix) for entry in (*keys, *page.prefixes)]
+                keys = [*(blob.name for blob in page), *page.prefixes]
+                entries = [key.removeprefix(prefix) for key in keys]
+                yield Page(entries, max(entries, default="") if listing.next_page_token else None)
+
+    def hold_any(self, prefixes: Sequence[str]) -> Iterator[bool]:
+        """Tell of each prefix whether any key begins with it."""
+        for prefix in prefixes:
+            with _Translated("list", prefix):
+                yield any(True for page in self._listing(prefix, 1).pages for _ in page)
+
+    def _listing(self, prefix: str, size: int, **more: str | None) -> Any:
+        return self._client.list_blobs(
+            self._bucket,
+            prefix=prefix,
+            page_size=min(size, PAGE_SIZE),
+            fields="items(name),prefixes,nextPageToken",
+            retry=_RETRY,
+            timeout=_TIMEOUT_SECONDS,
+            **more,
+        )
 
     def signed_url(self, key: str, method: str) -> str | None:
         """Return a URL that gives the object to whoever has it, or None where these credentials cannot sign."""

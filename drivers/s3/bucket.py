@@ -21,15 +21,17 @@ from drivers.base import (
     UploadBusyError,
 )
 from drivers.s3.errors import Translated, code_of, word_for
+from drivers.s3.listing import pages
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
+    from drivers.flat import Page
     from drivers.s3.parameters import Parameters
 
-BATCH: Final = 1000
-"""Names in one listing, keys in one deletion: the most that S3 allows."""
+_BATCH: Final = 1000
+"""Keys in one deletion: the most that S3 allows."""
 
 _READ_ATTEMPTS: Final = 3
 _URL_SECONDS: Final = 20 * 60
@@ -74,6 +76,10 @@ class Bucket:
         with Translated("HeadObject", key):
             return self._client.head_object(Bucket=self.name, Key=key)
 
+    def get(self, key: str, *, limit: int) -> bytes:
+        """Return an object of at most `limit` bytes."""
+        return self.fetch(key, limit=limit)[0]
+
     def fetch(self, key: str, *, limit: int) -> tuple[bytes, str]:
         """Return an object and its ETag; ObjectTooLargeError if it has more than `limit` bytes."""
         with Translated("GetObject", key):
@@ -84,15 +90,8 @@ class Bucket:
                     raise ObjectTooLargeError(f"s3: GetObject {key}: {size} bytes, at most {limit} allowed")
                 return body.read(), answer["ETag"]
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """Yield an object in pieces."""
-        return self.read(key, 0, None)
-
-    def read(self, key: str, start: int, stop: int | None) -> Iterator[bytes]:
-        """Yield bytes ``start..stop``; the object is known to exist when this returns."""
-        if stop is not None and start >= stop:
-            self._head(key)
-            return iter(())
+    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield bytes ``start..stop``, which are some; the object is known to exist when this returns."""
         pieces = self._pieces(key, start, stop)
         next(pieces)  # runs it up to where the object is open; from here on close() closes the body too
         return pieces
@@ -214,7 +213,7 @@ class Bucket:
     def remove(self, keys: Iterable[str]) -> None:
         """Delete objects, a thousand at a time; those that are gone already are no error."""
         rest = iter(keys)
-        while batch := list(islice(rest, BATCH)):
+        while batch := list(islice(rest, _BATCH)):
             if len(batch) == 1:
                 self.delete(batch[0])
                 continue
@@ -258,8 +257,15 @@ class Bucket:
                 return
             options["ContinuationToken"] = page["NextContinuationToken"]
 
-    def holds_any(self, prefix: str) -> bool:
-        """Tell whether any key begins with `prefix`."""
+    def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
+        """Yield what lies directly below `prefix`, after `after`, in pages of as many names as are missing."""
+        return pages(self, prefix, after, limit)
+
+    def hold_any(self, prefixes: Sequence[str]) -> Iterator[bool]:
+        """Tell of each prefix whether any key begins with it."""
+        return self._pool.map(self._holds_any, prefixes)
+
+    def _holds_any(self, prefix: str) -> bool:
         return bool(self.page(Prefix=prefix, MaxKeys=1).get("Contents"))
 
     # Multipart uploads
@@ -318,14 +324,6 @@ class Bucket:
             for page in pages:
                 for entry in page.get("Uploads", ()):
                     yield entry["Key"], entry["UploadId"], entry["Initiated"].timestamp()
-
-
-def empty_prefixes_are_listed(page: Any) -> bool:
-    """Tell whether the server that gave `page` names directories whose last object has gone.
-
-    SeaweedFS does for minutes, until it sweeps them.
-    """
-    return "seaweedfs" in page["ResponseMetadata"]["HTTPHeaders"].get("server", "").lower()
 
 
 def _add_md5(request: Any, **_: Any) -> None:
