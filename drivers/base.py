@@ -190,22 +190,24 @@ class StorageDriver(ABC):
         self,
         objects: Iterable[tuple[str, bytes]],
         *,
-        expendable: Iterable[tuple[str, bytes]] = (),
-        same_as: str | None = None,
+        best_effort: Iterable[tuple[str, bytes]] = (),
+        copies_of: str | None = None,
     ) -> None:
-        """Create or replace each object, a path and its content, as :meth:`put` does; then those that are `expendable`.
+        """Create or replace objects, each a path and its content, in order; those of `best_effort` come last.
 
-        Nobody sees one before all that come earlier, not even after a loss of power. All are durable when this
-        returns, save that an expendable one may be lost as a whole, whatever comes after it.
+        Each is put as by :meth:`put`. Nobody sees an object before all that come before it, not even after a loss of
+        power. When this returns, `objects` are durable. An object of `best_effort` need not be: a loss of power may
+        take it away, always as a whole, even if it leaves a later one.
 
-        `same_as` is the path of one of `objects`, with the content of each expendable one. Nobody ever gives them
-        another content, so a driver may store it once for all of them.
+        `copies_of` is the path of one of `objects`. A caller who gives it promises that each object of `best_effort`
+        has the content of that one, and that no program ever writes other content to any of these paths. So a driver
+        may store the content once for all of them; each is still deleted on its own.
 
         Raises:
-            NoSpaceError: the medium is full; some that come first may have been stored.
+            NoSpaceError: the medium is full; the first of the objects may have been stored.
         """
-        del same_as
-        for path, content in (*objects, *expendable):
+        del copies_of
+        for path, content in (*objects, *best_effort):
             self.put(path, content)
 
     @abstractmethod

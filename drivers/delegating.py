@@ -39,10 +39,10 @@ class DelegatingDriver(StorageDriver):
         self,
         objects: Iterable[tuple[str, bytes]],
         *,
-        expendable: Iterable[tuple[str, bytes]] = (),
-        same_as: str | None = None,
+        best_effort: Iterable[tuple[str, bytes]] = (),
+        copies_of: str | None = None,
     ) -> None:
-        self._inner.put_in_order(objects, expendable=expendable, same_as=same_as)
+        self._inner.put_in_order(objects, best_effort=best_effort, copies_of=copies_of)
 
     def create(self, path: str, content: bytes) -> None:
         self._inner.create(path, content)

@@ -140,21 +140,22 @@ class FilesystemDriver(StorageDriver):
         self,
         objects: Iterable[tuple[str, bytes]],
         *,
-        expendable: Iterable[tuple[str, bytes]] = (),
-        same_as: str | None = None,
+        best_effort: Iterable[tuple[str, bytes]] = (),
+        copies_of: str | None = None,
     ) -> None:
-        names, source = NewNames(), self._name_of(same_as) if same_as else None
+        names = NewNames()
+        source = self._name_of(copies_of) if copies_of else None
         with Translated("put", self._root) as put:
             self._check_mount()
             for path, content in objects:
                 put.about(path)
                 names.replace(self._name_of(path), content)
-            for path, content in expendable:
+            for path, content in best_effort:
                 put.about(path)
                 target = self._name_of(path)
                 if source is None or not names.share(source, target):
                     names.replace(target, content)
-                names.expend()
+                names.leave_at_risk()
             names.sync()
 
     def create(self, path: str, content: bytes) -> None:

@@ -119,8 +119,8 @@ class NewNames:
             return False
         return True
 
-    def expend(self) -> None:
-        """Give up on the names that are not durable yet: they may be lost."""
+    def leave_at_risk(self) -> None:
+        """Let a loss of power take away the names that are not durable yet."""
         self._directories = []
 
     def took_from(self, directory: str) -> None:

@@ -201,19 +201,42 @@ class DriverConformance:
         driver.put(f"{ROOT}/a/link", b"older and longer")
         objects = [(BLOB, noise(5000)), (f"{ROOT}/a/link", b"link"), (f"{ROOT}/a/b/link", b"")]
 
-        driver.put_in_order(objects, expendable=[(f"{ROOT}/c", b"history")])
+        driver.put_in_order(objects, best_effort=[(f"{ROOT}/c", b"history")])
 
         for path, content in (*objects, (f"{ROOT}/c", b"history")):
             assert driver.get(path, limit=LIMIT) == content
             assert medium.content(path) == content
         driver.put_in_order([])
 
+    def test_nobody_sees_an_object_before_all_that_are_put_before_it(
+        self, driver: StorageDriver, colleague: StorageDriver
+    ) -> None:
+        paths = [f"{ROOT}/{number % 3}/{number}" for number in range(12)]
+        objects = [(path, b"x") for path in paths]
+
+        def is_there(path: str) -> bool:
+            with suppress(PathNotFoundError):
+                return colleague.stat(path).size == 1
+            return False
+
+        with ThreadPoolExecutor() as pool:
+            putting = pool.submit(driver.put_in_order, objects[:9], best_effort=objects[9:])
+            seen: list[list[bool]] = []
+            while not putting.done():
+                # The last one first: what is seen later in such a look was put no later.
+                seen.append([is_there(path) for path in reversed(paths)])
+            putting.result()
+
+        for look in seen:
+            assert look == sorted(look)
+        assert all(map(is_there, paths))
+
     def test_objects_of_one_content_may_be_stored_as_one_and_are_deleted_one_by_one(
         self, driver: StorageDriver, medium: Medium
     ) -> None:
         revision, pointer, history = f"{ROOT}/r/link", f"{ROOT}/t/link", f"{ROOT}/t/i/link"
         for _ in range(2):
-            driver.put_in_order([(revision, b"x"), (pointer, b"x")], expendable=[(history, b"x")], same_as=revision)
+            driver.put_in_order([(revision, b"x"), (pointer, b"x")], best_effort=[(history, b"x")], copies_of=revision)
 
         driver.put(pointer, b"y")
         driver.delete(revision)
