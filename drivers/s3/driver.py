@@ -1,8 +1,8 @@
-"""A bucket of Amazon S3 or of a store that speaks its protocol, laid out as the Go registry's driver does.
+"""A bucket of Amazon S3 or of a store with its protocol, with objects under the keys that the Go registry gives them.
 
-Any number of processes on any number of hosts may serve one bucket. Uploads are described in drivers.s3.staging;
-they use no multipart upload but for the moment in which large ones are published, by copying inside the
-store. An upload that the Go registry has begun cannot be continued: its client is told to begin again.
+Any number of processes on any number of hosts may serve one bucket. drivers.s3.staging says how uploads are kept.
+Multipart uploads are used only while a large upload is published, by copying inside the store. An upload that the Go
+registry has begun cannot be continued: its client is told to begin again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class S3Driver(FlatDriver):
     name = "s3aws"
 
     def __init__(self, parameters: Parameters, plan: PartPlan | None = None) -> None:
-        # Two pools: a copy is begun by a part's thread when an upload's parts are joined into larger ones.
+        # Two pools: a thread for parts waits for copies when the parts of an upload are joined into larger ones.
         parts = ThreadPoolExecutor(_PART_THREADS, "s3-part")
         copies = ThreadPoolExecutor(parameters.copies_at_once, "s3-copy")
         self._bucket = Bucket(parameters, copies)
@@ -86,8 +86,8 @@ class S3Driver(FlatDriver):
 
     def purge(self, before: float) -> int:
         count = 0
-        for key, ticket, begun in self._bucket.multipart_uploads(self._keys.root):
+        for key, multipart_id, begun in self._bucket.multipart_uploads(self._keys.root):
             if begun < before:
-                self._bucket.abandon_join(ticket, key)
+                self._bucket.abandon_join(multipart_id, key)
                 count += 1
         return count

@@ -1,6 +1,6 @@
-"""Listing as the vendors of S3 do it, which differs in two ways from what the other stores of drivers.flat do.
+"""Pages of names for drivers.flat, which need more care on S3 than on the other stores.
 
-A page is asked for each time of as many names as are missing, and SeaweedFS names what is no longer there.
+Each request says how many names it wants, and SeaweedFS also names directories that no longer hold anything.
 """
 
 from __future__ import annotations

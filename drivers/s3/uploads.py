@@ -1,8 +1,8 @@
-"""Uploads on an object store, one request after the other: see drivers.s3.staging for what lies there.
+"""Uploads to a bucket, written by one request after the other. drivers.s3.staging says what the bucket holds of them.
 
-A writer holds at most SPOOL_MEMORY bytes of memory for each part that is under way, PARTS_AT_ONCE + 2 of
-them, and spools the rest to unlinked temporary files: (PARTS_AT_ONCE + 2) parts of the plan's first size, or
-three of a larger one.
+A writer holds at most SPOOL_MEMORY bytes in memory of each part that it fills or sends, of which there are at most
+PARTS_AT_ONCE + 2. The rest of them is in unlinked temporary files: (PARTS_AT_ONCE + 2) parts of the plan's first size,
+or three of a larger one.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
-    from drivers.s3.staging import PartPlan, StagingStore
+    from drivers.s3.bucket import Bucket
+    from drivers.s3.staging import PartPlan
 
 
 class Uploads:
-    """The uploads of one store; the `pool` serves them all."""
+    """The uploads of one bucket. `pool` sends the parts of all of them, cut as `plan` says."""
 
-    def __init__(self, store: StagingStore, pool: Executor, plan: PartPlan) -> None:
-        self.store = store
+    def __init__(self, bucket: Bucket, pool: Executor, plan: PartPlan) -> None:
+        self.bucket = bucket
         self.pool = pool
         self.plan = plan
 
     def create(self, key: str) -> None:
         """Begin an empty upload."""
         record = Record(self.plan.size, _random())
-        self.store.put_staged(record_key(key), BytesIO(record.dump()))
+        self.bucket.put_staged(record_key(key), BytesIO(record.dump()))
 
     def size(self, key: str) -> int:
-        """Return the bytes that are stored; PathNotFoundError if there is no upload."""
+        """Return how many bytes are stored; PathNotFoundError if there is no upload."""
         return self._load(key)[0].size
 
     def open(self, key: str, destination_key: Callable[[str], str]) -> Writer:
@@ -45,23 +46,23 @@ class Uploads:
         return StagedWriter(self, key, record, version, destination_key)
 
     def abandon_joins(self, keys: Iterable[str]) -> None:
-        """Give back what unfinished commits hold, for those of `keys` that are records about to be deleted."""
+        """Abort the multipart uploads of unfinished commits whose records are among `keys`, which will be deleted."""
         for key in filter(is_record, keys):
             try:
-                record = Record.load(self.store.fetch(key, limit=RECORD_LIMIT)[0])
+                record = Record.load(self.bucket.fetch(key, limit=RECORD_LIMIT)[0])
             except PathNotFoundError:
                 continue
             if record.join:
-                destination, ticket = record.join
-                self.store.abandon_join(ticket, destination)
+                destination, multipart_id = record.join
+                self.bucket.abandon_join(multipart_id, destination)
 
     def _load(self, key: str) -> tuple[Record, str]:
-        content, version = self.store.fetch(record_key(key), limit=RECORD_LIMIT)
+        content, version = self.bucket.fetch(record_key(key), limit=RECORD_LIMIT)
         return Record.load(content), version
 
 
 class StagedWriter(Writer):
-    """`_record` and `_version` are what the store has; the other fields what the next record will say."""
+    """`_record` and `_version` are what is stored; the other fields are what the next record will say."""
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class StagedWriter(Writer):
         version: str,
         destination_key: Callable[[str], str],
     ) -> None:
-        self._store, self._pool, self._plan = uploads.store, uploads.pool, uploads.plan
+        self._bucket, self._pool, self._plan = uploads.bucket, uploads.pool, uploads.plan
         self._prefix = staging_prefix(key)
         self._record_key = record_key(key)
         self._destination_key = destination_key
@@ -110,7 +111,7 @@ class StagedWriter(Writer):
     def content(self) -> Iterator[bytes]:
         self._settle()
         for name in (*self._parts, *(name for name, _ in self._fragments)):
-            yield from self._store.stream(self._prefix + name)
+            yield from self._bucket.stream(self._prefix + name)
         yield from self._spool.pieces()
 
     def commit(self, destination: str) -> None:
@@ -123,7 +124,7 @@ class StagedWriter(Writer):
             else:
                 self._publish_single(target)
         except (PathNotFoundError, UploadBusyError):
-            self._release()  # the upload has ended or changed: what we have of it must not come back
+            self._release()  # the upload has ended or changed: close() must not store what this writer has of it
             self._remove(self._created)
             raise
         self._release()
@@ -133,7 +134,7 @@ class StagedWriter(Writer):
         self._upload.require("cancel")
         self._release()
         if self._record.join:
-            self._store.abandon_join(self._record.join[1], self._record.join[0])
+            self._bucket.abandon_join(self._record.join[1], self._record.join[0])
         self._remove_all()
 
     def close(self) -> None:
@@ -150,7 +151,7 @@ class StagedWriter(Writer):
             self._settle()
         except DriverError:
             if self._changed:
-                self._save()  # what arrived before the failure
+                self._save()  # what was stored before the failure
             raise
         self._save()
 
@@ -166,7 +167,7 @@ class StagedWriter(Writer):
         return sum(size for _, size in self._fragments) + self._spool.size
 
     def _revert(self) -> None:
-        """Stand where the record does."""
+        """Go back to what the record says."""
         self._part_size = self._record.part_size
         self._parts = list(self._record.parts)
         self._fragments = list(self._record.fragments)
@@ -191,7 +192,7 @@ class StagedWriter(Writer):
         """
         if self._spool.size > INLINE_SIZE:
             name = self._new_name()
-            self._store.put_staged(self._prefix + name, self._spool.file)
+            self._bucket.put_staged(self._prefix + name, self._spool.file)
             self._fragments.append((name, self._spool.size))
             self._new_spool()
         record = Record(
@@ -211,15 +212,15 @@ class StagedWriter(Writer):
         old, self._record, self._changed = self._record, record, False
         self._remove({*old.names, *self._created} - record.names)
         if old.join:
-            self._store.abandon_join(old.join[1], old.join[0])  # that commit was cut short
+            self._bucket.abandon_join(old.join[1], old.join[0])  # an earlier commit did not finish
 
     def _swap(self, record: Record) -> str:
         try:
-            return self._store.swap(self._record_key, record.dump(), self._version)
+            return self._bucket.swap(self._record_key, record.dump(), self._version)
         except UploadBusyError:
-            # It may be our own: the answer to the first attempt was lost and the SDK made another.
+            # The record there may be this one: the SDK tries again if the answer to its first attempt was lost.
             try:
-                content, version = self._store.fetch(self._record_key, limit=RECORD_LIMIT)
+                content, version = self._bucket.fetch(self._record_key, limit=RECORD_LIMIT)
             except PathNotFoundError:
                 content, version = b"", ""
             if content and Record.load(content).checkpoint == record.checkpoint:
@@ -229,11 +230,11 @@ class StagedWriter(Writer):
     def _remove(self, names: Iterable[str]) -> None:
         keys = [self._prefix + name for name in names]
         if keys:
-            self._store.remove(keys)
+            self._bucket.remove(keys)
 
     def _remove_all(self) -> None:
         names = {*self._record.names, *self._created}
-        self._store.remove([*(self._prefix + name for name in names), self._record_key])
+        self._bucket.remove([*(self._prefix + name for name in names), self._record_key])
 
     # Parts
 
@@ -249,18 +250,18 @@ class StagedWriter(Writer):
 
     def _put_part(self, name: str, body: Spool) -> str:
         with body:
-            self._store.put_staged(self._prefix + name, body.file)
+            self._bucket.put_staged(self._prefix + name, body.file)
         return name
 
     def _take_over(self, name: str) -> None:
         self._parts.append(name)
 
     def _assembled(self) -> Spool:
-        """Return all that comes after the last part, in the writer's own spool."""
+        """Return all that comes after the last part, gathered in the writer's spool."""
         if self._fragments:
             whole, size = Spool(), self._rest_size
             for name, _ in self._fragments:
-                for piece in self._store.stream(self._prefix + name):
+                for piece in self._bucket.stream(self._prefix + name):
                     whole.write(piece)
             for piece in self._spool.pieces():
                 whole.write(piece)
@@ -285,7 +286,7 @@ class StagedWriter(Writer):
     def _fall_back(self) -> None:
         """Let the upload end with the last part that is stored, or where the record says if there is none since."""
         if len(self._parts) == len(self._record.parts) and self._part_size == self._record.part_size:
-            self._revert()  # the part that failed had swallowed fragments of earlier requests
+            self._revert()  # the part that failed contained fragments of earlier requests
             return
         self._fragments = []
         self._new_spool()
@@ -306,39 +307,39 @@ class StagedWriter(Writer):
 
     def _join_parts(self, sources: Sequence[str], name: str) -> None:
         destination = self._prefix + name
-        self._join(self._store.begin_join(destination), destination, sources, None)
+        self._join(self._bucket.begin_join(destination), destination, sources, None)
 
     # Publishing
 
     def _publish_single(self, target: str) -> None:
-        """Publish what is one part at most."""
-        if self._store.version(self._record_key) != self._version:
-            raise UploadBusyError(f"commit {self._prefix}: another request has changed this upload")
+        """Publish an upload of at most one part."""
+        if self._bucket.version(self._record_key) != self._version:
+            raise UploadBusyError(f"s3: commit {self._prefix}: another request has changed this upload")
         names = [*self._parts, *(name for name, _ in self._fragments)]
         if len(names) == 1 and not self._spool.size:
-            self._store.copy(self._prefix + names[0], target)
+            self._bucket.copy(self._prefix + names[0], target)
         else:
-            self._store.put_final(target, self._assembled().file)
+            self._bucket.put_final(target, self._assembled().file)
 
     def _publish_joined(self, target: str) -> None:
-        ticket = self._store.begin_join(target)
+        multipart_id = self._bucket.begin_join(target)
         try:
-            self._save(join=(target, ticket))
+            self._save(join=(target, multipart_id))
         except BaseException:
-            self._store.abandon_join(ticket, target)
+            self._bucket.abandon_join(multipart_id, target)
             raise
         sources = [*self._parts]
         if len(self._fragments) == 1 and not self._spool.size:
             sources.append(self._fragments[0][0])
-            self._join(ticket, target, sources, None)
+            self._join(multipart_id, target, sources, None)
         else:
-            self._join(ticket, target, sources, self._assembled().file if self._rest_size else None)
+            self._join(multipart_id, target, sources, self._assembled().file if self._rest_size else None)
 
-    def _join(self, ticket: str, target: str, sources: Sequence[str], rest: IO[bytes] | None) -> None:
+    def _join(self, multipart_id: str, target: str, sources: Sequence[str], rest: IO[bytes] | None) -> None:
         try:
-            self._store.join(ticket, target, [self._prefix + name for name in sources], rest)
+            self._bucket.join(multipart_id, target, [self._prefix + name for name in sources], rest)
         except BaseException:
-            self._store.abandon_join(ticket, target)
+            self._bucket.abandon_join(multipart_id, target)
             raise
 
 
