@@ -43,12 +43,12 @@ class Keys:
         return key
 
     def prefix(self, path: str) -> str:
-        """Return what the keys of everything below `path` begin with."""
+        """Return the prefix of the keys of everything below `path`."""
         return self.key(path) + "/"
 
 
 def no_bytes() -> Generator[bytes]:
-    """Return the pieces of an empty range: none, and like any other it can be closed."""
+    """Return the pieces of an empty range: none, in a generator because a caller may close it."""
     yield from ()
 
 

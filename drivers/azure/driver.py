@@ -1,8 +1,8 @@
 """A container of Azure Blob Storage, with objects under the keys that the Go registry gives them.
 
 Any number of processes on any number of hosts may serve one container. drivers.azure.uploads says how uploads are
-kept. An upload that the Go registry has begun, an append blob, cannot be continued: its client is told to
-begin again. Blobs that it has published are read like ours.
+kept. An upload that the Go registry has begun is an append blob and cannot be continued: its client is told to begin
+again. Blobs that it has published are read like ours.
 """
 
 from __future__ import annotations

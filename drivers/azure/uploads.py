@@ -1,16 +1,16 @@
 """Uploads: a block blob at the upload's own path, whose list of blocks is its state.
 
 A request sends its bytes as blocks, under names that no other writer can choose, and makes them part of the blob
-when it closes, if the blob is still of the ETag that was read. So of two writers one loses and has changed
-nothing. The ETag is the checkpoint: what is published is the copy, inside the service, of the blob of this very
-ETag. There is nothing to list and nothing beside the blob.
+when it closes, if the blob still has the ETag that was read. So if there are two writers one loses and has changed
+nothing. The ETag is the checkpoint: what is published is a copy, made inside the service, of the blob with exactly
+this ETag. There is nothing to list, and there are no objects beside the blob.
 
-Requests of a few bytes each would use up the 50,000 blocks of a blob. So a request that finds 64 blocks at the end
-which make less than one of the size that is sent now sends their content again, as one. That size doubles with
-each 10,000 blocks: the last of 50,000 ends at 2.6 TB, or at 97 GiB where each chunk is of 2 MiB.
+Requests of a few bytes each would use up the 50,000 blocks of a blob. So if the last 64 blocks together are smaller
+than one block of the size that is sent now, a request sends their content again as one block. That size doubles with
+each 10,000 blocks: the last of 50,000 ends at 2.6 TB, or at 97 GiB if each chunk has 2 MiB.
 
-In memory a writer has one block that fills and BLOCKS_AT_ONCE on their way: four times the size of a block
-with the copy that joins it from its pieces.
+In memory a writer has one block that fills and BLOCKS_AT_ONCE that are being sent: with the copy that joins a block
+from its pieces, four times the size of a block.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SMALL_BLOCKS = 64
 
 
 class AzureWriter(Writer):
-    """`_stored` and `_etag` are what the service has; the other fields what it will have."""
+    """`_stored` and `_etag` are what is stored; the other fields are what will be stored."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class AzureWriter(Writer):
         try:
             self._container.remove(self._key, self._etag)
         except (ConflictError, PathNotFoundError):
-            return  # somebody else has ended it; what we have published stands
+            return  # somebody else has ended the upload; what was published stays
 
     def cancel(self) -> None:
         self._upload.require("cancel")
@@ -132,14 +132,14 @@ class AzureWriter(Writer):
         try:
             return self._container.commit(self._key, self._blocks, self._etag)
         except ConflictError:
-            # It may be our own commit, of which the answer was lost; nobody else can know the names in it.
+            # The blocks there may be our own, if the answer was lost; no other writer can know their names.
             blocks, etag = self._container.blocks(self._key)
             if blocks != self._blocks:
                 raise
             return etag
 
     def _release(self) -> None:
-        """Forget what is not a block yet; blocks that are not committed the service deletes by itself."""
+        """Drop what was not sent; the service itself deletes blocks that are not committed."""
         self._upload.is_open = False
         self._pending.drop()
 
@@ -149,7 +149,7 @@ class AzureWriter(Writer):
         return self._first_size << (len(self._blocks) + self._pending.count) // _STEP
 
     def _gather_small_blocks(self) -> None:
-        """Take the last blocks off the list, if they are many and small, to send their content again."""
+        """If the last blocks are many and small, take them off the list and send their content again."""
         last = self._blocks[-_SMALL_BLOCKS:]
         if len(last) < _SMALL_BLOCKS or any(block.size * _SMALL_BLOCKS >= self._block_size() for block in last):
             return

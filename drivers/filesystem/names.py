@@ -1,8 +1,8 @@
 """The names in a directory in byte order, a page at a time.
 
-A directory is no index: to find the next hundred names is to read all. So a process remembers the names of large
-directories, packed and within a fixed number of bytes, and asks each time whether the directory is still the one
-that it has read. Whatever is not certain is read anew.
+A directory is not sorted: to find the next hundred names one must read all of them. So a process remembers the names
+of large directories, packed and within a fixed number of bytes, and checks each time that the directory has not
+changed since it was read. If that is not certain, the directory is read again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The calls to Google Cloud Storage, each with its errors turned into the contract's where it is made."""
+"""The calls to Google Cloud Storage. Errors of the SDK become the contract's where they are raised."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 PAGE_SIZE: Final = 1000
 _CONTENT_TYPE = "application/octet-stream"
 _TIMEOUT_SECONDS = (10, 60)
-"""To connect, and between two bytes."""
+"""For a connection, and for the next bytes of an answer."""
 
 _ATTEMPTS = 4
-"""How often in a row a download that breaks off is taken up again without a byte more."""
+"""How often in a row a download that breaks off without another byte is continued."""
 
 _RETRY = DEFAULT_RETRY.with_delay(initial=0.5, multiplier=2, maximum=8).with_timeout(30)
 _FAILURES = (
@@ -65,12 +65,12 @@ _PASSING = (
 
 
 class ConflictError(DriverError):
-    """The object is not of the generation that was asked for."""
+    """The object does not have the generation that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An object of which a compose() takes exactly the generation that the writer saw."""
+    """An object for compose(), which takes exactly the generation that the writer saw."""
 
     key: str
     generation: int
@@ -92,9 +92,9 @@ class _Translated(Translation):
 
 
 class Bucket:
-    """One bucket; shared by all threads. `pool` carries out what is done to many objects.
+    """One bucket, shared by all threads. `pool` makes the calls that concern many objects.
 
-    Clients are sent to `redirect_endpoint`, or to the endpoint of `client` without one.
+    Clients are sent to `redirect_endpoint`, or if that is empty to the endpoint of `client`.
     """
 
     def __init__(self, client: storage.Client, name: str, pool: Executor, redirect_endpoint: str = "") -> None:
@@ -103,8 +103,8 @@ class Bucket:
         self.pool = pool
         self.name = name
         self._redirect_endpoint = redirect_endpoint or client.api_endpoint
-        # What has a body goes through the SDK's own session: the SDK streams only by pushing into a file, and
-        # holds four copies of what it sends.
+        # Contents are sent and fetched through the SDK's session, not by its methods: those stream only into a
+        # file, and hold four copies of what they send.
         self._session = client._http  # noqa: SLF001
         objects = f"storage/v1/b/{quote(name, safe='')}/o"
         self._download = f"{client.api_endpoint}/download/{objects}"
@@ -140,7 +140,7 @@ class Bucket:
             raise PathExistsError(str(error)) from error
 
     def insert(self, key: str, content: bytes, generation: int | None = None) -> int:
-        """Store an object, if it is of `generation` now (0: absent), and return its new generation."""
+        """Store an object and return its new generation, provided that it has `generation` now (0: there is none)."""
         query = {"uploadType": "media", "name": key, "fields": "generation,crc32c"}
         if generation is not None:
             query["ifGenerationMatch"] = str(generation)
@@ -165,7 +165,7 @@ class Bucket:
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Return the pieces of a range of an object, which is open when this returns.
 
-        A connection that breaks is made again where it broke, to the very same generation.
+        If the connection breaks, the download continues from there, with the same generation of the object.
         """
         pieces = self._pieces(key, start, stop)
         next(pieces)
@@ -191,7 +191,7 @@ class Bucket:
                     raise
 
     def compose(self, key: str, sources: Sequence[Source]) -> int:
-        """Make an object of `sources` one after the other, inside the service; return its generation."""
+        """Concatenate `sources` into one object, inside the service; return its generation."""
         blob = self._bucket.blob(key)
         blob.content_type = _CONTENT_TYPE
         with _Translated("compose", key):
@@ -204,12 +204,12 @@ class Bucket:
         return int(blob.generation)
 
     def remove(self, key: str, generation: int | None = None) -> None:
-        """Delete an object, if it is of `generation`."""
+        """Delete an object, only if it has `generation` where that is given."""
         with _Translated("delete", key):
             self._bucket.delete_blob(key, if_generation_match=generation, retry=_RETRY, timeout=_TIMEOUT_SECONDS)
 
     def remove_all(self, keys: Iterable[str]) -> None:
-        """Delete objects, those that are gone already included."""
+        """Delete objects; it is not an error if some are gone already."""
         for done in [self.pool.submit(self._remove_any, key) for key in keys]:
             done.result()
 
@@ -255,7 +255,7 @@ class Bucket:
         )
 
     def signed_url(self, key: str, method: str) -> str | None:
-        """Return a URL that gives the object to whoever has it, or None where these credentials cannot sign."""
+        """Return a URL with which anyone can fetch the object, or None if these credentials cannot sign."""
         return signed_url(self._client, self._bucket.blob(key), method, self._redirect_endpoint)
 
     def _get(self, key: str, headers: dict[str, str], generation: str = "") -> requests.Response:

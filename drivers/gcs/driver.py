@@ -46,7 +46,7 @@ class GcsDriver(FlatDriver):
             raise PathNotFoundError(f"gcs: delete {path}: there is nothing")
 
     def create_upload(self, path: str) -> None:
-        with suppress(ConflictError):  # it is there already
+        with suppress(ConflictError):  # there is an upload already
             self._bucket.insert(below_upload(self._keys.key(path)) + STATE, State().dump(), 0)
 
     def upload_size(self, path: str) -> int:

@@ -1,15 +1,15 @@
 """Uploads: parts that are written once, and one small object that names them.
 
-An upload at ``a/b/data`` lies below ``a/b/data/.upload/``: the object ``state`` and the parts, each under a name
-that no other writer can choose. The state is replaced only at the generation that was read, so of two writers
-one loses and has changed nothing; what is published is composed, inside the service, of exactly the parts
-and generations that the writer saw. The state's generation is the checkpoint.
+An upload at ``a/b/data`` is stored below ``a/b/data/.upload/``: the object ``state`` and the parts, each under a name
+that no other writer can choose. The state is replaced only if it still has the generation that was read. So if there
+are two writers one loses and has changed nothing, and what is published is composed, inside the service, of exactly
+the parts and generations that the writer saw. The state's generation is the checkpoint.
 
-Whenever 32 parts of one level stand at the end, they are composed into one of the next level, as digits carry.
-So an upload of any number of chunks of any size is a list of a hundred parts or so.
+Whenever the last 32 parts are of one level, they are composed into one part of the next level, as digits carry.
+So an upload of any number of chunks of any size is a list of about a hundred parts.
 
-In memory a writer has at most one part that fills and PARTS_AT_ONCE on their way, each of these twice, since
-the SDK copies a part into its request: five times the part's size.
+In memory a writer has at most one part that fills and PARTS_AT_ONCE that are being sent, each of these twice because
+the SDK copies a part into its request: five times the size of a part.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ STATE: Final = "state"
 STATE_LIMIT: Final = 1024 * 1024
 PARTS_AT_ONCE: Final = 2
 _FAN_IN = 32
-"""Sources that the service takes in one compose."""
+"""The most sources that the service composes at once."""
 
 
 def below_upload(key: str) -> str:
-    """Return what the keys of everything that belongs to the upload at `key` begin with."""
+    """Return the prefix of the keys of all objects that belong to the upload at `key`."""
     return f"{key}/.upload/"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part; `level` says how often it was composed: at level 2 it is made of 32 of 32 parts."""
+    """A part. `level` says how often it was composed: a part of level 2 is made of 32 parts, each made of 32."""
 
     name: str
     generation: int
@@ -74,7 +74,7 @@ class State:
         """Return the state that was stored as `content`.
 
         Raises:
-            DriverError: it is none, or of a later version.
+            DriverError: it is malformed, or of a later version.
         """
         try:
             fields = json.loads(content)
@@ -86,7 +86,7 @@ class State:
 
 
 class GcsWriter(Writer):
-    """`_state` and `_generation` are what is stored; the other fields what will be."""
+    """`_state` and `_generation` are what is stored; the other fields are what will be stored."""
 
     def __init__(self, bucket: Bucket, keys: Keys, path: str, stored: tuple[State, int], part_size: int) -> None:
         self._bucket = bucket
@@ -133,7 +133,7 @@ class GcsWriter(Writer):
         self._remove({*self._created, *(part.name for part in self._state.parts)})
 
     def _claim(self) -> None:
-        """Take the upload away from everybody else; what is not published after this is given back."""
+        """Delete the state, so that no other writer can go on; _publish() stores it again if it fails."""
         try:
             self._bucket.remove(self._prefix + STATE, self._generation)
         except (ConflictError, PathNotFoundError) as error:
@@ -161,7 +161,7 @@ class GcsWriter(Writer):
         try:
             self._pending.settle()
         except DriverError as error:
-            failure = error  # what was stored before it is kept
+            failure = error  # the parts before the one that failed are kept
         if self._parts != list(self._state.parts):
             self._save()
         self._release()
@@ -184,7 +184,7 @@ class GcsWriter(Writer):
         try:
             return self._bucket.insert(key, state.dump(), self._generation)
         except ConflictError:
-            # It may be our own, of which the answer was lost; nobody else can know the names in it.
+            # The state there may be our own, if the answer was lost; no other writer can know the names in it.
             content, generation = self._bucket.fetch(key, limit=STATE_LIMIT)
             if content != state.dump():
                 raise
@@ -200,7 +200,7 @@ class GcsWriter(Writer):
         self._remove(self._created - {part.name for part in self._parts})
 
     def _remove(self, names: set[str]) -> None:
-        """Delete parts that nothing names any more; what fails is left to whoever deletes the upload's directory."""
+        """Delete parts that the state does not name; what cannot be deleted goes when the upload's directory does."""
         with suppress(DriverError):
             self._bucket.remove_all(self._prefix + name for name in names)
         self._created -= names

@@ -347,7 +347,7 @@ def test_an_endpoint_that_is_not_there_is_said_in_one_line() -> None:
 
 
 def test_a_key_that_is_none_stops_the_start() -> None:
-    with pytest.raises(ParameterError, match=r"^credentials: is no service account: [^\n]*$"):
+    with pytest.raises(ParameterError, match=r"^credentials: is not a service account: [^\n]*$"):
         GcsDriver.from_parameters({"bucket": "b", "credentials": {"type": "service_account"}})
 
 
