@@ -99,7 +99,7 @@ def test_what_is_dropped_before_it_is_begun_is_never_sent(store: _Store) -> None
     assert store.parts.size == 0
 
 
-def test_an_upload_that_has_ended_says_so_to_whoever_goes_on() -> None:
+def test_a_writer_of_an_upload_that_has_ended_is_told_so() -> None:
     upload = OpenUpload("s3", "/a/data")
     upload.require("write")
 
@@ -112,7 +112,7 @@ def test_an_upload_that_has_ended_says_so_to_whoever_goes_on() -> None:
 @pytest.mark.parametrize(
     ("error", "word"), [(PathNotFoundError("gone"), PathNotFoundError), (DriverError("changed"), UploadBusyError)]
 )
-def test_who_loses_an_upload_learns_whether_it_ended_or_was_changed(
+def test_a_writer_that_loses_its_upload_is_told_whether_it_ended_or_was_changed(
     error: DriverError, word: type[DriverError]
 ) -> None:
     lost = OpenUpload("gcs", "/a/data").lost(error)
