@@ -36,7 +36,7 @@ class PathNotFoundError(DriverError):
 
 
 class PathExistsError(DriverError):
-    """There is an object at the path already."""
+    """There is something at the path already."""
 
 
 class InvalidPathError(DriverError):

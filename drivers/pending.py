@@ -1,8 +1,8 @@
-"""Parts of an upload on their way into an object store: what the writers of all such drivers do alike.
+"""Parts of an upload that are being sent to an object store: what the writers of all such drivers have in common.
 
-A writer fills a part, has a thread send it and fills the next one meanwhile. Parts are taken over in the order of
-their bytes, so what is stored of an upload is always its beginning: where a part cannot be stored, what came after
-it counts as little as the part itself.
+A writer fills a part, lets a thread send it and fills the next part meanwhile. The parts are taken over in the order
+of their bytes, so what is stored of an upload is always its beginning: if a part cannot be stored, all parts after it
+are dropped, too.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class OpenUpload:
             raise PathNotFoundError(f"{self._driver}: {call} {self._path}: this upload is closed or has ended")
 
     def lost(self, error: DriverError) -> DriverError:
-        """Return what to raise where `error` says that somebody else has changed or ended the upload."""
+        """Return the error to raise after `error`, which says that another writer has changed or ended the upload."""
         word = PathNotFoundError if isinstance(error, PathNotFoundError) else UploadBusyError
         return word(f"{self._driver}: another request has changed or ended the upload {self._path}: {error}")
 
 
 class PendingParts(Generic[Part]):
-    """Parts that are being sent. `stored` is called with each that is stored, in the order of the bytes, by wait()."""
+    """Parts that are being sent. wait() calls `stored` with each of them that is stored, in the order of the bytes."""
 
     def __init__(self, stored: Callable[[Part], None]) -> None:
         self._stored = stored
@@ -83,7 +83,7 @@ class PendingParts(Generic[Part]):
             self._stored(part)
 
     def drop(self) -> None:
-        """Forget what is not known to be stored: what nobody has begun to send never is, the rest is waited for."""
+        """Drop what is not known to be stored: wait for the parts that are being sent, and never begin the others."""
         while self._queue:
             _, sending = self._queue.popleft()
             if not sending.cancel():
