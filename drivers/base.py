@@ -1,10 +1,10 @@
-"""The contract of a storage driver: a flat map from paths to objects, and uploads that grow into one.
+"""The contract of a storage driver: a flat map from paths to objects, and uploads that become objects.
 
-It asks for nothing that an object store cannot give: no directories, no rename, no append to an object
-that is visible. What a driver says is done is durable: it survives the loss of power.
+It needs nothing that an object store does not have: no directories, no rename, and no append to an object
+that is visible. When a call returns, what it did is durable: it survives a loss of power.
 
-Paths are absolute, ``/``-separated and made of ``[A-Za-z0-9._-]`` components. A component that begins with
-a dot belongs to the driver (temporary names); callers neither write nor see one.
+Paths are absolute, and their components are separated by ``/`` and made of ``[A-Za-z0-9._-]``. Components that
+begin with a dot are reserved for the driver's temporary names: callers neither write nor see them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 PIECE_SIZE = 1024 * 1024
-"""Bytes in which content is read and written: nothing larger than this is held for one stream."""
+"""Content is read and written in pieces of at most this many bytes, so a stream never holds more in memory."""
 
-# A component has one way to match, so none is tried again (``*+``): a third quicker, and each call asks.
+# Each component can match in one way only, so the expression need not backtrack (``*+``). That saves a third of the
+# time of a check that every call makes.
 _PATH = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*+)++")
 
 
@@ -31,60 +32,60 @@ class DriverError(Exception):
 
 
 class PathNotFoundError(DriverError):
-    """Nothing lies at the path."""
+    """There is nothing at the path."""
 
 
 class PathExistsError(DriverError):
-    """Something lies at the path already."""
+    """There is something at the path already."""
 
 
 class InvalidPathError(DriverError):
-    """The path is not one that a driver stores under."""
+    """A driver cannot store anything under this path."""
 
 
 class ObjectTooLargeError(DriverError):
-    """A whole object was asked for that is larger than the caller's limit."""
+    """The object is larger than the limit of the caller, who asked for all of it at once."""
 
 
 class UploadBusyError(DriverError):
-    """Another request is writing to this upload now."""
+    """Another request is writing to this upload."""
 
 
 class NoSpaceError(DriverError):
-    """The medium is full or over its quota; reads go on working."""
+    """The medium is full or over its quota; reads still work."""
 
 
 class UnavailableError(DriverError):
-    """The storage asks for patience: throttled, restarting, unreachable."""
+    """The storage cannot answer now and may do so later: it throttles, restarts or cannot be reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What is known of an object: its size in bytes and when it was last written (seconds since the epoch)."""
+    """An object's size in bytes, and the time of its last change in seconds since the epoch."""
 
     size: int
     modified: float
 
 
 class Writer(ABC):
-    """The one open end of an upload. Close keeps, commit publishes, cancel forgets.
+    """An open upload that grows at its end. Close keeps it, commit publishes it, cancel deletes it.
 
-    A writer is a context manager: leaving the block closes it, also after an exception, so what has arrived
-    of a broken request is kept. From opening to leaving nobody else may change the upload; where the medium
-    has no lock, :meth:`commit` must fail rather than publish bytes that this writer did not see.
+    A writer is a context manager. Leaving the block closes the writer, also after an exception: what has arrived of a
+    request that broke off is kept. While a writer is open nobody else may change its upload. If the medium has no
+    locks to ensure that, :meth:`commit` must fail rather than publish bytes that this writer did not see.
     """
 
     @property
     @abstractmethod
     def size(self) -> int:
-        """Bytes in the upload: those found when it was opened and those written since."""
+        """How many bytes the upload has: those found when it was opened and those written since."""
 
     @property
     def checkpoint(self) -> str:
-        """Identity of the stored bytes ``0..size``, valid on opening and again after :meth:`close`.
+        """An identifier of the stored bytes ``0..size``.
 
-        The caller signs it into the client's token. A driver whose lock already makes acknowledged bytes
-        immutable has nothing to add and says "".
+        It is valid when the writer is opened and again after :meth:`close`. The caller signs it into the token that the
+        client gets. A driver with locks never changes acknowledged bytes, so it needs no checkpoint and returns "".
         """
         return ""
 
@@ -96,23 +97,23 @@ class Writer(ABC):
     def content(self) -> Iterator[bytes]:
         """Yield the whole upload, bytes ``0..size``, in pieces of at most PIECE_SIZE.
 
-        After this nothing more may be written: a driver may have to seal the upload to read it back.
+        Nothing may be written afterwards, because a driver may have to seal an upload before it can read it.
         """
 
     @abstractmethod
     def commit(self, destination: str) -> None:
-        """Publish exactly bytes ``0..size`` at `destination`, atomically and durably; the upload is then gone.
+        """Publish exactly bytes ``0..size`` at `destination`, atomically and durably; then the upload no longer exists.
 
-        What lay at `destination` is replaced. The bytes do not travel through this process.
+        An object that is at `destination` is replaced. The bytes are not sent through this process again.
         """
 
     @abstractmethod
     def cancel(self) -> None:
-        """Forget the upload and everything that was stored for it."""
+        """Delete the upload and everything that was stored for it."""
 
     @abstractmethod
     def close(self) -> None:
-        """Keep what was written, durably, for another request to continue. Harmless when repeated."""
+        """Make what was written durable, so that another request can continue. Closing again does nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -127,22 +128,22 @@ class Writer(ABC):
 
 
 class StorageDriver(ABC):
-    """A storage medium. Instances are shared by all threads of a process and made after the fork.
+    """A storage medium. An instance is made after the fork and shared by all threads of its process.
 
-    Every method may raise InvalidPathError for a path that is none, UnavailableError, and DriverError
-    for any other failure of the medium.
+    Every method may raise InvalidPathError for an invalid path, UnavailableError, and DriverError for any other
+    failure of the medium.
     """
 
     name: ClassVar[str]
     """The driver's name in logs and metrics, as the Go registry spells it."""
 
     shared_between_processes: ClassVar[bool] = True
-    """Whether another process with the same parameters sees the same objects."""
+    """Whether other processes with the same parameters see the same objects."""
 
     @classmethod
     @abstractmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
-        """Build the driver from its section of the configuration.
+        """Make a driver from its section of the configuration.
 
         Raises:
             registry.foundation.errors.ParameterError: a parameter is missing or wrong.
@@ -150,17 +151,17 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Return if the medium can be used; called once at start.
+        """Return if the medium can be used. It is called once, at the start.
 
         Raises:
-            DriverError: it cannot; the text says which call failed, how, and what to change.
+            DriverError: it cannot be used; the text says which call failed, how, and what to change.
         """
 
     def probe(self) -> None:
-        """Return if the medium answers; called every few seconds, so it is cheap and writes nothing.
+        """Return if the medium answers. It is called every few seconds, so it is cheap and writes nothing.
 
         Raises:
-            DriverError: it does not; the text says how.
+            DriverError: it does not answer; the text says how it failed.
         """
         with suppress(PathNotFoundError):
             self.stat("/docker")
@@ -176,39 +177,41 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def put(self, path: str, content: bytes) -> None:
-        """Create or replace the object at `path`, atomically: a reader sees the old bytes or the new ones.
+        """Create or replace the object at `path` atomically: a reader sees either the old bytes or the new ones.
 
         Raises:
-            NoSpaceError: the medium is full; what lay there is unchanged.
+            NoSpaceError: the medium is full; an object that was there is unchanged.
         """
 
     def put_in_order(
         self,
         objects: Iterable[tuple[str, bytes]],
         *,
-        expendable: Iterable[tuple[str, bytes]] = (),
-        same_as: str | None = None,
+        best_effort: Iterable[tuple[str, bytes]] = (),
+        copies_of: str | None = None,
     ) -> None:
-        """Create or replace each object, a path and its content, as :meth:`put` does; then those that are `expendable`.
+        """Create or replace objects, each a path and its content, in order; those of `best_effort` come last.
 
-        Nobody sees one before all that come earlier, not even after a loss of power. All are durable when this
-        returns, save that an expendable one may be lost as a whole, whatever comes after it.
+        Each is put as by :meth:`put`. Nobody sees an object before all that come before it, not even after a loss of
+        power. When this returns, `objects` are durable. An object of `best_effort` need not be: a loss of power may
+        take it away, always as a whole, even if it leaves a later one.
 
-        `same_as` is the path of one of `objects`, with the content of each expendable one. Nobody ever gives them
-        another content, so a driver may store it once for all of them.
+        `copies_of` is the path of one of `objects`. A caller who gives it promises that each object of `best_effort`
+        has the content of that one, and that no program ever writes other content to any of these paths. So a driver
+        may store the content once for all of them; each is still deleted on its own.
 
         Raises:
-            NoSpaceError: the medium is full; some that come first may have been stored.
+            NoSpaceError: the medium is full; the first of the objects may have been stored.
         """
-        del same_as
-        for path, content in (*objects, *expendable):
+        del copies_of
+        for path, content in (*objects, *best_effort):
             self.put(path, content)
 
     @abstractmethod
     def create(self, path: str, content: bytes) -> None:
-        """Create the object at `path`, atomically, if there is none: of several callers at a time one succeeds.
+        """Create the object at `path` atomically if there is none: if several callers try at once, one succeeds.
 
-        An answer that was lost is asked for again, so the object that is found there may be the caller's own.
+        A driver may repeat a request whose answer was lost. So the object that is found may be the caller's own.
 
         Raises:
             PathExistsError: there is one; it is unchanged.
@@ -220,15 +223,16 @@ class StorageDriver(ABC):
         """Return size and time of the object at `path`.
 
         Raises:
-            PathNotFoundError: there is none (a mere prefix of other paths is none).
+            PathNotFoundError: there is none; a prefix of other paths is not an object.
         """
 
     @abstractmethod
     def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Yield bytes ``start..stop`` (half-open; to the end without `stop`) in pieces of at most PIECE_SIZE.
+        """Yield bytes ``start..stop`` in pieces of at most PIECE_SIZE; without `stop`, all bytes from `start` on.
 
-        The object is opened before this returns, so a missing one is known at once. A `start` at or past the
-        end yields nothing. Whoever does not exhaust the iterator calls its ``close()``.
+        The range is half-open and may reach past the end; a `start` at or after the end yields nothing. The object is
+        opened before this returns, so it is known at once if it is missing. A caller who does not read the iterator
+        to its end calls its ``close()``.
 
         Raises:
             PathNotFoundError: there is no object.
@@ -236,28 +240,29 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
-        """Return the names directly below `path` that sort after `after`, in byte order; `limit` if there are as many.
+        """Return the first `limit` names directly below `path` that sort after `after`, in byte order, or all if fewer.
 
-        A name is one component, whether an object or a prefix of other paths. What was written or deleted
-        before the call is seen by it. A path with nothing below it gives ``[]``. A file system may also name
-        directories that hold nothing (another program's leftovers): do not take a name for an object.
+        A name is one component: that of an object or of a prefix of other paths. The call sees whatever was written or
+        deleted before it. If there is nothing below `path` it returns ``[]``. A file system may also name empty
+        directories that another program left: a name need not lead to an object.
         """
 
     def holds(self, path: str, *, likely: str = "") -> bool:
-        """Tell whether anything lies below `path`: whether :meth:`list` names anything there.
+        """Tell whether there is anything below `path`, that is, whether :meth:`list` returns any name.
 
-        Who has just seen `path` in a listing may give a name that is `likely` to be below it. That is looked for first
-        if it costs less than to list, and changes no answer, save that a file system on the network may remember
-        the name for up to a minute after it went while `path` stayed.
+        A caller who has just seen `path` in a listing may give a name that is `likely` to be below it. A driver that
+        can look for a name at less cost than listing then does so first. The answer is the same, with one exception:
+        where `likely` was deleted and `path` was not, a network file system may remember `likely` for up to a minute.
         """
         del likely
         return bool(self.list(path, limit=1))
 
     @abstractmethod
     def delete(self, path: str) -> None:
-        """Delete the object at `path` or everything below it, uploads included; atomic for a single object.
+        """Delete the object at `path` or everything below it, including uploads. A single object is deleted atomically.
 
-        Siblings whose names merely begin alike stay. A prefix under which nothing is left is listed no more.
+        Other paths that only begin with the same characters stay. A prefix below which nothing is left is no longer
+        listed.
 
         Raises:
             PathNotFoundError: there was nothing.
@@ -265,13 +270,13 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def create_upload(self, path: str) -> None:
-        """Begin an empty upload at `path`. It is no object: ``stat`` and ``get`` need not see it.
+        """Begin an empty upload at `path`. An upload is not an object: ``stat`` and ``get`` need not see it.
 
-        The driver may keep objects of its own beside it in the same directory, hidden from ``list``.
+        The driver may keep objects of its own beside it in the same directory, which ``list`` does not name.
         """
 
     def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
-        """Put `objects`, which tell of an upload, as put_in_order() does; then begin it at `path` as create_upload().
+        """Put `objects`, which describe an upload, as put_in_order() does; then begin it at `path` as create_upload().
 
         Raises:
             NoSpaceError: the medium is full; the upload was not begun.
@@ -281,7 +286,7 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def upload_size(self, path: str) -> int:
-        """Return the bytes stored so far in the upload at `path`, without opening it.
+        """Return how many bytes are stored in the upload at `path`, without opening it.
 
         Raises:
             PathNotFoundError: there is no upload.
@@ -289,22 +294,25 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def open_upload(self, path: str) -> Writer:
-        """Open the upload at `path` at its end. It may have been begun by the Go registry.
+        """Open the upload at `path`, to append to it. The Go registry may have begun it.
 
         Raises:
             PathNotFoundError: there is no upload.
-            UploadBusyError: another request has it open and did not end within a few seconds.
+            UploadBusyError: another request had it open and did not close it within a few seconds.
         """
 
     def purge(self, before: float) -> int:
-        """Delete what broken work begun before that time has left where no path shows it; return how much."""
+        """Delete what interrupted calls left behind where no path leads, if they began before the time `before`.
+
+        Returns how many such things were deleted. The time is in seconds since the epoch.
+        """
         del before
         return 0
 
     def local_path(self, path: str) -> str | None:
         """Return the name of a local file that holds exactly the object at `path`, or None.
 
-        The name may be handed to sendfile or to a front-end server; it is not checked to exist.
+        The name may be given to sendfile or to a front-end server. Whether the file exists is not checked.
         """
         del path
         return None
@@ -312,14 +320,14 @@ class StorageDriver(ABC):
     def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
         """Return a URL from which a client may fetch the object at `path` itself, or None.
 
-        `client` is the address of who asks, "" if it is not known. It may be a lie: it decides which way leads to
-        the object, never whether there is one.
+        `client` is the address of the client, or "" if it is not known. It may be forged, so it may decide where the
+        client is sent, but never whether it gets the object.
         """
         del path, method, client
         return None
 
     def object_key(self, path: str) -> str | None:
-        """Return the key in its bucket of the object at `path`, for a CDN that serves this bucket; None without one."""
+        """Return the key of the object at `path` in its bucket, for a CDN that serves this bucket; else None."""
         del path
         return None
 
@@ -328,7 +336,7 @@ def checked_path(path: str) -> str:
     """Return `path` if a driver may store under it.
 
     Raises:
-        InvalidPathError: it is not absolute, or has an empty, hidden or foreign component.
+        InvalidPathError: it is not absolute, or a component is empty, begins with a dot or has another character.
     """
     if not _PATH.fullmatch(path):
         raise InvalidPathError(f"invalid path: {path!r}")

@@ -1,4 +1,4 @@
-"""A driver that stands before another one and hands every call on; a subclass overrides those that it is about."""
+"""A driver that passes every call on to another one; a subclass overrides the calls that it changes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 class DelegatingDriver(StorageDriver):
-    """Passes for `inner`, under its name."""
+    """Takes the place of `inner`, under its name."""
 
     def __init__(self, inner: StorageDriver) -> None:
         self._inner = inner
-        self.name = inner.name  # type: ignore[misc]  # it passes for the one it stands before
+        self.name = inner.name  # type: ignore[misc]  # the name of the driver that it takes the place of
         self.shared_between_processes = inner.shared_between_processes  # type: ignore[misc]
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
         del parameters
-        raise TypeError("it stands before another driver and is none of its own")
+        raise TypeError("it is made for another driver, not from a configuration")
 
     def check(self) -> None:
         self._inner.check()
@@ -39,10 +39,10 @@ class DelegatingDriver(StorageDriver):
         self,
         objects: Iterable[tuple[str, bytes]],
         *,
-        expendable: Iterable[tuple[str, bytes]] = (),
-        same_as: str | None = None,
+        best_effort: Iterable[tuple[str, bytes]] = (),
+        copies_of: str | None = None,
     ) -> None:
-        self._inner.put_in_order(objects, expendable=expendable, same_as=same_as)
+        self._inner.put_in_order(objects, best_effort=best_effort, copies_of=copies_of)
 
     def create(self, path: str, content: bytes) -> None:
         self._inner.create(path, content)

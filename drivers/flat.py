@@ -1,19 +1,21 @@
 """What drivers over a flat, sorted space of keys have in common: the map from paths to keys, and listing.
 
-A store that lists with the delimiter ``/`` gives the entries ``a-b``, ``a.b`` and ``a/`` in this order, for
+A store that lists with the delimiter ``/`` gives the entries ``a-b``, ``a.b`` and ``a/`` in this order, because
 ``-`` and ``.`` sort before ``/``. The contract wants names by their own bytes: ``a``, ``a-b``, ``a.b``.
 """
 
 from __future__ import annotations
 
 import re
-from itertools import islice
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import compress
+from typing import TYPE_CHECKING, Final, Protocol
 
-from drivers.base import InvalidPathError, checked_path
+from drivers.base import InvalidPathError, PathNotFoundError, Stat, StorageDriver, checked_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 KEY_SIZE: Final = 1024
 """Bytes of the longest key: the limit of all three large services."""
@@ -41,34 +43,131 @@ class Keys:
         return key
 
     def prefix(self, path: str) -> str:
-        """Return what the keys of everything below `path` begin with."""
+        """Return the prefix of the keys of everything below `path`."""
         return self.key(path) + "/"
 
 
 def no_bytes() -> Generator[bytes]:
-    """Return the pieces of an empty range: none, and like any other it can be closed."""
+    """Return the pieces of an empty range: none, in a generator because a caller may close it."""
     yield from ()
 
 
-def first_names(pages: Iterable[Iterable[str]], after: str, limit: int, has_prefix: Callable[[str], bool]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Entries directly below a prefix, as one answer of the store lists them, in any order and without that prefix.
+
+    An entry is a name or, where it is a prefix of keys, a name and ``/``. `last` is the greatest entry that the
+    store has come to, or None if there are no more pages.
+    """
+
+    entries: Sequence[str]
+    last: str | None
+
+
+def names_after(entries: Iterable[str], after: str) -> Iterator[str]:
+    """Yield the names of `entries` that sort after `after` and are not hidden."""
+    for entry in entries:
+        name = entry.removesuffix("/")
+        if name > after and not name.startswith("."):
+            yield name
+
+
+def first_names(
+    pages: Iterable[Page], after: str, limit: int, are_prefixes: Callable[[Sequence[str]], Iterable[bool]]
+) -> list[str]:
     """Return the first `limit` names after `after`, each in its own byte order; hidden names are left out.
 
-    `pages` are the store's, from the first entry at or after `after`, each with its entries in any order but
-    no entry smaller than one of an earlier page. An entry is a name or, where it is a prefix of keys, a name and
-    ``/``. `has_prefix` tells whether there are keys below a name; it is asked only about the few that may come
-    late: the beginnings, up to a ``-`` or ``.``, of the last entry that was read.
+    `pages` begin at `after` or before it; no entry is smaller than one of an earlier page. When those that were read
+    end at ``a-b-c/``, only ``a`` and ``a-b`` can still come and belong before what has been seen: `are_prefixes` tells
+    of each such name whether there are keys below it.
     """
     names: set[str] = set()
-    pages = iter(pages)
-    last = ""
     for page in pages:
-        for entry in page:
-            last = max(last, entry)
-            name = entry.removesuffix("/")
-            if name > after and not name.startswith("."):
-                names.add(name)
-        if len(names) >= limit:
-            beginnings = {last[: match.start()] for match in _EARLY.finditer(last)}
-            names |= {name for name in beginnings - names if name > after and has_prefix(name)}
-            break
-    return list(islice(sorted(names), limit))
+        names.update(names_after(page.entries, after))
+        if len(names) < limit:
+            continue
+        first = sorted(names)[:limit]
+        if page.last is not None:
+            starts = (page.last[: match.start()] for match in _EARLY.finditer(page.last))
+            late = [name for name in starts if after < name < first[-1] and name not in names]
+            first = sorted([*first, *compress(late, are_prefixes(late))])[:limit]
+        return first
+    return sorted(names)
+
+
+class FlatStore(Protocol):
+    """A bucket or container as FlatDriver sees it. Keys are whole, errors are the contract's."""
+
+    def get(self, key: str, *, limit: int) -> bytes:
+        """As StorageDriver.get()."""
+
+    def put(self, key: str, content: bytes) -> None:
+        """As StorageDriver.put()."""
+
+    def create(self, key: str, content: bytes) -> None:
+        """As StorageDriver.create()."""
+
+    def stat(self, key: str) -> Stat:
+        """As StorageDriver.stat()."""
+
+    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """As StorageDriver.read(), but never asked for an empty range."""
+
+    def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
+        """Yield what lies directly below `prefix`, as first_names() wants it; `limit` names are enough."""
+
+    def hold_any(self, prefixes: Sequence[str]) -> Iterable[bool]:
+        """Tell of each prefix whether any key begins with it."""
+
+
+class FlatDriver(StorageDriver):
+    """Objects of `store` under the keys that `root` and their paths give them; a subclass adds deletion and uploads."""
+
+    def __init__(self, store: FlatStore, root: str) -> None:
+        self._store = store
+        self._keys = Keys(root)
+
+    def get(self, path: str, *, limit: int) -> bytes:
+        return self._store.get(self._keys.key(path), limit=limit)
+
+    def put(self, path: str, content: bytes) -> None:
+        self._store.put(self._keys.key(path), content)
+
+    def create(self, path: str, content: bytes) -> None:
+        self._store.create(self._keys.key(path), content)
+
+    def stat(self, path: str) -> Stat:
+        return self._store.stat(self._keys.key(path))
+
+    def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        key = self._keys.key(path)
+        if stop is not None and stop <= start:
+            self._store.stat(key)
+            return no_bytes()
+        return self._store.stream(key, start, stop)
+
+    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        prefix = self._keys.prefix(path)
+        pages = self._store.pages(prefix, after=after, limit=limit)
+        return first_names(
+            pages, after, limit, lambda names: self._store.hold_any([f"{prefix}{name}/" for name in names])
+        )
+
+
+class DeletingStore(Protocol):
+    """A store that says of a deletion whether there was anything to delete."""
+
+    def remove(self, key: str) -> None:
+        """Delete an object; PathNotFoundError if there is none."""
+
+    def remove_below(self, prefix: str) -> bool:
+        """Delete every object whose key begins with `prefix`; tell whether there was any."""
+
+
+def delete_tree(store: DeletingStore, key: str) -> bool:
+    """Delete the object at `key` and everything below it; tell whether there was anything."""
+    found = False
+    with suppress(PathNotFoundError):
+        store.remove(key)
+        found = True
+    return store.remove_below(f"{key}/") or found

@@ -1,4 +1,4 @@
-"""Objects in the memory of one process, for tests and trials; they go when it ends."""
+"""Objects in the memory of one process, for tests and trials; they are lost when it ends."""
 
 from __future__ import annotations
 

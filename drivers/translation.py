@@ -1,4 +1,4 @@
-"""What fails below a driver, an SDK or the operating system, in the contract's words."""
+"""Errors of what a driver stands on, an SDK or the operating system, turned into those of the contract."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ if TYPE_CHECKING:
 
 
 class Translation(ABC):
-    """A block whose failures leave it as the contract's errors, in one line: driver, call, what it was about."""
+    """A block whose failures are raised as the contract's errors, in one line: driver, call, subject, reason."""
 
     __slots__ = ("_call", "_subject")
 
     driver: ClassVar[str]
     failures: ClassVar[tuple[type[BaseException], ...]]
-    """The errors that are turned; any other goes through as it is."""
+    """The errors that are translated; all others are raised as they are."""
 
     def __init__(self, call: str, subject: str) -> None:
         self._call = call
         self._subject = subject
 
     def about(self, subject: str) -> None:
-        """Say that the block goes on with another subject."""
+        """Name the subject with which the block goes on."""
         self._subject = subject
 
     @staticmethod
     @abstractmethod
     def word(error: Any) -> type[DriverError]:
-        """Return the contract's word for one of `failures`."""
+        """Return the contract's error for one of `failures`."""
 
     @staticmethod
     @abstractmethod
     def text(error: Any) -> str:
-        """Return what one of `failures` says."""
+        """Return the reason that one of `failures` gives."""
 
     def __enter__(self) -> Self:
         return self

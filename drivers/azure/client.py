@@ -1,4 +1,4 @@
-"""The SDK's client as the configuration describes it, and its errors in the contract's words."""
+"""The SDK's client as the configuration describes it, and its errors turned into those of the contract."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from drivers.translation import Translation
 
 _CONNECTIONS: Final = 100
 _DOWNLOAD_SIZE: Final = 4 * PIECE_SIZE
-"""Bytes of one request of a download; the SDK holds two such."""
+"""Bytes that one request of a download fetches; the SDK holds two such pieces."""
 
 
 class ConflictError(DriverError):
-    """The blob is not the version that was asked for."""
+    """The blob does not have the version that was asked for."""
 
 
 _WORDS: dict[int, type[DriverError]] = {
@@ -41,7 +41,7 @@ _UNREACHABLE = (ServiceRequestError, ServiceResponseError, IncompleteReadError)
 
 
 class Translated(Translation):
-    """A block whose errors leave it as the contract's, naming the call and the blob."""
+    """A block whose errors are raised as the contract's, naming the call and the blob."""
 
     __slots__ = ()
     driver = "azure"
@@ -58,7 +58,7 @@ class Translated(Translation):
 
     @staticmethod
     def text(error: AzureError) -> str:
-        """Return the first line of what the service says, with its code; the rest are ids and times."""
+        """Return the first line of the service's message and its code; the other lines are ids and times."""
         text = str(error.message or error).strip().partition("\n")[0]
         code = code_of(error)
         return f"{text} ({code})" if code else text
@@ -107,11 +107,11 @@ def _credential(parameters: AzureParameters) -> Any:
 
 
 def status_of(error: BaseException | None) -> int | None:
-    """Return the status of the answer that `error` tells of, if it is one of the service."""
+    """Return the status of the service's answer that led to `error`, or None if there was none."""
     return error.status_code if isinstance(error, HttpResponseError) else None
 
 
 def code_of(error: AzureError) -> str:
-    """Return the service's own word for `error`, "" if it said none."""
+    """Return the service's code for `error`, or "" if it gave none."""
     code = getattr(error, "error_code", None) or ""
     return str(getattr(code, "value", code))

@@ -24,10 +24,10 @@ from drivers.base import (
     Stat,
     UnavailableError,
 )
-from drivers.flat import no_bytes
+from drivers.flat import Page, no_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient
@@ -48,7 +48,7 @@ class Block:
 
 
 class Container:
-    """One container; shared by all threads. `pool` carries out what is done to many blobs."""
+    """One container, shared by all threads. `pool` makes the calls that concern many blobs."""
 
     def __init__(self, service: BlobServiceClient, parameters: AzureParameters, pool: Executor) -> None:
         self.pool = pool
@@ -94,7 +94,7 @@ class Container:
                     raise
                 raise PathExistsError(f"azure: create {key}: it exists") from error
 
-    def fetch(self, key: str, *, limit: int) -> bytes:
+    def get(self, key: str, *, limit: int) -> bytes:
         """Return a blob of at most `limit` bytes."""
         with Translated("get", key):
             download = self._blob(key).download_blob()
@@ -105,9 +105,9 @@ class Container:
             return content
 
     def stream(self, key: str, start: int = 0, stop: int | None = None, etag: str | None = None) -> Iterator[bytes]:
-        """Return the pieces of a range of a blob, of the version `etag`; it is open when this returns.
+        """Return the pieces of a range of a blob, of the version `etag` if given; it is open when this returns.
 
-        It is one version throughout: of a blob that is replaced meanwhile the rest is an error.
+        All pieces are of one version: if the blob is replaced meanwhile, reading on is an error.
         """
         whole = not start and stop is None
         try:
@@ -133,7 +133,7 @@ class Container:
                     yield bytes(view[position : position + PIECE_SIZE])
 
     def remove(self, key: str, etag: str | None = None) -> None:
-        """Delete a blob, if it is the version `etag`."""
+        """Delete a blob, only if it has the version `etag` where that is given."""
         with Translated("delete", key):
             self._blob(key).delete_blob(delete_snapshots="include", **_only(etag))
 
@@ -151,15 +151,15 @@ class Container:
 
     # Listing
 
-    def pages(self, prefix: str, start: str, size: int) -> Iterator[list[str]]:
-        """Yield the entries directly below `prefix`, without it, page by page, from `start` on or from before.
+    def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
+        """Yield what lies directly below `prefix`, from `after` on, in pages of `limit` names and one more.
 
         An account that cannot begin in the middle is read from the beginning, 5,000 entries a call.
         """
-        if start and self._starts_anywhere:
+        if after and self._starts_anywhere:
             try:
-                for page in self._pages(prefix, size, start_from=prefix + start):
-                    if page and min(page) < start:
+                for page in self._pages(prefix, limit + 1, start_from=prefix + after):
+                    if page.entries and min(page.entries) < after:
                         self._starts_anywhere = False
                         break
                     yield page
@@ -169,9 +169,14 @@ class Container:
                 if status_of(error.__cause__) != HTTPStatus.BAD_REQUEST:
                     raise
                 self._starts_anywhere = False
-        yield from self._pages(prefix, PAGE_SIZE if start else size)
+        yield from self._pages(prefix, PAGE_SIZE if after else limit + 1)
 
-    def _pages(self, prefix: str, size: int, **more: Any) -> Iterator[list[str]]:
+    def hold_any(self, prefixes: Sequence[str]) -> Iterator[bool]:
+        """Tell of each prefix whether any key begins with it."""
+        for prefix in prefixes:
+            yield any(page.entries for page in self._pages(prefix, 1))
+
+    def _pages(self, prefix: str, size: int, **more: Any) -> Iterator[Page]:
         with Translated("list", prefix):
             listing = self._container.walk_blobs(
                 prefix,
@@ -179,8 +184,10 @@ class Container:
                 results_per_page=min(size, PAGE_SIZE),
                 **more,
             )
-            for page in listing.by_page():
-                yield [entry.name.removeprefix(prefix) for entry in page]
+            pages: Any = listing.by_page()
+            for page in pages:
+                entries = [entry.name.removeprefix(prefix) for entry in page]
+                yield Page(entries, max(entries, default="") if pages.continuation_token else None)
 
     # Blocks
 
@@ -192,7 +199,7 @@ class Container:
         """
         properties = self.properties(key)
         if properties.blob_type != BlobType.BLOCKBLOB:
-            raise PathNotFoundError(f"azure: {key} is no upload of ours but a {properties.blob_type}")
+            raise PathNotFoundError(f"azure: {key} is not an upload of ours but a {properties.blob_type}")
         if not properties.size:
             return [], properties.etag
         etags: list[str] = []
@@ -203,13 +210,13 @@ class Container:
         return [Block(block.id, block.size) for block in blocks], etags[-1]
 
     def stage(self, key: str, block_id: str, content: bytes) -> Block:
-        """Send a block, which is no part of the blob before it is committed."""
+        """Send a block. It becomes part of the blob when it is committed."""
         with Translated("send a block of", key):
             self._blob(key).stage_block(block_id, content, len(content))
         return Block(block_id, len(content))
 
     def commit(self, key: str, blocks: Iterable[Block], etag: str) -> str:
-        """Make the blob of `blocks`, if it is the version `etag`; return its new ETag."""
+        """Let the blob consist of `blocks`, if it has the version `etag`; return its new ETag."""
         with Translated("commit the blocks of", key):
             answer: dict[str, Any] = self._blob(key).commit_block_list(
                 [BlobBlock(block.block_id) for block in blocks],
@@ -220,7 +227,7 @@ class Container:
     # Copies
 
     def copy(self, source: str, destination: str, etag: str) -> None:
-        """Copy a blob, of the version `etag`, inside the service, and wait until that has ended."""
+        """Copy a blob, which must have the version `etag`, inside the service, and wait for the end of the copy."""
         token = self._signer.source_token(source)
         url = self._blob(source).url
         with Translated("copy", source):
@@ -248,12 +255,12 @@ class Container:
             raise word(f"azure: copy {source}: {status} {reason}".rstrip())
 
     def signed_url(self, key: str) -> str | None:
-        """Return a URL that gives the blob to whoever has it, or None where we cannot sign."""
+        """Return a URL with which anyone can fetch the blob, or None if these credentials cannot sign."""
         token = self._signer.token(key)
         if not token:
             return None
         url: str = self._blob(key).url
-        if self._redirect_endpoint:  # the signature covers account, container and name, and no host
+        if self._redirect_endpoint:  # the signature covers account, container and name, but not the host
             url = self._redirect_endpoint + urlsplit(url).path
         return f"{url}?{token}"
 
@@ -261,7 +268,7 @@ class Container:
         return self._container.get_blob_client(key)
 
     def _in_place_of_any(self, key: str, write: Callable[[BlobClient], Any]) -> Any:
-        """Write a block blob also where an append blob lies, which the service does not replace by itself."""
+        """Write a block blob, also in place of an append blob, which the service does not replace by itself."""
         try:
             return write(self._blob(key))
         except HttpResponseError as error:
@@ -272,10 +279,10 @@ class Container:
 
 
 def _complete(properties: BlobProperties) -> BlobProperties:
-    """Return `properties` unless the blob is being copied to: then it is not there yet.
+    """Return `properties` of a blob that is complete.
 
     Raises:
-        PathNotFoundError: it is.
+        PathNotFoundError: the blob is still being made by a copy, or that copy failed.
     """
     if properties.copy.status not in {None, "success"}:
         raise PathNotFoundError(f"azure: {properties.name}: the copy that makes it is {properties.copy.status}")
@@ -283,5 +290,5 @@ def _complete(properties: BlobProperties) -> BlobProperties:
 
 
 def _only(etag: str | None) -> dict[str, Any]:
-    """Return the condition that a blob is the version `etag`; none without."""
+    """Return the condition that a blob has the version `etag`; no condition if that is None."""
     return {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}

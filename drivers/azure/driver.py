@@ -1,8 +1,8 @@
 """A container of Azure Blob Storage, with objects under the keys that the Go registry gives them.
 
 Any number of processes on any number of hosts may serve one container. drivers.azure.uploads says how uploads are
-kept. An upload that the Go registry has begun, an append blob, cannot be continued: its client is told to
-begin again. Blobs that it has published are read like ours.
+kept. An upload that the Go registry has begun is an append blob and cannot be continued: its client is told to begin
+again. Blobs that it has published are read like ours.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from drivers.azure.client import connect
 from drivers.azure.container import Container
 from drivers.azure.parameters import AzureParameters
 from drivers.azure.uploads import DEFAULT_BLOCK, AzureWriter
-from drivers.base import PathExistsError, PathNotFoundError, Stat, StorageDriver, Writer
-from drivers.flat import Keys, first_names, no_bytes
+from drivers.base import PathExistsError, PathNotFoundError, Writer
+from drivers.flat import FlatDriver, delete_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _THREADS: Final = 32
 
 
-class AzureDriver(StorageDriver):
+class AzureDriver(FlatDriver):
     """The blobs of `container` below `root`; uploads grow by blocks of `block_size` bytes."""
 
     name = "azure"
 
     def __init__(self, container: Container, root: str = "", *, block_size: int = DEFAULT_BLOCK) -> None:
+        super().__init__(container, root)
         self._container = container
-        self._keys = Keys(root)
         self._block_size = block_size
 
     @classmethod
@@ -43,37 +43,8 @@ class AzureDriver(StorageDriver):
     def check(self) -> None:
         self._container.check()
 
-    def get(self, path: str, *, limit: int) -> bytes:
-        return self._container.fetch(self._keys.key(path), limit=limit)
-
-    def put(self, path: str, content: bytes) -> None:
-        self._container.put(self._keys.key(path), content)
-
-    def create(self, path: str, content: bytes) -> None:
-        self._container.create(self._keys.key(path), content)
-
-    def stat(self, path: str) -> Stat:
-        return self._container.stat(self._keys.key(path))
-
-    def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        key = self._keys.key(path)
-        if stop is not None and stop <= start:
-            self._container.stat(key)
-            return no_bytes()
-        return self._container.stream(key, start, stop)
-
-    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
-        prefix = self._keys.prefix(path)
-        pages = self._container.pages(prefix, after, limit + 1)
-        return first_names(pages, after, limit, lambda name: any(self._container.pages(f"{prefix}{name}/", "", 1)))
-
     def delete(self, path: str) -> None:
-        key = self._keys.key(path)
-        found = False
-        with suppress(PathNotFoundError):
-            self._container.remove(key)
-            found = True
-        if not self._container.remove_below(f"{key}/") and not found:
+        if not delete_tree(self._container, self._keys.key(path)):
             raise PathNotFoundError(f"azure: delete {path}: there is nothing")
 
     def create_upload(self, path: str) -> None:

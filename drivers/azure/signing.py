@@ -1,4 +1,4 @@
-"""Signed URLs: with the account's key, or with a key that the service lends to whom it has logged in."""
+"""Signed URLs, by the account's key or by a user delegation key, which the service gives to a logged-in identity."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KEY_LIFETIME = timedelta(hours=48)
 _KEY_MARGIN = timedelta(minutes=30)
 _CLOCK_SKEW = timedelta(minutes=5)
 _PAUSE_SECONDS = 60.0
-"""How long nothing is signed after the service has refused to lend a key."""
+"""How long nothing is signed after the service has refused a user delegation key."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,20 +35,20 @@ class Signer:
         self._service = service
         self._parameters = parameters
         self._lock = threading.Lock()
-        self._lent: tuple[UserDelegationKey, datetime] | None = None
+        self._delegated: tuple[UserDelegationKey, datetime] | None = None
         self._not_before = 0.0
 
     def token(self, key: str) -> str | None:
-        """Return the query that lets whoever has it read the blob, or None where we may not hand one out.
+        """Return the query that lets anyone read the blob, or None if no such query may be given to clients.
 
-        A SAS token that the operator gave us is not passed on: it allows more than reading one blob.
+        A SAS token from the configuration is never passed on: it allows more than reading one blob.
         """
         if self._parameters.type == SAS:
             return None
-        lent = None
+        delegated = None
         if self._parameters.type != SHARED_KEY:
-            lent = self._lent_key()
-            if lent is None:
+            delegated = self._delegation_key()
+            if delegated is None:
                 return None
         now = datetime.now(UTC)
         return generate_blob_sas(
@@ -56,21 +56,21 @@ class Signer:
             self._parameters.container,
             key,
             account_key=self._parameters.accountkey or None,
-            user_delegation_key=lent,
+            user_delegation_key=delegated,
             permission=BlobSasPermissions(read=True),
             start=now - _CLOCK_SKEW,
             expiry=now + URL_LIFETIME,
         )
 
     def source_token(self, key: str) -> str | None:
-        """Return the query that the source of a copy needs: none with the account's key, which covers both ends."""
+        """Return the query that the source of a copy needs; None if the account's key covers both ends."""
         return None if self._parameters.type == SHARED_KEY else self.token(key)
 
-    def _lent_key(self) -> UserDelegationKey | None:
+    def _delegation_key(self) -> UserDelegationKey | None:
         now = datetime.now(UTC)
         with self._lock:
-            if self._lent and now < self._lent[1] - _KEY_MARGIN:
-                return self._lent[0]
+            if self._delegated and now < self._delegated[1] - _KEY_MARGIN:
+                return self._delegated[0]
             if time.monotonic() < self._not_before:
                 return None
             expiry = now + _KEY_LIFETIME
@@ -80,5 +80,5 @@ class Signer:
                 self._not_before = time.monotonic() + _PAUSE_SECONDS
                 _log.warning("azure: get a user delegation key: %s; content is streamed", str(error).partition("\n")[0])
                 return None
-            self._lent = key, expiry
+            self._delegated = key, expiry
             return key

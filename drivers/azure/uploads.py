@@ -1,26 +1,26 @@
 """Uploads: a block blob at the upload's own path, whose list of blocks is its state.
 
 A request sends its bytes as blocks, under names that no other writer can choose, and makes them part of the blob
-when it closes, if the blob is still of the ETag that was read. So of two writers one loses and has changed
-nothing. The ETag is the checkpoint: what is published is the copy, inside the service, of the blob of this very
-ETag. There is nothing to list and nothing beside the blob.
+when it closes, if the blob still has the ETag that was read. So if there are two writers one loses and has changed
+nothing. The ETag is the checkpoint: what is published is a copy, made inside the service, of the blob with exactly
+this ETag. There is nothing to list, and there are no objects beside the blob.
 
-Requests of a few bytes each would use up the 50,000 blocks of a blob. So a request that finds 64 blocks at the end
-which make less than one of the size that is sent now sends their content again, as one. That size doubles with
-each 10,000 blocks: the last of 50,000 ends at 2.6 TB, or at 97 GiB where each chunk is of 2 MiB.
+Requests of a few bytes each would use up the 50,000 blocks of a blob. So if the last 64 blocks together are smaller
+than one block of the size that is sent now, a request sends their content again as one block. That size doubles with
+each 10,000 blocks: the last of 50,000 ends at 2.6 TB, or at 97 GiB if each chunk has 2 MiB.
 
-In memory a writer has one block that fills and BLOCKS_AT_ONCE on their way: four times the size of a block
-with the copy that joins it from its pieces.
+In memory a writer has one block that fills and BLOCKS_AT_ONCE that are being sent: with the copy that joins a block
+from its pieces, four times the size of a block.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from drivers.azure.client import ConflictError
-from drivers.base import DriverError, PathNotFoundError, UploadBusyError, Writer
+from drivers.base import DriverError, PathNotFoundError, Writer
+from drivers.pending import OpenUpload, PartBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ _SMALL_BLOCKS = 64
 
 
 class AzureWriter(Writer):
-    """`_stored` and `_etag` are what the service has; the other fields what it will have."""
+    """`_stored` and `_etag` are what is stored; the other fields are what will be stored."""
 
     def __init__(
         self,
@@ -48,42 +48,28 @@ class AzureWriter(Writer):
     ) -> None:
         self._container = container
         self._keys = keys
-        self._path = path
         self._key = keys.key(path)
         self._stored, self._etag = stored
         self._first_size = first_size
-        self._open = True
+        self._upload = OpenUpload("azure", path)
         self._blocks = list(self._stored)
-        self._pending: deque[tuple[int, Future[Block]]] = deque()
-        self._buffer: list[bytes] = []
-        self._buffered = 0
+        self._pending = PartBuffer(self._send, self._take_over, self._block_size, at_once=BLOCKS_AT_ONCE)
         self._untouched = True
 
     @property
     def size(self) -> int:
-        return sum(block.size for block in self._blocks) + sum(size for size, _ in self._pending) + self._buffered
+        return sum(block.size for block in self._blocks) + self._pending.size
 
     @property
     def checkpoint(self) -> str:
         return self._etag
 
     def write(self, piece: bytes) -> None:
-        self._require_open("write")
+        self._upload.require("write")
         if self._untouched and piece:
             self._untouched = False
             self._gather_small_blocks()
-        self._add(piece)
-
-    def _add(self, piece: bytes) -> None:
-        rest = memoryview(piece)
-        while rest:
-            size = self._block_size()
-            taken = rest[: size - self._buffered]
-            self._buffer.append(bytes(taken))
-            self._buffered += len(taken)
-            rest = rest[len(taken) :]
-            if self._buffered == size:
-                self._send()
+        self._pending.write(piece)
 
     def content(self) -> Iterator[bytes]:
         self._save()
@@ -91,26 +77,26 @@ class AzureWriter(Writer):
 
     def commit(self, destination: str) -> None:
         key = self._keys.key(destination)
-        self._require_open("commit")
+        self._upload.require("commit")
         self._save()
         try:
             self._container.copy(self._key, key, self._etag)
         except (ConflictError, PathNotFoundError) as error:
             self._release()
-            raise self._lost(error) from error
+            raise self._upload.lost(error) from error
         self._release()
         try:
             self._container.remove(self._key, self._etag)
         except (ConflictError, PathNotFoundError):
-            return  # somebody else has ended it; what we have published stands
+            return  # somebody else has ended the upload; what was published stays
 
     def cancel(self) -> None:
-        self._require_open("cancel")
+        self._upload.require("cancel")
         self._release()
         self._container.remove(self._key)
 
     def close(self) -> None:
-        if not self._open:
+        if not self._upload.is_open:
             return
         try:
             self._save()
@@ -126,7 +112,7 @@ class AzureWriter(Writer):
         """
         failure = None
         try:
-            self._settle()
+            self._pending.settle()
         except DriverError as error:
             failure = error
         if sum(block.size for block in self._blocks) > sum(block.size for block in self._stored):
@@ -135,7 +121,7 @@ class AzureWriter(Writer):
             except (ConflictError, PathNotFoundError) as error:
                 self._release()
                 self._blocks = self._stored
-                raise self._lost(error) from error
+                raise self._upload.lost(error) from error
             self._stored = list(self._blocks)
         else:
             self._blocks = list(self._stored)
@@ -146,37 +132,24 @@ class AzureWriter(Writer):
         try:
             return self._container.commit(self._key, self._blocks, self._etag)
         except ConflictError:
-            # It may be our own commit, of which the answer was lost; nobody else can know the names in it.
+            # The blocks there may be our own, if the answer was lost; no other writer can know their names.
             blocks, etag = self._container.blocks(self._key)
             if blocks != self._blocks:
                 raise
             return etag
 
-    def _require_open(self, call: str) -> None:
-        if not self._open:
-            raise PathNotFoundError(f"azure: {call} {self._path}: this upload is closed or has ended")
-
-    def _lost(self, error: DriverError) -> DriverError:
-        word = PathNotFoundError if isinstance(error, PathNotFoundError) else UploadBusyError
-        return word(f"azure: another request has changed or ended the upload {self._path}: {error}")
-
     def _release(self) -> None:
-        self._open = False
-        self._drop()
-
-    def _drop(self) -> None:
-        """Forget what is no block yet; blocks that are not committed the service deletes by itself."""
-        while self._pending:
-            self._pending.popleft()[1].exception()
-        self._buffer, self._buffered = [], 0
+        """Drop what was not sent; the service itself deletes blocks that are not committed."""
+        self._upload.is_open = False
+        self._pending.drop()
 
     # Blocks
 
     def _block_size(self) -> int:
-        return self._first_size << (len(self._blocks) + len(self._pending)) // _STEP
+        return self._first_size << (len(self._blocks) + self._pending.count) // _STEP
 
     def _gather_small_blocks(self) -> None:
-        """Take the last blocks off the list, if they are many and small, to send their content again."""
+        """If the last blocks are many and small, take them off the list and send their content again."""
         last = self._blocks[-_SMALL_BLOCKS:]
         if len(last) < _SMALL_BLOCKS or any(block.size * _SMALL_BLOCKS >= self._block_size() for block in last):
             return
@@ -184,31 +157,10 @@ class AzureWriter(Writer):
         pieces = self._container.stream(self._key, start, etag=self._etag)
         del self._blocks[-_SMALL_BLOCKS:]
         for piece in pieces:
-            self._add(piece)
+            self._pending.write(piece)
 
-    def _send(self) -> None:
-        while len(self._pending) >= BLOCKS_AT_ONCE:
-            self._take_next()
-        content = b"".join(self._buffer)
-        self._buffer, self._buffered = [], 0
-        sending = self._container.pool.submit(self._container.stage, self._key, uuid.uuid4().hex, content)
-        self._pending.append((len(content), sending))
+    def _send(self, content: bytes) -> Future[Block]:
+        return self._container.pool.submit(self._container.stage, self._key, uuid.uuid4().hex, content)
 
-    def _settle(self) -> None:
-        """Wait until all that was written is sent.
-
-        Raises:
-            DriverError: a block could not be sent; it and what came after it are no longer in the upload.
-        """
-        if self._buffered:
-            self._send()
-        while self._pending:
-            self._take_next()
-
-    def _take_next(self) -> None:
-        try:
-            self._blocks.append(self._pending[0][1].result())
-        except BaseException:
-            self._drop()
-            raise
-        self._pending.popleft()
+    def _take_over(self, block: Block) -> None:
+        self._blocks.append(block)

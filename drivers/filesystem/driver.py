@@ -1,12 +1,12 @@
 """A directory on a local or network file system, laid out as the Go registry's driver of this name does.
 
-An object is a file. A file is written under a hidden name, made durable and renamed into place, so a crash
-leaves hidden files and uploads behind, never half an object. Objects that stay the same for ever may be one file
-under several names. An upload is a plain file at its path, appended to under an exclusive flock(2): it keeps out
-other threads, other processes and, on NFS, other hosts.
+An object is a file. It is written under a hidden name, made durable and then renamed, so a crash may leave hidden
+files and uploads behind, but never half an object. Objects that never change and have the same content may be one
+file with several names. An upload is a plain file at its path, to which is appended under an exclusive flock(2). The
+lock keeps out other threads, other processes and, on NFS, other hosts.
 """
 
-# One string goes straight to the system call; a Path costs more than the call.
+# A string is passed to the system call as it is; to make a Path costs more than the call.
 # ruff: noqa: PTH100, PTH104, PTH106, PTH108, PTH116, PTH120
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from drivers.filesystem.files import (
     Translated,
     hidden_name,
     make_directory,
+    make_empty_file,
     remove_hidden,
     remove_tree,
     sync_directories,
@@ -54,7 +55,7 @@ _LOCK_POLL_SECONDS = 0.02
 
 
 class FilesystemDriver(StorageDriver):
-    """Objects as files below `root`; an upload that is open elsewhere is waited for `lock_seconds`."""
+    """Objects as files below `root`. If an upload is open elsewhere, the driver waits for it `lock_seconds`."""
 
     name = "filesystem"
 
@@ -63,7 +64,7 @@ class FilesystemDriver(StorageDriver):
         self._lock_seconds = lock_seconds
         self._mount = _mount_of(self._root)
         self._mounted: tuple[int, int] | None = None
-        """What was last found mounted there: device and inode, which the bare directory does not have."""
+        """Device and inode of the file system that was last mounted there; the bare directory has others."""
         self._names = DirectoryNames()
 
     @classmethod
@@ -104,7 +105,7 @@ class FilesystemDriver(StorageDriver):
         self._check_mount()
 
     def _check_mount(self) -> None:
-        """Refuse to go on below a mount point that has lost its file system: what is written there is lost with it."""
+        """Raise UnavailableError if nothing is mounted there any more: the next mount would hide what is written."""
         here = os.stat(self._mount)
         if self._mounted == (here.st_dev, here.st_ino):
             return
@@ -140,21 +141,22 @@ class FilesystemDriver(StorageDriver):
         self,
         objects: Iterable[tuple[str, bytes]],
         *,
-        expendable: Iterable[tuple[str, bytes]] = (),
-        same_as: str | None = None,
+        best_effort: Iterable[tuple[str, bytes]] = (),
+        copies_of: str | None = None,
     ) -> None:
-        names, source = NewNames(), self._name_of(same_as) if same_as else None
+        names = NewNames()
+        source = self._name_of(copies_of) if copies_of else None
         with Translated("put", self._root) as put:
             self._check_mount()
             for path, content in objects:
                 put.about(path)
                 names.replace(self._name_of(path), content)
-            for path, content in expendable:
+            for path, content in best_effort:
                 put.about(path)
                 target = self._name_of(path)
                 if source is None or not names.share(source, target):
                     names.replace(target, content)
-                names.expend()
+                names.leave_at_risk()
             names.sync()
 
     def create(self, path: str, content: bytes) -> None:
@@ -170,7 +172,7 @@ class FilesystemDriver(StorageDriver):
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         pieces = self._pieces(path, start, stop)
-        next(pieces)  # runs it up to where the file is open; from here on close() closes the file too
+        next(pieces)  # opens the file; from now on close() closes it
         return pieces
 
     def _pieces(self, path: str, start: int, stop: int | None) -> Generator[bytes]:
@@ -193,7 +195,7 @@ class FilesystemDriver(StorageDriver):
                 raise
 
     def holds(self, path: str, *, likely: str = "") -> bool:
-        # To find a name costs a third of reading a directory. What else may be wrong is for the listing to say.
+        # To look for a name costs a third of reading a directory. The listing reports any error.
         if path and likely and os.access(self._name_of(f"{path}/{likely}"), os.F_OK):
             return True
         return super().holds(path)
@@ -210,12 +212,12 @@ class FilesystemDriver(StorageDriver):
             self._prune(os.path.dirname(target))
 
     def _prune(self, directory: str) -> None:
-        """Remove `directory` and its parents as far as they are empty, durably with what went before."""
+        """Remove `directory` and its parents as far as they are empty; make this and the deletion before it durable."""
         while directory != self._root:
             try:
                 os.rmdir(directory)
             except FileNotFoundError:
-                pass  # somebody else is pruning too
+                pass  # another deletion has removed it
             except OSError:
                 break
             directory = os.path.dirname(directory)
@@ -230,7 +232,7 @@ class FilesystemDriver(StorageDriver):
             self._check_mount()
             for name, content in objects:
                 names.replace(self._name_of(name), content)
-            names.place(target, lambda: os.close(os.open(target, os.O_WRONLY | os.O_CREAT, 0o666)))
+            names.place(target, make_empty_file)
             names.sync()
 
     def upload_size(self, path: str) -> int:
@@ -271,8 +273,8 @@ class FilesystemDriver(StorageDriver):
 def _parse_threads(value: object) -> int:
     """Return `maxthreads` as the Go registry would take it.
 
-    There it bounds goroutines in system calls. Here a worker has ``http.threads`` threads and no more, each
-    in at most one call, so the value is checked and nothing further is made of it.
+    There it limits the goroutines in system calls. Here a worker has at most ``http.threads`` threads, each in at
+    most one call, so the value is only checked.
     """
     if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, str) and value.isdecimal())):
         raise ParameterError(f"maxthreads: must be a whole number, not {value!r}")
@@ -280,7 +282,7 @@ def _parse_threads(value: object) -> int:
 
 
 def _mount_of(path: str) -> str:
-    """Return where the file system is mounted that `path` lies on."""
+    """Return where the file system of `path` is mounted."""
     while not os.path.ismount(path):
         path = os.path.dirname(path)
     return path
@@ -292,5 +294,5 @@ def _stat_of(status: os.stat_result, path: str) -> Stat:
 
 def _size_of(status: os.stat_result, path: str) -> int:
     if not stat.S_ISREG(status.st_mode):
-        raise PathNotFoundError(f"filesystem: {path} is no object but a prefix of others")
+        raise PathNotFoundError(f"filesystem: {path} is not an object but a prefix of others")
     return status.st_size

@@ -1,10 +1,9 @@
-"""Files that appear whole and stay: written under a hidden name, made durable, renamed into place.
+"""Files that appear whole and stay: written under a hidden name, made durable, then renamed.
 
-What a loss of power may undo is known of two things: the bytes of a file, until it is synced, and a name, until its
-directory is.
+A loss of power may undo two things: the bytes of a file until the file is synced, and a name until its directory is.
 """
 
-# One string goes straight to the system call; a Path costs more than the call.
+# A string is passed to the system call as it is; to make a Path costs more than the call.
 # ruff: noqa: PTH102, PTH104, PTH106, PTH108, PTH116
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import random
 import shutil
 import stat
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from drivers.base import (
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 _HIDDEN = ".tmp-"
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
-"""What FAT and some network file systems answer."""
+"""The errors of FAT and of some network file systems where a hard link is asked for."""
 
 _ATTEMPTS = 100
-"""How often a write begins again because somebody deleted the directory under it."""
+"""How often a write is tried again because somebody deleted its directory meanwhile."""
 
 
 class StaleError(UnavailableError):
-    """Another NFS client replaced the file while we had it open; who asks again finds the new one."""
+    """Another NFS client replaced the file while we had it open; opening it again finds the new one."""
 
 
 _ERRORS: Mapping[int | None, type[DriverError]] = {
@@ -57,7 +57,7 @@ _ERRORS: Mapping[int | None, type[DriverError]] = {
 
 
 class Translated(Translation):
-    """A block whose OSErrors leave it as the contract's errors."""
+    """A block whose OSErrors are raised as the contract's errors."""
 
     __slots__ = ()
     driver = "filesystem"
@@ -73,20 +73,20 @@ class Translated(Translation):
 
 
 class NewNames:
-    """Names that were given and may not be durable yet: the last file's, then those of the directories made for it."""
+    """New names that may not be durable yet: that of the last file and those of the directories made for it."""
 
     __slots__ = ("_device", "_directories", "_made")
 
     def __init__(self) -> None:
         self._directories: list[str] = []
-        """Those that have a new entry, all of one file system; the first is where the last of all was made."""
+        """Directories with a new entry, all on one file system; the first has the newest entry."""
         self._device: int | None = None
-        """The file system that they lie on, where it is known."""
+        """The file system of these directories, if it is known."""
         self._made = ""
-        """The topmost directory that was made for the last name: nothing lies in it that was not given here."""
+        """The topmost directory that was made for the last name, so that all in it is new; "" if none was made."""
 
-    def place(self, target: str, step: Callable[[], None]) -> None:
-        """Have `step` make the file `target`, in a directory that is made first if need be."""
+    def place(self, target: str, step: Callable[[str], None]) -> None:
+        """Let `step` make the file `target`, once there is a directory for it."""
         directory = _parent(target)
         if self._directories and directory not in self._directories:
             self.sync()
@@ -95,17 +95,17 @@ class NewNames:
 
     def replace(self, target: str, content: bytes) -> None:
         """Create or replace the file `target`, once its bytes and the names so far are durable."""
-        self._place(target, lambda: self._write_beside(target, content, os.rename))
+        self._place(target, partial(self._write_beside, content, os.rename))
 
     def create(self, target: str, content: bytes) -> None:
         """Create the file `target` as replace() does; FileExistsError if something has the name already."""
-        self._place(target, lambda: self._write_beside(target, content, _rename_to_new))
+        self._place(target, partial(self._write_beside, content, _rename_to_new))
 
     def share(self, source: str, target: str) -> bool:
-        """Let the new file `target` be the file `source`, once the names so far are durable; return whether it is.
+        """Make `target` a second name of the file `source`, once the names so far are durable; return whether it is.
 
-        It is not where the file system cannot, where there is no such source, or where `target` has a directory
-        already, as it has if it is there.
+        It is not if the file system has no hard links, if there is no such source, or if the directory of `target`
+        exists already: then `target` may exist, too.
         """
         try:
             if not self._make(_parent(target)):
@@ -119,23 +119,23 @@ class NewNames:
             return False
         return True
 
-    def expend(self) -> None:
-        """Give up on the names that are not durable yet: they may be lost."""
+    def leave_at_risk(self) -> None:
+        """Let a loss of power take away the names that are not durable yet."""
         self._directories = []
 
     def took_from(self, directory: str) -> None:
-        """Have the name that was moved away from `directory` made durable with the one that it was moved to."""
+        """Make it durable together with the new names that a file was moved away from `directory`."""
         self._directories.append(directory)
 
-    def _place(self, target: str, step: Callable[[], None]) -> None:
+    def _place(self, target: str, step: Callable[[str], None]) -> None:
         directory = _parent(target)
         grown = [directory]
         try:
             for attempt in range(_ATTEMPTS):
                 try:
                     grown += make_directory(directory) if attempt else self._make(directory)
-                    step()
-                except FileNotFoundError:  # somebody pruned it since it was made
+                    step(target)
+                except FileNotFoundError:  # somebody has deleted the empty directory since it was made
                     self._made = ""
                 else:
                     self._directories = [*grown, *(each for each in self._directories if each not in grown)]
@@ -145,19 +145,24 @@ class NewNames:
         raise UnavailableError(f"filesystem: {directory} is deleted as often as it is made")
 
     def _make(self, directory: str) -> list[str]:
-        """Make `directory` and the parents that it lacks; return the directories that have a new entry to sync.
+        """Make `directory` and its missing parents; return the directories that have a new entry to sync.
 
-        It is tried before anything else because most objects come with a directory of their own.
+        It is tried before the file is written because most objects have a directory of their own, which is new.
         """
         if directory == self._made or directory in self._directories[:1]:
             return []
         if self._made and directory.startswith(f"{self._made}/"):
             return _make_below(self._made, directory)
         grown = make_directory(directory)
-        self._made = [*grown, directory][1] if grown else ""
+        if not grown:
+            self._made = ""
+        elif len(grown) == 1:
+            self._made = directory
+        else:
+            self._made = grown[1]  # grown[0] was there before
         return grown
 
-    def _write_beside(self, target: str, content: bytes, rename: Callable[[str, str], None]) -> None:
+    def _write_beside(self, content: bytes, rename: Callable[[str, str], None], target: str) -> None:
         temporary = f"{_parent(target)}/{hidden_name()}"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -174,7 +179,7 @@ class NewNames:
             raise
 
     def _become_durable(self, device: int) -> None:
-        """Make the names durable after the sync of a file on `device` that was made after they were given."""
+        """Make the names durable, given that a younger file on `device` has just been synced."""
         if self._directories:
             if device == self._device and keeps_order(device):
                 self._directories = []
@@ -186,7 +191,7 @@ class NewNames:
         """Make the names durable."""
         for directory in self._directories:
             if sync_directory(directory) and self._keep_order(directory):
-                break  # the others got their entries before
+                break  # the entries of the other directories are older, so they are durable, too
         self._directories = []
 
     def _keep_order(self, directory: str) -> bool:
@@ -203,7 +208,7 @@ def _rename_to_new(source: str, target: str) -> None:
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        # Of two callers at a time both may find nothing here; such a medium has no better way.
+        # Two callers at a time may both find nothing here; a file system without hard links has no better way.
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
         return os.rename(source, target)
@@ -211,12 +216,12 @@ def _rename_to_new(source: str, target: str) -> None:
 
 
 def hidden_name() -> str:
-    """Return a name that nobody has, and no listing shows."""
+    """Return a name that no file has and no listing shows."""
     return f"{_HIDDEN}{random.getrandbits(128):032x}"
 
 
 def remove_hidden(root: str, before: float) -> int:
-    """Remove what crashes have left below `root` under hidden names before that time; return how much."""
+    """Remove what crashes before that time left below `root` under hidden names; return how many."""
     count = 0
     for directory, names, files in os.walk(root):
         for name in filter(_is_hidden, [*names, *files]):
@@ -242,14 +247,19 @@ def _remove_older(target: str, before: float) -> int:
 
 
 def write_all(fd: int, content: bytes) -> None:
-    """Write `content` where `fd` stands."""
+    """Write `content` at the position of `fd`."""
     written = os.write(fd, content)
     while written < len(content):
         written += os.write(fd, memoryview(content)[written:])
 
 
+def make_empty_file(name: str) -> None:
+    """Create the file `name` without content, if there is none."""
+    os.close(os.open(name, os.O_WRONLY | os.O_CREAT, 0o666))
+
+
 def make_directory(directory: str) -> list[str]:
-    """Make `directory` and the parents that it lacks; return those that have a new entry to sync, the topmost first."""
+    """Make `directory` and its missing parents; return those that have a new entry to sync, the topmost first."""
     parent = _parent(directory)
     grown = []
     try:
@@ -258,7 +268,7 @@ def make_directory(directory: str) -> list[str]:
         return []
     except FileNotFoundError:
         grown = make_directory(parent)
-        with suppress(FileExistsError, FileNotFoundError):  # pruned again already: the caller tries again
+        with suppress(FileExistsError, FileNotFoundError):  # the parent is deleted again: the caller tries again
             os.mkdir(directory)
     return [*grown, parent]
 
@@ -282,15 +292,15 @@ def _parent(name: str) -> str:
 
 
 def sync_directories(directories: Iterable[str]) -> None:
-    """Make durable what names came and went in `directories`."""
+    """Make it durable which names were made and deleted in `directories`."""
     for directory in directories:
         sync_directory(directory)
 
 
 def sync_directory(directory: str) -> bool:
-    """Make durable what names came and went in `directory`; return whether that was possible.
+    """Make it durable which names were made and deleted in `directory`; return whether that was possible.
 
-    It is not if somebody has deleted it since: then there is nothing in it to make durable.
+    It is not possible if somebody has deleted the directory since: then there is nothing left to make durable.
     """
     try:
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -299,7 +309,7 @@ def sync_directory(directory: str) -> bool:
     try:
         os.fsync(fd)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # how some network file systems say that they have no such call
+        if error.errno != errno.EINVAL:  # some network file systems cannot sync a directory and say so like this
             raise
         return False
     finally:
@@ -308,10 +318,10 @@ def sync_directory(directory: str) -> bool:
 
 
 def remove_tree(directory: str) -> None:
-    """Delete `directory` and everything in it, also what comes in meanwhile."""
+    """Delete `directory` and everything in it, also what others put there meanwhile."""
     for _ in range(_ATTEMPTS):
         try:
-            # Of an upload that has ended one file is left: rmtree would cost as much as all the rest of the deletion.
+            # An upload that has ended leaves one file. For that rmtree would cost as much as the rest of the deletion.
             with os.scandir(directory) as found:
                 for entry in found:
                     if entry.is_dir(follow_symlinks=False):

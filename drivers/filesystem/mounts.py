@@ -1,4 +1,4 @@
-"""What a file system can be relied on for, as far as it can be known."""
+"""What each kind of file system guarantees, as far as that is known."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _TELLING: Final = frozenset(
 
 
 def tells_of_changes(fd: int) -> bool:
-    """Tell whether the directory `fd` gets a new time whenever a name in it comes or goes.
+    """Tell whether the directory `fd` gets a new time whenever a name in it is made or deleted.
 
-    On most file systems that FUSE offers it does not.
+    On most file systems on FUSE it does not.
     """
     try:
         fields = dict(line.split(":", 1) for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
@@ -27,12 +27,12 @@ def tells_of_changes(fd: int) -> bool:
 
 @lru_cache(maxsize=16)
 def keeps_order(device: int) -> bool:
-    """Tell whether names on `device` become durable in the order in which they were given, over all directories.
+    """Tell whether names on `device` become durable in the order in which they were made, across all directories.
 
     On xfs and on ext4 with its journal they do ("strictly ordered metadata consistency"): one log holds all changes,
-    and fsync(2) writes it as far as the last change of what it is asked for, so everything older is durable with it.
-    tmpfs loses all of them at once. ext4 without a journal writes one directory only, btrfs a log of one file; what is
-    served over a network or through FUSE does not say.
+    and fsync(2) writes it up to the last change of the file or directory it is called for, so all that is older is
+    durable, too. tmpfs loses all of them at once. ext4 without a journal writes only the one directory, btrfs a log of
+    one file; network file systems and FUSE do not say.
     """
     name = f"{os.major(device)}:{os.minor(device)}"
     kinds = {kind for _, mounted, kind in _mounts() if mounted == name}
@@ -40,12 +40,12 @@ def keeps_order(device: int) -> bool:
 
 
 def _mounts() -> list[tuple[str, str, str]]:
-    """Return number, device (MAJOR:MINOR) and type of every mount that this process has."""
+    """Return number, device (MAJOR:MINOR) and type of every mount that this process sees."""
     try:
         lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
     except OSError:
         return []
-    # The type follows the only dash that stands alone, after a varying number of fields.
+    # The type comes after a field that is a single dash; how many fields come before it varies.
     return [(*_first_and_third(line), line.partition(" - ")[2].split(" ")[0]) for line in lines]
 
 
@@ -57,7 +57,7 @@ def _first_and_third(line: str) -> tuple[str, str]:
 def _has_journal(device: str) -> bool:
     try:
         name = Path(f"/sys/dev/block/{device}").resolve(strict=True).name
-        # The number of the process that writes the journal.
+        # The id of the process that writes the journal.
         return Path(f"/sys/fs/ext4/{name}/journal_task").read_text().strip().isdecimal()
     except OSError:
         return False

@@ -1,6 +1,6 @@
 """An upload on a file system: a plain file that grows under a lock and is renamed into place."""
 
-# One string goes straight to the system call; a Path costs more than the call.
+# A string is passed to the system call as it is; to make a Path costs more than the call.
 # ruff: noqa: PTH104, PTH108, PTH116, PTH120
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _CLOSED = -1
 
 
 class FileWriter(Writer):
-    """Owns `fd`, which holds the lock; `size` is what the file `name` had when it was locked.
+    """Owns `fd`, which holds the lock; `size` is the size of the file `name` when it was locked.
 
-    `name_of` gives the name of the file for a path to publish at.
+    `name_of` gives the name of the file for the path at which the upload is published.
     """
 
     def __init__(self, path: str, name: str, fd: int, size: int, name_of: Callable[[str], str]) -> None:
@@ -51,8 +51,8 @@ class FileWriter(Writer):
         target, names = self._name_of(destination), NewNames()
         with Translated("commit", self._path):
             self._sync()
-            names.place(target, lambda: self._rename(target))
-            # Where the old name came back, it would be one of the published file.
+            names.place(target, self._rename)
+            # If a loss of power brought the old name back, the published file would be an upload as well.
             names.took_from(os.path.dirname(self._name))
             names.sync()
             self._release()
@@ -84,8 +84,8 @@ class FileWriter(Writer):
         try:
             os.fsync(self._fd)
         except OSError:
-            # The kernel may have dropped what it failed to write, and will not say so twice: a later fsync
-            # would succeed. Go back to what was durable when the upload was opened.
+            # The kernel may have dropped what it could not write, and it reports that only once: a later fsync would
+            # succeed. So go back to what was durable when the upload was opened.
             os.ftruncate(self._fd, self._durable_size)
             self._size = self._durable_size
             raise
@@ -97,7 +97,7 @@ class FileWriter(Writer):
 
 
 def size_if_still_at(name: str, fd: int) -> int:
-    """Return the size of the open upload `fd` if `name` is still its name.
+    """Return the size of the open upload `fd`, provided that `name` is still its name.
 
     Raises:
         PathNotFoundError: it was published or deleted since it was opened.

@@ -1,4 +1,4 @@
-"""The calls to Google Cloud Storage, each with its errors turned into the contract's where it is made."""
+"""The calls to Google Cloud Storage. Errors of the SDK become the contract's where they are raised."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 import google.auth.exceptions
@@ -20,10 +20,12 @@ from drivers.base import (
     PIECE_SIZE,
     DriverError,
     ObjectTooLargeError,
+    PathExistsError,
     PathNotFoundError,
     Stat,
     UnavailableError,
 )
+from drivers.flat import Page
 from drivers.gcs.client import signed_url
 from drivers.translation import Translation, one_line
 
@@ -36,10 +38,10 @@ if TYPE_CHECKING:
 PAGE_SIZE: Final = 1000
 _CONTENT_TYPE = "application/octet-stream"
 _TIMEOUT_SECONDS = (10, 60)
-"""To connect, and between two bytes."""
+"""For a connection, and for the next bytes of an answer."""
 
 _ATTEMPTS = 4
-"""How often in a row a download that breaks off is taken up again without a byte more."""
+"""How often in a row a download that breaks off without another byte is continued."""
 
 _RETRY = DEFAULT_RETRY.with_delay(initial=0.5, multiplier=2, maximum=8).with_timeout(30)
 _FAILURES = (
@@ -63,12 +65,12 @@ _PASSING = (
 
 
 class ConflictError(DriverError):
-    """The object is not of the generation that was asked for."""
+    """The object does not have the generation that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An object of which a compose() takes exactly the generation that the writer saw."""
+    """An object for compose(), which takes exactly the generation that the writer saw."""
 
     key: str
     generation: int
@@ -90,9 +92,9 @@ class _Translated(Translation):
 
 
 class Bucket:
-    """One bucket; shared by all threads. `pool` carries out what is done to many objects.
+    """One bucket, shared by all threads. `pool` makes the calls that concern many objects.
 
-    Clients are sent to `redirect_endpoint`, or to the endpoint of `client` without one.
+    Clients are sent to `redirect_endpoint`, or if that is empty to the endpoint of `client`.
     """
 
     def __init__(self, client: storage.Client, name: str, pool: Executor, redirect_endpoint: str = "") -> None:
@@ -101,8 +103,8 @@ class Bucket:
         self.pool = pool
         self.name = name
         self._redirect_endpoint = redirect_endpoint or client.api_endpoint
-        # What has a body goes through the SDK's own session: the SDK streams only by pushing into a file, and
-        # holds four copies of what it sends.
+        # Contents are sent and fetched through the SDK's session, not by its methods: those stream only into a
+        # file, and hold four copies of what they send.
         self._session = client._http  # noqa: SLF001
         objects = f"storage/v1/b/{quote(name, safe='')}/o"
         self._download = f"{client.api_endpoint}/download/{objects}"
@@ -126,8 +128,19 @@ class Bucket:
             raise PathNotFoundError(f"gcs: stat {key}: there is no object")
         return Stat(blob.size, blob.updated.timestamp())
 
+    def put(self, key: str, content: bytes) -> None:
+        """Create or replace an object."""
+        self.insert(key, content)
+
+    def create(self, key: str, content: bytes) -> None:
+        """Create an object; PathExistsError if there is one."""
+        try:
+            self.insert(key, content, 0)
+        except ConflictError as error:
+            raise PathExistsError(str(error)) from error
+
     def insert(self, key: str, content: bytes, generation: int | None = None) -> int:
-        """Store an object, if it is of `generation` now (0: absent), and return its new generation."""
+        """Store an object and return its new generation, provided that it has `generation` now (0: there is none)."""
         query = {"uploadType": "media", "name": key, "fields": "generation,crc32c"}
         if generation is not None:
             query["ifGenerationMatch"] = str(generation)
@@ -136,6 +149,10 @@ class Bucket:
         if stored.get("crc32c") != _checksum(content):
             raise UnavailableError(f"gcs: put {key}: what arrived is not what was sent")
         return int(stored["generation"])
+
+    def get(self, key: str, *, limit: int) -> bytes:
+        """Return an object of at most `limit` bytes."""
+        return self.fetch(key, limit=limit)[0]
 
     def fetch(self, key: str, *, limit: int) -> tuple[bytes, int]:
         """Return an object of at most `limit` bytes and its generation."""
@@ -148,7 +165,7 @@ class Bucket:
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Return the pieces of a range of an object, which is open when this returns.
 
-        A connection that breaks is made again where it broke, to the very same generation.
+        If the connection breaks, the download continues from there, with the same generation of the object.
         """
         pieces = self._pieces(key, start, stop)
         next(pieces)
@@ -174,7 +191,7 @@ class Bucket:
                     raise
 
     def compose(self, key: str, sources: Sequence[Source]) -> int:
-        """Make an object of `sources` one after the other, inside the service; return its generation."""
+        """Concatenate `sources` into one object, inside the service; return its generation."""
         blob = self._bucket.blob(key)
         blob.content_type = _CONTENT_TYPE
         with _Translated("compose", key):
@@ -187,12 +204,12 @@ class Bucket:
         return int(blob.generation)
 
     def remove(self, key: str, generation: int | None = None) -> None:
-        """Delete an object, if it is of `generation`."""
+        """Delete an object, only if it has `generation` where that is given."""
         with _Translated("delete", key):
             self._bucket.delete_blob(key, if_generation_match=generation, retry=_RETRY, timeout=_TIMEOUT_SECONDS)
 
     def remove_all(self, keys: Iterable[str]) -> None:
-        """Delete objects, those that are gone already included."""
+        """Delete objects; it is not an error if some are gone already."""
         for done in [self.pool.submit(self._remove_any, key) for key in keys]:
             done.result()
 
@@ -203,30 +220,42 @@ class Bucket:
     def remove_below(self, prefix: str) -> bool:
         """Delete every object whose key begins with `prefix`; tell whether there was any."""
         found = False
-        for page in self.pages(prefix):
-            self.remove_all(prefix + rest for rest in page)
-            found = found or bool(page)
+        with _Translated("list", prefix):
+            for page in self._listing(prefix, PAGE_SIZE).pages:
+                keys = [blob.name for blob in page]
+                self.remove_all(keys)
+                found = found or bool(keys)
         return found
 
-    def pages(self, prefix: str, *, start: str = "", delimiter: str = "", size: int = PAGE_SIZE) -> Iterator[list[str]]:
-        """Yield the entries below `prefix` from `start` on, without the prefix, page by page."""
+    def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
+        """Yield what lies directly below `prefix`, from `after` on, in pages of `limit` names and one more."""
+        start = prefix + after if after else None
         with _Translated("list", prefix):
-            listing = self._client.list_blobs(
-                self._bucket,
-                prefix=prefix,
-                start_offset=prefix + start if start else None,
-                delimiter=delimiter or None,
-                page_size=min(size, PAGE_SIZE),
-                fields="items(name),prefixes,nextPageToken",
-                retry=_RETRY,
-                timeout=_TIMEOUT_SECONDS,
-            )
+            listing = self._listing(prefix, limit + 1, delimiter="/", start_offset=start)
             for page in listing.pages:
-                keys = [blob.name for blob in page]
-                yield [entry.removeprefix(prefix) for entry in (*keys, *page.prefixes)]
+                keys = [*(blob.name for blob in page), *page.prefixes]
+                entries = [key.removeprefix(prefix) for key in keys]
+                yield Page(entries, max(entries, default="") if listing.next_page_token else None)
+
+    def hold_any(self, prefixes: Sequence[str]) -> Iterator[bool]:
+        """Tell of each prefix whether any key begins with it."""
+        for prefix in prefixes:
+            with _Translated("list", prefix):
+                yield any(True for page in self._listing(prefix, 1).pages for _ in page)
+
+    def _listing(self, prefix: str, size: int, **more: str | None) -> Any:
+        return self._client.list_blobs(
+            self._bucket,
+            prefix=prefix,
+            page_size=min(size, PAGE_SIZE),
+            fields="items(name),prefixes,nextPageToken",
+            retry=_RETRY,
+            timeout=_TIMEOUT_SECONDS,
+            **more,
+        )
 
     def signed_url(self, key: str, method: str) -> str | None:
-        """Return a URL that gives the object to whoever has it, or None where these credentials cannot sign."""
+        """Return a URL with which anyone can fetch the object, or None if these credentials cannot sign."""
         return signed_url(self._client, self._bucket.blob(key), method, self._redirect_endpoint)
 
     def _get(self, key: str, headers: dict[str, str], generation: str = "") -> requests.Response:

@@ -34,7 +34,7 @@ def connect(parameters: GcsParameters) -> storage.Client:
         "project": None,
         "client_options": {"api_endpoint": parameters.endpoint} if parameters.endpoint else None,
         "client_info": ClientInfo(user_agent=parameters.useragent or "py-registry"),  # type: ignore[no-untyped-call]
-        # Another endpoint is an emulator's, unless credentials for it are given.
+        # An endpoint without credentials is that of an emulator.
         "use_auth_w_custom_endpoint": bool(parameters.account),
     }
     try:
@@ -44,16 +44,16 @@ def connect(parameters: GcsParameters) -> storage.Client:
             client = storage.Client(**arguments)
     except (google.auth.exceptions.GoogleAuthError, ValueError) as error:
         where = parameters.account_origin or "keyfile: is not given, and there are no default credentials"
-        what = ": is no service account" if parameters.account_origin else ""
+        what = ": is not a service account" if parameters.account_origin else ""
         raise ParameterError(f"{where}{what}: {one_line(error)}") from error
     adapter = requests.adapters.HTTPAdapter(pool_maxsize=2 * parameters.maxconcurrency)
     for scheme in ("https://", "http://"):
-        client._http.mount(scheme, adapter)  # noqa: SLF001 - as the SDK's documentation has it
+        client._http.mount(scheme, adapter)  # noqa: SLF001 - as the SDK's documentation recommends
     return client
 
 
 def signed_url(client: storage.Client, blob: storage.Blob, method: str, endpoint: str) -> str | None:
-    """Return a URL at `endpoint` that gives the object to whoever has it; None where these credentials cannot sign."""
+    """Return a URL at `endpoint` with which anyone can fetch the object, or None if these credentials cannot sign."""
     try:
         signer = _signer(client)
         if signer is None:
@@ -72,8 +72,8 @@ def signed_url(client: storage.Client, blob: storage.Blob, method: str, endpoint
 
 
 def _signer(client: storage.Client) -> dict[str, Any] | None:
-    """Return the arguments by which a URL is signed: with our own key, or by the service that knows it."""
-    credentials: Any = client._credentials  # noqa: SLF001 - there is no other way to them
+    """Return the arguments for signing a URL, by our own key or by the service that has it; None if neither can."""
+    credentials: Any = client._credentials  # noqa: SLF001 - there is no public way to get them
     if isinstance(credentials, google.auth.credentials.Signing):
         return {}
     if not hasattr(credentials, "service_account_email"):

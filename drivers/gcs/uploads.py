@@ -1,28 +1,28 @@
 """Uploads: parts that are written once, and one small object that names them.
 
-An upload at ``a/b/data`` lies below ``a/b/data/.upload/``: the object ``state`` and the parts, each under a name
-that no other writer can choose. The state is replaced only at the generation that was read, so of two writers
-one loses and has changed nothing; what is published is composed, inside the service, of exactly the parts
-and generations that the writer saw. The state's generation is the checkpoint.
+An upload at ``a/b/data`` is stored below ``a/b/data/.upload/``: the object ``state`` and the parts, each under a name
+that no other writer can choose. The state is replaced only if it still has the generation that was read. So if there
+are two writers one loses and has changed nothing, and what is published is composed, inside the service, of exactly
+the parts and generations that the writer saw. The state's generation is the checkpoint.
 
-Whenever 32 parts of one level stand at the end, they are composed into one of the next level, as digits carry.
-So an upload of any number of chunks of any size is a list of a hundred parts or so.
+Whenever the last 32 parts are of one level, they are composed into one part of the next level, as digits carry.
+So an upload of any number of chunks of any size is a list of about a hundred parts.
 
-In memory a writer has at most one part that fills and PARTS_AT_ONCE on their way, each of these twice, since
-the SDK copies a part into its request: five times the part's size.
+In memory a writer has at most one part that fills and PARTS_AT_ONCE that are being sent, each of these twice because
+the SDK copies a part into its request: five times the size of a part.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import DriverError, PathNotFoundError, UploadBusyError, Writer
+from drivers.base import DriverError, PathNotFoundError, Writer
 from drivers.gcs.bucket import ConflictError, Source
+from drivers.pending import OpenUpload, PartBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,17 +35,17 @@ STATE: Final = "state"
 STATE_LIMIT: Final = 1024 * 1024
 PARTS_AT_ONCE: Final = 2
 _FAN_IN = 32
-"""Sources that the service takes in one compose."""
+"""The most sources that the service composes at once."""
 
 
 def below_upload(key: str) -> str:
-    """Return what the keys of everything that belongs to the upload at `key` begin with."""
+    """Return the prefix of the keys of all objects that belong to the upload at `key`."""
     return f"{key}/.upload/"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part; `level` says how often it was composed: at level 2 it is made of 32 of 32 parts."""
+    """A part. `level` says how often it was composed: a part of level 2 is made of 32 parts, each made of 32."""
 
     name: str
     generation: int
@@ -74,7 +74,7 @@ class State:
         """Return the state that was stored as `content`.
 
         Raises:
-            DriverError: it is none, or of a later version.
+            DriverError: it is malformed, or of a later version.
         """
         try:
             fields = json.loads(content)
@@ -86,55 +86,44 @@ class State:
 
 
 class GcsWriter(Writer):
-    """`_state` and `_generation` are what is stored; the other fields what will be."""
+    """`_state` and `_generation` are what is stored; the other fields are what will be stored."""
 
     def __init__(self, bucket: Bucket, keys: Keys, path: str, stored: tuple[State, int], part_size: int) -> None:
         self._bucket = bucket
         self._keys = keys
-        self._path = path
         self._prefix = below_upload(keys.key(path))
         self._state, self._generation = stored
-        self._part_size = part_size
-        self._open = True
+        self._upload = OpenUpload("gcs", path)
         self._parts = list(self._state.parts)
-        self._pending: deque[tuple[int, Future[Part]]] = deque()
-        self._buffer: list[bytes] = []
-        self._buffered = 0
+        self._pending = PartBuffer(self._send, self._take_over, lambda: part_size, at_once=PARTS_AT_ONCE)
         self._created: set[str] = set()
 
     @property
     def size(self) -> int:
-        return sum(part.size for part in self._parts) + sum(size for size, _ in self._pending) + self._buffered
+        return sum(part.size for part in self._parts) + self._pending.size
 
     @property
     def checkpoint(self) -> str:
         return str(self._generation)
 
     def write(self, piece: bytes) -> None:
-        self._require_open("write")
-        rest = memoryview(piece)
-        while rest:
-            taken = rest[: self._part_size - self._buffered]
-            self._buffer.append(bytes(taken))
-            self._buffered += len(taken)
-            rest = rest[len(taken) :]
-            if self._buffered == self._part_size:
-                self._send()
+        self._upload.require("write")
+        self._pending.write(piece)
 
     def content(self) -> Iterator[bytes]:
-        self._settle()
+        self._pending.settle()
         for part in self._parts:
             yield from self._bucket.stream(self._prefix + part.name)
 
     def commit(self, destination: str) -> None:
         key = self._keys.key(destination)
-        self._require_open("commit")
-        if not self._parts and not self._pending:
-            content = b"".join(self._buffer)
+        self._upload.require("commit")
+        if not self._parts and not self._pending.count:
+            content = self._pending.unsent()
             self._claim()
             self._publish(lambda: self._bucket.insert(key, content))
         else:
-            self._settle()
+            self._pending.settle()
             while len(self._parts) > _FAN_IN:
                 self._merge_last()
             sources = self._sources(self._parts)
@@ -144,12 +133,12 @@ class GcsWriter(Writer):
         self._remove({*self._created, *(part.name for part in self._state.parts)})
 
     def _claim(self) -> None:
-        """Take the upload away from everybody else; what is not published after this is given back."""
+        """Delete the state, so that no other writer can go on; _publish() stores it again if it fails."""
         try:
             self._bucket.remove(self._prefix + STATE, self._generation)
         except (ConflictError, PathNotFoundError) as error:
             self._give_up()
-            raise self._lost(error) from error
+            raise self._upload.lost(error) from error
 
     def _publish(self, step: Callable[[], int]) -> None:
         try:
@@ -161,18 +150,18 @@ class GcsWriter(Writer):
             raise
 
     def cancel(self) -> None:
-        self._require_open("cancel")
+        self._upload.require("cancel")
         self._release()
         self._bucket.remove_below(self._prefix)
 
     def close(self) -> None:
-        if not self._open:
+        if not self._upload.is_open:
             return
         failure = None
         try:
-            self._settle()
+            self._pending.settle()
         except DriverError as error:
-            failure = error  # what was stored before it is kept
+            failure = error  # the parts before the one that failed are kept
         if self._parts != list(self._state.parts):
             self._save()
         self._release()
@@ -185,7 +174,7 @@ class GcsWriter(Writer):
             self._generation = self._swap(state)
         except (ConflictError, PathNotFoundError) as error:
             self._give_up()
-            raise self._lost(error) from error
+            raise self._upload.lost(error) from error
         unused = {*self._created, *(part.name for part in self._state.parts)} - {part.name for part in state.parts}
         self._state = state
         self._remove(unused)
@@ -195,29 +184,15 @@ class GcsWriter(Writer):
         try:
             return self._bucket.insert(key, state.dump(), self._generation)
         except ConflictError:
-            # It may be our own, of which the answer was lost; nobody else can know the names in it.
+            # The state there may be our own, if the answer was lost; no other writer can know the names in it.
             content, generation = self._bucket.fetch(key, limit=STATE_LIMIT)
             if content != state.dump():
                 raise
             return generation
 
-    def _require_open(self, call: str) -> None:
-        if not self._open:
-            raise PathNotFoundError(f"gcs: {call} {self._path}: this upload is closed or has ended")
-
-    def _lost(self, error: DriverError) -> DriverError:
-        word = PathNotFoundError if isinstance(error, PathNotFoundError) else UploadBusyError
-        return word(f"gcs: another request has changed or ended the upload {self._path}: {error}")
-
     def _release(self) -> None:
-        self._open = False
-        self._drop()
-
-    def _drop(self) -> None:
-        """Forget what is not stored yet."""
-        while self._pending:
-            self._pending.popleft()[1].exception()
-        self._buffer, self._buffered = [], 0
+        self._upload.is_open = False
+        self._pending.drop()
 
     def _give_up(self) -> None:
         self._release()
@@ -225,7 +200,7 @@ class GcsWriter(Writer):
         self._remove(self._created - {part.name for part in self._parts})
 
     def _remove(self, names: set[str]) -> None:
-        """Delete parts that nothing names any more; what fails is left to whoever deletes the upload's directory."""
+        """Delete parts that the state does not name; what cannot be deleted goes when the upload's directory does."""
         with suppress(DriverError):
             self._bucket.remove_all(self._prefix + name for name in names)
         self._created -= names
@@ -237,35 +212,14 @@ class GcsWriter(Writer):
         self._created.add(name)
         return name
 
-    def _send(self) -> None:
-        """Store what has filled a part, or what there is at the end."""
-        while len(self._pending) >= PARTS_AT_ONCE:
-            self._take_next()
-        content = b"".join(self._buffer)
-        self._buffer, self._buffered = [], 0
-        self._pending.append((len(content), self._bucket.pool.submit(self._put, self._new_name(), content)))
+    def _send(self, content: bytes) -> Future[Part]:
+        return self._bucket.pool.submit(self._put, self._new_name(), content)
 
     def _put(self, name: str, content: bytes) -> Part:
         return Part(name, self._bucket.insert(self._prefix + name, content, 0), len(content))
 
-    def _settle(self) -> None:
-        """Wait until all that was written is stored.
-
-        Raises:
-            DriverError: a part could not be stored; it and what came after it are no longer in the upload.
-        """
-        if self._buffered:
-            self._send()
-        while self._pending:
-            self._take_next()
-
-    def _take_next(self) -> None:
-        try:
-            self._parts.append(self._pending[0][1].result())
-        except BaseException:
-            self._drop()
-            raise
-        self._pending.popleft()
+    def _take_over(self, part: Part) -> None:
+        self._parts.append(part)
         while len(self._parts) >= _FAN_IN and len({part.level for part in self._parts[-_FAN_IN:]}) == 1:
             self._merge_last()
 

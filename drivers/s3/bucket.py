@@ -1,4 +1,4 @@
-"""One bucket, spoken to through boto3: keys in, bytes out, and every SDK error turned where it arises."""
+"""The calls to a bucket through boto3. Errors of the SDK become the contract's where they are raised."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from drivers.base import (
     UploadBusyError,
 )
 from drivers.s3.errors import Translated, code_of, word_for
+from drivers.s3.listing import pages
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
+    from drivers.flat import Page
     from drivers.s3.parameters import Parameters
 
-BATCH: Final = 1000
-"""Names in one listing, keys in one deletion: the most that S3 allows."""
+_BATCH: Final = 1000
+"""Keys in one deletion: the most that S3 allows."""
 
 _READ_ATTEMPTS: Final = 3
 _URL_SECONDS: Final = 20 * 60
@@ -38,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class Bucket:
-    """The bucket that `parameters` name; a StagingStore. Copies run in `pool`."""
+    """The bucket that `parameters` name, shared by all threads. `pool` copies parts and asks about several prefixes."""
 
     def __init__(self, parameters: Parameters, pool: Executor) -> None:
         self.name = parameters.bucket
@@ -49,13 +51,13 @@ class Bucket:
         self._pool = pool
         self._compares = True
         events = self._client.meta.events
-        # Amazon takes any checksum for this call, others only the one that the protocol began with.
+        # Amazon accepts any checksum for this call; other vendors accept only the protocol's first one.
         events.register("before-sign.s3.DeleteObjects", _add_md5)
         if parameters.log_calls:
             events.register("after-call.s3", _log_call)
 
     def check(self, prefix: str) -> None:
-        """Return if the bucket can be listed; UnavailableError or DriverError if not."""
+        """Return if the bucket can be listed; otherwise raise UnavailableError or DriverError."""
         with Translated("ListObjectsV2 of bucket", self.name):
             self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, MaxKeys=1)
 
@@ -67,12 +69,16 @@ class Bucket:
         return Stat(head["ContentLength"], head["LastModified"].timestamp())
 
     def version(self, key: str) -> str:
-        """Return the ETag of an object."""
+        """Return the ETag of an object; PathNotFoundError if there is none."""
         return str(self._head(key)["ETag"])
 
     def _head(self, key: str) -> Any:
         with Translated("HeadObject", key):
             return self._client.head_object(Bucket=self.name, Key=key)
+
+    def get(self, key: str, *, limit: int) -> bytes:
+        """Return an object of at most `limit` bytes."""
+        return self.fetch(key, limit=limit)[0]
 
     def fetch(self, key: str, *, limit: int) -> tuple[bytes, str]:
         """Return an object and its ETag; ObjectTooLargeError if it has more than `limit` bytes."""
@@ -84,15 +90,8 @@ class Bucket:
                     raise ObjectTooLargeError(f"s3: GetObject {key}: {size} bytes, at most {limit} allowed")
                 return body.read(), answer["ETag"]
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """Yield an object in pieces."""
-        return self.read(key, 0, None)
-
-    def read(self, key: str, start: int, stop: int | None) -> Iterator[bytes]:
-        """Yield bytes ``start..stop``; the object is known to exist when this returns."""
-        if stop is not None and start >= stop:
-            self._head(key)
-            return iter(())
+    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield bytes ``start..stop``, which is not an empty range; the object is open when this returns."""
         pieces = self._pieces(key, start, stop)
         next(pieces)  # runs it up to where the object is open; from here on close() closes the body too
         return pieces
@@ -119,7 +118,7 @@ class Bucket:
             answer = self._open(key, start, stop, answer["ETag"])
 
     def _open(self, key: str, start: int, stop: int | None, version: str = "") -> Any:
-        """Begin to read, the object of that `version` if it is given; None if there is nothing at `start`."""
+        """Begin to read the object, of `version` if that is given; None if `start` is at or after its end."""
         options = {"IfMatch": version} if version else {}
         if start or stop is not None:
             options["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
@@ -140,13 +139,13 @@ class Bucket:
     def create(self, key: str, content: bytes) -> None:
         """Create an object; PathExistsError if there is one.
 
-        A store that says it knows no conditional writes is asked first and then gets an unconditional one.
+        If a store answers that it has no conditional writes, the object is looked for and then written in any case.
         """
         try:
             if self._put_if(key, content, {**self._final, "IfNoneMatch": "*"}):
                 return
         except UploadBusyError as error:
-            if code_of(error) == "ConditionalRequestConflict":  # undecided: to be asked again
+            if code_of(error) == "ConditionalRequestConflict":  # the store has not decided: the caller may try again
                 raise
             raise PathExistsError(str(error)) from error
         with suppress(PathNotFoundError):
@@ -167,7 +166,10 @@ class Bucket:
     def swap(self, key: str, content: bytes, version: str) -> str:
         """Replace an object of an upload if its ETag is still `version`; return the new one.
 
-        A store that says it knows no conditional writes gets an unconditional one.
+        If a store answers that it has no conditional writes, the ETag is compared first and the object then written.
+
+        Raises:
+            UploadBusyError: it has another ETag, or is gone.
         """
         try:
             if written := self._put_if(key, content, {**self._staged, "IfMatch": version}):
@@ -179,7 +181,7 @@ class Bucket:
         return self._put(key, content, self._staged)
 
     def _put_if(self, key: str, content: bytes, options: Mapping[str, str]) -> str | None:
-        """Write under the condition in `options` and return the ETag; None if the store knows no conditions."""
+        """Write under the condition in `options` and return the ETag; None if the store has no conditional writes."""
         if not self._compares:
             return None
         try:
@@ -207,14 +209,14 @@ class Bucket:
             )
 
     def delete(self, key: str) -> None:
-        """Delete an object, whether it is there or not."""
+        """Delete an object; it is not an error if there is none."""
         with Translated("DeleteObject", key):
             self._client.delete_object(Bucket=self.name, Key=key)
 
     def remove(self, keys: Iterable[str]) -> None:
-        """Delete objects, a thousand at a time; those that are gone already are no error."""
+        """Delete objects, a thousand at a time; it is not an error if some are gone already."""
         rest = iter(keys)
-        while batch := list(islice(rest, BATCH)):
+        while batch := list(islice(rest, _BATCH)):
             if len(batch) == 1:
                 self.delete(batch[0])
                 continue
@@ -232,7 +234,7 @@ class Bucket:
     def signed_url(self, key: str, method: str, signer: Any = None) -> str | None:
         """Return a URL that lets anyone GET or HEAD an object for 20 minutes; `signer` is a client of another endpoint.
 
-        The signature covers the host: that endpoint must hand the name on as the client has called it.
+        The signature covers the host, so that endpoint must pass on the host name that the client used.
         """
         call = {"GET": "get_object", "HEAD": "head_object"}.get(method)
         if call is None:
@@ -258,8 +260,15 @@ class Bucket:
                 return
             options["ContinuationToken"] = page["NextContinuationToken"]
 
-    def holds_any(self, prefix: str) -> bool:
-        """Tell whether any key begins with `prefix`."""
+    def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
+        """Yield what lies directly below `prefix`, after `after`, in pages of as many names as are missing."""
+        return pages(self, prefix, after, limit)
+
+    def hold_any(self, prefixes: Sequence[str]) -> Iterator[bool]:
+        """Tell of each prefix whether any key begins with it."""
+        return self._pool.map(self._holds_any, prefixes)
+
+    def _holds_any(self, prefix: str) -> bool:
         return bool(self.page(Prefix=prefix, MaxKeys=1).get("Contents"))
 
     # Multipart uploads
@@ -270,10 +279,14 @@ class Bucket:
             answer = self._client.create_multipart_upload(Bucket=self.name, Key=destination, **self._final)
             return str(answer["UploadId"])
 
-    def join(self, ticket: str, destination: str, sources: Sequence[str], rest: IO[bytes] | None) -> None:
-        """Complete the multipart upload with exactly `sources`, copied in parallel, and `rest`."""
-        etags = self._copy_parts(ticket, destination, sources)
-        target = {"Bucket": self.name, "Key": destination, "UploadId": ticket}
+    def join(self, multipart_id: str, destination: str, sources: Sequence[str], rest: IO[bytes] | None) -> None:
+        """Complete the multipart upload atomically, with exactly `sources`, copied in parallel, and what `rest` holds.
+
+        Raises:
+            PathNotFoundError: a source is gone; nothing was published.
+        """
+        etags = self._copy_parts(multipart_id, destination, sources)
+        target = {"Bucket": self.name, "Key": destination, "UploadId": multipart_id}
         if rest:
             rest.seek(0)
             with Translated("UploadPart", destination):
@@ -283,11 +296,11 @@ class Bucket:
         with Translated("CompleteMultipartUpload", destination):
             self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
 
-    def _copy_parts(self, ticket: str, destination: str, sources: Sequence[str]) -> list[str]:
+    def _copy_parts(self, multipart_id: str, destination: str, sources: Sequence[str]) -> list[str]:
         etags: list[str] = []
         for start in range(0, len(sources), self._copies_at_once):
             window = enumerate(sources[start : start + self._copies_at_once], start + 1)
-            copies = [self._pool.submit(self._copy_part, ticket, destination, *each) for each in window]
+            copies = [self._pool.submit(self._copy_part, multipart_id, destination, *each) for each in window]
             wait(copies, return_when=FIRST_EXCEPTION)
             for copy in copies:
                 copy.cancel()
@@ -295,37 +308,29 @@ class Bucket:
             etags += [copy.result() for copy in copies]
         return etags
 
-    def _copy_part(self, ticket: str, destination: str, number: int, source: str) -> str:
+    def _copy_part(self, multipart_id: str, destination: str, number: int, source: str) -> str:
         with Translated("UploadPartCopy", source):
             answer = self._client.upload_part_copy(
                 Bucket=self.name,
                 Key=destination,
-                UploadId=ticket,
+                UploadId=multipart_id,
                 PartNumber=number,
                 CopySource={"Bucket": self.name, "Key": source},
             )
             return str(answer["CopyPartResult"]["ETag"])
 
-    def abandon_join(self, ticket: str, destination: str) -> None:
-        """Abort a multipart upload, if it is not over already."""
+    def abandon_join(self, multipart_id: str, destination: str) -> None:
+        """Abort a multipart upload; it is not an error if it has ended already."""
         with suppress(PathNotFoundError), Translated("AbortMultipartUpload", destination):
-            self._client.abort_multipart_upload(Bucket=self.name, Key=destination, UploadId=ticket)
+            self._client.abort_multipart_upload(Bucket=self.name, Key=destination, UploadId=multipart_id)
 
     def multipart_uploads(self, prefix: str) -> Iterator[tuple[str, str, float]]:
-        """Yield key, id and time of beginning of all multipart uploads below `prefix`, whoever began them."""
+        """Yield key, id and start time of all multipart uploads below `prefix`, also those of other programs."""
         with Translated("ListMultipartUploads", prefix):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name, Prefix=prefix)
             for page in pages:
                 for entry in page.get("Uploads", ()):
                     yield entry["Key"], entry["UploadId"], entry["Initiated"].timestamp()
-
-
-def empty_prefixes_are_listed(page: Any) -> bool:
-    """Tell whether the server that gave `page` names directories whose last object has gone.
-
-    SeaweedFS does for minutes, until it sweeps them.
-    """
-    return "seaweedfs" in page["ResponseMetadata"]["HTTPHeaders"].get("server", "").lower()
 
 
 def _add_md5(request: Any, **_: Any) -> None:
@@ -334,6 +339,6 @@ def _add_md5(request: Any, **_: Any) -> None:
 
 
 def _log_call(http_response: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:
-    # No header and no body: the SDK's own debugging would write signatures into the log.
+    # Without headers and body: the SDK's own debug log would contain signatures.
     retries = context.get("retries", {}).get("attempt", 1) - 1 if isinstance(context.get("retries"), dict) else 0
     _log.info("%s: %s", model.name, http_response.status_code, extra={"retries": retries})

@@ -1,4 +1,4 @@
-"""The SDK's errors in the contract's words."""
+"""The SDK's errors turned into those of the contract."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _UNREACHABLE: Final = (
 
 
 class Translated(Translation):
-    """A block whose SDK errors leave it as the contract's errors, naming the call and the key."""
+    """A block whose SDK errors are raised as the contract's, naming the call and the key."""
 
     __slots__ = ()
     driver = "s3"
@@ -81,11 +81,11 @@ class Translated(Translation):
 
 
 def word_for(code: str) -> type[DriverError]:
-    """Return the contract's word for S3's `code`."""
+    """Return the contract's error for S3's `code`."""
     return _ERRORS.get(code, DriverError)
 
 
 def code_of(error: DriverError) -> str:
-    """Return S3's own code for what became `error`, or "" if S3 said nothing."""
+    """Return S3's code for the failure that became `error`, or "" if S3 gave none."""
     cause = error.__cause__
     return str(cause.response.get("Error", {}).get("Code", "")) if isinstance(cause, exceptions.ClientError) else ""

@@ -1,15 +1,15 @@
-"""What an object store keeps of an upload: parts that are written once, and one small record that names them.
+"""What the bucket holds of an upload: parts that are written once, and one small record that names them.
 
-An upload at ``a/b/data`` lies below the hidden prefix ``a/b/.data/``:
+An upload at ``a/b/data`` is stored below the hidden prefix ``a/b/.data/``:
 
 ``state``
     the record: one line of JSON with the names of the parts, followed by the last bytes if they are few.
 everything else
-    parts, all of one size as some vendors insist, and fragments of the next part, one for each request that
-    did not fill it. Each bears a name that no other writer can choose and is never written again.
+    parts, all of one size because some vendors require that, and fragments of the next part, one for each request
+    that did not fill it. No other writer can choose the name of any of them, and none is ever written again.
 
-So there is nothing to lock and nothing to list. Who loses a race for the record has changed nothing; who
-wins it publishes exactly the names in its own view, whatever others do meanwhile. The record's checkpoint is
+So there is nothing to lock and nothing to list. A writer that loses a race for the record has changed nothing; the
+one that wins publishes exactly the names in its own record, whatever others do meanwhile. The record's checkpoint is
 a random number that is made with each version of it: equal checkpoints mean the same bytes.
 """
 
@@ -18,78 +18,31 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Final, Protocol, Self
+from typing import IO, TYPE_CHECKING, Final, Self
 
 from drivers.base import PIECE_SIZE, DriverError, NoSpaceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
 PARTS_AT_ONCE: Final = 4
 SPOOL_MEMORY: Final = 256 * 1024
 INLINE_SIZE: Final = 64 * 1024
-"""Up to so many bytes after the last part or fragment lie in the record itself."""
+"""The record itself holds up to this many bytes after the last part or fragment."""
 
 RECORD_LIMIT: Final = 8 * 1024 * 1024
-"""Bytes of a record: far above those of 10,000 parts and a part's fragments."""
+"""The largest record in bytes: far more than the names of 10,000 parts and of a part's fragments need."""
 
 _STATE: Final = "state"
 
 
-class StagingStore(Protocol):
-    """What an upload asks of its object store. Keys are the store's own; errors are the contract's."""
-
-    def fetch(self, key: str, *, limit: int) -> tuple[bytes, str]:
-        """Return the object and its version; PathNotFoundError if there is none."""
-
-    def version(self, key: str) -> str:
-        """Return the version of the object; PathNotFoundError if there is none."""
-
-    def swap(self, key: str, content: bytes, version: str) -> str:
-        """Replace the object if it still has `version` and return the new one.
-
-        A store that cannot compare replaces it in any case.
-
-        Raises:
-            UploadBusyError: it has another, or is gone.
-        """
-
-    def put_staged(self, key: str, body: IO[bytes]) -> None:
-        """Store what `body` holds from its beginning, to be read back or joined soon."""
-
-    def put_final(self, key: str, body: IO[bytes]) -> None:
-        """Store what `body` holds from its beginning, atomically, as put() of the driver would."""
-
-    def stream(self, key: str) -> Iterator[bytes]:
-        """Yield the object in pieces of at most PIECE_SIZE."""
-
-    def copy(self, source: str, destination: str) -> None:
-        """Copy an object, of at most the largest part's size, inside the store."""
-
-    def begin_join(self, destination: str) -> str:
-        """Prepare join() and return its ticket: who has it can finish or abandon the work."""
-
-    def join(self, ticket: str, destination: str, sources: Sequence[str], rest: IO[bytes] | None) -> None:
-        """Make `destination` of `sources`, inside the store, and what `rest` holds; atomically.
-
-        Raises:
-            PathNotFoundError: a source is gone; nothing was made.
-        """
-
-    def abandon_join(self, ticket: str, destination: str) -> None:
-        """Give back what a join that did not end holds; harmless when repeated."""
-
-    def remove(self, keys: Iterable[str]) -> None:
-        """Delete objects; those that are gone already are no error."""
-
-
 @dataclass(frozen=True, slots=True)
 class PartPlan:
-    """How an upload is cut: parts of `size` bytes, until there are `count`; then each `growth` become one.
+    """How an upload is cut: into parts of `size` bytes, until there are `count`; then each `growth` become one.
 
-    All parts of an upload have one size at any time. With 5,000 and 10 the limit of 10,000 parts allows for
-    more than 5 TB however small the first size is, and only what is longer than 5,000 parts is copied again,
-    while its client waits.
+    All parts of an upload have the same size at any time. With 5,000 and 10 an upload may have more than 5 TB within
+    the limit of 10,000 parts, however small the first size is. Only an upload of more than 5,000 parts is copied
+    once more, while its client waits.
     """
 
     size: int
@@ -108,7 +61,7 @@ class PartPlan:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is stored of an upload. `join` is the destination and ticket of a commit that has begun."""
+    """What is stored of an upload. `join` is the destination and the multipart upload id of a commit that has begun."""
 
     part_size: int
     checkpoint: str
@@ -124,7 +77,7 @@ class Record:
 
     @property
     def names(self) -> set[str]:
-        """All objects of the upload but the record."""
+        """The names of all objects of the upload except the record."""
         return {*self.parts, *(name for name, _ in self.fragments)}
 
     def dump(self) -> bytes:
@@ -144,7 +97,7 @@ class Record:
         """Return the record that was stored as `content`.
 
         Raises:
-            DriverError: it is none, or of a later version.
+            DriverError: it is malformed, or of a later version.
         """
         line, _, inline = content.partition(b"\n")
         try:
@@ -164,7 +117,7 @@ class Record:
 
 
 class Spool:
-    """Bytes on their way into the store: in memory while they are few, in an unlinked file else."""
+    """Bytes that will be sent to the store: in memory while they are few, otherwise in an unlinked file."""
 
     def __init__(self) -> None:
         # Closed by close(); the class is the context manager.
@@ -183,18 +136,18 @@ class Spool:
             self.file.write(piece)
             self.file.flush()
         except OSError as error:
-            # Not gettempdir(), which raises as well where no directory can be written to.
+            # gettempdir() cannot be named here: it raises, too, where there is no directory to write to.
             raise NoSpaceError(f"spool an upload: {error.strerror}; TMPDIR may name another directory") from error
         self.size += len(piece)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield all that was written; then more may be written."""
+        """Yield all that was written. More may be written afterwards."""
         self.file.seek(0)
         while piece := self.file.read(PIECE_SIZE):
             yield piece
 
     def close(self) -> None:
-        """Give back memory and disk."""
+        """Free the memory and the disk space."""
         self.file.close()
 
 

@@ -1,42 +1,43 @@
-"""Uploads on an object store, one request after the other: see drivers.s3.staging for what lies there.
+"""Uploads to a bucket, written by one request after the other. drivers.s3.staging says what the bucket holds of them.
 
-A writer holds at most SPOOL_MEMORY bytes of memory for each part that is under way, PARTS_AT_ONCE + 2 of
-them, and spools the rest to unlinked temporary files: (PARTS_AT_ONCE + 2) parts of the plan's first size, or
-three of a larger one.
+A writer holds at most SPOOL_MEMORY bytes in memory of each part that it fills or sends, of which there are at most
+PARTS_AT_ONCE + 2. The rest of them is in unlinked temporary files: (PARTS_AT_ONCE + 2) parts of the plan's first size,
+or three of a larger one.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections import deque
 from io import BytesIO
 from typing import IO, TYPE_CHECKING
 
 from drivers.base import DriverError, NoSpaceError, PathNotFoundError, UploadBusyError, Writer, checked_path
+from drivers.pending import OpenUpload, PendingParts
 from drivers.s3.staging import INLINE_SIZE, RECORD_LIMIT, Record, Spool, is_record, record_key, staging_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
-    from drivers.s3.staging import PartPlan, StagingStore
+    from drivers.s3.bucket import Bucket
+    from drivers.s3.staging import PartPlan
 
 
 class Uploads:
-    """The uploads of one store; the `pool` serves them all."""
+    """The uploads of one bucket. `pool` sends the parts of all of them, cut as `plan` says."""
 
-    def __init__(self, store: StagingStore, pool: Executor, plan: PartPlan) -> None:
-        self.store = store
+    def __init__(self, bucket: Bucket, pool: Executor, plan: PartPlan) -> None:
+        self.bucket = bucket
         self.pool = pool
         self.plan = plan
 
     def create(self, key: str) -> None:
         """Begin an empty upload."""
         record = Record(self.plan.size, _random())
-        self.store.put_staged(record_key(key), BytesIO(record.dump()))
+        self.bucket.put_staged(record_key(key), BytesIO(record.dump()))
 
     def size(self, key: str) -> int:
-        """Return the bytes that are stored; PathNotFoundError if there is no upload."""
+        """Return how many bytes are stored; PathNotFoundError if there is no upload."""
         return self._load(key)[0].size
 
     def open(self, key: str, destination_key: Callable[[str], str]) -> Writer:
@@ -45,23 +46,23 @@ class Uploads:
         return StagedWriter(self, key, record, version, destination_key)
 
     def abandon_joins(self, keys: Iterable[str]) -> None:
-        """Give back what unfinished commits hold, for those of `keys` that are records about to be deleted."""
+        """Abort the multipart uploads of unfinished commits whose records are among `keys`, which will be deleted."""
         for key in filter(is_record, keys):
             try:
-                record = Record.load(self.store.fetch(key, limit=RECORD_LIMIT)[0])
+                record = Record.load(self.bucket.fetch(key, limit=RECORD_LIMIT)[0])
             except PathNotFoundError:
                 continue
             if record.join:
-                destination, ticket = record.join
-                self.store.abandon_join(ticket, destination)
+                destination, multipart_id = record.join
+                self.bucket.abandon_join(multipart_id, destination)
 
     def _load(self, key: str) -> tuple[Record, str]:
-        content, version = self.store.fetch(record_key(key), limit=RECORD_LIMIT)
+        content, version = self.bucket.fetch(record_key(key), limit=RECORD_LIMIT)
         return Record.load(content), version
 
 
 class StagedWriter(Writer):
-    """`_record` and `_version` are what the store has; the other fields what the next record will say."""
+    """`_record` and `_version` are what is stored; the other fields are what the next record will say."""
 
     def __init__(
         self,
@@ -71,36 +72,36 @@ class StagedWriter(Writer):
         version: str,
         destination_key: Callable[[str], str],
     ) -> None:
-        self._store, self._pool, self._plan = uploads.store, uploads.pool, uploads.plan
+        self._bucket, self._pool, self._plan = uploads.bucket, uploads.pool, uploads.plan
         self._prefix = staging_prefix(key)
         self._record_key = record_key(key)
         self._destination_key = destination_key
         self._record, self._version = record, version
-        self._open = True
+        self._upload = OpenUpload("s3", key)
         self._writer_id = secrets.token_hex(8)
         self._created: list[str] = []
-        self._pending: deque[tuple[int, Future[None], Spool]] = deque()
+        self._pending = PendingParts(self._take_over)
         self._spool = Spool()
         self._revert()
 
     @property
     def size(self) -> int:
-        return self._part_size * len(self._parts) + self._rest_size
+        return self._part_size * len(self._parts) + self._pending.size + self._rest_size
 
     @property
     def checkpoint(self) -> str:
         return self._record.checkpoint
 
     def write(self, piece: bytes) -> None:
-        self._require_open("write")
+        self._upload.require("write")
         rest = memoryview(piece)
         while rest:
             room = self._part_size - self._rest_size
             try:
                 self._spool.write(rest[:room])
             except NoSpaceError:
-                self._settle(0)
-                self._fall_back(len(self._parts))
+                self._settle()
+                self._fall_back()
                 raise
             self._changed = True
             rest = rest[room:]
@@ -108,36 +109,36 @@ class StagedWriter(Writer):
                 self._send_part()
 
     def content(self) -> Iterator[bytes]:
-        self._settle(0)
+        self._settle()
         for name in (*self._parts, *(name for name, _ in self._fragments)):
-            yield from self._store.stream(self._prefix + name)
+            yield from self._bucket.stream(self._prefix + name)
         yield from self._spool.pieces()
 
     def commit(self, destination: str) -> None:
         target = self._destination_key(checked_path(destination))
-        self._require_open("commit")
-        self._settle(0)
+        self._upload.require("commit")
+        self._settle()
         try:
             if self._parts and len(self._parts) + bool(self._rest_size) > 1:
                 self._publish_joined(target)
             else:
                 self._publish_single(target)
         except (PathNotFoundError, UploadBusyError):
-            self._release()  # the upload has ended or changed: what we have of it must not come back
+            self._release()  # the upload has ended or changed: close() must not store what this writer has of it
             self._remove(self._created)
             raise
         self._release()
         self._remove_all()
 
     def cancel(self) -> None:
-        self._require_open("cancel")
+        self._upload.require("cancel")
         self._release()
         if self._record.join:
-            self._store.abandon_join(self._record.join[1], self._record.join[0])
+            self._bucket.abandon_join(self._record.join[1], self._record.join[0])
         self._remove_all()
 
     def close(self) -> None:
-        if not self._open:
+        if not self._upload.is_open:
             return
         try:
             if self._changed:
@@ -147,24 +148,16 @@ class StagedWriter(Writer):
 
     def _close_changed(self) -> None:
         try:
-            self._settle(0)
+            self._settle()
         except DriverError:
             if self._changed:
-                self._save()  # what arrived before the failure
+                self._save()  # what was stored before the failure
             raise
         self._save()
 
-    def _require_open(self, call: str) -> None:
-        if not self._open:
-            raise PathNotFoundError(f"{call} {self._prefix}: this upload is closed or has ended")
-
     def _release(self) -> None:
-        self._open = False
-        while self._pending:
-            _, sending, body = self._pending.popleft()
-            if not sending.cancel():
-                sending.exception()
-            body.close()
+        self._upload.is_open = False
+        self._pending.drop()
         self._spool.close()
 
     # The next record
@@ -174,7 +167,7 @@ class StagedWriter(Writer):
         return sum(size for _, size in self._fragments) + self._spool.size
 
     def _revert(self) -> None:
-        """Stand where the record does."""
+        """Go back to what the record says."""
         self._part_size = self._record.part_size
         self._parts = list(self._record.parts)
         self._fragments = list(self._record.fragments)
@@ -199,7 +192,7 @@ class StagedWriter(Writer):
         """
         if self._spool.size > INLINE_SIZE:
             name = self._new_name()
-            self._store.put_staged(self._prefix + name, self._spool.file)
+            self._bucket.put_staged(self._prefix + name, self._spool.file)
             self._fragments.append((name, self._spool.size))
             self._new_spool()
         record = Record(
@@ -219,15 +212,15 @@ class StagedWriter(Writer):
         old, self._record, self._changed = self._record, record, False
         self._remove({*old.names, *self._created} - record.names)
         if old.join:
-            self._store.abandon_join(old.join[1], old.join[0])  # that commit was cut short
+            self._bucket.abandon_join(old.join[1], old.join[0])  # an earlier commit did not finish
 
     def _swap(self, record: Record) -> str:
         try:
-            return self._store.swap(self._record_key, record.dump(), self._version)
+            return self._bucket.swap(self._record_key, record.dump(), self._version)
         except UploadBusyError:
-            # It may be our own: the answer to the first attempt was lost and the SDK made another.
+            # The record there may be this one: the SDK tries again if the answer to its first attempt was lost.
             try:
-                content, version = self._store.fetch(self._record_key, limit=RECORD_LIMIT)
+                content, version = self._bucket.fetch(self._record_key, limit=RECORD_LIMIT)
             except PathNotFoundError:
                 content, version = b"", ""
             if content and Record.load(content).checkpoint == record.checkpoint:
@@ -237,35 +230,38 @@ class StagedWriter(Writer):
     def _remove(self, names: Iterable[str]) -> None:
         keys = [self._prefix + name for name in names]
         if keys:
-            self._store.remove(keys)
+            self._bucket.remove(keys)
 
     def _remove_all(self) -> None:
         names = {*self._record.names, *self._created}
-        self._store.remove([*(self._prefix + name for name in names), self._record_key])
+        self._bucket.remove([*(self._prefix + name for name in names), self._record_key])
 
     # Parts
 
     def _send_part(self) -> None:
-        self._settle(self._plan.parts_at_once(self._part_size) - 1)
+        self._settle(remaining=self._plan.parts_at_once(self._part_size) - 1)
         body = self._assembled()
-        name = self._new_name()
-        self._parts.append(name)
-        self._fragments = []
-        self._spool = Spool()
-        self._pending.append((len(self._parts) - 1, self._pool.submit(self._put_part, name, body), body))
-        if self._plan.grows(self._part_size, len(self._parts)):
+        self._fragments, self._spool = [], Spool()
+        sending = self._pool.submit(self._put_part, self._new_name(), body)
+        sending.add_done_callback(lambda _: body.close())  # also where it was never begun
+        self._pending.add(body.size, sending)
+        if self._plan.grows(self._part_size, len(self._parts) + self._pending.count):
             self._grow()
 
-    def _put_part(self, name: str, body: Spool) -> None:
+    def _put_part(self, name: str, body: Spool) -> str:
         with body:
-            self._store.put_staged(self._prefix + name, body.file)
+            self._bucket.put_staged(self._prefix + name, body.file)
+        return name
+
+    def _take_over(self, name: str) -> None:
+        self._parts.append(name)
 
     def _assembled(self) -> Spool:
-        """Return all that comes after the last part, in the writer's own spool."""
+        """Return all that comes after the last part, gathered in the writer's spool."""
         if self._fragments:
             whole, size = Spool(), self._rest_size
             for name, _ in self._fragments:
-                for piece in self._store.stream(self._prefix + name):
+                for piece in self._bucket.stream(self._prefix + name):
                     whole.write(piece)
             for piece in self._spool.pieces():
                 whole.write(piece)
@@ -275,34 +271,29 @@ class StagedWriter(Writer):
             self._spool, self._fragments = whole, []
         return self._spool
 
-    def _settle(self, remaining: int) -> None:
-        """Wait until at most `remaining` parts are under way.
+    def _settle(self, *, remaining: int = 0) -> None:
+        """Wait until at most `remaining` parts are being sent.
 
         Raises:
-            DriverError: one could not be stored; the writer stands before it.
+            DriverError: one could not be stored; the upload ends before it.
         """
-        while len(self._pending) > remaining:
-            index, sending, _ = self._pending.popleft()
-            try:
-                sending.result()
-            except BaseException:
-                self._fall_back(index)
-                raise
+        try:
+            self._pending.wait(remaining=remaining)
+        except BaseException:
+            self._fall_back()
+            raise
 
-    def _fall_back(self, index: int) -> None:
-        """Stand before the part at `index`, which could not be stored."""
-        while self._pending:
-            self._pending.popleft()[1].exception()
-        if index == len(self._record.parts) and self._part_size == self._record.part_size:
-            self._revert()  # it had swallowed fragments of earlier requests
+    def _fall_back(self) -> None:
+        """Let the upload end with the last part that is stored, or where the record says if there is none since."""
+        if len(self._parts) == len(self._record.parts) and self._part_size == self._record.part_size:
+            self._revert()  # the part that failed contained fragments of earlier requests
             return
-        del self._parts[index:]
         self._fragments = []
         self._new_spool()
 
     def _grow(self) -> None:
         """Join each `growth` parts into one, inside the store."""
-        self._settle(0)
+        self._settle()
         step = self._plan.growth
         groups = [self._parts[start : start + step] for start in range(0, len(self._parts), step)]
         names = [self._new_name() for _ in groups]
@@ -316,39 +307,39 @@ class StagedWriter(Writer):
 
     def _join_parts(self, sources: Sequence[str], name: str) -> None:
         destination = self._prefix + name
-        self._join(self._store.begin_join(destination), destination, sources, None)
+        self._join(self._bucket.begin_join(destination), destination, sources, None)
 
     # Publishing
 
     def _publish_single(self, target: str) -> None:
-        """Publish what is one part at most."""
-        if self._store.version(self._record_key) != self._version:
-            raise UploadBusyError(f"commit {self._prefix}: another request has changed this upload")
+        """Publish an upload of at most one part."""
+        if self._bucket.version(self._record_key) != self._version:
+            raise UploadBusyError(f"s3: commit {self._prefix}: another request has changed this upload")
         names = [*self._parts, *(name for name, _ in self._fragments)]
         if len(names) == 1 and not self._spool.size:
-            self._store.copy(self._prefix + names[0], target)
+            self._bucket.copy(self._prefix + names[0], target)
         else:
-            self._store.put_final(target, self._assembled().file)
+            self._bucket.put_final(target, self._assembled().file)
 
     def _publish_joined(self, target: str) -> None:
-        ticket = self._store.begin_join(target)
+        multipart_id = self._bucket.begin_join(target)
         try:
-            self._save(join=(target, ticket))
+            self._save(join=(target, multipart_id))
         except BaseException:
-            self._store.abandon_join(ticket, target)
+            self._bucket.abandon_join(multipart_id, target)
             raise
         sources = [*self._parts]
         if len(self._fragments) == 1 and not self._spool.size:
             sources.append(self._fragments[0][0])
-            self._join(ticket, target, sources, None)
+            self._join(multipart_id, target, sources, None)
         else:
-            self._join(ticket, target, sources, self._assembled().file if self._rest_size else None)
+            self._join(multipart_id, target, sources, self._assembled().file if self._rest_size else None)
 
-    def _join(self, ticket: str, target: str, sources: Sequence[str], rest: IO[bytes] | None) -> None:
+    def _join(self, multipart_id: str, target: str, sources: Sequence[str], rest: IO[bytes] | None) -> None:
         try:
-            self._store.join(ticket, target, [self._prefix + name for name in sources], rest)
+            self._bucket.join(multipart_id, target, [self._prefix + name for name in sources], rest)
         except BaseException:
-            self._store.abandon_join(ticket, target)
+            self._bucket.abandon_join(multipart_id, target)
             raise
 
 

@@ -75,9 +75,9 @@ class ManifestStore:
             objects.append(self._referrers.entry(manifest.subject.digest, digest))
         objects += [self._tags.pointer(tag, digest) for tag in tags]
         history = [self._tags.history(tag, digest) for tag in tags]
-        # The same as the revision's link for ever. A tag's pointer is not: version 2 of the Go registry moves a tag by
-        # writing into the file.
-        self._driver.put_in_order(objects, expendable=history, same_as=revision[0])
+        # The history holds the same digest as the revision's link, and neither ever changes. A tag's pointer may:
+        # version 2 of the Go registry moves a tag by writing into the file.
+        self._driver.put_in_order(objects, best_effort=history, copies_of=revision[0])
         self._cache.put(digest, _served(manifest))
 
     def keep(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag]) -> None:

@@ -1,4 +1,4 @@
-"""Driver and cache that report what they do. They stand before the real ones only where somebody wants to know."""
+"""Driver and caches that report what they do. They are put before the real ones only if there is an observer."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 
 class StorageObserver(Protocol):
-    """Whom they report to."""
+    """What they report to."""
 
     def storage_called(self, driver: str, action: str, seconds: float) -> None:
-        """Be told of a call; `action` is named as in the Go registry, where it exists there."""
+        """Take note of a call; `action` has the Go registry's name, if that has such a call."""
 
     def upload_opened(self) -> None:
-        """Be told that an upload is being written to."""
+        """Take note that an upload was opened for writing."""
 
     def upload_closed(self) -> None:
-        """Be told that it is no longer."""
+        """Take note that such an upload was closed."""
 
     def cache_asked(self, *, hit: bool) -> None:
-        """Be told that a manifest, or the size of a blob, was looked for in a cache."""
+        """Take note that a manifest, or the size of a blob, was looked for in a cache."""
 
 
 class MeasuredDriver(DelegatingDriver):
-    """Times the calls of `inner`."""
+    """Times the calls to `inner`."""
 
     def __init__(self, inner: StorageDriver, observer: StorageObserver) -> None:
         super().__init__(inner)
         self._observer = observer
 
     def timed(self, action: str) -> _Timed:
-        """Report how long the block takes, also when it fails."""
+        """Report how long the block takes, also if it fails."""
         return _Timed(self, action)
 
     def report(self, action: str, seconds: float) -> None:
@@ -66,11 +66,11 @@ class MeasuredDriver(DelegatingDriver):
         self,
         objects: Iterable[tuple[str, bytes]],
         *,
-        expendable: Iterable[tuple[str, bytes]] = (),
-        same_as: str | None = None,
+        best_effort: Iterable[tuple[str, bytes]] = (),
+        copies_of: str | None = None,
     ) -> None:
         with self.timed("PutContent"):
-            self._inner.put_in_order(objects, expendable=expendable, same_as=same_as)
+            self._inner.put_in_order(objects, best_effort=best_effort, copies_of=copies_of)
 
     def stat(self, path: str) -> Stat:
         with self.timed("Stat"):
@@ -114,7 +114,7 @@ class MeasuredDriver(DelegatingDriver):
 
 
 class _Timed:
-    """A block that is timed: a class, because a generator costs several times as much on the way to each object."""
+    """A block that is timed. It is a class because a context manager from a generator costs several times as much."""
 
     __slots__ = ("_action", "_began", "_driver")
 
@@ -130,7 +130,7 @@ class _Timed:
 
 
 class _MeasuredPieces(Iterator[bytes]):
-    """Times the pieces as they are read; the time that the client takes for them is not the storage's."""
+    """Times only the reading of the pieces; the time between them is the client's and not the storage's."""
 
     def __init__(self, driver: MeasuredDriver, pieces: Iterator[bytes], seconds: float) -> None:
         self._driver = driver
@@ -149,7 +149,7 @@ class _MeasuredPieces(Iterator[bytes]):
             self._seconds += perf_counter() - began
 
     def close(self) -> None:
-        """Let go of the object."""
+        """Report the time so far and close the object."""
         self._report()
         close = getattr(self._pieces, "close", None)
         if close:

@@ -47,7 +47,7 @@ class TagStore:
 
     def point(self, tag: Tag, digest: Digest) -> None:
         """Let `tag` point to a manifest that the repository has."""
-        self._driver.put_in_order([self.pointer(tag, digest)], expendable=[self.history(tag, digest)])
+        self._driver.put_in_order([self.pointer(tag, digest)], best_effort=[self.history(tag, digest)])
 
     def pointer(self, tag: Tag, digest: Digest) -> tuple[str, bytes]:
         """Return the object that lets `tag` point to a manifest: its path and its content."""
@@ -77,7 +77,7 @@ class TagStore:
                 raise TagTakenError(current) from None
             # What is there is this push's own first try, or malformed.
             return self.point(tag, digest)
-        return self._driver.put_in_order([], expendable=[self.history(tag, digest)])
+        return self._driver.put_in_order([], best_effort=[self.history(tag, digest)])
 
     def restore(self, tag: Tag, digest: Digest) -> None:
         """Let `tag` point to a manifest if it points nowhere."""

@@ -38,7 +38,7 @@ def running(command: Sequence[str], port: int, directory: Path) -> Iterator[None
     finally:
         process.terminate()
         try:
-            process.wait(1)  # what it keeps is thrown away; Azurite would wait for idle connections
+            process.wait(1)  # its data is thrown away; Azurite would wait for idle connections
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

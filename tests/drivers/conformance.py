@@ -1,4 +1,4 @@
-"""The suite that every storage driver passes: each sentence of drivers/base.py that a test can hold it to.
+"""The suite that every storage driver passes: a test for each sentence of drivers/base.py that can be tested.
 
 A driver's test gives two fixtures and runs all of it::
 
@@ -9,7 +9,7 @@ A driver's test gives two fixtures and runs all of it::
         @pytest.fixture
         def driver(self, medium: MyMedium) -> MyDriver: ...
 
-It is long because the contract is; it is one class because a driver must not be able to leave out a part.
+It is long because the contract is. It is one class so that a driver cannot leave out a part.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 ROOT = "/docker"
-"""All paths of the suite lie below: the medium may hold other things elsewhere."""
+"""All paths of the suite are below this one: the medium may hold other things elsewhere."""
 
 UPLOAD = f"{ROOT}/uploads/1/data"
 BLOB = f"{ROOT}/blobs/1/data"
@@ -180,7 +180,7 @@ class DriverConformance:
 
         assert driver.get(BLOB, limit=LIMIT) == b"second"
 
-    def test_of_many_who_create_one_object_at_a_time_one_succeeds(
+    def test_if_many_create_one_object_at_a_time_one_succeeds(
         self, driver: StorageDriver, colleague: StorageDriver
     ) -> None:
         together = threading.Barrier(8)
@@ -201,19 +201,42 @@ class DriverConformance:
         driver.put(f"{ROOT}/a/link", b"older and longer")
         objects = [(BLOB, noise(5000)), (f"{ROOT}/a/link", b"link"), (f"{ROOT}/a/b/link", b"")]
 
-        driver.put_in_order(objects, expendable=[(f"{ROOT}/c", b"history")])
+        driver.put_in_order(objects, best_effort=[(f"{ROOT}/c", b"history")])
 
         for path, content in (*objects, (f"{ROOT}/c", b"history")):
             assert driver.get(path, limit=LIMIT) == content
             assert medium.content(path) == content
         driver.put_in_order([])
 
+    def test_nobody_sees_an_object_before_all_that_are_put_before_it(
+        self, driver: StorageDriver, colleague: StorageDriver
+    ) -> None:
+        paths = [f"{ROOT}/{number % 3}/{number}" for number in range(12)]
+        objects = [(path, b"x") for path in paths]
+
+        def is_there(path: str) -> bool:
+            with suppress(PathNotFoundError):
+                return colleague.stat(path).size == 1
+            return False
+
+        with ThreadPoolExecutor() as pool:
+            putting = pool.submit(driver.put_in_order, objects[:9], best_effort=objects[9:])
+            seen: list[list[bool]] = []
+            while not putting.done():
+                # The last object is looked for first: once one is found, all that were put before it must be there.
+                seen.append([is_there(path) for path in reversed(paths)])
+            putting.result()
+
+        for look in seen:
+            assert look == sorted(look)
+        assert all(map(is_there, paths))
+
     def test_objects_of_one_content_may_be_stored_as_one_and_are_deleted_one_by_one(
         self, driver: StorageDriver, medium: Medium
     ) -> None:
         revision, pointer, history = f"{ROOT}/r/link", f"{ROOT}/t/link", f"{ROOT}/t/i/link"
         for _ in range(2):
-            driver.put_in_order([(revision, b"x"), (pointer, b"x")], expendable=[(history, b"x")], same_as=revision)
+            driver.put_in_order([(revision, b"x"), (pointer, b"x")], best_effort=[(history, b"x")], copies_of=revision)
 
         driver.put(pointer, b"y")
         driver.delete(revision)
@@ -478,7 +501,7 @@ class DriverConformance:
             assert file.read() == b"content"
 
     @pytest.mark.parametrize("client", ["", "192.0.2.1", "2001:db8::1", "nowhere"])
-    def test_a_redirect_url_gives_the_object_whoever_asks_for_it(self, driver: StorageDriver, client: str) -> None:
+    def test_a_redirect_url_gives_the_object_to_any_client(self, driver: StorageDriver, client: str) -> None:
         driver.put(BLOB, b"content")
 
         url = driver.redirect_url(BLOB, method="GET", client=client)
@@ -702,7 +725,7 @@ class DriverConformance:
 
         assert {path: medium.content(path) for path in medium.everything()} == contents
 
-    def test_of_two_writers_none_publishes_what_the_other_wrote(
+    def test_of_two_writers_neither_publishes_what_the_other_wrote(
         self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
     ) -> None:
         published = []
@@ -728,7 +751,7 @@ class DriverConformance:
         assert len(published) == 1
         assert medium.content(BLOB) == published[0]
 
-    def test_who_waits_for_an_upload_does_not_get_it_once_it_has_ended(
+    def test_a_request_that_waits_for_an_upload_does_not_get_it_once_it_has_ended(
         self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
     ) -> None:
         driver.create_upload(UPLOAD)

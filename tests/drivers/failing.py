@@ -19,9 +19,9 @@ class FailingDriver(StorageDriver):
 
     Calls of its writers count too. With ``fail_at=0`` nothing fails and `calls` tells how many there were::
 
-        rehearsal = FailingDriver(inner(), fail_at=0)
-        push(rehearsal)
-        for n in range(1, rehearsal.calls + 1):
+        dry_run = FailingDriver(inner(), fail_at=0)
+        push(dry_run)
+        for n in range(1, dry_run.calls + 1):
             medium = inner()
             with suppress(DriverError):
                 push(FailingDriver(medium, fail_at=n))

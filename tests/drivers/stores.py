@@ -22,7 +22,7 @@ STORES = [
 
 
 class StoreMedium(Protocol):
-    """A place of its own in a store."""
+    """A part of a store that only one test uses."""
 
     root: str
 

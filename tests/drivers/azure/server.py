@@ -39,7 +39,7 @@ class AzureServer:
     proxy: Proxy
 
     def parameters(self, root: str = "", **more: object) -> dict[str, object]:
-        """Give what stands in ``storage.azure`` for the container."""
+        """Give the section ``storage.azure`` for the container."""
         return {
             "accountname": ACCOUNT,
             "accountkey": KEY,
@@ -53,7 +53,7 @@ class AzureServer:
         return ContainerClient(self.url, CONTAINER, credential=KEY)
 
     def direct(self) -> dict[str, object]:
-        """Give the parameters that lead past what stands before the server."""
+        """Give the parameters with which a driver bypasses the proxy before the server."""
         return {"serviceurl": f"http://{self.proxy.upstream}/{ACCOUNT}"}
 
     def medium(self) -> AzureMedium:

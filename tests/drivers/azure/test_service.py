@@ -55,7 +55,7 @@ def block_sizes(medium: AzureMedium) -> list[int]:
 # Uploads
 
 
-def test_who_lost_the_upload_to_another_publishes_nothing(driver: AzureDriver, medium: AzureMedium) -> None:
+def test_a_writer_that_lost_its_upload_to_another_publishes_nothing(driver: AzureDriver, medium: AzureMedium) -> None:
     driver.create_upload(UPLOAD)
     with driver.open_upload(UPLOAD) as late:
         with medium.driver().open_upload(UPLOAD) as quick:
@@ -72,7 +72,7 @@ def test_who_lost_the_upload_to_another_publishes_nothing(driver: AzureDriver, m
     assert medium.everything() == {BLOB}
 
 
-def test_who_wrote_nothing_does_not_publish_what_came_later(driver: AzureDriver, medium: AzureMedium) -> None:
+def test_a_writer_that_wrote_nothing_does_not_publish_what_came_later(driver: AzureDriver, medium: AzureMedium) -> None:
     driver.create_upload(UPLOAD)
     with driver.open_upload(UPLOAD) as late:
         with medium.driver().open_upload(UPLOAD) as quick:
@@ -361,7 +361,7 @@ def login() -> AzureParameters:
     return AzureParameters.read({"accountname": "acc", "container": "c", "credentials": LOGIN})
 
 
-def test_a_key_that_the_service_lends_is_asked_for_once() -> None:
+def test_a_delegation_key_is_asked_for_once() -> None:
     lent = UserDelegationKey()  # type: ignore[no-untyped-call]
     lent.signed_oid = lent.signed_tid = "1"
     lent.signed_start = lent.signed_expiry = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -374,7 +374,7 @@ def test_a_key_that_the_service_lends_is_asked_for_once() -> None:
     assert service.get_user_delegation_key.call_count == 1
 
 
-def test_who_is_lent_no_key_streams_and_does_not_ask_each_time() -> None:
+def test_a_refused_delegation_key_is_not_asked_for_each_time() -> None:
     service = Mock(**{"get_user_delegation_key.side_effect": HttpResponseError("not yours")})
     signer = Signer(service, login())
 

@@ -633,7 +633,7 @@ def test_an_object_gets_its_name_once_those_before_it_are_durable(
             placed.clear()
             driver.put_in_order(
                 [(f"{ROOT}/{each}/{tag}/link", b"x") for each in ("blobs", "revisions", "tags")],
-                expendable=[(f"{ROOT}/history/{tag}/link", b"x")],
+                best_effort=[(f"{ROOT}/history/{tag}/link", b"x")],
             )
             lost = {name.removeprefix(str(medium.root)) for name in watch.names_at_risk}
             assert lost <= {ROOT, f"{ROOT}/history", f"{ROOT}/history/{tag}"}
@@ -661,7 +661,7 @@ def test_nothing_is_synced_that_need_not_be(
 
     manifest = [(f"{ROOT}/{each}", b"x") for each in ("blobs/1/data", "revisions/1/link", "tags/v1/current/link")]
     history = [(f"{ROOT}/tags/v1/index/sha256/1/link", b"x")]
-    count(lambda: driver.put_in_order(manifest, expendable=history, same_as=manifest[1][0]))
+    count(lambda: driver.put_in_order(manifest, best_effort=history, copies_of=manifest[1][0]))
     count(lambda: driver.start_upload(f"{ROOT}/up/1/data", [(f"{ROOT}/up/1/startedat", b"x")]))
     with driver.open_upload(f"{ROOT}/up/1/data") as writer:
         writer.write(b"x")
@@ -688,7 +688,7 @@ def test_what_is_stored_as_one_gets_its_second_name_once_all_before_it_is_durabl
     driver.put(f"{ROOT}/history/0", b"x")
     with monkeypatch.context() as patch:
         watch = Watch(medium.root, patch, ordered=ordered)
-        driver.put_in_order([(revision, b"x"), (pointer, b"x")], expendable=[(history, b"x")], same_as=revision)
+        driver.put_in_order([(revision, b"x"), (pointer, b"x")], best_effort=[(history, b"x")], copies_of=revision)
         assert watch.names_at_risk
         assert not watch.before_history()
 
@@ -718,7 +718,7 @@ def test_a_full_disk_keeps_the_first_objects_of_several(driver: FilesystemDriver
     objects = [(f"{ROOT}/1", b"x"), (f"{ROOT}/2", noise(20_000)), (f"{ROOT}/3", b"x")]
 
     with room_for(10_000), pytest.raises(NoSpaceError):
-        driver.put_in_order(objects, expendable=[(f"{ROOT}/4", b"x")])
+        driver.put_in_order(objects, best_effort=[(f"{ROOT}/4", b"x")])
 
     assert medium.everything() == {f"{ROOT}/1"}
 
@@ -771,7 +771,7 @@ def test_a_sync_that_fails_is_not_tried_again(
         patch.setattr(filesystem_files, "keeps_order", lambda _: False)
         patch.setattr(os, "fsync", fsync)
         with pytest.raises(DriverError, match=r"^filesystem: put .*: Input/output error$"):
-            driver.put_in_order(objects[:3], expendable=objects[3:], same_as=objects[1][0])
+            driver.put_in_order(objects[:3], best_effort=objects[3:], copies_of=objects[1][0])
 
     assert next(calls) == good + 1
     assert objects[3][0] not in medium.everything()
@@ -782,7 +782,7 @@ def test_what_cannot_be_stored_as_one_is_stored_twice(
     driver: FilesystemDriver, medium: Directory, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     monkeypatch.setattr(os, "link", failing(number))
-    driver.put_in_order([(f"{ROOT}/1", b"x")], expendable=[(BLOB, b"x")], same_as=f"{ROOT}/1")
+    driver.put_in_order([(f"{ROOT}/1", b"x")], best_effort=[(BLOB, b"x")], copies_of=f"{ROOT}/1")
 
     assert medium.content(BLOB) == b"x"
     assert medium.file(BLOB).stat().st_nlink == 1

@@ -99,7 +99,7 @@ class GcsServer:
     proxy: StrictGcs
 
     def parameters(self, root: str = "", **more: object) -> dict[str, object]:
-        """Give what stands in ``storage.gcs`` for the bucket."""
+        """Give the section ``storage.gcs`` for the bucket."""
         return {"bucket": BUCKET, "endpoint": self.endpoint, "rootdirectory": root} | more
 
     def client(self) -> Any:
@@ -108,7 +108,7 @@ class GcsServer:
         return storage.Client(project="test", client_options=options, use_auth_w_custom_endpoint=False)
 
     def direct(self) -> dict[str, object]:
-        """Give the parameters that lead past what stands before the server."""
+        """Give the parameters with which a driver bypasses the proxy before the server."""
         return {"endpoint": f"http://{self.proxy.upstream}"}
 
     def medium(self) -> GcsMedium:

@@ -67,7 +67,7 @@ def stored_parts(medium: GcsMedium) -> list[list[Any]]:
 # Uploads
 
 
-def test_who_lost_the_upload_to_another_publishes_nothing(driver: GcsDriver, medium: GcsMedium) -> None:
+def test_a_writer_that_lost_its_upload_to_another_publishes_nothing(driver: GcsDriver, medium: GcsMedium) -> None:
     driver.create_upload(UPLOAD)
     with driver.open_upload(UPLOAD) as late:
         with medium.driver().open_upload(UPLOAD) as quick:
@@ -84,7 +84,7 @@ def test_who_lost_the_upload_to_another_publishes_nothing(driver: GcsDriver, med
     assert medium.everything() == {BLOB}
 
 
-def test_who_lost_the_upload_cannot_keep_its_bytes_either(driver: GcsDriver, medium: GcsMedium) -> None:
+def test_a_writer_that_lost_its_upload_cannot_keep_its_bytes_either(driver: GcsDriver, medium: GcsMedium) -> None:
     driver.create_upload(UPLOAD)
     late = driver.open_upload(UPLOAD)
     with medium.driver().open_upload(UPLOAD) as quick:
@@ -330,7 +330,7 @@ def verify(key: dict[str, str], url: str) -> None:
     private.public_key().verify(bytes.fromhex(signature), "\n".join(signed).encode(), PKCS1v15(), SHA256())
 
 
-def test_who_cannot_sign_streams(driver: GcsDriver) -> None:
+def test_without_credentials_that_sign_there_is_no_url(driver: GcsDriver) -> None:
     assert driver.redirect_url(BLOB, method="GET") is None
 
 
@@ -346,8 +346,8 @@ def test_an_endpoint_that_is_not_there_is_said_in_one_line() -> None:
         driver.check()
 
 
-def test_a_key_that_is_none_stops_the_start() -> None:
-    with pytest.raises(ParameterError, match=r"^credentials: is no service account: [^\n]*$"):
+def test_a_malformed_key_stops_the_start() -> None:
+    with pytest.raises(ParameterError, match=r"^credentials: is not a service account: [^\n]*$"):
         GcsDriver.from_parameters({"bucket": "b", "credentials": {"type": "service_account"}})
 
 

@@ -39,7 +39,7 @@ class S3Server:
     pid: int
 
     def parameters(self, root: str = "", **more: object) -> dict[str, object]:
-        """Give what stands in ``storage.s3`` for the bucket."""
+        """Give the section ``storage.s3`` for the bucket."""
         return {
             "bucket": BUCKET,
             "region": "us-east-1",
@@ -56,7 +56,7 @@ class S3Server:
         return _client(self)
 
     def direct(self) -> dict[str, object]:
-        """Give the parameters that lead past what stands before the server: nothing does."""
+        """Give the parameters with which a driver bypasses a proxy before the server; here there is none."""
         return {}
 
     def medium(self) -> S3Medium:

@@ -198,9 +198,9 @@ class StrictS3:
     # Multipart uploads
 
     def _CreateMultipartUpload(self, key: str, _: dict[str, str], __: dict[str, str], ___: bytes) -> Answer:  # noqa: N802
-        ticket = uuid.uuid4().hex
-        self.multiparts[ticket] = Multipart(key)
-        return _xml("InitiateMultipartUploadResult", f"<UploadId>{ticket}</UploadId>")
+        multipart_id = uuid.uuid4().hex
+        self.multiparts[multipart_id] = Multipart(key)
+        return _xml("InitiateMultipartUploadResult", f"<UploadId>{multipart_id}</UploadId>")
 
     def _UploadPart(self, _: str, query: dict[str, str], __: dict[str, str], body: bytes) -> Answer:  # noqa: N802
         self._multipart(query).parts[int(query["partNumber"])] = body
@@ -238,9 +238,9 @@ class StrictS3:
 
     def _ListMultipartUploads(self, _: str, query: dict[str, str], __: dict[str, str], ___: bytes) -> Answer:  # noqa: N802
         entries = "".join(
-            f"<Upload><Key>{escape(each.key)}</Key><UploadId>{ticket}</UploadId>"
+            f"<Upload><Key>{escape(each.key)}</Key><UploadId>{multipart_id}</UploadId>"
             f"<Initiated>{_time(each.begun)}</Initiated></Upload>"
-            for ticket, each in self.multiparts.items()
+            for multipart_id, each in self.multiparts.items()
             if each.key.startswith(query.get("prefix", ""))
         )
         return _xml("ListMultipartUploadsResult", f"<IsTruncated>false</IsTruncated>{entries}")

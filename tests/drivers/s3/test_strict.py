@@ -499,7 +499,7 @@ def test_a_record_whose_answer_was_lost_is_recognised(
 
 
 @pytest.mark.parametrize("line", [b"", b"{}", b'{"version":2}', b"[]", b"\xff"])
-def test_a_record_that_is_none_is_an_error_that_says_so(server: StrictS3, driver: S3Driver, line: bytes) -> None:
+def test_a_malformed_record_is_an_error_that_says_so(server: StrictS3, driver: S3Driver, line: bytes) -> None:
     driver.create_upload(UPLOAD)
     (key,) = server.objects
     server.objects[key] = line

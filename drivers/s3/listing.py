@@ -1,0 +1,56 @@
+"""Pages of names for drivers.flat, which need more care on S3 than on the other stores.
+
+Each request says how many names it wants, and SeaweedFS also names directories that no longer hold anything.
+"""
+
+from __future__ import annotations
+
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Final
+
+from drivers.flat import Page, names_after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from drivers.s3.bucket import Bucket
+
+_PAGE_SIZE: Final = 1000
+"""The most names that S3 lists at once."""
+
+_SLACK: Final = 2
+"""Names asked for beyond those that are missing: one that is not after `after`, one to tell what is missing."""
+
+
+def pages(bucket: Bucket, prefix: str, after: str, limit: int) -> Iterator[Page]:
+    """Yield what lies directly below `prefix`, after `after`, page by page until there are `limit` names."""
+    names: set[str] = set()
+    # A name ends at its first slash. Below one SeaweedFS would list what lies there instead of names.
+    first = after.partition("/")[0]
+    position = {"StartAfter": prefix + first} if first else {}
+    while True:
+        size = min(limit - len(names) + _SLACK, _PAGE_SIZE)
+        answer = bucket.page(Prefix=prefix, Delimiter="/", MaxKeys=size, **position)
+        objects = [entry["Key"].removeprefix(prefix) for entry in answer.get("Contents", ())]
+        prefixes = [entry["Prefix"].removeprefix(prefix) for entry in answer.get("CommonPrefixes", ())]
+        last = max([*objects, *prefixes], default="") if answer["IsTruncated"] else None
+        if _lists_empty_prefixes(answer):
+            prefixes = _without_empty(bucket, prefix, [*names_after(prefixes, after)])
+        page = Page([*objects, *prefixes], last)
+        yield page
+        if last is None:
+            return
+        names.update(names_after(page.entries, after))
+        position = {"ContinuationToken": answer["NextContinuationToken"]}
+
+
+def _lists_empty_prefixes(answer: Any) -> bool:
+    """Tell whether the server that gave `answer` names directories whose last object has gone.
+
+    SeaweedFS does for minutes, until it sweeps them.
+    """
+    return "seaweedfs" in answer["ResponseMetadata"]["HTTPHeaders"].get("server", "").lower()
+
+
+def _without_empty(bucket: Bucket, prefix: str, names: Sequence[str]) -> list[str]:
+    return [*compress(names, bucket.hold_any([f"{prefix}{name}/" for name in names]))]
