@@ -88,10 +88,6 @@ class LocalController(AccessController):
     def lists(self, grant: Grant, repository: str) -> bool:
         return self._policy().decide(grant.user, repository, "pull").allowed
 
-    def explain(self, user: str, repository: str, action: str) -> Decision:
-        """Return whether `user` ("" for anonymous) may do `action` with `repository`, and why."""
-        return self._policy().decide(user, repository, action)
-
     def _authorize_stranger(self, request: Request, accesses: Sequence[Access]) -> Grant:
         # A client sends its credentials when it was challenged, and never if it was let in without. So a
         # stranger may only do at once what would be no different with credentials: not enter, not list.
