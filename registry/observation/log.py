@@ -1,6 +1,6 @@
 """Log lines in the forms of the Go registry: logrus text, JSON, and what it calls logstash, the same JSON.
 
-What a line states goes into ``extra={}``; each key becomes a field. Everything is blotted before it is written:
+What a line states goes into ``extra={}``; each key becomes a field. Secrets are removed before anything is written:
 see registry.foundation.redaction.
 """
 
@@ -68,15 +68,35 @@ def configure(section: Log) -> None:
 def info_writer(logger: logging.Logger) -> Callable[[str, dict[str, object]], None]:
     """Return what writes a message and its facts at level info as `logger` would, once all loggers are configured.
 
-    Where nothing but stderr takes such a line, it goes there without what a logger does for it, which costs more than
-    all the rest of the line.
+    While nothing but stderr takes such a line, it goes there without what a logger does for it, which costs more than
+    all the rest of the line. A handler that is added later gets its lines all the same.
     """
-    handlers = logging.getLogger().handlers
-    if len(handlers) == 1 and isinstance(handlers[0].formatter, _Formatter) and not handlers[0].formatter.reportcaller:
-        handler, line = handlers[0], handlers[0].formatter.line
-        if isinstance(handler, logging.StreamHandler):
-            return lambda message, facts: write_whole(handler, line(time.time(), "info", message, facts))
-    return lambda message, facts: logger.info(message, extra=facts)
+    handler = next(iter(logging.getLogger().handlers), None)
+    formatter = handler.formatter if handler else None
+    if (
+        not isinstance(handler, logging.StreamHandler)
+        or not isinstance(formatter, _Formatter)
+        or formatter.reportcaller
+    ):
+        return lambda message, facts: logger.info(message, extra=facts)
+
+    def write(message: str, facts: dict[str, object]) -> None:
+        if _handlers_of(logger) == [handler]:
+            write_whole(handler, formatter.line(time.time(), "info", message, facts))
+        else:
+            logger.info(message, extra=facts)
+
+    return write
+
+
+def _handlers_of(logger: logging.Logger) -> list[logging.Handler]:
+    """Return all that gets the lines of `logger`: its own handlers and those above it."""
+    found: list[logging.Handler] = []
+    current: logging.Logger | None = logger
+    while current:
+        found += current.handlers
+        current = current.parent if current.propagate else None
+    return found
 
 
 def write_whole(handler: logging.StreamHandler[TextIO], line: str) -> None:
@@ -91,7 +111,7 @@ def _sends_mail(hook: LogHook) -> bool:
 
 
 def _mail(hook: LogHook, index: int, section: Log) -> logging.Handler:
-    # As in the Go registry, what is no level means the gravest.
+    # As in the Go registry, an unknown level means the gravest.
     levels = {_HOOK_LEVELS.get(word.lower(), logging.CRITICAL) for word in hook.levels}
     try:
         handler = MailHandler(hook.options)
@@ -124,7 +144,7 @@ class _Formatter(logging.Formatter):
         said: dict[str, object] = {"time": f"{moment[:-6]}Z", "level": level, "msg": redacted(message)}
         for key in sorted(facts):
             value = facts[key]
-            said[key] = value if type(value) is int else _blotted(value)
+            said[key] = value if type(value) is int else _without_secrets(value)
         return self.spelled(said)
 
     def spelled(self, facts: Mapping[str, object]) -> str:
@@ -142,7 +162,7 @@ class _JSONFormatter(_Formatter):
         return _to_json(facts)
 
 
-def _blotted(value: object) -> object:
+def _without_secrets(value: object) -> object:
     if isinstance(value, str):
         return redacted(value)
     return value if isinstance(value, _HARMLESS) else redacted(_to_json(value))
