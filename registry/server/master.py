@@ -39,6 +39,7 @@ from registry.server.acme import renewal
 from registry.server.tls import serving as tls
 from registry.server.worker import Worker
 from registry.services import build_services, open_storage
+from registry.storage.hashing import log_what_cannot_be_resumed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +81,7 @@ class _Application(BaseApplication):
         """That of the worker which is forked now."""
         self._certificates: Certificates | None = None
         self._configuration, self._options = self._read()
+        log_what_cannot_be_resumed()
         super().__init__()
 
     @property
