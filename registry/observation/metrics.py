@@ -2,8 +2,8 @@
 
 No label ever holds a repository, a digest or a user: the page stays as small with 100,000 repositories.
 
-The processes of a server count in files of a directory that they share. A file belongs to a worker's place,
-not to its pid: whoever takes the place of a worker that died counts on from where it stopped, so counters never
+The processes of a server count in files of a directory that they share. A file belongs to a worker's slot,
+not to its pid: the worker that takes the slot of one that died counts on from where that stopped, so counters never
 go back and files never pile up.
 """
 
@@ -27,8 +27,8 @@ _BYTES: Final = tuple(1024 * 2**power for power in range(22))
 _MEMORY: Final = "/dev/shm"  # noqa: S108  the kernel's own
 
 
-class Places:
-    """The places of a server's workers, and the directory that they count in. Lives in the master process."""
+class Slots:
+    """The slots of a server's workers, and the directory that they count in. Lives in the master process."""
 
     def __init__(self) -> None:
         self.directory = tempfile.mkdtemp(
@@ -37,16 +37,16 @@ class Places:
         self._taken: set[int] = set()
 
     def take(self) -> int:
-        """Return the first place that is free, for a worker that is about to be forked."""
-        place = next(place for place in range(len(self._taken) + 1) if place not in self._taken)
-        self._taken.add(place)
-        return place
+        """Return the first slot that is free, for a worker that is about to be forked."""
+        slot = next(slot for slot in range(len(self._taken) + 1) if slot not in self._taken)
+        self._taken.add(slot)
+        return slot
 
-    def leave(self, place: int) -> None:
-        """Let the place of a worker that has ended be taken again; what it had in flight is forgotten."""
-        for path in Path(self.directory).glob(f"gauge_live*_{place}.db"):
+    def leave(self, slot: int) -> None:
+        """Let the slot of a worker that has ended be taken again; what it had in flight is forgotten."""
+        for path in Path(self.directory).glob(f"gauge_live*_{slot}.db"):
             path.unlink()
-        self._taken.discard(place)
+        self._taken.discard(slot)
 
     def remove(self) -> None:
         """Remove the directory."""
@@ -54,14 +54,14 @@ class Places:
 
 
 class Metrics:
-    """The metrics of this process, which counts at `place` in `directory`; made after the fork, once."""
+    """The metrics of this process, which counts at `slot` in `directory`; made after the fork, once."""
 
-    def __init__(self, directory: str, place: int) -> None:
+    def __init__(self, directory: str, slot: int) -> None:
         # The library looks for the variable when it is imported, and in no other way.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
         from prometheus_client import Counter, Gauge, Histogram, values  # noqa: PLC0415  not loaded where metrics are off
 
-        values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+        values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
 
         def counter(name: str, text: str, labels: Iterable[str] = ()) -> Counter:
             return Counter(f"registry_{name}", text, labels, registry=None)

@@ -77,7 +77,7 @@ class _Application(BaseApplication):
         self._secret = secrets.token_hex(32)
         self._election = Election()
         self._shared: Shared | None = None
-        self.place = 0
+        self.slot = 0
         """That of the worker which is forked now."""
         self._certificates: Certificates | None = None
         self._configuration, self._options = self._read()
@@ -107,8 +107,8 @@ class _Application(BaseApplication):
         # In the worker, after the fork: clients and threads of the storage's SDK do not survive one.
         shared = self.shared
         metrics = None
-        if shared.places and self._configuration.http.debug.prometheus.enabled:
-            metrics = Worker.metrics = Metrics(shared.places.directory, self.place)
+        if shared.slots and self._configuration.http.debug.prometheus.enabled:
+            metrics = Worker.metrics = Metrics(shared.slots.directory, self.slot)
         Worker.certificates = self._certificates
         tracing = Tracing(self._traces) if self._traces else None
         observer = create_observer(metrics, tracing)
@@ -228,8 +228,8 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "forwarded_allow_ips": "*",
         "proc_name": "registry",
         "when_ready": _announce,
-        "pre_fork": _take_place,
-        "child_exit": _leave_place,
+        "pre_fork": _take_slot,
+        "child_exit": _leave_slot,
         "on_exit": _remove_metrics,
     }
 
@@ -261,22 +261,22 @@ def _announce(arbiter: Any) -> None:
         _log.info("listening on %s%s", listener, secured, extra={"version": __version__})
 
 
-def _take_place(arbiter: _Arbiter, worker: Worker) -> None:
-    places = arbiter.app.shared.places
-    if places:
-        worker.place = arbiter.app.place = places.take()
+def _take_slot(arbiter: _Arbiter, worker: Worker) -> None:
+    slots = arbiter.app.shared.slots
+    if slots:
+        worker.slot = arbiter.app.slot = slots.take()
 
 
-def _leave_place(arbiter: _Arbiter, worker: Worker) -> None:
-    places = arbiter.app.shared.places
-    if places:
-        places.leave(worker.place)
+def _leave_slot(arbiter: _Arbiter, worker: Worker) -> None:
+    slots = arbiter.app.shared.slots
+    if slots:
+        slots.leave(worker.slot)
 
 
 def _remove_metrics(arbiter: _Arbiter) -> None:
-    places = arbiter.app.shared.places
-    if places:
-        places.remove()
+    slots = arbiter.app.shared.slots
+    if slots:
+        slots.remove()
 
 
 def _protect(listener: socket.socket) -> None:

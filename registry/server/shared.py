@@ -11,7 +11,7 @@ from registry.foundation import addresses as address
 from registry.health import checks, monitor
 from registry.health.board import Board
 from registry.jobs.purge import Election
-from registry.observation.metrics import Places, exposition
+from registry.observation.metrics import Slots, exposition
 from registry.server import debug
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Shared:
     """Elects who looks after health."""
     debug_addr: str = ""
     debug_listener: socket.socket | None = None
-    places: Places | None = None
+    slots: Slots | None = None
     """Where the workers count; None if metrics are off."""
 
 
@@ -49,10 +49,10 @@ def share(configuration: Configuration, previous: Shared | None) -> Shared:
         listener = _listen(addr) if addr else None
         if previous and previous.debug_listener:
             previous.debug_listener.close()
-    places = previous.places if previous else None
+    slots = previous.slots if previous else None
     if listener and configuration.http.debug.prometheus.enabled:
-        places = places or Places()
-    return Shared(Board(), Election(), addr, listener, places)
+        slots = slots or Slots()
+    return Shared(Board(), Election(), addr, listener, slots)
 
 
 def start(shared: Shared, services: Services) -> None:
@@ -65,8 +65,8 @@ def start(shared: Shared, services: Services) -> None:
         return
     pages = debug.health_pages(shared.board)
     prometheus = services.configuration.http.debug.prometheus
-    if shared.places and prometheus.enabled:
-        pages[prometheus.path] = debug.metrics_page(exposition(shared.places.directory))
+    if shared.slots and prometheus.enabled:
+        pages[prometheus.path] = debug.metrics_page(exposition(shared.slots.directory))
     debug.start(shared.debug_listener, pages)
 
 

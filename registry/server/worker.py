@@ -48,7 +48,7 @@ _ONCE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 _NOTHING_TO_ACCEPT: Final = frozenset({errno.EAGAIN, errno.ECONNABORTED, errno.EBADF})
 _GONE: Final = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED, errno.EAGAIN})
 _NO_TIME: Final = timedelta()
-"""The combined format has no place for how long a request took."""
+"""The combined format does not say how long a request took."""
 _log = logging.getLogger(__name__)
 
 
@@ -71,7 +71,7 @@ class Worker(base.Worker):
     event at a time, so whoever is given one has it alone.
     """
 
-    place: int = 0
+    slot: int = 0
     """Which of the server's workers it is: whoever takes over from it has the same."""
     metrics: Metrics | None = None
     certificates: Certificates | None = None
