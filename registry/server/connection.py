@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import socket
 import ssl
 import time
@@ -31,14 +30,14 @@ class Settings:
 
 
 class Connection(TConn):
-    """A client's connection; `deadline` is when it has been idle for too long, infinite while it is served."""
+    """A client's connection; `idle_since` is when it began to wait for a request, infinite while one is served."""
 
     parser: Any  # gunicorn's knows HTTP/2 as well, which is never switched on
 
     def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
         super().__init__(cfg, sock, client, server)
         self.fd = sock.fileno()
-        self.deadline = math.inf
+        self.idle_since = time.monotonic()
 
     def has_more(self) -> bool:
         """Tell whether bytes of another request have been received already, which no poller will report."""

@@ -91,6 +91,7 @@ class Worker(base.Worker):
         self._watcher_sleeps = False
         self._accepting = False
         self._next_look = 0.0
+        self._stopped_at = math.inf
         self._write_seconds = 0.0
         """How long a request with a small body takes, more or less."""
         super().init_process()
@@ -107,10 +108,8 @@ class Worker(base.Worker):
         while self.alive and self.ppid == os.getppid():
             self._keep_watch()
         self._stop_listening()
-        now = time.monotonic()
-        for connection in list(self._connections.values()):
-            connection.deadline = min(connection.deadline, now + _LINGER_SECONDS)
-        while self._connections and time.monotonic() < now + self.cfg.graceful_timeout:
+        self._stopped_at = time.monotonic()
+        while self._connections and time.monotonic() < self._stopped_at + self.cfg.graceful_timeout:
             self._keep_watch(at_most=_STOPPING_SECONDS)
 
     def notify(self) -> None:
@@ -154,7 +153,9 @@ class Worker(base.Worker):
             return
         self._next_look = now + _STOPPING_SECONDS
         for connection in list(self._connections.values()):
-            if connection.deadline < now:
+            since = connection.idle_since
+            linger = max(since, self._stopped_at) + _LINGER_SECONDS
+            if min(since + self._settings.keepalive, linger) < now:
                 # Not closed here, where another thread may just be given it: it wakes up to find the end.
                 connection.end()
 
@@ -237,7 +238,6 @@ class Worker(base.Worker):
                 raise
             return
         connection = Connection(self._settings, client, address, own_address)
-        connection.deadline = time.monotonic() + self._settings.keepalive
         self._connections[client.fileno()] = connection
         self._poller.register(client.fileno(), _ONCE)
         if len(self._connections) >= self._settings.worker_connections:
@@ -271,13 +271,12 @@ class Worker(base.Worker):
 
     def _serve(self, connection: Connection, hand_over: Callable[[], None]) -> None:
         """Answer the requests that have arrived on the connection, and have it wait for more or end."""
-        connection.deadline = math.inf
+        connection.idle_since = math.inf
         kept = self._answer(connection, hand_over)
         while kept and connection.has_more():
             kept = self._answer(connection, hand_over)
         if kept:
-            patience = self._settings.keepalive if self.alive else _LINGER_SECONDS
-            connection.deadline = time.monotonic() + patience
+            connection.idle_since = time.monotonic()
             self._poller.modify(connection.fd, _ONCE)
             return
         del self._connections[connection.fd]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +46,27 @@ def test_server_that_is_told_to_stop_is_not_ready_while_it_drains(tmp_path: Path
         # A worker that has nothing to wait for ends, perhaps with a connection that it has just accepted.
         wait_until("it says that it stops", lambda: server.debug("/readyz").body == b'{"server": "stopping"}')
         wait_until("its health is told", lambda: server.debug("/debug/health").status == 200)
+        upload.sendall(b"34")
+        assert upload.recv(12) == b"HTTP/1.1 400"
+
+
+def test_request_under_way_is_finished_within_the_drain_timeout_and_idle_connections_are_not(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, {"http": {"draintimeout": "60s", "workers": 1}}) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as upload,
+        socket.create_connection(("127.0.0.1", server.port)) as idle,
+    ):
+        idle.sendall(b"GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert idle.recv(12) == b"HTTP/1.1 200"
+        upload.sendall(b"POST /v2/a/blobs/uploads/?digest=sha256:" + b"0" * 64 + b" HTTP/1.1\r\n")
+        upload.sendall(b"Host: a\r\nContent-Length: 4\r\n\r\n12")
+        wait_until("the upload has begun", lambda: any((tmp_path / "root").rglob("_uploads/*/data")))
+
+        server.process.terminate()
+        while idle.recv(4096):
+            pass
+        # Longer than the idle one was waited for.
+        time.sleep(1)
         upload.sendall(b"34")
         assert upload.recv(12) == b"HTTP/1.1 400"
 
