@@ -15,9 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from gunicorn import systemd
 from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
 
 from drivers.base import DriverError
 from registry import __version__
@@ -36,14 +34,14 @@ from registry.redis.loading import load_connector
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
 from registry.server.acme import renewal
+from registry.server.gunicorn_internals import Arbiter, arbiter_listeners, listen_fds, sd_notify
 from registry.server.tls import serving as tls
-from registry.server.worker import Worker
+from registry.server.worker import Worker, WorkerContext
 from registry.services import build_services, open_storage
 from registry.storage.hashing import log_what_cannot_be_resumed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from wsgiref.types import WSGIApplication
 
     from registry.config import Configuration
     from registry.config.values import HTTP
@@ -77,8 +75,6 @@ class _Application(BaseApplication):
         self._secret = secrets.token_hex(32)
         self._election = Election()
         self._shared: Shared | None = None
-        self.slot = 0
-        """That of the worker which is forked now."""
         self._certificates: Certificates | None = None
         self._configuration, self._options = self._read()
         log_what_cannot_be_resumed()
@@ -103,13 +99,11 @@ class _Application(BaseApplication):
         for option, value in self._options.items():
             self.cfg.set(option, value)
 
-    def load(self) -> WSGIApplication:  # type: ignore[override]  # the stubs spell WSGI another way
-        # In the worker, after the fork: clients and threads of the storage's SDK do not survive one.
+    def start_worker(self, slot: int) -> WorkerContext:
         shared = self.shared
         metrics = None
         if shared.slots and self._configuration.http.debug.prometheus.enabled:
-            metrics = Worker.metrics = Metrics(shared.slots.directory, self.slot)
-        Worker.certificates = self._certificates
+            metrics = Metrics(shared.slots.directory, slot)
         tracing = Tracing(self._traces) if self._traces else None
         observer = create_observer(metrics, tracing)
         services = build_services(self._configuration, board=shared.board, observer=observer)
@@ -118,7 +112,7 @@ class _Application(BaseApplication):
         sharing.start(shared, services)
         renewal.start(self._election, self._configuration.http.tls.letsencrypt)
         cluster.start(self._election, services.driver, self._configuration, shared.board)
-        return create_app(services)
+        return WorkerContext(create_app(services), metrics, self._certificates)
 
     def reload(self) -> None:
         try:
@@ -126,7 +120,6 @@ class _Application(BaseApplication):
         except (ConfigurationError, PluginError) as error:
             _log.error("the old configuration stays in force: %s", error)
             return
-        self.callable = None
         super().reload()
 
     def _read(self) -> tuple[Configuration, dict[str, object]]:
@@ -183,7 +176,7 @@ class _Arbiter(Arbiter):
     def _notify(self, state: str) -> None:
         """Tell systemd, if the server is a service of ``Type=notify``."""
         if self.log:
-            systemd.sd_notify(state, self.log)
+            sd_notify(state, self.log)
 
 
 def _checked(configuration: Configuration) -> Configuration:
@@ -237,7 +230,7 @@ def _options(configuration: Configuration) -> dict[str, object]:
 def _address(http: HTTP) -> str:
     if http.net == "unix":
         # A socket that systemd hands over is no stale one.
-        if not systemd.listen_fds(unset_environment=False):
+        if not listen_fds(unset_environment=False):
             _remove_stale_socket(Path(http.addr))
         return f"unix:{http.addr}"
     host, port = address.parse(http.addr or ":5000", "http.addr")
@@ -255,16 +248,16 @@ def _remove_stale_socket(path: Path) -> None:
 
 
 def _announce(arbiter: Any) -> None:
-    for listener in arbiter.LISTENERS:
-        _protect(listener.sock)
+    for url, listener in arbiter_listeners(arbiter):
+        _protect(listener)
         secured = ", tls" if arbiter.cfg.is_ssl else ""
-        _log.info("listening on %s%s", listener, secured, extra={"version": __version__})
+        _log.info("listening on %s%s", url, secured, extra={"version": __version__})
 
 
 def _take_slot(arbiter: _Arbiter, worker: Worker) -> None:
     slots = arbiter.app.shared.slots
     if slots:
-        worker.slot = arbiter.app.slot = slots.take()
+        worker.slot = slots.take()
 
 
 def _leave_slot(arbiter: _Arbiter, worker: Worker) -> None:
