@@ -69,6 +69,11 @@ class Metrics:
         def gauge(name: str, text: str, labels: Iterable[str] = ()) -> Gauge:
             return Gauge(f"registry_{name}", text, labels, registry=None, multiprocess_mode="livesum")
 
+        def latest(name: str, text: str) -> Gauge:
+            # "name", as Prometheus labels what it scrapes with a "job" of its own. After a reload, the elected process
+            # of the configuration before may still be there: what it did last is less recent.
+            return Gauge(f"registry_{name}", text, ["name"], registry=None, multiprocess_mode="livemax")
+
         def histogram(name: str, text: str, labels: Iterable[str], buckets: Iterable[float]) -> Histogram:
             return Histogram(f"registry_{name}", text, labels, registry=None, buckets=tuple(buckets))
 
@@ -99,6 +104,9 @@ class Metrics:
         self._busy = gauge("worker_threads_busy", "Threads that serve a request")
         self._connections = gauge("worker_connections", "Connections that are open")
         self._workers.set(1)
+        self._job_runs = counter("job_runs_total", "Runs of periodic work", ["name", "result"])
+        self._job_last_run = latest("job_last_run_timestamp_seconds", "When periodic work was last done")
+        self._job_next_run = latest("job_next_run_timestamp_seconds", "When periodic work will be done next")
         # A worker that has not yet seen a new certificate serves the old one: what expires first is what counts.
         self._not_after = Gauge(
             "registry_tls_certificate_not_after_timestamp_seconds",
@@ -146,6 +154,17 @@ class Metrics:
         self._threads.set(threads)
         self._busy.set(busy)
         self._connections.set(connections)
+
+    def job_noted(self, job: str, *, last_run: float | None, next_run: float | None) -> None:
+        """Say when `job` has run and will run, in seconds since 1970; None for what is not known."""
+        if last_run is not None:
+            self._job_last_run.labels(job).set(last_run)
+        if next_run is not None:
+            self._job_next_run.labels(job).set(next_run)
+
+    def job_ran(self, job: str, *, failed: bool) -> None:
+        """Count a run of `job`."""
+        self._job_runs.labels(job, "failure" if failed else "success").inc()
 
     def certificate_served(self, file: str, not_after: datetime) -> None:
         """Say when the certificate in `file` expires, which this worker serves."""

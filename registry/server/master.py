@@ -22,9 +22,6 @@ from registry import __version__
 from registry.app import create_app
 from registry.config import ConfigurationError
 from registry.foundation import addresses as address
-from registry.jobs import cluster
-from registry.jobs import purge as background
-from registry.jobs.purge import Election
 from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
@@ -33,7 +30,6 @@ from registry.plugins import PluginError, load_access
 from registry.redis.loading import load_connector
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
-from registry.server.acme import renewal
 from registry.server.gunicorn_internals import Arbiter, arbiter_listeners, listen_fds, sd_notify
 from registry.server.tls import serving as tls
 from registry.server.worker import Worker, WorkerContext
@@ -73,7 +69,6 @@ class _Application(BaseApplication):
         self._reread = reread
         self._traces = traces
         self._secret = secrets.token_hex(32)
-        self._election = Election()
         self._shared: Shared | None = None
         self._certificates: Certificates | None = None
         self._configuration, self._options = self._read()
@@ -107,11 +102,7 @@ class _Application(BaseApplication):
         tracing = Tracing(self._traces) if self._traces else None
         observer = create_observer(metrics, tracing)
         services = build_services(self._configuration, board=shared.board, observer=observer)
-        purging = self._configuration.storage.maintenance.uploadpurging
-        background.start(self._election, services.repositories, purging)
-        sharing.start(shared, services)
-        renewal.start(self._election, self._configuration.http.tls.letsencrypt)
-        cluster.start(self._election, services.driver, self._configuration, shared.board)
+        sharing.start(shared, services, metrics)
         return WorkerContext(create_app(services), metrics, self._certificates)
 
     def reload(self) -> None:

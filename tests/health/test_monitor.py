@@ -115,7 +115,7 @@ def test_check_that_does_not_refuse_is_told_to_readiness_only() -> None:
     board = Board()
     watch = Watch(check(refuses=False))
     monitor = Monitor(board, [])
-    monitor._watches = [watch]
+    monitor.watches = [watch]
     monitor.look(watch)
     assert not board.refusing
     assert report.health(board) == (200, {})
@@ -126,7 +126,7 @@ def test_check_of_what_is_not_needed_is_told_and_nothing_suffers(caplog: pytest.
     board = Board()
     watch = Watch(check("redis", refuses=False, needed=False))
     monitor = Monitor(board, [])
-    monitor._watches = [watch]
+    monitor.watches = [watch]
     monitor.look(watch)
     assert not board.refusing
     assert report.health(board) == report.readiness(board) == (200, {"redis": "broken"})
