@@ -169,7 +169,7 @@ def look(cluster: Cluster, me: Member, board: Board) -> float:
         raise JobFailedError(f"the other registries of the cluster cannot be looked at: {error}") from error
     for difference in cluster.untold(differences):
         _log.warning("%s %s", difference.name, difference.consequence)
-    # Nothing fails because of them: which host is wrong is not known, and to refuse requests on all helps nobody.
+    # Nothing fails because of them: which host is wrong is not known, and refusing requests on all would not help.
     board.notice({f"cluster_{each.name}_{each.key}": each.consequence for each in differences})
     return _INTERVAL_SECONDS
 

@@ -100,7 +100,7 @@ def _handlers_of(logger: logging.Logger) -> list[logging.Handler]:
 
 
 def write_whole(handler: logging.StreamHandler[TextIO], line: str) -> None:
-    """Write `line` to the stream of `handler` at one go; when it cannot be written, nobody can be told."""
+    """Write `line` to the stream of `handler` in one piece; an error is passed over, as there is nowhere to tell it."""
     with handler.lock or nullcontext(), suppress(OSError, ValueError):
         handler.stream.write(f"{line}\n")
         handler.stream.flush()
@@ -111,7 +111,7 @@ def _sends_mail(hook: LogHook) -> bool:
 
 
 def _mail(hook: LogHook, index: int, section: Log) -> logging.Handler:
-    # As in the Go registry, an unknown level means the gravest.
+    # As in the Go registry, an unknown level means the most severe.
     levels = {_HOOK_LEVELS.get(word.lower(), logging.CRITICAL) for word in hook.levels}
     try:
         handler = MailHandler(hook.options)

@@ -107,7 +107,7 @@ class Metrics:
         self._job_runs = counter("job_runs_total", "Runs of periodic work", ["name", "result"])
         self._job_last_run = latest("job_last_run_timestamp_seconds", "When periodic work was last done")
         self._job_next_run = latest("job_next_run_timestamp_seconds", "When periodic work will be done next")
-        # A worker that has not yet seen a new certificate serves the old one: what expires first is what counts.
+        # A worker that has not yet seen a new certificate serves the old one: the earliest end is what counts.
         self._not_after = Gauge(
             "registry_tls_certificate_not_after_timestamp_seconds",
             "When the certificate expires that is served",

@@ -188,7 +188,7 @@ def sized_body(request: Any) -> LengthReader | None:
 
 
 def body_length(request: Any) -> float:
-    """Return how many bytes of the body are to be read; infinite where nobody knows."""
+    """Return how many bytes of the body are to be read; infinite if the request does not say."""
     return getattr(request.body.reader, "length", math.inf)
 
 

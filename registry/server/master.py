@@ -171,7 +171,7 @@ class _Arbiter(Arbiter):
 
 
 def _checked(configuration: Configuration) -> Configuration:
-    """Return the configuration to run with, after a trial of everything that a worker would trip over."""
+    """Return the configuration to run with, after a trial of everything that could stop a worker from starting."""
     storage, auth, http = configuration.storage, configuration.auth, configuration.http
     driver = open_storage(configuration)
     try:
@@ -205,10 +205,10 @@ def _options(configuration: Configuration) -> dict[str, object]:
         # The heartbeat is a file; on a slow disk it would say that a busy worker has died.
         "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108  the kernel's own
         "control_socket_disable": True,
-        # Who may speak for the client is decided in registry.handlers.urls, for all headers alike.
+        # registry.handlers.urls decides for all headers alike which proxies may say who the client is.
         "secure_scheme_headers": {},
         "forwarder_headers": "",
-        # So nobody's word counts, and gunicorn need not look up at each request whether the client is one it trusts.
+        # The headers that gunicorn would believe are none, so it need not look up whether it trusts the client.
         "forwarded_allow_ips": "*",
         "proc_name": "registry",
         "when_ready": _announce,
@@ -220,7 +220,7 @@ def _options(configuration: Configuration) -> dict[str, object]:
 
 def _address(http: HTTP) -> str:
     if http.net == "unix":
-        # A socket that systemd hands over is no stale one.
+        # A socket that systemd hands over is in use.
         if not listen_fds(unset_environment=False):
             _remove_stale_socket(Path(http.addr))
         return f"unix:{http.addr}"
@@ -234,7 +234,7 @@ def _remove_stale_socket(path: Path) -> None:
     except OSError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ConfigurationError("http.addr", f"{path} exists and is no socket")
+        raise ConfigurationError("http.addr", f"{path} exists and is not a socket")
     path.unlink()
 
 
@@ -264,7 +264,7 @@ def _remove_metrics(arbiter: _Arbiter) -> None:
 
 
 def _protect(listener: socket.socket) -> None:
-    """Set what accepted connections inherit, so that a client that does nothing does not keep a thread for long."""
+    """Set limits that accepted connections inherit: a client that does nothing cannot hold a thread for long."""
     patience = struct.pack("ll", _IDLE_SECONDS, 0)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)

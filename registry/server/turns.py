@@ -135,7 +135,7 @@ class Turns:
             found = poller.wait()
             with self._changing:
                 if self._term is not term:
-                    # Relieved just now. The leader that has followed may be waiting, and is told of them in its turn.
+                    # Relieved just now. The new leader may be waiting in the poller, which returns them there.
                     return poller.give_back(found)
                 poller.add_ready(found)
         connection = poller.next_ready()

@@ -69,7 +69,7 @@ def test_file_in_place_of_the_socket_is_one_line_and_stays(tmp_path: Path) -> No
 
     line = start(tmp_path, address=str(obstacle), net="unix").splitlines()[-1]
 
-    assert line == f"configuration error: http.addr: {obstacle} exists and is no socket"
+    assert line == f"configuration error: http.addr: {obstacle} exists and is not a socket"
     assert obstacle.read_text() == "precious"
 
 

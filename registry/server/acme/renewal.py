@@ -1,7 +1,7 @@
 """Keeps a certificate fresh: one process of all hosts orders, all of them pick the new file up.
 
-Orders are few, as ACME servers allow but few: after a failure the next one waits a quarter of an hour, then twice
-as long each time, at most a day. That is kept in the store, so that restarts do not begin anew.
+ACME servers limit how often one may order. After a failure the next order waits a quarter of an hour, then twice as
+long each time, at most a day. The count of failures is kept in the store, so that a restart does not reset it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def prepare(section: TLS) -> TLS:
     """Return `section` with the file of the certificate that ACME keeps, which is there when this returns.
 
     Raises:
-        ConfigurationError: what is asked for cannot be had.
+        ConfigurationError: the section is not complete, the extra is missing, or the directory cannot be used.
     """
     asked = section.letsencrypt
     if section.certificate:
