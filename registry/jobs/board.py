@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _CAPACITY: Final = 1024 * 1024
+"""More than the longest states take, whatever characters they are of."""
 _MOST_JOBS: Final = 100
 _LONGEST: Final = 256
 

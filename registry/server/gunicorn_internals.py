@@ -41,6 +41,7 @@ __all__ = [
     "sd_notify",
     "sized_body",
     "take_received",
+    "wake_up_pipe",
     "worker_listeners",
 ]
 
@@ -212,6 +213,12 @@ def worker_listeners(worker: Worker) -> list[socket.socket]:
     """Return the sockets that `worker` may accept on."""
     listeners: list[Any] = worker.sockets
     return [each.sock for each in listeners]
+
+
+def wake_up_pipe(worker: Worker) -> tuple[int, int]:
+    """Return the ends of the pipe that a signal to `worker` is written to; there is one once it has been forked."""
+    reading, writing = worker.PIPE
+    return reading, writing
 
 
 class _Clock:

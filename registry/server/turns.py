@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from registry.server.connection import Connection
     from registry.server.poller import Poller
@@ -45,7 +45,7 @@ class Turns:
         self,
         poller: Poller,
         serve: Callable[[Connection, Callable[[], None]], None],
-        wake_up: Sequence[int],
+        wake_up: tuple[int, int],
         *,
         threads: int,
     ) -> None:

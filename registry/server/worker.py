@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from gunicorn.workers import base
 
 from registry.server.allocator import share_arenas
-from registry.server.gunicorn_internals import Settings, worker_listeners
+from registry.server.gunicorn_internals import Settings, wake_up_pipe, worker_listeners
 from registry.server.poller import Poller
 from registry.server.responder import Responder
 from registry.server.turns import MOST_THREADS, Turns
@@ -70,7 +70,7 @@ class Worker(base.Worker):
         """Serve until told to stop, then let requests finish; the main thread only keeps watch."""
         self._poller = Poller(worker_listeners(self), Settings(self.cfg))
         self._responder = Responder(self._context.application, self.log, lambda: not self.alive)
-        self._turns = Turns(self._poller, self._serve, self.PIPE, threads=self.cfg.threads)
+        self._turns = Turns(self._poller, self._serve, wake_up_pipe(self), threads=self.cfg.threads)
         self._turns.start()
         while self.alive and self.ppid == os.getppid():
             self._keep_watch(at_most=_WATCH_SECONDS)

@@ -167,6 +167,12 @@ def test_the_board_tells_when_a_job_has_run_and_will_run_and_what_went_wrong(
     assert workers.board.errors() == ({"job_job": error} if error else {})
 
 
+def test_the_longest_states_fit() -> None:
+    board = JobBoard()
+    board.post(JobState(chr(0x1F600 + n) * 1000, 1e10 / 3, 1e10 / 3, "\U0001f600" * 1000) for n in range(200))
+    assert len(board.read()) == 100
+
+
 def test_a_job_waits_for_its_first_run_and_keeps_what_was_known_of_the_last_one(workers: Workers) -> None:
     workers.board.post([JobState("job", LONG_AGO, None, "an error")])
     workers.fork(Elections(), [Job("job", lambda: None, 1, first_pause=lambda: HOUR)])
