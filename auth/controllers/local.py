@@ -86,10 +86,6 @@ class LocalController(AccessController):
     def lists(self, grant: Grant, repository: str) -> bool:
         return self._policy().decide(grant.user, repository, "pull").allowed
 
-    def explain(self, user: str, repository: str, action: str) -> Decision:
-        """Return whether `user` ("" for anonymous) may do `action` with `repository`, and why."""
-        return self._policy().decide(user, repository, action)
-
     def _authorize_stranger(self, request: Request, accesses: Sequence[Access]) -> Grant:
         # A client sends its credentials only after a challenge. So without credentials it may do at once only what
         # would be answered alike with them: neither GET /v2/ nor a listing, which depend on who asks.

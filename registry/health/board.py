@@ -1,27 +1,26 @@
-"""A page of memory that the processes of a server share: one of them posts on it, all read it.
+"""What the processes of a server share about its health: one of them posts it, all read it.
 
 To look at it costs no system call, so it may be looked at for every request.
 """
 
 from __future__ import annotations
 
-import json
 import mmap
-import struct
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from registry.foundation.shared_value import SharedValue, TornError
 
-_SIZE: Final = 1024 * 1024
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _REFUSING, _DRAINING = 0, 1
-_HEADER: Final = struct.Struct("<II")
-_VERDICT_AT: Final = 8
-_NOTICES_AT: Final = _SIZE // 2
 _LONGEST_ERROR: Final = 512
 _MOST_CHECKS: Final = 50
+_ESCAPED: Final = len(r"\ud83d\ude00")
+"""Bytes that a character takes in JSON at most."""
+_CAPACITY: Final = 3 * _MOST_CHECKS * (2 * _LONGEST_ERROR * _ESCAPED + len('"": "", ')) + 100
+_UNKNOWN: Final = "what the checks have found cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,56 +39,50 @@ class Board:
     """Holds the last verdict and notices; made before the fork. An empty one says that all is well."""
 
     def __init__(self) -> None:
-        self._page = mmap.mmap(-1, _SIZE)
+        self._flags = mmap.mmap(-1, 2)
+        self._verdict = SharedValue(_CAPACITY)
+        self._notices = SharedValue(_CAPACITY)
 
     @property
     def refusing(self) -> bool:
         """Whether a configured check fails, so that the API is to be refused."""
-        return self._page[_REFUSING] != 0
+        return self._flags[_REFUSING] != 0
 
     @property
     def draining(self) -> bool:
         """Whether the server has been told to stop."""
-        return self._page[_DRAINING] != 0
+        return self._flags[_DRAINING] != 0
 
     def drain(self) -> None:
         """Say that the server has been told to stop."""
-        self._page[_DRAINING] = 1
+        self._flags[_DRAINING] = 1
 
     def post(self, verdict: Verdict) -> None:
         """Replace the verdict; only one process may do so at a time."""
-        self._write(_VERDICT_AT, [_shortened(part) for part in (verdict.failing, verdict.unready, verdict.degraded)])
-        self._page[_REFUSING] = 1 if verdict.failing else 0
+        self._verdict.write([_shortened(part) for part in (verdict.failing, verdict.unready, verdict.degraded)])
+        self._flags[_REFUSING] = 1 if verdict.failing else 0
 
     def read(self) -> Verdict:
-        """Return the verdict."""
-        return Verdict(*self._read(_VERDICT_AT))
+        """Return the verdict; one that says so and is not ready where it cannot be read."""
+        try:
+            return Verdict(*self._verdict.read() or ())
+        except TornError:
+            return Verdict(unready={"health": _UNKNOWN})
 
     def notice(self, notices: Mapping[str, str]) -> None:
-        """Replace what an operator should know though nothing fails of it; only one process may do so at a time."""
-        self._write(_NOTICES_AT, [_shortened(notices)])
+        """Replace what an operator should know though nothing fails because of it.
+
+        Only one process may do so at a time.
+        """
+        self._notices.write(_shortened(notices))
 
     @property
     def notices(self) -> Mapping[str, str]:
-        """What was noticed, by its name."""
-        return dict(*self._read(_NOTICES_AT))
-
-    def _write(self, place: int, texts: Sequence[Mapping[str, str]]) -> None:
-        body, start = json.dumps(texts).encode(), place + _HEADER.size
-        self._page[start : start + len(body)] = body
-        self._page[place:start] = _HEADER.pack(len(body), zlib.crc32(body))
-
-    def _read(self, place: int) -> Sequence[Mapping[str, str]]:
-        start = place + _HEADER.size
-        while True:
-            length, checksum = _HEADER.unpack(self._page[place:start])
-            if not length:
-                return ()
-            body = self._page[start : start + length]
-            # It is posted without a lock; what was read while that happened does not add up.
-            if zlib.crc32(body) == checksum:
-                texts: Sequence[Mapping[str, str]] = json.loads(body)
-                return texts
+        """What was noticed, by its name; nothing where that cannot be read."""
+        try:
+            return self._notices.read() or {}
+        except TornError:
+            return {}
 
 
 def _shortened(errors: Mapping[str, str]) -> dict[str, str]:

@@ -1,10 +1,9 @@
-"""The process that is elected on a host looks at everything there is to check and posts what it finds."""
+"""Looks at everything there is to check, and posts what it finds."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import TYPE_CHECKING, Final
 
 from registry.health.board import Verdict
@@ -12,17 +11,11 @@ from registry.health.board import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from registry.foundation.election import Election
     from registry.health.board import Board
     from registry.health.checks import Check
 
 _LEAST_PATIENCE_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
-
-
-def start(election: Election, board: Board, checks: Sequence[Check]) -> None:
-    """Check and post, if and when this process is elected."""
-    threading.Thread(target=_run, args=(election, board, checks), name="health", daemon=True).start()
 
 
 class Watch:
@@ -48,7 +41,7 @@ class Watch:
 
 
 class _Look:
-    """A check being made in a thread that may hang without holding anything up."""
+    """A check that is being made, in a thread of its own: if it hangs, nothing waits for it."""
 
     def __init__(self, check: Check) -> None:
         self.error = ""
@@ -70,31 +63,21 @@ class Monitor:
 
     def __init__(self, board: Board, checks: Sequence[Check]) -> None:
         self._board = board
-        self._watches = [Watch(check) for check in checks]
+        self.watches = [Watch(check) for check in checks]
         self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Look at each thing at its own interval, the first time after one, for as long as the process lives."""
-        for watch in self._watches:
-            threading.Thread(target=self._follow, args=(watch,), name=watch.check.name, daemon=True).start()
-
-    def _follow(self, watch: Watch) -> None:
-        while True:
-            time.sleep(watch.check.interval_seconds)
-            self.look(watch)
-
     def look(self, watch: Watch) -> None:
-        """Look once, and post what has become of it."""
+        """Look once, and post what is known then. Several threads may do so, each for another of `watches`."""
         before = watch.error
         watch.take()
-        if watch.check.needed:  # whoever does without something says so
+        if watch.check.needed:  # what is not needed is logged by the code that works without it
             _tell(watch, before)
         self.post()
 
     def post(self) -> None:
         """Post what is known."""
         with self._lock:
-            wrong = [(watch.check, watch.error) for watch in self._watches if watch.error]
+            wrong = [(watch.check, watch.error) for watch in self.watches if watch.error]
             self._board.post(
                 Verdict(
                     failing={check.name: error for check, error in wrong if check.refuses},
@@ -109,8 +92,3 @@ def _tell(watch: Watch, before: str) -> None:
         _log.error("health check failed", extra={"check": watch.check.name, "error": watch.error})
     elif before and not watch.error:
         _log.info("health check passes again", extra={"check": watch.check.name})
-
-
-def _run(election: Election, board: Board, checks: Sequence[Check]) -> None:
-    election.wait()
-    Monitor(board, checks).start()

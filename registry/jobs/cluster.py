@@ -15,13 +15,14 @@ import json
 import logging
 import re
 import socket
-import threading
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
 from registry import __version__
+from registry.jobs.job import Job, JobFailedError
 from registry.storage import paths
 
 if TYPE_CHECKING:
@@ -29,11 +30,9 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.config import Configuration
-    from registry.foundation.election import Election
     from registry.health.board import Board
 
 _INTERVAL_SECONDS: Final = 600.0
-_ELECTION_SECONDS: Final = 30.0
 _EMPTY_SECONDS: Final = 10.0
 """How long to wait for the first content of a storage that has none."""
 _SILENT_SECONDS: Final = 3 * _INTERVAL_SECONDS
@@ -146,39 +145,51 @@ class Cluster:
             return None
 
 
-def start(election: Election, driver: StorageDriver, configuration: Configuration, board: Board) -> None:
-    """Announce this host and look at the others, now and every ten minutes, if and when this process is elected."""
+def jobs(driver: StorageDriver, configuration: Configuration, board: Board) -> Iterator[Job]:
+    """Yield the job that announces this host and looks at the others, at once and every ten minutes.
+
+    None if the storage belongs to one process, or is not to be written to.
+    """
     if driver.shared_between_processes and not configuration.storage.maintenance.readonly.enabled:
-        arguments = (election, Cluster(driver), configuration, board)
-        threading.Thread(target=_run, args=arguments, name="cluster", daemon=True).start()
+        yield Job("cluster", _Announcing(Cluster(driver), configuration, board).run, _INTERVAL_SECONDS)
 
 
 def look(cluster: Cluster, me: Member, board: Board) -> float:
-    """Announce `me`, log and post what others say otherwise; return how many seconds to wait until the next look."""
+    """Announce `me`, log and post what others say otherwise; return how many seconds to wait until the next look.
+
+    Raises:
+        JobFailedError: the storage does not answer.
+    """
     try:
         if not cluster.announce(me):
             _log.debug("nothing is said to other registries: the storage holds nothing")
             return _EMPTY_SECONDS
         differences = cluster.differences(me)
     except DriverError as error:
-        _log.warning("the other registries of the cluster cannot be looked at: %s", error)
-        return _INTERVAL_SECONDS
+        raise JobFailedError(f"the other registries of the cluster cannot be looked at: {error}") from error
     for difference in cluster.untold(differences):
         _log.warning("%s %s", difference.name, difference.consequence)
-    # They fail nothing: which of the hosts is wrong is not known, and to take all of them out helps nobody.
+    # Nothing fails because of them: which host is wrong is not known, and refusing requests on all would not help.
     board.notice({f"cluster_{each.name}_{each.key}": each.consequence for each in differences})
     return _INTERVAL_SECONDS
 
 
-def _run(election: Election, cluster: Cluster, configuration: Configuration, board: Board) -> None:
-    while not election.won():
-        time.sleep(_ELECTION_SECONDS)
-    me = Member.of(configuration)
-    while True:
-        time.sleep(look(cluster, replace(me, seen=time.time()), board))
+@dataclass
+class _Announcing:
+    cluster: Cluster
+    configuration: Configuration
+    board: Board
+
+    @cached_property
+    def me(self) -> Member:
+        """What this host says, computed in the elected process only: the fingerprint is made to be slow."""
+        return Member.of(self.configuration)
+
+    def run(self) -> float:
+        return look(self.cluster, replace(self.me, seen=time.time()), self.board)
 
 
 def _fingerprint(secret: str) -> str:
-    """Return what tells secrets apart and is too dear to be guessed from."""
+    """Return what differs between secrets, and is too slow to compute for the secret to be guessed from it."""
     salt = b"registry cluster"
     return hashlib.scrypt(secret.encode(), salt=salt, n=2**14, r=8, p=1, dklen=16).hex()

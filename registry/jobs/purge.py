@@ -1,7 +1,7 @@
-"""Work that one process of a host does for all of them: clearing away abandoned uploads.
+"""Clears away abandoned uploads.
 
-Every worker has a thread that waits to be elected. Hosts of a cluster need no election: to look twice for abandoned
-uploads costs a little, and to delete one twice changes nothing.
+Hosts of a cluster may do it at the same time: to look for abandoned uploads twice costs little, and to delete one twice
+does no harm.
 """
 
 from __future__ import annotations
@@ -9,27 +9,32 @@ from __future__ import annotations
 import logging
 import os
 import random
-import threading
-import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
+from registry.jobs.job import Job, JobFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from registry.config.values import UploadPurging
-    from registry.foundation.election import Election
     from registry.storage.repository import Repositories
 
-_ELECTION_SECONDS: Final = 30
 _LONGEST_DELAY_SECONDS: Final = 3600
 _log = logging.getLogger(__name__)
 
 
-def start(election: Election, repositories: Repositories, section: UploadPurging) -> None:
-    """Purge uploads as the ``uploadpurging`` section says, if and when this process is elected."""
+def jobs(repositories: Repositories, section: UploadPurging) -> Iterator[Job]:
+    """Yield the job that purges uploads as the ``uploadpurging`` section says; none if that is not enabled."""
     if section.enabled:
-        threading.Thread(target=_run, args=(election, repositories, section), name="purge", daemon=True).start()
+        yield Job(
+            name="purge",
+            run=partial(_run, repositories, section),
+            interval_seconds=max(section.interval_seconds, 1),
+            first_pause=partial(_first_pause, section),
+        )
 
 
 def purge(repositories: Repositories, section: UploadPurging) -> int:
@@ -46,15 +51,14 @@ def purge(repositories: Repositories, section: UploadPurging) -> int:
     return purged
 
 
-def _run(election: Election, repositories: Repositories, section: UploadPurging) -> None:
-    while not election.won():
-        time.sleep(_ELECTION_SECONDS)
-    delay = random.uniform(0, min(section.interval_seconds, _LONGEST_DELAY_SECONDS))  # noqa: S311  spreads load only
-    _log.info("Starting upload purge in %.0f s", delay, extra={"pid": os.getpid()})
-    time.sleep(delay)
-    while True:
-        try:
-            purge(repositories, section)
-        except DriverError as error:
-            _log.warning("the purge of uploads broke off: %s", error)
-        time.sleep(max(section.interval_seconds, 1))
+def _first_pause(section: UploadPurging) -> float:
+    pause = random.uniform(0, min(section.interval_seconds, _LONGEST_DELAY_SECONDS))  # noqa: S311  spreads load only
+    _log.info("Starting upload purge in %.0f s", pause, extra={"pid": os.getpid()})
+    return pause
+
+
+def _run(repositories: Repositories, section: UploadPurging) -> None:
+    try:
+        purge(repositories, section)
+    except DriverError as error:
+        raise JobFailedError(f"the purge of uploads broke off: {error}") from error

@@ -68,19 +68,39 @@ def configure(section: Log) -> None:
 def info_writer(logger: logging.Logger) -> Callable[[str, dict[str, object]], None]:
     """Return what writes a message and its facts at level info as `logger` would, once all loggers are configured.
 
-    Where nothing but stderr takes such a line, it goes there without what a logger does for it, which costs more than
-    all the rest of the line.
+    While nothing but stderr takes such a line, it goes there without what a logger does for it, which costs more than
+    all the rest of the line. A handler that is added later gets its lines all the same.
     """
-    handlers = logging.getLogger().handlers
-    if len(handlers) == 1 and isinstance(handlers[0].formatter, _Formatter) and not handlers[0].formatter.reportcaller:
-        handler, line = handlers[0], handlers[0].formatter.line
-        if isinstance(handler, logging.StreamHandler):
-            return lambda message, facts: write_whole(handler, line(time.time(), "info", message, facts))
-    return lambda message, facts: logger.info(message, extra=facts)
+    handler = next(iter(logging.getLogger().handlers), None)
+    formatter = handler.formatter if handler else None
+    if (
+        not isinstance(handler, logging.StreamHandler)
+        or not isinstance(formatter, _Formatter)
+        or formatter.reportcaller
+    ):
+        return lambda message, facts: logger.info(message, extra=facts)
+
+    def write(message: str, facts: dict[str, object]) -> None:
+        if _handlers_of(logger) == [handler]:
+            write_whole(handler, formatter.line(time.time(), "info", message, facts))
+        else:
+            logger.info(message, extra=facts)
+
+    return write
+
+
+def _handlers_of(logger: logging.Logger) -> list[logging.Handler]:
+    """Return all that gets the lines of `logger`: its own handlers and those above it."""
+    found: list[logging.Handler] = []
+    current: logging.Logger | None = logger
+    while current:
+        found += current.handlers
+        current = current.parent if current.propagate else None
+    return found
 
 
 def write_whole(handler: logging.StreamHandler[TextIO], line: str) -> None:
-    """Write `line` to the stream of `handler` at one go; a line that cannot be written is lost."""
+    """Write `line` to the stream of `handler` in one piece; an error is passed over, as there is nowhere to tell it."""
     with handler.lock or nullcontext(), suppress(OSError, ValueError):
         handler.stream.write(f"{line}\n")
         handler.stream.flush()
@@ -91,7 +111,7 @@ def _sends_mail(hook: LogHook) -> bool:
 
 
 def _mail(hook: LogHook, index: int, section: Log) -> logging.Handler:
-    # As in the Go registry, an unknown word means the gravest level.
+    # As in the Go registry, an unknown level means the most severe.
     levels = {_HOOK_LEVELS.get(word.lower(), logging.CRITICAL) for word in hook.levels}
     try:
         handler = MailHandler(hook.options)

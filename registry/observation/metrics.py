@@ -2,8 +2,8 @@
 
 No label ever holds a repository, a digest or a user: the page stays as small with 100,000 repositories.
 
-The processes of a server count in files of a directory that they share. A file belongs to a worker's place,
-not to its pid: whoever takes the place of a worker that died counts on from where it stopped, so counters never
+The processes of a server count in files of a directory that they share. A file belongs to a worker's slot,
+not to its pid: the worker that takes the slot of one that died counts on from where that stopped, so counters never
 go back and files never pile up.
 """
 
@@ -27,8 +27,8 @@ _BYTES: Final = tuple(1024 * 2**power for power in range(22))
 _MEMORY: Final = "/dev/shm"  # noqa: S108  the kernel's own
 
 
-class Places:
-    """The places of a server's workers, and the directory that they count in. Lives in the master process."""
+class Slots:
+    """The slots of a server's workers, and the directory that they count in. Lives in the master process."""
 
     def __init__(self) -> None:
         self.directory = tempfile.mkdtemp(
@@ -37,16 +37,16 @@ class Places:
         self._taken: set[int] = set()
 
     def take(self) -> int:
-        """Return the first place that is free, for a worker that is about to be forked."""
-        place = next(place for place in range(len(self._taken) + 1) if place not in self._taken)
-        self._taken.add(place)
-        return place
+        """Return the first slot that is free, for a worker that is about to be forked."""
+        slot = next(slot for slot in range(len(self._taken) + 1) if slot not in self._taken)
+        self._taken.add(slot)
+        return slot
 
-    def leave(self, place: int) -> None:
-        """Let the place of a worker that has ended be taken again; what it had in flight is forgotten."""
-        for path in Path(self.directory).glob(f"gauge_live*_{place}.db"):
+    def leave(self, slot: int) -> None:
+        """Let the slot of a worker that has ended be taken again; what it had in flight is forgotten."""
+        for path in Path(self.directory).glob(f"gauge_live*_{slot}.db"):
             path.unlink()
-        self._taken.discard(place)
+        self._taken.discard(slot)
 
     def remove(self) -> None:
         """Remove the directory."""
@@ -54,20 +54,25 @@ class Places:
 
 
 class Metrics:
-    """The metrics of this process, which counts at `place` in `directory`; made after the fork, once."""
+    """The metrics of this process, which counts at `slot` in `directory`; made after the fork, once."""
 
-    def __init__(self, directory: str, place: int) -> None:
+    def __init__(self, directory: str, slot: int) -> None:
         # The library looks for the variable when it is imported, and in no other way.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
         from prometheus_client import Counter, Gauge, Histogram, values  # noqa: PLC0415  not loaded where metrics are off
 
-        values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+        values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
 
         def counter(name: str, text: str, labels: Iterable[str] = ()) -> Counter:
             return Counter(f"registry_{name}", text, labels, registry=None)
 
         def gauge(name: str, text: str, labels: Iterable[str] = ()) -> Gauge:
             return Gauge(f"registry_{name}", text, labels, registry=None, multiprocess_mode="livesum")
+
+        def latest(name: str, text: str) -> Gauge:
+            # "name", as Prometheus labels what it scrapes with a "job" of its own. After a reload, the elected process
+            # of the configuration before may still be there: what it did last is less recent.
+            return Gauge(f"registry_{name}", text, ["name"], registry=None, multiprocess_mode="livemax")
 
         def histogram(name: str, text: str, labels: Iterable[str], buckets: Iterable[float]) -> Histogram:
             return Histogram(f"registry_{name}", text, labels, registry=None, buckets=tuple(buckets))
@@ -99,7 +104,10 @@ class Metrics:
         self._busy = gauge("worker_threads_busy", "Threads that serve a request")
         self._connections = gauge("worker_connections", "Connections that are open")
         self._workers.set(1)
-        # A worker that has not yet seen a new certificate serves the old one: what expires first is what counts.
+        self._job_runs = counter("job_runs_total", "Runs of periodic work", ["name", "result"])
+        self._job_last_run = latest("job_last_run_timestamp_seconds", "When periodic work was last done")
+        self._job_next_run = latest("job_next_run_timestamp_seconds", "When periodic work will be done next")
+        # A worker that has not yet seen a new certificate serves the old one: the earliest end is what counts.
         self._not_after = Gauge(
             "registry_tls_certificate_not_after_timestamp_seconds",
             "When the certificate expires that is served",
@@ -146,6 +154,17 @@ class Metrics:
         self._threads.set(threads)
         self._busy.set(busy)
         self._connections.set(connections)
+
+    def job_noted(self, job: str, *, last_run: float | None, next_run: float | None) -> None:
+        """Say when `job` has run and will run, in seconds since 1970; None for what is not known."""
+        if last_run is not None:
+            self._job_last_run.labels(job).set(last_run)
+        if next_run is not None:
+            self._job_next_run.labels(job).set(next_run)
+
+    def job_ran(self, job: str, *, failed: bool) -> None:
+        """Count a run of `job`."""
+        self._job_runs.labels(job, "failure" if failed else "success").inc()
 
     def certificate_served(self, file: str, not_after: datetime) -> None:
         """Say when the certificate in `file` expires, which this worker serves."""

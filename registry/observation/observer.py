@@ -1,4 +1,4 @@
-"""Gathers what is noted of requests and storage calls, and hands it to whoever wants it."""
+"""Gathers what is noted of requests and storage calls, for metrics, traces and the log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """The one that handlers, storage and server report to; there is none where nothing is to be seen."""
+    """What handlers, storage and server report to; there is none where all of that is off."""
 
     def __init__(
         self, metrics: Metrics | None = None, tracing: Tracing | None = None, lines: RequestLines | None = None
@@ -63,7 +63,7 @@ class Observer:
             self.metrics.uploads_in_flight.inc()
 
     def upload_closed(self) -> None:
-        """Note that it is no longer."""
+        """Note that an upload is no longer being written to."""
         if self.metrics:
             self.metrics.uploads_in_flight.dec()
 
@@ -87,7 +87,7 @@ class Observer:
 
 
 def end_request(environ: Mapping[str, object], *, status: int, sent: int) -> None:
-    """Tell whoever observes the request in `environ`, if anybody does, that it has ended."""
+    """Tell the observer of the request in `environ`, if there is one, that the request has ended."""
     observed = environ.get(ENVIRON_KEY)
     if isinstance(observed, tuple):
         observer, record = observed

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ENVIRON_KEY: Final = "registry.record"
-"""Where the record of a request lies in its WSGI environment; nothing lies there if nobody wants to know."""
+"""Where the WSGI environment of a request has its observer and record; nothing is there if nothing observes it."""
 
 
 @dataclass(slots=True)

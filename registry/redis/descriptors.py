@@ -48,10 +48,6 @@ class RedisDescriptors:
         self._connecting = threading.Lock()
         self._circuit = Circuit(connector.name, self._knock)
 
-    def in_use(self) -> bool:
-        """Tell whether redis is asked, because it answers."""
-        return self._circuit.usable()
-
     def look(self) -> None:
         """Return if redis answers.
 

@@ -10,7 +10,6 @@ from gunicorn.glogging import Logger
 
 from registry.foundation.redaction import redacted
 from registry.observation.log import write_whole
-from registry.observation.observer import end_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,9 +34,8 @@ class AccessLog(Logger):
         self.error_log.debug(msg, *args, **kwargs)
 
     def access(self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: Any) -> None:
-        """Tell whoever observes the request that it has ended; write one line in Apache's combined format."""
+        """Write one line in Apache's combined format."""
         del req, request_time
-        end_request(environ, status=resp.status_code if resp.status else 0, sent=resp.sent)
         if not self._access_log_enabled or not environ:
             return
         uri, referer, agent = (_escaped(environ.get(key, "")) for key in ("RAW_URI", "HTTP_REFERER", "HTTP_USER_AGENT"))

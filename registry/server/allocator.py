@@ -11,10 +11,10 @@ _ARENAS: Final = 2
 
 
 def share_arenas() -> None:
-    """Let all threads of this process, to be called before there are any, allocate from the same few heaps.
+    """Have all threads of this process allocate from the same few heaps; call it before there are any.
 
-    glibc would give each thread its own, up to eight for each processor, and each keeps a few MiB of the pieces of
-    bodies that have come by; no speed is lost, since threads have to wait for the interpreter's lock anyway.
+    glibc would give each thread a heap of its own, up to eight for each processor, and each heap keeps a few MiB of
+    freed pieces of bodies. Nothing is slower, since threads have to wait for the interpreter's lock anyway.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:  # not in every C library

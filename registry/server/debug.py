@@ -22,8 +22,10 @@ from registry.oci import media_types
 
 if TYPE_CHECKING:
     from registry.health.board import Board
+    from registry.jobs.board import JobBoard
 
 _HEALTH_PATH: Final = "/debug/health"
+_JOBS_PATH: Final = "/debug/jobs"
 _BACKLOG: Final = 64
 _PATIENCE_SECONDS: Final = 10
 _log = logging.getLogger(__name__)
@@ -55,23 +57,30 @@ def listen(host: str, port: int) -> socket.socket:
         backlog=_BACKLOG,
         dualstack_ipv6=family == socket.AF_INET6 and socket.has_dualstack_ipv6() and host == "::",
     )
-    # Whoever comes second to a connection goes back to waiting.
+    # Of two workers that are woken by a connection, the second one finds nothing and goes back to waiting.
     listener.settimeout(0)
     return listener
 
 
-def health_pages(board: Board) -> dict[str, Callable[[str], Page]]:
-    """Return the pages, by path, that tell of `board`."""
+def health_pages(board: Board, jobs: JobBoard) -> dict[str, Callable[[str], Page]]:
+    """Return the pages, by path, that tell of `board` and of `jobs`."""
 
-    def page(told: report.Report) -> Page:
-        status, errors = told
-        return Page(status, media_types.JSON, json.dumps(errors).encode())
+    def page(told: tuple[HTTPStatus, Mapping[str, object]]) -> Page:
+        status, found = told
+        return Page(status, media_types.JSON, json.dumps(found).encode())
 
     return {
-        _HEALTH_PATH: lambda _: page(report.health(board)),
+        _HEALTH_PATH: lambda _: page(_with_jobs(report.health(board), jobs)),
+        _JOBS_PATH: lambda _: page((HTTPStatus.OK, jobs.table())),
         LIVENESS_PATH: lambda _: Page(HTTPStatus.OK, media_types.JSON, b"{}"),
         READINESS_PATH: lambda _: page(report.readiness(board)),
     }
+
+
+def _with_jobs(told: report.Report, jobs: JobBoard) -> report.Report:
+    """Add the jobs whose last run has failed: that should be known, though nothing else fails because of it."""
+    status, found = told
+    return status, {**jobs.errors(), **found}
 
 
 def metrics_page(render: Callable[[str], tuple[str, bytes]]) -> Callable[[str], Page]:

@@ -15,18 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from gunicorn import systemd
 from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
 
 from drivers.base import DriverError
 from registry import __version__
 from registry.app import create_app
 from registry.config import ConfigurationError
 from registry.foundation import addresses
-from registry.foundation.election import Election
-from registry.jobs import cluster
-from registry.jobs import purge as background
 from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
@@ -35,14 +30,14 @@ from registry.plugins import PluginError, load_access
 from registry.redis.loading import load_connector
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
-from registry.server.acme import renewal
+from registry.server.gunicorn_internals import Arbiter, arbiter_listeners, listen_fds, sd_notify
 from registry.server.tls import serving as tls
-from registry.server.worker import Worker
+from registry.server.worker import Worker, WorkerContext
 from registry.services import build_services, open_storage
+from registry.storage.hashing import log_what_cannot_be_resumed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from wsgiref.types import WSGIApplication
 
     from registry.config import Configuration
     from registry.config.values import HTTP
@@ -74,12 +69,10 @@ class _Application(BaseApplication):
         self._reread = reread
         self._traces = traces
         self._secret = secrets.token_hex(32)
-        self._election = Election()
         self._shared: Shared | None = None
-        self.place = 0
-        """That of the worker which is forked now."""
         self._certificates: Certificates | None = None
         self._configuration, self._options = self._read()
+        log_what_cannot_be_resumed()
         super().__init__()
 
     @property
@@ -101,22 +94,16 @@ class _Application(BaseApplication):
         for option, value in self._options.items():
             self.cfg.set(option, value)
 
-    def load(self) -> WSGIApplication:  # type: ignore[override]  # the stubs spell WSGI another way
-        # In the worker, after the fork: clients and threads of the storage's SDK do not survive one.
+    def start_worker(self, slot: int) -> WorkerContext:
         shared = self.shared
         metrics = None
-        if shared.places and self._configuration.http.debug.prometheus.enabled:
-            metrics = Worker.metrics = Metrics(shared.places.directory, self.place)
-        Worker.certificates = self._certificates
+        if shared.slots and self._configuration.http.debug.prometheus.enabled:
+            metrics = Metrics(shared.slots.directory, slot)
         tracing = Tracing(self._traces) if self._traces else None
         observer = create_observer(metrics, tracing)
         services = build_services(self._configuration, board=shared.board, observer=observer)
-        purging = self._configuration.storage.maintenance.uploadpurging
-        background.start(self._election, services.repositories, purging)
-        sharing.start(shared, services)
-        renewal.start(self._election, self._configuration.http.tls.letsencrypt)
-        cluster.start(self._election, services.driver, self._configuration, shared.board)
-        return create_app(services)
+        sharing.start(shared, services, metrics)
+        return WorkerContext(create_app(services), metrics, self._certificates)
 
     def reload(self) -> None:
         try:
@@ -124,7 +111,6 @@ class _Application(BaseApplication):
         except (ConfigurationError, PluginError) as error:
             _log.error("the old configuration stays in force: %s", error)
             return
-        self.callable = None
         super().reload()
 
     def _read(self) -> tuple[Configuration, dict[str, object]]:
@@ -181,11 +167,11 @@ class _Arbiter(Arbiter):
     def _notify(self, state: str) -> None:
         """Tell systemd, if the server is a service of ``Type=notify``."""
         if self.log:
-            systemd.sd_notify(state, self.log)
+            sd_notify(state, self.log)
 
 
 def _checked(configuration: Configuration) -> Configuration:
-    """Return the configuration to run with, after a trial of everything that a worker would trip over."""
+    """Return the configuration to run with, after a trial of everything that could stop a worker from starting."""
     storage, auth, http = configuration.storage, configuration.auth, configuration.http
     driver = open_storage(configuration)
     try:
@@ -219,23 +205,23 @@ def _options(configuration: Configuration) -> dict[str, object]:
         # The heartbeat is a file; on a slow disk it would say that a busy worker has died.
         "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108  the kernel's own
         "control_socket_disable": True,
-        # Who may speak for the client is decided in registry.handlers.urls, for all headers alike.
+        # registry.handlers.urls decides for all headers alike which proxies may say who the client is.
         "secure_scheme_headers": {},
         "forwarder_headers": "",
-        # So nobody's word counts, and gunicorn need not look up at each request whether the client is one it trusts.
+        # The headers that gunicorn would believe are none, so it need not look up whether it trusts the client.
         "forwarded_allow_ips": "*",
         "proc_name": "registry",
         "when_ready": _announce,
-        "pre_fork": _take_place,
-        "child_exit": _leave_place,
+        "pre_fork": _take_slot,
+        "child_exit": _leave_slot,
         "on_exit": _remove_metrics,
     }
 
 
 def _address(http: HTTP) -> str:
     if http.net == "unix":
-        # A socket that systemd hands over is no stale one.
-        if not systemd.listen_fds(unset_environment=False):
+        # A socket that systemd hands over is in use.
+        if not listen_fds(unset_environment=False):
             _remove_stale_socket(Path(http.addr))
         return f"unix:{http.addr}"
     try:
@@ -251,37 +237,37 @@ def _remove_stale_socket(path: Path) -> None:
     except OSError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ConfigurationError("http.addr", f"{path} exists and is no socket")
+        raise ConfigurationError("http.addr", f"{path} exists and is not a socket")
     path.unlink()
 
 
 def _announce(arbiter: Any) -> None:
-    for listener in arbiter.LISTENERS:
-        _protect(listener.sock)
+    for url, listener in arbiter_listeners(arbiter):
+        _protect(listener)
         secured = ", tls" if arbiter.cfg.is_ssl else ""
-        _log.info("listening on %s%s", listener, secured, extra={"version": __version__})
+        _log.info("listening on %s%s", url, secured, extra={"version": __version__})
 
 
-def _take_place(arbiter: _Arbiter, worker: Worker) -> None:
-    places = arbiter.app.shared.places
-    if places:
-        worker.place = arbiter.app.place = places.take()
+def _take_slot(arbiter: _Arbiter, worker: Worker) -> None:
+    slots = arbiter.app.shared.slots
+    if slots:
+        worker.slot = slots.take()
 
 
-def _leave_place(arbiter: _Arbiter, worker: Worker) -> None:
-    places = arbiter.app.shared.places
-    if places:
-        places.leave(worker.place)
+def _leave_slot(arbiter: _Arbiter, worker: Worker) -> None:
+    slots = arbiter.app.shared.slots
+    if slots:
+        slots.leave(worker.slot)
 
 
 def _remove_metrics(arbiter: _Arbiter) -> None:
-    places = arbiter.app.shared.places
-    if places:
-        places.remove()
+    slots = arbiter.app.shared.slots
+    if slots:
+        slots.remove()
 
 
 def _protect(listener: socket.socket) -> None:
-    """Set what accepted connections inherit, so that a client that does nothing does not keep a thread for long."""
+    """Set limits that accepted connections inherit: a client that does nothing cannot hold a thread for long."""
     patience = struct.pack("ll", _IDLE_SECONDS, 0)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)

@@ -6,9 +6,8 @@ import logging
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from gunicorn.http import errors
-
 from registry.handlers.errors import error_body
+from registry.server.gunicorn_internals import errors
 from registry.server.tls import serving as tls
 
 if TYPE_CHECKING:

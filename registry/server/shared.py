@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 from registry.config import ConfigurationError
 from registry.foundation import addresses
-from registry.foundation.election import Election
-from registry.health import checks, monitor
 from registry.health.board import Board
-from registry.observation.metrics import Places, exposition
+from registry.jobs.board import JobBoard
+from registry.jobs.runner import Elections, Runner
+from registry.observation.metrics import Slots, exposition
 from registry.server import debug
+from registry.server.periodic import periodic_jobs
 
 if TYPE_CHECKING:
     import socket
 
     from registry.config import Configuration
+    from registry.observation.metrics import Metrics
     from registry.services import Services
 
 _log = logging.getLogger(__name__)
@@ -28,11 +30,11 @@ class Shared:
     """State that belongs to no single worker."""
 
     board: Board
-    election: Election
-    """Elects who looks after health."""
+    jobs: JobBoard
+    elections: Elections
     debug_addr: str = ""
     debug_listener: socket.socket | None = None
-    places: Places | None = None
+    slots: Slots | None = None
     """Where the workers count; None if metrics are off."""
 
 
@@ -49,24 +51,22 @@ def share(configuration: Configuration, previous: Shared | None) -> Shared:
         listener = _listen(addr) if addr else None
         if previous and previous.debug_listener:
             previous.debug_listener.close()
-    places = previous.places if previous else None
+    slots = previous.slots if previous else None
     if listener and configuration.http.debug.prometheus.enabled:
-        places = places or Places()
-    return Shared(Board(), Election(), addr, listener, places)
+        slots = slots or Slots()
+    elections = previous.elections.renewed() if previous else Elections()
+    return Shared(Board(), JobBoard(), elections, addr, listener, slots)
 
 
-def start(shared: Shared, services: Services) -> None:
+def start(shared: Shared, services: Services, metrics: Metrics | None) -> None:
     """Start this worker's part of it, after the fork."""
-    looked_at = list(checks.configured_checks(services.configuration.health, services.driver))
-    if services.redis:
-        looked_at.append(checks.optional_check("redis", services.redis.look))
-    monitor.start(shared.election, shared.board, looked_at)
+    Runner(periodic_jobs(services), shared.elections, shared.jobs, metrics).start()
     if not shared.debug_listener:
         return
-    pages = debug.health_pages(shared.board)
+    pages = debug.health_pages(shared.board, shared.jobs)
     prometheus = services.configuration.http.debug.prometheus
-    if shared.places and prometheus.enabled:
-        pages[prometheus.path] = debug.metrics_page(exposition(shared.places.directory))
+    if shared.slots and prometheus.enabled:
+        pages[prometheus.path] = debug.metrics_page(exposition(shared.slots.directory))
     debug.start(shared.debug_listener, pages)
 
 

@@ -6,7 +6,7 @@ the interpreter's lock while hashing. The exported state is the layout that Go's
 chain, pending block, length; all big-endian), so it means the same on every host.
 
 Where libcrypto is not a shared library (some Python builds link it statically) no state is
-exported, and whoever needs the digest of an earlier request's bytes reads them back.
+exported: the bytes of earlier requests are read back when their digest is needed. The log says so at the start.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import _hashlib
 import ctypes
 import hashlib
+import logging
 import struct
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -21,6 +22,10 @@ from registry.oci.digest import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_RESUMABLE: Final = {"sha256": ("I", b"sha\x03"), "sha512": ("Q", b"sha\x07")}
+"""The words of a context, as the struct module spells them, and what Go begins its state with."""
+_log = logging.getLogger(__name__)
 
 
 class StateError(Exception):
@@ -50,12 +55,23 @@ def resume_hasher(algorithm: str, state: bytes) -> Hasher:
     """Continue a digest from the state that another hasher exported.
 
     Raises:
-        StateError: it is no state of this algorithm, or cannot be continued on this build of Python.
+        StateError: it is not a state of this algorithm, or cannot be continued on this build of Python.
     """
     layout = _LAYOUTS.get(algorithm)
     if not layout:
         raise StateError(f"no resumable {algorithm} here")
     return _ResumableHasher(layout, state)
+
+
+def log_what_cannot_be_resumed() -> None:
+    """Log a line, once for each algorithm, if uploads in several requests will have to be read back."""
+    for algorithm in _RESUMABLE:
+        if algorithm not in _LAYOUTS:
+            _log.warning(
+                "the state of %s cannot be carried from one request to the next on this build of Python: "
+                "uploads in several requests are read back to be verified",
+                algorithm,
+            )
 
 
 class _PlainHasher:
@@ -96,10 +112,10 @@ class _Layout:
 
     def restore(self, state: bytes) -> bytes:
         if len(state) != self.wire.size:
-            raise StateError(f"no {self.algorithm} state: {len(state)} bytes")
+            raise StateError(f"not a {self.algorithm} state: {len(state)} bytes")
         magic, *chain, block, length = self.wire.unpack(state)
         if magic != self.magic:
-            raise StateError(f"no {self.algorithm} state: wrong magic")
+            raise StateError(f"not a {self.algorithm} state: wrong magic")
         bits, pending, mask = length * 8, length % self.block_size, (1 << 8 * self.word_size) - 1
         return self.native.pack(*chain, bits & mask, bits >> (8 * self.word_size), block, pending, self.digest_size)
 
@@ -143,14 +159,10 @@ def _function(library: ctypes.CDLL, name: str, *arguments: type) -> Callable[...
 
 
 def _load_layouts() -> dict[str, _Layout]:
-    library = ctypes.CDLL(
-        getattr(_hashlib, "__file__", None)
-    )  # its dependencies are searched too: the very libcrypto of hashlib
+    # The libraries that it depends on are searched too, and so the functions come from the libcrypto of hashlib itself.
+    library = ctypes.CDLL(getattr(_hashlib, "__file__", None))
     try:
-        layouts = [
-            _Layout("sha256", "I", b"sha\x03", library),
-            _Layout("sha512", "Q", b"sha\x07", library),
-        ]
+        layouts = [_Layout(algorithm, word, magic, library) for algorithm, (word, magic) in _RESUMABLE.items()]
     except AttributeError:
         return {}
     return {layout.algorithm: layout for layout in layouts if _ResumableHasher.proven(layout)}

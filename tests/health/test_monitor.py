@@ -58,6 +58,23 @@ def test_errors_beyond_measure_are_cut_to_fit_the_page() -> None:
     assert 0 < len(board.read().failing) < 200
 
 
+def test_the_longest_verdict_and_notices_fit() -> None:
+    board = Board()
+    errors = {f"{chr(0x1F600 + n) * 5000}": "\U0001f600" * 5000 for n in range(200)}
+    board.post(Verdict(errors, errors, errors))
+    board.notice(errors)
+    shortened = {name[:512]: error[:512] for name, error in list(errors.items())[:50]}
+    assert board.read() == Verdict(shortened, shortened, shortened)
+    assert board.notices == shortened
+
+
+def test_what_cannot_be_read_is_told_and_makes_the_server_unready() -> None:
+    board = Board()
+    board.post(Verdict({"a": "x"}, {"a": "x"}))
+    board._verdict._memory[8:] = b"\x07" * len(board._verdict._memory[8:])
+    assert report.readiness(board) == (503, {"health": "what the checks have found cannot be read"})
+
+
 def test_draining_server_is_alive_and_not_ready() -> None:
     board = Board()
     board.drain()
@@ -98,7 +115,7 @@ def test_check_that_does_not_refuse_is_told_to_readiness_only() -> None:
     board = Board()
     watch = Watch(check(refuses=False))
     monitor = Monitor(board, [])
-    monitor._watches = [watch]
+    monitor.watches = [watch]
     monitor.look(watch)
     assert not board.refusing
     assert report.health(board) == (200, {})
@@ -109,7 +126,7 @@ def test_check_of_what_is_not_needed_is_told_and_nothing_suffers(caplog: pytest.
     board = Board()
     watch = Watch(check("redis", refuses=False, needed=False))
     monitor = Monitor(board, [])
-    monitor._watches = [watch]
+    monitor.watches = [watch]
     monitor.look(watch)
     assert not board.refusing
     assert report.health(board) == report.readiness(board) == (200, {"redis": "broken"})

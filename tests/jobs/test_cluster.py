@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from drivers.inmemory import InMemoryDriver
 from registry.health import report
 from registry.health.board import Board, Verdict
 from registry.jobs.cluster import Cluster, Member, look
+from registry.jobs.job import JobFailedError
 from registry.storage import paths
 from tests.config.forms import configure
 
@@ -92,7 +94,8 @@ def test_nothing_is_written_where_a_storage_is_not_mounted(
     root = tmp_path / "mnt/registry"
     if there:
         root.mkdir(parents=True)
-    look(Cluster(FilesystemDriver(str(root))), me, board)
+    with nullcontext() if there else pytest.raises(JobFailedError, match="of the cluster cannot be looked at"):
+        look(Cluster(FilesystemDriver(str(root))), me, board)
     assert list(tmp_path.rglob("*")) == ([root.parent, root] if there else [])
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from drivers.inmemory import InMemoryDriver
 from registry.config.values import UploadPurging
-from registry.foundation.election import Election
-from registry.jobs.purge import purge, start
+from registry.jobs.board import JobBoard
+from registry.jobs.purge import jobs, purge
+from registry.jobs.runner import Elections, Runner
 from registry.oci.errors import BlobUploadUnknownError
 from registry.storage import paths
 from registry.storage.repository import Repositories
@@ -60,7 +61,8 @@ def test_upload_that_does_not_say_when_it_started_is_left_alone() -> None:
 def purge_without_being_asked() -> None:
     repositories, _ = repositories_with_uploads(2 * AGE)
     deadline = time.monotonic() + 60
-    start(Election(), repositories, UploadPurging(age_seconds=AGE.total_seconds(), interval_seconds=0.01))
+    section = UploadPurging(age_seconds=AGE.total_seconds(), interval_seconds=0.01)
+    Runner(jobs(repositories, section), Elections(), JobBoard(), None).start()
     while list(repositories.abandoned_uploads(before=datetime.now(UTC))):
         assert time.monotonic() < deadline
         time.sleep(0.01)

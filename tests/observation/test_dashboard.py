@@ -34,6 +34,8 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         observer.storage_called("filesystem", "GetContent", 0.1)
         observer.cache_asked(hit=True)
         metrics.certificate_served("/certs/domain.crt", datetime.now(UTC))
+        metrics.job_ran("purge", failed=True)
+        metrics.job_noted("purge", last_run=1.0, next_run=2.0)
         observer.redis_called("Stat", 0.1)
         observer.end(record, {}, status=500, sent=1)
         _, text = exposition(directory)("")

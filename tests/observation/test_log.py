@@ -189,6 +189,24 @@ def test_request_lines_are_mailed_where_a_hook_wants_them(written: Stderr, mailb
     assert parsed(written.getvalue())["msg"] == "done"
 
 
+@pytest.mark.parametrize("name", ["", "registry", "registry.observation.lines"])
+def test_a_handler_that_is_added_later_gets_the_request_lines(
+    written: Stderr, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    set_up("{}")
+    logger = logging.getLogger("registry.observation.lines")
+    write = log.info_writer(logger)
+    write("one", FACTS)
+    logging.getLogger(name).addHandler(caplog.handler)
+    try:
+        write("two", FACTS)
+    finally:
+        logging.getLogger(name).removeHandler(caplog.handler)
+    write("three", FACTS)
+    assert caplog.messages == ["two"]
+    assert [parsed(each)["msg"] for each in written.getvalue().splitlines()] == ["one", "two", "three"]
+
+
 class Logins:
     """Lets nobody but the registry in, and notes whether it came encrypted."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from registry.observation.metrics import Places
+from registry.observation.metrics import Slots
 from tests.integration.api import Api, digest_of
 from tests.serving import Serving, serving, wait_until
 
@@ -168,17 +168,17 @@ def kill_workers(server: Serving) -> None:
     wait_until("the workers are new", lambda: len(server.workers() - killed) == 2)
 
 
-def test_worker_takes_the_place_that_was_left_and_finds_no_gauge_of_its_predecessor() -> None:
-    places = Places()
+def test_worker_takes_the_slot_that_was_left_and_finds_no_gauge_of_its_predecessor() -> None:
+    slots = Slots()
     try:
-        assert [places.take(), places.take(), places.take()] == [0, 1, 2]
-        files = [f"{places.directory}/{name}" for name in ("counter_1.db", "gauge_livesum_1.db", "gauge_livesum_11.db")]
+        assert [slots.take(), slots.take(), slots.take()] == [0, 1, 2]
+        files = [f"{slots.directory}/{name}" for name in ("counter_1.db", "gauge_livesum_1.db", "gauge_livesum_11.db")]
         for name in files:
             with open(name, "wb"):  # noqa: PTH123
                 pass
-        places.leave(1)
+        slots.leave(1)
         assert [os.path.exists(name) for name in files] == [True, False, True]  # noqa: PTH110
-        assert [places.take(), places.take()] == [1, 3]
+        assert [slots.take(), slots.take()] == [1, 3]
     finally:
-        places.remove()
-    assert not os.path.exists(places.directory)  # noqa: PTH110
+        slots.remove()
+    assert not os.path.exists(slots.directory)  # noqa: PTH110

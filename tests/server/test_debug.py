@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.serving import SECONDS, serving, wait_until
+from tests.serving import SECONDS, Serving, serving, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +51,27 @@ def test_server_that_is_told_to_stop_is_not_ready_while_it_drains(tmp_path: Path
         assert upload.recv(12) == b"HTTP/1.1 400"
 
 
+def test_request_under_way_is_finished_within_the_drain_timeout_and_idle_connections_are_not(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, {"http": {"draintimeout": "60s", "workers": 1}}) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as upload,
+        socket.create_connection(("127.0.0.1", server.port)) as idle,
+    ):
+        idle.sendall(b"GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert idle.recv(12) == b"HTTP/1.1 200"
+        upload.sendall(b"POST /v2/a/blobs/uploads/?digest=sha256:" + b"0" * 64 + b" HTTP/1.1\r\n")
+        upload.sendall(b"Host: a\r\nContent-Length: 4\r\n\r\n12")
+        wait_until("the upload has begun", lambda: any((tmp_path / "root").rglob("_uploads/*/data")))
+
+        server.process.terminate()
+        while idle.recv(4096):
+            pass
+        # Longer than the idle one was waited for.
+        time.sleep(1)
+        upload.sendall(b"34")
+        assert upload.recv(12) == b"HTTP/1.1 400"
+
+
 def test_server_with_a_drain_delay_serves_on_while_it_is_not_ready(tmp_path: Path) -> None:
     with serving(tmp_path, {"http": {"draindelay": "1h"}}) as server:
         server.process.terminate()
@@ -70,6 +93,48 @@ def test_drain_delay_ends_by_itself_and_does_not_hold_up_an_interrupt(tmp_path: 
     with serving(tmp_path, {"http": {"draindelay": "1h"}}) as server:
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(SECONDS) == 0
+
+
+def jobs(server: Serving) -> dict[str, dict[str, str | None]]:
+    found: dict[str, dict[str, str | None]] = json.loads(server.debug("/debug/jobs").body)
+    return found
+
+
+def test_jobs_are_told_beside_a_health_that_says_nothing_while_all_is_well(tmp_path: Path) -> None:
+    content = tmp_path / "root/docker/registry/v2"
+    content.mkdir(parents=True)
+    (content / "anything").touch()
+    with serving(tmp_path, {"health": {"storagedriver": {"enabled": True, "interval": "50ms"}}}) as server:
+        wait_until("health is looked at", lambda: jobs(server)["health_storagedriver_filesystem"]["last_run"])
+        wait_until("the cluster is looked at", lambda: jobs(server)["cluster"]["last_run"])
+        assert jobs(server).keys() == {"health_storagedriver_filesystem", "purge", "cluster"}
+        assert jobs(server)["purge"]["last_run"] is None
+        assert jobs(server)["purge"]["next_run"] is not None
+        assert {job["error"] for job in jobs(server).values()} == {""}
+        assert server.debug("/debug/health").body == b"{}"
+
+        before = jobs(server)["health_storagedriver_filesystem"]["last_run"]
+        for pid in server.workers():
+            os.kill(pid, signal.SIGKILL)
+        wait_until("others go on", lambda: jobs(server)["health_storagedriver_filesystem"]["last_run"] != before)
+        assert jobs(server)["cluster"]["last_run"] is not None
+
+
+def test_a_job_that_fails_is_told_in_health_and_counted_and_nothing_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "docker/registry/v2").mkdir(parents=True)
+    (root / "docker/registry/v2/anything").touch()
+    (root / "registry").touch()
+    with serving(tmp_path) as server:
+        wait_until("the job has failed", lambda: server.debug("/debug/health").body != b"{}")
+        answer = server.debug("/debug/health")
+        assert answer.status == server.debug("/readyz").status == server.get("/v2/").status == 200
+        assert json.loads(answer.body) == {"job_cluster": jobs(server)["cluster"]["error"]}
+        assert "the other registries of the cluster cannot be looked at: filesystem: " in answer.body.decode()
+        counted = b'registry_job_runs_total{name="cluster",result="failure"} 1.0'
+        wait_until("it is counted", lambda: counted in server.debug("/metrics").body)
+        assert b'registry_job_last_run_timestamp_seconds{name="cluster"}' in server.debug("/metrics").body
+        assert b'registry_job_next_run_timestamp_seconds{name="purge"}' in server.debug("/metrics").body
 
 
 @pytest.mark.parametrize(("path", "status"), [("/debug/pprof/", 404), ("/", 404), ("/debug/health?x=y", 200)])

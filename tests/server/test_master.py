@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 CONFIGURATION = """
@@ -16,13 +18,28 @@ http: {{addr: "{address}", net: {net}}}
 """
 
 
+SERVE = ("-m", "registry", "serve")
+WITHOUT_LIBCRYPTO = """
+from registry.cli import main
+from registry.storage import hashing
+hashing._LAYOUTS.clear()
+main()
+"""
+
+
 def start(
-    directory: Path, *, root: Path | None = None, address: str = "127.0.0.1:0", net: str = "tcp", more: str = ""
+    directory: Path,
+    *,
+    root: Path | None = None,
+    address: str = "127.0.0.1:0",
+    net: str = "tcp",
+    more: str = "",
+    serve: Sequence[str] = SERVE,
 ) -> str:
     """Return what ``registry serve`` says before it gives up."""
     path = directory / "config.yml"
     path.write_text(CONFIGURATION.format(root=root or directory / "root", address=address, net=net) + more)
-    command = [sys.executable, "-m", "registry", "serve", str(path)]
+    command = [sys.executable, *serve, str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
     assert ended.stdout == ""
@@ -52,7 +69,7 @@ def test_file_in_place_of_the_socket_is_one_line_and_stays(tmp_path: Path) -> No
 
     line = start(tmp_path, address=str(obstacle), net="unix").splitlines()[-1]
 
-    assert line == f"configuration error: http.addr: {obstacle} exists and is no socket"
+    assert line == f"configuration error: http.addr: {obstacle} exists and is not a socket"
     assert obstacle.read_text() == "precious"
 
 
@@ -84,3 +101,14 @@ def test_redis_that_cannot_be_is_one_line(tmp_path: Path, sections: str, line: s
     command = [sys.executable, "-m", "registry", "serve", str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (1, f"configuration error: {line}\n")
+
+
+@pytest.mark.parametrize(("serve", "said"), [(SERVE, 0), (("-c", WITHOUT_LIBCRYPTO, "serve"), 1)])
+def test_the_log_says_at_the_start_when_uploads_will_be_read_back(
+    tmp_path: Path, serve: Sequence[str], said: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        lines = start(tmp_path, address=f"127.0.0.1:{taken.getsockname()[1]}", serve=serve)
+
+    for algorithm in ("sha256", "sha512"):
+        assert lines.count(f"the state of {algorithm} cannot be carried from one request to the next") == said

@@ -34,14 +34,14 @@ _ORDER_SECONDS: Final = 300
 
 
 class OrderError(Exception):
-    """There is no certificate; the text says why, in one line."""
+    """The ACME server has issued no certificate; the text says why, in one line."""
 
 
 def order(section: LetsEncrypt, store: Store) -> bytes:
     """Get a certificate for all hosts of `section`; return it with its key and chain, in PEM.
 
     Raises:
-        OrderError: the ACME server gives none.
+        OrderError: the ACME server issues none.
     """
     key = _new_key()
     try:
@@ -64,7 +64,7 @@ def order(section: LetsEncrypt, store: Store) -> bytes:
 
 
 def placeholder(hosts: Sequence[str]) -> bytes:
-    """Return a certificate that nobody trusts, to serve until there is a real one; with its key, in PEM."""
+    """Return a self-signed certificate to serve until there is a real one; with its key, in PEM."""
     pem = _new_key()
     key = load_pem_private_key(pem, None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101  for the type

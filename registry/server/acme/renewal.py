@@ -1,27 +1,28 @@
 """Keeps a certificate fresh: one process of all hosts orders, all of them pick the new file up.
 
-Orders are few, as ACME servers allow but few: after a failure the next one waits a quarter of an hour, then twice
-as long each time, at most a day. That is kept in the store, so that restarts do not begin anew.
+ACME servers limit how often one may order. After a failure the next order waits a quarter of an hour, then twice as
+long each time, at most a day. The count of failures is kept in the store, so that a restart does not reset it.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
 from registry.foundation import addresses
+from registry.jobs.job import Job, JobFailedError
 from registry.server.acme.challenges import serve_challenges
 from registry.server.acme.store import Attempts, Store
 
 if TYPE_CHECKING:
-    from registry.config.values import TLS, LetsEncrypt
-    from registry.foundation.election import Election
+    from collections.abc import Iterator
 
-_ELECTION_SECONDS: Final = 30.0
+    from registry.config.values import TLS, LetsEncrypt
+
+_RETRY_SECONDS: Final = 30.0
 _LONGEST_SLEEP_SECONDS: Final = 3600.0
 _SHORTEST_SLEEP_SECONDS: Final = 1.0
 _FIRST_RETRY_SECONDS: Final = 15 * 60.0
@@ -34,7 +35,7 @@ def prepare(section: TLS) -> TLS:
     """Return `section` with the file of the certificate that ACME keeps, which is there when this returns.
 
     Raises:
-        ConfigurationError: what is asked for cannot be had.
+        ConfigurationError: the section is not complete, the extra is missing, or the directory cannot be used.
     """
     asked = section.letsencrypt
     if section.certificate:
@@ -60,14 +61,18 @@ def prepare(section: TLS) -> TLS:
     return replace(section, certificate=path, key=path)
 
 
-def start(election: Election, section: LetsEncrypt) -> None:
-    """Renew the certificate, if ``letsencrypt`` asks for one, if and when this process is elected."""
+def jobs(section: LetsEncrypt) -> Iterator[Job]:
+    """Yield the job that renews the certificate; none if ``letsencrypt`` does not ask for one."""
     if section.cachefile:
-        threading.Thread(target=_run, args=(election, section), name="acme", daemon=True).start()
+        yield Job("acme", _Renewal(section).run, _RETRY_SECONDS)
 
 
 def renew_if_due(section: LetsEncrypt, store: Store) -> float:
-    """Order a certificate if it is time; return how many seconds to wait until it may be time again."""
+    """Order a certificate if it is time; return how many seconds to wait until it may be time again.
+
+    Raises:
+        JobFailedError: the order has failed.
+    """
     from registry.server.acme.orders import OrderError, due, order  # noqa: PLC0415  an extra
 
     with store.locked() as alone:
@@ -75,32 +80,42 @@ def renew_if_due(section: LetsEncrypt, store: Store) -> float:
         attempts = store.attempts()
         next_look = max(due(store.certificate.read_bytes(), section.hosts).timestamp(), attempts.not_before)
         if next_look > now or not alone:
-            return next_look - now if alone else _ELECTION_SECONDS
+            return next_look - now if alone else _RETRY_SECONDS
         pause: float = min(_FIRST_RETRY_SECONDS * 2**attempts.failed, _LONGEST_RETRY_SECONDS)
         # Counted as failed beforehand: a process that dies while it orders must not order again at once.
         store.write_attempts(Attempts(attempts.failed + 1, now + pause))
         try:
             store.write_certificate(order(section, store))
         except OrderError as error:
-            _log.error("no certificate for %s, next try in %.0f s: %s", ", ".join(section.hosts), pause, error)
-            return pause
+            text = f"no certificate for {', '.join(section.hosts)}, next try in {pause:.0f} s: {error}"
+            raise JobFailedError(text, pause_seconds=_bounded(pause), level=logging.ERROR) from error
         store.write_attempts(Attempts())
         _log.info("there is a new certificate for %s", ", ".join(section.hosts))
         return 0.0
 
 
-def _run(election: Election, section: LetsEncrypt) -> None:
-    while not election.won():
-        time.sleep(_ELECTION_SECONDS)
-    store = Store(section.cachefile)
-    try:
-        serve_challenges(section.httpaddr, store)
-    except OSError as error:
-        _log.error("%s.httpaddr: %s cannot be listened on: %s", _KEY, section.httpaddr, error)
-    while True:
+class _Renewal:
+    def __init__(self, section: LetsEncrypt) -> None:
+        self._section = section
+        self._store = Store(section.cachefile)
+        self._begun = False
+
+    def run(self) -> float:
+        if not self._begun:
+            self._begun = True
+            self._serve_challenges()
         try:
-            pause = renew_if_due(section, store)
+            return _bounded(renew_if_due(self._section, self._store))
         except (OSError, ValueError) as error:
-            _log.error("the certificate cannot be looked after: %s", error)
-            pause = _ELECTION_SECONDS
-        time.sleep(min(max(pause, _SHORTEST_SLEEP_SECONDS), _LONGEST_SLEEP_SECONDS))
+            raise JobFailedError(f"the certificate cannot be looked after: {error}", level=logging.ERROR) from error
+
+    def _serve_challenges(self) -> None:
+        address = self._section.httpaddr
+        try:
+            serve_challenges(address, self._store)
+        except OSError as error:
+            _log.error("%s.httpaddr: %s cannot be listened on: %s", _KEY, address, error)
+
+
+def _bounded(pause: float) -> float:
+    return min(max(pause, _SHORTEST_SLEEP_SECONDS), _LONGEST_SLEEP_SECONDS)

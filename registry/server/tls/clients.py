@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Final
 from registry.config import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from registry.config.values import TLS
 
 _VERIFY_PEER: Final = 0x01
 _FAIL_IF_NO_PEER_CERT: Final = 0x02
+_MODES: Final = {
+    ssl.CERT_REQUIRED: _VERIFY_PEER | _FAIL_IF_NO_PEER_CERT,
+    ssl.CERT_OPTIONAL: _VERIFY_PEER,
+    ssl.CERT_NONE: 0,
+}
+"""What the modes of the ssl module are to OpenSSL."""
 _Callback: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
 _accept: Final = _Callback(lambda _verified, _store: 1)
 
@@ -22,7 +30,7 @@ def ask_for_certificates(context: ssl.SSLContext, section: TLS) -> None:
     """Make `context` demand of clients what ``clientcas`` and ``clientauth`` say; without ``clientcas`` nothing.
 
     Raises:
-        ConfigurationError: a file cannot be used, or the mode is not to be had on this build of Python.
+        ConfigurationError: a file cannot be used, or this build of Python cannot set the mode.
     """
     for index, path in enumerate(section.clientcas):
         try:
@@ -46,20 +54,35 @@ def ask_for_certificates(context: ssl.SSLContext, section: TLS) -> None:
 def _verify_nothing(context: ssl.SSLContext, mode: int) -> None:
     """Ask for a certificate and accept any whose key the client has.
 
-    The ssl module has no such mode. Its context is a Python object whose first member is OpenSSL's own, in
-    every CPython there has been, and the library behind `_ssl` has the function that sets the mode.
+    The ssl module has no such mode, but the OpenSSL library that it uses has a function that sets it.
     """
+    reason = "this mode needs a Python whose OpenSSL is a shared library"
     try:
         library = ctypes.CDLL(getattr(_ssl, "__file__", None))
         set_verify = library.SSL_CTX_set_verify
         get_mode = library.SSL_CTX_get_verify_mode
     except (OSError, AttributeError) as error:
-        reason = "this mode needs a Python whose OpenSSL is a shared library"
         raise ConfigurationError("http.tls.clientauth", reason) from error
-    pointer = ctypes.c_void_p.from_address(id(context) + object.__basicsize__)
     set_verify.argtypes = (ctypes.c_void_p, ctypes.c_int, _Callback)
     set_verify.restype = None
     get_mode.argtypes = (ctypes.c_void_p,)
+    # In every CPython so far, the first member of the object is the pointer to OpenSSL's own context.
+    pointer = ctypes.c_void_p.from_address(id(context) + object.__basicsize__)
+    if not _leads_to(context, lambda: get_mode(pointer)):
+        raise ConfigurationError("http.tls.clientauth", reason)
     set_verify(pointer, mode, _accept)
     if get_mode(pointer) != mode:
         raise ConfigurationError("http.tls.clientauth", "this mode could not be set")
+
+
+def _leads_to(context: ssl.SSLContext, mode_there: Callable[[], int]) -> bool:
+    """Tell whether `mode_there` reads the mode of `context`: it follows what Python sets, through several modes."""
+    before = context.verify_mode
+    try:
+        for mode, value in _MODES.items():
+            context.verify_mode = mode
+            if mode_there() != value:
+                return False
+    finally:
+        context.verify_mode = before
+    return True

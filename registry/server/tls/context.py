@@ -18,7 +18,7 @@ _HANDSHAKE_SECONDS: Final = 15.0
 
 
 class _Socket(ssl.SSLSocket):
-    """A connection whose client cannot keep a thread by stretching the handshake."""
+    """A connection with a time limit for the handshake, so that a slow client cannot hold a thread."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002  the signature of the base
         patience = self.gettimeout()
@@ -35,7 +35,7 @@ def server_context(section: TLS) -> ssl.SSLContext:
     """Return a context with the certificate of `section` and all that it says of versions, suites and clients.
 
     Raises:
-        ConfigurationError: a file cannot be used, or OpenSSL has not what is asked for.
+        ConfigurationError: a file cannot be used, or OpenSSL does not support what is asked for.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslsocket_class = _Socket
@@ -52,7 +52,7 @@ def server_context(section: TLS) -> ssl.SSLContext:
 def _load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
     for name, path in (("certificate", certificate), ("key", key)):
         try:
-            with open(path, "rb"):  # noqa: PTH123  "" is no file, where Path("") is a directory
+            with open(path, "rb"):  # noqa: PTH123  "" is not a file, but Path("") is a directory
                 pass
         except OSError as error:
             raise ConfigurationError(f"http.tls.{name}", f"{path or 'missing'}: {error.strerror}") from error
@@ -64,4 +64,4 @@ def _load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
 
 
 def _refuse_password() -> NoReturn:
-    raise ConfigurationError("http.tls.key", "is encrypted; nobody is there to type a password")
+    raise ConfigurationError("http.tls.key", "is encrypted: a key without a password is needed")

@@ -24,7 +24,7 @@ def load(section: TLS) -> Certificates | None:
     """Return the certificates of ``http.tls``, or None where it does not ask for TLS.
 
     Raises:
-        ConfigurationError: a file cannot be used, or OpenSSL has not what is asked for.
+        ConfigurationError: a file cannot be used, or OpenSSL does not support what is asked for.
     """
     if section.letsencrypt.cachefile:
         section = prepare(section)

@@ -218,8 +218,9 @@ class TestRights:
         assert listed == {"": names[:1], "alice": names[:2], "bob": names[:1]}
         assert controller.authorize(request(ALICE), CATALOG) == Grant("alice")
 
-    def test_explain_says_which_rule_decides(self, controller: LocalController) -> None:
-        assert str(controller.explain("bob", "public/x", "push")).endswith("rule 1 (public/**) grants it to group:dev")
+    def test_a_decision_says_which_rule_decides(self, controller: LocalController) -> None:
+        decision = controller._policy().decide("bob", "public/x", "push")
+        assert str(decision).endswith("rule 1 (public/**) grants it to group:dev")
 
 
 class TestTheTokenService:

@@ -8,6 +8,7 @@ import pytest
 
 from registry.config import ConfigurationError
 from registry.config.values import TLS, LetsEncrypt
+from registry.jobs.job import JobFailedError
 from registry.server.acme.renewal import prepare, renew_if_due
 from registry.server.acme.store import Attempts, Store
 from tests.foundation.syncing import Syncs
@@ -75,17 +76,26 @@ def test_a_certificate_is_due_with_a_third_of_its_life_left_and_for_other_hosts(
     assert orders.due(pem, ["other.example.com"]) < datetime.now(UTC)
 
 
+def fail_to_renew(section: LetsEncrypt, store: Store, seconds: int) -> None:
+    """Have an order fail, which must not be tried again within `seconds`; that it is over is looked for each hour."""
+    message = rf"no certificate for registry\.example\.com, next try in {seconds} s: "
+    with pytest.raises(JobFailedError, match=message) as failed:
+        renew_if_due(section, store)
+    assert failed.value.pause_seconds == min(seconds, 3600)
+    assert store.attempts().not_before == pytest.approx(time.time() + seconds, abs=60)
+
+
 def test_failed_orders_wait_longer_each_time_and_across_restarts(section: LetsEncrypt, store: Store) -> None:
     prepare(TLS(letsencrypt=section))
-    assert renew_if_due(section, store) == QUARTER
+    fail_to_renew(section, store, QUARTER)
     assert store.attempts().failed == 1
     assert 0 < renew_if_due(section, Store(section.cachefile)) <= QUARTER
     assert store.attempts().failed == 1, "no second order before its time"
 
     store.write_attempts(Attempts(failed=1, not_before=time.time() - 1))
-    assert renew_if_due(section, store) == 2 * QUARTER
+    fail_to_renew(section, store, 2 * QUARTER)
     store.write_attempts(Attempts(failed=20, not_before=time.time() - 1))
-    assert renew_if_due(section, store) == 24 * 3600
+    fail_to_renew(section, store, 24 * 3600)
 
 
 def test_a_certificate_that_is_good_is_left_alone(section: LetsEncrypt, store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""All periodic work of a server, in one list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry.health.checks import configured_checks, optional_check
+from registry.jobs import cluster, health, purge
+from registry.server.acme import renewal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from registry.health.checks import Check
+    from registry.jobs.job import Job
+    from registry.services import Services
+
+
+def periodic_jobs(services: Services) -> Iterator[Job]:
+    """Yield the jobs that the configuration asks for."""
+    configuration = services.configuration
+    yield from health.jobs(services.board, list(_checks(services)))
+    yield from purge.jobs(services.repositories, configuration.storage.maintenance.uploadpurging)
+    yield from cluster.jobs(services.driver, configuration, services.board)
+    yield from renewal.jobs(configuration.http.tls.letsencrypt)
+
+
+def _checks(services: Services) -> Iterator[Check]:
+    yield from configured_checks(services.configuration.health, services.driver)
+    if services.redis:
+        yield optional_check("redis", services.redis.look)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from registry.server.responder import Responder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from registry.server.connection import Connection
+
+
+class Writing(Responder):
+    """A responder whose requests take `seconds`."""
+
+    def __init__(self) -> None:
+        self._write_seconds = 0.0
+        self.seconds = 0.0
+
+    def _respond(self, request: Any, connection: Connection, hand_over: Callable[[], None]) -> bool:
+        del request, connection, hand_over
+        time.sleep(self.seconds)
+        return True
+
+    def hands_over(self, **body: int) -> bool:
+        """Tell whether a request with such a body is handed over."""
+        handed: list[bool] = []
+        request = SimpleNamespace(body=SimpleNamespace(reader=SimpleNamespace(**body)))
+        assert self._respond_to_write(request, None, lambda: handed.append(True))  # type: ignore[arg-type]  # not looked at
+        return bool(handed)
+
+
+def test_a_small_body_is_led_on_with_while_writing_is_quick() -> None:
+    worker = Writing()
+    assert [worker.hands_over(length=0) for _ in range(3)] == [False] * 3
+
+    worker.seconds = 0.02
+    slow = [worker.hands_over(length=1000) for _ in range(4)]
+    worker.seconds = 0.0
+    quick = [worker.hands_over(length=1000) for _ in range(60)]
+
+    assert slow == [False, True, True, True]
+    assert quick[0]
+    assert not quick[-1]
+
+
+def test_a_large_body_and_one_of_unknown_length_are_handed_over_and_say_nothing_of_small_ones() -> None:
+    worker = Writing()
+    worker.seconds = 0.02
+
+    assert worker.hands_over(length=1024 * 1024 + 1)
+    assert worker.hands_over()
+    assert not worker.hands_over(length=1024 * 1024)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import threading
+from collections import deque
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry.server.poller import Poller
+from registry.server.turns import Term, Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from registry.server.connection import Connection
+
+
+class Ready(Poller):
+    """Tells of three connections each time, and lets something happen just before."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self._meanwhile = meanwhile
+        self._ready = deque()
+        self.armed: list[int] = []
+
+    def wait(self) -> list[int]:
+        self._meanwhile()
+        return [5, 6, 7]
+
+    def give_back(self, found: list[int]) -> None:
+        self.armed += found
+
+    def next_ready(self) -> Connection | None:
+        try:
+            return SimpleNamespace(fd=self._ready.popleft())  # type: ignore[return-value]  # all that is asked of it
+        except IndexError:
+            return None
+
+
+class Leading(Turns):
+    """Turns without threads, which note whom they would serve."""
+
+    def __init__(self, meanwhile: Callable[[Leading], None] = lambda _: None) -> None:
+        self.poller = Ready(lambda: meanwhile(self))
+        self.attended: list[int] = []
+        super().__init__(self.poller, lambda connection, _: self.attended.append(connection.fd), (-1, -1), threads=1)
+        self._term = self.term = Term()
+
+    def lead(self) -> list[int]:
+        """Lead once; return what is left to the next that leads."""
+        self._lead(self.term)
+        return list(self.poller._ready)
+
+
+def test_a_leader_attends_to_one_connection_and_leaves_the_rest_to_whoever_leads_then() -> None:
+    worker = Leading()
+
+    left = [worker.lead() for _ in range(3)]
+
+    assert worker.attended == [5, 6, 7]
+    assert left == [[6, 7], [7], []]
+
+
+def relieve(worker: Leading) -> None:
+    worker._term = Term()
+
+
+def test_a_leader_that_was_relieved_while_it_waited_keeps_no_connection_waiting_for_another() -> None:
+    worker = Leading(relieve)
+
+    assert worker.lead() == []
+    assert worker.attended == []
+    assert worker.poller.armed == [5, 6, 7]
+
+
+def test_a_leader_that_was_relieved_leaves_alone_what_its_successor_has() -> None:
+    worker = Leading(relieve)
+    worker.poller._ready.append(8)
+
+    assert worker.lead() == []
+    assert worker.attended == [8]
+
+
+@pytest.mark.parametrize("leaders", [2, 8])
+def test_however_many_believe_that_they_lead_each_connection_is_attended_to_once(leaders: int) -> None:
+    worker = Leading()
+    worker.poller._ready.extend(range(1000, 5000))
+    together = threading.Barrier(leaders)
+
+    def lead() -> None:
+        together.wait()
+        while worker.poller._ready:
+            worker._lead(worker.term)
+
+    threads = [threading.Thread(target=lead) for _ in range(leaders)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+    assert sorted(fd for fd in worker.attended if fd >= 1000) == list(range(1000, 5000))
