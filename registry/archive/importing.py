@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,13 @@ from registry.oci.reference import Tag, parse_name, parse_tag
 from registry.storage.uploads import Chunk
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
     from registry.archive.exporting import Progress
     from registry.archive.reading import Archive, Content, Entry
     from registry.oci.digest import Digest
     from registry.storage.repository import Repositories, Repository
-    from registry.storage.validation import ValidationPolicy
+    from registry.storage.validation import Holder, ValidationPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ def plan_import(archive: Archive, name: str | None) -> list[Import]:
     """Return what is to be published, all of it into the repository `name` if that is given.
 
     Raises:
-        ArchiveError: the archive is incomplete, or does not say which repository something belongs to.
+        ArchiveError: a manifest is missing or damaged, or the archive does not say which repository something belongs
+            to.
     """
     planned = []
     for entry in archive.entries():
@@ -48,8 +52,10 @@ def publish(
     """Publish what is planned; what the storage has already is not written again.
 
     Raises:
-        ArchiveError: a manifest is not allowed here.
+        ArchiveError: a manifest is not allowed here, or names content that neither the archive nor its repository has.
+            Then nothing is published.
     """
+    _check(repositories, policy, planned)
     for each in planned:
         repository = repositories.open(each.name)
         for digest in sorted(each.content.blobs):
@@ -58,16 +64,44 @@ def publish(
     for each in planned:
         repository = repositories.open(each.name)
         for digest, manifest in each.content.manifests.items():
-            try:
+            with _naming(each.name, digest):
                 policy.check(manifest, repository.blobs, repository.manifests)
                 repository.manifests.put(manifest, digest)
-            except RegistryError as error:
-                reasons = error.errors if isinstance(error, ManifestDependenciesError) else [error]
-                text = "; ".join(f"{reason.message} {reason.detail or ''}".strip() for reason in reasons)
-                raise ArchiveError(f"{each.name}@{digest}: {text}") from error
     for each in planned:
         if each.tag:
             repositories.open(each.name).tags.point(each.tag, each.digest)
+
+
+def _check(repositories: Repositories, policy: ValidationPolicy, planned: list[Import]) -> None:
+    for each in planned:
+        repository = repositories.open(each.name)
+        blobs = _Either(each.content.blobs, repository.blobs)
+        manifests = _Either(each.content.manifests, repository.manifests)
+        for digest, manifest in each.content.manifests.items():
+            with _naming(each.name, digest):
+                policy.check(manifest, blobs, manifests)
+
+
+@dataclass(frozen=True, slots=True)
+class _Either:
+    """What the archive holds and what a repository has: together what the repository will have."""
+
+    archive: Container[Digest]
+    repository: Holder
+
+    def has(self, digest: Digest) -> bool:
+        return digest in self.archive or self.repository.has(digest)
+
+
+@contextmanager
+def _naming(name: str, digest: Digest) -> Iterator[None]:
+    """Turn what is wrong with a manifest into an ArchiveError that names the manifest."""
+    try:
+        yield
+    except RegistryError as error:
+        reasons = error.errors if isinstance(error, ManifestDependenciesError) else [error]
+        text = "; ".join(f"{reason.message} {reason.detail or ''}".strip() for reason in reasons)
+        raise ArchiveError(f"{name}@{digest}: {text}") from error
 
 
 def _publish_blob(repositories: Repositories, repository: Repository, archive: Archive, digest: Digest) -> None:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from registry.archive import layout
 from registry.archive.exporting import pieces_of
 from registry.archive.layout import ArchiveError
-from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError, ManifestInvalidError
-from registry.oci.manifest import MAX_SIZE, Manifest, parse_manifest
+from registry.oci.manifest import MAX_SIZE, Kind, Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,17 +119,17 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All that a manifest leads to: `manifests`, children before parents, and `blobs`."""
+    """What an archive holds of all that a manifest leads to: `manifests`, children before parents, and `blobs`."""
 
     manifests: dict[Digest, Manifest]
     blobs: set[Digest]
 
 
 def content_below(archive: Archive, digest: Digest) -> Content:
-    """Return what the manifest `digest` leads to.
+    """Return what the archive holds of all that the manifest `digest` leads to; what else must be there is not asked.
 
     Raises:
-        ArchiveError: something that must be there is missing or damaged.
+        ArchiveError: that manifest is missing, or a manifest is damaged.
     """
     found = Content({}, set())
     _gather(archive, digest, found)
@@ -141,17 +140,14 @@ def _gather(archive: Archive, digest: Digest, found: Content) -> None:
     if digest in found.manifests:
         return
     manifest = archive.manifest(digest)
-    for child in manifest.manifests:
-        if child.media_type in media_types.IMAGES | media_types.INDEXES:
-            if archive.has(child.digest):
-                _gather(archive, child.digest, found)
-        elif archive.has(child.digest):
-            found.blobs.add(child.digest)
-    for descriptor in [*([manifest.config] if manifest.config else []), *manifest.blobs]:
-        if archive.has(descriptor.digest):
-            found.blobs.add(descriptor.digest)
-        elif descriptor.media_type not in media_types.NON_DISTRIBUTABLE:
-            raise ArchiveError(f"{descriptor.digest}, which {digest} names, is missing")
+    for reference in manifest.references():
+        named = reference.descriptor.digest
+        if not archive.has(named):
+            continue
+        if reference.kind is Kind.MANIFEST:
+            _gather(archive, named, found)
+        else:
+            found.blobs.add(named)
     found.manifests[digest] = manifest
 
 

@@ -86,8 +86,8 @@ class Marker:
             return
         manifest = self._read(repository, digest)
         if manifest:
-            for each in (*manifest.manifests, *manifest.blobs, *([manifest.config] if manifest.config else ())):
-                self._sets.reach(each.digest)
+            for reference in manifest.references():
+                self._sets.reach(reference.descriptor.digest)
 
     def _read(self, repository: Repository, digest: Digest) -> Manifest | None:
         """Return a manifest, or None if it cannot be read; if it is there, everything in the repository is kept."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from registry.oci import media_types
@@ -14,7 +15,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError, ManifestInvalidError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 MAX_SIZE = 4 * 1024 * 1024
 """Bytes of the largest manifest that is accepted (OCI distribution-spec, "Pushing manifests")."""
@@ -30,6 +31,35 @@ class Descriptor:
     urls: tuple[str, ...] = ()
     platform: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def may_be_absent(self) -> bool:
+        """Whether a layer described so need not be stored: its type is not for distribution, and its `urls` have it."""
+        return bool(self.urls) and self.media_type in media_types.NON_DISTRIBUTABLE
+
+
+class Kind(Enum):
+    """What a manifest says that the content is which it names."""
+
+    CONFIG = "config"
+    BLOB = "blob"
+    """A layer of an image, or a blob of an artifact."""
+    MANIFEST = "manifest"
+    ENTRY = "entry"
+    """An entry of an index whose type is not known here: a manifest, or a blob (build caches are indexes of layers)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Content that a manifest leads to."""
+
+    kind: Kind
+    descriptor: Descriptor
+
+    @property
+    def may_be_absent(self) -> bool:
+        """Whether the content need not be stored with the manifest, whatever the registry's configuration says."""
+        return self.kind is Kind.BLOB and self.descriptor.may_be_absent
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -43,6 +73,20 @@ class Manifest:
     subject: Descriptor | None = None
     artifact_type: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def references(self) -> Iterator[Reference]:
+        """Yield what this manifest leads to: whoever has the manifest can ask for all of it.
+
+        The subject is not among it. A manifest may name a subject that is not stored, and to keep or to copy a
+        manifest does not mean to keep or to copy its subject; it is the subject that leads to its referrers.
+        """
+        if self.config:
+            yield Reference(Kind.CONFIG, self.config)
+        for blob in self.blobs:
+            yield Reference(Kind.BLOB, blob)
+        for entry in self.manifests:
+            kind = Kind.MANIFEST if entry.media_type in media_types.MANIFESTS else Kind.ENTRY
+            yield Reference(kind, entry)
 
     def listed_as(self, digest: Digest) -> dict[str, object]:
         """Return the descriptor that stands for this manifest in a list of referrers ("Listing Referrers")."""

@@ -7,7 +7,7 @@ import pytest
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestInvalidError
-from registry.oci.manifest import parse_manifest
+from registry.oci.manifest import Kind, parse_manifest
 from tests.content import ABSENT, LAYER_TYPE, descriptor, docker_image, image, index
 
 
@@ -34,6 +34,44 @@ def test_an_index_names_its_manifests() -> None:
 
     assert [each.digest for each in manifest.manifests] == [Digest.of(child)]
     assert manifest.config is None
+
+
+def test_a_manifest_leads_to_its_config_its_blobs_and_its_manifests_and_not_to_its_subject() -> None:
+    layer = descriptor(b"layer", LAYER_TYPE)
+    child, artifact = descriptor(b"child", media_types.DOCKER_LIST), descriptor(b"artifact", media_types.OCI_ARTIFACT)
+    everything = document(
+        mediaType="application/x",
+        config=descriptor(b"config"),
+        layers=[layer, layer],
+        blobs=[descriptor(b"blob")],
+        manifests=[child, artifact, descriptor(b"cached layer", LAYER_TYPE)],
+        subject=descriptor(b"subject", media_types.OCI_MANIFEST),
+    )
+
+    assert [(each.kind, each.descriptor.digest) for each in parse_manifest(everything).references()] == [
+        (Kind.CONFIG, Digest.of(b"config")),
+        (Kind.BLOB, Digest.of(b"layer")),
+        (Kind.BLOB, Digest.of(b"layer")),
+        (Kind.BLOB, Digest.of(b"blob")),
+        (Kind.MANIFEST, Digest.of(b"child")),
+        (Kind.MANIFEST, Digest.of(b"artifact")),
+        (Kind.ENTRY, Digest.of(b"cached layer")),
+    ]
+
+
+@pytest.mark.parametrize("media_type", sorted(media_types.NON_DISTRIBUTABLE))
+def test_only_a_layer_that_is_not_for_distribution_and_has_urls_may_be_absent(media_type: str) -> None:
+    urls = ["https://example.com/layer"]
+    layers = [
+        descriptor(b"may be absent", media_type, urls=urls),
+        descriptor(b"has no url", media_type),
+        descriptor(b"is distributed", LAYER_TYPE, urls=urls),
+    ]
+    manifest = parse_manifest(image(config=descriptor(b"is no layer", media_type, urls=urls), layers=layers))
+
+    assert [each.descriptor.digest for each in manifest.references() if each.may_be_absent] == [
+        Digest.of(b"may be absent")
+    ]
 
 
 def test_a_docker_image_and_a_docker_list_are_read_alike() -> None:
