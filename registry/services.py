@@ -22,6 +22,7 @@ from registry.storage.validation import ValidationPolicy
 if TYPE_CHECKING:
     from auth.base import AccessController
     from drivers.base import StorageDriver
+    from registry import ports
     from registry.config import Configuration
     from registry.observation.observer import Observer
     from registry.redis.descriptors import RedisDescriptors
@@ -40,7 +41,7 @@ class Services:
 
     configuration: Configuration
     driver: StorageDriver
-    repositories: Repositories
+    repositories: ports.Repositories
     access: AccessController
     tokens: UploadTokens
     validation: ValidationPolicy

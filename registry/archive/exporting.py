@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from registry.archive.plan import Item, Plan
-    from registry.storage.repository import Repositories
+    from registry.ports import Repositories
 
 
 class Progress(Protocol):

@@ -10,7 +10,7 @@ from registry.archive.layout import ArchiveError
 from registry.archive.reading import content_below
 from registry.oci.errors import ManifestDependenciesError, NameInvalidError, RegistryError, TagInvalidError
 from registry.oci.reference import Tag, parse_name, parse_tag
-from registry.storage.uploads import Chunk
+from registry.oci.uploads import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from registry.archive.exporting import Progress
     from registry.archive.reading import Archive, Content, Entry
     from registry.oci.digest import Digest
-    from registry.storage.repository import Repositories, Repository
-    from registry.storage.validation import Holder, ValidationPolicy
+    from registry.ports import Holder, Repositories, Repository
+    from registry.storage.validation import ValidationPolicy
 
 
 @dataclass(frozen=True, slots=True)

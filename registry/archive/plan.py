@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from registry.oci.digest import Digest
     from registry.oci.manifest import Manifest, Reference
-    from registry.storage.repository import Repositories, Repository
+    from registry.ports import Repositories, Repository
 
 
 @dataclass(frozen=True, slots=True)

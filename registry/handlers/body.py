@@ -9,7 +9,7 @@ from flask import request
 
 from drivers.base import PIECE_SIZE
 from registry.oci.errors import ManifestTooLargeError, SizeInvalidError
-from registry.storage.uploads import BodyCutShortError
+from registry.oci.uploads import BodyCutShortError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
     from auth.base import Grant
-    from registry.storage.repository import Repository
+    from registry.ports import Repository
 
 
 def open_repository(name: str, *actions: str) -> Repository:

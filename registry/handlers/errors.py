@@ -17,7 +17,7 @@ import drivers.base
 from registry.handlers.response import Response
 from registry.handlers.urls import upload_url
 from registry.oci import errors, media_types
-from registry.storage.uploads import OffsetError
+from registry.oci.uploads import OffsetError
 
 if TYPE_CHECKING:
     from flask import Flask

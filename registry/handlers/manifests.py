@@ -18,10 +18,10 @@ from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError
 from registry.oci.manifest import MAX_SIZE, parse_manifest
 from registry.oci.reference import Tag, parse_reference, parse_tag
-from registry.storage.tags import TagTakenError
+from registry.ports import TagTakenError
 
 if TYPE_CHECKING:
-    from registry.storage.repository import Repository
+    from registry.ports import Repository
 
 blueprint = Blueprint("manifests", __name__)
 

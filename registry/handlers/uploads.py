@@ -25,12 +25,11 @@ from registry.oci.errors import (
     NameInvalidError,
 )
 from registry.oci.ranges import parse_chunk_range
-from registry.storage.uploads import Chunk
+from registry.oci.uploads import Chunk
 
 if TYPE_CHECKING:
-    from registry.storage.blobs import Blob
-    from registry.storage.repository import Repository
-    from registry.storage.tokens import UploadState
+    from registry.oci.uploads import UploadState
+    from registry.ports import Blob, Repository
 
 blueprint = Blueprint("uploads", __name__)
 

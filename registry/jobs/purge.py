@@ -20,7 +20,7 @@ from drivers.base import DriverError
 
 if TYPE_CHECKING:
     from registry.config.values import UploadPurging
-    from registry.storage.repository import Repositories
+    from registry.ports import Repositories
 
 _ELECTION_SECONDS: Final = 30
 _LONGEST_DELAY_SECONDS: Final = 3600

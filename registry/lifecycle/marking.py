@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.lifecycle.sets import Sets
     from registry.oci.manifest import Manifest
-    from registry.storage.repository import Repository
+    from registry.ports import Repository
 
 _log = logging.getLogger(__name__)
 

@@ -133,9 +133,14 @@ def upload_verified(name: str, upload_id: str) -> str:
     return f"{upload_directory(name, upload_id)}/verified"
 
 
+def all_referrers(name: str) -> str:
+    """Return the prefix of a repository's index of referrers."""
+    return f"{REPOSITORIES}/{name}/_referrers"
+
+
 def referrers(name: str, subject: Digest) -> str:
     """Return the prefix below which the referrers of `subject` are listed, by algorithm and hex."""
-    return f"{REPOSITORIES}/{name}/_referrers/subjects/{subject.algorithm}/{subject.hex}"
+    return f"{all_referrers(name)}/subjects/{subject.algorithm}/{subject.hex}"
 
 
 def referrer_link(name: str, subject: Digest, referrer: Digest) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from drivers.base import PathExistsError, PathNotFoundError
 from registry.oci.errors import ManifestUnknownError, NameUnknownError
+from registry.ports import TagTakenError
 from registry.storage import paths
 from registry.storage.links import link, read_link
 from registry.storage.listing import names_below
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.oci.digest import Digest
     from registry.oci.reference import Tag
-
-
-class TagTakenError(Exception):
-    """The tag points to another manifest, `current`."""
-
-    def __init__(self, current: Digest) -> None:
-        super().__init__(str(current))
-        self.current = current
 
 
 class TagStore:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from registry.oci import media_types
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Iterator
 
-    from registry.oci.digest import Digest
     from registry.oci.manifest import Descriptor, Manifest
+    from registry.ports import Holder
 
 _MAX_ERRORS = 100
 """How many errors of one manifest a client is told; to find another costs a call to storage."""
@@ -32,13 +32,6 @@ _CLASSES = {
     media_types.OCI_CONFIG: "image",
     media_types.DOCKER_PLUGIN: "plugin",
 }
-
-
-class Holder(Protocol):
-    """What may have the content that a manifest names: the blobs or the manifests of a repository, or of an archive."""
-
-    def has(self, digest: Digest) -> bool:
-        """Tell whether the content is there."""
 
 
 @dataclass(frozen=True, slots=True)

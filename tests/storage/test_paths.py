@@ -44,6 +44,7 @@ OUR_OWN = {
     paths.cluster_member("host-1"): "/registry/cluster/host-1",
     paths.copy_data(SHA256): f"/docker/registry/v2/copies/sha256/{HEX}/data",
     paths.upload_verified("team/app", ID): f"{TEAM_APP}/_uploads/{ID}/verified",
+    paths.all_referrers("team/app"): f"{TEAM_APP}/_referrers",
     paths.referrers("team/app", SHA512): f"{TEAM_APP}/_referrers/subjects/sha512/{HEX512}",
     paths.referrer_link("team/app", SHA512, SHA256): (
         f"{TEAM_APP}/_referrers/subjects/sha512/{HEX512}/sha256/{HEX}/link"
@@ -61,7 +62,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
     spelled = {name for name, _ in inspect.getmembers(paths, inspect.isfunction)}
 
     assert spelled <= {
-        *{"all_layers", "layers", "tag_history"},
+        *{"all_layers", "all_referrers", "layers", "tag_history"},
         *{"blob_data", "repository", "layer_link", "manifests", "revisions", "revision_link"},
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
         *{"cluster_member", "copy_data", "upload_started_at", "upload_verified", "referrers", "referrer_link"},
