@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.health.board import Board
 from registry.plugins import load_access, load_driver, load_middleware
+from registry.publishing import Publishing
 from registry.redis.loading import load_descriptors
 from registry.storage.descriptors import InMemoryDescriptors
 from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from registry import ports
     from registry.config import Configuration
     from registry.observation.observer import Observer
+    from registry.publishing import Caller
     from registry.redis.descriptors import RedisDescriptors
     from registry.storage.descriptors import DescriptorCache
 
@@ -48,6 +50,10 @@ class Services:
     board: Board
     redis: RedisDescriptors | None
     observer: Observer | None
+
+    def publishing(self, caller: Caller) -> Publishing:
+        """Return what publishes and deletes on behalf of `caller`."""
+        return Publishing(self.validation, caller)
 
 
 def open_storage(configuration: Configuration, driver: StorageDriver | None = None) -> StorageDriver:
@@ -99,6 +105,11 @@ def build_services(
         redis=redis,
         observer=observer,
     )
+
+
+def build_publishing(configuration: Configuration, caller: Caller) -> Publishing:
+    """Return what publishes and deletes on behalf of `caller`, for a command that needs no other services."""
+    return Publishing(_validation(configuration), caller)
 
 
 def _descriptors(configuration: Configuration, redis: RedisDescriptors | None) -> DescriptorCache | None:

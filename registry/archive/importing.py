@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from registry.archive.layout import ArchiveError
 from registry.archive.reading import content_below
-from registry.oci.errors import ManifestDependenciesError, NameInvalidError, RegistryError, TagInvalidError
+from registry.oci.errors import (
+    BlobUnknownError,
+    ManifestDependenciesError,
+    NameInvalidError,
+    RegistryError,
+    TagInvalidError,
+)
 from registry.oci.reference import Tag, parse_name, parse_tag
 from registry.oci.uploads import Chunk
 
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
     from registry.archive.reading import Archive, Content, Entry
     from registry.oci.digest import Digest
     from registry.ports import Holder, Repositories, Repository
-    from registry.storage.validation import ValidationPolicy
+    from registry.publishing import Publishing
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ def plan_import(archive: Archive, name: str | None) -> list[Import]:
 
 
 def publish(
-    repositories: Repositories, policy: ValidationPolicy, archive: Archive, planned: list[Import], progress: Progress
+    repositories: Repositories, publishing: Publishing, archive: Archive, planned: list[Import], progress: Progress
 ) -> None:
     """Publish what is planned; what the storage has already is not written again.
 
@@ -55,31 +61,33 @@ def publish(
         ArchiveError: a manifest is not allowed here, or names content that neither the archive nor its repository has.
             Then nothing is published.
     """
-    _check(repositories, policy, planned)
+    _check(repositories, publishing, planned)
     for each in planned:
         repository = repositories.open(each.name)
         for digest in sorted(each.content.blobs):
-            _publish_blob(repositories, repository, archive, digest)
+            if not repository.blobs.has(digest):
+                _publish_blob(repositories, publishing, repository, archive, digest)
             progress.advance(archive.size_of(digest), f"{each.name}@{digest}")
     for each in planned:
         repository = repositories.open(each.name)
         for digest, manifest in each.content.manifests.items():
             with _naming(each.name, digest):
-                policy.check(manifest, repository.blobs, repository.manifests)
-                repository.manifests.put(manifest, digest)
+                publishing.push_manifest(repository, manifest, digest)
     for each in planned:
         if each.tag:
-            repositories.open(each.name).tags.point(each.tag, each.digest)
+            manifest = each.content.manifests[each.digest]
+            with _naming(each.name, each.digest):
+                publishing.move_tag(repositories.open(each.name), each.tag, manifest, each.digest)
 
 
-def _check(repositories: Repositories, policy: ValidationPolicy, planned: list[Import]) -> None:
+def _check(repositories: Repositories, publishing: Publishing, planned: list[Import]) -> None:
     for each in planned:
         repository = repositories.open(each.name)
         blobs = _Either(each.content.blobs, repository.blobs)
         manifests = _Either(each.content.manifests, repository.manifests)
         for digest, manifest in each.content.manifests.items():
             with _naming(each.name, digest):
-                policy.check(manifest, blobs, manifests)
+                publishing.policy.check(manifest, blobs, manifests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +112,14 @@ def _naming(name: str, digest: Digest) -> Iterator[None]:
         raise ArchiveError(f"{name}@{digest}: {text}") from error
 
 
-def _publish_blob(repositories: Repositories, repository: Repository, archive: Archive, digest: Digest) -> None:
-    if repository.blobs.has(digest):
-        return
+def _publish_blob(
+    repositories: Repositories, publishing: Publishing, repository: Repository, archive: Archive, digest: Digest
+) -> None:
     try:
-        repository.blobs.mount(repositories.stat_blob(digest))
-    except RegistryError:
+        publishing.mount_blob(repository, repositories.stat_blob(digest))
+    except BlobUnknownError:
         state = repository.uploads.start(digest.algorithm)
-        repository.uploads.finish(state, Chunk(archive.pieces(digest)), digest)
+        publishing.finish_upload(repository, state, Chunk(archive.pieces(digest)), digest)
 
 
 def _target(entry: Entry, name: str | None) -> tuple[str, Tag | None]:

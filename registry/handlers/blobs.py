@@ -8,7 +8,7 @@ from flask import Blueprint, request
 
 from drivers.base import PIECE_SIZE
 from registry.handlers.conditions import etag, range_header, unmodified
-from registry.handlers.context import open_repository, require_deletable
+from registry.handlers.context import open_repository, publishing, require_deletable
 from registry.handlers.current import services
 from registry.handlers.response import Response
 from registry.handlers.urls import client_address
@@ -41,7 +41,7 @@ def delete_blob(name: str, digest: str) -> Response:
     """Take a blob out of the repository."""
     repository = open_repository(name, "delete")
     require_deletable()
-    repository.blobs.delete(Digest.parse(digest))
+    publishing().remove_blob(repository, Digest.parse(digest))
     return Response(status=202)
 
 

@@ -16,7 +16,9 @@ from registry.archive.plan import plan_export
 from registry.archive.reading import Archive
 from registry.oci import media_types
 from registry.oci.digest import Digest
+from registry.oci.errors import DeniedError
 from registry.oci.reference import Tag
+from registry.publishing import Operator, Publishing
 from registry.storage import paths
 from registry.storage.repository import Repositories
 from registry.storage.validation import ValidationPolicy
@@ -52,7 +54,7 @@ def import_(repositories: Repositories, path: Path, name: str | None = None, pol
     with path.open("rb") as file:
         archive = Archive(file)
         archive.verify(Quiet())
-        publish(repositories, policy, archive, plan_import(archive, name), Quiet())
+        publish(repositories, Publishing(policy, Operator()), archive, plan_import(archive, name), Quiet())
 
 
 def everything(repositories: Repositories, name: str) -> dict[str, bytes]:
@@ -326,6 +328,27 @@ def test_what_the_policy_forbids_is_refused_with_nothing_published(
     with pytest.raises(ArchiveError):
         import_(target, tmp_path / "a.tar", policy=policy)
     assert everything_below(tmp_path / "target") == []
+
+
+def test_import_on_behalf_of_who_may_not_move_tags_leaves_them_where_they_are(
+    source: Repositories, target: Repositories, tmp_path: Path
+) -> None:
+    class Newcomer(Operator):
+        moves_every_tag = False
+
+        def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
+            raise DeniedError(f"{repository}:{tag} points to {current}")
+
+    repository = target.open("team/app")
+    mine = Digest.parse(image(repository, blob(repository, b"mine"))["digest"])
+    repository.tags.point(Tag("v1"), mine)
+    export(source, tmp_path / "a.tar", "team/app:v1")
+    with (tmp_path / "a.tar").open("rb") as file:
+        archive = Archive(file)
+        planned = plan_import(archive, None)
+        with pytest.raises(ArchiveError, match=f"team/app:v1 points to {mine}"):
+            publish(target, Publishing(POLICY, Newcomer()), archive, planned, Quiet())
+    assert repository.tags.resolve(Tag("v1")) == mine
 
 
 def test_artifact_and_build_cache_in_an_index_are_carried_as_what_they_are(
