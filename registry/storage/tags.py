@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from drivers.base import PathExistsError, PathNotFoundError
 from registry.oci.errors import ManifestUnknownError, NameUnknownError
 from registry.ports import TagTakenError
-from registry.storage import paths
+from registry.storage import enumeration, paths
 from registry.storage.links import link, read_link
-from registry.storage.listing import names_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,10 +102,10 @@ class TagStore:
     def names(self) -> Iterator[str]:
         """Return every tag, in byte order; else as `page`."""
         self.page(limit=1)
-        return names_below(self._driver, paths.tags(self._name))
+        return enumeration.tags(self._driver, self._name)
 
     def pointing_to(self, digest: Digest) -> Iterator[str]:
         """Yield the tags that point to `digest`; costs a read of every tag."""
-        for name in names_below(self._driver, paths.tags(self._name)):
+        for name in enumeration.tags(self._driver, self._name):
             if read_link(self._driver, paths.tag_link(self._name, name)) == digest:
                 yield name
