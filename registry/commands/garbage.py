@@ -9,7 +9,7 @@ import click
 
 from registry.commands.progress import spelled
 from registry.foundation import durations
-from registry.lifecycle.garbage import Collection
+from registry.lifecycle.garbage import GarbageCollection
 from registry.publishing import Operator
 from registry.services import build_publishing, open_storage
 from registry.storage.repository import Repositories
@@ -77,7 +77,7 @@ def garbage_collect_command(  # noqa: PLR0913 - one for each flag
     tell = _silent if quiet else click.echo
     publishing = build_publishing(configuration, Operator())
     cutoff = time.time() - grace
-    collection = Collection(driver, Repositories(driver), publishing, tell, cutoff=cutoff, dry_run=dry_run)
+    collection = GarbageCollection(driver, Repositories(driver), publishing, tell, cutoff=cutoff, dry_run=dry_run)
     collected = collection.run(only_tagged=delete_untagged)
     if quiet:
         return

@@ -36,7 +36,7 @@ class Collected:
     """How many blobs nothing leads to, and were kept because they are young."""
 
 
-class Collection:
+class GarbageCollection:
     """Deletes what nothing leads to and was written before `cutoff`, in seconds since the epoch.
 
     `repositories` are those that `driver` stores. `tell` is given the lines that the Go registry prints. A dry run

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drivers.base import DriverError
 from drivers.inmemory import InMemoryDriver
-from registry.lifecycle.garbage import Collected, Collection
+from registry.lifecycle.garbage import Collected, GarbageCollection
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, ManifestUnknownError
@@ -42,7 +42,9 @@ def collect_before(
 ) -> tuple[Collected, list[str]]:
     lines: list[str] = []
     publishing = Publishing(ValidationPolicy(), Operator())
-    collection = Collection(driver, Repositories(driver), publishing, lines.append, cutoff=cutoff, dry_run=dry_run)
+    collection = GarbageCollection(
+        driver, Repositories(driver), publishing, lines.append, cutoff=cutoff, dry_run=dry_run
+    )
     return collection.run(only_tagged=only_tagged), lines
 
 
