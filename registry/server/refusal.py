@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gunicorn.http import errors
 
-from registry.handlers.errors import error_body
+from registry.error_codes import UNKNOWN, UNSUPPORTED, error_body
 from registry.server.tls import serving as tls
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def refuse(client: socket.socket, peer: str, error: BaseException) -> None:
 
 
 def _answer(status: int, reason: str, message: str) -> bytes:
-    body = error_body("UNKNOWN" if status == 500 else "UNSUPPORTED", message).encode()  # noqa: PLR2004
+    body = error_body(UNKNOWN if status == 500 else UNSUPPORTED, message).encode()  # noqa: PLR2004
     head = (
         f"HTTP/1.1 {status} {reason}\r\n"
         "Docker-Distribution-Api-Version: registry/2.0\r\n"
