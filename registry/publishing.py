@@ -2,14 +2,15 @@
 
 Views, the importer, the garbage collection and whatever else changes what clients can see call these and not the
 stores, so that a rule holds for all of them, and so that one place knows of each change. That place is marked in each
-operation with the words "Durable, and not answered yet": whoever wants to hear of changes is told there, of the
-repository, digest, tags, media type and size that are at hand, and of the caller. An operation that fails there fails
-as a whole, and can be repeated. Where a tag pointed before is only known if the caller may not move every tag; to know
-it otherwise costs a read of the tag.
+operation with the words "Durable, and not answered yet". A listener will be told there: of the repository, digest,
+tags, media type and size that are at hand, and of the caller. An operation that fails there fails as a whole, and can
+be repeated. Where a tag pointed before is only known if the caller may not move every tag; to know it otherwise costs a
+read of the tag.
 
 ``registry storage copy`` does not pass through here: it makes one storage the image of another below the level of
-repositories, and what is visible there has become visible at its source. ``registry referrers rebuild`` only derives
-again what pushes through here have derived. Clearing abandoned uploads away changes nothing that a client can see.
+repositories. What is visible there became visible at its source, where listeners were told of it. ``registry referrers
+rebuild`` only derives again what pushes through here have derived. Clearing abandoned uploads away changes nothing that
+a client can see.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Is told how it goes on."""
+    """What shows how far the work has come."""
 
     def advance(self, size: int, what: str) -> None:
         """Be told that `size` more bytes are done, of `what`."""

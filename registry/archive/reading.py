@@ -40,7 +40,7 @@ class Archive:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 self._members = {each.name.removeprefix("./"): each for each in tar if each.isreg()}
         except (tarfile.TarError, EOFError) as error:
-            raise ArchiveError(f"this is no tar that can be read: {error}") from error
+            raise ArchiveError(f"this is not a tar that can be read: {error}") from error
         marker = self._document(layout.MARKER_NAME)
         if marker.get("imageLayoutVersion") != "1.0.0":
             raise ArchiveError(f"{layout.MARKER_NAME} is not of version 1.0.0")
@@ -106,14 +106,14 @@ class Archive:
     def _document(self, name: str) -> dict[str, Any]:
         member = self._members.get(name)
         if member is None or member.size > _MAX_INDEX:
-            raise ArchiveError(f"this is no OCI image layout: it has no {name}")
+            raise ArchiveError(f"this is not an OCI image layout: it has no {name}")
         self._file.seek(member.offset_data)
         try:
             document = json.loads(self._file.read(member.size))
         except ValueError as error:
-            raise ArchiveError(f"{name} is no JSON: {error}") from error
+            raise ArchiveError(f"{name} is not JSON: {error}") from error
         if not isinstance(document, dict):
-            raise ArchiveError(f"{name} is no JSON object")
+            raise ArchiveError(f"{name} is not a JSON object")
         return document
 
 

@@ -1,4 +1,8 @@
-"""Copies object by object, several at a time, and verifies each. Done again, it copies what is missing."""
+"""Copies object by object, several at a time, and verifies each. Done again, it copies what is missing.
+
+It works below the level of repositories, on objects and their paths, and so not through registry.publishing: the target
+becomes the image of its source, and is no event of its own.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ _SMALL_BYTES: Final = 1024 * 1024
 
 
 class Progress(Protocol):
-    """Is told how it goes on."""
+    """What shows how far the work has come."""
 
     def advance(self, size: int, what: str) -> None:
         """Be told that `size` more bytes are done, of `what`."""

@@ -66,7 +66,7 @@ def _accelerated(repository: Repository, blob: Blob) -> Response | None:
             return None
         location = f"/{url.replace('://', '/', 1)}"
     headers = {"X-Accel-Redirect": prefix.rstrip("/") + location, **_headers(blob)}
-    # Whoever sends the bytes says whether it knows ranges.
+    # The server that sends the bytes says whether it knows ranges.
     del headers["Accept-Ranges"]
     return Response(headers=headers, content_type=media_types.OCTET_STREAM)
 

@@ -64,7 +64,7 @@ def _answer(error: Exception) -> Response:
         # What the storage says is the operator's business; it may name hosts, buckets, files.
         _log.error("%s %s: %s", request.method, request.path, error)
         return _json([entry(code, "the storage of this registry could not do it")], status)
-    # A bug of ours; the Go registry panics, and who wants mail asks for it at that level.
+    # A bug of ours. The Go registry panics here, and operators who want mail of it ask for mail of that level.
     _log.critical("%s %s failed", request.method, request.path, exc_info=error)
     return _json([entry(code, "unknown error")], status)
 

@@ -1,8 +1,8 @@
 """Marking: everything that a repository's tags, or all its manifests, lead to is kept.
 
-A manifest leads to its config, layers and manifests, and a subject to its referrers: whoever keeps an image keeps
-its signatures. Each repository is walked for itself, because a manifest that one repository has, and whose content is
-to be kept for that, may be missing in another.
+A manifest leads to its config, layers and manifests (registry.oci.manifest.Manifest.references), and a subject to its
+referrers: if an image is kept, so are its signatures. Each repository is walked for itself, because a manifest that one
+repository has, and whose content is to be kept for that reason, may be missing in another.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Sets:
         return self._has("reached", digest)
 
     def lead(self, source: Digest, digest: Digest) -> None:
-        """Note that whoever keeps `source` keeps `digest`."""
+        """Note that `digest` is reached where `source` is."""
         self._connection.execute("INSERT OR IGNORE INTO leads VALUES (?, ?)", (str(source), str(digest)))
 
     def follow(self) -> Iterator[Digest]:

@@ -75,7 +75,7 @@ class Manifest:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     def references(self) -> Iterator[Reference]:
-        """Yield what this manifest leads to: whoever has the manifest can ask for all of it.
+        """Yield what this manifest leads to: a client that has the manifest asks for the rest.
 
         The subject is not among it. A manifest may name a subject that is not stored, and to keep or to copy a
         manifest does not mean to keep or to copy its subject; it is the subject that leads to its referrers.
@@ -109,7 +109,7 @@ def parse_manifest(content: bytes, declared_type: str | None = None) -> Manifest
     alone decides, as it does for the Go registry: its ``mediaType``, else an index if it lists ``manifests``.
 
     Raises:
-        ManifestInvalidError: it is no JSON object, contradicts its type, or has a malformed descriptor.
+        ManifestInvalidError: it is not a JSON object, contradicts its type, or has a malformed descriptor.
     """
     document = _load(content)
     media_type = _media_type(document, declared_type)
@@ -143,7 +143,7 @@ def _load(content: bytes) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -28,7 +28,7 @@ class BlobStore:
         self._descriptors = descriptors
 
     def stat(self, digest: Digest) -> Blob:
-        """Return the blob, for whoever relies on its bytes being there.
+        """Return the blob, for a caller that relies on its bytes being there.
 
         Raises:
             BlobUnknownError: this repository does not link it, or its bytes are missing.
@@ -42,7 +42,7 @@ class BlobStore:
             raise
 
     def serve(self, digest: Digest) -> Blob:
-        """Return the blob, for whoever reads it: its size may be one that is remembered.
+        """Return the blob, for a caller that reads it next: its size may be one that is remembered.
 
         Raises:
             BlobUnknownError: this repository does not link it, or its bytes are known to be missing.
@@ -83,7 +83,7 @@ class BlobStore:
         return path.removeprefix(paths.BLOBS) if self._driver.local_path(path) is not None else None
 
     def redirect_url(self, blob: Blob, client: str = "") -> str | None:
-        """Return a URL from which whoever asks, from the address `client`, may GET the blob itself, or None."""
+        """Return a URL from which the caller, whose address is `client` if known, may GET the blob itself, or None."""
         return self._driver.redirect_url(paths.blob_data(blob.target), method="GET", client=client)
 
     def read(self, blob: Blob, start: int, stop: int) -> Iterator[bytes]:

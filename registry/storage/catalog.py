@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
 
-# Whatever else lies in the tree is the registry's own (``_manifests``) or not a registry's at all.
+# What else lies in the tree is the registry's own (``_manifests``), or was not put there by a registry.
 _is_component: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}").fullmatch
 
 
@@ -90,7 +90,7 @@ class Catalog:
                 if wanted and not last and self._has_one(marks, name, below, complete=complete):
                     limit -= 1
                     yield name
-                # In order as they are, the first and the last tell whether all are the registry's own (``_layers``).
+                # They are sorted, so the first and the last show whether all are the registry's own (``_layers``).
                 if below and not (complete and below[0] >= "_" and below[-1] < "`"):
                     levels.append((f"{name}/", filter(_is_component, names_from(self._driver, path, below))))
                     break

@@ -47,7 +47,7 @@ class ManifestStore:
         """Return the manifest, with all that is read in it.
 
         Raises:
-            ManifestUnknownError: this repository does not have it, or what is stored is none that can be served.
+            ManifestUnknownError: this repository does not have it, or what is stored cannot be served.
         """
         target = self._target(digest)
         cached = self._cache.get(target)

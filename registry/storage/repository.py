@@ -1,4 +1,4 @@
-"""A repository: the stores of one name. Repositories opens them, which is the seam that a proxy fills too."""
+"""Repositories over a storage driver: the stores of each name, put together (registry.ports)."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Repositories:
         return stat_target(self._driver, digest, digest)
 
     def purge_leftovers(self, *, before: datetime) -> int:
-        """Delete what the storage holds of work that broke off before `before` and no path shows; return how much."""
+        """Delete what work that broke off before `before` has left where no path shows it; return how much."""
         return self._driver.purge(before.timestamp())
 
     def abandoned_uploads(self, *, before: datetime) -> Iterator[tuple[str, str]]:

@@ -67,7 +67,7 @@ class TagStore:
             current = read_link(self._driver, path)
             if current not in {digest, None}:
                 raise TagTakenError(current) from None
-            # What is there is this push's own first try, or malformed.
+            # The link was written by an earlier try of the same push, or it is malformed.
             return self.point(tag, digest)
         return self._driver.put_in_order([], expendable=[self.history(tag, digest)])
 

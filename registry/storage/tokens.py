@@ -71,7 +71,9 @@ class UploadTokens:
         try:
             state = _state(json.loads(message))
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise BlobUploadInvalidError("the upload state was signed with our secret, but is none") from None
+            raise BlobUploadInvalidError(
+                "the upload state was signed with our secret, but is not an upload state"
+            ) from None
         if (state.name, state.upload_id) != (name, upload_id):
             raise BlobUploadInvalidError("the upload state belongs to another upload")
         return state
