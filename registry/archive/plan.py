@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from registry.archive.layout import IMAGE_ANNOTATION, TAG_ANNOTATION, ArchiveError
 from registry.oci.errors import RegistryError
-from registry.oci.manifest import Kind
 from registry.oci.reference import Tag, parse_name, parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from registry.oci.digest import Digest
-    from registry.oci.manifest import Manifest, Reference
+    from registry.oci.manifest import Kind, Manifest
     from registry.ports import Repositories, Repository
 
 
@@ -91,30 +90,28 @@ class _Planner:
             return
         self._walked.add((repository.name, digest))
         self._plan.items[digest] = Item(repository.name, digest, len(manifest.content), is_manifest=True)
-        for reference in manifest.references():
-            if reference.kind in {Kind.MANIFEST, Kind.ENTRY}:
-                self._add_child(repository, reference)
+        for kind, descriptor in manifest.references():
+            if kind in {"manifest", "entry"}:
+                self._add_child(repository, kind, descriptor.digest)
             else:
-                self._add_blob(repository, reference)
+                self._add_blob(repository, kind, descriptor.digest)
         for referrer in repository.referrers.after(digest):
             if repository.manifests.has(referrer):
                 self._add_entry(repository, referrer, "", "")
 
-    def _add_child(self, repository: Repository, reference: Reference) -> None:
-        digest = reference.descriptor.digest
+    def _add_child(self, repository: Repository, kind: Kind, digest: Digest) -> None:
         if repository.manifests.has(digest):
             self._add_manifest(repository, digest, repository.manifests.get(digest))
-        elif reference.kind is Kind.ENTRY and repository.blobs.has(digest):
-            self._add_blob(repository, reference)
+        elif kind == "entry" and repository.blobs.has(digest):
+            self._add_blob(repository, kind, digest)
         else:
             # An index need not have all its images: validation may allow that.
             self._plan.left_out.add(digest)
 
-    def _add_blob(self, repository: Repository, reference: Reference) -> None:
-        digest = reference.descriptor.digest
+    def _add_blob(self, repository: Repository, kind: Kind, digest: Digest) -> None:
         if digest in self._plan.items:
             return
-        if reference.may_be_absent and not repository.blobs.has(digest):
+        if kind == "foreign" and not repository.blobs.has(digest):
             self._plan.left_out.add(digest)
             return
         self._plan.items[digest] = Item(repository.name, digest, repository.blobs.stat(digest).size, is_manifest=False)

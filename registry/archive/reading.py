@@ -12,7 +12,7 @@ from registry.archive.exporting import pieces_of
 from registry.archive.layout import ArchiveError
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError, ManifestInvalidError
-from registry.oci.manifest import MAX_SIZE, Kind, Manifest, parse_manifest
+from registry.oci.manifest import MAX_SIZE, Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,14 +140,13 @@ def _gather(archive: Archive, digest: Digest, found: Content) -> None:
     if digest in found.manifests:
         return
     manifest = archive.manifest(digest)
-    for reference in manifest.references():
-        named = reference.descriptor.digest
-        if not archive.has(named):
+    for kind, descriptor in manifest.references():
+        if not archive.has(descriptor.digest):
             continue
-        if reference.kind is Kind.MANIFEST:
-            _gather(archive, named, found)
+        if kind == "manifest":
+            _gather(archive, descriptor.digest, found)
         else:
-            found.blobs.add(named)
+            found.blobs.add(descriptor.digest)
     found.manifests[digest] = manifest
 
 

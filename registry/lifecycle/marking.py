@@ -84,8 +84,8 @@ class Marker:
             return
         manifest = self._read(repository, digest)
         if manifest:
-            for reference in manifest.references():
-                self._sets.reach(reference.descriptor.digest)
+            for _, descriptor in manifest.references():
+                self._sets.reach(descriptor.digest)
 
     def _read(self, repository: Repository, digest: Digest) -> Manifest | None:
         """Return a manifest, or None if it cannot be read; if it is there, everything in the repository is kept."""

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from registry.oci import media_types
 from registry.oci.digest import Digest
@@ -37,28 +36,12 @@ class Descriptor:
         return bool(self.urls) and self.media_type in media_types.NON_DISTRIBUTABLE
 
 
-class Kind(Enum):
-    """What a manifest says that the content is which it names."""
+Kind = Literal["config", "blob", "foreign", "manifest", "entry"]
+"""What a manifest says that the content is which it names.
 
-    CONFIG = "config"
-    BLOB = "blob"
-    """A layer of an image, or a blob of an artifact."""
-    MANIFEST = "manifest"
-    ENTRY = "entry"
-    """An entry of an index whose type is not known here: a manifest, or a blob (build caches are indexes of layers)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """Content that a manifest leads to."""
-
-    kind: Kind
-    descriptor: Descriptor
-
-    @property
-    def may_be_absent(self) -> bool:
-        """Whether the content need not be stored with the manifest, whatever the registry's configuration says."""
-        return self.kind is Kind.BLOB and self.descriptor.may_be_absent
+"blob" is a layer of an image, or a blob of an artifact; "foreign" is such a layer that may be absent. "entry" is an
+entry of an index whose type is not known here: a manifest, or a blob (build caches are indexes of layers).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +57,18 @@ class Manifest:
     artifact_type: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
 
-    def references(self) -> Iterator[Reference]:
+    def references(self) -> Iterator[tuple[Kind, Descriptor]]:
         """Yield what this manifest leads to: a client that has the manifest asks for the rest.
 
         The subject is not among it. A manifest may name a subject that is not stored, and to keep or to copy a
         manifest does not mean to keep or to copy its subject; it is the subject that leads to its referrers.
         """
         if self.config:
-            yield Reference(Kind.CONFIG, self.config)
+            yield "config", self.config
         for blob in self.blobs:
-            yield Reference(Kind.BLOB, blob)
+            yield ("foreign" if blob.may_be_absent else "blob"), blob
         for entry in self.manifests:
-            kind = Kind.MANIFEST if entry.media_type in media_types.MANIFESTS else Kind.ENTRY
-            yield Reference(kind, entry)
+            yield ("manifest" if entry.media_type in media_types.MANIFESTS else "entry"), entry
 
     def listed_as(self, digest: Digest) -> dict[str, object]:
         """Return the descriptor that stands for this manifest in a list of referrers ("Listing Referrers")."""

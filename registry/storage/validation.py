@@ -15,7 +15,6 @@ from registry.oci.errors import (
     ManifestInvalidError,
     RegistryError,
 )
-from registry.oci.manifest import Kind
 
 if TYPE_CHECKING:
     import re
@@ -82,9 +81,7 @@ class ValidationPolicy:
         # Each is looked for once: an artifact often has one blob for its config and its layer, and a manifest of 4 MiB
         # can name one thing 30,000 times.
         needed = {
-            each.descriptor.digest: each.descriptor
-            for each in manifest.references()
-            if each.kind in {Kind.CONFIG, Kind.BLOB} and not each.may_be_absent
+            descriptor.digest: descriptor for kind, descriptor in manifest.references() if kind in {"config", "blob"}
         }
         for descriptor in needed.values():
             if not blobs.has(descriptor.digest):
@@ -99,15 +96,14 @@ class ValidationPolicy:
         if self.sparse or not self.enabled or self.platforms == "none":
             return
         needed = {
-            (each.kind, each.descriptor.digest): each
-            for each in manifest.references()
-            if each.kind in {Kind.MANIFEST, Kind.ENTRY} and self._platform_required(each.descriptor)
+            (kind, child.digest): child
+            for kind, child in manifest.references()
+            if kind in {"manifest", "entry"} and self._platform_required(child)
         }
-        for each in needed.values():
-            digest = each.descriptor.digest
-            stored = manifests.has(digest) or (each.kind is Kind.ENTRY and blobs.has(digest))
+        for (kind, digest), child in needed.items():
+            stored = manifests.has(digest) or (kind == "entry" and blobs.has(digest))
             if not stored:
-                yield _missing(each.descriptor)
+                yield _missing(child)
 
     def _platform_required(self, child: Descriptor) -> bool:
         if self.platforms == "all" or not self.platform_list:

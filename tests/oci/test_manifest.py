@@ -7,7 +7,7 @@ import pytest
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestInvalidError
-from registry.oci.manifest import Kind, parse_manifest
+from registry.oci.manifest import parse_manifest
 from tests.content import ABSENT, LAYER_TYPE, descriptor, docker_image, image, index
 
 
@@ -48,14 +48,14 @@ def test_a_manifest_leads_to_its_config_its_blobs_and_its_manifests_and_not_to_i
         subject=descriptor(b"subject", media_types.OCI_MANIFEST),
     )
 
-    assert [(each.kind, each.descriptor.digest) for each in parse_manifest(everything).references()] == [
-        (Kind.CONFIG, Digest.of(b"config")),
-        (Kind.BLOB, Digest.of(b"layer")),
-        (Kind.BLOB, Digest.of(b"layer")),
-        (Kind.BLOB, Digest.of(b"blob")),
-        (Kind.MANIFEST, Digest.of(b"child")),
-        (Kind.MANIFEST, Digest.of(b"artifact")),
-        (Kind.ENTRY, Digest.of(b"cached layer")),
+    assert [(kind, each.digest) for kind, each in parse_manifest(everything).references()] == [
+        ("config", Digest.of(b"config")),
+        ("blob", Digest.of(b"layer")),
+        ("blob", Digest.of(b"layer")),
+        ("blob", Digest.of(b"blob")),
+        ("manifest", Digest.of(b"child")),
+        ("manifest", Digest.of(b"artifact")),
+        ("entry", Digest.of(b"cached layer")),
     ]
 
 
@@ -69,8 +69,11 @@ def test_only_a_layer_that_is_not_for_distribution_and_has_urls_may_be_absent(me
     ]
     manifest = parse_manifest(image(config=descriptor(b"is no layer", media_type, urls=urls), layers=layers))
 
-    assert [each.descriptor.digest for each in manifest.references() if each.may_be_absent] == [
-        Digest.of(b"may be absent")
+    assert [(kind, each.digest) for kind, each in manifest.references()] == [
+        ("config", Digest.of(b"is no layer")),
+        ("foreign", Digest.of(b"may be absent")),
+        ("blob", Digest.of(b"has no url")),
+        ("blob", Digest.of(b"is distributed")),
     ]
 
 
