@@ -12,7 +12,7 @@ from registry.archive.exporting import pieces_of
 from registry.archive.layout import ArchiveError
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError, ManifestInvalidError
-from registry.oci.manifest import MAX_SIZE, Manifest, parse_manifest
+from registry.oci.manifest import MAX_SIZE, Descriptor, Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +86,16 @@ class Archive:
         except ManifestInvalidError as error:
             raise ArchiveError(f"{digest}: {error.message}") from error
 
+    def states_type_of(self, descriptor: Descriptor) -> bool:
+        """Tell whether a blob is a manifest that says of itself to be of the type that `descriptor` says."""
+        if self.size_of(descriptor.digest) > MAX_SIZE:
+            return False
+        try:
+            parse_manifest(b"".join(self.pieces(descriptor.digest)), descriptor.media_type)
+        except ManifestInvalidError:
+            return False
+        return True
+
     def verify(self, progress: Progress) -> None:
         """Return if every blob has the content that its name promises.
 
@@ -143,7 +153,7 @@ def _gather(archive: Archive, digest: Digest, found: Content) -> None:
     for kind, descriptor in manifest.references():
         if not archive.has(descriptor.digest):
             continue
-        if kind == "manifest":
+        if kind == "manifest" or (kind == "entry" and archive.states_type_of(descriptor)):
             _gather(archive, descriptor.digest, found)
         else:
             found.blobs.add(descriptor.digest)

@@ -72,7 +72,7 @@ def blobs(algorithm: str, prefix: str) -> str:
 
 def blob_data(digest: Digest) -> str:
     """Return where the bytes of a layer, config or manifest lie."""
-    return f"{blobs(digest.algorithm, digest.hex[:2])}/{digest.hex}/data"
+    return f"{BLOBS}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/data"
 
 
 def repository(name: str) -> str:

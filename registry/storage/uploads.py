@@ -81,14 +81,7 @@ class UploadStore:
         return UploadState(self._name, upload_id, size, started_at.decode("ascii", "replace"))
 
     def append(self, state: UploadState, chunk: Chunk) -> UploadState:
-        """Store a chunk and return the state to sign for the client.
-
-        Raises:
-            BlobUploadUnknownError: there is no such session.
-            OffsetError: the chunk does not begin where the upload stands; nothing was written.
-            SizeInvalidError: the body's length is not that of its range; nothing was written.
-            BodyCutShortError: the client went away; what arrived is kept.
-        """
+        """Store a chunk and return the state to sign for the client; raises what registry.ports says."""
         with self._open(state) as writer:
             hasher = self._admit(writer, state, chunk)
             receive(chunk.pieces, writer, hasher)

@@ -351,19 +351,21 @@ def test_import_on_behalf_of_who_may_not_move_tags_leaves_them_where_they_are(
     assert repository.tags.resolve(Tag("v1")) == mine
 
 
-def test_artifact_and_build_cache_in_an_index_are_carried_as_what_they_are(
+def test_artifact_build_cache_and_manifest_of_an_unknown_type_in_an_index_are_carried_as_what_they_are(
     source: Repositories, target: Repositories, tmp_path: Path
 ) -> None:
     repository = source.open("app")
     artifact = manifest(repository, {"mediaType": media_types.OCI_ARTIFACT, "blobs": [blob(repository, b"sbom")]})
+    unknown = manifest(repository, {"mediaType": "application/x.test", "blobs": [blob(repository, b"of a new kind")]})
     cache = blob(repository, b"cached layer")
-    index = manifest(repository, {"mediaType": media_types.OCI_INDEX, "manifests": [artifact, cache]})
+    listed = [artifact, unknown, cache, blob(repository, b"{}", "application/x.test")]
+    index = manifest(repository, {"mediaType": media_types.OCI_INDEX, "manifests": listed})
     repository.tags.point(Tag("v1"), Digest.parse(index["digest"]))
     export(source, tmp_path / "a.tar", "app")
     import_(target, tmp_path / "a.tar", policy=ValidationPolicy())
     assert everything(target, "app") == everything(source, "app")
-    assert target.open("app").blobs.has(Digest.of(b"cached layer"))
-    assert target.open("app").blobs.has(Digest.of(b"sbom"))
+    for content_ in (b"sbom", b"of a new kind", b"cached layer", b"{}"):
+        assert target.open("app").blobs.has(Digest.of(content_))
 
 
 def write_archive_of(path: Path, *blobs: bytes) -> None:
