@@ -106,17 +106,17 @@ class _Application(Flask):
 
 
 class _NoSessions(SessionInterface):
-    """A registry keeps none; Flask would look for one in each request and for changes in each response."""
+    """A registry has no sessions; Flask would look for one in each request, and for changes in each response."""
 
     _none: Final = NullSession()
 
     def open_session(self, app: Flask, request: Request) -> NullSession:
-        """Return the session that is none."""
+        """Return what stands for no session."""
         del app, request
         return self._none
 
     def save_session(self, app: Flask, session: SessionMixin, response: FlaskResponse) -> None:
-        """Save nothing: never called for a session that is none."""
+        """Save nothing: this is never called where there is no session."""
 
 
 class _Prefixed:

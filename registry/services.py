@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.health.board import Board
 from registry.plugins import load_access, load_driver, load_middleware
+from registry.publishing import Publishing
 from registry.redis.loading import load_descriptors
 from registry.storage.descriptors import InMemoryDescriptors
 from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
@@ -22,8 +23,10 @@ from registry.storage.validation import ValidationPolicy
 if TYPE_CHECKING:
     from auth.base import AccessController
     from drivers.base import StorageDriver
+    from registry import ports
     from registry.config import Configuration
     from registry.observation.observer import Observer
+    from registry.publishing import Caller
     from registry.redis.descriptors import RedisDescriptors
     from registry.storage.descriptors import DescriptorCache
 
@@ -40,13 +43,17 @@ class Services:
 
     configuration: Configuration
     driver: StorageDriver
-    repositories: Repositories
+    repositories: ports.Repositories
     access: AccessController
     tokens: UploadTokens
     validation: ValidationPolicy
     board: Board
     redis: RedisDescriptors | None
     observer: Observer | None
+
+    def publishing(self, caller: Caller) -> Publishing:
+        """Return what publishes and deletes on behalf of `caller`."""
+        return Publishing(self.validation, caller)
 
 
 def open_storage(configuration: Configuration, driver: StorageDriver | None = None) -> StorageDriver:
@@ -98,6 +105,11 @@ def build_services(
         redis=redis,
         observer=observer,
     )
+
+
+def build_publishing(configuration: Configuration, caller: Caller) -> Publishing:
+    """Return what publishes and deletes on behalf of `caller`, for a command that needs no other services."""
+    return Publishing(_validation(configuration), caller)
 
 
 def _descriptors(configuration: Configuration, redis: RedisDescriptors | None) -> DescriptorCache | None:

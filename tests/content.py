@@ -7,7 +7,7 @@ from typing import Any
 
 from registry.oci import media_types
 from registry.oci.digest import Digest
-from registry.storage.uploads import Chunk
+from registry.oci.uploads import Chunk
 
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 ABSENT = Digest("sha256", "0" * 64)

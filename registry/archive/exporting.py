@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from registry.archive.plan import Item, Plan
-    from registry.storage.repository import Repositories
+    from registry.ports import Repositories
 
 
 class Progress(Protocol):
-    """Is told how it goes on."""
+    """What shows how far the work has come."""
 
     def advance(self, size: int, what: str) -> None:
         """Be told that `size` more bytes are done, of `what`."""

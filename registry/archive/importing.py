@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry.archive.layout import ArchiveError
 from registry.archive.reading import content_below
-from registry.oci.errors import ManifestDependenciesError, NameInvalidError, RegistryError, TagInvalidError
+from registry.oci.errors import (
+    BlobUnknownError,
+    ManifestDependenciesError,
+    NameInvalidError,
+    RegistryError,
+    TagInvalidError,
+)
 from registry.oci.reference import Tag, parse_name, parse_tag
-from registry.storage.uploads import Chunk
+from registry.oci.uploads import Chunk
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
     from registry.archive.exporting import Progress
     from registry.archive.reading import Archive, Content, Entry
     from registry.oci.digest import Digest
-    from registry.storage.repository import Repositories, Repository
-    from registry.storage.validation import ValidationPolicy
+    from registry.ports import Holder, Repositories, Repository
+    from registry.publishing import Publishing
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,8 @@ def plan_import(archive: Archive, name: str | None) -> list[Import]:
     """Return what is to be published, all of it into the repository `name` if that is given.
 
     Raises:
-        ArchiveError: the archive is incomplete, or does not say which repository something belongs to.
+        ArchiveError: a manifest is missing or damaged, or the archive does not say which repository something belongs
+            to.
     """
     planned = []
     for entry in archive.entries():
@@ -43,41 +53,73 @@ def plan_import(archive: Archive, name: str | None) -> list[Import]:
 
 
 def publish(
-    repositories: Repositories, policy: ValidationPolicy, archive: Archive, planned: list[Import], progress: Progress
+    repositories: Repositories, publishing: Publishing, archive: Archive, planned: list[Import], progress: Progress
 ) -> None:
     """Publish what is planned; what the storage has already is not written again.
 
     Raises:
-        ArchiveError: a manifest is not allowed here.
+        ArchiveError: a manifest is not allowed here, or names content that neither the archive nor its repository has.
+            Then nothing is published.
     """
+    _check(repositories, publishing, planned)
     for each in planned:
         repository = repositories.open(each.name)
         for digest in sorted(each.content.blobs):
-            _publish_blob(repositories, repository, archive, digest)
+            if not repository.blobs.has(digest):
+                _publish_blob(repositories, publishing, repository, archive, digest)
             progress.advance(archive.size_of(digest), f"{each.name}@{digest}")
     for each in planned:
         repository = repositories.open(each.name)
         for digest, manifest in each.content.manifests.items():
-            try:
-                policy.check(manifest, repository.blobs, repository.manifests)
-                repository.manifests.put(manifest, digest)
-            except RegistryError as error:
-                reasons = error.errors if isinstance(error, ManifestDependenciesError) else [error]
-                text = "; ".join(f"{reason.message} {reason.detail or ''}".strip() for reason in reasons)
-                raise ArchiveError(f"{each.name}@{digest}: {text}") from error
+            with _naming(each.name, digest):
+                publishing.push_manifest(repository, manifest, digest)
     for each in planned:
         if each.tag:
-            repositories.open(each.name).tags.point(each.tag, each.digest)
+            manifest = each.content.manifests[each.digest]
+            with _naming(each.name, each.digest):
+                publishing.move_tag(repositories.open(each.name), each.tag, manifest, each.digest)
 
 
-def _publish_blob(repositories: Repositories, repository: Repository, archive: Archive, digest: Digest) -> None:
-    if repository.blobs.has(digest):
-        return
+def _check(repositories: Repositories, publishing: Publishing, planned: list[Import]) -> None:
+    for each in planned:
+        repository = repositories.open(each.name)
+        blobs = _Either(each.content.blobs, repository.blobs)
+        manifests = _Either(each.content.manifests, repository.manifests)
+        for digest, manifest in each.content.manifests.items():
+            with _naming(each.name, digest):
+                publishing.policy.check(manifest, blobs, manifests)
+
+
+@dataclass(frozen=True, slots=True)
+class _Either:
+    """What the archive holds and what a repository has: together what the repository will have."""
+
+    archive: Container[Digest]
+    repository: Holder
+
+    def has(self, digest: Digest) -> bool:
+        return digest in self.archive or self.repository.has(digest)
+
+
+@contextmanager
+def _naming(name: str, digest: Digest) -> Iterator[None]:
+    """Turn what is wrong with a manifest into an ArchiveError that names the manifest."""
     try:
-        repository.blobs.mount(repositories.stat_blob(digest))
-    except RegistryError:
+        yield
+    except RegistryError as error:
+        reasons = error.errors if isinstance(error, ManifestDependenciesError) else [error]
+        text = "; ".join(f"{reason.message} {reason.detail or ''}".strip() for reason in reasons)
+        raise ArchiveError(f"{name}@{digest}: {text}") from error
+
+
+def _publish_blob(
+    repositories: Repositories, publishing: Publishing, repository: Repository, archive: Archive, digest: Digest
+) -> None:
+    try:
+        publishing.mount_blob(repository, repositories.stat_blob(digest))
+    except BlobUnknownError:
         state = repository.uploads.start(digest.algorithm)
-        repository.uploads.finish(state, Chunk(archive.pieces(digest)), digest)
+        publishing.finish_upload(repository, state, Chunk(archive.pieces(digest)), digest)
 
 
 def _target(entry: Entry, name: str | None) -> tuple[str, Tag | None]:

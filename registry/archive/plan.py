@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from registry.archive.layout import IMAGE_ANNOTATION, TAG_ANNOTATION, ArchiveError
-from registry.oci import media_types
 from registry.oci.errors import RegistryError
 from registry.oci.reference import Tag, parse_name, parse_reference
 
@@ -14,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from registry.oci.digest import Digest
-    from registry.oci.manifest import Descriptor, Manifest
-    from registry.storage.repository import Repositories, Repository
+    from registry.oci.manifest import Kind, Manifest
+    from registry.ports import Repositories, Repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +90,28 @@ class _Planner:
             return
         self._walked.add((repository.name, digest))
         self._plan.items[digest] = Item(repository.name, digest, len(manifest.content), is_manifest=True)
-        for descriptor in [*([manifest.config] if manifest.config else []), *manifest.blobs]:
-            self._add_blob(repository, descriptor)
-        for child in manifest.manifests:
-            if repository.manifests.has(child.digest):
-                self._add_manifest(repository, child.digest, repository.manifests.get(child.digest))
-            elif repository.blobs.has(child.digest):  # build caches are indexes of layers
-                self._add_blob(repository, child)
+        for kind, descriptor in manifest.references():
+            if kind in {"manifest", "entry"}:
+                self._add_child(repository, kind, descriptor.digest)
             else:
-                # An index need not have all its images: validation may allow that.
-                self._plan.left_out.add(child.digest)
+                self._add_blob(repository, kind, descriptor.digest)
         for referrer in repository.referrers.after(digest):
             if repository.manifests.has(referrer):
                 self._add_entry(repository, referrer, "", "")
 
-    def _add_blob(self, repository: Repository, descriptor: Descriptor) -> None:
-        digest = descriptor.digest
+    def _add_child(self, repository: Repository, kind: Kind, digest: Digest) -> None:
+        if repository.manifests.has(digest):
+            self._add_manifest(repository, digest, repository.manifests.get(digest))
+        elif kind == "entry" and repository.blobs.has(digest):
+            self._add_blob(repository, kind, digest)
+        else:
+            # An index need not have all its images: validation may allow that.
+            self._plan.left_out.add(digest)
+
+    def _add_blob(self, repository: Repository, kind: Kind, digest: Digest) -> None:
         if digest in self._plan.items:
             return
-        if not repository.blobs.has(digest) and descriptor.media_type in media_types.NON_DISTRIBUTABLE:
+        if kind == "foreign" and not repository.blobs.has(digest):
             self._plan.left_out.add(digest)
             return
         self._plan.items[digest] = Item(repository.name, digest, repository.blobs.stat(digest).size, is_manifest=False)

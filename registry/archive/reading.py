@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from registry.archive import layout
 from registry.archive.exporting import pieces_of
 from registry.archive.layout import ArchiveError
-from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError, ManifestInvalidError
-from registry.oci.manifest import MAX_SIZE, Manifest, parse_manifest
+from registry.oci.manifest import MAX_SIZE, Descriptor, Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +40,7 @@ class Archive:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 self._members = {each.name.removeprefix("./"): each for each in tar if each.isreg()}
         except (tarfile.TarError, EOFError) as error:
-            raise ArchiveError(f"this is no tar that can be read: {error}") from error
+            raise ArchiveError(f"this is not a tar that can be read: {error}") from error
         marker = self._document(layout.MARKER_NAME)
         if marker.get("imageLayoutVersion") != "1.0.0":
             raise ArchiveError(f"{layout.MARKER_NAME} is not of version 1.0.0")
@@ -87,6 +86,16 @@ class Archive:
         except ManifestInvalidError as error:
             raise ArchiveError(f"{digest}: {error.message}") from error
 
+    def states_type_of(self, descriptor: Descriptor) -> bool:
+        """Tell whether a blob is a manifest that says of itself to be of the type that `descriptor` says."""
+        if self.size_of(descriptor.digest) > MAX_SIZE:
+            return False
+        try:
+            parse_manifest(b"".join(self.pieces(descriptor.digest)), descriptor.media_type)
+        except ManifestInvalidError:
+            return False
+        return True
+
     def verify(self, progress: Progress) -> None:
         """Return if every blob has the content that its name promises.
 
@@ -107,30 +116,30 @@ class Archive:
     def _document(self, name: str) -> dict[str, Any]:
         member = self._members.get(name)
         if member is None or member.size > _MAX_INDEX:
-            raise ArchiveError(f"this is no OCI image layout: it has no {name}")
+            raise ArchiveError(f"this is not an OCI image layout: it has no {name}")
         self._file.seek(member.offset_data)
         try:
             document = json.loads(self._file.read(member.size))
         except ValueError as error:
-            raise ArchiveError(f"{name} is no JSON: {error}") from error
+            raise ArchiveError(f"{name} is not JSON: {error}") from error
         if not isinstance(document, dict):
-            raise ArchiveError(f"{name} is no JSON object")
+            raise ArchiveError(f"{name} is not a JSON object")
         return document
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All that a manifest leads to: `manifests`, children before parents, and `blobs`."""
+    """What an archive holds of all that a manifest leads to: `manifests`, children before parents, and `blobs`."""
 
     manifests: dict[Digest, Manifest]
     blobs: set[Digest]
 
 
 def content_below(archive: Archive, digest: Digest) -> Content:
-    """Return what the manifest `digest` leads to.
+    """Return what the archive holds of all that the manifest `digest` leads to; what else must be there is not asked.
 
     Raises:
-        ArchiveError: something that must be there is missing or damaged.
+        ArchiveError: that manifest is missing, or a manifest is damaged.
     """
     found = Content({}, set())
     _gather(archive, digest, found)
@@ -141,17 +150,13 @@ def _gather(archive: Archive, digest: Digest, found: Content) -> None:
     if digest in found.manifests:
         return
     manifest = archive.manifest(digest)
-    for child in manifest.manifests:
-        if child.media_type in media_types.IMAGES | media_types.INDEXES:
-            if archive.has(child.digest):
-                _gather(archive, child.digest, found)
-        elif archive.has(child.digest):
-            found.blobs.add(child.digest)
-    for descriptor in [*([manifest.config] if manifest.config else []), *manifest.blobs]:
-        if archive.has(descriptor.digest):
+    for kind, descriptor in manifest.references():
+        if not archive.has(descriptor.digest):
+            continue
+        if kind == "manifest" or (kind == "entry" and archive.states_type_of(descriptor)):
+            _gather(archive, descriptor.digest, found)
+        else:
             found.blobs.add(descriptor.digest)
-        elif descriptor.media_type not in media_types.NON_DISTRIBUTABLE:
-            raise ArchiveError(f"{descriptor.digest}, which {digest} names, is missing")
     found.manifests[digest] = manifest
 
 

@@ -13,6 +13,7 @@ from registry.archive.layout import ArchiveError
 from registry.archive.plan import plan_export
 from registry.archive.reading import Archive
 from registry.commands.progress import Progress, spelled
+from registry.publishing import Operator
 from registry.services import build_services
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def import_command(load: LoadConfiguration, file: Path, name: str | None, config
             with Progress(2 * archive.size) as progress:
                 archive.verify(progress)
                 planned = plan_import(archive, name)
-                publish(services.repositories, services.validation, archive, planned, progress)
+                publish(services.repositories, services.publishing(Operator()), archive, planned, progress)
     except ArchiveError as error:
         raise click.ClickException(f"{file}: {error}") from error
     for each in planned:

@@ -9,8 +9,10 @@ import click
 
 from registry.commands.progress import spelled
 from registry.foundation import durations
-from registry.lifecycle.garbage import Collection
-from registry.services import open_storage
+from registry.lifecycle.garbage import GarbageCollection
+from registry.publishing import Operator
+from registry.services import build_publishing, open_storage
+from registry.storage.repository import Repositories
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +47,7 @@ class _Duration(click.ParamType[float]):
         try:
             return durations.parse(value)
         except ValueError:
-            self.fail(f"{value!r} is no duration such as 90s, 30m or 24h", param, context)
+            self.fail(f"{value!r} is not a duration such as 90s, 30m or 24h", param, context)
 
 
 @click.command("garbage-collect", cls=_GoFlags, context_settings={"allow_extra_args": True})
@@ -69,10 +71,13 @@ def garbage_collect_command(  # noqa: PLR0913 - one for each flag
     Nobody may push meanwhile: stop the registry or set storage.maintenance.readonly. What is younger than --grace
     stays, in case somebody does.
     """
-    driver = open_storage(load(config))
+    configuration = load(config)
+    driver = open_storage(configuration)
     driver.check()
     tell = _silent if quiet else click.echo
-    collection = Collection(driver, tell, cutoff=time.time() - grace, rehearsal=dry_run)
+    publishing = build_publishing(configuration, Operator())
+    cutoff = time.time() - grace
+    collection = GarbageCollection(driver, Repositories(driver), publishing, tell, cutoff=cutoff, dry_run=dry_run)
     collected = collection.run(only_tagged=delete_untagged)
     if quiet:
         return

@@ -19,7 +19,7 @@ _WIDTH: Final = 100
 
 
 class Progress:
-    """Tells on stderr how much of `total` bytes is done; on what is no terminal every `plain_seconds`, 0 for never.
+    """Tells on stderr how much of `total` bytes is done; on anything but a terminal every `plain_seconds`, 0 for never.
 
     It may be told by several threads.
     """

@@ -1,4 +1,8 @@
-"""Copies object by object, several at a time, and verifies each. Done again, it copies what is missing."""
+"""Copies object by object, several at a time, and verifies each. Done again, it copies what is missing.
+
+It works below the level of repositories, on objects and their paths, and so not through registry.publishing: the target
+becomes the image of its source, and is no event of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,21 @@ import hashlib
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from drivers.base import ObjectTooLargeError, PathNotFoundError
-from registry.storage import enumeration as walk
-from registry.storage import paths
+from registry.storage import enumeration, paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
     from drivers.base import StorageDriver
     from registry.oci.digest import Digest
-    from registry.storage.enumeration import Source
+    from registry.ports import Blob
+    from registry.storage.enumeration import Link
+
+Stored = TypeVar("Stored")
 
 _LINK_BYTES: Final = 512
 _SMALL_BYTES: Final = 1024 * 1024
@@ -26,7 +32,7 @@ _SMALL_BYTES: Final = 1024 * 1024
 
 
 class Progress(Protocol):
-    """Is told how it goes on."""
+    """What shows how far the work has come."""
 
     def advance(self, size: int, what: str) -> None:
         """Be told that `size` more bytes are done, of `what`."""
@@ -53,15 +59,18 @@ def copy_storage(source: StorageDriver, target: StorageDriver, jobs: int, progre
     """
     copier = _Copier(source, target, progress)
     result = Result()
-    for objects in (walk.blobs(source), walk.links(source), walk.tags(source)):
-        _run(copier, objects, jobs, result)
+    # In this order, so that a copy that breaks off leaves nothing that leads nowhere. Uploads under way are not copied:
+    # their sessions belong to the registry that has begun them.
+    _run(copier.copy_blob, enumeration.blobs(source), jobs, result)
+    _run(copier.copy_link, enumeration.links_but_tags(source), jobs, result)
+    _run(copier.copy_link, enumeration.tag_links(source), jobs, result)
     with suppress(PathNotFoundError):
         target.delete(paths.COPIES)
     return result
 
 
-def _run(copier: _Copier, objects: Iterable[Source], jobs: int, result: Result) -> None:
-    """Copy `objects`; no more of them are held than are being copied."""
+def _run(copy: Callable[[Stored], bool], objects: Iterable[Stored], jobs: int, result: Result) -> None:
+    """Copy `objects` by `copy`; no more of them are held than are being copied."""
     with ThreadPoolExecutor(jobs, thread_name_prefix="copy") as pool:
         running: set[Future[bool]] = set()
         try:
@@ -69,7 +78,7 @@ def _run(copier: _Copier, objects: Iterable[Source], jobs: int, result: Result) 
                 if len(running) >= jobs:
                     ended, running = wait(running, return_when=FIRST_COMPLETED)
                     _note(ended, result)
-                running.add(pool.submit(copier.copy, each))
+                running.add(pool.submit(copy, each))
             _note(wait(running).done, result)
         finally:
             for future in running:
@@ -93,39 +102,42 @@ class _Copier:
         self._target = target
         self._progress = progress
 
-    def copy(self, each: Source) -> bool:
-        """Copy an object, and tell whether that was needed.
+    def copy_link(self, link: Link) -> bool:
+        """Copy a link, and tell whether that was needed."""
+        content = self._source.get(link.path, limit=_LINK_BYTES)
+        needed = not self._has_link(link, content)
+        if needed:
+            self._target.put(link.path, content)
+        self._progress.advance(link.size, link.path)
+        return needed
+
+    def _has_link(self, link: Link, content: bytes) -> bool:
+        try:
+            return self._target.get(link.path, limit=_LINK_BYTES) == content
+        except (PathNotFoundError, ObjectTooLargeError):
+            return False
+
+    def copy_blob(self, blob: Blob) -> bool:
+        """Copy a blob, and tell whether that was needed.
 
         Raises:
             CopyError: it is damaged.
         """
-        needed = self._copy_link(each) if each.digest is None else self._copy_blob(each, each.digest)
-        if not needed or each.digest is None:
-            self._progress.advance(each.size, each.path)
-        return needed
-
-    def _copy_link(self, each: Source) -> bool:
-        content = self._source.get(each.path, limit=_LINK_BYTES)
-        with suppress(PathNotFoundError, ObjectTooLargeError):
-            if self._target.get(each.path, limit=_LINK_BYTES) == content:
-                return False
-        self._target.put(each.path, content)
-        return True
-
-    def _copy_blob(self, each: Source, digest: Digest) -> bool:
+        path = paths.blob_data(blob.digest)
         with suppress(PathNotFoundError):
-            if self._target.stat(each.path).size == each.size:
+            if self._target.stat(path).size == blob.size:
+                self._progress.advance(blob.size, path)
                 return False
-        if each.size <= _SMALL_BYTES:
-            content = self._source.get(each.path, limit=_SMALL_BYTES)
-            _verify(hashlib.new(digest.algorithm, content).hexdigest(), digest)
-            self._target.put(each.path, content)
-            self._progress.advance(each.size, each.path)
+        if blob.size <= _SMALL_BYTES:
+            content = self._source.get(path, limit=_SMALL_BYTES)
+            _verify(hashlib.new(blob.digest.algorithm, content).hexdigest(), blob.digest)
+            self._target.put(path, content)
+            self._progress.advance(blob.size, path)
         else:
-            self._copy_large(each, digest)
+            self._copy_large(blob.digest, path)
         return True
 
-    def _copy_large(self, each: Source, digest: Digest) -> None:
+    def _copy_large(self, digest: Digest, path: str) -> None:
         upload = paths.copy_data(digest)
         # What a copy that broke off has left is not taken up: nothing says what it holds.
         with suppress(PathNotFoundError):
@@ -133,12 +145,12 @@ class _Copier:
         self._target.create_upload(upload)
         hasher = hashlib.new(digest.algorithm)
         with self._target.open_upload(upload) as writer:
-            for piece in self._source.read(each.path):
+            for piece in self._source.read(path):
                 hasher.update(piece)
                 writer.write(piece)
-                self._progress.advance(len(piece), each.path)
+                self._progress.advance(len(piece), path)
             if hasher.hexdigest() == digest.hex:
-                writer.commit(each.path)
+                writer.commit(path)
             else:
                 writer.cancel()
         _verify(hasher.hexdigest(), digest)
@@ -155,4 +167,4 @@ def measure(source: StorageDriver) -> int:
     Raises:
         DriverError: the storage failed.
     """
-    return sum(each.size for each in walk.blobs(source))
+    return sum(each.size for each in enumeration.blobs(source))

@@ -1,1 +1,1 @@
-"""HTTP in, storage calls out: one blueprint a noun."""
+"""HTTP in, storage calls out: one blueprint for each noun."""

@@ -8,18 +8,16 @@ from flask import Blueprint, request
 
 from drivers.base import PIECE_SIZE
 from registry.handlers.conditions import etag, range_header, unmodified
-from registry.handlers.context import open_repository, require_deletable
+from registry.handlers.context import open_repository, publishing, require_deletable
 from registry.handlers.current import services
 from registry.handlers.response import Response
 from registry.handlers.urls import client_address
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.ranges import ByteRange, parse_range
-from registry.storage import paths
 
 if TYPE_CHECKING:
-    from registry.storage.blobs import Blob
-    from registry.storage.repository import Repository
+    from registry.ports import Blob, Repository
 
 blueprint = Blueprint("blobs", __name__)
 
@@ -43,7 +41,7 @@ def delete_blob(name: str, digest: str) -> Response:
     """Take a blob out of the repository."""
     repository = open_repository(name, "delete")
     require_deletable()
-    repository.blobs.delete(Digest.parse(digest))
+    publishing().remove_blob(repository, Digest.parse(digest))
     return Response(status=202)
 
 
@@ -61,14 +59,14 @@ def _accelerated(repository: Repository, blob: Blob) -> Response | None:
     # That server does not know the ETag, so conditions on it are judged here.
     if not prefix or request.environ.keys() & {"HTTP_IF_MATCH", "HTTP_IF_RANGE"}:
         return None
-    if repository.blobs.local_path(blob) is not None:
-        location = blob.path.removeprefix(paths.BLOBS)
-    elif url := repository.blobs.redirect_url(blob):
+    location = repository.blobs.local_name(blob)
+    if location is None:
+        url = repository.blobs.redirect_url(blob)
+        if not url:
+            return None
         location = f"/{url.replace('://', '/', 1)}"
-    else:
-        return None
     headers = {"X-Accel-Redirect": prefix.rstrip("/") + location, **_headers(blob)}
-    # Whoever sends the bytes says whether it knows ranges.
+    # The server that sends the bytes says whether it knows ranges.
     del headers["Accept-Ranges"]
     return Response(headers=headers, content_type=media_types.OCTET_STREAM)
 

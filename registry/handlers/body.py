@@ -9,20 +9,20 @@ from flask import request
 
 from drivers.base import PIECE_SIZE
 from registry.oci.errors import ManifestTooLargeError, SizeInvalidError
-from registry.storage.uploads import BodyCutShortError
+from registry.oci.uploads import BodyCutShortError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MAX_DIGITS = 18
-"""Of a length that anything has; int() refuses thousands of them in its own way."""
+"""Digits of the longest length that is read as a number: int() raises an error of its own for thousands of them."""
 
 
 def body_length() -> int | None:
     """Return the announced length of the body in bytes, or None if it comes in chunks of unknown sum.
 
     Raises:
-        SizeInvalidError: Content-Length is no number, or none that a body can have.
+        SizeInvalidError: Content-Length is not a number, or greater than any body is long.
     """
     header = request.environ.get("CONTENT_LENGTH")
     if not header:
@@ -57,7 +57,7 @@ def body_pieces() -> Iterator[bytes]:
 
 
 def _read_before(stream: BinaryIO, wanted: int) -> Iterator[bytes]:
-    """Yield what the server had received of a piece when the body broke off, where it still gives it away."""
+    """Yield what the server had received of a piece when the body broke off, if it still hands that out."""
     with suppress(Exception):
         rest = stream.read(wanted)
         if rest:

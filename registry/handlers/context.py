@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import g, request
 
-from auth.base import Access
+from auth.base import Access, DeniedError
 from registry.handlers.current import services
 from registry.handlers.urls import accountable_address, root_url
 from registry.oci.errors import UnsupportedError
@@ -14,7 +14,10 @@ from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
     from auth.base import Grant
-    from registry.storage.repository import Repository
+    from registry.oci.digest import Digest
+    from registry.oci.reference import Tag
+    from registry.ports import Repository
+    from registry.publishing import Publishing
 
 
 def open_repository(name: str, *actions: str) -> Repository:
@@ -55,6 +58,32 @@ def authorize(*accesses: Access) -> Grant:
     """
     g.grant = grant = services().access.authorize(AccessRequest(), accesses)
     return grant
+
+
+def publishing() -> Publishing:
+    """Return what publishes and deletes on behalf of the caller, to whom open_repository() has given a repository."""
+    return services().publishing(_Caller())
+
+
+class _Caller:
+    """Who has sent this request."""
+
+    __slots__ = ()
+
+    @property
+    def moves_every_tag(self) -> bool:
+        return services().access.grants_everything
+
+    def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
+        """Return if the access controller grants "overwrite" to the caller.
+
+        Raises:
+            auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: it does not.
+        """
+        try:
+            authorize(Access("repository", repository, "overwrite"))
+        except DeniedError as error:
+            raise DeniedError(f"tag {tag.name} points to {current} and stays there: {error}") from error
 
 
 class AccessRequest:

@@ -41,7 +41,7 @@ def install(app: Flask, section: CORS, configured: Collection[str]) -> None:
             "Access-Control-Allow-Origin": origin if origin in named else "*",
             "Access-Control-Expose-Headers": _EXPOSED,
         }
-        # Only to origins that are named: no page whatever may act for whoever looks at it.
+        # Only for origins that are named: otherwise any page could act with the credentials of its visitor.
         if section.credentials and origin in named:
             headers["Access-Control-Allow-Credentials"] = "true"
         if request.method == "OPTIONS":

@@ -1,23 +1,24 @@
-"""THE mapping from what went wrong to the code and status that the client gets.
+"""Answers to requests that a view has refused, with the headers that belong to each error.
 
-Codes are those of the distribution-spec ("Error Codes") and of the Go registry. No view sets an error status.
+Codes and statuses are those of registry.error_codes; no view sets an error status.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from flask import request
 from werkzeug.exceptions import HTTPException
 
 import auth.base
 import drivers.base
+from registry.error_codes import UNKNOWN, UNSUPPORTED, body, code_of, entry
 from registry.handlers.response import Response
 from registry.handlers.urls import upload_url
 from registry.oci import errors, media_types
-from registry.storage.uploads import OffsetError
+from registry.oci.uploads import OffsetError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -26,37 +27,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-CODES: Final[dict[type[Exception], tuple[str, int]]] = {
-    errors.NameInvalidError: ("NAME_INVALID", 400),
-    errors.NameUnknownError: ("NAME_UNKNOWN", 404),
-    errors.TagInvalidError: ("TAG_INVALID", 400),
-    errors.DigestInvalidError: ("DIGEST_INVALID", 400),
-    errors.SizeInvalidError: ("SIZE_INVALID", 400),
-    errors.RangeInvalidError: ("RANGE_INVALID", 416),
-    errors.RangeNotSatisfiableError: ("RANGE_INVALID", 416),
-    errors.BlobUnknownError: ("BLOB_UNKNOWN", 404),
-    errors.BlobUploadUnknownError: ("BLOB_UPLOAD_UNKNOWN", 404),
-    errors.BlobUploadInvalidError: ("BLOB_UPLOAD_INVALID", 404),
-    errors.ManifestUnknownError: ("MANIFEST_UNKNOWN", 404),
-    errors.ManifestInvalidError: ("MANIFEST_INVALID", 400),
-    errors.ManifestTooLargeError: ("MANIFEST_INVALID", 413),
-    errors.ManifestBlobUnknownError: ("MANIFEST_BLOB_UNKNOWN", 400),
-    errors.PaginationInvalidError: ("PAGINATION_NUMBER_INVALID", 400),
-    errors.DeniedError: ("DENIED", 403),
-    errors.UnsupportedError: ("UNSUPPORTED", 405),
-    auth.base.UnauthorizedError: ("UNAUTHORIZED", 401),
-    auth.base.DeniedError: ("DENIED", 403),
-    auth.base.ThrottledError: ("TOOMANYREQUESTS", 429),
-    auth.base.TokenRequestError: ("UNSUPPORTED", 400),
-    # As in the Go registry; its own fault, but clients would try again and again at a 5xx.
-    auth.base.ControllerError: ("UNAVAILABLE", 400),
-    drivers.base.InvalidPathError: ("NAME_INVALID", 400),
-    drivers.base.UploadBusyError: ("UNAVAILABLE", 503),
-    drivers.base.NoSpaceError: ("UNAVAILABLE", 507),
-    drivers.base.UnavailableError: ("UNAVAILABLE", 503),
-    Exception: ("UNKNOWN", 500),
-}
-
 _ACCESS_ERRORS = (
     auth.base.UnauthorizedError,
     auth.base.DeniedError,
@@ -64,7 +34,7 @@ _ACCESS_ERRORS = (
     auth.base.TokenRequestError,
     auth.base.ControllerError,
 )
-_HTTP_CODES = {404: "NAME_UNKNOWN", 405: "UNSUPPORTED", 413: "SIZE_INVALID"}
+_HTTP_CODES = {404: "NAME_UNKNOWN", 405: UNSUPPORTED, 413: "SIZE_INVALID"}
 _RETRY_SECONDS = "5"
 
 
@@ -81,47 +51,42 @@ def register(app: Flask, services: Services) -> None:
     app.register_error_handler(Exception, answer)
 
 
-def error_body(code: str, message: str, detail: object = None) -> str:
-    """Return the JSON of one error (distribution-spec, "Error Codes")."""
-    return _body([_entry(code, message, detail)])
-
-
 def _answer(error: Exception) -> Response:
-    code, status = _lookup(error)
+    code, status = code_of(error)
     if isinstance(error, errors.ManifestDependenciesError):
-        entries = [_entry(_lookup(each)[0], each.message, each.detail) for each in error.errors]
-        return _json(entries, _lookup(error.errors[0])[1])
+        entries = [entry(code_of(each)[0], each.message, each.detail) for each in error.errors]
+        return _json(entries, code_of(error.errors[0])[1])
     if isinstance(error, errors.RegistryError):
-        return _json([_entry(code, error.message, error.detail)], status)
+        return _json([entry(code, error.message, error.detail)], status)
     if isinstance(error, _ACCESS_ERRORS):
         return _answer_access(error, code, status)
     if isinstance(error, drivers.base.DriverError):
         # What the storage says is the operator's business; it may name hosts, buckets, files.
         _log.error("%s %s: %s", request.method, request.path, error)
-        return _json([_entry(code, "the storage of this registry could not do it", None)], status)
-    # A bug of ours; the Go registry panics, and who wants mail asks for it at that level.
+        return _json([entry(code, "the storage of this registry could not do it")], status)
+    # A bug of ours. The Go registry panics here, and operators who want mail of it ask for mail of that level.
     _log.critical("%s %s failed", request.method, request.path, exc_info=error)
-    return _json([_entry(code, "unknown error", None)], status)
+    return _json([entry(code, "unknown error")], status)
 
 
 def _answer_access(error: Exception, code: str, status: int) -> Response:
     if isinstance(error, auth.base.ControllerError):
         _log.error("%s %s: %s", request.method, request.path, error)
-        return _json([_entry(code, "the access control of this registry is out of order", None)], status)
+        return _json([entry(code, "the access control of this registry is out of order")], status)
     wanted = error.accesses if isinstance(error, auth.base.UnauthorizedError) else ()
     detail = [{"Type": each.type, "Class": "", "Name": each.name, "Action": each.action} for each in wanted]
-    entry = _entry(code, str(error), detail or None)
+    told = entry(code, str(error), detail or None)
     if isinstance(error, auth.base.TokenRequestError):
         # Two readers: registry clients know "errors", those of RFC 6749 section 5.2 know "error".
-        body = {"error": error.code, "error_description": str(error), "errors": [entry]}
-        return Response(json.dumps(body) + "\n", status, content_type=media_types.JSON)
-    return _json([entry], status)
+        both = {"error": error.code, "error_description": str(error), "errors": [told]}
+        return Response(json.dumps(both) + "\n", status, content_type=media_types.JSON)
+    return _json([told], status)
 
 
 def _answer_http(error: HTTPException) -> Response:
     """Answer what the framework itself refuses: no such route, no such method."""
     status = error.code or 500
-    response = _json([_entry(_HTTP_CODES.get(status, "UNKNOWN"), error.name.lower(), None)], status)
+    response = _json([entry(_HTTP_CODES.get(status, UNKNOWN), error.name.lower())], status)
     for name, value in error.get_headers():
         if name.lower() == "allow":
             response.headers[name] = value
@@ -149,22 +114,7 @@ def upload_range(offset: int) -> str:
     return f"0-{max(offset - 1, 0)}"
 
 
-def _lookup(error: Exception) -> tuple[str, int]:
-    return next(CODES[each] for each in type(error).__mro__ if each in CODES)
-
-
-def _entry(code: str, message: str, detail: object) -> dict[str, object]:
-    entry: dict[str, object] = {"code": code, "message": message}
-    if detail is not None:
-        entry["detail"] = detail
-    return entry
-
-
-def _body(entries: list[dict[str, object]]) -> str:
-    return json.dumps({"errors": entries}, separators=(",", ":")) + "\n"
-
-
 def _json(entries: list[dict[str, object]], status: int) -> Response:
-    response = Response(_body(entries), status, content_type=media_types.JSON)
+    response = Response(body(entries), status, content_type=media_types.JSON)
     response.errors = entries
     return response

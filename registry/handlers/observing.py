@@ -30,7 +30,7 @@ _START_ENDPOINT: Final = "uploads.start_upload"
 
 
 def install(app: Flask, observer: Observer) -> None:
-    """Report the requests of `app` to `observer`; that they have ended is for the server to say."""
+    """Report to `observer` that a request of `app` begins and what it is answered; the server reports its end."""
 
     def begin() -> None:
         # The endpoint of a view is its blueprint and its name.

@@ -15,7 +15,7 @@ def page_size(*, maximum: int) -> int | None:
     """Return the ``n`` of the request, but no more than `maximum`; None if it has none.
 
     Raises:
-        PaginationInvalidError: it is no number, or negative.
+        PaginationInvalidError: it is not a number, or negative.
     """
     text = request.args.get("n")
     if not text:

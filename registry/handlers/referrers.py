@@ -17,7 +17,7 @@ from registry.oci.errors import ManifestUnknownError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from registry.storage.repository import Repository
+    from registry.ports import Repository
 
 blueprint = Blueprint("referrers", __name__)
 

@@ -16,7 +16,7 @@ from registry.oci import media_types
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from registry.storage.tags import TagStore
+    from registry.ports import TagStore
 
 blueprint = Blueprint("tags", __name__)
 

@@ -12,7 +12,7 @@ from flask import Blueprint, request
 
 import auth.base
 from registry.handlers.body import body_length, body_pieces
-from registry.handlers.context import open_repository, open_source, require_writable
+from registry.handlers.context import open_repository, open_source, publishing, require_writable
 from registry.handlers.current import services
 from registry.handlers.errors import upload_range
 from registry.handlers.response import Response
@@ -25,12 +25,11 @@ from registry.oci.errors import (
     NameInvalidError,
 )
 from registry.oci.ranges import parse_chunk_range
-from registry.storage.uploads import Chunk
+from registry.oci.uploads import Chunk
 
 if TYPE_CHECKING:
-    from registry.storage.blobs import Blob
-    from registry.storage.repository import Repository
-    from registry.storage.tokens import UploadState
+    from registry.oci.uploads import UploadState
+    from registry.ports import Blob, Repository
 
 blueprint = Blueprint("uploads", __name__)
 
@@ -81,7 +80,7 @@ def finish_upload(name: str, upload_id: str) -> Response:
     if "digest" not in request.args:
         raise DigestInvalidError("digest missing: finish an upload with ?digest=<digest>")
     digest = Digest.parse(request.args["digest"])
-    repository.uploads.finish(state, _chunk(), digest)
+    publishing().finish_upload(repository, state, _chunk(), digest)
     return _created(name, digest)
 
 
@@ -101,7 +100,7 @@ def _mount(repository: Repository) -> Digest | None:
         return None
     try:
         digest = Digest.parse(request.args["mount"])
-        repository.blobs.mount(_mountable(repository, digest))
+        publishing().mount_blob(repository, _mountable(repository, digest))
     except (DigestInvalidError, NameInvalidError, BlobUnknownError, auth.base.DeniedError):
         return None
     return digest
@@ -121,7 +120,8 @@ def _push_whole(repository: Repository, digest: Digest) -> Response:
     state = repository.uploads.start(digest.algorithm)
     try:
         # A Content-Range means nothing here: the digest is that of the whole body or of none.
-        repository.uploads.finish(state, Chunk(body_pieces(), length=body_length()), digest)
+        chunk = Chunk(body_pieces(), length=body_length())
+        publishing().finish_upload(repository, state, chunk, digest)
     except BaseException:
         # The client was never told of the session, so nobody can resume it.
         repository.uploads.discard(state.upload_id)

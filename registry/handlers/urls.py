@@ -69,8 +69,8 @@ def root_url() -> str:
 def accountable_address() -> str:
     """Return the address that failed logins count against, which a client cannot choose.
 
-    What a proxy on this network wrote last is believed: only it has added that. Whoever reaches the registry
-    from elsewhere is known by its connection, whatever headers it sends.
+    What a proxy on this network wrote last is believed, because nobody else can have added it. A client that reaches
+    the registry from elsewhere is known by its connection, whatever headers it sends.
     """
     environ = request.environ
     peer = str(environ.get("REMOTE_ADDR", ""))
@@ -118,7 +118,7 @@ def _first(value: str | None) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address that `text` is, if it is one; remembered, for most requests come from few."""
+    """Return the address that `text` is, if it is one; remembered, because most requests come from few."""
     try:
         return ipaddress.ip_address(text)
     except ValueError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from registry.error_codes import UNAVAILABLE, error_body
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -14,10 +16,7 @@ _RETRY_SECONDS: Final = "5"
 LIVENESS_PATH: Final = "/healthz"
 READINESS_PATH: Final = "/readyz"
 
-_BODY: Final = (
-    b'{"errors":[{"code":"UNAVAILABLE","message":"service unavailable",'
-    b'"detail":"health check failed: please see /debug/health"}]}\n'
-)
+_BODY: Final = error_body(UNAVAILABLE, "service unavailable", "health check failed: please see /debug/health").encode()
 
 
 class Gate:

@@ -127,7 +127,7 @@ class Cluster:
 
     def _others(self, me: Member) -> Iterator[Member]:
         for name in self.driver.list(paths.CLUSTER, limit=_MOST_HOSTS):
-            path = f"{paths.CLUSTER}/{name}"
+            path = paths.cluster_member(name)
             if path == paths.cluster_member(me.name):
                 continue
             other = self._read(path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from registry.config.values import UploadPurging
-    from registry.storage.repository import Repositories
+    from registry.ports import Repositories
 
 _LONGEST_DELAY_SECONDS: Final = 3600
 _log = logging.getLogger(__name__)

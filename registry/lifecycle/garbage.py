@@ -1,8 +1,8 @@
-"""A collection: mark, then delete what is not marked, in an order in which breaking off leaves nothing that dangles.
+"""A garbage collection: mark what is to be kept, then delete the rest.
 
-The Go registry's is to be run while nobody pushes, and so is this one. What it does better: signatures stay with
-their image, what was pushed by sha512 stays, no repository suffers for another, and what is young stays, in case
-somebody pushes after all.
+Breaking off leaves nothing that leads nowhere. Nobody may push meanwhile, as with the Go registry's. What this one does
+better: signatures stay with their image, what was pushed by sha512 stays, no repository loses what another one keeps,
+and what is young stays, in case somebody pushes after all.
 """
 
 from __future__ import annotations
@@ -12,49 +12,53 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from drivers.base import PathNotFoundError
-from registry.lifecycle.marking import Marker, layers, modified
+from registry.lifecycle.marking import Marker, modified
 from registry.lifecycle.sets import Sets
-from registry.storage import paths
-from registry.storage.enumeration import blobs
+from registry.storage import enumeration, paths
 from registry.storage.links import read_link
-from registry.storage.repository import Repositories
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drivers.base import StorageDriver
+    from registry.ports import Repositories
+    from registry.publishing import Publishing
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What was deleted, or in a rehearsal would have been; sizes in bytes."""
+    """What was deleted, or in a dry run would have been; sizes in bytes."""
 
     manifests: int
     blobs: int
     size: int
     young_blobs: int
-    """Blobs that nothing leads to and that were kept for their youth."""
+    """How many blobs nothing leads to, and were kept because they are young."""
 
 
-class Collection:
+class GarbageCollection:
     """Deletes what nothing leads to and was written before `cutoff`, in seconds since the epoch.
 
-    `tell` is given the lines that the Go registry prints. A `rehearsal` deletes nothing.
+    `repositories` are those that `driver` stores. `tell` is given the lines that the Go registry prints. A dry run
+    deletes nothing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works on, and how
         self,
         driver: StorageDriver,
+        repositories: Repositories,
+        publishing: Publishing,
         tell: Callable[[str], None],
         *,
         cutoff: float,
-        rehearsal: bool = False,
+        dry_run: bool = False,
     ) -> None:
         self._driver = driver
-        self._repositories = Repositories(driver)
+        self._repositories = repositories
+        self._publishing = publishing
         self._tell = tell
         self._cutoff = cutoff
-        self._rehearsal = rehearsal
+        self._dry_run = dry_run
 
     def run(self, *, only_tagged: bool) -> Collected:
         """Keep what tags lead to or, unless `only_tagged`, what any manifest leads to; return what went.
@@ -66,9 +70,9 @@ class Collection:
             marker = Marker(self._driver, sets, self._tell, self._cutoff)
             for name in self._repositories.catalog.linking():
                 marker.mark(self._repositories.open(name), only_tagged=only_tagged)
-            for name, digest in sets.condemned_manifests():
+            for name, digest in sets.unreferenced_manifests():
                 self._tell(f"manifest eligible for deletion: {{{name} {digest} [{' '.join(sets.tags(name, digest))}]}}")
-            young = self._condemn_blobs(sets)
+            young = self._note_unreferenced_blobs(sets)
             self._tell(
                 f"\n{sets.marked()} blobs marked, {sets.blobs()} blobs and {sets.manifests()} manifests"
                 " eligible for deletion"
@@ -77,29 +81,29 @@ class Collection:
             self._delete_links(sets)
             return Collected(sets.manifests(), sets.blobs(), self._delete_blobs(sets), young)
 
-    def _condemn_blobs(self, sets: Sets) -> int:
+    def _note_unreferenced_blobs(self, sets: Sets) -> int:
         """Note the blobs that are not marked; return how many of these are too young to go."""
         young = 0
-        for blob in blobs(self._driver):
-            if blob.digest is None or sets.is_marked(blob.digest):
+        for blob in enumeration.blobs(self._driver):
+            if sets.is_marked(blob.digest):
                 continue
-            written = modified(self._driver, blob.path)
+            written = modified(self._driver, paths.blob_data(blob.digest))
             if written is not None and written < self._cutoff:
-                sets.condemn_blob(blob.digest, blob.size)
+                sets.add_unreferenced_blob(blob.digest, blob.size)
             else:
                 young += 1
         return young
 
     def _delete_manifests(self, sets: Sets) -> None:
-        for name, digest in sets.condemned_manifests():
+        for name, digest in sets.unreferenced_manifests():
             for tag in sets.tags(name, digest):
                 self._delete(paths.tag_history_link(name, tag, digest))
-            if not self._rehearsal:
-                self._repositories.open(name).manifests.forget(digest)
+            if not self._dry_run:
+                self._publishing.remove_untagged_manifest(self._repositories.open(name), digest)
 
     def _delete_links(self, sets: Sets) -> None:
         for name in self._repositories.catalog.linking():
-            for digest in layers(self._driver, name):
+            for digest in enumeration.layers(self._driver, name):
                 target = read_link(self._driver, paths.layer_link(name, digest))
                 if target and not sets.is_marked(target) and not sets.is_marked(digest):
                     self._tell(f"{name}: layer link eligible for deletion: {digest}")
@@ -107,13 +111,13 @@ class Collection:
 
     def _delete_blobs(self, sets: Sets) -> int:
         size = 0
-        for digest, length in sets.condemned_blobs():
+        for digest, length in sets.unreferenced_blobs():
             self._tell(f"blob eligible for deletion: {digest}")
             self._delete(paths.blob_data(digest))
             size += length
         return size
 
     def _delete(self, path: str) -> None:
-        if not self._rehearsal:
+        if not self._dry_run:
             with suppress(PathNotFoundError):
                 self._driver.delete(path)

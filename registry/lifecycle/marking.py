@@ -1,30 +1,28 @@
 """Marking: everything that a repository's tags, or all its manifests, lead to is kept.
 
-A manifest leads to its config, layers and manifests, and a subject to its referrers: whoever keeps an image keeps
-its signatures. Each repository is walked for itself, because a manifest that one repository has, and whose content is
-to be kept for that, may be missing in another.
+A manifest leads to its config, layers and manifests (registry.oci.manifest.Manifest.references), and a subject to its
+referrers: if an image is kept, so are its signatures. Each repository is walked for itself, because a manifest that one
+repository has, and whose content is to be kept for that reason, may be missing in another.
 """
 
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import TYPE_CHECKING
 
 from drivers.base import PathNotFoundError
-from registry.oci.digest import ALGORITHMS, Digest
-from registry.oci.errors import DigestInvalidError, ManifestUnknownError
-from registry.storage import paths
+from registry.oci.errors import ManifestUnknownError
+from registry.storage import enumeration, paths
 from registry.storage.links import read_link
-from registry.storage.listing import names_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from drivers.base import StorageDriver
     from registry.lifecycle.sets import Sets
+    from registry.oci.digest import Digest
     from registry.oci.manifest import Manifest
-    from registry.storage.repository import Repository
+    from registry.ports import Repository
 
 _log = logging.getLogger(__name__)
 
@@ -54,16 +52,16 @@ class Marker:
         if only_tagged:
             for digest in self._tagged(repository):
                 self._reach_manifest(repository, digest)
-        for digest in layers(self._driver, repository.name):
+        for digest in enumeration.layers(self._driver, repository.name):
             if self._is_young(paths.layer_link(repository.name, digest)):
                 self._sets.reach(digest)
         for digest in self._sets.follow():
             self._keep(repository, digest)
         if only_tagged:
-            self._condemn(repository)
+            self._note_unreferenced(repository)
 
     def _tagged(self, repository: Repository) -> Iterator[Digest]:
-        for tag in names_below(self._driver, paths.tags(repository.name)):
+        for tag in enumeration.tags(self._driver, repository.name):
             digest = read_link(self._driver, paths.tag_link(repository.name, tag))
             if digest:
                 yield digest
@@ -86,8 +84,8 @@ class Marker:
             return
         manifest = self._read(repository, digest)
         if manifest:
-            for each in (*manifest.manifests, *manifest.blobs, *([manifest.config] if manifest.config else ())):
-                self._sets.reach(each.digest)
+            for _, descriptor in manifest.references():
+                self._sets.reach(descriptor.digest)
 
     def _read(self, repository: Repository, digest: Digest) -> Manifest | None:
         """Return a manifest, or None if it cannot be read; if it is there, everything in the repository is kept."""
@@ -98,41 +96,28 @@ class Marker:
             if target and modified(self._driver, paths.blob_data(target)) is not None:
                 _log.warning(
                     "%s: manifest %s cannot be read (%s): all blobs of this repository are kept",
-                    *(repository.name, digest, error.message),
+                    repository.name,
+                    digest,
+                    error.message,
                 )
                 self._sets.reach(digest)
-                for layer in layers(self._driver, repository.name):
+                for layer in enumeration.layers(self._driver, repository.name):
                     self._sets.reach(layer)
             return None
 
-    def _condemn(self, repository: Repository) -> None:
+    def _note_unreferenced(self, repository: Repository) -> None:
         name = repository.name
         for digest in repository.manifests.digests():
             if not self._sets.is_reached(digest):
-                self._sets.condemn_manifest(name, digest)
-        for tag in names_below(self._driver, paths.tags(name)):
-            for digest in _digests(self._driver, partial(paths.tag_history, name, tag)):
+                self._sets.add_unreferenced_manifest(name, digest)
+        for tag in enumeration.tags(self._driver, name):
+            for digest in enumeration.tag_history(self._driver, name, tag):
                 if not self._sets.is_reached(digest):
                     self._sets.remember_tag(name, digest, tag)
 
     def _is_young(self, path: str) -> bool:
         written = modified(self._driver, path)
         return written is not None and written >= self._cutoff
-
-
-def layers(driver: StorageDriver, name: str) -> Iterator[Digest]:
-    """Yield the digests that a repository links as blobs."""
-    return _digests(driver, partial(paths.layers, name))
-
-
-def _digests(driver: StorageDriver, path_of: Callable[[str], str]) -> Iterator[Digest]:
-    """Yield the digests whose hex are the names below the path of their algorithm."""
-    for algorithm in sorted(ALGORITHMS):
-        for text in names_below(driver, path_of(algorithm)):
-            try:
-                yield Digest.parse(f"{algorithm}:{text}")
-            except DigestInvalidError:
-                continue
 
 
 def modified(driver: StorageDriver, path: str) -> float | None:

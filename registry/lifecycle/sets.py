@@ -22,7 +22,7 @@ _SCHEMA = """
 
 
 class Sets:
-    """What one collection has found so far; a context manager, for it has a file of its own.
+    """What one garbage collection has found so far; a context manager, because it has a file of its own.
 
     Of the whole registry: the digests that are marked, and the manifests and blobs to be deleted. Of one repository,
     until the next is begun: the digests that are reached, and which digest leads to which others.
@@ -53,7 +53,7 @@ class Sets:
         return self._has("reached", digest)
 
     def lead(self, source: Digest, digest: Digest) -> None:
-        """Note that whoever keeps `source` keeps `digest`."""
+        """Note that `digest` is reached where `source` is."""
         self._connection.execute("INSERT OR IGNORE INTO leads VALUES (?, ?)", (str(source), str(digest)))
 
     def follow(self) -> Iterator[Digest]:
@@ -78,11 +78,11 @@ class Sets:
         """Return how many digests are to be kept."""
         return self._count("marked")
 
-    def condemn_manifest(self, repository: str, digest: Digest) -> None:
+    def add_unreferenced_manifest(self, repository: str, digest: Digest) -> None:
         """Note a manifest to be deleted."""
         self._connection.execute("INSERT OR IGNORE INTO manifests VALUES (?, ?)", (repository, str(digest)))
 
-    def condemned_manifests(self) -> Iterator[tuple[str, Digest]]:
+    def unreferenced_manifests(self) -> Iterator[tuple[str, Digest]]:
         """Yield repository and digest of each manifest to be deleted."""
         for repository, digest in self._connection.execute("SELECT * FROM manifests"):
             yield repository, Digest.parse(digest)
@@ -100,11 +100,11 @@ class Sets:
         """Return how many manifests are to be deleted."""
         return self._count("manifests")
 
-    def condemn_blob(self, digest: Digest, size: int) -> None:
+    def add_unreferenced_blob(self, digest: Digest, size: int) -> None:
         """Note a blob to be deleted."""
         self._connection.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (str(digest), size))
 
-    def condemned_blobs(self) -> Iterator[tuple[Digest, int]]:
+    def unreferenced_blobs(self) -> Iterator[tuple[Digest, int]]:
         """Yield digest and size of each blob to be deleted."""
         for digest, size in self._connection.execute("SELECT * FROM blobs"):
             yield Digest.parse(digest), size

@@ -33,7 +33,7 @@ class Digest:
         """Read a digest.
 
         Raises:
-            DigestInvalidError: the text is none, or its algorithm is not one of ALGORITHMS.
+            DigestInvalidError: the text is not a digest, or its algorithm is not one of ALGORITHMS.
         """
         if _DIGEST.fullmatch(text):
             return cls(*text.split(":"))

@@ -85,7 +85,7 @@ class ManifestDependenciesError(RegistryError):
 
 
 class PaginationInvalidError(RegistryError):
-    """The page size asked for is no number, or too large."""
+    """The page size asked for is not a number, or too large."""
 
 
 class DeniedError(RegistryError):

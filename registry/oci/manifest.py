@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError, ManifestInvalidError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 MAX_SIZE = 4 * 1024 * 1024
 """Bytes of the largest manifest that is accepted (OCI distribution-spec, "Pushing manifests")."""
@@ -30,6 +30,19 @@ class Descriptor:
     urls: tuple[str, ...] = ()
     platform: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def may_be_absent(self) -> bool:
+        """Whether a layer described so need not be stored: its type is not for distribution, and its `urls` have it."""
+        return bool(self.urls) and self.media_type in media_types.NON_DISTRIBUTABLE
+
+
+Kind = Literal["config", "blob", "foreign", "manifest", "entry"]
+"""What a manifest says that the content is which it names.
+
+"blob" is a layer of an image, or a blob of an artifact; "foreign" is such a layer that may be absent. "entry" is an
+entry of an index whose type is not known here: a manifest, or a blob (build caches are indexes of layers).
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -43,6 +56,19 @@ class Manifest:
     subject: Descriptor | None = None
     artifact_type: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def references(self) -> Iterator[tuple[Kind, Descriptor]]:
+        """Yield what this manifest leads to: a client that has the manifest asks for the rest.
+
+        The subject is not among it. A manifest may name a subject that is not stored, and to keep or to copy a
+        manifest does not mean to keep or to copy its subject; it is the subject that leads to its referrers.
+        """
+        if self.config:
+            yield "config", self.config
+        for blob in self.blobs:
+            yield ("foreign" if blob.may_be_absent else "blob"), blob
+        for entry in self.manifests:
+            yield ("manifest" if entry.media_type in media_types.MANIFESTS else "entry"), entry
 
     def listed_as(self, digest: Digest) -> dict[str, object]:
         """Return the descriptor that stands for this manifest in a list of referrers ("Listing Referrers")."""
@@ -65,7 +91,7 @@ def parse_manifest(content: bytes, declared_type: str | None = None) -> Manifest
     alone decides, as it does for the Go registry: its ``mediaType``, else an index if it lists ``manifests``.
 
     Raises:
-        ManifestInvalidError: it is no JSON object, contradicts its type, or has a malformed descriptor.
+        ManifestInvalidError: it is not a JSON object, contradicts its type, or has a malformed descriptor.
     """
     document = _load(content)
     media_type = _media_type(document, declared_type)
@@ -99,7 +125,7 @@ def _load(content: bytes) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

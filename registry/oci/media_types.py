@@ -28,6 +28,8 @@ SCHEMA1: Final = frozenset(
 
 INDEXES: Final = frozenset({OCI_INDEX, DOCKER_LIST})
 IMAGES: Final = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+MANIFESTS: Final = IMAGES | INDEXES | {OCI_ARTIFACT}
+"""What can only be a manifest, and never a blob, where an index names it."""
 
 NON_DISTRIBUTABLE: Final = frozenset(
     {

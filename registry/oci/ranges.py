@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from registry.oci.errors import RangeInvalidError, RangeNotSatisfiableError
 
-# An offset of more digits than this is no file's; int() of an endless one would cost time.
+# No file is so long that an offset in it has more digits; int() of an endless number would cost time.
 _NUMBER = r"[0-9]{1,18}"
 _CHUNK = re.compile(rf"(?:bytes[ =])?({_NUMBER})-({_NUMBER})(?:/(?:\*|{_NUMBER}))?")
 _RANGE = re.compile(rf"bytes=\s*({_NUMBER})?-({_NUMBER})?\s*")

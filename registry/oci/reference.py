@@ -56,7 +56,7 @@ def parse_reference(text: str) -> Tag | Digest:
     """Read what stands after ``/manifests/``: whatever has a colon is meant as a digest.
 
     Raises:
-        TagInvalidError: it is no digest and no tag.
-        DigestInvalidError: it is meant as a digest and is none.
+        TagInvalidError: it is neither a digest nor a tag.
+        DigestInvalidError: it is meant as a digest and is not one.
     """
     return Digest.parse(text) if looks_like_digest(text) else parse_tag(text)

@@ -6,7 +6,7 @@ import logging
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from registry.handlers.errors import error_body
+from registry.error_codes import UNKNOWN, UNSUPPORTED, error_body
 from registry.server.gunicorn_internals import errors
 from registry.server.tls import serving as tls
 
@@ -43,7 +43,7 @@ def refuse(client: socket.socket, peer: str, error: BaseException) -> None:
 
 
 def _answer(status: int, reason: str, message: str) -> bytes:
-    body = error_body("UNKNOWN" if status == 500 else "UNSUPPORTED", message).encode()  # noqa: PLR2004
+    body = error_body(UNKNOWN if status == 500 else UNSUPPORTED, message).encode()  # noqa: PLR2004
     head = (
         f"HTTP/1.1 {status} {reason}\r\n"
         "Docker-Distribution-Api-Version: registry/2.0\r\n"

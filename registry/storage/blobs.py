@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from drivers.base import PathNotFoundError
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError
+from registry.ports import Blob
 from registry.storage import paths
 from registry.storage.links import read_link, write_link
 
@@ -17,24 +17,6 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver, Writer
     from registry.storage.descriptors import DescriptorCache
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """A blob that a repository may serve.
-
-    `digest` is the one it was asked for, `target` the one its bytes lie under. The two differ when the Go
-    registry stored a blob pushed by sha512: it keeps such bytes under their sha256.
-    """
-
-    digest: Digest
-    target: Digest
-    size: int
-
-    @property
-    def path(self) -> str:
-        """Where the driver keeps the bytes."""
-        return paths.blob_data(self.target)
 
 
 class BlobStore:
@@ -46,7 +28,7 @@ class BlobStore:
         self._descriptors = descriptors
 
     def stat(self, digest: Digest) -> Blob:
-        """Return the blob, for whoever relies on its bytes being there.
+        """Return the blob, for a caller that relies on its bytes being there.
 
         Raises:
             BlobUnknownError: this repository does not link it, or its bytes are missing.
@@ -60,7 +42,7 @@ class BlobStore:
             raise
 
     def serve(self, digest: Digest) -> Blob:
-        """Return the blob, for whoever reads it: its size may be one that is remembered.
+        """Return the blob, for a caller that reads it next: its size may be one that is remembered.
 
         Raises:
             BlobUnknownError: this repository does not link it, or its bytes are known to be missing.
@@ -87,7 +69,7 @@ class BlobStore:
         Raises:
             BlobUnknownError: it was deleted meanwhile.
         """
-        path = self.local_path(blob)
+        path = self._driver.local_path(paths.blob_data(blob.target))
         if path is None:
             return None
         try:
@@ -95,13 +77,14 @@ class BlobStore:
         except FileNotFoundError:
             raise self._gone(blob) from None
 
-    def local_path(self, blob: Blob) -> str | None:
-        """Return the name of the local file that holds the blob, or None if the driver has none."""
-        return self._driver.local_path(blob.path)
+    def local_name(self, blob: Blob) -> str | None:
+        """Return where the local file of the blob lies below the directory of all blobs, or None without a file."""
+        path = paths.blob_data(blob.target)
+        return path.removeprefix(paths.BLOBS) if self._driver.local_path(path) is not None else None
 
     def redirect_url(self, blob: Blob, client: str = "") -> str | None:
-        """Return a URL from which whoever asks, from the address `client`, may GET the blob itself, or None."""
-        return self._driver.redirect_url(blob.path, method="GET", client=client)
+        """Return a URL from which the caller, whose address is `client` if known, may GET the blob itself, or None."""
+        return self._driver.redirect_url(paths.blob_data(blob.target), method="GET", client=client)
 
     def read(self, blob: Blob, start: int, stop: int) -> Iterator[bytes]:
         """Yield bytes ``start..stop``; the blob is opened before this returns.
@@ -110,7 +93,7 @@ class BlobStore:
             BlobUnknownError: it was deleted meanwhile.
         """
         try:
-            return self._driver.read(blob.path, start, stop)
+            return self._driver.read(paths.blob_data(blob.target), start, stop)
         except PathNotFoundError:
             raise self._gone(blob) from None
 

@@ -10,6 +10,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from registry.oci.digest import DEFAULT_ALGORITHM
 from registry.oci.reference import MAX_NAME_LENGTH
 from registry.storage import paths
 from registry.storage.listing import PAGE, names_below, names_from
@@ -19,23 +20,24 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
 
-# Whatever else lies in the tree is the registry's own (``_manifests``) or not a registry's at all.
+# What else lies in the tree is the registry's own (``_manifests``), or was not put there by a registry.
 _is_component: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}").fullmatch
 
 
 class _Mark(NamedTuple):
-    """A directory of the registry's own, below which something lies in each name that is looked for.
+    """A part of a repository by which the names that are looked for are known: something lies below it.
 
-    `likely` is what lies there most often.
+    `part` is what it is called, `path_of` where it lies, by the repository's name, `likely` what lies there most often.
     """
 
-    directory: str
+    part: str
+    path_of: Callable[[str], str]
     likely: str = ""
 
 
-_MANIFESTS: Final = _Mark(paths.MANIFESTS, "tags")
-_LAYERS: Final = _Mark(paths.LAYERS, "sha256")
-_UPLOADS: Final = _Mark(paths.UPLOADS)
+_MANIFESTS: Final = _Mark(paths.MANIFESTS, paths.manifests, "tags")
+_LAYERS: Final = _Mark(paths.LAYERS, paths.all_layers, DEFAULT_ALGORITHM)
+_UPLOADS: Final = _Mark(paths.UPLOADS, paths.uploads)
 
 
 class Catalog:
@@ -80,15 +82,15 @@ class Catalog:
                 path = paths.repository(name)
                 wanted = shown(name)
                 last = wanted and limit == 1
-                if last and self._has_one(marks, path, (), complete=False):
+                if last and self._has_one(marks, name, (), complete=False):
                     yield name
                     return
                 below = self._driver.list(path, limit=PAGE)
                 complete = len(below) < PAGE
-                if wanted and not last and self._has_one(marks, path, below, complete=complete):
+                if wanted and not last and self._has_one(marks, name, below, complete=complete):
                     limit -= 1
                     yield name
-                # In order as they are, the first and the last tell whether all are the registry's own (``_layers``).
+                # They are sorted, so the first and the last show whether all are the registry's own (``_layers``).
                 if below and not (complete and below[0] >= "_" and below[-1] < "`"):
                     levels.append((f"{name}/", filter(_is_component, names_from(self._driver, path, below))))
                     break
@@ -101,15 +103,15 @@ class Catalog:
         for component in after.split("/") if after else ():
             yield parent, filter(_is_component, names_below(self._driver, path, after=component))
             parent += f"{component}/"
-            path += f"/{component}"
+            path = paths.below(path, component)
             if not _is_component(component) or len(parent) > MAX_NAME_LENGTH:
                 return  # nothing lies below it
         yield parent, filter(_is_component, names_below(self._driver, path))
 
-    def _has_one(self, marks: tuple[_Mark, ...], path: str, below: Sequence[str], *, complete: bool) -> bool:
-        """Tell whether something lies below one of `marks` in `path`; what lies in `path` is `below`, if `complete`."""
-        for directory, likely in marks:
-            named = directory in below
-            if (named or not complete) and self._driver.holds(f"{path}/{directory}", likely=likely if named else ""):
+    def _has_one(self, marks: tuple[_Mark, ...], name: str, below: Sequence[str], *, complete: bool) -> bool:
+        """Tell whether the repository `name` has one of `marks`; what lies in it is `below`, if `complete`."""
+        for part, path_of, likely in marks:
+            listed = part in below
+            if (listed or not complete) and self._driver.holds(path_of(name), likely=likely if listed else ""):
                 return True
         return False

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from drivers.base import ObjectTooLargeError, PathNotFoundError
-from registry.oci.digest import ALGORITHMS, Digest
+from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError, ManifestInvalidError, ManifestUnknownError
 from registry.oci.manifest import MAX_SIZE, Descriptor, Manifest, parse_manifest
 from registry.oci.reference import Tag
-from registry.storage import paths
+from registry.storage import enumeration, paths
 from registry.storage.cache import ServedManifest
 from registry.storage.links import link, read_link
-from registry.storage.listing import names_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,7 +47,7 @@ class ManifestStore:
         """Return the manifest, with all that is read in it.
 
         Raises:
-            ManifestUnknownError: this repository does not have it, or what is stored is none that can be served.
+            ManifestUnknownError: this repository does not have it, or what is stored cannot be served.
         """
         target = self._target(digest)
         cached = self._cache.get(target)
@@ -132,11 +131,7 @@ class ManifestStore:
 
     def digests(self) -> Iterator[Digest]:
         """Yield the digest of every manifest in the repository."""
-        for algorithm in sorted(ALGORITHMS):
-            for name in names_below(self._driver, paths.revisions(self._name, algorithm)):
-                digest = Digest(algorithm, name)
-                if self.has(digest):
-                    yield digest
+        return filter(self.has, enumeration.revisions(self._driver, self._name))
 
     def _target(self, digest: Digest) -> Digest:
         """Return the digest under which the bytes of a manifest of this repository lie."""

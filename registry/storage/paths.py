@@ -35,12 +35,39 @@ CLUSTER: Final = "/registry/cluster"
 
 LAYERS: Final = "_layers"
 MANIFESTS: Final = "_manifests"
+REVISIONS: Final = f"{MANIFESTS}/revisions"
+TAGS: Final = f"{MANIFESTS}/tags"
+REFERRERS: Final = "_referrers"
 UPLOADS: Final = "_uploads"
+"""The parts of a repository: no component of a repository's name begins with an underscore."""
+
+LINK: Final = "link"
+"""What a link is called in its directory; a tag, and a component of a repository's name, may be called so too."""
+
+
+def below(path: str, name: str) -> str:
+    """Return what lies directly below `path` under `name`, which was listed there."""
+    return f"{path}/{name}"
+
+
+def is_part(path: str, *parts: str) -> bool:
+    """Tell whether `path` is one of these `parts` of some repository, such as UPLOADS."""
+    return path.endswith(tuple(f"/{part}" for part in parts))
 
 
 def cluster_member(name: str) -> str:
     """Return where the host called `name` says what it is."""
     return f"{CLUSTER}/{name}"
+
+
+def blob_prefixes(algorithm: str) -> str:
+    """Return the prefix below which each name is the first two digits of the hex of blobs' digests."""
+    return f"{BLOBS}/{algorithm}"
+
+
+def blobs(algorithm: str, prefix: str) -> str:
+    """Return the prefix below which each name is the hex of a blob's digest that begins with `prefix`."""
+    return f"{blob_prefixes(algorithm)}/{prefix}"
 
 
 def blob_data(digest: Digest) -> str:
@@ -65,7 +92,7 @@ def layers(name: str, algorithm: str) -> str:
 
 def layer_link(name: str, digest: Digest) -> str:
     """Return the link that lets a repository serve a blob."""
-    return f"{layers(name, digest.algorithm)}/{digest.hex}/link"
+    return f"{layers(name, digest.algorithm)}/{digest.hex}/{LINK}"
 
 
 def manifests(name: str) -> str:
@@ -75,17 +102,17 @@ def manifests(name: str) -> str:
 
 def revisions(name: str, algorithm: str) -> str:
     """Return the prefix below which each name is the hex of a manifest's digest."""
-    return f"{REPOSITORIES}/{name}/{MANIFESTS}/revisions/{algorithm}"
+    return f"{REPOSITORIES}/{name}/{REVISIONS}/{algorithm}"
 
 
 def revision_link(name: str, digest: Digest) -> str:
     """Return the link that lets a repository serve a manifest."""
-    return f"{revisions(name, digest.algorithm)}/{digest.hex}/link"
+    return f"{revisions(name, digest.algorithm)}/{digest.hex}/{LINK}"
 
 
 def tags(name: str) -> str:
     """Return the prefix below which each name is a tag."""
-    return f"{REPOSITORIES}/{name}/{MANIFESTS}/tags"
+    return f"{REPOSITORIES}/{name}/{TAGS}"
 
 
 def tag_directory(name: str, tag: str) -> str:
@@ -95,7 +122,7 @@ def tag_directory(name: str, tag: str) -> str:
 
 def tag_link(name: str, tag: str) -> str:
     """Return the link that says what a tag points to."""
-    return f"{tags(name)}/{tag}/current/link"
+    return f"{tags(name)}/{tag}/current/{LINK}"
 
 
 def tag_history(name: str, tag: str, algorithm: str) -> str:
@@ -105,7 +132,7 @@ def tag_history(name: str, tag: str, algorithm: str) -> str:
 
 def tag_history_link(name: str, tag: str, digest: Digest) -> str:
     """Return the link that remembers that a tag once pointed to `digest`."""
-    return f"{tag_history(name, tag, digest.algorithm)}/{digest.hex}/link"
+    return f"{tag_history(name, tag, digest.algorithm)}/{digest.hex}/{LINK}"
 
 
 def uploads(name: str) -> str:
@@ -133,14 +160,24 @@ def upload_verified(name: str, upload_id: str) -> str:
     return f"{upload_directory(name, upload_id)}/verified"
 
 
+def all_referrers(name: str) -> str:
+    """Return the prefix of a repository's index of referrers."""
+    return f"{REPOSITORIES}/{name}/{REFERRERS}"
+
+
 def referrers(name: str, subject: Digest) -> str:
-    """Return the prefix below which the referrers of `subject` are listed, by algorithm and hex."""
-    return f"{REPOSITORIES}/{name}/_referrers/subjects/{subject.algorithm}/{subject.hex}"
+    """Return the prefix of all referrers of `subject`."""
+    return f"{all_referrers(name)}/subjects/{subject.algorithm}/{subject.hex}"
+
+
+def referrers_by(name: str, subject: Digest, algorithm: str) -> str:
+    """Return the prefix below which each name is the hex of the digest of a referrer of `subject`."""
+    return f"{referrers(name, subject)}/{algorithm}"
 
 
 def referrer_link(name: str, subject: Digest, referrer: Digest) -> str:
     """Return the link that says `referrer` names `subject`."""
-    return f"{referrers(name, subject)}/{referrer.algorithm}/{referrer.hex}/link"
+    return f"{referrers_by(name, subject, referrer.algorithm)}/{referrer.hex}/{LINK}"
 
 
 def copy_data(digest: Digest) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from registry.storage.hashing import Hasher
 
 _LONG: Final = 4 * PIECE_SIZE
-"""Bytes of a body from which on a thread is worth its making."""
+"""Bytes of a body from which on it pays to start a thread."""
 _MOST_BEHIND: Final = 2
 """Pieces that wait to be hashed: more of them would have left the processor's caches, and take memory."""
 
@@ -33,7 +33,7 @@ def receive(pieces: Iterable[bytes], writer: Writer, hasher: Hasher | None) -> N
     """
     with _Hashing(hasher) as hashing:
         for piece in pieces:
-            # First to be hashed: both only read it.
+            # The hashing thread has the piece first, so that it works while the piece is written. Neither changes it.
             hashing.add(piece)
             writer.write(piece)
 

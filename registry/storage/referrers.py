@@ -50,7 +50,7 @@ class ReferrerStore:
         for algorithm in sorted(ALGORITHMS):
             if last and algorithm < last.algorithm:
                 continue
-            path = f"{paths.referrers(self._name, subject)}/{algorithm}"
+            path = paths.referrers_by(self._name, subject, algorithm)
             after = last.hex if last and algorithm == last.algorithm else ""
             for name in names_below(self._driver, path, after=after):
                 yield Digest(algorithm, name)

@@ -1,10 +1,14 @@
-"""A repository: the stores of one name. Repositories opens them, which is the seam that a proxy fills too."""
+"""Repositories over a storage driver: the stores of each name, put together (registry.ports)."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from registry.storage.blobs import Blob, BlobStore, stat_target
+from drivers.base import PathNotFoundError
+from registry.oci.errors import NameUnknownError
+from registry.storage import paths
+from registry.storage.blobs import BlobStore, stat_target
 from registry.storage.cache import ManifestCache
 from registry.storage.catalog import Catalog
 from registry.storage.descriptors import NoDescriptors
@@ -19,21 +23,46 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.oci.digest import Digest
+    from registry.ports import Blob
     from registry.storage.descriptors import DescriptorCache
 
 
 class Repository:
     """Everything that is kept under one name. It need not exist yet: the first push makes it."""
 
-    __slots__ = ("blobs", "manifests", "name", "referrers", "tags", "uploads")
+    __slots__ = ("_driver", "blobs", "manifests", "name", "referrers", "tags", "uploads")
 
     def __init__(self, driver: StorageDriver, name: str, cache: ManifestCache, descriptors: DescriptorCache) -> None:
+        self._driver = driver
         self.name = name
         self.blobs = BlobStore(driver, name, descriptors)
         self.uploads = UploadStore(driver, name, self.blobs)
         self.tags = TagStore(driver, name)
         self.referrers = ReferrerStore(driver, name)
         self.manifests = ManifestStore(driver, name, cache, self.tags, self.referrers)
+
+    def delete(self) -> None:
+        """Delete all that is kept under this name; repositories nested in the name stay.
+
+        What leads somewhere goes before what it leads to. Bytes of blobs and manifests are for the garbage collection:
+        other repositories may link them.
+
+        Raises:
+            NameUnknownError: there is nothing under this name.
+        """
+        found = False
+        for path in (
+            paths.tags(self.name),
+            paths.all_referrers(self.name),
+            paths.manifests(self.name),
+            paths.all_layers(self.name),
+            paths.uploads(self.name),
+        ):
+            with suppress(PathNotFoundError):
+                self._driver.delete(path)
+                found = True
+        if not found:
+            raise NameUnknownError("repository name not known to registry", {"name": self.name})
 
 
 class Repositories:
@@ -63,7 +92,7 @@ class Repositories:
         return stat_target(self._driver, digest, digest)
 
     def purge_leftovers(self, *, before: datetime) -> int:
-        """Delete what the storage holds of work that broke off before `before` and no path shows; return how much."""
+        """Delete what work that broke off before `before` has left where no path shows it; return how much."""
         return self._driver.purge(before.timestamp())
 
     def abandoned_uploads(self, *, before: datetime) -> Iterator[tuple[str, str]]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from drivers.base import PathExistsError, PathNotFoundError
 from registry.oci.errors import ManifestUnknownError, NameUnknownError
-from registry.storage import paths
+from registry.ports import TagTakenError
+from registry.storage import enumeration, paths
 from registry.storage.links import link, read_link
-from registry.storage.listing import names_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.oci.digest import Digest
     from registry.oci.reference import Tag
-
-
-class TagTakenError(Exception):
-    """The tag points to another manifest, `current`."""
-
-    def __init__(self, current: Digest) -> None:
-        super().__init__(str(current))
-        self.current = current
 
 
 class TagStore:
@@ -75,7 +67,7 @@ class TagStore:
             current = read_link(self._driver, path)
             if current not in {digest, None}:
                 raise TagTakenError(current) from None
-            # What is there is this push's own first try, or malformed.
+            # The link was written by an earlier try of the same push, or it is malformed.
             return self.point(tag, digest)
         return self._driver.put_in_order([], best_effort=[self.history(tag, digest)])
 
@@ -110,10 +102,10 @@ class TagStore:
     def names(self) -> Iterator[str]:
         """Return every tag, in byte order; else as `page`."""
         self.page(limit=1)
-        return names_below(self._driver, paths.tags(self._name))
+        return enumeration.tags(self._driver, self._name)
 
     def pointing_to(self, digest: Digest) -> Iterator[str]:
         """Yield the tags that point to `digest`; costs a read of every tag."""
-        for name in names_below(self._driver, paths.tags(self._name)):
+        for name in enumeration.tags(self._driver, self._name):
             if read_link(self._driver, paths.tag_link(self._name, name)) == digest:
                 yield name

@@ -20,38 +20,14 @@ import binascii
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from registry.oci.digest import ALGORITHMS
 from registry.oci.errors import BlobUploadInvalidError
+from registry.oci.uploads import DigestState, UploadState
 
 _MAC_SIZE = hashlib.sha256().digest_size
 _MAX_LENGTH = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class DigestState:
-    """An exported hash state and the algorithm that it belongs to."""
-
-    algorithm: str
-    state: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class UploadState:
-    """What a client was told of its upload: `offset` bytes are stored.
-
-    `started_at` is RFC 3339 text. Without a `digest_state` (the Go registry wrote the token, or no token was
-    sent) the bytes so far have to be read back when the upload is finished.
-    """
-
-    name: str
-    upload_id: str
-    offset: int
-    started_at: str
-    digest_state: DigestState | None = None
-    checkpoint: str = ""
 
 
 class UploadTokens:
@@ -95,7 +71,9 @@ class UploadTokens:
         try:
             state = _state(json.loads(message))
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise BlobUploadInvalidError("the upload state was signed with our secret, but is none") from None
+            raise BlobUploadInvalidError(
+                "the upload state was signed with our secret, but is not an upload state"
+            ) from None
         if (state.name, state.upload_id) != (name, upload_id):
             raise BlobUploadInvalidError("the upload state belongs to another upload")
         return state

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,52 +18,26 @@ from registry.oci.digest import DEFAULT_ALGORITHM, Digest
 from registry.oci.errors import (
     BlobUploadUnknownError,
     DigestInvalidError,
-    RangeInvalidError,
     SizeInvalidError,
 )
+from registry.oci.uploads import DigestState, OffsetError, UploadState
 from registry.storage import paths
 from registry.storage.hashing import Hasher, StateError, new_hasher, resume_hasher
 from registry.storage.links import read_link, write_link
 from registry.storage.listing import names_below
 from registry.storage.receiving import receive
-from registry.storage.tokens import DigestState, UploadState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from drivers.base import StorageDriver, Writer
-    from registry.oci.ranges import ByteRange
+    from registry.oci.uploads import Chunk
     from registry.storage.blobs import BlobStore
 
 _MAX_TIME = 64
 """Bytes of the longest RFC 3339 time that anybody writes."""
 
 _log = logging.getLogger(__name__)
-
-
-class OffsetError(RangeInvalidError):
-    """The client's idea of the upload is not what is stored; `state` is where it stands."""
-
-    def __init__(self, message: str, state: UploadState) -> None:
-        super().__init__(message, {"offset": state.offset})
-        self.state = state
-
-
-class BodyCutShortError(SizeInvalidError):
-    """The body ended before its announced length; what arrived is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A request's contribution to an upload.
-
-    `pieces` yields the body and raises BodyCutShortError where it breaks off. `range` is the Content-Range,
-    if one was sent; `length` the Content-Length, if there was one.
-    """
-
-    pieces: Iterable[bytes]
-    range: ByteRange | None = None
-    length: int | None = None
 
 
 class UploadStore:
@@ -107,14 +81,7 @@ class UploadStore:
         return UploadState(self._name, upload_id, size, started_at.decode("ascii", "replace"))
 
     def append(self, state: UploadState, chunk: Chunk) -> UploadState:
-        """Store a chunk and return the state to sign for the client.
-
-        Raises:
-            BlobUploadUnknownError: there is no such session.
-            OffsetError: the chunk does not begin where the upload stands; nothing was written.
-            SizeInvalidError: the body's length is not that of its range; nothing was written.
-            BodyCutShortError: the client went away; what arrived is kept.
-        """
+        """Store a chunk and return the state to sign for the client; raises what registry.ports says."""
         with self._open(state) as writer:
             hasher = self._admit(writer, state, chunk)
             receive(chunk.pieces, writer, hasher)

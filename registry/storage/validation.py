@@ -18,21 +18,19 @@ from registry.oci.errors import (
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from registry.oci.manifest import Descriptor, Manifest
-    from registry.storage.blobs import BlobStore
-    from registry.storage.manifests import ManifestStore
+    from registry.ports import Holder
 
 _MAX_ERRORS = 100
-"""That are worth telling of one manifest; looking for more costs a call to storage each."""
+"""How many errors of one manifest a client is told; to find another costs a call to storage."""
 
 _CLASSES = {
     media_types.DOCKER_CONFIG: "image",
     media_types.OCI_CONFIG: "image",
     media_types.DOCKER_PLUGIN: "plugin",
 }
-_MANIFEST_TYPES = media_types.IMAGES | media_types.INDEXES | {media_types.OCI_ARTIFACT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class ValidationPolicy:
     platform_list: frozenset[tuple[str, str]] = frozenset()
     classes: frozenset[str] = frozenset()
 
-    def check(self, manifest: Manifest, blobs: BlobStore, manifests: ManifestStore) -> None:
+    def check(self, manifest: Manifest, blobs: Holder, manifests: Holder) -> None:
         """Return if the manifest may be stored beside `blobs` and `manifests`.
 
         Raises:
@@ -77,34 +75,35 @@ class ValidationPolicy:
         if kind not in self.classes:
             raise DeniedError(f"manifests of class {kind or manifest.config.media_type} are not allowed here")
 
-    def _missing_blobs(self, manifest: Manifest, blobs: BlobStore) -> Iterator[RegistryError]:
+    def _missing_blobs(self, manifest: Manifest, blobs: Holder) -> Iterator[RegistryError]:
         if self.sparse:
             return
-        needed = [manifest.config] if manifest.config else []
-        for layer in manifest.blobs:
-            absent_by_design = layer.urls and layer.media_type in media_types.NON_DISTRIBUTABLE
-            if not absent_by_design:
-                needed.append(layer)
-        # An artifact often has one blob for its config and its layer.
-        for blob in {each.digest: each for each in needed}.values():
-            if not blobs.has(blob.digest):
-                yield _missing(blob)
+        # Each is looked for once: an artifact often has one blob for its config and its layer, and a manifest of 4 MiB
+        # can name one thing 30,000 times.
+        needed = {
+            descriptor.digest: descriptor for kind, descriptor in manifest.references() if kind in {"config", "blob"}
+        }
+        for descriptor in needed.values():
+            if not blobs.has(descriptor.digest):
+                yield _missing(descriptor)
 
     def _missing_manifests(
         self,
         manifest: Manifest,
-        blobs: BlobStore,
-        manifests: ManifestStore,
+        blobs: Holder,
+        manifests: Holder,
     ) -> Iterator[RegistryError]:
         if self.sparse or not self.enabled or self.platforms == "none":
             return
-        for child in _distinct(manifest.manifests):
-            if not self._platform_required(child) or manifests.has(child.digest):
-                continue
-            # Build caches are indexes whose entries are layers.
-            if child.media_type not in _MANIFEST_TYPES and blobs.has(child.digest):
-                continue
-            yield _missing(child)
+        needed = {
+            (kind, child.digest): child
+            for kind, child in manifest.references()
+            if kind in {"manifest", "entry"} and self._platform_required(child)
+        }
+        for (kind, digest), child in needed.items():
+            stored = manifests.has(digest) or (kind == "entry" and blobs.has(digest))
+            if not stored:
+                yield _missing(child)
 
     def _platform_required(self, child: Descriptor) -> bool:
         if self.platforms == "all" or not self.platform_list:
@@ -135,11 +134,6 @@ class ValidationPolicy:
             return False
         allowed = not self.allowed_urls or any(pattern.search(url) for pattern in self.allowed_urls)
         return allowed and not any(pattern.search(url) for pattern in self.denied_urls)
-
-
-def _distinct(descriptors: Iterable[Descriptor]) -> Iterable[Descriptor]:
-    """Leave out repetitions: a manifest of 4 MiB can name one blob 30,000 times."""
-    return {(each.digest, each.media_type, each.urls): each for each in descriptors}.values()
 
 
 def _is_layer(descriptor: Descriptor) -> bool:

@@ -9,7 +9,7 @@ from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
-from registry.storage.uploads import Chunk
+from registry.oci.uploads import Chunk
 
 if TYPE_CHECKING:
     from registry.storage.repository import Repository

@@ -14,15 +14,20 @@ from registry.archive.importing import plan_import, publish
 from registry.archive.layout import ArchiveError
 from registry.archive.plan import plan_export
 from registry.archive.reading import Archive
+from registry.oci import media_types
 from registry.oci.digest import Digest
+from registry.oci.errors import DeniedError
 from registry.oci.reference import Tag
+from registry.publishing import Operator, Publishing
 from registry.storage import paths
 from registry.storage.repository import Repositories
 from registry.storage.validation import ValidationPolicy
-from tests.archive.images import Quiet, blob, fill, image
+from tests import content
+from tests.archive.images import FOREIGN, LAYER, Quiet, blob, fill, image, manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Literal
 
 POLICY = ValidationPolicy(enabled=False)
 
@@ -49,7 +54,7 @@ def import_(repositories: Repositories, path: Path, name: str | None = None, pol
     with path.open("rb") as file:
         archive = Archive(file)
         archive.verify(Quiet())
-        publish(repositories, policy, archive, plan_import(archive, name), Quiet())
+        publish(repositories, Publishing(policy, Operator()), archive, plan_import(archive, name), Quiet())
 
 
 def everything(repositories: Repositories, name: str) -> dict[str, bytes]:
@@ -254,6 +259,121 @@ def test_what_is_no_layout_is_refused(tmp_path: Path, members: dict[str, bytes])
     write_tar(tmp_path / "a.tar", members)
     with (tmp_path / "a.tar").open("rb") as file, pytest.raises(ArchiveError):
         plan_import(Archive(file), "name")
+
+
+def everything_below(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("layer", "accepted"),
+    [
+        (content.descriptor(b"absent", FOREIGN, urls=["https://x.example/l"]), True),
+        (content.descriptor(b"absent", FOREIGN), False),
+        (content.descriptor(b"absent", LAYER, urls=["https://x.example/l"]), False),
+        (content.descriptor(b"absent", LAYER), False),
+    ],
+)
+def test_layer_that_is_missing_is_refused_with_nothing_published_unless_it_says_where_to_fetch_it(
+    target: Repositories, tmp_path: Path, layer: dict[str, object], *, accepted: bool
+) -> None:
+    document = content.image(b"{}", layers=[layer])
+    write_archive_of(tmp_path / "a.tar", document, b"{}")
+    if accepted:
+        import_(target, tmp_path / "a.tar")
+        assert target.open("app").manifests.has(Digest.of(document))
+    else:
+        with pytest.raises(ArchiveError, match=f"blob unknown.*{Digest.of(b'absent')}"):
+            import_(target, tmp_path / "a.tar")
+        assert everything_below(tmp_path / "target") == []
+        import_(target, tmp_path / "a.tar", policy=ValidationPolicy(enabled=False, sparse=True))
+        assert target.open("app").manifests.has(Digest.of(document))
+
+
+def test_layer_that_the_archive_lacks_and_the_repository_has_is_not_missing(
+    target: Repositories, tmp_path: Path
+) -> None:
+    blob(target.open("app"), b"layer")
+    write_archive_of(tmp_path / "a.tar", content.image(b"{}", b"layer"), b"{}")
+    import_(target, tmp_path / "a.tar")
+    assert target.open("app").tags.page(limit=9) == ["v1"]
+
+
+@pytest.mark.parametrize("platforms", ["all", "none", "list"])
+def test_image_that_an_index_lacks_is_refused_with_nothing_published_if_the_policy_wants_it(
+    target: Repositories, tmp_path: Path, platforms: Literal["all", "none", "list"]
+) -> None:
+    linux = content.image(b"linux")
+    platform = {"architecture": "amd64", "os": "linux"}
+    described = content.descriptor(linux, media_types.OCI_MANIFEST, platform=platform)
+    absent = content.descriptor(b"absent", media_types.OCI_MANIFEST, platform={**platform, "os": "windows"})
+    write_archive_of(tmp_path / "a.tar", content.index(manifests=[described, absent]), linux, b"linux")
+    policy = ValidationPolicy(platforms=platforms, platform_list=frozenset({("amd64", "linux")}))
+    if platforms == "all":
+        with pytest.raises(ArchiveError, match=str(Digest.of(b"absent"))):
+            import_(target, tmp_path / "a.tar", policy=policy)
+        assert everything_below(tmp_path / "target") == []
+    else:
+        import_(target, tmp_path / "a.tar", policy=policy)
+        assert target.open("app").manifests.has(Digest.of(linux))
+
+
+@pytest.mark.parametrize(
+    "policy", [ValidationPolicy(classes=frozenset({"plugin"})), ValidationPolicy()], ids=["class", "url"]
+)
+def test_what_the_policy_forbids_is_refused_with_nothing_published(
+    source: Repositories, target: Repositories, tmp_path: Path, policy: ValidationPolicy
+) -> None:
+    export(source, tmp_path / "a.tar", "team/app")
+    with pytest.raises(ArchiveError):
+        import_(target, tmp_path / "a.tar", policy=policy)
+    assert everything_below(tmp_path / "target") == []
+
+
+def test_import_on_behalf_of_who_may_not_move_tags_leaves_them_where_they_are(
+    source: Repositories, target: Repositories, tmp_path: Path
+) -> None:
+    class Newcomer(Operator):
+        moves_every_tag = False
+
+        def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
+            raise DeniedError(f"{repository}:{tag} points to {current}")
+
+    repository = target.open("team/app")
+    mine = Digest.parse(image(repository, blob(repository, b"mine"))["digest"])
+    repository.tags.point(Tag("v1"), mine)
+    export(source, tmp_path / "a.tar", "team/app:v1")
+    with (tmp_path / "a.tar").open("rb") as file:
+        archive = Archive(file)
+        planned = plan_import(archive, None)
+        with pytest.raises(ArchiveError, match=f"team/app:v1 points to {mine}"):
+            publish(target, Publishing(POLICY, Newcomer()), archive, planned, Quiet())
+    assert repository.tags.resolve(Tag("v1")) == mine
+
+
+def test_artifact_build_cache_and_manifest_of_an_unknown_type_in_an_index_are_carried_as_what_they_are(
+    source: Repositories, target: Repositories, tmp_path: Path
+) -> None:
+    repository = source.open("app")
+    artifact = manifest(repository, {"mediaType": media_types.OCI_ARTIFACT, "blobs": [blob(repository, b"sbom")]})
+    unknown = manifest(repository, {"mediaType": "application/x.test", "blobs": [blob(repository, b"of a new kind")]})
+    cache = blob(repository, b"cached layer")
+    listed = [artifact, unknown, cache, blob(repository, b"{}", "application/x.test")]
+    index = manifest(repository, {"mediaType": media_types.OCI_INDEX, "manifests": listed})
+    repository.tags.point(Tag("v1"), Digest.parse(index["digest"]))
+    export(source, tmp_path / "a.tar", "app")
+    import_(target, tmp_path / "a.tar", policy=ValidationPolicy())
+    assert everything(target, "app") == everything(source, "app")
+    for content_ in (b"sbom", b"of a new kind", b"cached layer", b"{}"):
+        assert target.open("app").blobs.has(Digest.of(content_))
+
+
+def write_archive_of(path: Path, *blobs: bytes) -> None:
+    """Write an archive of `blobs`, whose first is a manifest: ``app:v1``."""
+    entry = content.descriptor(blobs[0], annotations={"io.containerd.image.name": "app:v1"})
+    members = {f"blobs/sha256/{Digest.of(each).hex}": each for each in blobs}
+    index = json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode()
+    write_tar(path, {"index.json": index, "oci-layout": b'{"imageLayoutVersion":"1.0.0"}', **members})
 
 
 def write_layout(path: Path, annotations: dict[str, str]) -> None:

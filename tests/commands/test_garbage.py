@@ -98,4 +98,4 @@ def test_a_grace_that_is_no_duration_is_one_line(config: str, grace: str) -> Non
     done = registry("garbage-collect", "--grace", grace, config)
 
     assert done.returncode == 2
-    assert done.stderr.endswith(f"{grace!r} is no duration such as 90s, 30m or 24h\n")
+    assert done.stderr.endswith(f"{grace!r} is not a duration such as 90s, 30m or 24h\n")

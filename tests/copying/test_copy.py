@@ -106,9 +106,9 @@ def test_damaged_blob_is_told_of_and_not_copied(source: InMemoryDriver) -> None:
 def test_power_may_go_at_any_call_and_nothing_dangles_and_the_next_copy_completes_it() -> None:
     source = InMemoryDriver()
     fill(Repositories(source).open("a"), layer_bytes=1_500_000)
-    rehearsal = FailingDriver(InMemoryDriver(), fail_at=0)
-    copy_storage(source, rehearsal, 1, Quiet())
-    for call in range(1, rehearsal.calls + 1):
+    counted = FailingDriver(InMemoryDriver(), fail_at=0)
+    copy_storage(source, counted, 1, Quiet())
+    for call in range(1, counted.calls + 1):
         target = InMemoryDriver()
         with suppress(DriverError):
             copy_storage(source, FailingDriver(target, fail_at=call), 1, Quiet())

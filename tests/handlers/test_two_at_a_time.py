@@ -11,8 +11,8 @@ from drivers.inmemory import InMemoryDriver
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
+from registry.ports import TagTakenError
 from registry.storage.repository import Repositories
-from registry.storage.tags import TagTakenError
 from tests.content import descriptor, image
 from tests.drivers.interleaving import InterleavingDriver
 from tests.handlers.pushing import push_blob, push_manifest

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 
 from drivers.base import DriverError
 from drivers.inmemory import InMemoryDriver
-from registry.lifecycle.garbage import Collected, Collection
+from registry.lifecycle.garbage import Collected, GarbageCollection
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, ManifestUnknownError
 from registry.oci.reference import Tag
+from registry.publishing import Operator, Publishing
 from registry.storage import paths
 from registry.storage.links import write_link
 from registry.storage.repository import Repositories, Repository
+from registry.storage.validation import ValidationPolicy
 from tests.archive.images import blob, fill, image, manifest
 from tests.drivers.failing import FailingDriver
 from tests.storage.consistency import assert_nothing_dangles
@@ -30,10 +32,19 @@ YOUNG = 3600.0
 
 
 def collect(
-    driver: StorageDriver, *, grace: float = 0, only_tagged: bool = False, rehearsal: bool = False
+    driver: StorageDriver, *, grace: float = 0, only_tagged: bool = False, dry_run: bool = False
+) -> tuple[Collected, list[str]]:
+    return collect_before(driver, time.time() - grace, only_tagged=only_tagged, dry_run=dry_run)
+
+
+def collect_before(
+    driver: StorageDriver, cutoff: float, *, only_tagged: bool = False, dry_run: bool = False
 ) -> tuple[Collected, list[str]]:
     lines: list[str] = []
-    collection = Collection(driver, lines.append, cutoff=time.time() - grace, rehearsal=rehearsal)
+    publishing = Publishing(ValidationPolicy(), Operator())
+    collection = GarbageCollection(
+        driver, Repositories(driver), publishing, lines.append, cutoff=cutoff, dry_run=dry_run
+    )
     return collection.run(only_tagged=only_tagged), lines
 
 
@@ -110,15 +121,15 @@ def test_blobs_that_no_manifest_names_go_with_their_links(driver: InMemoryDriver
     assert any(line.startswith("\n") and " blobs marked, 1 blobs and 0 manifests eligible" in line for line in lines)
 
 
-def test_a_rehearsal_says_the_same_and_deletes_nothing(driver: InMemoryDriver, repository: Repository) -> None:
+def test_a_dry_run_says_the_same_and_deletes_nothing(driver: InMemoryDriver, repository: Repository) -> None:
     stray = digest_of(blob(repository, b"stray"))
     untagged = digest_of(image(repository, blob(repository, b"layer")))
 
-    rehearsed, told = collect(driver, only_tagged=True, rehearsal=True)
+    planned, told = collect(driver, only_tagged=True, dry_run=True)
 
     assert repository.blobs.has(stray)
     assert is_whole(repository, untagged)
-    assert (rehearsed, told) == collect(driver, only_tagged=True)
+    assert (planned, told) == collect(driver, only_tagged=True)
 
 
 def test_what_is_young_stays(driver: InMemoryDriver, repository: Repository) -> None:
@@ -138,8 +149,7 @@ def test_a_blob_that_is_old_stays_where_its_link_is_young(driver: InMemoryDriver
     cutoff = time.time()
     Repositories(driver).open("other").blobs.mount(repository.blobs.stat(digest))
 
-    lines: list[str] = []
-    Collection(driver, lines.append, cutoff=cutoff).run(only_tagged=False)
+    collect_before(driver, cutoff)
 
     assert Repositories(driver).open("other").blobs.has(digest)
 

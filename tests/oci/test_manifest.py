@@ -36,6 +36,47 @@ def test_an_index_names_its_manifests() -> None:
     assert manifest.config is None
 
 
+def test_a_manifest_leads_to_its_config_its_blobs_and_its_manifests_and_not_to_its_subject() -> None:
+    layer = descriptor(b"layer", LAYER_TYPE)
+    child, artifact = descriptor(b"child", media_types.DOCKER_LIST), descriptor(b"artifact", media_types.OCI_ARTIFACT)
+    everything = document(
+        mediaType="application/x",
+        config=descriptor(b"config"),
+        layers=[layer, layer],
+        blobs=[descriptor(b"blob")],
+        manifests=[child, artifact, descriptor(b"cached layer", LAYER_TYPE)],
+        subject=descriptor(b"subject", media_types.OCI_MANIFEST),
+    )
+
+    assert [(kind, each.digest) for kind, each in parse_manifest(everything).references()] == [
+        ("config", Digest.of(b"config")),
+        ("blob", Digest.of(b"layer")),
+        ("blob", Digest.of(b"layer")),
+        ("blob", Digest.of(b"blob")),
+        ("manifest", Digest.of(b"child")),
+        ("manifest", Digest.of(b"artifact")),
+        ("entry", Digest.of(b"cached layer")),
+    ]
+
+
+@pytest.mark.parametrize("media_type", sorted(media_types.NON_DISTRIBUTABLE))
+def test_only_a_layer_that_is_not_for_distribution_and_has_urls_may_be_absent(media_type: str) -> None:
+    urls = ["https://example.com/layer"]
+    layers = [
+        descriptor(b"may be absent", media_type, urls=urls),
+        descriptor(b"has no url", media_type),
+        descriptor(b"is distributed", LAYER_TYPE, urls=urls),
+    ]
+    manifest = parse_manifest(image(config=descriptor(b"is no layer", media_type, urls=urls), layers=layers))
+
+    assert [(kind, each.digest) for kind, each in manifest.references()] == [
+        ("config", Digest.of(b"is no layer")),
+        ("foreign", Digest.of(b"may be absent")),
+        ("blob", Digest.of(b"has no url")),
+        ("blob", Digest.of(b"is distributed")),
+    ]
+
+
 def test_a_docker_image_and_a_docker_list_are_read_alike() -> None:
     listed = document(
         schemaVersion=2,

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import ast
 import inspect
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+import registry
 from drivers.base import checked_path
 from registry.oci.digest import Digest
 from registry.storage import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SHA256 = Digest.of(b"")
 SHA512 = Digest.of(b"", "sha512")
@@ -20,6 +29,9 @@ BLOBS = "/docker/registry/v2/blobs"
 TEAM_APP = "/docker/registry/v2/repositories/team/app"
 
 WRITTEN_BY_THE_GO_REGISTRY = {
+    paths.blob_prefixes("sha256"): f"{BLOBS}/sha256",
+    paths.blobs("sha256", "e3"): f"{BLOBS}/sha256/e3",
+    paths.below(BLOBS, "sha256"): f"{BLOBS}/sha256",
     paths.blob_data(SHA256): f"{BLOBS}/sha256/e3/{HEX}/data",
     paths.blob_data(SHA512): f"{BLOBS}/sha512/cf/{HEX512}/data",
     paths.repository("team/app"): TEAM_APP,
@@ -44,7 +56,9 @@ OUR_OWN = {
     paths.cluster_member("host-1"): "/registry/cluster/host-1",
     paths.copy_data(SHA256): f"/docker/registry/v2/copies/sha256/{HEX}/data",
     paths.upload_verified("team/app", ID): f"{TEAM_APP}/_uploads/{ID}/verified",
+    paths.all_referrers("team/app"): f"{TEAM_APP}/_referrers",
     paths.referrers("team/app", SHA512): f"{TEAM_APP}/_referrers/subjects/sha512/{HEX512}",
+    paths.referrers_by("team/app", SHA512, "sha256"): f"{TEAM_APP}/_referrers/subjects/sha512/{HEX512}/sha256",
     paths.referrer_link("team/app", SHA512, SHA256): (
         f"{TEAM_APP}/_referrers/subjects/sha512/{HEX512}/sha256/{HEX}/link"
     ),
@@ -61,8 +75,89 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
     spelled = {name for name, _ in inspect.getmembers(paths, inspect.isfunction)}
 
     assert spelled <= {
-        *{"all_layers", "layers", "tag_history"},
+        *{"all_layers", "all_referrers", "layers", "tag_history", "blob_prefixes", "blobs", "below", "is_part"},
         *{"blob_data", "repository", "layer_link", "manifests", "revisions", "revision_link"},
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
-        *{"cluster_member", "copy_data", "upload_started_at", "upload_verified", "referrers", "referrer_link"},
+        *{"cluster_member", "copy_data", "upload_started_at", "upload_verified"},
+        *{"referrers", "referrers_by", "referrer_link"},
     }
+
+
+def test_a_part_of_a_repository_is_told_from_a_repository_and_from_what_lies_in_it() -> None:
+    assert paths.is_part(paths.uploads("team/app"), paths.LAYERS, paths.UPLOADS)
+    assert paths.is_part(paths.tags("team/app"), paths.TAGS)
+    assert not paths.is_part(paths.manifests("team/app"), paths.TAGS, paths.REVISIONS)
+    assert not paths.is_part(paths.repository("team/uploads"), paths.UPLOADS)
+    assert not paths.is_part(paths.tag_directory("team/app", "v1"), paths.TAGS)
+
+
+SPELLED = re.compile(
+    r"/docker/registry/v2|/registry/cluster|\b_(?:layers|manifests|uploads|referrers)\b|/(?:link|data)$"
+)
+WITHOUT_STORAGE = {"server", "doctor"}
+"""Rooms whose paths are those of URLs and of local files."""
+MODULES = sorted(
+    path
+    for path in Path(inspect.getfile(registry)).parent.rglob("*.py")
+    if path != Path(inspect.getfile(paths)) and not WITHOUT_STORAGE & set(path.parts)
+)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_other_module_spells_a_path_of_the_layout_or_joins_one(module: Path) -> None:
+    found = list(path_spelled_in(ast.parse(module.read_text())))
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'f"{paths.CLUSTER}/{name}"',
+        'f"{paths.referrers(name, subject)}/{algorithm}"',
+        'f"{path}/{directory}"',
+        'f"{tag_path}/current"',
+        'paths.BLOBS + "/sha256"',
+        'path + "/" + name',
+        'path += f"/{name}"',
+        '"/".join([paths.ROOT, "blobs"])',
+        'root = "/docker/registry/v2/blobs"',
+        'part = "_layers"',
+    ],
+)
+def test_a_path_that_is_spelled_or_joined_is_found(source: str) -> None:
+    assert list(path_spelled_in(ast.parse(source)))
+
+
+def path_spelled_in(tree: ast.Module) -> Iterator[str]:
+    """Yield the expressions that say where something lies in a storage, or that add to what says so."""
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and is_text(node.value)}
+    for node in ast.walk(tree):
+        joined = (
+            (isinstance(node, ast.JoinedStr) and adds_to_a_path(node))
+            or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and names_a_path(node.left))
+            or (isinstance(node, ast.AugAssign) and names_a_path(node.target))
+            or (isinstance(node, ast.Call) and ast.unparse(node.func) == "'/'.join" and names_a_path(node.args[0]))
+        )
+        spelled = id(node) not in documentation and is_text(node) and SPELLED.search(ast.literal_eval(node))
+        if joined or spelled:
+            yield ast.unparse(node)
+
+
+def adds_to_a_path(node: ast.JoinedStr) -> bool:
+    return any(
+        isinstance(before, ast.FormattedValue)
+        and names_a_path(before.value)
+        and isinstance(after, ast.Constant)
+        and str(after.value).startswith("/")
+        for before, after in pairwise(node.values)
+    )
+
+
+def names_a_path(node: ast.AST) -> bool:
+    """Tell whether an expression says that it gives a path: ``path``, ``upload_path``, ``paths.tags(name)``."""
+    return re.search(r"\bpaths\.|\b(?:[a-z]+_)*path\b(?!\()", ast.unparse(node)) is not None
+
+
+def is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -7,15 +7,16 @@ import pytest
 
 from drivers.inmemory import InMemoryDriver
 from registry.oci.digest import Digest
+from registry.oci.uploads import DigestState
 from registry.storage.repository import Repositories, Repository
-from registry.storage.tokens import DigestState, UploadTokens
+from registry.storage.tokens import UploadTokens
 from tests.content import chunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from drivers.base import Writer
-    from registry.storage.tokens import UploadState
+    from registry.oci.uploads import UploadState
 
 CONTENT = b"some content that comes in pieces"
 SHA256 = Digest.of(CONTENT)

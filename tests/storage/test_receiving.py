@@ -9,9 +9,9 @@ import pytest
 from drivers.base import PIECE_SIZE, DriverError
 from drivers.inmemory import InMemoryDriver
 from registry.oci.digest import Digest
+from registry.oci.uploads import BodyCutShortError
 from registry.storage.hashing import Hasher, new_hasher
 from registry.storage.receiving import receive
-from registry.storage.uploads import BodyCutShortError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.oci.errors import BlobUploadInvalidError
-from registry.storage.tokens import DigestState, UploadState, UploadTokens
+from registry.oci.uploads import DigestState, UploadState
+from registry.storage.tokens import UploadTokens
 
 SECRET = b"a secret"
 ID = "5a7d3c1e-0f6b-4a52-9d6e-2b1c3d4e5f60"

@@ -18,16 +18,16 @@ from drivers.inmemory import InMemoryDriver
 from registry.oci.digest import Digest
 from registry.oci.errors import RegistryError
 from registry.oci.ranges import ByteRange
+from registry.oci.uploads import BodyCutShortError, Chunk, OffsetError
 from registry.storage import paths
 from registry.storage.repository import Repositories
 from registry.storage.tokens import UploadTokens
-from registry.storage.uploads import BodyCutShortError, Chunk, OffsetError
 from tests.content import chunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from registry.storage.tokens import UploadState
+    from registry.oci.uploads import UploadState
 
 TOKENS = UploadTokens(b"a secret")
 WORDS = st.lists(st.sampled_from([b"", b"a", b"b", b"ab", b"a" * 64]), max_size=3)

@@ -10,14 +10,14 @@ import pytest
 from drivers.inmemory import InMemoryDriver
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUploadUnknownError
+from registry.oci.uploads import Chunk
 from registry.storage import paths
 from registry.storage.links import write_link
 from registry.storage.repository import Repositories
-from registry.storage.uploads import Chunk
 
 if TYPE_CHECKING:
+    from registry.oci.uploads import UploadState
     from registry.storage.repository import Repository
-    from registry.storage.tokens import UploadState
 
 CONTENT = b"all of a layer"
 DIGEST = Digest.of(CONTENT)

@@ -11,9 +11,9 @@ from drivers.inmemory import InMemoryDriver
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUploadUnknownError, DigestInvalidError, SizeInvalidError
 from registry.oci.ranges import ByteRange
+from registry.oci.uploads import BodyCutShortError, Chunk, OffsetError
 from registry.storage import paths
 from registry.storage.repository import Repositories, Repository
-from registry.storage.uploads import BodyCutShortError, Chunk, OffsetError
 from tests.content import chunk
 from tests.drivers.failing import FailingDriver
 

@@ -200,6 +200,16 @@ def test_of_listed_platforms_the_manifests_must_be_there(
     assert faults(repository, platform_index(platform), policy) == [ManifestBlobUnknownError] * required
 
 
+def test_a_manifest_that_is_listed_for_several_platforms_must_be_there_if_one_of_them_is_listed(
+    repository: Repository,
+) -> None:
+    policy = ValidationPolicy(platforms="list", platform_list=frozenset({("amd64", "linux")}))
+    platforms = ({"architecture": "amd64", "os": "linux"}, {"architecture": "arm64", "os": "linux"})
+    content = index(manifests=[descriptor(b"x", media_types.OCI_MANIFEST, platform=each) for each in platforms])
+
+    assert faults(repository, content, policy) == [ManifestBlobUnknownError]
+
+
 def test_of_no_platforms_none_and_of_an_empty_list_all_must_be_there(repository: Repository) -> None:
     content = platform_index({"architecture": "amd64", "os": "linux"}, {})
 

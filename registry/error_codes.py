@@ -1,0 +1,75 @@
+"""THE mapping from what went wrong to the code and status that a client gets, and the JSON that says so.
+
+Codes are those of the distribution-spec ("Error Codes") and of the Go registry. No view sets an error status. Nothing
+here needs a framework: what is refused before the application is reached is answered in the same form.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+import auth.base
+import drivers.base
+from registry.oci import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+UNAVAILABLE: Final = "UNAVAILABLE"
+UNKNOWN: Final = "UNKNOWN"
+UNSUPPORTED: Final = "UNSUPPORTED"
+
+CODES: Final[dict[type[Exception], tuple[str, int]]] = {
+    errors.NameInvalidError: ("NAME_INVALID", 400),
+    errors.NameUnknownError: ("NAME_UNKNOWN", 404),
+    errors.TagInvalidError: ("TAG_INVALID", 400),
+    errors.DigestInvalidError: ("DIGEST_INVALID", 400),
+    errors.SizeInvalidError: ("SIZE_INVALID", 400),
+    errors.RangeInvalidError: ("RANGE_INVALID", 416),
+    errors.RangeNotSatisfiableError: ("RANGE_INVALID", 416),
+    errors.BlobUnknownError: ("BLOB_UNKNOWN", 404),
+    errors.BlobUploadUnknownError: ("BLOB_UPLOAD_UNKNOWN", 404),
+    errors.BlobUploadInvalidError: ("BLOB_UPLOAD_INVALID", 404),
+    errors.ManifestUnknownError: ("MANIFEST_UNKNOWN", 404),
+    errors.ManifestInvalidError: ("MANIFEST_INVALID", 400),
+    errors.ManifestTooLargeError: ("MANIFEST_INVALID", 413),
+    errors.ManifestBlobUnknownError: ("MANIFEST_BLOB_UNKNOWN", 400),
+    errors.PaginationInvalidError: ("PAGINATION_NUMBER_INVALID", 400),
+    errors.DeniedError: ("DENIED", 403),
+    errors.UnsupportedError: (UNSUPPORTED, 405),
+    auth.base.UnauthorizedError: ("UNAUTHORIZED", 401),
+    auth.base.DeniedError: ("DENIED", 403),
+    auth.base.ThrottledError: ("TOOMANYREQUESTS", 429),
+    auth.base.TokenRequestError: (UNSUPPORTED, 400),
+    # As in the Go registry; its own fault, but clients would try again and again at a 5xx.
+    auth.base.ControllerError: (UNAVAILABLE, 400),
+    drivers.base.InvalidPathError: ("NAME_INVALID", 400),
+    drivers.base.UploadBusyError: (UNAVAILABLE, 503),
+    drivers.base.NoSpaceError: (UNAVAILABLE, 507),
+    drivers.base.UnavailableError: (UNAVAILABLE, 503),
+    Exception: (UNKNOWN, 500),
+}
+
+
+def code_of(error: Exception) -> tuple[str, int]:
+    """Return code and status of `error`: those of the nearest of its classes that has some."""
+    return next(CODES[each] for each in type(error).__mro__ if each in CODES)
+
+
+def entry(code: str, message: str, detail: object = None) -> dict[str, object]:
+    """Return what one error says; `detail` is any JSON value."""
+    said: dict[str, object] = {"code": code, "message": message}
+    if detail is not None:
+        said["detail"] = detail
+    return said
+
+
+def body(entries: Sequence[Mapping[str, object]]) -> str:
+    """Return the JSON of an answer that tells of `entries`."""
+    return json.dumps({"errors": entries}, separators=(",", ":")) + "\n"
+
+
+def error_body(code: str, message: str, detail: object = None) -> str:
+    """Return the JSON of an answer that tells of one error."""
+    return body([entry(code, message, detail)])

@@ -1,0 +1,338 @@
+"""What the registry is made of, as views and commands use it: protocols, each promise a sentence.
+
+``registry.storage`` implements them over a storage driver. Whatever else implements them (a cache that fetches from
+another registry what it lacks) passes the same suite, ``tests/ports/conformance.py``.
+
+An error that is not named in a docstring is one of the storage below, and becomes a 5xx. What a store returns it has
+looked up just now: nothing is promised of what another request does meanwhile, except where it says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from registry.oci.digest import DEFAULT_ALGORITHM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from registry.oci.digest import Digest
+    from registry.oci.manifest import Manifest
+    from registry.oci.reference import Tag
+    from registry.oci.uploads import Chunk, UploadState
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A blob that a repository may serve; `size` in bytes.
+
+    `digest` is the one it was asked for, `target` the one its bytes are stored under. The two differ where the Go
+    registry stored a blob that was pushed by sha512: it keeps such bytes under their sha256.
+    """
+
+    digest: Digest
+    target: Digest
+    size: int
+
+
+class TagTakenError(Exception):
+    """The tag points to another manifest, `current`."""
+
+    def __init__(self, current: Digest) -> None:
+        super().__init__(str(current))
+        self.current = current
+
+
+class Holder(Protocol):
+    """What may have the content that a manifest names: the blobs or the manifests of a repository, or of an archive."""
+
+    def has(self, digest: Digest) -> bool:
+        """Tell whether the content is there, and can be relied on."""
+
+
+class BlobReader(Holder, Protocol):
+    """The blobs of one repository, for those who read them."""
+
+    def stat(self, digest: Digest) -> Blob:
+        """Return the blob, for a caller that relies on its bytes being there.
+
+        Raises:
+            BlobUnknownError: this repository does not have it.
+        """
+
+    def serve(self, digest: Digest) -> Blob:
+        """Return the blob, for a caller that reads it next: its size may be one that is remembered.
+
+        Raises:
+            BlobUnknownError: this repository does not have it.
+        """
+
+    def read(self, blob: Blob, start: int, stop: int) -> Iterator[bytes]:
+        """Yield bytes ``start..stop``, `stop` excluded; the blob is opened before this returns.
+
+        Raises:
+            BlobUnknownError: it was deleted meanwhile.
+        """
+
+    def open_local(self, blob: Blob) -> BinaryIO | None:
+        """Return a local file that holds exactly the blob, opened, or None if there is none.
+
+        Raises:
+            BlobUnknownError: it was deleted meanwhile.
+        """
+
+    def local_name(self, blob: Blob) -> str | None:
+        """Return where the local file of the blob lies below the directory of all blobs, or None if there is none.
+
+        The name begins with a slash and is for a front-end server, which has that directory.
+        """
+
+    def redirect_url(self, blob: Blob, client: str = "") -> str | None:
+        """Return a URL from which the caller, whose address is `client` if known, may GET the blob itself, or None."""
+
+
+class BlobStore(BlobReader, Protocol):
+    """The blobs of one repository."""
+
+    def mount(self, blob: Blob) -> None:
+        """Let this repository have a blob that stat() of another one has returned, or Repositories.stat_blob()."""
+
+    def delete(self, digest: Digest) -> None:
+        """Take the blob away from this repository; other repositories keep it.
+
+        Raises:
+            BlobUnknownError: this repository does not have it.
+        """
+
+
+class ServedManifest(Protocol):
+    """What a client is given of a manifest."""
+
+    @property
+    def content(self) -> bytes:
+        """The manifest, byte for byte as it was pushed."""
+
+    @property
+    def media_type(self) -> str:
+        """The media type that it was pushed as."""
+
+
+class ManifestStore(Holder, Protocol):
+    """The manifests of one repository."""
+
+    def get(self, digest: Digest) -> Manifest:
+        """Return the manifest, with all that is read in it.
+
+        Raises:
+            ManifestUnknownError: this repository does not have it, or what is stored cannot be served.
+        """
+
+    def serve(self, digest: Digest) -> ServedManifest:
+        """Return what a client gets of the manifest; otherwise as get()."""
+
+    def digests(self) -> Iterator[Digest]:
+        """Yield the digest of every manifest; of those that come or go meanwhile, any."""
+
+    def put(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()) -> None:
+        """Store a manifest under its digest, list it among the referrers of its subject, let `tags` point to it.
+
+        At no moment does a tag or a referrer lead to what is not there. What the manifest names is not looked for.
+
+        Raises:
+            DigestInvalidError: the digest is not that of the content; nothing is stored.
+        """
+
+    def keep(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag]) -> None:
+        """Store again what a deletion at the same time has taken away of a manifest and of `tags` that point to it.
+
+        A tag that points to another manifest is left alone.
+        """
+
+    def delete(self, digest: Digest) -> list[str]:
+        """Delete the manifest, first the tags that point to it, and its entry among referrers; return those tags.
+
+        Raises:
+            ManifestUnknownError: this repository does not have it.
+        """
+
+    def forget(self, digest: Digest) -> None:
+        """Delete a manifest to which no tag points, which the caller knows: no tag is looked at.
+
+        Raises:
+            ManifestUnknownError: this repository does not have it.
+        """
+
+
+class TagStore(Protocol):
+    """The tags of one repository."""
+
+    def resolve(self, tag: Tag) -> Digest:
+        """Return the digest that `tag` points to now.
+
+        Raises:
+            ManifestUnknownError: there is no such tag.
+        """
+
+    def point(self, tag: Tag, digest: Digest) -> None:
+        """Let `tag` point to a manifest that the repository has."""
+
+    def claim(self, tag: Tag, digest: Digest) -> None:
+        """Let `tag` point to a manifest as point() does, unless it points to another: of two at a time one succeeds.
+
+        Raises:
+            TagTakenError: it does; nothing is changed.
+        """
+
+    def delete(self, tag: Tag) -> None:
+        """Forget `tag`; the manifest stays.
+
+        Raises:
+            ManifestUnknownError: there is no such tag.
+        """
+
+    def page(self, *, after: str = "", limit: int) -> list[str]:
+        """Return at most `limit` tags that sort after `after`, in byte order.
+
+        Raises:
+            NameUnknownError: there is no such repository.
+        """
+
+    def names(self) -> Iterator[str]:
+        """Yield every tag, in byte order.
+
+        Raises:
+            NameUnknownError: there is no such repository. It is raised by the call itself.
+        """
+
+
+class ReferrerStore(Protocol):
+    """Which manifests of one repository name another as their subject."""
+
+    def after(self, subject: Digest, last: Digest | None = None) -> Iterator[Digest]:
+        """Yield, in order, the digests of the referrers of `subject` that sort after `last`.
+
+        `subject` need not exist. A referrer may be gone already: look before naming it to a client.
+        """
+
+
+class UploadStore(Protocol):
+    """The upload sessions of one repository.
+
+    Bytes that were acknowledged never change: a session grows at its end, by one request at a time.
+    """
+
+    def start(self, algorithm: str = DEFAULT_ALGORITHM) -> UploadState:
+        """Begin a session whose content is expected to be named by a digest of `algorithm`."""
+
+    def status(self, upload_id: str, told: UploadState | None = None) -> UploadState:
+        """Return where a session stands, for a client that has lost its token or doubts it.
+
+        `told` is what the client was told, if it says so; it is returned where it is still true.
+
+        Raises:
+            BlobUploadUnknownError: there is no such session.
+        """
+
+    def append(self, state: UploadState, chunk: Chunk) -> UploadState:
+        """Store a chunk and return where the session stands then.
+
+        Raises:
+            BlobUploadUnknownError: there is no such session.
+            OffsetError: the chunk does not begin where the upload stands; nothing was written.
+            SizeInvalidError: the body's length is not that of its range; nothing was written.
+            BodyCutShortError: the client went away; what arrived is kept.
+        """
+
+    def finish(self, state: UploadState, chunk: Chunk, digest: Digest) -> int:
+        """Store the last chunk, which may be empty, and publish the whole as a blob; return its size in bytes.
+
+        Raises:
+            DigestInvalidError: the content is another; the session is gone and nothing was published.
+            As append() otherwise; the session stays.
+        """
+
+    def cancel(self, upload_id: str) -> None:
+        """End a session and delete all that was stored for it.
+
+        Raises:
+            BlobUploadUnknownError: there is no such session.
+        """
+
+    def discard(self, upload_id: str) -> None:
+        """Delete what is left of a session, if anything is; a failure of the storage is logged, not raised."""
+
+
+class Repository(Protocol):
+    """Everything that is kept under one name. It need not exist yet: the first push makes it."""
+
+    @property
+    def name(self) -> str:
+        """The name, which is a valid one."""
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The blobs."""
+
+    @property
+    def manifests(self) -> ManifestStore:
+        """The manifests."""
+
+    @property
+    def tags(self) -> TagStore:
+        """The tags."""
+
+    @property
+    def referrers(self) -> ReferrerStore:
+        """The referrers of each manifest."""
+
+    @property
+    def uploads(self) -> UploadStore:
+        """The upload sessions."""
+
+    def delete(self) -> None:
+        """Delete all of it: tags, referrers, manifests, blobs, uploads; repositories nested in its name stay.
+
+        Broken off, it leaves nothing that leads nowhere; done again, it goes on.
+
+        Raises:
+            NameUnknownError: there is nothing under this name.
+        """
+
+
+class Catalog(Protocol):
+    """Which repositories there are: those that have manifests. A name comes before those nested in it."""
+
+    def page(self, *, after: str = "", limit: int, shown: Callable[[str], bool]) -> list[str]:
+        """Return the first `limit` repositories, one at least, that come after `after` and are to be `shown`."""
+
+    def names(self, *, after: str = "") -> Iterator[str]:
+        """Yield the repositories that come after `after`."""
+
+    def linking(self) -> Iterator[str]:
+        """Yield the names that have manifests or blobs."""
+
+
+class Repositories(Protocol):
+    """All repositories of a registry."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """Which there are."""
+
+    def open(self, name: str) -> Repository:
+        """Return the repository called `name`, which the caller has parsed and authorized; it need not exist."""
+
+    def stat_blob(self, digest: Digest) -> Blob:
+        """Return a blob that any repository may have, for callers who may read all of them.
+
+        Raises:
+            BlobUnknownError: no repository has it.
+        """
+
+    def abandoned_uploads(self, *, before: datetime) -> Iterator[tuple[str, str]]:
+        """Yield repository name and id of every upload session that was started before `before`."""
+
+    def purge_leftovers(self, *, before: datetime) -> int:
+        """Delete what work that broke off before `before` has left behind and nobody can see; return how much."""

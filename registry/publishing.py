@@ -1,0 +1,178 @@
+"""What happens when a blob, a manifest, a tag becomes visible or goes: one operation each.
+
+Views, the importer, the garbage collection and whatever else changes what clients can see call these and not the
+stores, so that a rule holds for all of them, and so that one place knows of each change. That place is marked in each
+operation with the words "Durable, and not answered yet". A listener will be told there: of the repository, digest,
+tags, media type and size that are at hand, and of the caller. An operation that fails there fails as a whole, and can
+be repeated. Where a tag pointed before is only known if the caller may not move every tag; to know it otherwise costs a
+read of the tag.
+
+``registry storage copy`` does not pass through here: it makes one storage the image of another below the level of
+repositories. What is visible there became visible at its source, where listeners were told of it. ``registry referrers
+rebuild`` only derives again what pushes through here have derived. Clearing abandoned uploads away changes nothing that
+a client can see.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from registry.oci.errors import ManifestUnknownError
+from registry.ports import TagTakenError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from registry.oci.digest import Digest
+    from registry.oci.manifest import Manifest
+    from registry.oci.reference import Tag
+    from registry.oci.uploads import Chunk, UploadState
+    from registry.ports import Blob, Repository
+    from registry.storage.validation import ValidationPolicy
+
+
+class Caller(Protocol):
+    """Who publishes: it may push to the repository, or delete from it, which is known before this is asked."""
+
+    @property
+    def moves_every_tag(self) -> bool:
+        """Whether require_overwrite() never raises: then nobody looks where a tag points."""
+
+    def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
+        """Return if the caller may let `tag`, which points to `current`, point to another manifest.
+
+        Raises:
+            An error that says so to the caller, if it may not.
+        """
+
+
+class Operator:
+    """The registry itself, or a person who runs one of its commands: may do everything."""
+
+    moves_every_tag = True
+
+    def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
+        """Return."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """Publishes and deletes on behalf of `caller`; manifests as the `policy` allows.
+
+    What an operation raises it has found before anything became visible, unless its text says otherwise. Errors of the
+    stores (registry.ports) come through.
+    """
+
+    policy: ValidationPolicy
+    caller: Caller
+
+    def finish_upload(self, repository: Repository, state: UploadState, chunk: Chunk, digest: Digest) -> None:
+        """Store the last chunk of an upload, which may be empty, and let the blob become visible."""
+        repository.uploads.finish(state, chunk, digest)
+        # Durable, and not answered yet.
+
+    def mount_blob(self, repository: Repository, blob: Blob) -> None:
+        """Let a blob of another repository become visible in this one."""
+        repository.blobs.mount(blob)
+        # Durable, and not answered yet.
+
+    def remove_blob(self, repository: Repository, digest: Digest) -> None:
+        """Take a blob away from the repository.
+
+        Raises:
+            BlobUnknownError: the repository does not have it.
+        """
+        repository.blobs.delete(digest)
+        # Durable, and not answered yet.
+
+    def push_manifest(
+        self, repository: Repository, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()
+    ) -> None:
+        """Let a manifest become visible under its digest and under `tags`, which point to it from now on.
+
+        Raises:
+            ManifestDependenciesError, DeniedError: the policy does not allow the manifest here.
+            DigestInvalidError: the digest is not that of the content.
+            What Caller.require_overwrite() raises: a tag points to another manifest. If another push has set the tag at
+                the same time, the manifest has become visible and the tag stays where it is.
+        """
+        for tag in tags:
+            self._require_movable(repository, tag, digest)
+        self.policy.check(manifest, repository.blobs, repository.manifests)
+        if self.caller.moves_every_tag:
+            repository.manifests.put(manifest, digest, tags)
+        else:
+            repository.manifests.put(manifest, digest)
+            for tag in tags:
+                self._claim(repository, tag, digest)
+        if tags:
+            repository.manifests.keep(manifest, digest, tags)
+        # Durable, and not answered yet.
+
+    def move_tag(self, repository: Repository, tag: Tag, manifest: Manifest, digest: Digest) -> None:
+        """Let `tag` point to a manifest that the repository has.
+
+        Raises:
+            What Caller.require_overwrite() raises: the tag points to another manifest.
+        """
+        if self.caller.moves_every_tag:
+            repository.tags.point(tag, digest)
+        else:
+            self._claim(repository, tag, digest)
+        repository.manifests.keep(manifest, digest, [tag])
+        # Durable, and not answered yet.
+
+    def remove_tag(self, repository: Repository, tag: Tag) -> None:
+        """Let `tag` go; its manifest stays.
+
+        Raises:
+            ManifestUnknownError: there is no such tag.
+        """
+        repository.tags.delete(tag)
+        # Durable, and not answered yet.
+
+    def remove_manifest(self, repository: Repository, digest: Digest) -> None:
+        """Let a manifest go, and the tags that point to it.
+
+        Raises:
+            ManifestUnknownError: the repository does not have it.
+        """
+        repository.manifests.delete(digest)
+        # Durable, and not answered yet.
+
+    def remove_untagged_manifest(self, repository: Repository, digest: Digest) -> None:
+        """Let a manifest go to which, as the caller knows, no tag points: no tag is looked at.
+
+        Raises:
+            ManifestUnknownError: the repository does not have it.
+        """
+        repository.manifests.forget(digest)
+        # Durable, and not answered yet.
+
+    def remove_repository(self, repository: Repository) -> None:
+        """Let all that the repository has go; those nested in its name stay.
+
+        Raises:
+            NameUnknownError: there is nothing under its name.
+        """
+        repository.delete()
+        # Durable, and not answered yet.
+
+    def _require_movable(self, repository: Repository, tag: Tag, digest: Digest) -> None:
+        """Return if `tag` is new, points to `digest` already, or is one that the caller may overwrite."""
+        if self.caller.moves_every_tag:
+            return
+        with suppress(ManifestUnknownError):
+            current = repository.tags.resolve(tag)
+            if current != digest:
+                self.caller.require_overwrite(repository.name, tag, current)
+
+    def _claim(self, repository: Repository, tag: Tag, digest: Digest) -> None:
+        """Let `tag` point to `digest`; of two first pushes at a time, by callers who may not overwrite, one fails."""
+        try:
+            repository.tags.claim(tag, digest)
+        except TagTakenError as taken:
+            self.caller.require_overwrite(repository.name, tag, taken.current)
+            repository.tags.point(tag, digest)

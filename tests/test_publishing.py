@@ -1,0 +1,161 @@
+"""What holds for everybody who publishes; that it holds for a push over HTTP is tested in tests/handlers."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+
+from drivers.inmemory import InMemoryDriver
+from registry.oci.digest import Digest
+from registry.oci.errors import (
+    BlobUnknownError,
+    DeniedError,
+    ManifestDependenciesError,
+    ManifestUnknownError,
+    NameUnknownError,
+)
+from registry.oci.manifest import parse_manifest
+from registry.oci.reference import Tag
+from registry.publishing import Operator, Publishing
+from registry.storage.repository import Repositories
+from registry.storage.validation import ValidationPolicy
+from tests.content import chunk, image
+from tests.drivers.interleaving import InterleavingDriver
+from tests.storage.consistency import assert_nothing_dangles
+
+if TYPE_CHECKING:
+    from registry.oci.manifest import Manifest
+    from registry.ports import Repository
+
+POLICY = ValidationPolicy()
+FIRST, SECOND = parse_manifest(image(b"{}")), parse_manifest(image(b"{}", annotations={"number": "2"}))
+V1, V2 = Tag("v1"), Tag("v2")
+
+
+class Newcomer:
+    """A caller who may push and never move a tag."""
+
+    moves_every_tag = False
+
+    def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
+        raise DeniedError(f"{repository}:{tag} points to {current}")
+
+
+class Keeper(Newcomer):
+    """A caller who may move a tag, and is asked whether."""
+
+    def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
+        pass
+
+
+OPERATOR, NEWCOMER, KEEPER = (Publishing(POLICY, caller) for caller in (Operator(), Newcomer(), Keeper()))
+
+
+@pytest.fixture
+def repository(driver: InMemoryDriver) -> Repository:
+    """A repository with the config of both images."""
+    repository = Repositories(driver).open("a")
+    OPERATOR.finish_upload(repository, repository.uploads.start(), chunk(b"{}"), Digest.of(b"{}"))
+    return repository
+
+
+def digest_of(manifest: Manifest) -> Digest:
+    return Digest.of(manifest.content)
+
+
+@pytest.mark.parametrize("publishing", [OPERATOR, KEEPER], ids=["operator", "keeper"])
+def test_a_tag_is_moved_by_who_may(repository: Repository, publishing: Publishing) -> None:
+    publishing.push_manifest(repository, FIRST, digest_of(FIRST), [V1, V2])
+
+    publishing.push_manifest(repository, SECOND, digest_of(SECOND), [V1])
+    publishing.move_tag(repository, V2, SECOND, digest_of(SECOND))
+
+    assert repository.tags.resolve(V1) == repository.tags.resolve(V2) == digest_of(SECOND)
+
+
+def test_a_tag_is_not_moved_by_who_may_not_and_nothing_of_the_push_is_stored(repository: Repository) -> None:
+    NEWCOMER.push_manifest(repository, FIRST, digest_of(FIRST), [V1])
+    NEWCOMER.push_manifest(repository, FIRST, digest_of(FIRST), [V1])
+
+    with pytest.raises(DeniedError, match=f"a:v1 points to {digest_of(FIRST)}"):
+        NEWCOMER.push_manifest(repository, SECOND, digest_of(SECOND), [V2, V1])
+
+    assert list(repository.manifests.digests()) == [digest_of(FIRST)]
+    NEWCOMER.push_manifest(repository, SECOND, digest_of(SECOND), [V2])
+    with pytest.raises(DeniedError):
+        NEWCOMER.move_tag(repository, V1, SECOND, digest_of(SECOND))
+    assert repository.tags.resolve(V1) == digest_of(FIRST)
+
+
+def test_a_manifest_that_names_what_is_not_there_is_refused(repository: Repository) -> None:
+    incomplete = parse_manifest(image(b"{}", b"no such layer"))
+
+    with pytest.raises(ManifestDependenciesError):
+        OPERATOR.push_manifest(repository, incomplete, digest_of(incomplete), [V1])
+
+    assert list(repository.manifests.digests()) == []
+
+
+def test_what_is_removed_is_unknown(repository: Repository) -> None:
+    for manifest in (FIRST, SECOND):
+        OPERATOR.push_manifest(repository, manifest, digest_of(manifest), [V1, V2])
+
+    OPERATOR.remove_tag(repository, V1)
+    OPERATOR.remove_untagged_manifest(repository, digest_of(FIRST))
+    OPERATOR.remove_manifest(repository, digest_of(SECOND))
+    OPERATOR.remove_blob(repository, Digest.of(b"{}"))
+
+    assert list(repository.manifests.digests()) == []
+    assert not repository.blobs.has(Digest.of(b"{}"))
+    for digest in map(digest_of, (FIRST, SECOND)):
+        for remove in (OPERATOR.remove_manifest, OPERATOR.remove_untagged_manifest):
+            with pytest.raises(ManifestUnknownError):
+                remove(repository, digest)
+    for tag in (V1, V2):
+        with pytest.raises(ManifestUnknownError):
+            OPERATOR.remove_tag(repository, tag)
+    with pytest.raises(BlobUnknownError):
+        OPERATOR.remove_blob(repository, Digest.of(b"{}"))
+
+
+def test_a_blob_that_is_mounted_is_there_and_stays_when_its_source_is_removed(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    other = Repositories(driver).open("other")
+
+    OPERATOR.mount_blob(other, repository.blobs.stat(Digest.of(b"{}")))
+    OPERATOR.push_manifest(other, FIRST, digest_of(FIRST), [V1])
+    OPERATOR.remove_repository(repository)
+
+    assert other.blobs.has(Digest.of(b"{}"))
+    with pytest.raises(NameUnknownError):
+        OPERATOR.remove_repository(repository)
+    assert list(Repositories(driver).catalog.linking()) == ["other"]
+
+
+@pytest.mark.parametrize("publishing", [OPERATOR, NEWCOMER], ids=["operator", "newcomer"])
+@pytest.mark.parametrize("rival", ["manifest", "tag"])
+def test_a_tag_that_is_moved_while_its_manifest_is_deleted_leads_somewhere(publishing: Publishing, rival: str) -> None:
+    for moment in count(1):
+        medium = InMemoryDriver()
+        repository = Repositories(medium).open("a")
+        OPERATOR.finish_upload(repository, repository.uploads.start(), chunk(b"{}"), Digest.of(b"{}"))
+        OPERATOR.push_manifest(repository, FIRST, digest_of(FIRST), [V2])
+
+        def remove() -> None:
+            same = Repositories(medium).open("a")  # noqa: B023 - called in this very round
+            if rival == "manifest":
+                OPERATOR.remove_manifest(same, digest_of(FIRST))
+            elif "v1" in same.tags.names():
+                OPERATOR.remove_tag(same, V1)
+
+        between = InterleavingDriver(medium, moment, remove)
+        publishing.move_tag(Repositories(between).open("a"), V1, FIRST, digest_of(FIRST))
+
+        assert_nothing_dangles(medium, "a")
+        assert repository.manifests.has(digest_of(FIRST))
+        if between.calls < moment:
+            break
+    assert moment > 3
