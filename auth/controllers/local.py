@@ -15,10 +15,10 @@ from auth.identities.passwords import PasswordFile
 from auth.identities.throttle import FailureThrottle
 from auth.identities.workload import parse_ci_services
 from auth.rules.policy import policy_source
-from auth.tokens.issuer import AccessToken, Lifetimes, TokenIssuer
 from auth.tokens.jws import TokenRefusedError, facts
-from auth.tokens.service import LocalTokenService
 from auth.tokens.signing import SigningKeys
+from auth.tokenservice.issuer import AccessToken, Lifetimes, TokenIssuer
+from auth.tokenservice.service import LocalTokenService
 from registry.foundation.files import FileError
 from registry.foundation.parameters import Parameters
 

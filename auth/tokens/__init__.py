@@ -1,1 +1,1 @@
-"""Signed tokens: how they are made, verified and asked for."""
+"""Signed tokens: how they are verified, signed and asked for."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from auth.identities.accounts import Accounts
     from auth.rules.ruleset import Policy
-    from auth.tokens.issuer import TokenIssuer
+    from auth.tokenservice.issuer import TokenIssuer
 
 logger = logging.getLogger(__name__)
 

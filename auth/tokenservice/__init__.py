@@ -1,0 +1,1 @@
+"""The token service of ``auth: local``: credentials in, tokens out."""
