@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from auth.base import Access, AccessController, DeniedError, Grant, Request, UnauthorizedError
-from auth.controllers.token import covers
 from auth.headers import basic_credentials, bearer_challenge, bearer_token, merged_scope
 from auth.identities.accounts import Accounts, Identity
 from auth.identities.apikeys import ApiKeys
@@ -15,6 +14,7 @@ from auth.identities.passwords import PasswordFile
 from auth.identities.throttle import FailureThrottle
 from auth.identities.workload import parse_ci_services
 from auth.rules.policy import policy_source
+from auth.tokens.access_claim import covers
 from auth.tokens.jws import TokenRefusedError, facts
 from auth.tokens.signing import SigningKeys
 from auth.tokenservice.issuer import AccessToken, Lifetimes, TokenIssuer

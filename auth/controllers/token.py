@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from auth.base import Access, AccessController, Grant, Request, UnauthorizedError
 from auth.headers import bearer_challenge, bearer_token, merged_scope
+from auth.tokens.access_claim import covers, granted_accesses
 from auth.tokens.chains import parse_bundle
 from auth.tokens.jws import Expectations, TokenRefusedError, TokenVerifier, facts
 from auth.tokens.keysets import FileKeys, KeySource, RemoteKeys
@@ -84,34 +85,6 @@ class TokenController(AccessController):
             ids[:_SHOWN_KEYS],
             " and more" if len(ids) > _SHOWN_KEYS else "",
         )
-
-
-def granted_accesses(claims: Mapping[str, object]) -> set[tuple[str, str, str]]:
-    """Return the (type, name, action) triples of the ``access`` claim.
-
-    Raises:
-        TokenRefusedError: it is not a list of resources with their actions.
-    """
-    granted: set[tuple[str, str, str]] = set()
-    entries = claims.get("access")
-    for entry in _of_type(entries, list) if entries is not None else []:
-        resource = _of_type(entry, dict)
-        kind, name = _of_type(resource.get("type", ""), str), _of_type(resource.get("name", ""), str)
-        actions = resource.get("actions")
-        granted.update((kind, name, _of_type(action, str)) for action in _of_type(actions or [], list))
-    return granted
-
-
-def covers(granted: set[tuple[str, str, str]], access: Access) -> bool:
-    """Tell whether `access` is among `granted`, where ``*`` is every action, and push includes overwrite."""
-    action = "push" if access.action == "overwrite" else access.action
-    return not granted.isdisjoint({(access.type, access.name, action), (access.type, access.name, "*")})
-
-
-def _of_type(value: object, kind: type[T]) -> T:
-    if not isinstance(value, kind):
-        raise TokenRefusedError("its access claim is malformed", told=False)
-    return value
 
 
 def _algorithms(section: Parameters) -> frozenset[str]:

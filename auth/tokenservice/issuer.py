@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import jwt
 
-from auth.controllers.token import granted_accesses
 from auth.identities.accounts import Identity
+from auth.tokens.access_claim import granted_accesses
 from auth.tokens.jws import Expectations, TokenRefusedError, TokenVerifier
 from auth.tokens.signing import ALGORITHM
 
