@@ -69,7 +69,9 @@ def hosts(request: pytest.FixtureRequest, configuration: Configure, tmp_path: Pa
         driver = CountingDriver()
         apps = [create_app(build_services(configuration(**sections), driver=driver)) for _ in range(2)]
         if request.param == "redis":
-            wait_until("redis is in use", lambda: all(app.extensions[EXTENSION].redis.in_use() for app in apps))
+            wait_until(
+                "redis is in use", lambda: all(app.extensions[EXTENSION].redis._circuit.usable() for app in apps)
+            )
         yield Hosts(driver, *(app.test_client() for app in apps))
 
 
