@@ -16,14 +16,10 @@ class Election:
     def __init__(self) -> None:
         self._fd = os.memfd_create("registry-election")
 
-    def won(self) -> bool:
-        """Tell whether this process is the elected one, for as long as it lives."""
-        try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
-
     def wait(self) -> None:
-        """Return when this process is the elected one."""
+        """Return when this process is the elected one, which it stays for as long as it lives."""
         fcntl.lockf(self._fd, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        """Take no further part in it; the processes that were forked before are not concerned."""
+        os.close(self._fd)

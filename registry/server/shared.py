@@ -55,6 +55,9 @@ def share(configuration: Configuration, previous: Shared | None) -> Shared:
     if listener and configuration.http.debug.prometheus.enabled:
         slots = slots or Slots()
     elections = previous.elections.renewed() if previous else Elections()
+    if previous:
+        # The workers that take part in it have it open themselves.
+        previous.elections.configuration.close()
     return Shared(Board(), JobBoard(), elections, addr, listener, slots)
 
 

@@ -5,14 +5,11 @@ import os
 import signal
 import socket
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.serving import SECONDS, Serving, serving, wait_until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_file_check_shuts_every_worker_and_opens_it_again(tmp_path: Path) -> None:
@@ -143,11 +140,28 @@ def test_debug_server_has_its_pages_and_no_others(tmp_path: Path, path: str, sta
         assert server.debug(path).status == status
 
 
+def reload(server: Serving) -> None:
+    """Have it read its configuration again; return when the workers with the old one have ended."""
+    before = server.workers()
+    server.process.send_signal(signal.SIGHUP)
+    wait_until("the workers are new", lambda: len(server.workers()) == 2 and not server.workers() & before)
+
+
+def test_a_server_that_reloads_again_and_again_holds_no_more_open_files(tmp_path: Path) -> None:
+    def open_files() -> int:
+        return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+
+    with serving(tmp_path) as server:
+        reload(server)
+        before = open_files()
+        for _ in range(3):
+            reload(server)
+        wait_until("nothing is open that was not", lambda: open_files() <= before)
+
+
 def test_reload_keeps_the_debug_server_on_its_port(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        before = server.workers()
-        server.process.send_signal(signal.SIGHUP)
-        wait_until("the workers are new", lambda: len(server.workers()) == 2 and not server.workers() & before)
+        reload(server)
         assert server.debug("/readyz").status == 200
 
 
