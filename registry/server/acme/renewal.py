@@ -98,11 +98,10 @@ class _Renewal:
     def __init__(self, section: LetsEncrypt) -> None:
         self._section = section
         self._store = Store(section.cachefile)
-        self._begun = False
+        self._answering = False
 
     def run(self) -> float:
-        if not self._begun:
-            self._begun = True
+        if not self._answering:
             self._serve_challenges()
         try:
             return _bounded(renew_if_due(self._section, self._store))
@@ -110,11 +109,19 @@ class _Renewal:
             raise JobFailedError(f"the certificate cannot be looked after: {error}", level=logging.ERROR) from error
 
     def _serve_challenges(self) -> None:
+        """Answer challenges from now on.
+
+        Raises:
+            JobFailedError: the address is taken, by the process that did it before, say, which is just ending. The next
+                run tries again: an order without answers would fail, and there must not be many.
+        """
         address = self._section.httpaddr
         try:
             serve_challenges(address, self._store)
         except OSError as error:
-            _log.error("%s.httpaddr: %s cannot be listened on: %s", _KEY, address, error)
+            text = f"{_KEY}.httpaddr: {address} cannot be listened on: {error}"
+            raise JobFailedError(text, level=logging.ERROR) from error
+        self._answering = True
 
 
 def _bounded(pause: float) -> float:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import http.client
+import socket
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -9,7 +12,7 @@ import pytest
 from registry.config import ConfigurationError
 from registry.config.values import TLS, LetsEncrypt
 from registry.jobs.job import JobFailedError
-from registry.server.acme.renewal import prepare, renew_if_due
+from registry.server.acme.renewal import jobs, prepare, renew_if_due
 from registry.server.acme.store import Attempts, Store
 from tests.foundation.syncing import Syncs
 from tests.server.tls.authority import NAMES, Authority
@@ -111,3 +114,23 @@ def test_a_challenge_is_answered_while_it_lasts_and_only_by_its_token(store: Sto
         assert store.challenge("a-token") == b"validation"
         assert store.challenge("../challenge-a-token") is None
     assert store.challenge("a-token") is None
+
+
+def test_an_address_that_is_taken_fails_the_run_before_anything_is_ordered_and_the_next_one_tries_again(
+    section: LetsEncrypt, store: Store
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        asked = replace(section, httpaddr=f"127.0.0.1:{port}")
+        prepare(TLS(letsencrypt=asked))
+        (job,) = jobs(asked)
+        with pytest.raises(JobFailedError, match=r"httpaddr: 127\.0\.0\.1:\d+ cannot be listened on: .*in use"):
+            job.run()
+        assert store.attempts() == Attempts()
+
+    with pytest.raises(JobFailedError, match=r"no certificate for registry\.example\.com"):
+        job.run()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", "/")
+    assert connection.getresponse().status == 404
+    connection.close()
