@@ -12,12 +12,16 @@ from registry.server.gunicorn_internals import ClientConnection
 
 
 class Connection(ClientConnection):
-    """A client's connection; `idle_since` is when it began to wait for a request, infinite while one is served."""
+    """A client's connection; `idle_since` is when it began to wait for a request, infinite while one is served.
+
+    `has_request` is whether the head of that request has been read.
+    """
 
     def __init__(self, settings: Any, sock: socket.socket, client: Any, server: Any) -> None:
         super().__init__(settings, sock, client, server)
         self.fd = sock.fileno()
         self.idle_since = time.monotonic()
+        self.has_request = False
 
     def has_more(self) -> bool:
         """Tell whether bytes of another request have been received already, which no poller will report."""

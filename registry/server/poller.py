@@ -28,7 +28,7 @@ class Poller:
     """Owns the connections of a worker and knows which of them have something to read.
 
     A connection is armed for one event at a time. So the thread that is given it has it alone, until that thread keeps
-    or closes it. All methods may be called by several threads.
+    or closes it. Several threads may call the methods, but only one at a time waits, and only one stops listening.
     """
 
     def __init__(self, listeners: Iterable[socket.socket], settings: Any) -> None:
@@ -102,7 +102,10 @@ class Poller:
         self._next_look = now + _IDLE_LOOK_SECONDS
         for connection in list(self._connections.values()):
             since = connection.idle_since
-            linger = max(since, self._stopped_at) + _LINGER_SECONDS
+            # While its head is read a request has not begun: a client that sends it slowly does not hold up a worker
+            # that stops.
+            waiting = -math.inf if since == math.inf and not connection.has_request else since
+            linger = max(waiting, self._stopped_at) + _LINGER_SECONDS
             if min(since + self._settings.keepalive, linger) < now:
                 # Not closed here: another thread may be given it at this moment, and finds that it has ended.
                 connection.end()

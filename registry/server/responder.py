@@ -48,6 +48,7 @@ class Responder:
         """
         try:
             request = connection.next_request()
+            connection.has_request = True
             respond = self._respond if request.method in _SHORT_METHODS else self._respond_to_write
             return respond(request, connection, hand_over) and connection.finish_request()
         except (StopIteration, errors.NoMoreData, ssl.SSLEOFError) as error:
