@@ -20,6 +20,10 @@ class Election:
         """Return when this process is the elected one, which it stays for as long as it lives."""
         fcntl.lockf(self._fd, fcntl.LOCK_EX)
 
+    def release(self) -> None:
+        """Let another process be elected."""
+        fcntl.lockf(self._fd, fcntl.LOCK_UN)
+
     def close(self) -> None:
         """Take no further part in it; the processes that were forked before are not concerned."""
         os.close(self._fd)

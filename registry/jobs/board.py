@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +23,7 @@ class JobState:
     """How the job `name` stands. Times are in seconds since 1970.
 
     `last_run` is when the last run ended, None before there was one; `error` is what was wrong with it, "" if nothing.
-    `next_run` is when the next one begins, None while the job runs.
+    `next_run` is when the next one begins, None while the job runs, or waits for a process that may run it.
     """
 
     name: str
@@ -33,10 +33,11 @@ class JobState:
 
 
 class JobBoard:
-    """Holds the states of all jobs; made before the fork."""
+    """Holds the states of all jobs; made before the fork. What is known of the `former` ones is kept until then."""
 
-    def __init__(self) -> None:
+    def __init__(self, former: Iterable[JobState] = ()) -> None:
         self._states = SharedValue(_CAPACITY)
+        self.post(replace(state, next_run=None) for state in former)
 
     def post(self, states: Iterable[JobState]) -> None:
         """Replace the states; only one thread of one process may do so at a time."""

@@ -12,19 +12,20 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from registry.foundation.election import Election
 from registry.jobs.board import JobState
 from registry.jobs.job import JobFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from registry.jobs.board import JobBoard
     from registry.jobs.job import Job
     from registry.observation.metrics import Metrics
 
+_RETRY_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -44,13 +45,24 @@ class Elections:
 
 
 class Runner:
-    """Runs `jobs` for as long as this process lives, if and when it is elected, and tells `board` and `metrics`."""
+    """Runs `jobs` for as long as this process lives, if and when it is elected, and tells `board` and `metrics`.
 
-    def __init__(self, jobs: Iterable[Job], elections: Elections, board: JobBoard, metrics: Metrics | None) -> None:
+    Once `stopping` is true, no job begins: it would be cut off, and it would do what an old configuration says.
+    """
+
+    def __init__(
+        self,
+        jobs: Iterable[Job],
+        elections: Elections,
+        board: JobBoard,
+        metrics: Metrics | None,
+        stopping: Callable[[], bool],
+    ) -> None:
         self._jobs = list(jobs)
         self._elections = elections
         self._board = board
         self._metrics = metrics
+        self._stopping = stopping
         self._states: dict[str, JobState] = {}
         self._posting = threading.Lock()
 
@@ -59,22 +71,51 @@ class Runner:
         threading.Thread(target=self._wait_and_run, name="jobs", daemon=True).start()
 
     def _wait_and_run(self) -> None:
-        self._elections.configuration.wait()
+        if not self._elected(self._elections.configuration):
+            return
         before = {state.name: state for state in self._board.read()}
         self._states = {job.name: before.get(job.name, JobState(job.name)) for job in self._jobs}
         self._begin(job for job in self._jobs if not job.exclusive)
-        self._elections.server.wait()
-        self._begin(job for job in self._jobs if job.exclusive)
+        if self._elected(self._elections.server):
+            self._begin(job for job in self._jobs if job.exclusive)
+
+    def _elected(self, election: Election) -> bool:
+        """Wait until this process is elected; return False if it is about to end by then, and leave it to others."""
+        election.wait()
+        if self._stopping():
+            election.release()
+            return False
+        return True
 
     def _begin(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
-            threading.Thread(target=self._repeat, args=(job,), name=f"job {job.name}", daemon=True).start()
+            while not self._begun(job):
+                time.sleep(_RETRY_SECONDS)
+
+    def _begun(self, job: Job) -> bool:
+        try:
+            threading.Thread(target=self._keep_repeating, args=(job,), name=f"job {job.name}", daemon=True).start()
+        except RuntimeError as error:  # the process may have no more threads
+            _log.error("the job %s has to wait: %s", job.name, error)
+            return False
+        return True
+
+    def _keep_repeating(self, job: Job) -> None:
+        """Run `job` again and again, whatever fails on the way: nobody would notice that a thread has ended."""
+        while not self._stopping():
+            try:
+                self._repeat(job)
+            except Exception:  # noqa: BLE001  nothing may end the thread
+                _log.exception("the job %s is begun anew", job.name)
+                time.sleep(max(job.interval_seconds, _RETRY_SECONDS))
 
     def _repeat(self, job: Job) -> None:
         pause = job.first_pause()
         while True:
             self._note(job, next_run=time.time() + pause)
             time.sleep(pause)
+            if self._stopping():
+                return
             pause = self._run(job)
 
     def _run(self, job: Job) -> float:

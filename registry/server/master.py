@@ -94,7 +94,7 @@ class _Application(BaseApplication):
         for option, value in self._options.items():
             self.cfg.set(option, value)
 
-    def start_worker(self, slot: int) -> WorkerContext:
+    def start_worker(self, slot: int, stopping: Callable[[], bool]) -> WorkerContext:
         shared = self.shared
         metrics = None
         if shared.slots and self._configuration.http.debug.prometheus.enabled:
@@ -102,7 +102,7 @@ class _Application(BaseApplication):
         tracing = Tracing(self._traces) if self._traces else None
         observer = create_observer(metrics, tracing)
         services = build_services(self._configuration, board=shared.board, observer=observer)
-        sharing.start(shared, services, metrics)
+        sharing.start(shared, services, metrics, stopping)
         return WorkerContext(create_app(services), metrics, self._certificates)
 
     def reload(self) -> None:
@@ -208,7 +208,7 @@ def _options(configuration: Configuration) -> dict[str, object]:
         # registry.handlers.urls decides for all headers alike which proxies may say who the client is.
         "secure_scheme_headers": {},
         "forwarder_headers": "",
-        # The headers that gunicorn would believe are none, so it need not look up whether it trusts the client.
+        # gunicorn believes none of these headers, so it makes no difference whom it trusts. With "*" it does not look.
         "forwarded_allow_ips": "*",
         "proc_name": "registry",
         "when_ready": _announce,

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 def periodic_jobs(services: Services) -> Iterator[Job]:
     """Yield the jobs that the configuration asks for."""
     configuration = services.configuration
-    yield from health.jobs(services.board, list(_checks(services)))
     yield from purge.jobs(services.repositories, configuration.storage.maintenance.uploadpurging)
     yield from cluster.jobs(services.driver, configuration, services.board)
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
+    # Last, as there may be more of them than are told of.
+    yield from health.jobs(services.board, list(_checks(services)))
 
 
 def _checks(services: Services) -> Iterator[Check]:

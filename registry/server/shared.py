@@ -17,6 +17,7 @@ from registry.server.periodic import periodic_jobs
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from registry.config import Configuration
     from registry.observation.metrics import Metrics
@@ -56,14 +57,16 @@ def share(configuration: Configuration, previous: Shared | None) -> Shared:
         slots = slots or Slots()
     elections = previous.elections.renewed() if previous else Elections()
     if previous:
-        # The workers that take part in it have it open themselves.
+        # Each worker that was forked with it has a descriptor of its own.
         previous.elections.configuration.close()
-    return Shared(Board(), JobBoard(), elections, addr, listener, slots)
+    # The workers before go on writing on their own board, so it is copied.
+    jobs = JobBoard(previous.jobs.read() if previous else ())
+    return Shared(Board(), jobs, elections, addr, listener, slots)
 
 
-def start(shared: Shared, services: Services, metrics: Metrics | None) -> None:
-    """Start this worker's part of it, after the fork."""
-    Runner(periodic_jobs(services), shared.elections, shared.jobs, metrics).start()
+def start(shared: Shared, services: Services, metrics: Metrics | None, stopping: Callable[[], bool]) -> None:
+    """Start the jobs and the debug server in this worker, after the fork; no job begins once `stopping` is true."""
+    Runner(periodic_jobs(services), shared.elections, shared.jobs, metrics, stopping).start()
     if not shared.debug_listener:
         return
     pages = debug.health_pages(shared.board, shared.jobs)

@@ -38,11 +38,14 @@ class WorkerContext:
     certificates: Certificates | None = None
 
 
-class Server(Protocol):
-    """What a worker asks of the server that forked it."""
+class ContextSource(Protocol):
+    """What a worker asks of the application object that gunicorn hands it."""
 
-    def start_worker(self, slot: int) -> WorkerContext:
-        """Return what the worker in `slot` works with; called in its process."""
+    def start_worker(self, slot: int, stopping: Callable[[], bool]) -> WorkerContext:
+        """Return what the worker in `slot` works with; called in its process.
+
+        `stopping` tells whether the worker was told to stop.
+        """
 
 
 class Worker(base.Worker):
@@ -52,7 +55,7 @@ class Worker(base.Worker):
     requests. The main thread watches over them.
     """
 
-    app: Server  # type: ignore[assignment]  # gunicorn hands its own application class through
+    app: ContextSource  # type: ignore[assignment]  # gunicorn hands its own application class through
     log: AccessLog
     slot: int = 0
     """Which of the server's workers it is: the worker that replaces it has the same."""
@@ -64,12 +67,12 @@ class Worker(base.Worker):
 
     def load_wsgi(self) -> None:
         """Ask the server what to work with, after the fork: clients and threads of an SDK do not survive one."""
-        self._context = self.app.start_worker(self.slot)
+        self._context = self.app.start_worker(self.slot, self._stopping)
 
     def run(self) -> None:
         """Serve until told to stop, then let requests finish; the main thread only keeps watch."""
         self._poller = Poller(worker_listeners(self), Settings(self.cfg))
-        self._responder = Responder(self._context.application, self.log, lambda: not self.alive)
+        self._responder = Responder(self._context.application, self.log, self._stopping)
         self._turns = Turns(self._poller, self._serve, wake_up_pipe(self), threads=self.cfg.threads)
         self._turns.start()
         while self.alive and self.ppid == os.getppid():
@@ -88,6 +91,9 @@ class Worker(base.Worker):
             if certificates:
                 metrics.certificate_served(certificates.section.certificate, certificates.not_after())
 
+    def _stopping(self) -> bool:
+        return not self.alive
+
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin to stop; the signal itself has woken the main thread."""
         del sig, frame
@@ -101,6 +107,7 @@ class Worker(base.Worker):
     def _serve(self, connection: Connection, hand_over: Callable[[], None]) -> None:
         """Answer the requests that have arrived on the connection, and have it wait for more or end."""
         connection.idle_since = math.inf
+        connection.has_request = False
         kept = self._responder.answer(connection, hand_over)
         while kept and connection.has_more():
             kept = self._responder.answer(connection, hand_over)

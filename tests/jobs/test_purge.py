@@ -62,7 +62,7 @@ def purge_without_being_asked() -> None:
     repositories, _ = repositories_with_uploads(2 * AGE)
     deadline = time.monotonic() + 60
     section = UploadPurging(age_seconds=AGE.total_seconds(), interval_seconds=0.01)
-    Runner(jobs(repositories, section), Elections(), JobBoard(), None).start()
+    Runner(jobs(repositories, section), Elections(), JobBoard(), None, lambda: False).start()
     while list(repositories.abandoned_uploads(before=datetime.now(UTC))):
         assert time.monotonic() < deadline
         time.sleep(0.01)

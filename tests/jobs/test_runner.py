@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ class Workers:
 
     def __init__(self, directory: Path) -> None:
         self.board = JobBoard()
+        self._directory = directory
         self._runs = directory / "runs"
         self._runs.touch()
         self._pids: set[int] = set()
@@ -37,7 +39,7 @@ class Workers:
         """Return the pid of a worker."""
         pid = os.fork()
         if pid == 0:
-            Runner(jobs, elections, self.board, None).start()
+            Runner(jobs, elections, self.board, None, lambda: self._stopping(os.getpid()).exists()).start()
             threading.Event().wait()
         self._pids.add(pid)
         return pid
@@ -54,6 +56,13 @@ class Workers:
 
     def ran(self) -> list[tuple[str, int]]:
         return [(line.split()[0], int(line.split()[1])) for line in self._runs.read_text().splitlines()]
+
+    def stop(self, pid: int) -> None:
+        """Tell a worker that it is to stop."""
+        self._stopping(pid).touch()
+
+    def _stopping(self, pid: int) -> Path:
+        return self._directory / f"stopping-{pid}"
 
     def kill(self, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
@@ -117,6 +126,47 @@ def test_after_a_reload_exclusive_jobs_wait_until_the_processes_before_have_ende
     assert ("purge", after) not in workers.ran()
     workers.kill(before)
     wait_until("uploads are purged", lambda: ("purge", after) in workers.ran(), seconds=5)
+
+
+def test_a_process_that_is_told_to_stop_begins_no_job_and_leaves_the_election_to_others(workers: Workers) -> None:
+    elections = Elections()
+    jobs = [workers.job("purge", then=lambda: 0.01), workers.job("health", exclusive=False, then=lambda: 0.01)]
+    elected = workers.fork(elections, jobs)
+    wait_until("they run", lambda: len(workers.ran()) >= 4)
+    stopping = workers.fork(elections, jobs)
+    wait_until("it waits", lambda: threads(stopping) == 2)
+
+    workers.stop(elected)
+    wait_until("its jobs end", lambda: threads(elected) == 1)
+    before = workers.ran()
+    workers.stop(stopping)
+    workers.kill(elected)
+    wait_until("it does not want to be elected", lambda: threads(stopping) == 1)
+    assert workers.ran() == before
+
+    successor = workers.fork(elections, jobs)
+    wait_until("another one runs them", lambda: {("purge", successor), ("health", successor)} <= set(workers.ran()))
+
+
+def test_a_job_whose_thread_trips_over_something_is_begun_anew(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.jobs.runner._RETRY_SECONDS", 0.01)
+    bugs = [LookupError("a bug")]
+
+    def first_pause() -> float:
+        if bugs:
+            raise bugs.pop()
+        return 0.0
+
+    workers.fork(Elections(), [replace(workers.job("job"), interval_seconds=0.01, first_pause=first_pause)])
+
+    wait_until("it runs", workers.ran)
+
+
+def test_what_is_known_of_jobs_outlasts_a_reload(workers: Workers) -> None:
+    workers.board.post([JobState("job", LONG_AGO, LONG_AGO, "an error")])
+    assert JobBoard(workers.board.read()).read() == [JobState("job", LONG_AGO, None, "an error")]
 
 
 def test_a_job_that_hangs_holds_up_no_other(workers: Workers) -> None:

@@ -69,6 +69,19 @@ def test_request_under_way_is_finished_within_the_drain_timeout_and_idle_connect
         assert upload.recv(12) == b"HTTP/1.1 400"
 
 
+def test_a_request_that_has_not_begun_does_not_hold_up_a_server_that_stops(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, {"http": {"draintimeout": "1h", "workers": 1}}) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as slow,
+    ):
+        slow.sendall(b"GET /v2/ HTTP/1.1\r\nHost:")
+        busy = b"registry_worker_threads_busy 1.0"
+        wait_until("its head is being read", lambda: busy in server.debug("/metrics").body)
+
+        server.process.terminate()
+        assert server.process.wait(SECONDS) == 0
+
+
 def test_server_with_a_drain_delay_serves_on_while_it_is_not_ready(tmp_path: Path) -> None:
     with serving(tmp_path, {"http": {"draindelay": "1h"}}) as server:
         server.process.terminate()
