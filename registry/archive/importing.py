@@ -21,8 +21,8 @@ from registry.oci.uploads import Chunk
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-    from registry.archive.exporting import Progress
     from registry.archive.reading import Archive, Content, Entry
+    from registry.foundation.progress import Progress
     from registry.oci.digest import Digest
     from registry.ports import Holder, Repositories, Repository
     from registry.publishing import Publishing
