@@ -143,7 +143,7 @@ class Publishing:
         # Durable, and not answered yet.
 
     def remove_untagged_manifest(self, repository: Repository, digest: Digest) -> None:
-        """Let a manifest go to which, as the caller knows, no tag points: no tag is looked at.
+        """Delete a manifest. The caller knows that no tag points to it, so no tag is read.
 
         Raises:
             ManifestUnknownError: the repository does not have it.
