@@ -1,4 +1,4 @@
-"""Writes an archive. What is unfinished lies beside it as ``FILE.part`` and is taken up again by the next export."""
+"""Writes an archive. Until it is complete it is ``FILE.part``, which the next export verifies and continues."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Copies object by object, several at a time, and verifies each. Done again, it copies what is missing.
 
-It works below the level of repositories, on objects and their paths, and so not through registry.publishing: the target
-becomes the image of its source, and is no event of its own.
+It works below the level of repositories, on objects and their paths, and so not through registry.publishing. The target
+becomes a copy of its source. Listeners are not told.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class CopyError(Exception):
 
 
 def copy_storage(source: StorageDriver, target: StorageDriver, jobs: int, progress: Progress) -> Result:
-    """Copy all blobs, then links, then tags, `jobs` at a time; a blob that is damaged is told of and not copied.
+    """Copy all blobs, then links, then tags, `jobs` at a time; a damaged blob is named in the result and not copied.
 
     Raises:
         DriverError: either storage failed.
