@@ -173,7 +173,7 @@ def test_layer_that_is_gone_stops_the_export_and_leaves_no_file(source: Reposito
     assert not (tmp_path / "a.tar").exists()
 
 
-def test_rotten_layer_stops_the_export(tmp_path: Path) -> None:
+def test_damaged_layer_stops_the_export(tmp_path: Path) -> None:
     driver = InMemoryDriver()
     source = Repositories(driver)
     fill(source.open("team/app"))
