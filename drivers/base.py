@@ -104,7 +104,8 @@ class Writer(ABC):
     def commit(self, destination: str) -> None:
         """Publish exactly bytes ``0..size`` at `destination`, atomically and durably; then the upload no longer exists.
 
-        An object that is at `destination` is replaced. The bytes are not sent through this process again.
+        An object that is at `destination` is replaced. The bytes are not sent through this process again, apart from
+        the last part of an upload, which a driver may have to send (S3 does).
         """
 
     @abstractmethod
@@ -272,6 +273,7 @@ class StorageDriver(ABC):
     def create_upload(self, path: str) -> None:
         """Begin an empty upload at `path`. An upload is not an object: ``stat`` and ``get`` need not see it.
 
+        Callers never begin an upload at a path that has one: some drivers would keep its bytes, others drop them.
         The driver may keep objects of its own beside it in the same directory, which ``list`` does not name.
         """
 

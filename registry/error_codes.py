@@ -20,6 +20,9 @@ UNAVAILABLE: Final = "UNAVAILABLE"
 UNKNOWN: Final = "UNKNOWN"
 UNSUPPORTED: Final = "UNSUPPORTED"
 
+RETRY_SECONDS: Final = "5"
+"""After how many seconds a client that was refused with 503 or 507 may try again (``Retry-After``)."""
+
 CODES: Final[dict[type[Exception], tuple[str, int]]] = {
     errors.NameInvalidError: ("NAME_INVALID", 400),
     errors.NameUnknownError: ("NAME_UNKNOWN", 404),

@@ -49,11 +49,14 @@ class Holder(Protocol):
     """What may have the content that a manifest names: the blobs or the manifests of a repository, or of an archive."""
 
     def has(self, digest: Digest) -> bool:
-        """Tell whether the content is there, and can be relied on."""
+        """Tell whether this holder has the content; BlobReader and ManifestStore say what they look at."""
 
 
 class BlobReader(Holder, Protocol):
     """The blobs of one repository, for those who read them."""
+
+    def has(self, digest: Digest) -> bool:
+        """Tell whether stat() finds the blob: this repository has it, and its bytes are there."""
 
     def stat(self, digest: Digest) -> Blob:
         """Return the blob, for a caller that relies on its bytes being there.
@@ -84,9 +87,10 @@ class BlobReader(Holder, Protocol):
         """
 
     def local_name(self, blob: Blob) -> str | None:
-        """Return where the local file of the blob lies below the directory of all blobs, or None if there is none.
+        """Return where the blob lies below the directory of all blobs, or None if the storage has no local files.
 
-        The name begins with a slash and is for a front-end server, which has that directory.
+        The name begins with a slash and is for a front-end server, which has that directory. Whether the file exists is
+        not checked.
         """
 
     def redirect_url(self, blob: Blob, client: str = "") -> str | None:
@@ -121,6 +125,9 @@ class ServedManifest(Protocol):
 
 class ManifestStore(Holder, Protocol):
     """The manifests of one repository."""
+
+    def has(self, digest: Digest) -> bool:
+        """Tell whether this repository lists the manifest. Its bytes are not looked at: get() may still raise."""
 
     def get(self, digest: Digest) -> Manifest:
         """Return the manifest, with all that is read in it.
@@ -158,7 +165,7 @@ class ManifestStore(Holder, Protocol):
         """
 
     def forget(self, digest: Digest) -> None:
-        """Delete a manifest to which no tag points, which the caller knows: no tag is looked at.
+        """Delete a manifest. The caller knows that no tag points to it, so no tag is read.
 
         Raises:
             ManifestUnknownError: this repository does not have it.
@@ -294,7 +301,9 @@ class Repository(Protocol):
     def delete(self) -> None:
         """Delete all of it: tags, referrers, manifests, blobs, uploads; repositories nested in its name stay.
 
-        Broken off, it leaves nothing that leads nowhere; done again, it goes on.
+        Broken off, it leaves no tag that points to a manifest which is gone, no referrer which is gone, and no manifest
+        whose blobs it has taken away. It may leave a tag that is listed and unknown, and an index without some of its
+        manifests. Done again, it goes on.
 
         Raises:
             NameUnknownError: there is nothing under this name.
@@ -305,7 +314,7 @@ class Catalog(Protocol):
     """Which repositories there are: those that have manifests. A name comes before those nested in it."""
 
     def page(self, *, after: str = "", limit: int, shown: Callable[[str], bool]) -> list[str]:
-        """Return the first `limit` repositories, one at least, that come after `after` and are to be `shown`."""
+        """Return the first `limit` repositories that come after `after` and are `shown`; `limit` is at least 1."""
 
     def names(self, *, after: str = "") -> Iterator[str]:
         """Yield the repositories that come after `after`."""

@@ -2,15 +2,29 @@
 
 Views, the importer, the garbage collection and whatever else changes what clients can see call these and not the
 stores, so that a rule holds for all of them, and so that one place knows of each change. That place is marked in each
-operation with the words "Durable, and not answered yet". A listener will be told there: of the repository, digest,
-tags, media type and size that are at hand, and of the caller. An operation that fails there fails as a whole, and can
-be repeated. Where a tag pointed before is only known if the caller may not move every tag; to know it otherwise costs a
-read of the tag.
+operation with the words "Durable, and not answered yet". A listener will be told there. An operation that fails there
+fails as a whole, and can be repeated. At hand are the caller, the repository, and of
 
-``registry storage copy`` does not pass through here: it makes one storage the image of another below the level of
-repositories. What is visible there became visible at its source, where listeners were told of it. ``registry referrers
-rebuild`` only derives again what pushes through here have derived. Clearing abandoned uploads away changes nothing that
-a client can see.
+    finish_upload              the digest; the size, which UploadStore.finish() returns
+    mount_blob                 the digest and the size
+    remove_blob                the digest
+    push_manifest, move_tag    the digest and the tags; the media type and the size, by the manifest
+    remove_tag                 the tag
+    remove_manifest            the digest; the tags that went, which ManifestStore.delete() returns
+    remove_untagged_manifest   the digest
+    remove_repository          nothing more
+
+What else is to be told costs a read of it before the change: the media type of a manifest that goes, where a tag
+pointed that goes or moves. Where a tag pointed is looked up already if the caller may not move every tag.
+
+Not through here go:
+
+- the garbage collection where it deletes the bytes of a blob, which no repository has any more, and the entries of a
+  tag's history, which no client sees;
+- ``registry storage copy``: below the level of repositories it makes one storage a copy of another. What is visible
+  there became visible at its source, where listeners were told of it;
+- ``registry referrers rebuild``, which only derives again what pushes through here have derived;
+- the purge of abandoned uploads, which no client sees as blobs.
 """
 
 from __future__ import annotations
@@ -61,8 +75,9 @@ class Operator:
 class Publishing:
     """Publishes and deletes on behalf of `caller`; manifests as the `policy` allows.
 
-    What an operation raises it has found before anything became visible, unless its text says otherwise. Errors of the
-    stores (registry.ports) come through.
+    Errors of the stores (registry.ports) come through. What an operation's text names it raises before anything has
+    become visible or gone, unless that text says otherwise. An error of the storage may come later: when a part of the
+    change is visible or, from ManifestStore.keep(), all of it. The operation can then be repeated.
     """
 
     policy: ValidationPolicy
@@ -143,7 +158,7 @@ class Publishing:
         # Durable, and not answered yet.
 
     def remove_untagged_manifest(self, repository: Repository, digest: Digest) -> None:
-        """Let a manifest go to which, as the caller knows, no tag points: no tag is looked at.
+        """Delete a manifest. The caller knows that no tag points to it, so no tag is read.
 
         Raises:
             ManifestUnknownError: the repository does not have it.

@@ -1,11 +1,11 @@
-"""Writes an archive. What is unfinished lies beside it as ``FILE.part`` and is taken up again by the next export."""
+"""Writes an archive. Until it is complete it is ``FILE.part``, which the next export verifies and continues."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import tarfile
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO
 
 from drivers.base import PIECE_SIZE
 from registry.archive import layout
@@ -19,14 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from registry.archive.plan import Item, Plan
+    from registry.foundation.progress import Progress
     from registry.ports import Repositories
-
-
-class Progress(Protocol):
-    """What shows how far the work has come."""
-
-    def advance(self, size: int, what: str) -> None:
-        """Be told that `size` more bytes are done, of `what`."""
 
 
 def write_archive(repositories: Repositories, plan: Plan, path: Path, progress: Progress) -> None:

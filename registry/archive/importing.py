@@ -10,6 +10,7 @@ from registry.archive.layout import ArchiveError
 from registry.archive.reading import content_below
 from registry.oci.errors import (
     BlobUnknownError,
+    ManifestBlobUnknownError,
     ManifestDependenciesError,
     NameInvalidError,
     RegistryError,
@@ -21,8 +22,8 @@ from registry.oci.uploads import Chunk
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-    from registry.archive.exporting import Progress
     from registry.archive.reading import Archive, Content, Entry
+    from registry.foundation.progress import Progress
     from registry.oci.digest import Digest
     from registry.ports import Holder, Repositories, Repository
     from registry.publishing import Publishing
@@ -108,8 +109,13 @@ def _naming(name: str, digest: Digest) -> Iterator[None]:
         yield
     except RegistryError as error:
         reasons = error.errors if isinstance(error, ManifestDependenciesError) else [error]
-        text = "; ".join(f"{reason.message} {reason.detail or ''}".strip() for reason in reasons)
-        raise ArchiveError(f"{name}@{digest}: {text}") from error
+        raise ArchiveError(f"{name}@{digest}: {'; '.join(map(_text, reasons))}") from error
+
+
+def _text(reason: RegistryError) -> str:
+    if isinstance(reason, ManifestBlobUnknownError):
+        return f"neither the archive nor the repository has {reason.digest}"
+    return f"{reason.message} {reason.detail or ''}".strip()
 
 
 def _publish_blob(

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from registry.archive.layout import IMAGE_ANNOTATION, TAG_ANNOTATION, ArchiveError
-from registry.oci.errors import RegistryError
+from registry.oci import media_types
+from registry.oci.errors import BlobUnknownError, RegistryError
 from registry.oci.reference import Tag, parse_name, parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from registry.oci.digest import Digest
-    from registry.oci.manifest import Kind, Manifest
+    from registry.oci.manifest import Descriptor, Kind, Manifest
     from registry.ports import Repositories, Repository
 
 
@@ -29,11 +30,11 @@ class Item:
 
 @dataclass(slots=True)
 class Plan:
-    """`items` by digest, `entries` of index.json, and what is `left_out` since the storage need not have it."""
+    """`items` by digest, `entries` of index.json, and what is `left_out`, each with the reason."""
 
     items: dict[Digest, Item] = field(default_factory=dict)
     entries: list[dict[str, object]] = field(default_factory=list)
-    left_out: set[Digest] = field(default_factory=set)
+    left_out: dict[Digest, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -54,6 +55,8 @@ def plan_export(repositories: Repositories, images: Sequence[str]) -> Plan:
             planner.add_image(image)
         except RegistryError as error:
             raise ArchiveError(f"{image}: {error.message}") from error
+        except ArchiveError as error:
+            raise ArchiveError(f"{image}: {error}") from error
     return plan
 
 
@@ -92,29 +95,45 @@ class _Planner:
         self._plan.items[digest] = Item(repository.name, digest, len(manifest.content), is_manifest=True)
         for kind, descriptor in manifest.references():
             if kind in {"manifest", "entry"}:
-                self._add_child(repository, kind, descriptor.digest)
+                self._add_child(repository, digest, kind, descriptor)
             else:
-                self._add_blob(repository, kind, descriptor.digest)
+                self._add_blob(repository, digest, kind, descriptor)
         for referrer in repository.referrers.after(digest):
             if repository.manifests.has(referrer):
                 self._add_entry(repository, referrer, "", "")
 
-    def _add_child(self, repository: Repository, kind: Kind, digest: Digest) -> None:
-        if repository.manifests.has(digest):
-            self._add_manifest(repository, digest, repository.manifests.get(digest))
-        elif kind == "entry" and repository.blobs.has(digest):
-            self._add_blob(repository, kind, digest)
-        else:
+    def _add_child(self, repository: Repository, parent: Digest, kind: Kind, child: Descriptor) -> None:
+        if repository.manifests.has(child.digest):
+            self._add_manifest(repository, child.digest, repository.manifests.get(child.digest))
+        elif not repository.blobs.has(child.digest):
             # An index need not have all its images: validation may allow that.
-            self._plan.left_out.add(digest)
+            self._plan.left_out[child.digest] = "it is not stored here"
+        elif kind == "entry":
+            self._add_blob(repository, parent, kind, child)
+        else:
+            # An import would publish it as a manifest, which this repository does not, and ask for all that it names.
+            self._plan.left_out[child.digest] = "it is stored here as a blob and not as a manifest"
 
-    def _add_blob(self, repository: Repository, kind: Kind, digest: Digest) -> None:
+    def _add_blob(self, repository: Repository, parent: Digest, kind: Kind, described: Descriptor) -> None:
+        digest = described.digest
         if digest in self._plan.items:
             return
-        if kind == "foreign" and not repository.blobs.has(digest):
-            self._plan.left_out.add(digest)
-            return
-        self._plan.items[digest] = Item(repository.name, digest, repository.blobs.stat(digest).size, is_manifest=False)
+        try:
+            size = repository.blobs.stat(digest).size
+        except BlobUnknownError:
+            if kind != "foreign":
+                raise ArchiveError(_missing(parent, kind, described)) from None
+            self._plan.left_out[digest] = "it is not stored here"
+        else:
+            self._plan.items[digest] = Item(repository.name, digest, size, is_manifest=False)
+
+
+def _missing(parent: Digest, kind: Kind, described: Descriptor) -> str:
+    """Return what is wrong with a manifest, `parent`, whose config or blob is not stored, and what to do."""
+    what = "config" if kind == "config" else "layer"
+    why = " and has no URLs" if described.media_type in media_types.NON_DISTRIBUTABLE else ""
+    advice = "push the image again with it, or export other images only"
+    return f"{what} {described.digest} of manifest {parent} is not stored here{why}: {advice}"
 
 
 def _split(image: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from registry.oci.manifest import MAX_SIZE, Descriptor, Manifest, parse_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from registry.archive.exporting import Progress
+    from registry.foundation.progress import Progress
 
 _MAX_INDEX = 64 * 1024 * 1024
 

@@ -44,8 +44,8 @@ def export_command(load: LoadConfiguration, images: tuple[str, ...], file: Path,
             write_archive(repositories, plan, file, progress)
     except ArchiveError as error:
         raise click.ClickException(str(error)) from error
-    for digest in sorted(plan.left_out):
-        click.echo(f"left out, as it is not stored here: {digest}", err=True)
+    for digest, reason in sorted(plan.left_out.items()):
+        click.echo(f"left out, as {reason}: {digest}", err=True)
     click.echo(f"{len(plan.entries)} entries, {len(plan.items)} blobs, {spelled(plan.size)}")
 
 

@@ -21,7 +21,7 @@ _WIDTH: Final = 100
 class Progress:
     """Tells on stderr how much of `total` bytes is done; on anything but a terminal every `plain_seconds`, 0 for never.
 
-    It may be told by several threads.
+    Several threads may call advance().
     """
 
     def __init__(self, total: int, *, plain_seconds: float = 0, stream: TextIO | None = None) -> None:

@@ -1,7 +1,7 @@
 """Copies object by object, several at a time, and verifies each. Done again, it copies what is missing.
 
-It works below the level of repositories, on objects and their paths, and so not through registry.publishing: the target
-becomes the image of its source, and is no event of its own.
+It works below the level of repositories, on objects and their paths, and so not through registry.publishing. The target
+becomes a copy of its source. Listeners are not told.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from drivers.base import ObjectTooLargeError, PathNotFoundError
 from registry.storage import enumeration, paths
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from drivers.base import StorageDriver
+    from registry.foundation.progress import Progress
     from registry.oci.digest import Digest
     from registry.ports import Blob
     from registry.storage.enumeration import Link
@@ -29,13 +30,6 @@ Stored = TypeVar("Stored")
 _LINK_BYTES: Final = 512
 _SMALL_BYTES: Final = 1024 * 1024
 """Up to this an object is put whole; larger ones go through an upload."""
-
-
-class Progress(Protocol):
-    """What shows how far the work has come."""
-
-    def advance(self, size: int, what: str) -> None:
-        """Be told that `size` more bytes are done, of `what`."""
 
 
 @dataclass(slots=True)
@@ -52,7 +46,7 @@ class CopyError(Exception):
 
 
 def copy_storage(source: StorageDriver, target: StorageDriver, jobs: int, progress: Progress) -> Result:
-    """Copy all blobs, then links, then tags, `jobs` at a time; a blob that is damaged is told of and not copied.
+    """Copy all blobs, then links, then tags, `jobs` at a time; a damaged blob is named in the result and not copied.
 
     Raises:
         DriverError: either storage failed.

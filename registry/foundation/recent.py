@@ -47,7 +47,10 @@ class RecentlyUsed(Generic[K, V]):
 
 
 class RecentlyUsedByWeight(RecentlyUsed[K, V]):
-    """The entries used last, of at most `most` in weight together; `weigh` always gives the same for one value."""
+    """The entries used last, of at most `most` in weight together; nothing is kept if that is zero or less.
+
+    `weigh` gives the weight of a value: more than zero, and always the same for one value.
+    """
 
     def __init__(self, most: int, weigh: Callable[[V], int]) -> None:
         super().__init__(most)
@@ -63,7 +66,7 @@ class RecentlyUsedByWeight(RecentlyUsed[K, V]):
                 self.weight -= self._weigh(former)
             self._entries[key] = value
             self.weight += weight
-            while self.weight > self._most:
+            while self._entries and self.weight > self._most:
                 _, dropped = self._entries.popitem(last=False)
                 self.weight -= self._weigh(dropped)
 

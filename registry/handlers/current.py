@@ -14,6 +14,6 @@ EXTENSION: Final = "registry"
 
 
 def services() -> Services:
-    """Return them."""
+    """Return the services of the current application."""
     found: Services = current_app.extensions[EXTENSION]
     return found

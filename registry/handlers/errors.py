@@ -1,6 +1,7 @@
 """Answers to requests that a view has refused, with the headers that belong to each error.
 
-Codes and statuses are those of registry.error_codes; no view sets an error status.
+Codes and statuses are those of registry.error_codes; no view of the API sets an error status. What Flask refuses, and a
+failed precondition (412), have the status of their HTTPException.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 import auth.base
 import drivers.base
-from registry.error_codes import UNKNOWN, UNSUPPORTED, body, code_of, entry
+from registry.error_codes import RETRY_SECONDS, UNKNOWN, UNSUPPORTED, body, code_of, entry
 from registry.handlers.response import Response
 from registry.handlers.urls import upload_url
 from registry.oci import errors, media_types
@@ -35,7 +36,6 @@ _ACCESS_ERRORS = (
     auth.base.ControllerError,
 )
 _HTTP_CODES = {404: "NAME_UNKNOWN", 405: UNSUPPORTED, 413: "SIZE_INVALID"}
-_RETRY_SECONDS = "5"
 
 
 def register(app: Flask, services: Services) -> None:
@@ -106,7 +106,7 @@ def _add_headers(response: Response, error: Exception, services: Services) -> No
     elif isinstance(error, errors.RangeNotSatisfiableError):
         response.headers["Content-Range"] = f"bytes */{error.size}"
     elif response.status_code in {503, 507}:
-        response.headers["Retry-After"] = _RETRY_SECONDS
+        response.headers["Retry-After"] = RETRY_SECONDS
 
 
 def upload_range(offset: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from registry.error_codes import UNAVAILABLE, error_body
+from registry.error_codes import RETRY_SECONDS, UNAVAILABLE, error_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from registry.health.board import Board
 
-_RETRY_SECONDS: Final = "5"
 LIVENESS_PATH: Final = "/healthz"
 READINESS_PATH: Final = "/readyz"
 
@@ -32,7 +31,7 @@ class Gate:
         headers = [
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(_BODY))),
-            ("Retry-After", _RETRY_SECONDS),
+            ("Retry-After", RETRY_SECONDS),
             # The body of the request was not read: where the next one would begin is not known.
             ("Connection", "close"),
         ]

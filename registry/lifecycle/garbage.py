@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from drivers.base import PathNotFoundError
 from registry.lifecycle.marking import Marker, modified
 from registry.lifecycle.sets import Sets
+from registry.oci.errors import BlobUnknownError
 from registry.storage import enumeration, paths
 from registry.storage.links import read_link
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drivers.base import StorageDriver
-    from registry.ports import Repositories
+    from registry.oci.digest import Digest
+    from registry.ports import Repositories, Repository
     from registry.publishing import Publishing
 
 
@@ -103,11 +105,17 @@ class GarbageCollection:
 
     def _delete_links(self, sets: Sets) -> None:
         for name in self._repositories.catalog.linking():
+            repository = self._repositories.open(name)
             for digest in enumeration.layers(self._driver, name):
                 target = read_link(self._driver, paths.layer_link(name, digest))
                 if target and not sets.is_marked(target) and not sets.is_marked(digest):
                     self._tell(f"{name}: layer link eligible for deletion: {digest}")
-                    self._delete(paths.layer_link(name, digest))
+                    self._remove_blob(repository, digest)
+
+    def _remove_blob(self, repository: Repository, digest: Digest) -> None:
+        if not self._dry_run:
+            with suppress(BlobUnknownError):
+                self._publishing.remove_blob(repository, digest)
 
     def _delete_blobs(self, sets: Sets) -> int:
         size = 0

@@ -6,6 +6,11 @@ Classes only: which code and status each becomes on the wire is decided in one p
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from registry.oci.digest import Digest
+
 
 class RegistryError(Exception):
     """Base of every error that is told to the client; the text is the message, `detail` the rest."""
@@ -73,7 +78,11 @@ class ManifestTooLargeError(ManifestInvalidError):
 
 
 class ManifestBlobUnknownError(RegistryError):
-    """A manifest names content that the repository lacks; one of possibly several in a list."""
+    """A manifest names content, `digest`, that the repository lacks; one of possibly several in a list."""
+
+    def __init__(self, digest: Digest) -> None:
+        super().__init__("blob unknown to registry", {"digest": str(digest)})
+        self.digest = digest
 
 
 class ManifestDependenciesError(RegistryError):

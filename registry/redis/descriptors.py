@@ -29,10 +29,10 @@ class RedisObserver(Protocol):
     """Is told of the calls of redis."""
 
     def redis_called(self, operation: str, seconds: float) -> None:
-        """Be told of a call; `operation` is named as in the Go registry, where it exists there."""
+        """Count a call; `operation` is named as in the Go registry, where it exists there."""
 
     def cache_failed(self) -> None:
-        """Be told that a call has failed."""
+        """Count a call that has failed."""
 
 
 class RedisDescriptors:

@@ -56,7 +56,7 @@ class BlobStore:
         return blob
 
     def has(self, digest: Digest) -> bool:
-        """Tell whether stat() would find the blob."""
+        """Tell whether stat() finds the blob."""
         try:
             self.stat(digest)
         except BlobUnknownError:
@@ -78,7 +78,7 @@ class BlobStore:
             raise self._gone(blob) from None
 
     def local_name(self, blob: Blob) -> str | None:
-        """Return where the local file of the blob lies below the directory of all blobs, or None without a file."""
+        """Return where the blob lies below the directory of all blobs, or None if the driver has no local files."""
         path = paths.blob_data(blob.target)
         return path.removeprefix(paths.BLOBS) if self._driver.local_path(path) is not None else None
 
@@ -113,8 +113,8 @@ class BlobStore:
     def _is_stored(self, digest: Digest, size: int) -> bool:
         """Tell whether the bytes are stored already, so that an upload of the same need not replace them.
 
-        A file of another size is what a power cut left of another registry's write. One of the same size may have
-        rotted, which an object store looks after and a file system does not: this push is the chance to mend it.
+        A file of another size is what a power cut left of another registry's write. One of the same size may be damaged
+        nevertheless. An object store detects and repairs that, a file system does not: this push can repair it.
         """
         path = paths.blob_data(digest)
         if self.stored_size(digest) != size:

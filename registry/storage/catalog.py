@@ -25,7 +25,7 @@ _is_component: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME_LENG
 
 
 class _Mark(NamedTuple):
-    """A part of a repository by which the names that are looked for are known: something lies below it.
+    """A part of a repository whose presence shows that the repository is to be listed.
 
     `part` is what it is called, `path_of` where it lies, by the repository's name, `likely` what lies there most often.
     """
@@ -47,7 +47,7 @@ class Catalog:
         self._driver = driver
 
     def page(self, *, after: str = "", limit: int, shown: Callable[[str], bool]) -> list[str]:
-        """Return the first `limit` repositories, one at least, that come after `after` and are to be `shown`."""
+        """Return the first `limit` repositories that come after `after` and are `shown`; `limit` is at least 1."""
         return list(self._walk((_MANIFESTS,), after, limit, shown))
 
     def names(self, *, after: str = "") -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Walks over what a storage holds: blobs, and the links, tags and revisions of repositories.
 
-They list and read no content, and hold no more than a page of each listing. What comes or goes meanwhile may be met or
-not. Which repositories there are is told by registry.storage.catalog.
+They list, and read no content; a blob and a Link cost one ``stat`` each. They hold no more than a page of each listing.
+What comes or goes meanwhile may be met or not. Which repositories there are is told by registry.storage.catalog.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class ManifestStore:
         self._referrers = referrers
 
     def has(self, digest: Digest) -> bool:
-        """Tell whether this repository links the manifest."""
+        """Tell whether this repository links the manifest. Its bytes are not looked at."""
         return read_link(self._driver, paths.revision_link(self._name, digest)) is not None
 
     def get(self, digest: Digest) -> Manifest:
@@ -109,7 +109,7 @@ class ManifestStore:
         return untagged
 
     def forget(self, digest: Digest) -> None:
-        """Delete the manifest, to which no tag points.
+        """Delete the manifest. The caller knows that no tag points to it, so no tag is read.
 
         Raises:
             ManifestUnknownError: this repository does not have it.
@@ -146,7 +146,7 @@ class ManifestStore:
         except (PathNotFoundError, ObjectTooLargeError):
             raise _unknown(digest) from None
         if Digest.of(content, target.algorithm) != target:
-            # A torn write of another registry, or a rotten disk: absent, so that a push repairs it.
+            # A torn write of another registry, or a damaged disk: absent, so that a push repairs it.
             raise _unknown(digest)
         try:
             manifest = parse_manifest(content)

@@ -33,13 +33,13 @@ BLOBS: Final = f"{ROOT}/blobs"
 COPIES: Final = f"{ROOT}/copies"
 CLUSTER: Final = "/registry/cluster"
 
+# The parts of a repository. No component of a repository's name begins with an underscore.
 LAYERS: Final = "_layers"
 MANIFESTS: Final = "_manifests"
 REVISIONS: Final = f"{MANIFESTS}/revisions"
 TAGS: Final = f"{MANIFESTS}/tags"
 REFERRERS: Final = "_referrers"
 UPLOADS: Final = "_uploads"
-"""The parts of a repository: no component of a repository's name begins with an underscore."""
 
 LINK: Final = "link"
 """What a link is called in its directory; a tag, and a component of a repository's name, may be called so too."""
@@ -72,7 +72,7 @@ def blobs(algorithm: str, prefix: str) -> str:
 
 def blob_data(digest: Digest) -> str:
     """Return where the bytes of a layer, config or manifest lie."""
-    return f"{BLOBS}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/data"
+    return f"{blobs(digest.algorithm, digest.hex[:2])}/{digest.hex}/data"
 
 
 def repository(name: str) -> str:

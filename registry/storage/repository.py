@@ -44,8 +44,9 @@ class Repository:
     def delete(self) -> None:
         """Delete all that is kept under this name; repositories nested in the name stay.
 
-        What leads somewhere goes before what it leads to. Bytes of blobs and manifests are for the garbage collection:
-        other repositories may link them.
+        Tags and referrers go before manifests, manifests before blobs. The driver chooses the order within each of
+        these, so a part of a tag may be left, or an index without its images. Bytes of blobs and manifests are for the
+        garbage collection: other repositories may link them.
 
         Raises:
             NameUnknownError: there is nothing under this name.

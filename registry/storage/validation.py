@@ -80,12 +80,10 @@ class ValidationPolicy:
             return
         # Each is looked for once: an artifact often has one blob for its config and its layer, and a manifest of 4 MiB
         # can name one thing 30,000 times.
-        needed = {
-            descriptor.digest: descriptor for kind, descriptor in manifest.references() if kind in {"config", "blob"}
-        }
-        for descriptor in needed.values():
-            if not blobs.has(descriptor.digest):
-                yield _missing(descriptor)
+        needed = dict.fromkeys(each.digest for kind, each in manifest.references() if kind in {"config", "blob"})
+        for digest in needed:
+            if not blobs.has(digest):
+                yield ManifestBlobUnknownError(digest)
 
     def _missing_manifests(
         self,
@@ -95,15 +93,15 @@ class ValidationPolicy:
     ) -> Iterator[RegistryError]:
         if self.sparse or not self.enabled or self.platforms == "none":
             return
-        needed = {
-            (kind, child.digest): child
+        needed = dict.fromkeys(
+            (kind, child.digest)
             for kind, child in manifest.references()
             if kind in {"manifest", "entry"} and self._platform_required(child)
-        }
-        for (kind, digest), child in needed.items():
+        )
+        for kind, digest in needed:
             stored = manifests.has(digest) or (kind == "entry" and blobs.has(digest))
             if not stored:
-                yield _missing(child)
+                yield ManifestBlobUnknownError(digest)
 
     def _platform_required(self, child: Descriptor) -> bool:
         if self.platforms == "all" or not self.platform_list:
@@ -140,7 +138,3 @@ def _is_layer(descriptor: Descriptor) -> bool:
     return descriptor.media_type.startswith("application/vnd.oci.image.layer.") or (
         descriptor.media_type in media_types.NON_DISTRIBUTABLE
     )
-
-
-def _missing(descriptor: Descriptor) -> ManifestBlobUnknownError:
-    return ManifestBlobUnknownError("blob unknown to registry", {"digest": str(descriptor.digest)})

@@ -121,7 +121,46 @@ def test_image_that_is_not_there_is_said(source: Repositories, image_: str) -> N
 
 
 def test_layer_that_need_not_be_stored_is_left_out_and_said(source: Repositories) -> None:
-    assert plan_export(source, ["team/app"]).left_out == {Digest.of(b"absent")}
+    assert plan_export(source, ["team/app"]).left_out == {Digest.of(b"absent"): "it is not stored here"}
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        (content.descriptor(b"absent", FOREIGN), " and has no URLs: push the image again"),
+        (content.descriptor(b"absent", LAYER), ": push the image again"),
+        (content.descriptor(b"absent", LAYER, urls=["https://x.example/l"]), ": push the image again"),
+    ],
+)
+def test_layer_that_must_be_stored_and_is_not_is_named_with_its_image_and_what_to_do(
+    source: Repositories, described: dict[str, object], expected: str
+) -> None:
+    repository = source.open("app")
+    parent = image(repository, described)["digest"]
+    repository.tags.point(Tag("v1"), Digest.parse(parent))
+
+    with pytest.raises(ArchiveError) as caught:
+        plan_export(source, ["app:v1"])
+
+    absent = Digest.of(b"absent")
+    assert str(caught.value).startswith(f"app:v1: layer {absent} of manifest {parent} is not stored here{expected}")
+
+
+def test_image_of_an_index_that_is_stored_as_a_blob_only_is_left_out_and_said(
+    source: Repositories, target: Repositories, tmp_path: Path
+) -> None:
+    repository = source.open("app")
+    document = content.image(b"{}", b"layer")
+    child = blob(repository, document, media_types.OCI_MANIFEST)
+    index = manifest(repository, {"mediaType": media_types.OCI_INDEX, "manifests": [child]})
+    repository.tags.point(Tag("v1"), Digest.parse(index["digest"]))
+
+    plan = plan_export(source, ["app"])
+
+    assert plan.left_out == {Digest.of(document): "it is stored here as a blob and not as a manifest"}
+    export(source, tmp_path / "a.tar", "app")
+    import_(target, tmp_path / "a.tar")
+    assert everything(target, "app") == everything(source, "app")
 
 
 def test_layer_that_is_gone_stops_the_export_and_leaves_no_file(source: Repositories, tmp_path: Path) -> None:
@@ -129,12 +168,12 @@ def test_layer_that_is_gone_stops_the_export_and_leaves_no_file(source: Reposito
     source.open("team/app").blobs.delete(Digest.of(b"amd64" * 1000))
     with pytest.raises(ArchiveError, match="blob unknown"):
         write_archive(source, plan, tmp_path / "a.tar", Quiet())
-    with pytest.raises(ArchiveError, match=r"^team/app: blob unknown"):
+    with pytest.raises(ArchiveError, match=r"^team/app: layer \S+ of manifest \S+ is not stored here: push"):
         plan_export(source, ["team/app"])
     assert not (tmp_path / "a.tar").exists()
 
 
-def test_rotten_layer_stops_the_export(tmp_path: Path) -> None:
+def test_damaged_layer_stops_the_export(tmp_path: Path) -> None:
     driver = InMemoryDriver()
     source = Repositories(driver)
     fill(source.open("team/app"))
@@ -283,7 +322,7 @@ def test_layer_that_is_missing_is_refused_with_nothing_published_unless_it_says_
         import_(target, tmp_path / "a.tar")
         assert target.open("app").manifests.has(Digest.of(document))
     else:
-        with pytest.raises(ArchiveError, match=f"blob unknown.*{Digest.of(b'absent')}"):
+        with pytest.raises(ArchiveError, match=f"neither the archive nor the repository has {Digest.of(b'absent')}"):
             import_(target, tmp_path / "a.tar")
         assert everything_below(tmp_path / "target") == []
         import_(target, tmp_path / "a.tar", policy=ValidationPolicy(enabled=False, sparse=True))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +60,16 @@ def test_zero_or_less_is_no_limit_of_number() -> None:
         for number in range(1000):
             table.put(number, number)
         assert len(table._entries) == 1000
+
+
+@pytest.mark.parametrize("most", [0, -1])
+def test_zero_weight_or_less_keeps_nothing(most: int) -> None:
+    table: RecentlyUsedByWeight[int, int] = RecentlyUsedByWeight(most, weigh)
+
+    table.put(1, 1)
+
+    assert table.get(1) is None
+    assert table.weight == 0
 
 
 def test_threads_do_not_spoil_the_account_of_weight() -> None:

@@ -27,6 +27,7 @@ from tests.storage.consistency import assert_nothing_dangles
 
 if TYPE_CHECKING:
     from drivers.base import StorageDriver
+    from registry import ports
 
 YOUNG = 3600.0
 
@@ -119,6 +120,38 @@ def test_blobs_that_no_manifest_names_go_with_their_links(driver: InMemoryDriver
     assert f"blob eligible for deletion: {stray}" in lines
     assert f"only/layers: layer link eligible for deletion: {stray}" in lines
     assert any(line.startswith("\n") and " blobs marked, 1 blobs and 0 manifests eligible" in line for line in lines)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_each_blob_and_manifest_that_a_repository_loses_goes_through_publishing(
+    driver: InMemoryDriver, repository: Repository, *, dry_run: bool
+) -> None:
+    passed = []
+
+    class Listening(Publishing):
+        def remove_blob(self, repository: ports.Repository, digest: Digest) -> None:
+            super().remove_blob(repository, digest)
+            passed.append((repository.name, digest))
+
+        def remove_untagged_manifest(self, repository: ports.Repository, digest: Digest) -> None:
+            super().remove_untagged_manifest(repository, digest)
+            passed.append((repository.name, digest))
+
+    untagged = image(repository, blob(repository, b"layer"))
+    blob(Repositories(driver).open("other"), b"layer")
+    publishing = Listening(ValidationPolicy(), Operator())
+
+    GarbageCollection(
+        driver, Repositories(driver), publishing, lambda _: None, cutoff=time.time(), dry_run=dry_run
+    ).run(only_tagged=True)
+
+    gone = [
+        ("team/app", digest_of(untagged)),
+        ("team/app", Digest.of(b"layer")),
+        ("team/app", Digest.of(b"{}")),
+        ("other", Digest.of(b"layer")),
+    ]
+    assert sorted(passed) == ([] if dry_run else sorted(gone))
 
 
 def test_a_dry_run_says_the_same_and_deletes_nothing(driver: InMemoryDriver, repository: Repository) -> None:

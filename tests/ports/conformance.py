@@ -317,6 +317,27 @@ class RepositoriesConformance:
         assert list(repository.referrers.after(subject)) == []
         assert list(repository.manifests.digests()) == [subject]
 
+    def test_the_repository_has_those_manifests_that_it_lists(self, repository: Repository, other: Repository) -> None:
+        digests = [put(repository, signature_of(MANIFEST, number)) for number in range(4)]
+        put(other, OTHER)
+        repository.manifests.delete(digests[0])
+        repository.manifests.forget(digests[2])
+
+        assert sorted(repository.manifests.digests()) == sorted((digests[1], digests[3]))
+        for digest in (*digests, Digest.of(OTHER)):
+            assert repository.manifests.has(digest) == (digest in repository.manifests.digests())
+
+    def test_the_repository_has_those_blobs_that_are_found(self, repository: Repository, other: Repository) -> None:
+        here, deleted, elsewhere = push(repository, b"here"), push(repository, b"deleted"), push(other, b"elsewhere")
+        repository.blobs.delete(deleted)
+
+        assert repository.blobs.has(here)
+        assert repository.blobs.stat(here).size == len(b"here")
+        for digest in (deleted, elsewhere, ABSENT):
+            assert not repository.blobs.has(digest)
+            with pytest.raises(BlobUnknownError):
+                repository.blobs.stat(digest)
+
     def test_a_manifest_without_tags_is_forgotten_with_its_entry_among_referrers(self, repository: Repository) -> None:
         subject = put(repository, MANIFEST, V1)
         digest = put(repository, signature_of(MANIFEST))

@@ -112,11 +112,11 @@ def test_a_local_file_is_opened_where_there_is_one(filesystem: FilesystemDriver,
         local.blobs.open_local(blob)
 
 
-def test_a_rotten_blob_on_a_file_system_is_mended_by_a_push(filesystem: FilesystemDriver) -> None:
+def test_a_damaged_blob_on_a_file_system_is_repaired_by_a_push(filesystem: FilesystemDriver) -> None:
     repositories = Repositories(filesystem)
-    for name, rotten in (("a", b""), ("b", CONTENT[::-1])):
-        if rotten:
-            filesystem.put(paths.blob_data(DIGEST), rotten)
+    for name, damaged in (("a", b""), ("b", CONTENT[::-1])):
+        if damaged:
+            filesystem.put(paths.blob_data(DIGEST), damaged)
         uploads = repositories.open(name).uploads
         uploads.finish(uploads.start(), chunk(CONTENT), DIGEST)
 

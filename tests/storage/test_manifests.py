@@ -102,6 +102,7 @@ def test_a_manifest_that_is_stored_damaged_counts_as_absent_until_it_is_pushed_a
 
     with pytest.raises(ManifestUnknownError):
         repository.manifests.get(DIGEST)
+    assert repository.manifests.has(DIGEST), "has() looks at the link only"
 
     put(repository, CONTENT)
     assert Repositories(driver).open("a").manifests.get(DIGEST).content == CONTENT
