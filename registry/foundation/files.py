@@ -185,6 +185,23 @@ def replace_file(path: str, content: bytes) -> None:
             _write_durably(file, content)
 
 
+def replace_private_file(path: str, content: bytes) -> None:
+    """Replace what is at `path` by a file with `content`, durably, that only its owner, this process, may read.
+
+    Neither the mode nor the owner of what was there is kept, and a symbolic link is replaced, not followed.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target = Path(path)
+    temporary = _write_temporary(target.parent, content)
+    try:
+        rename_durably(temporary, target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def rename_durably(source: Path, target: Path) -> None:
     """Rename `source`, whose content is durable, to `target` in the same directory, replacing what is there.
 
