@@ -113,7 +113,7 @@ class Framing(wsgi.Response, ABC):
     @property
     def final_status(self) -> int:
         """The status that the application has given; 0 if it has given none."""
-        return self.status_code or 0 if self.status else 0
+        return (self.status_code or 0) if self.status else 0
 
     @abstractmethod
     def send(self, data: bytes) -> None:
