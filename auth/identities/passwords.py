@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 MEMORY_SECONDS = 300
 """For how long a password that matched is not put through bcrypt again."""
 
-_REMEMBERED = 10_000
 _BCRYPT_BYTES = 72
 _NAME_BYTES = 255
 _HASH_BYTES = 60
@@ -85,7 +84,7 @@ class PasswordFile:
         self._throttle = throttle
         self._clock = clock
         self._key = secrets.token_bytes(32)
-        self._matched: RecentlyUsed[bytes, _Match] = RecentlyUsed(_REMEMBERED)
+        self._matched: RecentlyUsed[bytes, _Match] = RecentlyUsed()
 
     def matches(self, credentials: Credentials, address: str) -> bool:
         """Tell whether the password is the user's.

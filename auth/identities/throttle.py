@@ -6,15 +6,13 @@ import ipaddress
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from auth.base import ThrottledError
 from registry.foundation.recent import RecentlyUsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
-
-_REMEMBERED: Final = 10_000
 
 
 class FailureThrottle:
@@ -30,8 +28,8 @@ class FailureThrottle:
         self._pairs = _Failures(burst=20, interval_seconds=2, clock=clock)
         self._addresses = _Failures(burst=60, interval_seconds=1, clock=clock)
         self._users = _Failures(burst=100, interval_seconds=1, clock=clock)
-        self._known: RecentlyUsed[tuple[str, str], float] = RecentlyUsed(_REMEMBERED)
-        self._clock = clock
+        # A set: each pair is its own value.
+        self._known: RecentlyUsed[tuple[str, str], tuple[str, str]] = RecentlyUsed()
 
     def check(self, address: str, user: str) -> None:
         """Return if an attempt may be made now.
@@ -57,7 +55,8 @@ class FailureThrottle:
 
     def succeeded(self, address: str, user: str) -> None:
         """Remember that `user` comes from `address`."""
-        self._known.put((_network(address), user), self._clock())
+        pair = (_network(address), user)
+        self._known.put(pair, pair)
 
 
 class _Failures:
@@ -67,7 +66,7 @@ class _Failures:
         self._full_seconds = burst * interval_seconds
         self._interval_seconds = interval_seconds
         self._clock = clock
-        self._forgotten_at: RecentlyUsed[Hashable, float] = RecentlyUsed(_REMEMBERED)
+        self._forgotten_at: RecentlyUsed[Hashable, float] = RecentlyUsed()
 
     def wait_seconds(self, key: Hashable) -> float:
         level = (self._forgotten_at.get(key) or 0.0) - self._clock()

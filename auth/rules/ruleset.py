@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from auth.rules.globs import Glob
+from registry.foundation.recent import MOST_ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,7 +20,6 @@ ANONYMOUS = "anonymous"
 AUTHENTICATED = "authenticated"
 
 _NEEDS = {"push": "pull", "overwrite": "push"}
-_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Policy:
         self._rules = sorted(rules, key=lambda rule: rule.glob.length, reverse=True)
         self._groups = groups
         # A catalog asks about every repository it lists, again for every page.
-        self._rule_for = functools.lru_cache(maxsize=_REMEMBERED)(self._find)
+        self._rule_for = functools.lru_cache(maxsize=MOST_ENTRIES)(self._find)
 
     def decide(self, user: str, repository: str, action: str) -> Decision:
         """Return whether `user` ("" for anonymous) may do `action` with `repository`."""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 LEEWAY_SECONDS = 60
 """How far the clocks of issuer and registry may differ."""
 
-_REMEMBERED = 10_000
 _LARGEST = 64 * 1024
 _SHOWN = 200
 
@@ -78,7 +77,7 @@ class TokenVerifier:
         self._roots = roots
         self._clock = clock
         self._jws = jwt.PyJWS()
-        self._signed: RecentlyUsed[bytes, _Signed] = RecentlyUsed(_REMEMBERED)
+        self._signed: RecentlyUsed[bytes, _Signed] = RecentlyUsed()
 
     def verify(self, token: str) -> Mapping[str, object]:
         """Return the claims of `token`.

@@ -38,12 +38,12 @@ from drivers.filesystem.files import (
     remove_hidden,
     remove_tree,
     sync_directories,
-    sync_directory,
     write_all,
 )
 from drivers.filesystem.names import DirectoryNames
 from drivers.filesystem.uploads import FileWriter, pread, size_if_still_at
 from registry.foundation.errors import ParameterError
+from registry.foundation.files import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping

@@ -27,6 +27,7 @@ from drivers.base import (
 )
 from drivers.filesystem.mounts import keeps_order
 from drivers.translation import Translation
+from registry.foundation.files import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -295,26 +296,6 @@ def sync_directories(directories: Iterable[str]) -> None:
     """Make it durable which names were made and deleted in `directories`."""
     for directory in directories:
         sync_directory(directory)
-
-
-def sync_directory(directory: str) -> bool:
-    """Make it durable which names were made and deleted in `directory`; return whether that was possible.
-
-    It is not possible if somebody has deleted the directory since: then there is nothing left to make durable.
-    """
-    try:
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
-        return False
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems cannot sync a directory and say so like this
-            raise
-        return False
-    finally:
-        os.close(fd)
-    return True
 
 
 def remove_tree(directory: str) -> None:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from drivers.base import PIECE_SIZE, DriverError, PathNotFoundError, Writer
-from drivers.filesystem.files import NewNames, Translated, sync_directory
+from drivers.filesystem.files import NewNames, Translated
+from registry.foundation.files import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -25,5 +25,8 @@ class Election:
         fcntl.lockf(self._fd, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Take no further part in it; the processes that were forked before are not concerned."""
+        """Take no further part in it; the processes that were forked before keep descriptors of their own.
+
+        The elected process must not call this: it loses a POSIX lock when it closes any descriptor of the file.
+        """
         os.close(self._fd)

@@ -1,7 +1,7 @@
 """What other servers say over HTTP: a document, or whether they answer as they should.
 
-Proxies are those of the environment. Redirects are followed, but from ``https`` only to ``https``, and to another host
-without the caller's headers, which may hold secrets.
+Proxies are those of the environment. Redirects are followed to ``http`` and ``https`` only, from ``https`` only to
+``https``, and to another host without the caller's headers, which may hold secrets.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import IO
 
+_SCHEMES: Final = frozenset({"http", "https"})
 _HARMLESS: Final = frozenset({"Accept"})
 """Headers that any host may see."""
 
@@ -74,8 +75,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if request is None:
             return None
         before, after = urlsplit(req.full_url), urlsplit(request.full_url)
-        if before.scheme == "https" and after.scheme != "https":
-            raise FetchError(f"it redirects from https to {after.scheme}")
+        if after.scheme not in _SCHEMES or (before.scheme == "https" and after.scheme != "https"):
+            raise FetchError(f"it redirects from {before.scheme} to {after.scheme}")
         if before.netloc != after.netloc:
             request.headers = {name: value for name, value in request.headers.items() if name in _HARMLESS}
         request.method = req.get_method()  # the base makes it a GET
@@ -88,9 +89,9 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _request(method: str, url: str, headers: Mapping[str, str]) -> urllib.request.Request:
-    if not url.startswith(("https://", "http://")):
-        raise FetchError("not an http or https address")
     try:
+        if urlsplit(url).scheme not in _SCHEMES:  # in lower case, whatever the case in the URL
+            raise FetchError("not an http or https address")
         return urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310  checked above
     except ValueError as error:
         raise FetchError(str(error)) from error

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
+"""The errors of some network file systems where a directory is synced."""
+
 _Signature = tuple[int, int, int, int, int] | None
 """Differs once a file has changed or is another one; None stands for no file."""
 
@@ -152,7 +155,7 @@ def create_file(path: str, content: bytes) -> bool:
         return False
     finally:
         temporary.unlink()
-    _sync_directory(parent)
+    sync_directory(str(parent))
     return True
 
 
@@ -182,6 +185,23 @@ def replace_file(path: str, content: bytes) -> None:
             _write_durably(file, content)
 
 
+def replace_private_file(path: str, content: bytes) -> None:
+    """Replace what is at `path` by a file with `content`, durably, that only its owner, this process, may read.
+
+    Neither the mode nor the owner of what was there is kept, and a symbolic link is replaced, not followed.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target = Path(path)
+    temporary = _write_temporary(target.parent, content)
+    try:
+        rename_durably(temporary, target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def rename_durably(source: Path, target: Path) -> None:
     """Rename `source`, whose content is durable, to `target` in the same directory, replacing what is there.
 
@@ -189,7 +209,7 @@ def rename_durably(source: Path, target: Path) -> None:
         OSError: it cannot be renamed.
     """
     source.replace(target)
-    _sync_directory(target.parent)
+    sync_directory(str(target.parent))
 
 
 def _write_temporary(directory: Path, content: bytes) -> Path:
@@ -210,9 +230,25 @@ def _write_durably(file: BinaryIO, content: bytes) -> None:
     os.fsync(file.fileno())
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def sync_directory(directory: str) -> bool:
+    """Make it durable which names were made and deleted in `directory`; return whether that was possible.
+
+    It is not possible on a file system that cannot sync a directory, nor if somebody has deleted the directory since:
+    then there is nothing left to make durable.
+
+    Raises:
+        OSError: the sync has failed.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return False
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
+        return False
     finally:
         os.close(descriptor)
+    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 K = TypeVar("K")
 V = TypeVar("V")
 
+MOST_ENTRIES: Final = 10_000
+"""How many entries a table has unless it says otherwise; small ones take a few MiB."""
+
 
 class RecentlyUsed(Generic[K, V]):
     """The entries used last, at most `most` of them; no limit if that is zero or less. None is not a value."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int = MOST_ENTRIES) -> None:
         self._most = most
         self._entries: OrderedDict[K, V] = OrderedDict()
         self._lock = threading.Lock()

@@ -166,9 +166,10 @@ class Metrics:
         """Count a run of `job`."""
         self._job_runs.labels(job, "failure" if failed else "success").inc()
 
-    def certificate_served(self, file: str, not_after: datetime) -> None:
-        """Say when the certificate in `file` expires, which this worker serves."""
-        self._not_after.labels(file).set(not_after.timestamp())
+    def certificate_served(self, file: str, not_after: datetime | None) -> None:
+        """Say when the certificate in `file` expires, which this worker serves; None leaves what was said before."""
+        if not_after is not None:
+            self._not_after.labels(file).set(not_after.timestamp())
 
 
 def exposition(directory: str) -> Callable[[str], tuple[str, bytes]]:

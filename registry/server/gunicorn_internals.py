@@ -1,7 +1,9 @@
 """All that the server takes from gunicorn beyond its documented interface, which any release may change.
 
 No other module imports more of gunicorn than its extension points: the application, the base of workers, the logger.
-tests/server/test_gunicorn_internals.py names the versions that this was tried with; setup.cfg allows only those.
+It was tried with gunicorn 26.2.0, 27.0.0 and 27.0.1, and with gunicorn_h1c 0.6.10, its parser in C. setup.cfg allows
+nothing older or newer of gunicorn (there is nothing in between), and no older parser.
+tests/server/test_gunicorn_internals.py holds setup.cfg to that.
 """
 
 from __future__ import annotations
@@ -113,7 +115,7 @@ class Framing(wsgi.Response, ABC):
     @property
     def final_status(self) -> int:
         """The status that the application has given; 0 if it has given none."""
-        return self.status_code or 0 if self.status else 0
+        return (self.status_code or 0) if self.status else 0
 
     @abstractmethod
     def send(self, data: bytes) -> None:

@@ -86,11 +86,20 @@ def test_a_document_is_given_whole_up_to_its_limit(server: Server) -> None:
     assert SECRET.items() <= headers.items()
 
 
+def test_the_case_of_the_scheme_does_not_matter(server: Server) -> None:
+    url = server.url.replace("http", "HTTP")
+    server.moved = {"/moved": f"{url}/7"}
+    assert get(f"{url}/5") == b"xxxxx"
+    assert get(f"{url}/moved") == b"xxxxxxx"
+    assert status_of(f"{url}/5", timeout_seconds=10, headers={}) == 200
+
+
 @pytest.mark.parametrize(
     ("url", "text"),
     [
         ("http://127.0.0.1:1/", "Connection refused"),
         ("file:///etc/passwd", "not an http or https address"),
+        ("ftp://127.0.0.1/", "not an http or https address"),
         ("nonsense", "not an http or https address"),
         ("", "not an http or https address"),
         ("http://", "no host given"),
@@ -134,6 +143,14 @@ def test_a_circle_of_redirects_ends(server: Server) -> None:
     with pytest.raises(FetchError, match="302") as caught:
         get(f"{server.url}/a")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["ftp", "FTP"])
+def test_no_redirect_leads_to_another_scheme(server: Server, scheme: str) -> None:
+    server.moved = {"/moved": f"{scheme}://127.0.0.1:1/5"}
+    for call in (get, lambda url: status_of(url, timeout_seconds=10, headers={})):
+        with pytest.raises(FetchError, match=r"^it redirects from http to ftp$"):
+            call(f"{server.url}/moved")
 
 
 def test_no_redirect_leads_from_https_to_http(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,20 @@ import errno
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.foundation.files import FileError, FileWatch, WatchedFile, create_file, locked, replace_file
+from registry.foundation.files import (
+    FileError,
+    FileWatch,
+    WatchedFile,
+    create_file,
+    locked,
+    replace_file,
+    replace_private_file,
+)
 from tests.foundation.syncing import Syncs
 
 if TYPE_CHECKING:
@@ -114,12 +123,32 @@ def test_a_write_that_fails_changes_nothing_and_leaves_nothing_behind(
     path.write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", full)
 
-    for write in (replace_file, create_file):
+    for write in (replace_file, replace_private_file, create_file):
         with pytest.raises(OSError, match="No space left"):
             write(str(path), b"new")
 
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("number", "written"), [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EIO, False)])
+def test_a_file_system_that_cannot_sync_a_directory_will_do_and_one_that_fails_to_will_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, written: bool
+) -> None:
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    for name, write in (("a", replace_file), ("b", replace_private_file), ("c", create_file)):
+        with nullcontext() if written else pytest.raises(OSError, match="Input/output error"):
+            write(str(tmp_path / name), b"x")
+        assert (tmp_path / name).read_bytes() == b"x"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
 
 
 def test_one_of_many_creates_a_file_and_the_others_find_it_whole(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.foundation.files import replace_file
+from registry.foundation.files import replace_private_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,10 @@ class Attempts:
 
 
 class Store:
-    """The files in the directory; each is replaced whole and durably, so no reader ever sees half of one."""
+    """The files in the directory; each is replaced whole and durably, so no reader ever sees half of one.
+
+    Keys are among them: whatever mode a file had, and wherever a link led, what is written is the registry's alone.
+    """
 
     def __init__(self, directory: str) -> None:
         self._directory = Path(directory)
@@ -97,4 +100,4 @@ class Store:
             return None
 
     def _write(self, name: str, content: bytes) -> None:
-        replace_file(str(self._directory / name), content)
+        replace_private_file(str(self._directory / name), content)

@@ -47,8 +47,8 @@ class Certificates:
         self._refresh()
         return self._context
 
-    def not_after(self) -> datetime:
-        """Return when the certificate of new connections expires."""
+    def not_after(self) -> datetime | None:
+        """Return when the certificate of new connections expires, or None if that is not known."""
         self._refresh()
         return self._not_after
 
@@ -68,14 +68,15 @@ class Certificates:
         except ConfigurationError as error:
             _log.error("the old certificate stays in use: %s", error)
 
-    def _load(self) -> tuple[ssl.SSLContext, datetime]:
+    def _load(self) -> tuple[ssl.SSLContext, datetime | None]:
         context = server_context(self.section)
         path = Path(self.section.certificate)
         try:
             expires = not_after(path.read_bytes())
         except (OSError, ValueError) as error:
-            # It was loaded just now, and is being replaced again.
-            raise ConfigurationError("http.tls.certificate", f"{path}: {error}") from error
+            # OpenSSL has loaded it, so it is served: the date is only told to people.
+            _log.warning("using the certificate %s, good until an unknown date: %s", path, error)
+            return context, None
         remaining = expires - datetime.now(UTC)
         level = logging.WARNING if remaining < _SOON else logging.INFO
         _log.log(level, "using the certificate %s, good until %s", path, expires.isoformat())

@@ -589,6 +589,8 @@ class TestParameters:
             ({"tokenpath": "/v2/token"}, "^tokenpath: must"),
             ({"tokenpath": "token"}, "^tokenpath: must"),
             ({"tokenlifetime": 0}, "^tokenlifetime: must be at least 1s, not 0"),
+            ({"tokenlifetime": "999999d"}, "^tokenlifetime: must be a duration"),
+            ({"refreshlifetime": 9_999_999_999}, "^refreshlifetime: must be a duration"),
             ({"refreshlifetime": "soon"}, "^refreshlifetime: must be a duration"),
         ],
     )
@@ -597,7 +599,7 @@ class TestParameters:
             LocalController.from_parameters({**parameters, **changes})
 
     def test_lifetimes_are_durations(self, parameters: dict[str, Any]) -> None:
-        for given, seconds in (("2m", 120), (90, 90), ("90", 90), ("1h30m", 5400), ("1d", 86400)):
+        for given, seconds in (("2m", 120), (90, 90), ("90", 90), ("1h30m", 5400), ("1d", 86400), ("", 300)):
             controller = LocalController.from_parameters({**parameters, "tokenlifetime": given})
             assert answer(controller)["expires_in"] == seconds
 

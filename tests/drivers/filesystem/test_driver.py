@@ -465,14 +465,15 @@ def test_a_put_that_could_not_be_made_durable_did_not_happen(
     assert medium.content(BLOB) == b"old"
 
 
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
 def test_a_file_system_that_cannot_sync_directories_will_do(
-    driver: FilesystemDriver, monkeypatch: pytest.MonkeyPatch
+    driver: FilesystemDriver, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     sync = os.fsync
 
     def fsync(fd: int) -> None:
         if stat.S_ISDIR(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            raise OSError(number, os.strerror(number))
         sync(fd)
 
     with monkeypatch.context() as patch:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import stat
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -69,6 +70,22 @@ def test_what_is_kept_survives_a_loss_of_power(store: Store) -> None:
 
     assert syncs.seen == [("file", b"old"), ("directory", b"new")]
     assert account.stat().st_mode & 0o077 == 0
+
+
+def test_keys_are_written_for_the_registry_alone_whatever_was_there(store: Store, tmp_path: Path) -> None:
+    store.certificate.write_bytes(b"old")
+    store.certificate.chmod(0o644)
+    outside, account = tmp_path / "outside.key", store.certificate.with_name("account.key")
+    outside.write_bytes(b"old")
+    outside.chmod(0o644)
+    account.symlink_to(outside)
+
+    store.write_certificate(b"new")
+    store.write_account_key(b"new")
+
+    for path in (store.certificate, account):
+        assert (path.read_bytes(), path.lstat().st_mode) == (b"new", stat.S_IFREG | 0o600)
+    assert outside.read_bytes() == b"old"
 
 
 def test_a_certificate_is_due_with_a_third_of_its_life_left_and_for_other_hosts(tmp_path: Path) -> None:

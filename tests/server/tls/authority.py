@@ -58,3 +58,10 @@ class Authority:
         if pair:
             context.load_cert_chain(pair.certificate, pair.key)
         return context
+
+
+def of_version_5(certificate: bytes) -> bytes:
+    """Return the first certificate of a PEM file with a version that does not exist; OpenSSL serves it nevertheless."""
+    der = ssl.PEM_cert_to_DER_cert(certificate.decode().partition("-----END")[0] + ssl.PEM_FOOTER)
+    version = b"\xa0\x03\x02\x01"  # [0] EXPLICIT INTEGER, the first field of all (RFC 5280 section 4.1)
+    return ssl.DER_cert_to_PEM_cert(der.replace(version + b"\x02", version + b"\x04", 1)).encode()

@@ -10,7 +10,7 @@ import pytest
 
 from registry.config.values import TLS
 from registry.server.tls.certificates import Certificates
-from tests.server.tls.authority import Authority, Pair
+from tests.server.tls.authority import Authority, Pair, of_version_5
 from tests.server.tls.handshake import shake_hands
 
 if TYPE_CHECKING:
@@ -136,3 +136,37 @@ def test_a_certificate_that_ends_soon_is_a_warning(
     assert record.levelname == "WARNING"
     assert record.getMessage().startswith(f"using the certificate {live.certificate}, good until ")
     assert os.fspath(live.key) not in caplog.text
+
+
+def test_a_certificate_whose_end_cannot_be_read_is_served_with_a_warning(
+    authority: Authority, live: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    live.certificate.write_bytes(of_version_5(live.certificate.read_bytes()))
+    certificates = Certificates(TLS(certificate=str(live.certificate), key=str(live.key)))
+    assert certificates.not_after() is None
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith(f"using the certificate {live.certificate}, good until an unknown date: ")
+    before = certificates.current()
+
+    install(authority.issue("second"), live)
+    assert certificates.not_after() is not None
+    assert certificates.current() is not before
+
+
+def test_a_new_certificate_whose_end_cannot_be_read_does_no_harm(certificates: Certificates, live: Pair) -> None:
+    before = certificates.current()
+    live.certificate.write_bytes(of_version_5(live.certificate.read_bytes()))
+    assert certificates.not_after() is None
+    assert certificates.current() is not before
+
+
+def test_key_certificate_and_chain_may_be_one_file(tmp_path: Path) -> None:
+    end = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
+    root = Authority.create(tmp_path / "root")
+    pair = Authority.create(tmp_path / "intermediate", root).issue("one", not_after=end)
+    combined = tmp_path / "combined.pem"
+    combined.write_bytes(pair.key.read_bytes() + pair.certificate.read_bytes())
+    certificates = Certificates(TLS(certificate=str(combined), key=str(combined)))
+    assert certificates.not_after() == end
+    assert served(certificates, root) == "one"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.server.tls.expiry import not_after
-from tests.server.tls.authority import Authority
+from tests.server.tls.authority import Authority, of_version_5
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +28,27 @@ def test_of_several_certificates_the_first_counts_wherever_it_is_in_the_file(tmp
     assert pair.certificate.read_bytes().count(b"BEGIN CERTIFICATE") == 2
     words = "Subject: CN=Gr\u00fc\u00dfe\n".encode("latin-1")
     assert not_after(words + pair.key.read_bytes() + pair.certificate.read_bytes().replace(b"\n", b"\r\n")) == end
+
+
+def test_what_follows_the_first_certificate_is_not_looked_at(tmp_path: Path) -> None:
+    end = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
+    pair = Authority.create(tmp_path).issue("one", not_after=end)
+    broken = b"-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n-----BEGIN"
+    assert not_after(pair.key.read_bytes() + pair.certificate.read_bytes() + broken) == end
+
+
+def test_a_version_that_does_not_exist_is_a_value_error(tmp_path: Path) -> None:
+    pair = Authority.create(tmp_path).issue("one")
+    with pytest.raises(ValueError, match="5"):
+        not_after(of_version_5(pair.certificate.read_bytes()))
+
+
+def test_a_certificate_with_openssls_own_trust_settings_is_not_passed_over(tmp_path: Path) -> None:
+    pair = Authority.create(tmp_path).issue("one")
+    content = pair.certificate.read_bytes()
+    trusted = content.replace(b" CERTIFICATE-", b" TRUSTED CERTIFICATE-")
+    with pytest.raises(ValueError):
+        not_after(trusted + content)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x30", b"\x30\x03\x02\x01\x00", b"no certificate at all"])
