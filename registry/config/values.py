@@ -212,6 +212,8 @@ class HTTP:
     relativeurls: bool = False
     draintimeout_seconds: float = 0.0
     draindelay_seconds: float = 0.0
+    headertimeout_seconds: float = 10.0
+    headerlimit: Annotated[int, Minimum(4096)] = 64 * 1024
     workers: Annotated[int, Minimum(1)] | None = None
     threads: Annotated[int, Minimum(1)] | None = None
     accelredirect: AccelRedirect = AccelRedirect()

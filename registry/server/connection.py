@@ -2,32 +2,122 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 import time
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
-from registry.server.gunicorn_internals import ClientConnection
+from registry.server.gunicorn_internals import ClientConnection, errors
+
+_RECEIVE: Final = 8 * 1024
+_TLS_RECORD: Final = 16 * 1024
+"""Bytes of the largest record: what is left of one in OpenSSL no poller would report."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLimits:
+    """What a request's head may have: `size` bytes in all, and `seconds` from its first byte to its last.
+
+    For TLS, the handshake has as many seconds.
+    """
+
+    size: int
+    seconds: float
 
 
 class Connection(ClientConnection):
-    """A client's connection; `idle_since` is when it began to wait for a request, infinite while one is served.
+    """A client's connection. It takes no thread while it waits for a request, or for the rest of a request's head.
 
-    `has_request` is whether the head of that request has been read.
+    `idle_since` is when it began to wait for a request, infinite from the first byte of one until that is answered.
+    `head_since` is when that first byte came, infinite once the head is whole.
     """
 
     def __init__(self, settings: Any, sock: socket.socket, client: Any, server: Any) -> None:
         super().__init__(settings, sock, client, server)
         self.fd = sock.fileno()
         self.idle_since = time.monotonic()
-        self.has_request = False
+        self.head_since = math.inf
+        self.waits_to_write = False
+        """Whether it is writable that it waits to be, for TLS, and not readable."""
+        self._tls: ssl.SSLSocket | None = None
+        self._secured = not settings.is_ssl
+        self._received = b""
 
-    def has_more(self) -> bool:
-        """Tell whether bytes of another request have been received already, which no poller will report."""
-        return self.has_received_more() or (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0)
+    def receive_head(self, limit: int) -> bool:
+        """Receive what has arrived of a request's head, without waiting for more; return whether the head is whole.
+
+        Raises:
+            StopIteration: the client has closed the connection.
+            errors.LimitRequestHeaders: the head has more than `limit` bytes.
+            OSError: the connection has failed, or TLS has.
+        """
+        self.waits_to_write = False
+        try:
+            if not self._secured:
+                self._shake_hands()
+            received = self._receive()
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        except ssl.SSLWantWriteError:
+            self.waits_to_write = True
+            return False
+        if not received:
+            raise StopIteration
+        self._received = self._received + received if self._received else received
+        return self._is_whole(limit)
+
+    def next_request(self) -> Any:
+        """Return the request whose head is whole; its body is still to be read."""
+        received, self._received = self._received, b""
+        if self._tls:
+            self._tls.settimeout(None)
+        return self.parse_request(received)
+
+    def has_next(self, limit: int) -> bool:
+        """Tell, after a request was answered, whether the head of another one is whole; otherwise as receive_head()."""
+        self._received = self.take_received()
+        if self._tls:
+            self._tls.settimeout(0)
+            return self._is_whole(limit) or (self._tls.pending() > 0 and self.receive_head(limit))
+        return bool(self._received) and self._is_whole(limit)
 
     def end(self) -> None:
         """Close it for both sides: the thread that waits for it, or is given it next, finds its end."""
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
+
+    def _shake_hands(self) -> None:
+        if self._tls is None:
+            self._tls = self.wrap_in_tls()
+            self._begin_head()
+        self._tls.do_handshake()
+        self._secured = True
+        self.idle_since, self.head_since = time.monotonic(), math.inf
+
+    def _receive(self) -> bytes:
+        if self._tls is None:
+            return self.sock.recv(_RECEIVE, socket.MSG_DONTWAIT)
+        return self._tls.recv(_TLS_RECORD)
+
+    def _is_whole(self, limit: int) -> bool:
+        received = self._received
+        # One empty line may come before the request (RFC 9112 section 2.2). A line feed alone ends a line as well, for
+        # the parser to judge.
+        start = 2 if received.startswith(b"\r\n") else 0
+        end = received.find(b"\n\r\n", start)
+        if end < 0:
+            end = received.find(b"\n\n", start)
+        if (len(received) if end < 0 else end) > limit:
+            raise errors.LimitRequestHeaders("the head is too large")
+        if end >= 0:
+            self.idle_since = self.head_since = math.inf
+            return True
+        if received and self.head_since == math.inf:
+            self._begin_head()
+        return False
+
+    def _begin_head(self) -> None:
+        self.idle_since, self.head_since = math.inf, time.monotonic()

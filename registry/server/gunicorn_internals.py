@@ -12,18 +12,21 @@ import math
 import time
 from abc import ABC, abstractmethod
 from email.utils import formatdate
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gunicorn import util
 from gunicorn.arbiter import Arbiter
-from gunicorn.http import errors, wsgi
+from gunicorn.http import errors, get_parser, wsgi
 from gunicorn.http.body import LengthReader
 from gunicorn.http.wsgi import FileWrapper
+from gunicorn.sock import ssl_wrap_socket
 from gunicorn.systemd import listen_fds, sd_notify
 from gunicorn.workers.gthread import TConn
 
 if TYPE_CHECKING:
     import socket
+    import ssl
     from collections.abc import Callable
 
     from gunicorn.workers.base import Worker
@@ -66,25 +69,37 @@ class Settings:
 
 
 class ClientConnection(TConn):
-    """A client's connection with the parser of its requests; `client` and `server` are the addresses of its ends."""
+    """A client's connection with the parser of its requests; `client` and `server` are the addresses of its ends.
+
+    Its socket does not block until a request is parsed.
+    """
 
     client: Any
     parser: Any  # gunicorn's knows HTTP/2 as well, which is never switched on
 
-    def next_request(self) -> Any:
-        """Return the next request, with its head received and its body still to be read.
+    def wrap_in_tls(self) -> ssl.SSLSocket:
+        """Return the socket as one that speaks TLS; the handshake is still to be done."""
+        self.sock = ssl_wrap_socket(self.sock, self.cfg)
+        return self.sock
+
+    def parse_request(self, received: bytes) -> Any:
+        """Return the request whose head is at the beginning of `received`; its body is still to be read.
 
         Raises:
             StopIteration, errors.NoMoreData: the client has closed the connection.
             errors.ParseException: it is not HTTP, or breaks a limit.
-            OSError: the connection has failed, or TLS has.
+            OSError: the connection has failed.
         """
-        self.init()
+        if self.parser is None:
+            self.sock.settimeout(None)
+            self.parser = get_parser(self.cfg, self.sock, self.client)
+        self.parser.unreader.buf = BytesIO(received)
         return next(self.parser)
 
-    def has_received_more(self) -> bool:
-        """Tell whether bytes of another request have been read from the socket already."""
-        return bool(self.parser.unreader.buf.getvalue())
+    def take_received(self) -> bytes:
+        """Return the bytes of the next request that have been read from the socket together with the one before."""
+        received: bytes = self.parser.unreader.buf.getvalue()
+        return received
 
     def finish_request(self) -> bool:
         """Read what the application has left of the body; False if that is too much or takes too long."""

@@ -30,6 +30,7 @@ from registry.plugins import PluginError, load_access
 from registry.redis.loading import load_connector
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
+from registry.server.connection import HeadLimits
 from registry.server.gunicorn_internals import Arbiter, arbiter_listeners, listen_fds, sd_notify
 from registry.server.tls import serving as tls
 from registry.server.worker import Worker, WorkerContext
@@ -103,7 +104,9 @@ class _Application(BaseApplication):
         observer = create_observer(metrics, tracing)
         services = build_services(self._configuration, board=shared.board, observer=observer)
         sharing.start(shared, services, metrics, stopping)
-        return WorkerContext(create_app(services), metrics, self._certificates)
+        http = self._configuration.http
+        limits = HeadLimits(http.headerlimit, http.headertimeout_seconds)
+        return WorkerContext(create_app(services), limits, metrics, self._certificates)
 
     def reload(self) -> None:
         try:

@@ -21,6 +21,7 @@ _LINGER_SECONDS: Final = 2.0
 _IDLE_LOOK_SECONDS: Final = 0.1
 _BATCH: Final = 64
 _ONCE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
+_WRITABLE: Final = select.EPOLLOUT | select.EPOLLONESHOT
 _NOTHING_TO_ACCEPT: Final = frozenset({errno.EAGAIN, errno.ECONNABORTED, errno.EBADF})
 
 
@@ -31,8 +32,10 @@ class Poller:
     or closes it. Several threads may call the methods, but only one at a time waits, and only one stops listening.
     """
 
-    def __init__(self, listeners: Iterable[socket.socket], settings: Any) -> None:
+    def __init__(self, listeners: Iterable[socket.socket], settings: Any, head_seconds: float) -> None:
+        """Accept clients on `listeners`; a request's head has `head_seconds` to arrive."""
         self._settings = settings
+        self._head_seconds = head_seconds
         self._epoll = select.epoll()
         self._listeners = {each.fileno(): each for each in listeners}
         self._connections: dict[int, Connection] = {}
@@ -83,9 +86,10 @@ class Poller:
         return connection
 
     def keep(self, connection: Connection) -> None:
-        """Wait for the next request on a connection that has been served."""
-        connection.idle_since = time.monotonic()
-        self._epoll.modify(connection.fd, _ONCE)
+        """Wait for the next request on a connection, or for the rest of one's head."""
+        if connection.head_since == math.inf:
+            connection.idle_since = time.monotonic()
+        self._epoll.modify(connection.fd, _WRITABLE if connection.waits_to_write else _ONCE)
 
     def close(self, connection: Connection) -> None:
         """Close a connection that has been served."""
@@ -95,18 +99,16 @@ class Poller:
             self._accept_connections()
 
     def end_idle(self) -> None:
-        """End the connections that have waited too long for a request."""
+        """End the connections that have waited too long for a request, or for the rest of one's head."""
         now = time.monotonic()
         if now < self._next_look:
             return
         self._next_look = now + _IDLE_LOOK_SECONDS
         for connection in list(self._connections.values()):
-            since = connection.idle_since
-            # While its head is read a request has not begun: a client that sends it slowly does not hold up a worker
-            # that stops.
-            waiting = -math.inf if since == math.inf and not connection.has_request else since
-            linger = max(waiting, self._stopped_at) + _LINGER_SECONDS
-            if min(since + self._settings.keepalive, linger) < now:
+            # Infinite while a request is served.
+            since = min(connection.idle_since, connection.head_since)
+            patience = self._settings.keepalive if connection.head_since == math.inf else self._head_seconds
+            if min(since + patience, max(since, self._stopped_at) + _LINGER_SECONDS) < now:
                 # Not closed here: another thread may be given it at this moment, and finds that it has ended.
                 connection.end()
 

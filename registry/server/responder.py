@@ -32,33 +32,48 @@ _log = logging.getLogger(__name__)
 
 
 class Responder:
-    """Has `application` answer requests. While `stopping` is true, clients are told to use another connection."""
+    """Has `application` answer requests. While `stopping` is true, clients are told to use another connection.
 
-    def __init__(self, application: WSGIApplication, log: AccessLog, stopping: Callable[[], bool]) -> None:
+    The heads of requests have at most `head_size` bytes.
+    """
+
+    def __init__(
+        self, application: WSGIApplication, log: AccessLog, stopping: Callable[[], bool], head_size: int
+    ) -> None:
         self._application = application
         self._access_log = log
         self._stopping = stopping
+        self._head_size = head_size
         self._write_seconds = 0.0
         """About how long requests with a small body take of late."""
 
-    def answer(self, connection: Connection, hand_over: Callable[[], None]) -> bool:
-        """Answer the next request on `connection`; return whether the connection is good for another.
+    def serve(self, connection: Connection, hand_over: Callable[[], None]) -> bool:
+        """Answer the requests whose heads have arrived on `connection`; return whether it is good for another.
 
         `hand_over` is called before what may take long: from then on another thread leads.
         """
         try:
-            request = connection.next_request()
-            connection.has_request = True
-            respond = self._respond if request.method in _SHORT_METHODS else self._respond_to_write
-            return respond(request, connection, hand_over) and connection.finish_request()
+            whole = connection.receive_head(self._head_size)
+            while whole:
+                if not self._answer(connection, hand_over):
+                    return False
+                whole = connection.has_next(self._head_size)
         except (StopIteration, errors.NoMoreData, ssl.SSLEOFError) as error:
             _log.debug("a connection has ended: %r", error)
+            return False
         except OSError as error:
             if isinstance(error, ssl.SSLError) or error.errno not in _GONE:
                 _refuse(connection, error)
+            return False
         except Exception as error:  # noqa: BLE001  whatever it is, it must not end the thread
             _refuse(connection, error)
-        return False
+            return False
+        return True
+
+    def _answer(self, connection: Connection, hand_over: Callable[[], None]) -> bool:
+        request = connection.next_request()
+        respond = self._respond if request.method in _SHORT_METHODS else self._respond_to_write
+        return respond(request, connection, hand_over) and connection.finish_request()
 
     def _respond_to_write(self, request: Any, connection: Connection, hand_over: Callable[[], None]) -> bool:
         """Have the application answer a request that has a body or changes something.

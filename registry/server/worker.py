@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from registry.observation.metrics import Metrics
     from registry.server.access_log import AccessLog
-    from registry.server.connection import Connection
+    from registry.server.connection import Connection, HeadLimits
     from registry.server.tls.certificates import Certificates
 
 _WATCH_SECONDS: Final = 1.0
@@ -34,6 +33,7 @@ class WorkerContext:
     """What a worker is handed after the fork: what it serves, where it counts, what it says of certificates."""
 
     application: WSGIApplication
+    head_limits: HeadLimits
     metrics: Metrics | None = None
     certificates: Certificates | None = None
 
@@ -71,8 +71,9 @@ class Worker(base.Worker):
 
     def run(self) -> None:
         """Serve until told to stop, then let requests finish; the main thread only keeps watch."""
-        self._poller = Poller(worker_listeners(self), Settings(self.cfg))
-        self._responder = Responder(self._context.application, self.log, self._stopping)
+        limits = self._context.head_limits
+        self._poller = Poller(worker_listeners(self), Settings(self.cfg), limits.seconds)
+        self._responder = Responder(self._context.application, self.log, self._stopping, limits.size)
         self._turns = Turns(self._poller, self._serve, wake_up_pipe(self), threads=self.cfg.threads)
         self._turns.start()
         while self.alive and self.ppid == os.getppid():
@@ -106,12 +107,7 @@ class Worker(base.Worker):
 
     def _serve(self, connection: Connection, hand_over: Callable[[], None]) -> None:
         """Answer the requests that have arrived on the connection, and have it wait for more or end."""
-        connection.idle_since = math.inf
-        connection.has_request = False
-        kept = self._responder.answer(connection, hand_over)
-        while kept and connection.has_more():
-            kept = self._responder.answer(connection, hand_over)
-        if kept:
+        if self._responder.serve(connection, hand_over):
             self._poller.keep(connection)
         else:
             self._poller.close(connection)

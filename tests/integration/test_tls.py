@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.timeout(300)
 CONTENT = b"content " * 500_000
 SWAPS = 20
 CLIENTS = 3
+SLOW_CLIENTS = 300
 EXPIRY = "registry_tls_certificate_not_after_timestamp_seconds"
 
 
@@ -88,6 +90,28 @@ def test_a_client_without_tls_is_told_and_one_that_breaks_off_is_no_error(
     wait_until("the failures are logged", lambda: server.log.count("TLS handshake error from 127.0.0.1") >= 2)
     assert "level=error" not in server.log
     assert server.api.get("/v2/").status == 200
+
+
+def test_clients_that_never_end_their_handshakes_or_heads_keep_nobody_waiting(
+    start_server: StartServer, authority: Authority, live: Pair
+) -> None:
+    settings = merged(with_tls(live), {"http": {"workers": 1, "headertimeout": "2s"}})
+    server = start_server(settings=settings, tls=authority.trusting_client())
+    with ExitStack() as opened:
+        for number in range(SLOW_CLIENTS):
+            client: socket.socket = opened.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            if number % 2:
+                client = opened.enter_context(
+                    authority.trusting_client().wrap_socket(client, server_hostname="localhost")
+                )
+                client.sendall(b"GET /v2/ HTTP/1.1\r\nHost:")
+            else:
+                client.sendall(b"\x16\x03\x01")
+        assert server.api.get("/v2/").status == 200
+        client.settimeout(60)
+        assert client.recv(1) == b"", "its time was over"
+    digest = server.api.push_blob("tls/slow", CONTENT)
+    assert server.api.blob("tls/slow", digest).body == CONTENT
 
 
 def test_certificates_are_swapped_under_load_without_a_failed_handshake(

@@ -18,6 +18,7 @@ from registry.server.poller import Poller
 if TYPE_CHECKING:
     from registry.server.connection import Connection
 
+HEAD_SECONDS = 10.0
 Connecting = Callable[[], socket.socket]
 
 
@@ -32,7 +33,7 @@ def poller(listener: socket.socket) -> Iterator[Poller]:
     configuration = Config()
     configuration.set("keepalive", 60)
     configuration.set("worker_connections", 2)
-    made = Poller([listener], Settings(configuration))
+    made = Poller([listener], Settings(configuration), HEAD_SECONDS)
     yield made
     for connection in made._connections.values():
         connection.sock.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from registry.config import ConfigurationError
 from registry.server.tls.ciphers import restrict
@@ -14,22 +14,6 @@ if TYPE_CHECKING:
 
     from registry.config.values import TLS
 
-_HANDSHAKE_SECONDS: Final = 15.0
-
-
-class _Socket(ssl.SSLSocket):
-    """A connection with a time limit for the handshake, so that a slow client cannot hold a thread."""
-
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002  the signature of the base
-        patience = self.gettimeout()
-        self.settimeout(_HANDSHAKE_SECONDS)
-        try:
-            super().do_handshake(block)
-        except TimeoutError:
-            raise ssl.SSLError(ssl.SSL_ERROR_SSL, f"no handshake within {_HANDSHAKE_SECONDS:.0f} s") from None
-        finally:
-            self.settimeout(patience)
-
 
 def server_context(section: TLS) -> ssl.SSLContext:
     """Return a context with the certificate of `section` and all that it says of versions, suites and clients.
@@ -38,7 +22,6 @@ def server_context(section: TLS) -> ssl.SSLContext:
         ConfigurationError: a file cannot be used, or OpenSSL does not support what is asked for.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.sslsocket_class = _Socket
     # TLS 1.0 and 1.1 are accepted in the configuration, with a warning, and not spoken (RFC 8996).
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if section.minimumtls == "tls1.3" else ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
