@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.server.turns import MOST_THREADS
 from tests.integration.api import Api, digest_of
 from tests.integration.clients import missing
 from tests.serving import serving, wait_until
@@ -95,6 +96,9 @@ def test_what_was_pushed_before_storage_was_unmounted_is_there_afterwards_and_no
 ) -> None:
     looks = {"health": {"storagedriver": {"enabled": checked, "interval": "100ms"}}}
     with serving(tmp_path, looks) as server:
+        # A worker that starts later would take the bare directory for what it is to serve.
+        loaded = f"registry_worker_threads {2 * MOST_THREADS}.0".encode()
+        wait_until("both workers have started", lambda: loaded in server.debug("/metrics").body)
         api = Api("127.0.0.1", server.port)
         digest = api.push_blob("a", b"before")
         begun = api.begin_upload("a").location
