@@ -87,7 +87,8 @@ class Connection(ClientConnection):
     def end(self) -> None:
         """Close it for both sides: the thread that waits for it, or is given it next, finds its end."""
         with suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+            # Not SSLSocket's own method, which takes TLS away from a thread that is about to use it.
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def _shake_hands(self) -> None:
         if self._tls is None:

@@ -75,8 +75,8 @@ def test_a_request_that_has_not_begun_does_not_hold_up_a_server_that_stops(tmp_p
         socket.create_connection(("127.0.0.1", server.port)) as slow,
     ):
         slow.sendall(b"GET /v2/ HTTP/1.1\r\nHost:")
-        busy = b"registry_worker_threads_busy 1.0"
-        wait_until("its head is being read", lambda: busy in server.debug("/metrics").body)
+        connected = b"registry_worker_connections 1.0"
+        wait_until("it is connected", lambda: connected in server.debug("/metrics").body)
 
         server.process.terminate()
         assert server.process.wait(SECONDS) == 0
