@@ -15,6 +15,7 @@ import fcntl
 import os
 import stat
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Self
 
 from drivers.base import (
@@ -281,8 +282,12 @@ def _parse_threads(value: object) -> int:
     return max(int(value), _LEAST_THREADS)
 
 
+@cache
 def _mount_of(path: str) -> str:
-    """Return where the file system of `path` is mounted."""
+    """Return where the file system of `path` is mounted.
+
+    A process that is forked later gets what the server found at its start: it may start while nothing is mounted.
+    """
     while not os.path.ismount(path):
         path = os.path.dirname(path)
     return path
