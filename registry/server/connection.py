@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import socket
 import ssl
 import time
@@ -12,6 +13,11 @@ from typing import Any, Final
 
 from registry.server.gunicorn_internals import ClientConnection, errors
 
+_LONGEST_METHOD: Final = 32
+_may_become_request: Final = re.compile(
+    rb"(?:\r\n?)?(?:[!#$%%&'*+.^_`|~0-9A-Za-z-]{1,%d}(?: .*)?)?" % _LONGEST_METHOD, re.DOTALL
+).fullmatch
+"""Tells whether more bytes could make it a request (RFC 9112 section 3): an empty line, a method, a space, the rest."""
 _RECEIVE: Final = 8 * 1024
 _TLS_RECORD: Final = 16 * 1024
 """Bytes of the largest record: what is left of one in OpenSSL no poller would report."""
@@ -52,6 +58,7 @@ class Connection(ClientConnection):
         Raises:
             StopIteration: the client has closed the connection.
             errors.LimitRequestHeaders: the head has more than `limit` bytes.
+            errors.InvalidRequestMethod: it is not HTTP.
             OSError: the connection has failed, or TLS has.
         """
         self.waits_to_write = False
@@ -116,6 +123,9 @@ class Connection(ClientConnection):
         if end >= 0:
             self.idle_since = self.head_since = math.inf
             return True
+        if not _may_become_request(received):
+            # A client that speaks TLS here, say: it waits for an answer and will send no more.
+            raise errors.InvalidRequestMethod(repr(received[:_LONGEST_METHOD]))
         if received and self.head_since == math.inf:
             self._begin_head()
         return False

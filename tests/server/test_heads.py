@@ -71,6 +71,20 @@ def test_a_head_that_comes_byte_by_byte_is_answered_and_so_is_the_next_one(
             answers += client.recv(4096)
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [b"\x16\x03\x01\x02\x00", b"\r\n\x16", b" GET", b"A" * 33, b"GE\nT"],
+    ids=["TLS", "TLS later", "blank", "long", "line"],
+)
+def test_what_cannot_become_a_request_is_refused_at_once(
+    tmp_path: Path, connected: Callable[[Serving], socket.socket], sent: bytes
+) -> None:
+    with serving(tmp_path, one_worker(headertimeout="1h")) as server:
+        client = connected(server)
+        client.sendall(sent)
+        assert client.recv(12) == b"HTTP/1.1 400"
+
+
 def test_a_head_that_takes_too_long_ends_the_connection_and_an_idle_one_is_kept(
     tmp_path: Path, connected: Callable[[Serving], socket.socket]
 ) -> None:
