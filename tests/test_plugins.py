@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.metadata import EntryPoint, EntryPoints, packages_distributions
+from importlib.metadata import EntryPoint, EntryPoints, entry_points, packages_distributions
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -108,9 +108,8 @@ def test_a_wrong_parameter_of_a_controller_is_one_line_naming_its_section(
 def test_a_parameter_that_a_driver_does_not_know_is_ignored_aloud(
     name: str, parameters: dict[str, object], warnings: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    pytest.importorskip(
-        f"drivers.{name.removesuffix('aws')}", reason="its extra is not installed", exc_type=ImportError
-    )
+    (driver,) = entry_points(group="registry.drivers", name=name)
+    pytest.importorskip(driver.module, reason="its extra is not installed", exc_type=ImportError)
 
     load_driver(name, parameters)
 
