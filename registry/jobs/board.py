@@ -33,7 +33,10 @@ class JobState:
 
 
 class JobBoard:
-    """Holds the states of all jobs; made before the fork. What is known of the `former` ones is kept until then."""
+    """Holds the states of all jobs; made before the fork.
+
+    `former` are the states on the board before: they stand until the elected process posts its own.
+    """
 
     def __init__(self, former: Iterable[JobState] = ()) -> None:
         self._states = SharedValue(_CAPACITY)

@@ -20,7 +20,7 @@ _may_become_request: Final = re.compile(
 """Tells whether more bytes could make it a request (RFC 9112 section 3): an empty line, a method, a space, the rest."""
 _RECEIVE: Final = 8 * 1024
 _TLS_RECORD: Final = 16 * 1024
-"""Bytes of the largest record: what is left of one in OpenSSL no poller would report."""
+"""Bytes of the largest record. A record is read whole, since a poller does not see what OpenSSL keeps of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Connection(ClientConnection):
         self.idle_since = time.monotonic()
         self.head_since = math.inf
         self.waits_to_write = False
-        """Whether it is writable that it waits to be, for TLS, and not readable."""
+        """Whether TLS has to send something before it can go on: the poller then waits until the socket is writable."""
         self._tls: ssl.SSLSocket | None = None
         self._secured = not settings.is_ssl
         self._received = b""
@@ -85,7 +85,7 @@ class Connection(ClientConnection):
 
     def has_next(self, limit: int) -> bool:
         """Tell, after a request was answered, whether the head of another one is whole; otherwise as receive_head()."""
-        self._received = self.take_received()
+        self._received = self.received_ahead()
         if self._tls:
             self._tls.settimeout(0)
             return self._is_whole(limit) or (self._tls.pending() > 0 and self.receive_head(limit))
@@ -94,7 +94,7 @@ class Connection(ClientConnection):
     def end(self) -> None:
         """Close it for both sides: the thread that waits for it, or is given it next, finds its end."""
         with suppress(OSError):
-            # Not SSLSocket's own method, which takes TLS away from a thread that is about to use it.
+            # SSLSocket.shutdown() would also drop the TLS state, which another thread may be about to use.
             socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def _shake_hands(self) -> None:

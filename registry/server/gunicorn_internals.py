@@ -96,8 +96,8 @@ class ClientConnection(TConn):
         self.parser.unreader.buf = BytesIO(received)
         return next(self.parser)
 
-    def take_received(self) -> bytes:
-        """Return the bytes of the next request that have been read from the socket together with the one before."""
+    def received_ahead(self) -> bytes:
+        """Return the bytes that came behind the request that was answered last: the beginning of the next one."""
         received: bytes = self.parser.unreader.buf.getvalue()
         return received
 

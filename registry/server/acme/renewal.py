@@ -112,8 +112,8 @@ class _Renewal:
         """Answer challenges from now on.
 
         Raises:
-            JobFailedError: the address is taken, by the process that did it before, say, which is just ending. The next
-                run tries again: an order without answers would fail, and there must not be many.
+            JobFailedError: the address is taken, for example by the process that was elected before and is just ending.
+                The next run tries again. Nothing is ordered meanwhile: the order would fail, and failures are limited.
         """
         address = self._section.httpaddr
         try:
