@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from werkzeug.routing import MapAdapter
 
     from registry.config import Configuration
+    from registry.foundation.proxies import TrustedProxies
     from registry.services import Services
 
 _BLUEPRINTS = (base, blobs, catalog, manifests, operations, referrers, tags, uploads)
@@ -48,7 +49,7 @@ _OUTSIDE_OF_PREFIX = {"/", LIVENESS_PATH, READINESS_PATH}
 def create_app(services: Services) -> Flask:
     """Return the application that serves `services`."""
     configuration = services.configuration
-    app = _Application("registry", static_folder=None)
+    app = _Application(services.proxies)
     app.response_class = Response
     app.session_interface = _NoSessions()
     app.extensions[EXTENSION] = services
@@ -86,6 +87,15 @@ def _add_common_headers(app: Flask, configuration: Configuration) -> None:
 
 
 class _Application(Flask):
+    def __init__(self, proxies: TrustedProxies) -> None:
+        super().__init__("registry", static_folder=None)
+        self._client = proxies.client
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, in whose environment REMOTE_ADDR is from now on the client's address, not the peer's."""
+        environ["REMOTE_ADDR"] = self._client(environ)
+        return self.wsgi_app(environ, start_response)
+
     @cached_property
     def _routing(self) -> Routing:
         return Routing(self.url_map)

@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from registry.foundation.proxies import TrustedProxies
 from registry.health.board import Board
 from registry.plugins import load_access, load_driver, load_middleware
 from registry.publishing import Publishing
@@ -46,6 +47,7 @@ class Services:
     repositories: ports.Repositories
     access: AccessController
     tokens: UploadTokens
+    proxies: TrustedProxies
     validation: ValidationPolicy
     board: Board
     redis: RedisDescriptors | None
@@ -100,6 +102,7 @@ def build_services(
         repositories=Repositories(driver, MeasuredCache(observer) if observer else None, descriptors),
         access=load_access(auth.name, auth.parameters) if auth else load_access("none", {}),
         tokens=UploadTokens(secret),
+        proxies=TrustedProxies(configuration.http.trustedproxies),
         validation=_validation(configuration),
         board=board or Board(),
         redis=redis,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from auth.base import ThrottledError
+from registry.foundation.proxies import customer_of
 from registry.foundation.recent import RecentlyUsed
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class FailureThrottle:
         Raises:
             ThrottledError: too many failed before.
         """
-        network = _network(address)
+        network = customer_of(address)
         with self._lock:
             wait = self._pairs.wait_seconds((network, user))
             if (network, user) not in self._known:
@@ -47,7 +47,7 @@ class FailureThrottle:
 
     def failed(self, address: str, user: str) -> None:
         """Count a failure."""
-        network = _network(address)
+        network = customer_of(address)
         with self._lock:
             self._pairs.add((network, user))
             self._addresses.add(network)
@@ -55,7 +55,7 @@ class FailureThrottle:
 
     def succeeded(self, address: str, user: str) -> None:
         """Remember that `user` comes from `address`."""
-        pair = (_network(address), user)
+        pair = (customer_of(address), user)
         self._known.put(pair, pair)
 
 
@@ -75,13 +75,3 @@ class _Failures:
     def add(self, key: Hashable) -> None:
         start = max(self._forgotten_at.get(key) or 0.0, self._clock())
         self._forgotten_at.put(key, start + self._interval_seconds)
-
-
-def _network(address: str) -> str:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return address

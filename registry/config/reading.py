@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from registry.config.errors import ConfigurationError
 from registry.config.schema import Mark, keys, plugin_attributes
 from registry.config.tree import NULL, Scalar, plain
-from registry.foundation import durations
+from registry.foundation import durations, proxies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,6 +149,11 @@ def _text(shape: Shape, tree: Tree, path: str) -> str:
     text = "" if tree.value is None else tree.text
     if Mark.URL_PATH in shape.marks and text and not text.startswith("/"):
         raise ConfigurationError(path, f"must begin with a slash, not {_shown(tree)}")
+    if Mark.NETWORK in shape.marks:
+        try:
+            proxies.parse_network(text)
+        except ValueError as error:
+            raise ConfigurationError(path, f"{error}, not {_shown(tree)}") from None
     return text
 
 

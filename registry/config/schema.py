@@ -34,6 +34,9 @@ class Mark(Enum):
     URL_PATH = auto()
     """Begins with a slash, where given."""
 
+    NETWORK = auto()
+    """An address or a network as CIDR."""
+
     OPTIONAL = auto()
     """The field may be None (derived from ``X | None``)."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from registry.config.errors import ConfigurationError
 from registry.config.remote import Redis
 from registry.config.values import Cache
+from registry.foundation import proxies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ def warn_unsupported(configuration: Configuration) -> tuple[str, ...]:
         "storage.tag.concurrencylimit": configuration.storage.tag.concurrencylimit != 0,
     }
     ignored = [f"{key}: not supported yet, ignored" for key, is_asked in asked.items() if is_asked]
-    return (*ignored, *_warn_outdated(configuration.http), *_warn_cache(configuration))
+    return (*ignored, *_warn_outdated(configuration.http), *_warn_open(configuration.http), *_warn_cache(configuration))
 
 
 def _warn_outdated(http: HTTP) -> Iterator[str]:
@@ -69,6 +70,12 @@ def _warn_outdated(http: HTTP) -> Iterator[str]:
         yield "http.h2c.enabled: HTTP/2 is spoken by the proxy in front, not by the registry: ignored"
     if http.tls.minimumtls in {"tls1.0", "tls1.1"}:
         yield f"http.tls.minimumtls: {http.tls.minimumtls} is not spoken any more (RFC 8996): tls1.2 is the minimum"
+
+
+def _warn_open(http: HTTP) -> Iterator[str]:
+    for index, network in enumerate(http.trustedproxies):
+        if not proxies.parse_network(network).prefixlen:
+            yield f"http.trustedproxies[{index}]: with {network} every client chooses the address that it is known by"
 
 
 def _warn_cache(configuration: Configuration) -> Iterator[str]:

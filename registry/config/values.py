@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from registry.config.remote import Health, LogHook, Notifications, Proxy, Redis
 from registry.config.schema import ANY_SIGN, Mark, Minimum
+from registry.foundation.proxies import LOOPBACK
 
 Strings = tuple[str, ...]
 Headers = Mapping[str, Strings]
@@ -216,6 +217,7 @@ class HTTP:
     headerlimit: Annotated[int, Minimum(4096)] = 64 * 1024
     workers: Annotated[int, Minimum(1)] | None = None
     threads: Annotated[int, Minimum(1)] | None = None
+    trustedproxies: tuple[Annotated[str, Mark.NETWORK], ...] = LOOPBACK
     accelredirect: AccelRedirect = AccelRedirect()
     tls: TLS = TLS()
     headers: Headers = field(default_factory=dict)

@@ -11,7 +11,7 @@ from registry.handlers.conditions import etag, range_header, unmodified
 from registry.handlers.context import open_repository, publishing, require_deletable
 from registry.handlers.current import services
 from registry.handlers.response import Response
-from registry.handlers.urls import client_address
+from registry.handlers.urls import claimed_address
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.ranges import ByteRange, parse_range
@@ -49,7 +49,7 @@ def _redirect(repository: Repository, blob: Blob) -> Response | None:
     """Send the client to the storage itself (307)."""
     if services().configuration.storage.redirect.disable:
         return None
-    url = repository.blobs.redirect_url(blob, client_address())
+    url = repository.blobs.redirect_url(blob, claimed_address())
     return Response(status=307, headers={"Location": url, **_headers(blob)}) if url else None
 
 

@@ -8,7 +8,7 @@ from flask import g, request
 
 from auth.base import Access, DeniedError
 from registry.handlers.current import services
-from registry.handlers.urls import accountable_address, root_url
+from registry.handlers.urls import root_url
 from registry.oci.errors import UnsupportedError
 from registry.oci.reference import parse_name
 
@@ -113,7 +113,8 @@ class AccessRequest:
 
     @property
     def remote_address(self) -> str:
-        return accountable_address()
+        address: str = self._environ["REMOTE_ADDR"]
+        return address
 
 
 def require_writable() -> None:

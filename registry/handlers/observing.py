@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from flask import g, request
 
-from registry.handlers.urls import client_address
 from registry.observation.record import RequestRecord, current
 
 if TYPE_CHECKING:
@@ -40,7 +39,8 @@ def install(app: Flask, observer: Observer) -> None:
             if endpoint == _START_ENDPOINT:
                 handler = "blob_upload"
             environ = request.environ
-            record = RequestRecord(handler, environ["REQUEST_METHOD"], request.view_args or {}, client_address())
+            variables = request.view_args or {}
+            record = RequestRecord(handler, environ["REQUEST_METHOD"], variables, environ["REMOTE_ADDR"])
             observer.begin(record, environ)
 
     def note(response: Response) -> Response:

@@ -6,19 +6,19 @@ request itself. A client that lies about these only misleads itself: they go int
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from flask import request
-from werkzeug.http import parse_options_header
 from werkzeug.urls import iri_to_uri
 
+from registry.foundation.forwarded import parse_forwarded, read_address
 from registry.handlers.current import services
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from registry.config.values import HTTP
     from registry.oci.digest import Digest
 
@@ -46,9 +46,8 @@ def origin() -> tuple[str, str]:
     environ = request.environ
     forwarded = environ.get("HTTP_FORWARDED")
     if forwarded is not None:
-        # The first element is the proxy nearest to the client.
-        _, parameters = parse_options_header(f"x;{forwarded.split(',')[0]}")
-        scheme, host = parameters.get("proto"), parameters.get("host")
+        nearest_to_client = _first_element(forwarded)
+        scheme, host = nearest_to_client.get("proto"), nearest_to_client.get("host")
     else:
         scheme = _first(environ.get("HTTP_X_FORWARDED_PROTO"))
         host = _first(environ.get("HTTP_X_FORWARDED_HOST"))
@@ -66,27 +65,15 @@ def root_url() -> str:
     return f"{scheme}://{host}{prefix}" if host else prefix
 
 
-def accountable_address() -> str:
-    """Return the address that failed logins count against, which a client cannot choose.
+def claimed_address() -> str:
+    """Return the address that the client has as its proxies tell, trusted or not, as the Go registry finds it.
 
-    What a proxy on this network wrote last is believed, because nobody else can have added it. A client that reaches
-    the registry from elsewhere is known by its connection, whatever headers it sends.
+    It may only decide what this client is told itself; who the client is, is request.remote_addr.
     """
-    environ = request.environ
-    peer = str(environ.get("REMOTE_ADDR", ""))
-    address = _address(peer)
-    if "HTTP_X_FORWARDED_FOR" not in environ or (address and not address.is_private):
-        return peer
-    nearest = environ["HTTP_X_FORWARDED_FOR"].rpartition(",")[2].strip()
-    return nearest if _address(nearest) else peer
-
-
-def client_address() -> str:
-    """Return the address of the client, as the nearest proxy tells it or as the connection has it."""
     environ = request.environ
     for header in ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP"):
         candidate = _first(environ.get(header))
-        if candidate and _address(candidate):
+        if candidate and read_address(candidate):
             return candidate
     return str(environ.get("REMOTE_ADDR", ""))
 
@@ -112,14 +99,13 @@ def _plausible(value: str | None, form: re.Pattern[str]) -> str:
     return value if value and form.fullmatch(value) else ""
 
 
+def _first_element(forwarded: str) -> Mapping[str, str]:
+    """Return what the proxy nearest to the client says; nothing if the header is malformed."""
+    try:
+        return parse_forwarded(forwarded)[0]
+    except ValueError:
+        return {}
+
+
 def _first(value: str | None) -> str | None:
     return value.split(",")[0].strip() if value else None
-
-
-@lru_cache(maxsize=1024)
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address that `text` is, if it is one; remembered, because most requests come from few."""
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None

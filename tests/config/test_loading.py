@@ -220,6 +220,15 @@ def test_the_cache_section_of_older_registries_is_mapped() -> None:
         ("http: {headers: {X: [{}]}}", "http.headers.X[0]: must be a string, not a mapping; quote it"),
         ("http: {headers: []}", "http.headers: must be a mapping, not a list"),
         ("http: {prefix: a/}", 'http.prefix: must begin with a slash, not "a/"'),
+        (
+            "http: {trustedproxies: ['::1', nginx]}",
+            'http.trustedproxies[1]: must be an address or a network, such as 192.0.2.1 or 10.0.0.0/8, not "nginx"',
+        ),
+        (
+            "http: {trustedproxies: [10.1.2.3/8]}",
+            'http.trustedproxies[0]: must be the address of a network, such as 10.0.0.0/8, not "10.1.2.3/8"',
+        ),
+        ("http: {trustedproxies: 10.0.0.1}", "http.trustedproxies: must be a list, not a string"),
         ("http: {accelredirect: {prefix: x}}", 'http.accelredirect.prefix: must begin with a slash, not "x"'),
         ("http: {tls: {clientauth: maybe}}", "http.tls.clientauth: must be one of request-client-cert, "),
         ("http: {tls: {minimumtls: ssl3}}", "http.tls.minimumtls: must be one of tls1.0, "),

@@ -123,3 +123,8 @@ def test_what_is_odd_about_a_cache_is_a_warning(cache: str, warnings: tuple[str,
 def test_what_is_left_out_for_good_is_a_warning_with_its_reason(text: str, warning: str) -> None:
     (given,) = configure(text).warnings
     assert given.startswith(warning)
+
+
+def test_that_everybody_is_a_trusted_proxy_is_a_warning() -> None:
+    (given,) = configure("http: {trustedproxies: [10.0.0.0/8, 0.0.0.0/0]}").warnings
+    assert given.startswith("http.trustedproxies[1]: with 0.0.0.0/0 every client chooses the address")

@@ -192,13 +192,15 @@ class TestHtpasswd:
         assert int(response.headers["Retry-After"]) in {1, 2}
 
     @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-Ip", "Forwarded"])
-    def test_who_comes_from_the_internet_cannot_choose_the_address_that_is_slowed_down(
-        self, client: FlaskClient, header: str
+    @pytest.mark.parametrize("peer", ["8.8.8.8", "10.0.0.9", "172.17.0.1", "fd00::9"])
+    def test_who_is_not_a_trusted_proxy_cannot_choose_the_address_that_is_slowed_down(
+        self, client: FlaskClient, header: str, peer: str
     ) -> None:
         statuses = []
         for number in range(21):
-            headers = {"Authorization": basic("alice", "guess"), header: f"192.0.2.{number}"}
-            asked = client.get("/v2/", headers=headers, environ_base={"REMOTE_ADDR": "8.8.8.8"})
+            told = f"for=192.0.2.{number}" if header == "Forwarded" else f"192.0.2.{number}"
+            headers = {"Authorization": basic("alice", "guess"), header: told}
+            asked = client.get("/v2/", headers=headers, environ_base={"REMOTE_ADDR": peer})
             statuses.append(asked.status_code)
         assert statuses[-1] == 429
 

@@ -133,6 +133,28 @@ def test_no_secret_that_a_client_sends_or_gets_is_in_any_log(tmp_path: Path) -> 
         assert secret not in logged
 
 
+def test_logs_name_the_client_that_a_trusted_proxy_tells(tmp_path: Path) -> None:
+    trusting = {**JSON_LOG, "http": {"workers": 1, "trustedproxies": ["127.0.0.0/8", "10.0.0.0/8"]}}
+    with serving(tmp_path, trusting) as server:
+        chain = "192.0.2.9, 198.51.100.7, 10.0.0.2"
+        assert server.get("/v2/", **{"X-Forwarded-For": chain}).status == 200
+        assert server.get("/healthz", Forwarded='for="[2001:db8::7]:80"').status == 200
+        (line,) = lines(server, 1)
+    assert line["http.request.remoteaddr"] == "198.51.100.7"
+    written = [each.partition(" - - ")[0] for each in server.stdout.read_text().splitlines()]
+    assert {"198.51.100.7", "2001:db8::7"} <= set(written)
+
+
+def test_logs_name_the_proxy_that_is_not_trusted_and_say_so_once(tmp_path: Path) -> None:
+    with serving(tmp_path, {**JSON_LOG, "http": {"workers": 1, "trustedproxies": []}}) as server:
+        for number in range(9):
+            assert server.get("/v2/", **{"X-Forwarded-For": f"198.51.100.{number}"}).status == 200
+        found = lines(server, 9)
+    assert {line["http.request.remoteaddr"] for line in found} == {"127.0.0.1"}
+    assert "198.51.100." not in server.stdout.read_text()
+    assert server.log().count("add it to http.trustedproxies") == 1
+
+
 def test_spans_of_requests_and_storage_calls_go_to_the_exporter_that_is_configured(tmp_path: Path) -> None:
     parent = "0af7651916cd43dd8448eb211c80319c"
     environ = {"OTEL_TRACES_EXPORTER": "console", "OTEL_BSP_SCHEDULE_DELAY": "50"}
