@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 UNAVAILABLE: Final = "UNAVAILABLE"
 UNKNOWN: Final = "UNKNOWN"
+TOO_MANY_REQUESTS: Final = "TOOMANYREQUESTS"
 UNSUPPORTED: Final = "UNSUPPORTED"
 
 RETRY_SECONDS: Final = "5"
@@ -43,7 +44,7 @@ CODES: Final[dict[type[Exception], tuple[str, int]]] = {
     errors.UnsupportedError: (UNSUPPORTED, 405),
     auth.base.UnauthorizedError: ("UNAUTHORIZED", 401),
     auth.base.DeniedError: ("DENIED", 403),
-    auth.base.ThrottledError: ("TOOMANYREQUESTS", 429),
+    auth.base.ThrottledError: (TOO_MANY_REQUESTS, 429),
     auth.base.TokenRequestError: (UNSUPPORTED, 400),
     # As in the Go registry; its own fault, but clients would try again and again at a 5xx.
     auth.base.ControllerError: (UNAVAILABLE, 400),

@@ -215,6 +215,10 @@ class HTTP:
     draindelay_seconds: float = 0.0
     headertimeout_seconds: float = 10.0
     headerlimit: Annotated[int, Minimum(4096)] = 64 * 1024
+    stalltimeout_seconds: float = 60.0
+    minimumrate: int = 1024
+    maxconnections: Annotated[int, Minimum(1)] | None = None
+    maxconnectionsperclient: int = 0
     workers: Annotated[int, Minimum(1)] | None = None
     threads: Annotated[int, Minimum(1)] | None = None
     trustedproxies: tuple[Annotated[str, Mark.NETWORK], ...] = LOOPBACK

@@ -91,8 +91,7 @@ def _served(repository: Repository, blob: Blob) -> Response:
 
 
 def _attach(response: Response, repository: Repository, blob: Blob, span: ByteRange) -> None:
-    # Under TLS there is no sendfile(2), and what is wrapped would be read past the end of a range.
-    wrap = request.environ.get("wsgi.file_wrapper") if request.environ["wsgi.url_scheme"] == "http" else None
+    wrap = request.environ.get("wsgi.file_wrapper")
     file = repository.blobs.open_local(blob) if wrap else None
     if wrap and file:
         file.seek(span.start)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import re
 import socket
-import ssl
 import time
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from enum import Enum, auto
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from registry.server.gunicorn_internals import ClientConnection, errors
+from registry.server.channel import Channel, GoneError
+from registry.server.gunicorn_internals import Settings, errors, parse_head, wrap_in_tls
+from registry.server.requests import check_head
+
+if TYPE_CHECKING:
+    from registry.server.bodies import RequestBody
+    from registry.server.pace import PaceLimits
 
 _LONGEST_METHOD: Final = 32
 _may_become_request: Final = re.compile(
@@ -19,116 +24,260 @@ _may_become_request: Final = re.compile(
 ).fullmatch
 """Tells whether more bytes could make it a request (RFC 9112 section 3): an empty line, a method, a space, the rest."""
 _RECEIVE: Final = 8 * 1024
-_TLS_RECORD: Final = 16 * 1024
-"""Bytes of the largest record. A record is read whole, since a poller does not see what OpenSSL keeps of one."""
+_HEAD_END: Final = 3
+"""Bytes of what ends a head that may have come before the last of them."""
+_MOST_LINGERING: Final = 64 * 1024
+_LINGER_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class HeadLimits:
-    """What a request's head may have: `size` bytes in all, and `seconds` from its first byte to its last.
+class ConnectionLimits:
+    """What clients may take.
 
-    For TLS, the handshake has as many seconds.
+    A request's head may have `head_size` bytes in all, and `head_seconds` from its first byte to its last; so may a
+    TLS handshake take, and what is left of a body behind its answer. A connection may wait `idle_seconds` for a
+    request.
     """
 
-    size: int
-    seconds: float
+    head_size: int
+    head_seconds: float
+    idle_seconds: float
+    pace: PaceLimits
 
 
-class Connection(ClientConnection):
-    """A client's connection. It takes no thread while it waits for a request, or for the rest of a request's head.
+class Phase(Enum):
+    """What a connection is at."""
 
-    `idle_since` is when it began to wait for a request, infinite from the first byte of one until that is answered.
-    `head_since` is when that first byte came, infinite once the head is whole.
+    IDLE = auto()
+    """It waits for a request."""
+    HEAD = auto()
+    """A part of a head has come, or TLS shakes hands."""
+    SERVED = auto()
+    """A thread has it, or it waits for one."""
+    SENDING = auto()
+    """A file is sent as the client takes it."""
+    DISCARDING = auto()
+    """The request was answered, and the rest of its body is still to come."""
+    LINGERING = auto()
+    """It is closed for writing, and the client has still to read the last answer."""
+
+
+class Unsent(Protocol):
+    """An answer of which a part is still to be sent."""
+
+    def send_more(self) -> bool:
+        """Send what the client takes without waiting; return whether all of it has been sent."""
+
+
+class Connection:
+    """A client's connection. It takes a thread only while an application works on its request, or waits for the client.
+
+    `phase` is what it is at, and `since` when that began. Where it needs no thread, the poller waits for it.
     """
 
-    def __init__(self, settings: Any, sock: socket.socket, client: Any, server: Any) -> None:
-        super().__init__(settings, sock, client, server)
-        self.fd = sock.fileno()
-        self.idle_since = time.monotonic()
-        self.head_since = math.inf
-        self.waits_to_write = False
-        """Whether TLS has to send something before it can go on: the poller then waits until the socket is writable."""
-        self._tls: ssl.SSLSocket | None = None
+    def __init__(self, settings: Settings, sock: socket.socket, client: Any, server: Any) -> None:
+        """`client` and `server` are the addresses of the ends of `sock`."""
+        self.channel = Channel(sock)
+        self.fd = self.channel.fd
+        self.client = client
+        self.server = server
+        self.phase = Phase.IDLE
+        self.since = time.monotonic()
+        self.was_ended = False
+        self.unsent: Unsent | None = None
+        """What is sent in phase SENDING."""
+        self._settings = settings
         self._secured = not settings.is_ssl
         self._received = b""
+        self._searched = 0
+        self._body: RequestBody | None = None
+        self._lingered = 0
+
+    @property
+    def sock(self) -> socket.socket:
+        """The socket, for gunicorn."""
+        return self.channel.sock
+
+    @property
+    def waits_to_write(self) -> bool:
+        """Whether the poller has to wait until the socket is writable."""
+        return self.phase is Phase.SENDING or self.channel.waits_to_write
+
+    @property
+    def needs_no_thread(self) -> bool:
+        """Whether nobody works on a request of it, and no answer is being sent."""
+        return self.phase is not Phase.SERVED and self.phase is not Phase.SENDING
+
+    @property
+    def reads_no_more(self) -> bool:
+        """Whether the poller has to wait for nothing but the end: what arrives is left unread."""
+        return self.phase is Phase.LINGERING and self._lingered >= _MOST_LINGERING
+
+    def enter(self, phase: Phase) -> None:
+        """Begin with `phase`."""
+        self.phase = phase
+        self.since = time.monotonic()
 
     def receive_head(self, limit: int) -> bool:
         """Receive what has arrived of a request's head, without waiting for more; return whether the head is whole.
 
         Raises:
-            StopIteration: the client has closed the connection.
+            GoneError: the client has closed the connection.
             errors.LimitRequestHeaders: the head has more than `limit` bytes.
             errors.InvalidRequestMethod: it is not HTTP.
             OSError: the connection has failed, or TLS has.
         """
-        self.waits_to_write = False
-        try:
-            if not self._secured:
-                self._shake_hands()
-            received = self._receive()
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return False
-        except ssl.SSLWantWriteError:
-            self.waits_to_write = True
+        if not self._secured:
+            if self.phase is Phase.IDLE:
+                self.enter(Phase.HEAD)
+            if not self.channel.secure(partial(wrap_in_tls, self._settings)):
+                return False
+            self._secured = True
+            self.enter(Phase.IDLE)
+        received = self.channel.receive_now(_RECEIVE)
+        if received is None:
             return False
         if not received:
-            raise StopIteration
+            raise GoneError
         self._received = self._received + received if self._received else received
         return self._is_whole(limit)
 
     def next_request(self) -> Any:
-        """Return the request whose head is whole; its body is still to be read."""
-        received, self._received = self._received, b""
-        if self._tls:
-            self._tls.settimeout(None)
-        return self.parse_request(received)
+        """Return the request whose head is whole; its body is still to be read.
+
+        Raises:
+            errors.ParseException: it is not HTTP, or breaks a limit.
+        """
+        request, rest = parse_head(self._settings, self._received, self.client)
+        check_head(request, self._received)
+        self._received = rest
+        return request
+
+    def head_begins_with(self, beginnings: tuple[bytes, ...]) -> bool:
+        """Tell whether the head that is whole begins with one of these."""
+        return self._received.startswith(beginnings)
+
+    def begin_body(self, body: RequestBody) -> None:
+        """Note the body of the request, of which discard_body() throws away what the application leaves."""
+        self._body = body
+
+    def send_later(self, unsent: Unsent) -> None:
+        """Leave the rest of an answer to the poller."""
+        self.unsent = unsent
+        self.enter(Phase.SENDING)
+        self.channel.pace.begin()
+
+    def discard_body(self) -> bool:
+        """Throw away what has arrived of the request's body; return whether that was all of it.
+
+        Raises:
+            GoneError: the end will not be found, so that the connection is not good for another request.
+        """
+        self.unsent = None
+        body = self._body
+        if body and not body.has_ended:
+            try:
+                if not body.may_end():
+                    raise GoneError
+                if not body.discard_now():
+                    if self.phase is not Phase.DISCARDING:
+                        self.enter(Phase.DISCARDING)
+                    return False
+            except (OSError, errors.ParseException) as error:
+                raise GoneError from error
+        self._body = None
+        return True
 
     def has_next(self, limit: int) -> bool:
         """Tell, after a request was answered, whether the head of another one is whole; otherwise as receive_head()."""
-        self._received = self.received_ahead()
-        if self._tls:
-            self._tls.settimeout(0)
-            return self._is_whole(limit) or (self._tls.pending() > 0 and self.receive_head(limit))
+        self.enter(Phase.IDLE)
+        if self.channel.has_pending():
+            return bool(self._received and self._is_whole(limit)) or self.receive_head(limit)
         return bool(self._received) and self._is_whole(limit)
+
+    def take(self, size: int) -> bytes:
+        """Return at most `size` of the bytes that came behind the head; none if there are none left."""
+        received = self._received
+        if not received:
+            return b""
+        self._received = received[size:]
+        return received[:size]
+
+    def put_back(self, ahead: bytes) -> None:
+        """Have take(), and the next request, begin with these bytes."""
+        self._received = ahead + self._received if self._received else ahead
+
+    def receive(self, size: int, *, whole: bool) -> bytes:
+        """Wait for the client; as Channel.receive()."""
+        return self.channel.receive(size, whole=whole)
+
+    def receive_now(self, size: int) -> bytes | None:
+        """Return what has arrived; as Channel.receive_now()."""
+        return self.channel.receive_now(size)
+
+    def send(self, data: bytes) -> None:
+        """Send `data`, waiting for the client; as Channel.send()."""
+        self.channel.send(data)
+
+    def is_late(self, now: float, limits: ConnectionLimits) -> bool:
+        """Tell whether the client takes longer than it may."""
+        phase = self.phase
+        if phase is Phase.IDLE:
+            return now - self.since > limits.idle_seconds
+        if phase in {Phase.HEAD, Phase.DISCARDING}:
+            return now - self.since > limits.head_seconds
+        if phase is Phase.LINGERING:
+            return now - self.since > _LINGER_SECONDS
+        return self.channel.pace.is_too_slow(limits.pace, now)
 
     def end(self) -> None:
         """Close it for both sides: the thread that waits for it, or is given it next, finds its end."""
-        with suppress(OSError):
-            # SSLSocket.shutdown() would also drop the TLS state, which another thread may be about to use.
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+        self.was_ended = True
+        self.channel.shut_down(socket.SHUT_RDWR)
 
-    def _shake_hands(self) -> None:
-        if self._tls is None:
-            self._tls = self.wrap_in_tls()
-            self._begin_head()
-        self._tls.do_handshake()
-        self._secured = True
-        self.idle_since, self.head_since = time.monotonic(), math.inf
+    def has_lingered(self) -> bool:
+        """Close it for writing; return whether the client has done the same, or has sent too much meanwhile.
 
-    def _receive(self) -> bytes:
-        if self._tls is None:
-            return self.sock.recv(_RECEIVE, socket.MSG_DONTWAIT)
-        return self._tls.recv(_TLS_RECORD)
+        To close it whole while something is still to be read would have the kernel throw away what the client has not
+        read of the last answer (RFC 9112 section 9.6).
+        """
+        if self.phase is not Phase.LINGERING:
+            self.channel.shut_down(socket.SHUT_WR)
+            self.enter(Phase.LINGERING)
+        try:
+            while self._lingered < _MOST_LINGERING:
+                count = self.channel.discard_now(_RECEIVE)
+                if not count:
+                    return True
+                self._lingered += count
+                if self._lingered >= _MOST_LINGERING:
+                    # The client has to stop sending now, and to read.
+                    return False
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
 
     def _is_whole(self, limit: int) -> bool:
         received = self._received
         # One empty line may come before the request (RFC 9112 section 2.2). A line feed alone ends a line as well, for
         # the parser to judge.
-        start = 2 if received.startswith(b"\r\n") else 0
+        start = max(2 if received.startswith(b"\r\n") else 0, self._searched)
         end = received.find(b"\n\r\n", start)
         if end < 0:
             end = received.find(b"\n\n", start)
         if (len(received) if end < 0 else end) > limit:
             raise errors.LimitRequestHeaders("the head is too large")
         if end >= 0:
-            self.idle_since = self.head_since = math.inf
+            self._searched = 0
+            self.phase = Phase.SERVED
             return True
-        if not _may_become_request(received):
+        if not self._searched and not _may_become_request(received):
             # A client that speaks TLS here, say: it waits for an answer and will send no more.
             raise errors.InvalidRequestMethod(repr(received[:_LONGEST_METHOD]))
-        if received and self.head_since == math.inf:
-            self._begin_head()
+        if len(received) > _LONGEST_METHOD + _HEAD_END:
+            self._searched = len(received) - _HEAD_END
+        if received and self.phase is not Phase.HEAD:
+            self.enter(Phase.HEAD)
         return False
-
-    def _begin_head(self) -> None:
-        self.idle_since, self.head_since = math.inf, time.monotonic()

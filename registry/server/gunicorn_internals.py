@@ -12,45 +12,40 @@ import math
 import time
 from abc import ABC, abstractmethod
 from email.utils import formatdate
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from gunicorn import util
 from gunicorn.arbiter import Arbiter
-from gunicorn.http import errors, get_parser, wsgi
-from gunicorn.http.body import LengthReader
+from gunicorn.http import errors, wsgi
+from gunicorn.http.message import Request
+from gunicorn.http.unreader import IterUnreader
 from gunicorn.http.wsgi import FileWrapper
 from gunicorn.sock import ssl_wrap_socket
 from gunicorn.systemd import listen_fds, sd_notify
-from gunicorn.workers.gthread import TConn
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable
 
     from gunicorn.workers.base import Worker
 
 __all__ = [
     "Arbiter",
-    "ClientConnection",
+    "Ends",
     "FileWrapper",
     "Framing",
-    "LengthReader",
     "Settings",
     "arbiter_listeners",
     "begin_response",
     "body_length",
     "errors",
+    "expects_continue",
     "listen_fds",
+    "parse_head",
     "sd_notify",
-    "sized_body",
-    "take_received",
     "wake_up_pipe",
     "worker_listeners",
+    "wrap_in_tls",
 ]
-
-_DRAIN_SECONDS: Final = 5.0
 
 
 class Settings:
@@ -68,46 +63,23 @@ class Settings:
         return getattr(self._configuration, name)
 
 
-class ClientConnection(TConn):
-    """A client's connection with the parser of its requests; `client` and `server` are the addresses of its ends.
+def parse_head(settings: Any, received: bytes, client: Any) -> tuple[Any, bytes]:
+    """Return the request whose whole head is at the beginning of `received`, and the bytes behind the head.
 
-    Its socket does not block until a request is parsed.
+    `client` is the address of the client.
+
+    Raises:
+        errors.ParseException: it is not HTTP, or breaks a limit.
     """
+    unreader = IterUnreader([received])
+    request = Request(settings, unreader, client)
+    return request, unreader.take_buffered()
 
-    client: Any
-    parser: Any  # gunicorn's knows HTTP/2 as well, which is never switched on
 
-    def wrap_in_tls(self) -> ssl.SSLSocket:
-        """Return the socket as one that speaks TLS; the handshake is still to be done."""
-        self.sock = ssl_wrap_socket(self.sock, self.cfg)
-        return self.sock
-
-    def parse_request(self, received: bytes) -> Any:
-        """Return the request whose head is at the beginning of `received`; its body is still to be read.
-
-        Raises:
-            StopIteration, errors.NoMoreData: the client has closed the connection.
-            errors.ParseException: it is not HTTP, or breaks a limit.
-            OSError: the connection has failed.
-        """
-        if self.parser is None:
-            self.sock.settimeout(None)
-            self.parser = get_parser(self.cfg, self.sock, self.client)
-        self.parser.unreader.buf = BytesIO(received)
-        return next(self.parser)
-
-    def received_ahead(self) -> bytes:
-        """Return the bytes that came behind the request that was answered last: the beginning of the next one."""
-        received: bytes = self.parser.unreader.buf.getvalue()
-        return received
-
-    def finish_request(self) -> bool:
-        """Read what the application has left of the body; False if that is too much or takes too long."""
-        reader = self.parser.mesg.body.reader
-        if isinstance(reader, LengthReader) and not reader.length:
-            self.parser.mesg = None
-            return True
-        return bool(self.parser.finish_body(deadline=time.monotonic() + _DRAIN_SECONDS))
+def wrap_in_tls(settings: Any, sock: socket.socket) -> ssl.SSLSocket:
+    """Return `sock` as one that speaks TLS; the handshake is still to be done."""
+    wrapped: ssl.SSLSocket = ssl_wrap_socket(sock, settings)
+    return wrapped
 
 
 class Framing(wsgi.Response, ABC):
@@ -157,7 +129,6 @@ class Framing(wsgi.Response, ABC):
         major, minor = self._version
         lines = [
             f"HTTP/{major}.{minor} {self.status}\r\n",
-            f"Server: {self.version}\r\n",
             f"Date: {_date()}\r\n",
             f"Connection: {'close' if self.should_close() else 'keep-alive'}\r\n",
         ]
@@ -165,13 +136,12 @@ class Framing(wsgi.Response, ABC):
             lines.append("Transfer-Encoding: chunked\r\n")
         return lines
 
-    def sendfile(self, respiter: Any) -> bool:
-        """Send the file of `respiter`; False where that is not possible: gunicorn then sends it piece by piece."""
-        if self.cfg.is_ssl or self.response_length is None or not util.has_fileno(respiter.filelike):
-            return False
+    def write_file(self, respiter: Any) -> None:
+        """Send the file of `respiter` from its position, as many bytes as were announced."""
+        if self.response_length is None:
+            raise ValueError("the length of a file has to be announced")
         self.send_headers()
         self.send_file(respiter.filelike.fileno(), self.response_length)
-        return True
 
     def _emit_body(self, data: bytes) -> None:
         self.send(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
@@ -181,43 +151,37 @@ _Response = TypeVar("_Response", bound=Framing)
 
 
 def begin_response(
-    request: Any, connection: ClientConnection, response_class: type[_Response], before_waiting: Callable[[], None]
+    request: Any, ends: Ends, settings: Any, response_class: type[_Response], *arguments: Any
 ) -> tuple[_Response, dict[str, Any]]:
-    """Return a response to `request`, which is made with `before_waiting` in addition, and the WSGI environment.
-
-    A client that expects "100 Continue" is told so.
-    """
+    """Return a response to `request`, which is made with `arguments` in addition, and the WSGI environment."""
+    # Otherwise it would be answered now, and by gunicorn.
+    request._expected_100_continue = False  # noqa: SLF001
     response, environ = wsgi.create(
-        request,
-        connection.sock,
-        connection.client,
-        connection.server,
-        connection.cfg,
-        response_class=response_class,
-        response_args=(before_waiting,),
+        request, ends.sock, ends.client, ends.server, settings, response_class=response_class, response_args=arguments
     )
     return response, environ  # type: ignore[return-value]  # the stubs do not follow the class
 
 
-def sized_body(request: Any) -> LengthReader | None:
-    """Return the reader of the body, if its length is known before it is read."""
-    reader = request.body.reader
-    return reader if isinstance(reader, LengthReader) else None
+class Ends(Protocol):
+    """A connection: its socket, and the addresses of the client and of ours."""
+
+    @property
+    def sock(self) -> socket.socket: ...
+    @property
+    def client(self) -> Any: ...
+    @property
+    def server(self) -> Any: ...
+
+
+def expects_continue(request: Any) -> bool:
+    """Tell whether the client waits for "100 Continue" before it sends the body."""
+    expects: bool = request._expected_100_continue  # noqa: SLF001
+    return expects
 
 
 def body_length(request: Any) -> float:
-    """Return how many bytes of the body are to be read; infinite if the request does not say."""
+    """Return how many bytes the body has; infinite if it comes in chunks."""
     return getattr(request.body.reader, "length", math.inf)
-
-
-def take_received(reader: LengthReader, at_most: int) -> bytes:
-    """Return the next bytes of a body that have been received already, at most `at_most`; the socket is not asked."""
-    unreader: Any = reader.unreader
-    piece: bytes = unreader.take_buffered()
-    if len(piece) > at_most:
-        unreader.unread(piece[at_most:])
-        piece = piece[:at_most]
-    return piece
 
 
 def arbiter_listeners(arbiter: Arbiter) -> list[tuple[str, socket.socket]]:

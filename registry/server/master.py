@@ -9,11 +9,10 @@ import secrets
 import signal
 import socket
 import stat
-import struct
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from gunicorn.app.base import BaseApplication
 
@@ -30,8 +29,11 @@ from registry.plugins import PluginError, load_access
 from registry.redis.loading import load_connector
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
-from registry.server.connection import HeadLimits
+from registry.server.channel import limit_waiting
+from registry.server.connection import ConnectionLimits
 from registry.server.gunicorn_internals import Arbiter, arbiter_listeners, listen_fds, sd_notify
+from registry.server.listening import ListeningLimits, connections_for, raise_descriptor_limit
+from registry.server.pace import PaceLimits
 from registry.server.tls import serving as tls
 from registry.server.worker import Worker, WorkerContext
 from registry.services import build_services, open_storage
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
 _THREADS: Final = 16
 _KEEPALIVE_SECONDS: Final = 75
 _DRAIN_SECONDS: Final = 10
-_IDLE_SECONDS: Final = 300
 _DEFER_SECONDS: Final = 30
 _HEADER_BYTES: Final = 32 * 1024
 _log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class _Application(BaseApplication):
         self._secret = secrets.token_hex(32)
         self._shared: Shared | None = None
         self._certificates: Certificates | None = None
+        self._descriptors = raise_descriptor_limit()
         self._configuration, self._options = self._read()
         log_what_cannot_be_resumed()
         super().__init__()
@@ -87,6 +89,11 @@ class _Application(BaseApplication):
     def drain_delay_seconds(self) -> float:
         """How long requests are welcome after the server was told to stop."""
         return self._configuration.http.draindelay_seconds
+
+    @property
+    def stall_seconds(self) -> float:
+        """How long a client may do nothing while it is waited for."""
+        return self._configuration.http.stalltimeout_seconds or math.inf
 
     def run(self) -> None:
         _Arbiter(self).run()
@@ -105,8 +112,14 @@ class _Application(BaseApplication):
         services = build_services(self._configuration, board=shared.board, observer=observer)
         sharing.start(shared, services, metrics, stopping)
         http = self._configuration.http
-        limits = HeadLimits(http.headerlimit, http.headertimeout_seconds)
-        return WorkerContext(create_app(services), limits, metrics, self._certificates)
+        pace = PaceLimits(self.stall_seconds, http.minimumrate)
+        limits = ConnectionLimits(http.headerlimit, http.headertimeout_seconds, _KEEPALIVE_SECONDS, pace)
+        listening = ListeningLimits(
+            http.maxconnections or connections_for(self._descriptors),
+            http.maxconnectionsperclient,
+            services.proxies.trusts,
+        )
+        return WorkerContext(create_app(services), limits, listening, metrics, self._certificates)
 
     def reload(self) -> None:
         try:
@@ -244,9 +257,9 @@ def _remove_stale_socket(path: Path) -> None:
     path.unlink()
 
 
-def _announce(arbiter: Any) -> None:
+def _announce(arbiter: _Arbiter) -> None:
     for url, listener in arbiter_listeners(arbiter):
-        _protect(listener)
+        _protect(listener, arbiter.app.stall_seconds)
         secured = ", tls" if arbiter.cfg.is_ssl else ""
         _log.info("listening on %s%s", url, secured, extra={"version": __version__})
 
@@ -269,11 +282,9 @@ def _remove_metrics(arbiter: _Arbiter) -> None:
         slots.remove()
 
 
-def _protect(listener: socket.socket) -> None:
-    """Set limits that accepted connections inherit: a client that does nothing cannot hold a thread for long."""
-    patience = struct.pack("ll", _IDLE_SECONDS, 0)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+def _protect(listener: socket.socket, stall_seconds: float) -> None:
+    """Set what accepted connections inherit."""
+    limit_waiting(listener, stall_seconds)
     if listener.family != socket.AF_UNIX:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         # Wakes a worker only when a request has begun to arrive.

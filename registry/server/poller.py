@@ -1,52 +1,68 @@
-"""The connections of a worker: accepted, waiting for a request, given out, kept or ended."""
+"""The connections of a worker: accepted, waiting, given out, kept or ended."""
 
 from __future__ import annotations
 
-import errno
+import heapq
 import math
 import select
-import threading
+import socket
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.server.connection import Connection
+from registry.server.channel import limit_waiting
+from registry.server.connection import Connection, Phase
+from registry.server.listening import Clients, Listeners
+from registry.server.refusal import refuse_crowd
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterable
+
+    from registry.server.connection import ConnectionLimits
+    from registry.server.listening import ListeningLimits
 
 _LINGER_SECONDS: Final = 2.0
 """How long a worker that stops waits for a request that may be under way already on a kept connection."""
-_IDLE_LOOK_SECONDS: Final = 0.1
+_LOOK_SECONDS: Final = 0.1
+_LOOK_SECONDS_EACH: Final = 20e-6
 _BATCH: Final = 64
 _ONCE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 _WRITABLE: Final = select.EPOLLOUT | select.EPOLLONESHOT
-_NOTHING_TO_ACCEPT: Final = frozenset({errno.EAGAIN, errno.ECONNABORTED, errno.EBADF})
+_ENDED: Final = select.EPOLLRDHUP | select.EPOLLONESHOT
+_AT_ONCE: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLONESHOT
+_SHARE_ENDED: Final = 64
+"""When there is no room, one in so many connections is ended, so that they are not looked through each time."""
+_OVERFULL: Final = 1.25
+"""Times the limit of connections, at which clients have to wait for those to go that were ended to make room."""
 
 
 class Poller:
-    """Owns the connections of a worker and knows which of them have something to read.
+    """Owns the connections of a worker and knows for which of them there is something to do.
 
     A connection is armed for one event at a time. So the thread that is given it has it alone, until that thread keeps
     or closes it. Several threads may call the methods, but only one at a time waits, and only one stops listening.
     """
 
-    def __init__(self, listeners: Iterable[socket.socket], settings: Any, head_seconds: float) -> None:
-        """Accept clients on `listeners`; a request's head has `head_seconds` to arrive."""
+    def __init__(
+        self,
+        listeners: Iterable[socket.socket],
+        settings: Any,
+        limits: ConnectionLimits,
+        listening: ListeningLimits,
+    ) -> None:
+        """Accept clients on `listeners`, and end those that break `limits`."""
         self._settings = settings
-        self._head_seconds = head_seconds
+        self._limits = limits
+        self._most = listening.connections
+        self._clients = Clients(listening)
         self._epoll = select.epoll()
-        self._listeners = {each.fileno(): each for each in listeners}
         self._connections: dict[int, Connection] = {}
         self._ready: deque[int] = deque()
-        self._changing = threading.Lock()
-        self._accepting = False
         self._next_look = 0.0
         self._stopped_at = math.inf
-        for listener in self._listeners.values():
-            listener.settimeout(0)
-        self._accept_connections()
+        self._leaving = 0
+        """How many connections have been ended and are still to be closed."""
+        self._listeners = Listeners(listeners, self._epoll)
 
     def __len__(self) -> int:
         """Return how many connections are open."""
@@ -57,9 +73,9 @@ class Poller:
         """Whether next_ready() has something without waiting."""
         return bool(self._ready)
 
-    def wait(self) -> list[int]:
-        """Wait until something can be read; return what has it, for add_ready() or give_back()."""
-        return [fd for fd, _ in self._epoll.poll(maxevents=_BATCH)]
+    def wait(self, seconds: float | None = None) -> list[int]:
+        """Wait until there is something to do; return for what, to be given to add_ready() or give_back()."""
+        return [fd for fd, _ in self._epoll.poll(seconds, maxevents=_BATCH)]
 
     def add_ready(self, found: list[int]) -> None:
         """Have next_ready() return the connections of `found`."""
@@ -68,11 +84,12 @@ class Poller:
     def give_back(self, found: list[int]) -> None:
         """Have a later wait() return the connections of `found`; listeners are returned again in any case."""
         for fd in found:
-            if fd in self._connections:
-                self._epoll.modify(fd, _ONCE)
+            connection = self._connections.get(fd)
+            if connection:
+                self._arm(connection)
 
     def next_ready(self) -> Connection | None:
-        """Return a connection with something to read.
+        """Return a connection for which there is something to do.
 
         None if another thread was faster, or if it was a listener: then its next client is accepted.
         """
@@ -86,72 +103,83 @@ class Poller:
         return connection
 
     def keep(self, connection: Connection) -> None:
-        """Wait for the next request on a connection, or for the rest of one's head."""
-        if connection.head_since == math.inf:
-            connection.idle_since = time.monotonic()
-        self._epoll.modify(connection.fd, _WRITABLE if connection.waits_to_write else _ONCE)
+        """Wait until there is something to do for a connection."""
+        self._arm(connection)
+
+    def offer(self, connection: Connection) -> None:
+        """Have wait() return a connection at once."""
+        self._epoll.modify(connection.fd, _AT_ONCE)
 
     def close(self, connection: Connection) -> None:
-        """Close a connection that has been served."""
+        """Close a connection that has been served, as soon as its client has had the time to read the answer."""
+        if not connection.has_lingered():
+            self._arm(connection)
+            return
+        # Before it is closed: its descriptor may be another connection's right after.
         del self._connections[connection.fd]
-        connection.close(graceful=True)
-        if not self._accepting:
-            self._accept_connections()
+        if connection.was_ended:
+            self._leaving -= 1
+        self._clients.leave(connection.client)
+        connection.channel.close()
+        if len(self._connections) < self._most * _OVERFULL:
+            self._listeners.resume()
 
-    def end_idle(self) -> None:
-        """End the connections that have waited too long for a request, or for the rest of one's head."""
+    def watch(self) -> None:
+        """End the connections that take longer than they may, and accept clients again after a pause."""
         now = time.monotonic()
         if now < self._next_look:
             return
-        self._next_look = now + _IDLE_LOOK_SECONDS
+        # To look at 10,000 connections takes some milliseconds.
+        self._next_look = now + max(_LOOK_SECONDS, len(self._connections) * _LOOK_SECONDS_EACH)
+        limits, stopping = self._limits, now > self._stopped_at
         for connection in list(self._connections.values()):
-            # Infinite while a request is served.
-            since = min(connection.idle_since, connection.head_since)
-            patience = self._settings.keepalive if connection.head_since == math.inf else self._head_seconds
-            if min(since + patience, max(since, self._stopped_at) + _LINGER_SECONDS) < now:
-                # Not closed here: another thread may be given it at this moment, and finds that it has ended.
-                connection.end()
+            late = connection.is_late(now, limits)
+            if stopping and connection.phase in {Phase.IDLE, Phase.HEAD}:
+                late = late or max(connection.since, self._stopped_at) + _LINGER_SECONDS < now
+            if late:
+                self._end(connection)
+        if len(self._connections) < self._most * _OVERFULL:
+            self._listeners.resume()
 
     def stop_listening(self) -> None:
-        """Accept the clients that wait already, refuse those that come from now on, and keep idle ones for less long.
-
-        While a socket listens, clients connect to it; when it is closed, those that were not accepted are cut off in
-        the middle of their requests. So it is emptied and closed without a pause.
-        """
+        """Accept the clients that wait already, refuse those that come later, and keep idle ones for less long."""
         self._stopped_at = time.monotonic()
-        self._refuse_connections()
-        for fd, listener in self._listeners.items():
-            while select.select([listener], [], [], 0)[0]:
-                self._accept(fd)
-            listener.close()
+        for fd in self._listeners.stop():
+            self._accept(fd)
 
     def _accept(self, fd: int) -> None:
-        listener = self._listeners.get(fd)
-        if listener is None:
+        accepted = self._listeners.accept(fd)
+        if accepted is None:
             return
-        try:
-            client, address = listener.accept()
-            own_address = listener.getsockname()
-        except OSError as error:
-            if error.errno not in _NOTHING_TO_ACCEPT:
-                raise
+        client, address, own_address = accepted
+        if not self._clients.admit(address):
+            refuse_crowd(client, address, is_tls=self._settings.is_ssl)
             return
+        if client.family == socket.AF_UNIX:
+            # TCP connections inherit it from the listener.
+            limit_waiting(client, self._limits.pace.stall_seconds)
         connection = Connection(self._settings, client, address, own_address)
         self._connections[connection.fd] = connection
         self._epoll.register(connection.fd, _ONCE)
-        if len(self._connections) >= self._settings.worker_connections:
-            self._refuse_connections()
+        if len(self._connections) - self._leaving > self._most:
+            self._make_room(connection)
+        if len(self._connections) >= self._most * _OVERFULL:
+            self._listeners.pause()
 
-    def _accept_connections(self) -> None:
-        with self._changing:
-            if not self._accepting and self._stopped_at == math.inf:
-                self._accepting = True
-                for fd in self._listeners:
-                    self._epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+    def _make_room(self, newest: Connection) -> None:
+        """End the connections that have waited longest: idle ones if there are any, or with a part of a request."""
+        waiting = [each for each in list(self._connections.values()) if each is not newest and each.needs_no_thread]
+        for each in heapq.nsmallest(
+            max(self._most // _SHARE_ENDED, 1), waiting, key=lambda each: (each.phase is not Phase.IDLE, each.since)
+        ):
+            self._end(each)
 
-    def _refuse_connections(self) -> None:
-        with self._changing:
-            if self._accepting:
-                self._accepting = False
-                for fd in self._listeners:
-                    self._epoll.unregister(fd)
+    def _end(self, connection: Connection) -> None:
+        """End a connection. Another thread may be given it at this moment, so that one finds its end and closes it."""
+        if not connection.was_ended:
+            self._leaving += 1
+            connection.end()
+
+    def _arm(self, connection: Connection) -> None:
+        waiting = _WRITABLE if connection.waits_to_write else _ONCE
+        self._epoll.modify(connection.fd, _ENDED if connection.reads_no_more else waiting)

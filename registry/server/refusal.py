@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import Any, Final
 
-from registry.error_codes import UNKNOWN, UNSUPPORTED, error_body
+from registry.error_codes import TOO_MANY_REQUESTS, UNKNOWN, UNSUPPORTED, error_body
 from registry.server.gunicorn_internals import errors
 from registry.server.tls import serving as tls
-
-if TYPE_CHECKING:
-    import socket
 
 _STATUS: Final[dict[type[BaseException], tuple[int, str]]] = {
     errors.LimitRequestLine: (414, "URI Too Long"),
@@ -37,13 +36,23 @@ def refuse(client: socket.socket, peer: str, error: BaseException) -> None:
         _log.info("refused a request of %s: %s", peer, type(error).__name__)
     try:
         client.settimeout(0)
-        client.send(_answer(status, reason, reason.lower()))
+        client.send(_answer(status, reason, reason.lower(), UNKNOWN if status == 500 else UNSUPPORTED))  # noqa: PLR2004
     except OSError:
         _log.debug("%s did not wait for its error", peer)
 
 
-def _answer(status: int, reason: str, message: str) -> bytes:
-    body = error_body(UNKNOWN if status == 500 else UNSUPPORTED, message).encode()  # noqa: PLR2004
+def refuse_crowd(client: socket.socket, address: Any, *, is_tls: bool) -> None:
+    """Close a connection from `address` because there are too many from there; tell a client that speaks no TLS why."""
+    _log.info("refused a connection of %s: it has http.maxconnectionsperclient already", address[0])
+    with client, suppress(OSError):
+        if not is_tls:
+            client.settimeout(0)
+            client.send(_answer(429, "Too Many Requests", "too many connections from this address", TOO_MANY_REQUESTS))
+            client.shutdown(socket.SHUT_WR)
+
+
+def _answer(status: int, reason: str, message: str, code: str = UNSUPPORTED) -> bytes:
+    body = error_body(code, message).encode()
     head = (
         f"HTTP/1.1 {status} {reason}\r\n"
         "Docker-Distribution-Api-Version: registry/2.0\r\n"

@@ -1,27 +1,44 @@
-"""One request and its answer: read, given to the application, sent, noted; refused where it is not HTTP."""
+"""Requests and their answers: read, given to the application, sent, noted; refused where it is not HTTP."""
 
 from __future__ import annotations
 
 import errno
 import logging
+import math
 import ssl
 import time
+from contextlib import contextmanager
 from datetime import timedelta
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.observation.observer import end_request
-from registry.server.gunicorn_internals import FileWrapper, begin_response, body_length, errors, sized_body
+from registry.server.bodies import ChunkedBody, RequestBody, SizedBody
+from registry.server.channel import GoneError
+from registry.server.connection import Phase
+from registry.server.gunicorn_internals import (
+    FileWrapper,
+    Settings,
+    begin_response,
+    body_length,
+    errors,
+    expects_continue,
+)
 from registry.server.refusal import refuse
-from registry.server.wire import Body, Response
+from registry.server.response import Response, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import WSGIApplication
 
     from registry.server.access_log import AccessLog
     from registry.server.connection import Connection
 
 _SHORT_METHODS: Final = frozenset({"GET", "HEAD"})
+_PROBES: Final = tuple(
+    b"%b %b " % (method, path) for method in (b"GET", b"HEAD") for path in (b"/", b"/healthz", b"/readyz")
+)
+"""How the heads of probes begin."""
 _SMALL_BODY: Final = 1024 * 1024
 _QUICK_SECONDS: Final = 0.002
 _REMEMBERED_WRITES: Final = 8
@@ -31,6 +48,16 @@ _NO_TIME: Final = timedelta()
 _log = logging.getLogger(__name__)
 
 
+class Outcome(Enum):
+    """What is to be done with a connection."""
+
+    WAIT = auto()
+    """Wait until there is something to do for it."""
+    CLOSE = auto()
+    NEEDS_THREAD = auto()
+    """Have a thread serve it."""
+
+
 class Responder:
     """Has `application` answer requests. While `stopping` is true, clients are told to use another connection.
 
@@ -38,44 +65,72 @@ class Responder:
     """
 
     def __init__(
-        self, application: WSGIApplication, log: AccessLog, stopping: Callable[[], bool], head_size: int
+        self,
+        application: WSGIApplication,
+        settings: Settings,
+        log: AccessLog,
+        stopping: Callable[[], bool],
+        head_size: int,
     ) -> None:
         self._application = application
+        self._settings = settings
         self._access_log = log
         self._stopping = stopping
         self._head_size = head_size
         self._write_seconds = 0.0
         """About how long requests with a small body take of late."""
 
-    def serve(self, connection: Connection, hand_over: Callable[[], None]) -> bool:
-        """Answer the requests whose heads have arrived on `connection`; return whether it is good for another.
+    def serve(self, connection: Connection, hand_over: Callable[[], None] | None) -> Outcome:
+        """Do for `connection` what there is to do: most often, answer the requests whose heads have arrived.
 
-        `hand_over` is called before what may take long: from then on another thread leads.
+        `hand_over` is called before what may take long: from then on another thread leads. None says that no thread
+        is free: then only probes are answered, and nothing is done that may take long.
         """
         try:
-            whole = connection.receive_head(self._head_size)
+            whole = self._go_on(connection, hand_over)
             while whole:
-                if not self._answer(connection, hand_over):
-                    return False
-                whole = connection.has_next(self._head_size)
-        except (StopIteration, errors.NoMoreData, ssl.SSLEOFError) as error:
+                if not hand_over and not connection.head_begins_with(_PROBES):
+                    return Outcome.NEEDS_THREAD
+                self._answer(connection, hand_over or _stay)
+                whole = connection.phase is not Phase.SENDING and self._has_next(connection)
+        except (GoneError, errors.NoMoreData, ssl.SSLEOFError) as error:
             _log.debug("a connection has ended: %r", error)
-            return False
+            return Outcome.CLOSE
         except OSError as error:
             if isinstance(error, ssl.SSLError) or error.errno not in _GONE:
                 _refuse(connection, error)
-            return False
+            return Outcome.CLOSE
         except Exception as error:  # noqa: BLE001  whatever it is, it must not end the thread
             _refuse(connection, error)
-            return False
-        return True
+            return Outcome.CLOSE
+        return Outcome.NEEDS_THREAD if connection.phase is Phase.SENDING and not hand_over else Outcome.WAIT
 
-    def _answer(self, connection: Connection, hand_over: Callable[[], None]) -> bool:
+    def _go_on(self, connection: Connection, hand_over: Callable[[], None] | None) -> bool:
+        """Go on with what `connection` is at; return whether a request's head is whole."""
+        phase = connection.phase
+        if phase is Phase.SENDING and connection.unsent:
+            # To read a file may take long.
+            return bool(hand_over) and connection.unsent.send_more() and self._has_next(connection)
+        if phase is Phase.DISCARDING:
+            return self._has_next(connection)
+        if phase is Phase.LINGERING:
+            raise GoneError
+        return phase is Phase.SERVED or connection.receive_head(self._head_size)
+
+    def _has_next(self, connection: Connection) -> bool:
+        """Tell, after an answer, whether the head of another request is whole.
+
+        Raises:
+            GoneError: the connection is not good for another one.
+        """
+        return connection.discard_body() and connection.has_next(self._head_size)
+
+    def _answer(self, connection: Connection, hand_over: Callable[[], None]) -> None:
         request = connection.next_request()
         respond = self._respond if request.method in _SHORT_METHODS else self._respond_to_write
-        return respond(request, connection, hand_over) and connection.finish_request()
+        respond(request, connection, hand_over)
 
-    def _respond_to_write(self, request: Any, connection: Connection, hand_over: Callable[[], None]) -> bool:
+    def _respond_to_write(self, request: Any, connection: Connection, hand_over: Callable[[], None]) -> None:
         """Have the application answer a request that has a body or changes something.
 
         To hand over costs as much as a small push does; but a disk that has to sync, or a client that is slow to send,
@@ -86,41 +141,116 @@ class Responder:
             hand_over()
         began = time.monotonic()
         try:
-            return self._respond(request, connection, hand_over)
+            self._respond(request, connection, hand_over)
         finally:
             if length <= _SMALL_BODY:
                 self._write_seconds += (time.monotonic() - began - self._write_seconds) / _REMEMBERED_WRITES
 
-    def _respond(self, request: Any, connection: Connection, hand_over: Callable[[], None]) -> bool:
-        """Have the application answer; return whether the connection may be kept."""
-        response, environ = begin_response(request, connection, Response, hand_over)
+    def _respond(self, request: Any, connection: Connection, hand_over: Callable[[], None]) -> None:
+        """Have the application answer.
+
+        Raises:
+            GoneError: the connection is not good for another request.
+        """
+        expects, length = expects_continue(request), body_length(request)
+        body: RequestBody = (
+            ChunkedBody(connection, expects_continue=expects)
+            if length == math.inf
+            else SizedBody(connection, int(length), expects_continue=expects)
+        )
+        connection.begin_body(body)
+        response, environ = begin_response(
+            request, connection, self._settings, Response, Wire(connection.channel, body, hand_over)
+        )
         environ["wsgi.multithread"] = True
-        reader = sized_body(request)
-        if reader:
-            environ["wsgi.input"] = Body(reader, connection.sock)
+        environ["wsgi.input"] = body
         if self._stopping():
             response.force_close()
-        try:
-            body = self._application(environ, response.start_response)  # type: ignore[arg-type]  # the stubs spell WSGI another way
-            try:
-                if isinstance(body, FileWrapper):
-                    response.write_file(body)
-                else:
-                    for piece in body:
-                        response.write(piece)
+        exchange = Exchange(connection, request, response, environ, self._access_log)
+        exchange.answer(self._application)
+
+
+class Exchange:
+    """A request and its answer, from the application's beginning to the last byte."""
+
+    def __init__(
+        self, connection: Connection, request: Any, response: Response, environ: dict[str, Any], log: AccessLog
+    ) -> None:
+        self._connection = connection
+        self._request = request
+        self._response = response
+        self._environ = environ
+        self._access_log = log
+        self._body: Iterable[bytes] = ()
+
+    def answer(self, application: WSGIApplication) -> None:
+        """Send what `application` answers; a file whose client is slow is left to send_more().
+
+        Raises:
+            GoneError: the connection is not good for another request.
+        """
+        response = self._response
+        with self._ending():
+            self._body = body = application(self._environ, response.start_response)  # type: ignore[arg-type]  # the stubs spell WSGI another way
+            if isinstance(body, FileWrapper):
+                response.write_file(body)
+            else:
+                for piece in body:
+                    response.write(piece)
+            if not response.unsent:
                 response.close()
-            finally:
-                end_request(environ, status=response.final_status, sent=response.sent)
-                self._access_log.access(response, request, environ, _NO_TIME)
-                if hasattr(body, "close"):
-                    body.close()
+        if response.unsent:
+            self._connection.send_later(self)
+        elif response.should_close():
+            raise GoneError
+
+    def send_more(self) -> bool:
+        """Send what the client takes of the file without waiting; return whether all of it has been sent.
+
+        Raises:
+            GoneError: all has been sent, and the connection is not good for another request.
+        """
+        response = self._response
+        if response.unsent:
+            with self._ending():
+                response.send_more()
+        if response.unsent:
+            return False
+        if response.should_close():
+            raise GoneError
+        return True
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Note the end of the answer, if this is it."""
+        response = self._response
+        try:
+            yield
         except Exception as error:
-            if not response.headers_sent or isinstance(error, OSError):
+            response.unsent = None
+            self._end()
+            if not response.headers_sent:
                 raise
             # A second answer on the same connection would be taken for a part of the first.
-            _log.exception("a response broke off")
-            return False
-        return not response.should_close()
+            if isinstance(error, OSError):
+                if not isinstance(error, ssl.SSLError) and error.errno not in _GONE:
+                    _log.error("a response broke off: %s", error)
+            else:
+                _log.exception("a response broke off")
+            raise GoneError from error
+        else:
+            if not response.unsent:
+                self._end()
+
+    def _end(self) -> None:
+        end_request(self._environ, status=self._response.final_status, sent=self._response.sent)
+        self._access_log.access(self._response, self._request, self._environ, _NO_TIME)
+        if hasattr(self._body, "close"):
+            self._body.close()
+
+
+def _stay() -> None:
+    """Hand over to nobody."""
 
 
 def _refuse(connection: Connection, error: Exception) -> None:

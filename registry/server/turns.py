@@ -7,6 +7,7 @@ import os
 import select
 import threading
 import time
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -16,20 +17,34 @@ if TYPE_CHECKING:
     from registry.server.connection import Connection
     from registry.server.poller import Poller
 
-MOST_THREADS: Final = 128
-"""Of a process, however many clients are slow; ``http.threads`` stay when they have gone."""
+MOST_WORKING: Final = 128
+"""Threads of a process that work; ``http.threads`` stay when there is less to do. Those that wait for a slow client,
+which is cheap, are not counted."""
+MOST_THREADS: Final = 4096
+"""Threads of a process, however many clients are slow."""
 _PATIENCE_SECONDS: Final = 0.01
 """How long a leader may take over a request before another thread takes its place."""
+_STAND_IN_SECONDS: Final = 0.05
 _log = logging.getLogger(__name__)
 
 
 class Term:
-    """A thread's time as leader; `busy_since` is when its request began, 0 while it waits for one."""
+    """A thread's time as leader, and after that as one that serves the connection it has.
 
-    __slots__ = ("busy_since",)
+    `busy_since` is when its request began, 0 while it waits for one.
+    """
+
+    __slots__ = ("busy_since", "connection")
 
     def __init__(self) -> None:
         self.busy_since = 0.0
+        self.connection: Connection | None = None
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether the thread has nothing to do until its client sends or takes something."""
+        connection = self.connection
+        return connection is not None and connection.channel.pace.waits
 
 
 class Turns:
@@ -38,21 +53,23 @@ class Turns:
     While requests are short the others, the followers, sleep. So none of them contends for the interpreter's lock,
     which would cost more than the application does. Before work that may take long (a large body to receive, a file
     to send, any body while writing is slow) the leader hands over to a follower. watch(), which the main thread calls,
-    relieves a leader that is held up all the same.
+    relieves a leader that is held up all the same. When all threads are held up, by a storage that hangs say, the main
+    thread stands in for a leader: it answers probes, and what else is asked waits for a thread.
     """
 
     def __init__(
         self,
         poller: Poller,
-        serve: Callable[[Connection, Callable[[], None]], None],
+        serve: Callable[[Connection, Callable[[], None] | None], bool],
         wake_up: tuple[int, int],
         *,
         threads: int,
     ) -> None:
         """Prepare at least `threads` threads, which start() starts.
 
-        `serve` is given a connection and what hands over to another thread; it keeps or closes the connection.
-        `wake_up` are the ends of a pipe: what is written to the second one wakes the thread that watches.
+        `serve` is given a connection and what hands over to another thread; it keeps or closes the connection. Given
+        None because no thread is free, it returns whether the connection needs one. `wake_up` are the ends of a pipe:
+        what is written to the second one wakes the thread that watches.
         """
         self._poller = poller
         self._serve = serve
@@ -61,21 +78,24 @@ class Turns:
         self._baton = threading.Semaphore()
         self._changing = threading.Lock()
         self._term: Term | None = None
+        self._terms: set[Term] = set()
         self._threads = 0
         self._followers = 0
+        self._put_off: deque[Connection] = deque()
+        """Connections that need a thread and found none."""
         self._watcher_sleeps = False
 
     def start(self) -> None:
         """Start the threads."""
-        for _ in range(self._least_threads):
-            self._start_thread()
+        with self._changing:
+            for _ in range(self._least_threads):
+                self._start_thread()
 
     @property
     def busy(self) -> int:
-        """How many threads serve a request."""
+        """How many threads work on a request; those that wait for their client do not."""
         with self._changing:
-            waits = self._term is not None and not self._term.busy_since
-            return self._threads - self._followers - waits
+            return self._working()
 
     def watch(self, at_most: float) -> None:
         """Relieve a leader that is held up, then sleep: at most so many seconds, and until a leader begins to serve."""
@@ -83,7 +103,9 @@ class Turns:
         self._watcher_sleeps = True
         term = self._term
         since = term.busy_since if term else 0.0
-        if since:
+        if term is None and self._stand_in():
+            self._watcher_sleeps = False
+        elif since:
             self._watcher_sleeps = False
             rest = since + _PATIENCE_SECONDS - time.monotonic()
             if rest <= 0 and term:
@@ -94,10 +116,40 @@ class Turns:
             # Most requests have ended by then, and each look costs as much as a good part of one.
             time.sleep(_PATIENCE_SECONDS)
 
-    def _start_thread(self) -> None:
+    def _stand_in(self) -> bool:
+        """Lead for a moment if no thread can; return whether that was needed."""
+        with self._changing:
+            if self._term is not None or self._followers:
+                return False
+        poller = self._poller
+        poller.add_ready(poller.wait(_STAND_IN_SECONDS))
+        while poller.has_ready:
+            connection = poller.next_ready()
+            if connection and self._serve(connection, None):
+                with self._changing:
+                    leaderless = self._term is None
+                    if leaderless:
+                        self._put_off.append(connection)
+                if not leaderless:
+                    poller.offer(connection)
+        return True
+
+    def _working(self) -> int:
+        """Count the threads that work on a request."""
+        return sum(bool(each.busy_since) and not each.waits_for_client for each in self._terms)
+
+    def _start_thread(self) -> bool:
+        """Start a thread; return False if there are too many, or the system allows no more."""
+        if self._threads >= MOST_THREADS or (self._threads >= MOST_WORKING and self._working() >= MOST_WORKING):
+            return False
+        try:
+            threading.Thread(target=self._take_turns, name=f"worker-{self._threads + 1}", daemon=True).start()
+        except RuntimeError as error:
+            _log.error("no thread for a client: %s; raise the limit of processes (TasksMax=, --pids-limit)", error)
+            return False
         self._threads += 1
         self._followers += 1
-        threading.Thread(target=self._take_turns, name=f"worker-{self._threads}", daemon=True).start()
+        return True
 
     def _take_turns(self) -> None:
         """Follow and lead, until there are followers enough without this thread."""
@@ -106,6 +158,7 @@ class Turns:
             with self._changing:
                 self._followers -= 1
                 term = self._term = Term()
+                self._terms.add(term)
             try:
                 while self._term is term:
                     self._lead(term)
@@ -113,6 +166,7 @@ class Turns:
                 _log.exception("a thread of the worker failed")
             self._hand_over(term)
             with self._changing:
+                self._terms.discard(term)
                 if self._followers >= self._least_threads:
                     self._threads -= 1
                     return
@@ -124,26 +178,39 @@ class Turns:
             if self._term is not term:
                 return
             self._term = None
-            if not self._followers and self._threads < MOST_THREADS:
-                self._start_thread()
+            leads_on = bool(self._followers) or self._start_thread()
+            # Without a follower, the first thread that is done with its request leads.
             self._baton.release()
+        if not leads_on:
+            self._wake_watcher()
 
     def _lead(self, term: Term) -> None:
         """Wait for connections with something to read and serve one; the others are left to the next that leads."""
         poller = self._poller
-        if not poller.has_ready:
+        if not self._put_off and not poller.has_ready:
             found = poller.wait()
             with self._changing:
                 if self._term is not term:
                     # Relieved just now. The new leader may be waiting in the poller, which returns them there.
                     return poller.give_back(found)
                 poller.add_ready(found)
-        connection = poller.next_ready()
+        connection = self._next_put_off() or poller.next_ready()
         if connection:
+            term.connection = connection
             term.busy_since = time.monotonic()
-            if self._watcher_sleeps:
-                self._watcher_sleeps = False
-                os.write(self._wake_up[1], b".")
+            self._wake_watcher()
             self._serve(connection, partial(self._hand_over, term))
             term.busy_since = 0.0
+            term.connection = None
         return None
+
+    def _wake_watcher(self) -> None:
+        if self._watcher_sleeps:
+            self._watcher_sleeps = False
+            os.write(self._wake_up[1], b".")
+
+    def _next_put_off(self) -> Connection | None:
+        try:
+            return self._put_off.popleft()
+        except IndexError:
+            return None

@@ -12,8 +12,8 @@ from gunicorn.workers import base
 from registry.server.allocator import share_arenas
 from registry.server.gunicorn_internals import Settings, wake_up_pipe, worker_listeners
 from registry.server.poller import Poller
-from registry.server.responder import Responder
-from registry.server.turns import MOST_THREADS, Turns
+from registry.server.responder import Outcome, Responder
+from registry.server.turns import MOST_WORKING, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from registry.observation.metrics import Metrics
     from registry.server.access_log import AccessLog
-    from registry.server.connection import Connection, HeadLimits
+    from registry.server.connection import Connection, ConnectionLimits
+    from registry.server.listening import ListeningLimits
     from registry.server.tls.certificates import Certificates
 
 _WATCH_SECONDS: Final = 1.0
@@ -33,7 +34,8 @@ class WorkerContext:
     """What a worker is handed after the fork: what it serves, where it counts, what it says of certificates."""
 
     application: WSGIApplication
-    head_limits: HeadLimits
+    limits: ConnectionLimits
+    listening: ListeningLimits
     metrics: Metrics | None = None
     certificates: Certificates | None = None
 
@@ -71,9 +73,9 @@ class Worker(base.Worker):
 
     def run(self) -> None:
         """Serve until told to stop, then let requests finish; the main thread only keeps watch."""
-        limits = self._context.head_limits
-        self._poller = Poller(worker_listeners(self), Settings(self.cfg), limits.seconds)
-        self._responder = Responder(self._context.application, self.log, self._stopping, limits.size)
+        context, settings = self._context, Settings(self.cfg)
+        self._poller = Poller(worker_listeners(self), settings, context.limits, context.listening)
+        self._responder = Responder(context.application, settings, self.log, self._stopping, context.limits.head_size)
         self._turns = Turns(self._poller, self._serve, wake_up_pipe(self), threads=self.cfg.threads)
         self._turns.start()
         while self.alive and self.ppid == os.getppid():
@@ -88,7 +90,7 @@ class Worker(base.Worker):
         super().notify()
         metrics, certificates = self._context.metrics, self._context.certificates
         if metrics:
-            metrics.worker_loaded(threads=MOST_THREADS, busy=self._turns.busy, connections=len(self._poller))
+            metrics.worker_loaded(threads=MOST_WORKING, busy=self._turns.busy, connections=len(self._poller))
             if certificates:
                 metrics.certificate_served(certificates.section.certificate, certificates.not_after())
 
@@ -102,12 +104,14 @@ class Worker(base.Worker):
 
     def _keep_watch(self, *, at_most: float) -> None:
         self.notify()
-        self._poller.end_idle()
+        self._poller.watch()
         self._turns.watch(at_most)
 
-    def _serve(self, connection: Connection, hand_over: Callable[[], None]) -> None:
-        """Answer the requests that have arrived on the connection, and have it wait for more or end."""
-        if self._responder.serve(connection, hand_over):
+    def _serve(self, connection: Connection, hand_over: Callable[[], None] | None) -> bool:
+        """Do for the connection what there is to do, then have it wait or end; return whether it needs a thread."""
+        outcome = self._responder.serve(connection, hand_over)
+        if outcome is Outcome.WAIT:
             self._poller.keep(connection)
-        else:
+        elif outcome is Outcome.CLOSE:
             self._poller.close(connection)
+        return outcome is Outcome.NEEDS_THREAD

@@ -12,13 +12,19 @@ import pytest
 from gunicorn.config import Config
 
 from registry.server import poller as polling
+from registry.server.connection import ConnectionLimits, Phase
 from registry.server.gunicorn_internals import Settings
+from registry.server.listening import ListeningLimits
+from registry.server.pace import PaceLimits
 from registry.server.poller import Poller
 
 if TYPE_CHECKING:
     from registry.server.connection import Connection
 
-HEAD_SECONDS = 10.0
+LIMITS = ConnectionLimits(
+    head_size=65_536, head_seconds=10, idle_seconds=60, pace=PaceLimits(stall_seconds=60, rate=1024)
+)
+MOST = 4
 Connecting = Callable[[], socket.socket]
 
 
@@ -30,10 +36,7 @@ def listener() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def poller(listener: socket.socket) -> Iterator[Poller]:
-    configuration = Config()
-    configuration.set("keepalive", 60)
-    configuration.set("worker_connections", 2)
-    made = Poller([listener], Settings(configuration), HEAD_SECONDS)
+    made = Poller([listener], Settings(Config()), LIMITS, ListeningLimits(MOST))
     yield made
     for connection in made._connections.values():
         connection.sock.close()
@@ -61,7 +64,7 @@ def served(poller: Poller) -> Connection:
         poller.add_ready(poller.wait())
     connection = poller.next_ready()
     assert connection
-    connection.idle_since = float("inf")
+    connection.phase = Phase.SERVED
     return connection
 
 
@@ -78,8 +81,10 @@ def test_a_client_is_accepted_and_given_out_once_until_it_is_kept(poller: Poller
     poller.keep(connection)
     assert served(poller) is connection
     poller.close(connection)
-    assert len(poller) == 0
     assert client.recv(10) == b""
+    client.close()
+    poller.close(served(poller))
+    assert len(poller) == 0
 
 
 def test_what_is_given_back_is_told_of_again_and_a_listener_anyway(poller: Poller, connect: Connecting) -> None:
@@ -101,20 +106,39 @@ def test_what_is_given_back_is_told_of_again_and_a_listener_anyway(poller: Polle
     assert told() == found
 
 
-def test_no_more_clients_are_accepted_than_are_configured_until_one_has_gone(
-    poller: Poller, connect: Connecting
-) -> None:
-    clients = [connect() for _ in range(3)]
-    accept(poller)
-    accept(poller)
+def test_when_there_is_no_room_the_client_that_was_idle_longest_makes_some(poller: Poller, connect: Connecting) -> None:
+    clients = [connect() for _ in range(MOST)]
+    for _ in clients:
+        accept(poller)
     clients[0].sendall(b"request")
+    served(poller)
 
-    connection = served(poller)
-    assert poller._epoll.poll(0.1) == [], "the third one waits"
-    poller.close(connection)
+    connect()
     accept(poller)
 
-    assert len(poller) == 2
+    assert clients[1].recv(10) == b""
+    for client in (clients[0], *clients[2:]):
+        client.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            client.recv(10)
+    poller.close(served(poller))
+    assert len(poller) == MOST
+
+
+def test_clients_wait_while_all_others_are_served_and_there_is_no_room(poller: Poller, connect: Connecting) -> None:
+    busy = []
+    for _ in range(MOST + 1):
+        connect().sendall(b"request")
+        accept(poller)
+        busy.append(served(poller))
+    connect()
+    assert poller._epoll.poll(0.1) == [], "it waits"
+
+    busy[0].end()
+    poller.close(busy[0])
+    accept(poller)
+
+    assert len(poller) == MOST + 1
 
 
 def test_an_idle_connection_is_ended_and_one_that_is_served_is_not(poller: Poller, connect: Connecting) -> None:
@@ -122,10 +146,10 @@ def test_an_idle_connection_is_ended_and_one_that_is_served_is_not(poller: Polle
     accept(poller)
     accept(poller)
     clients[0].sendall(b"request")
-    busy = served(poller)
+    served(poller)
     for connection in poller._connections.values():
-        connection.idle_since = min(connection.idle_since, time.monotonic() - 61) if connection is not busy else 1e300
-    poller.end_idle()
+        connection.since = time.monotonic() - 61
+    poller.watch()
 
     assert clients[1].recv(10) == b""
     clients[0].settimeout(0)
@@ -133,11 +157,36 @@ def test_an_idle_connection_is_ended_and_one_that_is_served_is_not(poller: Polle
         clients[0].recv(10)
 
 
+def test_what_a_client_still_sends_is_thrown_away_until_it_has_read_the_answer(
+    poller: Poller, connect: Connecting
+) -> None:
+    client = connect()
+    accept(poller)
+    client.sendall(b"request")
+    connection = served(poller)
+    connection.channel.send(b"answer")
+
+    poller.close(connection)
+    client.sendall(b"more")
+    poller.add_ready(poller.wait())
+    assert poller.next_ready() is connection
+    poller.close(connection)
+
+    assert client.recv(10) == b"answer"
+    assert client.recv(10) == b""
+    assert len(poller) == 1, "the client has not closed it"
+    client.close()
+    poller.add_ready(poller.wait())
+    assert poller.next_ready() is connection
+    poller.close(connection)
+    assert len(poller) == 0
+
+
 def test_a_poller_that_stops_takes_the_clients_that_wait_and_ends_the_idle_ones_soon(
     poller: Poller, connect: Connecting, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(polling, "_LINGER_SECONDS", 0.1)
-    monkeypatch.setattr(polling, "_IDLE_LOOK_SECONDS", 0)
+    monkeypatch.setattr(polling, "_LOOK_SECONDS", 0)
     address = listener.getsockname()
     client = connect()
 
@@ -146,9 +195,9 @@ def test_a_poller_that_stops_takes_the_clients_that_wait_and_ends_the_idle_ones_
     assert len(poller) == 1
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(address)
-    poller.end_idle()
+    poller.watch()
     time.sleep(0.15)
-    poller.end_idle()
+    poller.watch()
     assert client.recv(10) == b""
     poller.close(served(poller))
     assert len(poller) == 0

@@ -24,7 +24,8 @@ class Ready(Poller):
         self._ready = deque()
         self.armed: list[int] = []
 
-    def wait(self) -> list[int]:
+    def wait(self, seconds: float | None = None) -> list[int]:
+        del seconds
         self._meanwhile()
         return [5, 6, 7]
 
@@ -44,8 +45,12 @@ class Leading(Turns):
     def __init__(self, meanwhile: Callable[[Leading], None] = lambda _: None) -> None:
         self.poller = Ready(lambda: meanwhile(self))
         self.attended: list[int] = []
-        super().__init__(self.poller, lambda connection, _: self.attended.append(connection.fd), (-1, -1), threads=1)
+        super().__init__(self.poller, self._attend, (-1, -1), threads=1)
         self._term = self.term = Term()
+
+    def _attend(self, connection: Connection, _: object) -> bool:
+        self.attended.append(connection.fd)
+        return False
 
     def lead(self) -> list[int]:
         """Lead once; return what is left to the next that leads."""

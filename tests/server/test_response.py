@@ -1,4 +1,4 @@
-"""Bodies and responses on a socket of our own, as gunicorn hands them over."""
+"""Responses on a socket of our own."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import os
 import socket
 import threading
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 from gunicorn.config import Config
 from gunicorn.http import wsgi
-from gunicorn.http.body import LengthReader
-from gunicorn.http.unreader import SocketUnreader
 
-from registry.server.wire import Body, Response
+from registry.server.bodies import SizedBody
+from registry.server.channel import limit_waiting
+from registry.server.connection import Connection
+from registry.server.gunicorn_internals import Settings
+from registry.server.response import Response, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,62 +29,9 @@ LARGE = 3 * 1024 * 1024
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     """Ours and the client's end of a connection."""
     ours, client = socket.socketpair()
+    limit_waiting(ours, stall_seconds=60)
     with ours, client:
         yield ours, client
-
-
-def body(ours: socket.socket, length: int, *, received: bytes = b"") -> Body:
-    unreader = SocketUnreader(ours)
-    unreader.unread(received)
-    return Body(LengthReader(unreader, length), ours)
-
-
-def whole(given: Body, size: int) -> bytes:
-    return b"".join(iter(lambda: given.read(size), b""))
-
-
-def test_a_body_is_what_came_with_the_head_and_what_follows(pair: tuple[socket.socket, socket.socket]) -> None:
-    ours, client = pair
-    client.sendall(b"wards")
-
-    assert whole(body(ours, 10, received=b"after"), 4) == b"afterwards"
-
-
-def test_a_body_ends_where_the_next_request_begins(pair: tuple[socket.socket, socket.socket]) -> None:
-    ours, client = pair
-    given = body(ours, 4, received=b"bodyGET / HTTP/1.1")
-    client.sendall(b"\r\n")
-
-    assert whole(given, 100) == b"body"
-    assert ours.recv(10) == b"\r\n"
-
-
-def test_the_rest_of_what_came_with_the_head_is_given_next(pair: tuple[socket.socket, socket.socket]) -> None:
-    given = body(pair[0], 6, received=b"abcdef")
-
-    assert [given.read(4), given.read(4), given.read(4)] == [b"abcd", b"ef", b""]
-
-
-def test_a_read_waits_for_as_much_as_was_asked_for(pair: tuple[socket.socket, socket.socket]) -> None:
-    ours, client = pair
-    content = os.urandom(LARGE)
-    sender = threading.Thread(target=client.sendall, args=(content,))
-    sender.start()
-    given = body(ours, LARGE)
-
-    pieces = [given.read(1024 * 1024) for _ in range(3)]
-    sender.join()
-
-    assert [len(each) for each in pieces] == [1024 * 1024] * 3
-    assert b"".join(pieces) == content
-
-
-def test_a_client_that_goes_leaves_what_it_has_sent(pair: tuple[socket.socket, socket.socket]) -> None:
-    ours, client = pair
-    client.sendall(b"half")
-    client.close()
-
-    assert whole(body(ours, 8), 8) == b"half"
 
 
 class Answering:
@@ -91,7 +40,12 @@ class Answering:
     def __init__(self, ours: socket.socket, *, peer: Any = "") -> None:
         self.waits = 0
         asked = {"version": (1, 1), "method": "GET", "headers": [], "should_close": lambda: False, "peer_addr": peer}
-        self.response = Response(SimpleNamespace(**asked), ours, Config(), self._wait)
+        settings = Settings(Config())
+        connection = Connection(settings, ours, peer, "")
+        self.channel = connection.channel
+        self.response = Response(
+            SimpleNamespace(**asked), ours, settings, Wire(self.channel, SizedBody(connection, 0), self._wait)
+        )
 
     def _wait(self) -> None:
         self.waits += 1
@@ -202,8 +156,37 @@ def test_a_file_that_is_shorter_than_announced_ends_the_connection(
     answering = Answering(pair[0], peer=peer)
     answering.response.start_response("200 OK", [("Content-Length", str(announced))])
 
-    with path.open("rb", buffering=0) as file, pytest.raises(ConnectionAbortedError):
+    def send(file: BinaryIO) -> None:
         answering.response.write_file(wsgi.FileWrapper(file))
+        while answering.response.unsent:
+            answering.response.send_more()
+
+    with path.open("rb", buffering=0) as file, pytest.raises(ConnectionAbortedError):
+        send(file)
+
+
+@pytest.mark.parametrize("peer", ["", ELSEWHERE])
+def test_what_a_slow_client_does_not_take_of_a_file_is_left_and_sent_as_it_does(
+    pair: tuple[socket.socket, socket.socket], tmp_path: Path, peer: Any
+) -> None:
+    ours, client = pair
+    path = tmp_path / "blob"
+    content = os.urandom(LARGE)
+    path.write_bytes(content)
+    answering = Answering(ours, peer=peer)
+    answering.response.start_response("200 OK", [("Content-Length", str(LARGE))])
+
+    with path.open("rb", buffering=0) as file:
+        answering.response.write_file(wsgi.FileWrapper(file))
+        found = b""
+        while answering.response.unsent:
+            found += client.recv(50_000)
+            answering.response.send_more()
+        ours.close()
+        found += b"".join(iter(lambda: client.recv(65536), b""))
+
+    assert found.partition(b"\r\n\r\n")[2] == content
+    assert answering.response.sent == LARGE
 
 
 def test_an_answer_of_unknown_length_is_chunked(pair: tuple[socket.socket, socket.socket]) -> None:

@@ -1,0 +1,251 @@
+"""The bytes of a connection, plain or through TLS, with and without waiting for the client."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from registry.server.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_RECEIVE_SECONDS: Final = 5.0
+"""How long one system call waits for all that was asked for, so that what has come is seen meanwhile."""
+_SEND_SECONDS: Final = 0.1
+"""How long one system call waits for a client to take something: one that takes longer is slow."""
+_TLS_RECORD: Final = 16 * 1024
+"""Bytes of the largest record. A record is read whole, since a poller does not see what OpenSSL keeps of one."""
+_MILLISECONDS: Final = 1000
+_MICROSECONDS: Final = 1_000_000
+
+
+def limit_waiting(sock: socket.socket, stall_seconds: float) -> None:
+    """Have system calls on `sock`, and on the TCP connections that it accepts, come back now and then.
+
+    That is often enough to tell, by what has come, a slow client from one that does nothing for `stall_seconds`.
+    """
+    for option, seconds in (
+        (socket.SO_RCVTIMEO, min(_RECEIVE_SECONDS, stall_seconds / 3)),
+        (socket.SO_SNDTIMEO, _SEND_SECONDS),
+    ):
+        sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(seconds), round(seconds % 1 * _MICROSECONDS)))
+
+
+class GoneError(Exception):
+    """The client has gone, or its connection is not good for another request."""
+
+
+class Channel:
+    """Both directions of a client's connection. `pace` knows when, and for how long, a method waits for the client.
+
+    A method that waits does so until the connection is ended, which is for the one who watches `pace` to do.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.pace = Pace()
+        self.waits_to_write = False
+        """Whether the last call without waiting came to nothing until the socket is writable."""
+        self._tls: ssl.SSLSocket | None = None
+        self._blocks = False
+        sock.setblocking(False)  # noqa: FBT003  as the standard library has it
+
+    @property
+    def is_secured(self) -> bool:
+        """Whether it speaks TLS."""
+        return self._tls is not None
+
+    def secure(self, wrap: Callable[[socket.socket], ssl.SSLSocket]) -> bool:
+        """Go on with the TLS handshake as far as it goes without waiting; return whether it is done.
+
+        Raises:
+            OSError: it has failed.
+        """
+        if self._tls is None:
+            self._tls = self.sock = wrap(self.sock)
+        return self._try(self._tls.do_handshake)
+
+    def receive_now(self, size: int) -> bytes | None:
+        """Return at most about `size` bytes that have arrived, none if the client sends no more; None if it may yet.
+
+        TLS may return a record's worth more.
+
+        Raises:
+            OSError: the connection has failed.
+        """
+        if self._tls is not None:
+            received: list[bytes] = []
+            tls = self._tls
+            return received[0] if self._try(lambda: received.append(tls.recv(max(size, _TLS_RECORD)))) else None
+        try:
+            return self.sock.recv(size, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+
+    def receive(self, size: int, *, whole: bool) -> bytes:
+        """Wait for `size` bytes, or for any if not `whole`; return fewer if the client is slow, none if it has gone.
+
+        Raises:
+            OSError: the connection has failed.
+        """
+        pace = self.pace
+        pace.begin()
+        try:
+            if self._tls is not None:
+                return self._receive_records(self._tls, size, whole=whole)
+            self._block(blocks=True)
+            while True:
+                with suppress(BlockingIOError):
+                    piece = self.sock.recv(size, socket.MSG_WAITALL if whole else 0)
+                    pace.moved(len(piece))
+                    return piece
+        finally:
+            pace.end()
+
+    def send_now(self, data: bytes | memoryview, *, more: bool = False) -> int:
+        """Send as much of `data` as the client takes without waiting; return how many bytes that was.
+
+        With `more`, the kernel may wait for what comes next before it sends a small packet.
+
+        Raises:
+            OSError: the connection has failed.
+        """
+        if self._tls is not None:
+            return self._send_records(self._tls, data)
+        try:
+            return self.sock.send(data, socket.MSG_DONTWAIT | (socket.MSG_MORE if more else 0))
+        except BlockingIOError:
+            return 0
+
+    def send(self, data: bytes | memoryview, *, more: bool = False) -> None:
+        """Send `data`, waiting for the client.
+
+        Raises:
+            OSError: the connection has failed.
+        """
+        rest = memoryview(data)
+        pace = self.pace
+        pace.begin()
+        try:
+            while rest:
+                count = self.send_briefly(rest, more=more)
+                pace.moved(count)
+                rest = rest[count:]
+        finally:
+            pace.end()
+
+    def send_briefly(self, data: bytes | memoryview, *, more: bool = False) -> int:
+        """Send `data`, waiting 0.1 s at most; return how many bytes were sent.
+
+        Raises:
+            OSError: the connection has failed.
+        """
+        if self._tls is not None:
+            return self._send_records(self._tls, data) or (
+                self._send_records(self._tls, data) if self._is_writable_soon() else 0
+            )
+        self._block(blocks=True)
+        try:
+            return self.sock.send(data, socket.MSG_MORE if more else 0)
+        except BlockingIOError:
+            return 0
+
+    def send_file(self, file: int, size: int, *, briefly: bool) -> int:
+        """Send at most `size` bytes from the position of `file`, which moves on by what was sent; return how many.
+
+        It does not wait for the client, or if `briefly` about 0.1 s for each 64 KiB. TLS cannot do this.
+
+        Raises:
+            ConnectionAbortedError: the file has ended.
+            OSError: the connection or the file has failed.
+        """
+        self._block(blocks=briefly)
+        try:
+            sent = os.sendfile(self.fd, file, None, size)
+        except BlockingIOError:
+            return 0
+        if not sent:
+            raise ConnectionAbortedError("the file has become shorter than was announced")
+        return sent
+
+    def has_pending(self) -> bool:
+        """Tell whether TLS keeps bytes that have arrived, which no poller sees."""
+        return self._tls is not None and self._tls.pending() > 0
+
+    def shut_down(self, how: int) -> None:
+        """Shut the socket down in one direction or both, whoever uses it; the state of TLS is left alone."""
+        with suppress(OSError):
+            socket.socket.shutdown(self.sock, how)
+
+    def discard_now(self, size: int) -> int:
+        """Throw away at most `size` bytes as they come on the wire.
+
+        Raises:
+            OSError: nothing has arrived, or the connection has failed.
+        """
+        return len(socket.socket.recv(self.sock, size, socket.MSG_DONTWAIT))
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.sock.close()
+
+    def _block(self, *, blocks: bool) -> None:
+        if self._blocks != blocks:
+            self._blocks = blocks
+            self.sock.setblocking(blocks)
+
+    def _try(self, step: Callable[[], object]) -> bool:
+        """Take a step of TLS; return whether it could be done without waiting."""
+        self.waits_to_write = False
+        try:
+            step()
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLWantWriteError:
+            self.waits_to_write = True
+            return False
+        return True
+
+    def _receive_records(self, tls: ssl.SSLSocket, size: int, *, whole: bool) -> bytes:
+        """Wait for `size` bytes; fewer if the client goes, and for any number if not `whole`."""
+        buffer = memoryview(bytearray(size))
+        received = 0
+        with suppress(TimeoutError, ConnectionError, ssl.SSLError):
+            while received < size and (whole or not received):
+                try:
+                    count = tls.recv_into(buffer[received:])
+                except ssl.SSLWantReadError:
+                    _wait(self.fd, select.POLLIN)
+                    continue
+                except ssl.SSLWantWriteError:
+                    _wait(self.fd, select.POLLOUT)
+                    continue
+                if not count:
+                    break
+                received += count
+                self.pace.moved(count)
+        return bytes(buffer[:received])
+
+    def _send_records(self, tls: ssl.SSLSocket, data: bytes | memoryview) -> int:
+        """Send as much of `data` as goes without waiting. OpenSSL wants the same bytes again if that was not all."""
+        rest = memoryview(data)
+        with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            while rest:
+                rest = rest[tls.send(rest) :]
+        return len(data) - len(rest)
+
+    def _is_writable_soon(self) -> bool:
+        return _wait(self.fd, select.POLLOUT, _SEND_SECONDS)
+
+
+def _wait(fd: int, event: int, seconds: float | None = None) -> bool:
+    poll = select.poll()
+    poll.register(fd, event)
+    return bool(poll.poll(None if seconds is None else seconds * _MILLISECONDS))

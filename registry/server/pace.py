@@ -1,0 +1,70 @@
+"""How fast a client sends a body, or takes an answer, while the worker waits for it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PaceLimits:
+    """What a client that is waited for has to do: move a byte in `stall_seconds`, and `rate` bytes a second.
+
+    The rate is that over `window_seconds` of waiting; 0 asks for none.
+    """
+
+    stall_seconds: float
+    rate: int
+    window_seconds: float = 60.0
+
+
+class Pace:
+    """The bytes that a client has moved, and the time that it was waited for meanwhile.
+
+    What the storage takes does not count, nor what a client does between its requests. One thread waits for the client
+    and another watches. They take no lock: the worst is that a few bytes are not counted.
+    """
+
+    __slots__ = ("_bytes", "_since", "_waited")
+
+    def __init__(self) -> None:
+        self._since = math.inf
+        self._waited = 0.0
+        self._bytes = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether the client is waited for."""
+        return self._since != math.inf
+
+    def begin(self) -> None:
+        """Note that the client is waited for from now on."""
+        self._since = time.monotonic()
+
+    def moved(self, count: int) -> None:
+        """Note that so many bytes went to or came from the client."""
+        if count:
+            now = time.monotonic()
+            self._waited += max(now - self._since, 0)
+            self._bytes += count
+            self._since = now
+
+    def end(self) -> None:
+        """Note that the client is not waited for any more."""
+        self._since = math.inf
+
+    def is_too_slow(self, limits: PaceLimits, now: float) -> bool:
+        """Tell whether the client breaks `limits`."""
+        since = self._since
+        if since == math.inf:
+            return False
+        if now - since > limits.stall_seconds:
+            return True
+        waited = self._waited + now - since
+        if waited < limits.window_seconds:
+            return False
+        too_slow = self._bytes < limits.rate * waited
+        # The next window begins now: what the wait that lasts has taken so far is not counted twice.
+        self._waited, self._bytes = since - now, 0
+        return too_slow

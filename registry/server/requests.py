@@ -1,0 +1,31 @@
+"""What gunicorn's parser lets through and RFC 9112 does not."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from registry.server.gunicorn_internals import errors
+
+_BLANKS_OF_REQUEST_LINE: Final = 2
+_is_host: Final = re.compile(r"[!$%&'()*+,\-.0-9:;=A-Z\[\]_a-z~]*").fullmatch
+"""The characters of a host and a port (RFC 3986 section 3.2.2)."""
+
+
+def check_head(request: Any, head: bytes) -> None:
+    """Check what was parsed from `head`.
+
+    Raises:
+        errors.InvalidRequestLine: the request line has other blanks than the two that divide it (section 3).
+        errors.InvalidHeader: Host is missing in a request of HTTP/1.1, or is not a host (section 3.2).
+    """
+    start = 2 if head.startswith(b"\r\n") else 0
+    end = head.find(b"\n", start)
+    if head.count(b" ", start, end) != _BLANKS_OF_REQUEST_LINE:
+        raise errors.InvalidRequestLine("blanks")
+    host = next((value for name, value in request.headers if name == "HOST"), None)
+    if host is None:
+        if request.version >= (1, 1):
+            raise errors.InvalidHeader("HOST")
+    elif not _is_host(host):
+        raise errors.InvalidHeader("HOST")
