@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from werkzeug.exceptions import NotFound
 from werkzeug.routing import Map, MapAdapter, Rule
 
 if TYPE_CHECKING:
@@ -35,16 +36,23 @@ class Routing:
         path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
         prefix = environ.get("SCRIPT_NAME", "").rstrip("/") + "/"
         find = self.remembered if len(path) <= _LONGEST_REMEMBERED else self.find
-        return _Adapter(find, self._map, "", prefix, "", environ["wsgi.url_scheme"], path, environ["REQUEST_METHOD"])
+        adapter = _Adapter(find, self._map, "", prefix, "", environ["wsgi.url_scheme"], path, environ["REQUEST_METHOD"])
+        # werkzeug would take these for paths with one slash: a proxy that allows or forbids by path would not.
+        adapter.is_served = not path.startswith("//") and not path.endswith("//")
+        return adapter
 
 
 class _Adapter(MapAdapter):
+    is_served = True
+
     def __init__(self, find: Callable[[str, str], tuple[Rule, Mapping[str, Any]]], *args: Any) -> None:
         super().__init__(*args)
         self._find = find
 
     def match(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Return rule and arguments of the request; what else may be asked for is looked up."""
+        if not self.is_served:
+            raise NotFound
         if args or kwargs != {"return_rule": True}:
             return super().match(*args, **kwargs)
         rule, arguments = self._find(self.default_method, self.path_info)

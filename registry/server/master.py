@@ -51,7 +51,8 @@ _THREADS: Final = 16
 _KEEPALIVE_SECONDS: Final = 75
 _DRAIN_SECONDS: Final = 10
 _DEFER_SECONDS: Final = 30
-_HEADER_BYTES: Final = 32 * 1024
+_HEADER_FIELDS: Final = 256
+"""As many as the parser can take."""
 _log = logging.getLogger(__name__)
 
 
@@ -216,8 +217,10 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "http_parser": "fast",
         "keepalive": _KEEPALIVE_SECONDS,
         "graceful_timeout": math.ceil(http.draintimeout_seconds) or _DRAIN_SECONDS,
-        "limit_request_line": 8190,
-        "limit_request_field_size": _HEADER_BYTES,
+        # The limit is that of the whole head.
+        "limit_request_line": 0,
+        "limit_request_field_size": http.headerlimit,
+        "limit_request_fields": _HEADER_FIELDS,
         # The heartbeat is a file; on a slow disk it would say that a busy worker has died.
         "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108  the kernel's own
         "control_socket_disable": True,

@@ -16,13 +16,16 @@ def check_head(request: Any, head: bytes) -> None:
     """Check what was parsed from `head`.
 
     Raises:
-        errors.InvalidRequestLine: the request line has other blanks than the two that divide it (section 3).
+        errors.InvalidRequestLine: the request line has other blanks than the two that divide it (section 3), or its
+            target has a fragment (section 3.2).
         errors.InvalidHeader: Host is missing in a request of HTTP/1.1, or is not a host (section 3.2).
     """
     start = 2 if head.startswith(b"\r\n") else 0
     end = head.find(b"\n", start)
     if head.count(b" ", start, end) != _BLANKS_OF_REQUEST_LINE:
         raise errors.InvalidRequestLine("blanks")
+    if request.fragment:
+        raise errors.InvalidRequestLine("a fragment")
     host = next((value for name, value in request.headers if name == "HOST"), None)
     if host is None:
         if request.version >= (1, 1):
