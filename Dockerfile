@@ -2,6 +2,9 @@
 #
 #     docker build --tag registry .
 #
+# Python packages come as deploy/docker/requirements.txt says, by version and hash. The base is Debian 12 or later; name one
+# by its digest to have the same one in every build: --build-arg BASE=debian@sha256:...
+#
 # It runs as uid 1000 of group 0, or as any other uid of group 0 (--user), on a read-only root file system.
 # PIP_* variables may be given as build arguments where the package index is another one.
 ARG BASE=debian:bookworm-slim
@@ -13,11 +16,19 @@ ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST
 ARG EXTRAS=[acme,azure,gcs,otel,redis,s3]
+COPY deploy/docker /source/deploy/docker
+# Everything is downloaded here. Wheels are built with what was verified, never with what pip would fetch for it.
+RUN python3 -m venv /opt/build \
+    && /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r /source/deploy/docker/build.txt \
+    && /opt/build/bin/pip wheel --no-cache-dir --require-hashes --no-build-isolation -w /wheels \
+        -r /source/deploy/docker/requirements.txt
 COPY . /source
-RUN python3 -m venv /opt/registry \
-    && /opt/registry/bin/pip install --no-cache-dir "/source${EXTRAS}" \
-    && /opt/registry/bin/pip uninstall --yes pip setuptools \
-    && cp -r /source/deploy/docker /opt/registry/share
+RUN python3 -m venv --without-pip /opt/registry \
+    && /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation -w /wheels /source \
+    && /opt/build/bin/pip --python /opt/registry/bin/python install --no-index --find-links /wheels "py-registry${EXTRAS}" \
+    && cp -r /source/deploy/docker /opt/registry/share \
+    && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /opt/registry/share/sbom.cdx.json \
+        /opt/registry/bin/python
 
 FROM ${BASE}
 RUN apt-get update \

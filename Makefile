@@ -6,7 +6,7 @@ ADDR   ?= 127.0.0.1:5000
 DATA   ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types layers format test-s3 test-gcs test-azure integration conformance compat bench clean
+.PHONY: help run test check lint types layers format lock test-s3 test-gcs test-azure integration conformance compat bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,15 @@ types: $(BIN)/.check
 
 layers: $(BIN)/.check
 	@$(BIN)/lint-imports
+
+# The extras that the Dockerfile's EXTRAS may name. Versions stay as they are unless UPGRADE=1.
+LOCKED = $(addprefix --extra ,acme azure gcs otel redis s3)
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
+
+lock: $(BIN)/.run ## Pin what the image is made of, with hashes, as setup.cfg asks for it (UPGRADE=1: newest versions)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lock]'
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) $(LOCKED) --output-file deploy/docker/requirements.txt setup.cfg
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file deploy/docker/build.txt deploy/docker/build.in
 
 format: $(BIN)/.check ## Let ruff format and mend what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from registry.config import load
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 DEPLOY = Path(__file__).parents[1] / "deploy"
 MANIFESTS = [each for each in yaml.safe_load_all((DEPLOY / "kubernetes/registry.yaml").read_text()) if each]
-LARGEST_EXPOSURE = 20
+LARGEST_EXPOSURE = 16
 
 
 def of_kind(kind: str) -> Any:
@@ -54,6 +58,51 @@ def test_everything_in_the_kubernetes_manifests_finds_its_pods() -> None:
     assert of_kind("PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == labels
     assert of_kind("Service")["spec"]["selector"] == labels
     assert all(each["metadata"]["labels"] == labels for each in MANIFESTS)
+
+
+def test_the_network_policy_of_the_kubernetes_manifests_admits_to_the_port_of_the_service_only() -> None:
+    policy = of_kind("NetworkPolicy")["spec"]
+    pod = of_kind("Deployment")["spec"]["template"]
+    assert policy["podSelector"]["matchLabels"] == pod["metadata"]["labels"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["egress"] == []
+    (rule,) = policy["ingress"]
+    assert rule["from"]
+    (service_port,) = of_kind("Service")["spec"]["ports"]
+    assert [port["port"] for port in rule["ports"]] == [service_port["targetPort"]]
+    assert service_port["targetPort"] in {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+
+
+def limited_services() -> Iterator[Any]:
+    """Give every service of a registry in a file for compose or a swarm, as its environment and its limit of memory."""
+    for file in sorted(DEPLOY.glob("*/*.yml")):
+        for name, service in (yaml.safe_load(file.read_text()).get("services") or {}).items():
+            if service["image"] == "registry":
+                limit = service.get("mem_limit") or service["deploy"]["resources"]["limits"]["memory"]
+                yield pytest.param(service["environment"], limit.upper(), id=f"{file.name}-{name}")
+
+
+@pytest.mark.parametrize(("environment", "limit"), list(limited_services()))
+def test_where_memory_is_limited_by_a_number_the_workers_are_numbered_too(
+    environment: dict[str, str], limit: str
+) -> None:
+    assert (environment["REGISTRY_HTTP_WORKERS"], limit) == ("4", "2G")
+
+
+def test_the_pod_has_the_memory_and_the_workers_that_compose_has() -> None:
+    (container,) = of_kind("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"] == {"memory": "2Gi"}
+    assert yaml.safe_load(of_kind("ConfigMap")["data"]["config.yml"])["http"]["workers"] == 4
+
+
+def test_the_systemd_service_is_limited_and_outlives_a_worker() -> None:
+    text = (DEPLOY / "systemd/registry.service").read_text()
+    service = dict(line.split("=", 1) for line in text.splitlines() if re.match(r"\w+=", line))
+    assert int(service["LimitNOFILE"]) >= 65536
+    assert int(service["TasksMax"]) >= 8192
+    assert service["MemoryMax"].endswith("%")
+    assert service["OOMPolicy"] == "continue"
+    assert service["LimitCORE"] == "0"
 
 
 def test_the_systemd_units_are_well_formed(tmp_path: Path) -> None:

@@ -20,9 +20,14 @@ BUILD_SECONDS = 900
 
 def build_image(engine: Engine, directory: Path, tag: str = "registry") -> None:
     """Build the project's image; the base is debootstrap's, because no public registry can be reached."""
-    (base,) = re.findall(r"^ARG BASE=(\S+)$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
-    make_base(engine, directory, base)
+    make_base(engine, directory, base_name())
     engine.docker("build", "--network=host", "--tag", tag, PROJECT, timeout_seconds=BUILD_SECONDS)
+
+
+def base_name() -> str:
+    """Give the name of the Dockerfile's base image."""
+    (base,) = re.findall(r"^ARG BASE=(\S+)$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
+    return str(base)
 
 
 def make_base(engine: Engine, directory: Path, name: str) -> None:

@@ -19,13 +19,27 @@ if TYPE_CHECKING:
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 START_SECONDS = 30
+DEADLINE_SECONDS = 2
+"""How long a head may take, or a body or an answer stand still, in tests that wait for it."""
+SHORT_DEADLINES: Mapping[str, Mapping[str, str]] = {
+    "nginx": {
+        "client_header_timeout 10s;": f"client_header_timeout {DEADLINE_SECONDS}s;",
+        "client_body_timeout 60s;": f"client_body_timeout {DEADLINE_SECONDS}s;",
+        "    send_timeout 60s;": f"    send_timeout {DEADLINE_SECONDS}s;",
+    },
+    "haproxy": {
+        "timeout http-request 10s": f"timeout http-request {DEADLINE_SECONDS}s",
+        "timeout client 60s": f"timeout client {DEADLINE_SECONDS}s",
+    },
+}
 _NGINX_MAIN = """
 daemon off;
 user root;
 worker_processes 2;
 pid {directory}/nginx.pid;
 error_log {directory}/nginx-error.log info;
-events {{ worker_connections 512; }}
+worker_rlimit_nofile 16384;
+events {{ worker_connections 8192; }}
 http {{
     client_body_temp_path {directory}/spool/request;
     proxy_temp_path {directory}/spool/response;
@@ -99,12 +113,12 @@ def start_nginx(
     root: Path | None = None,
     *,
     resolver: str = "127.0.0.53",
-    mistakes: Mapping[str, str] | None = None,
+    changes: Mapping[str, str] | None = None,
 ) -> Proxy:
     """Start nginx with registry.conf; blobs are served from the storage root, or fetched from an object store.
 
     It asks `resolver` for the store's address, and trusts one whose certificate is of the proxy's authority.
-    `mistakes` are lines of the file and what an operator has made of them.
+    `changes` are lines of the file and what an operator has made of them.
     """
     program = require_program("nginx")
     pair = proxy.authority.issue("nginx")
@@ -128,7 +142,7 @@ def start_nginx(
             ),
         },
     )
-    (proxy.directory / "registry.conf").write_text(_replaced(text, mistakes or {}))
+    (proxy.directory / "registry.conf").write_text(_replaced(text, changes or {}))
     store = _replaced(
         (DEPLOY / "nginx/registry-object-store.conf").read_text(),
         {
@@ -142,8 +156,8 @@ def start_nginx(
     return proxy.run(program, "-p", proxy.directory, "-c", main)
 
 
-def start_haproxy(proxy: Proxy, backends: Sequence[str]) -> Proxy:
-    """Start HAProxy with haproxy.cfg."""
+def start_haproxy(proxy: Proxy, backends: Sequence[str], *, changes: Mapping[str, str] | None = None) -> Proxy:
+    """Start HAProxy with haproxy.cfg; `changes` as in start_nginx()."""
     program = require_program("haproxy")
     pair = proxy.authority.issue("haproxy")
     pem = proxy.directory / "domain.pem"
@@ -158,7 +172,7 @@ def start_haproxy(proxy: Proxy, backends: Sequence[str]) -> Proxy:
         },
     )
     config = proxy.directory / "haproxy.cfg"
-    config.write_text(text)
+    config.write_text(_replaced(text, changes or {}))
     return proxy.run(program, "-db", "-f", config)
 
 

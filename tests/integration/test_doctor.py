@@ -142,7 +142,7 @@ def test_certificate_that_clients_will_not_take_is_found(
 @pytest.fixture
 def nginx(plain: Server, tmp_path: Path) -> Iterator[Callable[[dict[str, str]], Proxy]]:
     proxy = Proxy("nginx", tmp_path, Authority.create(tmp_path / "authority"))
-    yield lambda mistakes: start_nginx(proxy, [plain.host], mistakes=mistakes)
+    yield lambda mistakes: start_nginx(proxy, [plain.host], changes=mistakes)
     proxy.stop()
 
 
@@ -165,7 +165,7 @@ CONNECTION = 'proxy_set_header Connection "";'
     [
         ("client_max_body_size 0;", "", "body limit", "failure", "client_max_body_size 0"),
         ("proxy_request_buffering off;", "", "buffering", "warning", "proxy_request_buffering off"),
-        ("client_body_timeout 900s;", "client_body_timeout 100ms;", "pause", "failure", "client_body_timeout"),
+        ("client_body_timeout 60s;", "client_body_timeout 100ms;", "pause", "failure", "client_body_timeout"),
         ("proxy_set_header X-Forwarded-Proto $scheme;", "", "location", "failure", "X-Forwarded-Proto"),
         ("proxy_set_header Host $http_host;", "proxy_set_header Host $host;", "location", "failure", "Host"),
         (HEADER, "proxy_hide_header Docker-Distribution-Api-Version;", "header on 401", "warning", "headers"),

@@ -6,15 +6,17 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from tests.integration.api import Api
-from tests.integration.clients import require_program
-from tests.integration.servers import clean_environment, configuration, free_port, ours
+from tests.integration.clients import missing, require_program
+from tests.integration.servers import Flavour, clean_environment, configuration, free_port, ours
 from tests.integration.waiting import wait_until
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +24,22 @@ if TYPE_CHECKING:
     from tests.integration.conftest import StartServer
 
 pytestmark = pytest.mark.timeout(120)
+
+# What MemoryDenyWriteExecute does, for this process and what it becomes.
+DENY_WRITE_EXECUTE = """
+import ctypes, mmap, os, sys
+PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN = 65, 1
+if ctypes.CDLL(None).prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0):
+    print("not known to the kernel", flush=True)
+else:
+    try:
+        mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    except PermissionError:
+        pass
+    else:
+        sys.exit("it is not denied")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def test_systemd_is_told_of_the_start_of_a_reload_and_of_the_end(start_server: StartServer, tmp_path: Path) -> None:
@@ -65,6 +83,22 @@ def test_the_first_connection_to_a_socket_of_systemds_starts_the_registry_and_is
     finally:
         process.kill()
         process.wait()
+
+
+def test_the_registry_serves_where_memory_may_not_be_both_written_and_executed(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    authority = Authority.create(tmp_path / "authority")
+    pair = authority.issue("server")
+    settings = {"http": {"tls": {"certificate": str(pair.certificate), "key": str(pair.key)}}}
+    under_test = ours()
+    restricted = Flavour("restricted", (sys.executable, "-c", DENY_WRITE_EXECUTE, *under_test.command))
+    server = start_server(restricted, settings=settings, tls=authority.trusting_client())
+    if "not known to the kernel" in server.log:
+        missing("PR_SET_MDWE of Linux 6.3")
+
+    digest = server.api.push_blob("systemd/restricted", b"content")
+    assert server.api.blob("systemd/restricted", digest).body == b"content"
 
 
 def is_open(port: int) -> bool:

@@ -36,7 +36,6 @@ def adapted(source: str, target: Path, port: int, replacements: dict[str, str] |
         service.pop("ports", None)
         service["network_mode"] = "host"
         service["environment"] = merged(service["environment"], {"REGISTRY_HTTP_ADDR": f"0.0.0.0:{port}"})
-    document["version"] = "3.8"
     target.write_text(yaml.safe_dump(document))
     return target
 

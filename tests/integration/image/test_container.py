@@ -6,11 +6,13 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from tests.integration.api import Api
 from tests.integration.image.containers import add_user, certificates, owned, push_and_pull
 from tests.integration.waiting import wait_until
 from tests.server.tls.authority import Authority
+from tests.test_lock import pins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,6 +115,18 @@ def test_arguments_go_where_the_go_registrys_image_sends_them(
     engine: Engine, image: str, arguments: tuple[str, ...], said: str
 ) -> None:
     assert said in engine.docker("run", "--rm", "--network=host", image, *arguments)
+
+
+def test_the_bill_of_materials_lists_what_is_installed_and_all_of_it_is_pinned(engine: Engine, image: str) -> None:
+    run = ("run", "--rm", "--network=host", "--entrypoint", "/opt/registry/bin/python", image, "-c")
+    listed = json.loads(engine.docker(*run, "print(open('/opt/registry/share/sbom.cdx.json').read())"))
+    assert listed["bomFormat"] == "CycloneDX"
+    components = {canonicalize_name(each["name"]): each["version"] for each in listed["components"]}
+    names = "from importlib.metadata import distributions; print(*(each.name for each in distributions()))"
+    assert set(components) == {canonicalize_name(name) for name in engine.docker(*run, names).split()}
+    del components[canonicalize_name("py-registry")]
+    pinned = {name: {pin.version for pin in found} for name, found in pins("requirements.txt").items()}
+    assert {name: version for name, version in components.items() if version not in pinned.get(name, ())} == {}
 
 
 def test_the_image_is_declared_as_registry_2_is(engine: Engine, image: str) -> None:

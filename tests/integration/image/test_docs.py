@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pytest
 import yaml
 
 from tests.integration.api import Api
+from tests.integration.base_image import base_name
 from tests.integration.clients import finish, require_program, run
 from tests.integration.image.containers import owned, serves
 from tests.integration.image.test_compose import adapted
@@ -133,7 +135,7 @@ def test_containers_page(engine: Engine, hub: str, port: int, environment: dict[
     composed = f"docker-compose --project-name page --file {file}"
 
     def after(command: str) -> None:
-        if re.match("docker( run|-compose.* up)", command):
+        if re.match("docker( run -d|-compose.* up)", command):
             wait_until(f"it serves: {command}", lambda: serves(Api("localhost", port)), seconds=90)
             remove(engine, "registry")
 
@@ -141,7 +143,9 @@ def test_containers_page(engine: Engine, hub: str, port: int, environment: dict[
         tmp_path,
         {
             **places(hub, port, tmp_path),
-            r"docker build --tag registry \.": f"docker build --network=host --tag registry {PROJECT}",
+            r"docker build": "docker build --network=host",
+            r" \.$": f" {PROJECT}",
+            r"debian@sha256:…": partial(by_digest, engine, hub),
             r"docker compose --file compose.yml": composed,
         },
         environment={**environment, "REGISTRY_HTTP_SECRET": "a long random string"},
@@ -152,6 +156,15 @@ def test_containers_page(engine: Engine, hub: str, port: int, environment: dict[
         reader.work_through("containers.md")
     finally:
         reader.type(f"{composed} down --volumes")
+
+
+def by_digest(engine: Engine, hub: str) -> str:
+    """Name the base image by its digest, which it has once it was pushed."""
+    name = f"{hub}/debian"
+    engine.docker("tag", base_name(), f"{name}:base")
+    pushed = engine.docker("push", f"{name}:base")
+    (digest,) = re.findall(r"digest: (sha256:[0-9a-f]{64})", pushed)
+    return f"{name}@{digest}"
 
 
 def test_readme(hub: str, port: int, environment: dict[str, str], tmp_path: Path) -> None:
