@@ -8,7 +8,8 @@ import socket
 import ssl
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from registry.server.pace import Pace
 
@@ -22,6 +23,7 @@ _SEND_SECONDS: Final = 0.1
 _TLS_RECORD: Final = 16 * 1024
 """Bytes of the largest record. A record is read whole, since a poller does not see what OpenSSL keeps of one."""
 _MILLISECONDS: Final = 1000
+_T = TypeVar("_T")
 _MICROSECONDS: Final = 1_000_000
 
 
@@ -90,7 +92,9 @@ class Channel:
             return None
 
     def receive(self, size: int, *, whole: bool) -> bytes:
-        """Wait for `size` bytes, or for any if not `whole`; return fewer if the client is slow, none if it has gone.
+        """Wait for `size` bytes, or for some if not `whole`; return fewer if the client is slow, none if it has gone.
+
+        TLS may return a record's worth more if not `whole`.
 
         Raises:
             OSError: the connection has failed.
@@ -214,24 +218,28 @@ class Channel:
         return True
 
     def _receive_records(self, tls: ssl.SSLSocket, size: int, *, whole: bool) -> bytes:
-        """Wait for `size` bytes; fewer if the client goes, and for any number if not `whole`."""
+        """Wait for `size` bytes, fewer if the client goes; for those of one record if not `whole`."""
+        if not whole:
+            piece = self._patiently(lambda: tls.recv(_TLS_RECORD))
+            self.pace.moved(len(piece))
+            return piece
         buffer = memoryview(bytearray(size))
         received = 0
         with suppress(TimeoutError, ConnectionError, ssl.SSLError):
-            while received < size and (whole or not received):
-                try:
-                    count = tls.recv_into(buffer[received:])
-                except ssl.SSLWantReadError:
-                    _wait(self.fd, select.POLLIN)
-                    continue
-                except ssl.SSLWantWriteError:
-                    _wait(self.fd, select.POLLOUT)
-                    continue
-                if not count:
-                    break
+            while received < size and (count := self._patiently(partial(tls.recv_into, buffer[received:]))):
                 received += count
                 self.pace.moved(count)
         return bytes(buffer[:received])
+
+    def _patiently(self, step: Callable[[], _T]) -> _T:
+        """Take a step of TLS when the client lets it be taken."""
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                _wait(self.fd, select.POLLIN)
+            except ssl.SSLWantWriteError:
+                _wait(self.fd, select.POLLOUT)
 
     def _send_records(self, tls: ssl.SSLSocket, data: bytes | memoryview) -> int:
         """Send as much of `data` as goes without waiting. OpenSSL wants the same bytes again if that was not all."""
