@@ -19,19 +19,6 @@ if TYPE_CHECKING:
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 START_SECONDS = 30
-DEADLINE_SECONDS = 2
-"""How long a head may take, or a body or an answer stand still, in tests that wait for it."""
-SHORT_DEADLINES: Mapping[str, Mapping[str, str]] = {
-    "nginx": {
-        "client_header_timeout 10s;": f"client_header_timeout {DEADLINE_SECONDS}s;",
-        "client_body_timeout 60s;": f"client_body_timeout {DEADLINE_SECONDS}s;",
-        "    send_timeout 60s;": f"    send_timeout {DEADLINE_SECONDS}s;",
-    },
-    "haproxy": {
-        "timeout http-request 10s": f"timeout http-request {DEADLINE_SECONDS}s",
-        "timeout client 60s": f"timeout client {DEADLINE_SECONDS}s",
-    },
-}
 _NGINX_MAIN = """
 daemon off;
 user root;
@@ -174,6 +161,21 @@ def start_haproxy(proxy: Proxy, backends: Sequence[str], *, changes: Mapping[str
     config = proxy.directory / "haproxy.cfg"
     config.write_text(_replaced(text, changes or {}))
     return proxy.run(program, "-db", "-f", config)
+
+
+def short_deadlines(name: str, seconds: int) -> Mapping[str, str]:
+    """Give the changes by which a head may take `seconds`, and a body or an answer stand still for as long."""
+    return {
+        "nginx": {
+            "client_header_timeout 10s;": f"client_header_timeout {seconds}s;",
+            "client_body_timeout 60s;": f"client_body_timeout {seconds}s;",
+            "    send_timeout 60s;": f"    send_timeout {seconds}s;",
+        },
+        "haproxy": {
+            "timeout http-request 10s": f"timeout http-request {seconds}s",
+            "timeout client 60s": f"timeout client {seconds}s",
+        },
+    }[name]
 
 
 def start_caddy(proxy: Proxy, backends: Sequence[str]) -> Proxy:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.proxies import DEADLINE_SECONDS, SHORT_DEADLINES, Proxy, start_haproxy, start_nginx
+from tests.integration.proxies import Proxy, short_deadlines, start_haproxy, start_nginx
 from tests.integration.raw_socket import head
 from tests.integration.servers import Server, ours
 from tests.server.tls.authority import Authority
@@ -38,6 +38,7 @@ SMALL_LIMITS = {
         "sc_http_req_rate(0) gt 10000": f"sc_http_req_rate(0) gt {MOST_REQUESTS}",
     },
 }
+DEADLINE_SECONDS = 2
 GREEDY, OTHER = "127.0.0.66", "127.0.0.2"
 
 
@@ -139,7 +140,7 @@ def test_an_answer_may_take_longer_than_clients_may_stand_still(
     with ThreadingHTTPServer(("127.0.0.1", 0), SlowToCommit) as registry:
         threading.Thread(target=registry.serve_forever).start()
         try:
-            start(made, [f"127.0.0.1:{registry.server_port}"], changes=SHORT_DEADLINES[name])
+            start(made, [f"127.0.0.1:{registry.server_port}"], changes=short_deadlines(name, DEADLINE_SECONDS))
             assert made.api.request("PUT", "/v2/slow/commit", b"the last chunk").status == 201
         finally:
             made.stop()
