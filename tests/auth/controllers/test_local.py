@@ -16,12 +16,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from auth.base import ControllerError, DeniedError, Grant, TokenRequestError, UnauthorizedError
 from auth.controllers.local import LocalController
 from auth.identities.apikeys import ApiKeyStore
+from auth.identities.workload import ClaimRule
 from auth.tokens.jws import unverified
 from registry.foundation.errors import ParameterError
 from registry.plugins import load_access
 from tests.auth.asking import BASE_URL, CATALOG, basic, challenge, on, request
 from tests.auth.conformance import AccessConformance, Welcome
 from tests.auth.issuing import Issuer, jwk, jwks_file
+from tests.growth import grows_linearly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -540,6 +542,12 @@ class TestCIJobs:
     )
     def test_other_jobs_stay_out(self, controller: LocalController, changes: dict[str, Any]) -> None:
         challenge(controller, request(basic("ci", ci_token(**changes))))
+
+    @pytest.mark.parametrize("pattern", ["*a*a*a*a*b", "a*a*a*", "*"])
+    def test_a_claim_of_any_length_is_matched_in_linear_time(self, pattern: str) -> None:
+        rule = ClaimRule("ci", {"ref": pattern})
+        assert grows_linearly(rule.matches, lambda size: {"ref": "a" * size})
+        assert rule.matches({"ref": "a" * 9 + "b"})
 
     def test_a_forged_one_stays_out(self, controller: LocalController) -> None:
         other = rsa.generate_private_key(65537, 2048)
