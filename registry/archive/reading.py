@@ -54,7 +54,7 @@ class Archive:
         self._file = file
         self._documents: dict[str, Member] = {}
         self._blobs: dict[Digest, _Blob] = {}
-        self._stated: dict[Digest, str] = {}
+        self._stated: dict[Digest, str | None] = {}
         for member in members(file):
             self._note(member)
         if layout.MARKER_NAME not in self._documents and _DOCKER_NAME in self._documents:
@@ -132,10 +132,10 @@ class Archive:
                 found[0 if kind == "manifest" or stated else 1].append(blob.digest)
         return found
 
-    def _stated_type(self, blob: _Blob) -> str:
-        """Return the type that a blob says of itself to be of, in lower case; "" if it is not a manifest."""
+    def _stated_type(self, blob: _Blob) -> str | None:
+        """Return the type that a blob says of itself to be of, in lower case; None if it is not a manifest."""
         if blob.digest not in self._stated:
-            self._stated[blob.digest] = ""
+            self._stated[blob.digest] = None
             if blob.size <= MAX_SIZE:
                 with suppress(ManifestInvalidError):
                     manifest = parse_manifest(b"".join(self.pieces(blob.digest)))

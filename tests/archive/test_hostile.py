@@ -231,6 +231,12 @@ def test_a_blob_is_read_once_to_learn_its_type_however_many_entries_name_it() ->
     assert published(archive(index=member("index.json", index(entry(manifest))), after=blob(manifest))) == ["app:v1"]
 
 
+def test_an_entry_of_an_index_that_states_no_type_is_a_blob() -> None:
+    manifest = content.index(manifests=[content.descriptor(each, "") for each in (b"layer", MANIFEST)])
+    parts = archive(index=member("index.json", index(entry(manifest))), config=b"", after=blob(manifest))
+    assert published(parts) == ["app:v1"]
+
+
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
     """Return the good archive after some changes, some of which keep the checksum of the header right."""
