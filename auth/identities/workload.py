@@ -19,6 +19,7 @@ from auth.tokens.trusted import ALGORITHMS, parse_jwks
 from registry.foundation.errors import ParameterError
 from registry.foundation.files import FileError, WatchedFile
 from registry.foundation.parameters import Parameters
+from registry.foundation.wildcards import wildcards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,5 +157,5 @@ def _matches(pattern: str, value: object) -> bool:
         value = str(value).lower()
     if not isinstance(value, str | int):
         return False
-    regex = ".*".join(re.escape(part) for part in pattern.split("*"))
+    regex = wildcards([re.escape(part) for part in pattern.split("*")], ".")
     return re.fullmatch(regex, str(value), re.DOTALL) is not None

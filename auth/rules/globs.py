@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from registry.foundation.wildcards import wildcards
+
 _GLOB = re.compile(r"[A-Za-z0-9._:*?-]+(?:/[A-Za-z0-9._:*?-]+)*")
 
 
@@ -30,9 +32,17 @@ class Glob:
         *parents, last = components = text.split("/")
         if any("**" in component and component != "**" for component in components):
             raise ValueError(f"{text!r}: ** must stand alone between slashes")
-        regex = "".join("(?:[^/]+/)*" if parent == "**" else _component(parent) + "/" for parent in parents)
-        regex += "[^/]+(?:/[^/]+)*" if last == "**" else _component(last)
-        return cls(text, re.compile(regex))
+        segments = [""]
+        for parent in parents:
+            if parent == "**":
+                segments.append("")
+            else:
+                segments[-1] += _component(parent) + "/"
+        if last == "**":
+            segments.append("[^/]++")
+        else:
+            segments[-1] += _component(last)
+        return cls(text, re.compile(wildcards(segments, "(?:[^/]++/)")))
 
     def matches(self, repository: str) -> bool:
         """Tell whether `repository`, a valid name, is meant."""
@@ -45,5 +55,5 @@ class Glob:
 
 
 def _component(text: str) -> str:
-    parts = {"*": "[^/]*", "?": "[^/]"}
-    return "".join(parts.get(char) or re.escape(char) for char in text)
+    segments = ("".join("[^/]" if char == "?" else re.escape(char) for char in part) for part in text.split("*"))
+    return wildcards([*segments], "[^/]")

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry.oci.errors import NameInvalidError
-from registry.oci.reference import parse_name
+from registry.oci.reference import MAX_NAME_LENGTH, parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST = 100
 """Scopes that one token may have: the largest push asks for a handful."""
+
+MOST_ACTIONS = 20
+"""Actions that one scope may have: there are four."""
 
 _LONGEST = 16 * 1024
 _TYPE = re.compile(r"([a-z0-9]+)(?:\([a-z0-9]+\))?")
@@ -35,10 +38,10 @@ def parse_scopes(texts: Iterable[str]) -> list[Scope]:
     """Return the scopes in `texts`, each of which may hold several with blanks between.
 
     What is not a scope is left out, as is a repository with a name that the registry refuses: a rule for
-    ``team/**`` must never be asked about ``team/../other``.
+    ``team/**`` must never be asked about ``team/../other``. No other resource has a longer name than a repository.
 
     Raises:
-        ValueError: there are more than any client asks for.
+        ValueError: there are more scopes, or more actions in one, than any client asks for.
     """
     joined = " ".join(texts)
     words = joined.split()
@@ -52,11 +55,13 @@ def _parse(word: str) -> Scope | None:
     kind, _, rest = word.partition(":")
     name, colon, actions = rest.rpartition(":")
     match = _TYPE.fullmatch(kind)
-    if match is None or not colon:
+    if match is None or not colon or len(name) > MAX_NAME_LENGTH:
         return None
     if match[1] == "repository":
         try:
             parse_name(name)
         except NameInvalidError:
             return None
+    if actions.count(",") >= MOST_ACTIONS:
+        raise ValueError(f"more than {MOST_ACTIONS} actions on {match[1]}:{name}")
     return Scope(match[1], name, tuple(dict.fromkeys(actions.split(","))))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ALGORITHM = "ES256"
 
-_BLOCK = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+_BLOCK = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-(?!----)[^-]*)*-----END [A-Z ]*PRIVATE KEY-----")
 
 
 @dataclass(frozen=True, slots=True)

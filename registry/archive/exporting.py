@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tarfile
 from typing import TYPE_CHECKING, BinaryIO
 
-from drivers.base import PIECE_SIZE
 from registry.archive import layout
 from registry.archive.layout import ArchiveError
+from registry.archive.tar import members, pieces_of
 from registry.foundation.files import rename_durably
 from registry.oci.digest import Digest
 from registry.oci.errors import RegistryError
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from registry.archive.plan import Item, Plan
+    from registry.archive.tar import Member
     from registry.foundation.progress import Progress
     from registry.ports import Repositories
 
@@ -53,39 +53,22 @@ def _take_up(file: BinaryIO, waiting: dict[Digest, Item], progress: Progress) ->
                 break
             progress.advance(member.size, str(digest))
             del waiting[digest]
-        good = member.offset_data + member.size + len(layout.padding(member.size))
+        good = member.end
     file.seek(good)
     file.truncate()
     return good > 0
 
 
-def _whole_members(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
+def _whole_members(file: BinaryIO) -> Iterator[Member]:
     """Yield the members of a tar that may break off anywhere, as far as their content is there."""
-    size = os.fstat(file.fileno()).st_size
-    file.seek(0)
     try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
-            for member in archive:
-                if member.offset_data + member.size + len(layout.padding(member.size)) > size:
-                    return
-                yield member
-    except tarfile.TarError:
+        yield from members(file)
+    except ArchiveError:
         return
 
 
-def _matches(file: BinaryIO, member: tarfile.TarInfo, digest: Digest) -> bool:
-    position = file.tell()
-    file.seek(member.offset_data)
-    found = Digest.of_pieces(pieces_of(file, member.size), digest.algorithm)
-    file.seek(position)
-    return found == digest
-
-
-def pieces_of(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield the next `size` bytes of `file`."""
-    while size and (piece := file.read(min(size, PIECE_SIZE))):
-        size -= len(piece)
-        yield piece
+def _matches(file: BinaryIO, member: Member, digest: Digest) -> bool:
+    return Digest.of_pieces(pieces_of(file, member.offset, member.size), digest.algorithm) == digest
 
 
 def _write_item(file: BinaryIO, repositories: Repositories, item: Item, progress: Progress) -> None:

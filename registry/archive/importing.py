@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from registry.archive import layout
 from registry.archive.layout import ArchiveError
-from registry.archive.reading import content_below
+from registry.archive.reading import manifests_below
 from registry.oci.errors import (
     BlobUnknownError,
     ManifestBlobUnknownError,
@@ -20,9 +21,9 @@ from registry.oci.reference import Tag, parse_name, parse_tag
 from registry.oci.uploads import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Iterator
 
-    from registry.archive.reading import Archive, Content, Entry
+    from registry.archive.reading import Archive, Entry
     from registry.foundation.progress import Progress
     from registry.oci.digest import Digest
     from registry.ports import Holder, Repositories, Repository
@@ -36,21 +37,22 @@ class Import:
     name: str
     tag: Tag | None
     digest: Digest
-    content: Content
 
 
 def plan_import(archive: Archive, name: str | None) -> list[Import]:
     """Return what is to be published, all of it into the repository `name` if that is given.
 
     Raises:
-        ArchiveError: a manifest is missing or damaged, or the archive does not say which repository something belongs
-            to.
+        ArchiveError: the archive does not say which repository something belongs to, or has two images for one tag.
     """
-    planned = []
+    planned: dict[Import, None] = {}
+    tagged: dict[tuple[str, Tag], Digest] = {}
     for entry in archive.entries():
         target, tag = _target(entry, name)
-        planned.append(Import(target, tag, entry.digest, content_below(archive, entry.digest)))
-    return planned
+        if tag and tagged.setdefault((target, tag), entry.digest) != entry.digest:
+            raise ArchiveError(f"{layout.INDEX_NAME} has two images that would be {target}:{tag}")
+        planned[Import(target, tag, entry.digest)] = None
+    return [*planned]
 
 
 def publish(
@@ -59,47 +61,55 @@ def publish(
     """Publish what is planned; what the storage has already is not written again.
 
     Raises:
-        ArchiveError: a manifest is not allowed here, or names content that neither the archive nor its repository has.
-            Then nothing is published.
+        ArchiveError: a manifest is missing, damaged or not allowed here, or names content that neither the archive nor
+            its repository has. Then nothing is published.
     """
-    _check(repositories, publishing, planned)
+    roots: dict[str, list[Digest]] = {}
     for each in planned:
-        repository = repositories.open(each.name)
-        for digest in sorted(each.content.blobs):
+        roots.setdefault(each.name, []).append(each.digest)
+    for name, digests in roots.items():
+        _check(repositories.open(name), publishing, archive, digests)
+    for name, digests in roots.items():
+        repository = repositories.open(name)
+        for digest in _blobs_below(archive, digests):
             if not repository.blobs.has(digest):
                 _publish_blob(repositories, publishing, repository, archive, digest)
-            progress.advance(archive.size_of(digest), f"{each.name}@{digest}")
-    for each in planned:
-        repository = repositories.open(each.name)
-        for digest, manifest in each.content.manifests.items():
-            with _naming(each.name, digest):
+            progress.advance(archive.size_of(digest), f"{name}@{digest}")
+    for name, digests in roots.items():
+        repository = repositories.open(name)
+        for digest, manifest in manifests_below(archive, digests):
+            with _naming(name, digest):
                 publishing.push_manifest(repository, manifest, digest)
     for each in planned:
         if each.tag:
-            manifest = each.content.manifests[each.digest]
             with _naming(each.name, each.digest):
+                manifest = archive.manifest(each.digest)
                 publishing.move_tag(repositories.open(each.name), each.tag, manifest, each.digest)
 
 
-def _check(repositories: Repositories, publishing: Publishing, planned: list[Import]) -> None:
-    for each in planned:
-        repository = repositories.open(each.name)
-        blobs = _Either(each.content.blobs, repository.blobs)
-        manifests = _Either(each.content.manifests, repository.manifests)
-        for digest, manifest in each.content.manifests.items():
-            with _naming(each.name, digest):
-                publishing.policy.check(manifest, blobs, manifests)
+def _check(repository: Repository, publishing: Publishing, archive: Archive, roots: list[Digest]) -> None:
+    blobs, manifests = _Either(archive, repository.blobs), _Either(archive, repository.manifests)
+    for digest, manifest in manifests_below(archive, roots):
+        with _naming(repository.name, digest):
+            publishing.policy.check(manifest, blobs, manifests)
+
+
+def _blobs_below(archive: Archive, roots: list[Digest]) -> list[Digest]:
+    found: set[Digest] = set()
+    for _, manifest in manifests_below(archive, roots):
+        found.update(archive.named_by(manifest)[1])
+    return sorted(found)
 
 
 @dataclass(frozen=True, slots=True)
 class _Either:
     """What the archive holds and what a repository has: together what the repository will have."""
 
-    archive: Container[Digest]
+    archive: Archive
     repository: Holder
 
     def has(self, digest: Digest) -> bool:
-        return digest in self.archive or self.repository.has(digest)
+        return self.archive.has(digest) or self.repository.has(digest)
 
 
 @contextmanager
@@ -125,7 +135,8 @@ def _publish_blob(
         publishing.mount_blob(repository, repositories.stat_blob(digest))
     except BlobUnknownError:
         state = repository.uploads.start(digest.algorithm)
-        publishing.finish_upload(repository, state, Chunk(archive.pieces(digest)), digest)
+        with _naming(repository.name, digest):
+            publishing.finish_upload(repository, state, Chunk(archive.pieces(digest)), digest)
 
 
 def _target(entry: Entry, name: str | None) -> tuple[str, Tag | None]:

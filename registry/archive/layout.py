@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.oci import media_types
 from registry.oci.digest import Digest
+from registry.oci.errors import DigestInvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +20,22 @@ TAG_ANNOTATION: Final = "org.opencontainers.image.ref.name"
 IMAGE_ANNOTATION: Final = "io.containerd.image.name"
 """Where docker and containerd write, and read, the whole name: ``NAME:TAG``."""
 
+MAX_INDEX: Final = 16 * 1024 * 1024
+"""Bytes of index.json, which is read as a whole: some 40,000 tags and referrers."""
+
+MAX_BLOBS: Final = 250_000
+"""Blobs of an archive: to know where one lies takes 400 bytes of memory."""
+
 _BLOCK: Final = tarfile.BLOCKSIZE
+_LONGEST_LINE: Final = 2000
 
 
 class ArchiveError(Exception):
-    """The archive, or what should go into it, is not as it must be; the text is one line."""
+    """The archive, or what should go into it, is not as it must be; the text is one line, whatever it quotes."""
+
+    def __init__(self, text: str) -> None:
+        line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:_LONGEST_LINE])
+        super().__init__(line + ("..." if len(text) > _LONGEST_LINE else ""))
 
 
 def blob_name(digest: Digest) -> str:
@@ -33,8 +45,11 @@ def blob_name(digest: Digest) -> str:
 
 def blob_digest(name: str) -> Digest | None:
     """Return the digest that a member is named by, if it is a blob."""
-    parts = name.split("/")
-    return Digest.parse(":".join(parts[1:])) if len(parts) == 3 and parts[0] == "blobs" else None  # noqa: PLR2004
+    directory, _, rest = name.partition("/")
+    try:
+        return Digest.parse(rest.replace("/", ":")) if directory == "blobs" else None
+    except DigestInvalidError:
+        return None
 
 
 def header(name: str, size: int) -> bytes:

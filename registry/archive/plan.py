@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from registry.archive.layout import IMAGE_ANNOTATION, TAG_ANNOTATION, ArchiveError
+from registry.archive.layout import IMAGE_ANNOTATION, MAX_BLOBS, MAX_INDEX, TAG_ANNOTATION, ArchiveError, index
 from registry.oci import media_types
 from registry.oci.errors import BlobUnknownError, RegistryError
 from registry.oci.reference import Tag, parse_name, parse_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from registry.oci.digest import Digest
     from registry.oci.manifest import Descriptor, Kind, Manifest
@@ -57,6 +57,11 @@ def plan_export(repositories: Repositories, images: Sequence[str]) -> Plan:
             raise ArchiveError(f"{image}: {error.message}") from error
         except ArchiveError as error:
             raise ArchiveError(f"{image}: {error}") from error
+    if len(plan.items) > MAX_BLOBS or len(index(plan.entries)) > MAX_INDEX:
+        raise ArchiveError(
+            f"this is too much for one archive: {len(plan.entries)} images and referrers with {len(plan.items)} blobs; "
+            "export fewer images at a time"
+        )
     return plan
 
 
@@ -65,6 +70,7 @@ class _Planner:
         self._repositories = repositories
         self._plan = plan
         self._walked: set[tuple[str, Digest]] = set()
+        self._listed: set[tuple[str, Digest]] = set()
 
     def add_image(self, image: str) -> None:
         name, references = _split(image)
@@ -74,6 +80,7 @@ class _Planner:
             self._add_entry(
                 repository, digest, f"{name}:{reference}" if isinstance(reference, Tag) else "", str(reference)
             )
+            self._add_below(repository, digest)
 
     def _add_entry(self, repository: Repository, digest: Digest, image: str, tag: str) -> None:
         manifest = repository.manifests.get(digest)
@@ -84,28 +91,40 @@ class _Planner:
         if manifest.artifact_type:
             entry["artifactType"] = manifest.artifact_type
         entry["annotations"] = annotations
-        if entry not in self._plan.entries:
+        if (annotations[IMAGE_ANNOTATION], digest) not in self._listed:
+            self._listed.add((annotations[IMAGE_ANNOTATION], digest))
             self._plan.entries.append(entry)
-        self._add_manifest(repository, digest, manifest)
 
-    def _add_manifest(self, repository: Repository, digest: Digest, manifest: Manifest) -> None:
-        if (repository.name, digest) in self._walked:
-            return
-        self._walked.add((repository.name, digest))
-        self._plan.items[digest] = Item(repository.name, digest, len(manifest.content), is_manifest=True)
+    def _add_below(self, repository: Repository, root: Digest) -> None:
+        """Add all that the manifest `root` leads to, however deep: indexes of indexes, referrers of referrers."""
+        waiting = [root]
+        while waiting:
+            digest = waiting.pop()
+            if (repository.name, digest) in self._walked:
+                continue
+            self._walked.add((repository.name, digest))
+            manifest = repository.manifests.get(digest)
+            self._plan.items[digest] = Item(repository.name, digest, len(manifest.content), is_manifest=True)
+            below = [*self._add_references(repository, digest, manifest)]
+            for referrer in repository.referrers.after(digest):
+                if repository.manifests.has(referrer):
+                    self._add_entry(repository, referrer, "", "")
+                    below.append(referrer)
+            waiting.extend(reversed(below))
+
+    def _add_references(self, repository: Repository, digest: Digest, manifest: Manifest) -> Iterator[Digest]:
+        """Add the blobs that a manifest names, and yield the manifests."""
         for kind, descriptor in manifest.references():
-            if kind in {"manifest", "entry"}:
-                self._add_child(repository, digest, kind, descriptor)
-            else:
+            if kind not in {"manifest", "entry"}:
                 self._add_blob(repository, digest, kind, descriptor)
-        for referrer in repository.referrers.after(digest):
-            if repository.manifests.has(referrer):
-                self._add_entry(repository, referrer, "", "")
+            elif repository.manifests.has(descriptor.digest):
+                yield descriptor.digest
+            else:
+                self._add_child(repository, digest, kind, descriptor)
 
     def _add_child(self, repository: Repository, parent: Digest, kind: Kind, child: Descriptor) -> None:
-        if repository.manifests.has(child.digest):
-            self._add_manifest(repository, child.digest, repository.manifests.get(child.digest))
-        elif not repository.blobs.has(child.digest):
+        """Add what an index names and the repository does not have as a manifest."""
+        if not repository.blobs.has(child.digest):
             # An index need not have all its images: validation may allow that.
             self._plan.left_out[child.digest] = "it is not stored here"
         elif kind == "entry":

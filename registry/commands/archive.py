@@ -44,6 +44,8 @@ def export_command(load: LoadConfiguration, images: tuple[str, ...], file: Path,
             write_archive(repositories, plan, file, progress)
     except ArchiveError as error:
         raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be written: {error.strerror}") from error
     for digest, reason in sorted(plan.left_out.items()):
         click.echo(f"left out, as {reason}: {digest}", err=True)
     click.echo(f"{len(plan.entries)} entries, {len(plan.items)} blobs, {spelled(plan.size)}")
@@ -60,6 +62,8 @@ def import_command(load: LoadConfiguration, file: Path, name: str | None, config
     All of it is verified before anything is published. An import that broke off is simply done again: what is stored
     is not written twice.
     """
+    if not file.is_file():
+        raise click.ClickException(f"{file} is not a regular file: what comes from a pipe cannot be read in any order")
     services = build_services(load(config))
     try:
         with file.open("rb") as opened:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from registry.config import tree
 from registry.config.schema import ANYTHING, Mark, keys, plugin_attributes, shape_of
 from registry.foundation import durations
+from registry.foundation.patterns import Pattern
 
 if TYPE_CHECKING:
     from registry.config.schema import Shape
@@ -50,8 +51,8 @@ def _leaf(shape: Shape, value: Any) -> object:
         return None
     if shape.base is float:
         return durations.spell(value)
-    if shape.base is re.Pattern:
-        return value.pattern
+    if shape.base is Pattern:
+        return value.text
     return _untyped(value)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
-import warnings as python_warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +11,7 @@ from registry.config.errors import ConfigurationError
 from registry.config.schema import Mark, keys, plugin_attributes
 from registry.config.tree import NULL, Scalar, plain
 from registry.foundation import durations, proxies
+from registry.foundation.patterns import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,13 +194,11 @@ def _choice(shape: Shape, tree: Tree, path: str) -> str:
     return word
 
 
-def _pattern(shape: Shape, tree: Tree, path: str) -> re.Pattern[str]:
-    text = _text(shape, tree, path)
+def _pattern(shape: Shape, tree: Tree, path: str) -> Pattern:
     try:
-        with python_warnings.catch_warnings(action="error"):  # [[:alpha:]] means something else to Go
-            return re.compile(text)
-    except (re.error, FutureWarning, OverflowError, RecursionError) as error:
-        raise ConfigurationError(path, f"must be a regular expression, {error}: {_shown(tree)}") from None
+        return Pattern.parse(_text(shape, tree, path))
+    except ValueError as error:
+        raise ConfigurationError(path, f"must be a regular expression of RE2, {error}: {_shown(tree)}") from None
 
 
 _LEAVES: dict[Any, Callable[[Shape, Tree, str], Any]] = {
@@ -211,5 +208,5 @@ _LEAVES: dict[Any, Callable[[Shape, Tree, str], Any]] = {
     int: _integer,
     float: _duration,
     Literal: _choice,
-    re.Pattern: _pattern,
+    Pattern: _pattern,
 }

@@ -7,7 +7,6 @@ variables, unknown-key warnings and printing all derive from it through this mod
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from enum import Enum, auto
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from registry.foundation.patterns import Pattern
 
 _DURATION_SUFFIX = "_seconds"
 
@@ -71,7 +72,7 @@ class GoName:
 class Shape:
     """The shape of a value.
 
-    `base` is ``str``, ``bool``, ``int``, ``float`` (always a duration), ``re.Pattern``, ``Literal``,
+    `base` is ``str``, ``bool``, ``int``, ``float`` (always a duration), ``Pattern``, ``Literal``,
     ``object`` (anything), ``tuple`` or ``Mapping`` (both of `item`), or a dataclass (a section).
     """
 
@@ -88,7 +89,7 @@ class Shape:
     @property
     def is_section(self) -> bool:
         """Whether this is a mapping with keys known beforehand."""
-        return dataclasses.is_dataclass(self.base)
+        return dataclasses.is_dataclass(self.base) and self.base is not Pattern
 
 
 ANYTHING = Shape(object)
@@ -160,8 +161,6 @@ def _bare_shape(hint: Any) -> Shape:
         return Shape(tuple, shape_of(arguments[0]))
     if origin is Mapping:
         return Shape(Mapping, shape_of(arguments[1]))
-    if origin is re.Pattern:
-        return Shape(re.Pattern)
-    if hint in {str, bool, int, float, object} or dataclasses.is_dataclass(hint):
+    if hint in {str, bool, int, float, object, Pattern} or dataclasses.is_dataclass(hint):
         return Shape(hint)
     raise TypeError(f"a configuration does not hold {hint!r}")

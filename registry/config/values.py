@@ -5,20 +5,20 @@ declaration of the format: ``schema`` derives from it how files and variables ar
 Annotations are evaluated, so this module does not postpone them.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from registry.config.remote import Health, LogHook, Notifications, Proxy, Redis
 from registry.config.schema import ANY_SIGN, Mark, Minimum
+from registry.foundation.patterns import Pattern
 from registry.foundation.proxies import LOOPBACK
 
 Strings = tuple[str, ...]
 Headers = Mapping[str, Strings]
 Parameters = Mapping[str, object]
 Secret = Annotated[str, Mark.SECRET]
-Patterns = tuple[re.Pattern[str], ...]
+Patterns = tuple[Pattern, ...]
 
 _DAY = 24 * 3600.0
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Body = bytes | Iterable[bytes] | None
 
 _TIMEOUT_SECONDS: Final = 60
-_PARAMETER: Final = re.compile(r'(\w+)="([^"]*)"')
+_PARAMETER: Final = re.compile(r'\b(\w+)="([^"]*)"')
 _LONGEST_ANSWER: Final = 64 * 1024 * 1024
 UNAUTHORIZED: Final = 401
 OK: Final = 200

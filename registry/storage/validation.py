@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Literal
@@ -17,14 +18,24 @@ from registry.oci.errors import (
 )
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterator
 
+    from registry.foundation.patterns import Pattern
     from registry.oci.manifest import Descriptor, Manifest
     from registry.ports import Holder
 
 _MAX_ERRORS = 100
 """How many errors of one manifest a client is told; to find another costs a call to storage."""
+
+_MAX_URLS = 1000
+"""URLs that the layers of one manifest may have; of each layer that clients fetch elsewhere there are one or two."""
+
+_MAX_URL_LENGTH = 8192
+"""Characters of a URL, which is more than what servers take."""
+
+_UNFIT_FOR_URLS = re.compile(r"\A |[\x00-\x1f\x7f]")
+"""What Go's parser refuses in a URL, and Python's leaves out, so that a pattern would judge another URL than clients
+fetch."""
 
 _CLASSES = {
     media_types.DOCKER_CONFIG: "image",
@@ -45,8 +56,8 @@ class ValidationPolicy:
 
     enabled: bool = True
     sparse: bool = False
-    allowed_urls: tuple[re.Pattern[str], ...] = ()
-    denied_urls: tuple[re.Pattern[str], ...] = ()
+    allowed_urls: tuple[Pattern, ...] = ()
+    denied_urls: tuple[Pattern, ...] = ()
     platforms: Literal["all", "none", "list"] = "all"
     platform_list: frozenset[tuple[str, str]] = frozenset()
     classes: frozenset[str] = frozenset()
@@ -111,15 +122,19 @@ class ValidationPolicy:
         return any(stated == listed for listed in self.platform_list)
 
     def _refused_urls(self, manifest: Manifest) -> Iterator[RegistryError]:
-        for layer in manifest.blobs:
-            for url in layer.urls if _is_layer(layer) else ():
-                if not self._url_allowed(url):
-                    yield ManifestInvalidError(
-                        "invalid URL on layer; see validation.manifests.urls in the configuration",
-                        {"digest": str(layer.digest), "url": url[:512]},
-                    )
+        stated = ((layer, url) for layer in manifest.blobs if _is_layer(layer) for url in layer.urls)
+        for layer, url in islice(stated, _MAX_URLS):
+            if not self._url_allowed(url):
+                yield ManifestInvalidError(
+                    "invalid URL on layer; see validation.manifests.urls in the configuration",
+                    {"digest": str(layer.digest), "url": url[:512]},
+                )
+        if next(stated, None):
+            yield ManifestInvalidError(f"the layers of a manifest may have {_MAX_URLS} URLs together")
 
     def _url_allowed(self, url: str) -> bool:
+        if len(url) > _MAX_URL_LENGTH or _UNFIT_FOR_URLS.search(url):
+            return False
         try:
             parts = urlsplit(url)
         except ValueError:
@@ -130,8 +145,8 @@ class ValidationPolicy:
             return True
         if not self.allowed_urls and not self.denied_urls:
             return False
-        allowed = not self.allowed_urls or any(pattern.search(url) for pattern in self.allowed_urls)
-        return allowed and not any(pattern.search(url) for pattern in self.denied_urls)
+        allowed = not self.allowed_urls or any(pattern.found_in(url) for pattern in self.allowed_urls)
+        return allowed and not any(pattern.found_in(url) for pattern in self.denied_urls)
 
 
 def _is_layer(descriptor: Descriptor) -> bool:

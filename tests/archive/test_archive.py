@@ -407,6 +407,35 @@ def test_artifact_build_cache_and_manifest_of_an_unknown_type_in_an_index_are_ca
         assert target.open("app").blobs.has(Digest.of(content_))
 
 
+def test_indexes_and_referrers_nested_deeper_than_python_calls_are_exported_and_imported(
+    source: Repositories, tmp_path: Path
+) -> None:
+    repository = source.open("app")
+    top = last = image(repository, blob(repository, b"layer"))
+    for _ in range(1500):
+        top = manifest(repository, {"mediaType": media_types.OCI_INDEX, "manifests": [top]})
+        last = manifest(repository, {"mediaType": media_types.OCI_INDEX, "manifests": [], "subject": last})
+    repository.tags.point(Tag("v1"), Digest.parse(top["digest"]))
+    export(source, tmp_path / "a.tar", "app")
+    other = Repositories(InMemoryDriver())
+    import_(other, tmp_path / "a.tar")
+    assert everything(other, "app") == everything(source, "app")
+
+
+def test_a_part_that_names_no_blob_is_written_anew(source: Repositories, tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar.part", {"blobs/sha256/x": b"x"})
+    export(source, tmp_path / "a.tar", "team/app")
+    export(source, tmp_path / "b.tar", "team/app")
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+
+
+def test_more_than_an_import_would_read_is_not_exported(source: Repositories, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A quarter of a million blobs would take minutes to push.
+    monkeypatch.setattr("registry.archive.plan.MAX_BLOBS", 10)
+    with pytest.raises(ArchiveError, match="export fewer images at a time"):
+        plan_export(source, ["team/app"])
+
+
 def write_archive_of(path: Path, *blobs: bytes) -> None:
     """Write an archive of `blobs`, whose first is a manifest: ``app:v1``."""
     entry = content.descriptor(blobs[0], annotations={"io.containerd.image.name": "app:v1"})

@@ -7,7 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from registry.commands.doctor import doctor_command
+from registry.doctor.client import parse_challenge
 from tests.doctor.proxies import proxy
+from tests.growth import grows_linearly
 from tests.serving import Serving, serving
 
 if TYPE_CHECKING:
@@ -42,6 +44,15 @@ def test_registry_without_anything_before_it_is_in_order(server: Serving) -> Non
     assert {"tls", "api", "clock", "errors", "location", "body limit", "pause", "buffering", "push", "range"} <= set(
         findings
     )
+
+
+@pytest.mark.parametrize("repeated", ["a", 'a="', 'a="b",', " ", '"'])
+def test_a_challenge_is_read_in_linear_time(repeated: str) -> None:
+    assert parse_challenge('Bearer realm="https://x/token",service="y"') == (
+        "bearer",
+        {"realm": "https://x/token", "service": "y"},
+    )
+    assert grows_linearly(parse_challenge, lambda size: "Bearer " + repeated * size)
 
 
 def test_nothing_is_left_in_the_repository(server: Serving) -> None:

@@ -139,6 +139,20 @@ def test_damaged_archive_is_refused_with_one_line_and_nothing_published(tmp_path
     assert [path for path in (tmp_path / "target/root").rglob("*") if path.is_file()] == []
 
 
+def test_file_that_cannot_be_read_in_any_order_or_written_is_one_line(tmp_path: Path, source: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for file in (tmp_path / "pipe", "/dev/zero"):
+        refused = finish(*registry("import", "--config", source, file))
+        assert refused.returncode == 1
+        assert refused.stderr.startswith(f"Error: {file} is not a regular file")
+        assert refused.stderr.count("\n") == 1
+    refused = finish(*registry("export", "--config", source, "team/app", tmp_path / "none/a.tar"))
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        f"Error: {tmp_path}/none/a.tar cannot be written: No such file or directory\n",
+    )
+
+
 def test_skopeo_reads_the_archive_and_writes_one(tmp_path: Path, source: Path) -> None:
     skopeo, archive = require_program("skopeo"), tmp_path / "a.tar"
     run(*registry("export", "--config", source, "team/app:v1", archive))

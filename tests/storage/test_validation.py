@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
-import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.foundation.patterns import Pattern
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import (
@@ -19,6 +20,7 @@ from registry.oci.manifest import parse_manifest
 from registry.storage.repository import Repositories, Repository
 from registry.storage.validation import ValidationPolicy
 from tests.content import LAYER_TYPE, chunk, descriptor, docker_image, image, index
+from tests.growth import grows_linearly
 
 if TYPE_CHECKING:
     from drivers.inmemory import InMemoryDriver
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 NON_DISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
 URL = "https://example.com/layer"
-EVERY_URL = ValidationPolicy(allowed_urls=(re.compile("."),))
+EVERY_URL = ValidationPolicy(allowed_urls=(Pattern.parse("."),))
 
 
 @pytest.fixture
@@ -123,8 +125,8 @@ def test_an_ordinary_layer_must_be_there_whatever_urls_it_has(repository: Reposi
 )
 def test_urls_pass_as_the_configuration_says(repository: Repository, allowed: str, denied: str, accepted: bool) -> None:
     policy = ValidationPolicy(
-        allowed_urls=(re.compile(allowed),) if allowed else (),
-        denied_urls=(re.compile(denied),) if denied else (),
+        allowed_urls=(Pattern.parse(allowed),) if allowed else (),
+        denied_urls=(Pattern.parse(denied),) if denied else (),
     )
     content = image(layers=[descriptor(b"layer", LAYER_TYPE, urls=[URL])])
 
@@ -144,6 +146,11 @@ def test_urls_pass_as_the_configuration_says(repository: Repository, allowed: st
         "https://[x/y",
         "//x",
         "\ud800",
+        " https://x/y",
+        "https://ex\nample.com/y",
+        "ht\ttps://x/y",
+        "https://x/\0",
+        "https://x/" + "y" * 8183,
     ],
 )
 def test_what_is_no_url_of_a_layer_is_refused_under_every_policy(repository: Repository, url: str) -> None:
@@ -151,6 +158,37 @@ def test_what_is_no_url_of_a_layer_is_refused_under_every_policy(repository: Rep
 
     assert faults(repository, content, EVERY_URL) == [ManifestInvalidError]
     assert faults(repository, content, ValidationPolicy(enabled=False)) == [ManifestInvalidError]
+
+
+def test_a_url_with_half_a_character_is_judged_like_any_other(repository: Repository) -> None:
+    content = image(layers=[descriptor(b"layer", LAYER_TYPE, urls=[URL + "\ud800"])])
+
+    assert faults(repository, content, EVERY_URL) == []
+    assert faults(repository, content, ValidationPolicy(denied_urls=(Pattern.parse("layer.$"),))) == [
+        ManifestInvalidError
+    ]
+
+
+@pytest.mark.parametrize("policy", [EVERY_URL, ValidationPolicy(enabled=False), ValidationPolicy(sparse=True)])
+def test_the_layers_of_a_manifest_have_at_most_a_thousand_urls(
+    repository: Repository, policy: ValidationPolicy
+) -> None:
+    layers = [descriptor(b"layer", LAYER_TYPE, urls=[URL] * 250)] * 4
+    policy = replace(policy, allowed_urls=EVERY_URL.allowed_urls)
+
+    assert faults(repository, image(layers=layers), policy) == []
+    assert faults(repository, image(layers=[*layers, {**layers[0], "urls": [URL]}]), policy) == [ManifestInvalidError]
+
+
+def test_a_longest_url_is_judged_in_time_that_does_not_depend_on_the_pattern(repository: Repository) -> None:
+    policy = ValidationPolicy(allowed_urls=(Pattern.parse(r"^https?://([a-z]+\.?)+/z$"),))
+
+    def judge(size: int) -> list[type[RegistryError]]:
+        content = image(layers=[descriptor(b"layer", LAYER_TYPE, urls=["https://" + "a" * size + "/"])])
+        return faults(repository, content, policy)
+
+    assert judge(8000) == [ManifestInvalidError]
+    assert grows_linearly(judge, lambda size: size, 1000)
 
 
 def test_without_validation_urls_and_children_pass_and_layers_do_not(repository: Repository) -> None:

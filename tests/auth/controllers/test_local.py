@@ -16,12 +16,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from auth.base import ControllerError, DeniedError, Grant, TokenRequestError, UnauthorizedError
 from auth.controllers.local import LocalController
 from auth.identities.apikeys import ApiKeyStore
+from auth.identities.workload import ClaimRule
 from auth.tokens.jws import unverified
+from auth.tokens.scopes import parse_scopes
+from auth.tokens.signing import SigningKeys
 from registry.foundation.errors import ParameterError
+from registry.foundation.files import FileError
 from registry.plugins import load_access
 from tests.auth.asking import BASE_URL, CATALOG, basic, challenge, on, request
 from tests.auth.conformance import AccessConformance, Welcome
 from tests.auth.issuing import Issuer, jwk, jwks_file
+from tests.growth import grows_linearly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -279,12 +284,31 @@ class TestTheTokenService:
         ]
 
     @pytest.mark.parametrize(
-        "scopes", [["repository:a:pull"] * 101, [" ".join(["repository:a:pull"] * 10_000)], ["x" * 20_000]]
+        "scopes",
+        [
+            ["repository:a:pull"] * 101,
+            [" ".join(["repository:a:pull"] * 10_000)],
+            ["x" * 20_000],
+            ["repository:a:" + ",".join(["pull"] * 21)],
+            ["registry:catalog:" + "," * 1000],
+        ],
     )
-    def test_thousands_of_scopes_are_refused(self, controller: LocalController, scopes: list[str]) -> None:
+    def test_thousands_of_scopes_or_actions_are_refused(self, controller: LocalController, scopes: list[str]) -> None:
         with pytest.raises(TokenRequestError) as caught:
             issued(controller, ALICE, *scopes)
         assert caught.value.code == "invalid_scope"
+
+    def test_as_many_actions_as_there_may_be_are_granted(self, controller: LocalController) -> None:
+        asked = "repository:team/app:" + ",".join(["pull"] * 20)
+        assert scopes_of(issued(controller, ALICE, asked)) == ["repository:team/app:pull"]
+
+    def test_no_resource_has_a_name_of_more_than_255_characters(self, controller: LocalController) -> None:
+        assert parse_scopes(["x:" + "a" * 255 + ":pull"])
+        assert not parse_scopes(["x:" + "a" * 256 + ":pull"])
+        longest = "team/" + "a" * 250
+        assert scopes_of(issued(controller, ALICE, f"repository:{longest}:pull", f"repository:{longest}a:pull")) == [
+            f"repository:{longest}:pull"
+        ]
 
     def test_wrong_credentials_get_no_token(self, controller: LocalController) -> None:
         for who in (basic("alice", "wrong"), basic("nobody", "x"), "Basic !", "Bearer x", "", "Basic " + "A" * 100_000):
@@ -443,6 +467,16 @@ class TestTheSigningKey:
         with pytest.raises(ParameterError, match=r"^key: .*key\.pem"):
             LocalController.from_parameters(parameters)
 
+    def test_a_file_of_many_beginnings_and_no_end_is_read_in_linear_time(self, directory: Path) -> None:
+        path = directory / "key.pem"
+
+        def read(content: bytes) -> None:
+            path.write_bytes(content)
+            with pytest.raises(FileError, match="holds no PEM private key"):
+                SigningKeys.open(str(path))
+
+        assert grows_linearly(read, lambda size: b"-----BEGIN PRIVATE KEY-----\n" * size, 500)
+
     def test_a_place_where_none_can_be_made_stops_the_start(self, parameters: dict[str, Any], directory: Path) -> None:
         with pytest.raises(ParameterError, match=r"^key: .*cannot be used, nor created"):
             LocalController.from_parameters({**parameters, "key": str(directory / "htpasswd" / "key.pem")})
@@ -540,6 +574,12 @@ class TestCIJobs:
     )
     def test_other_jobs_stay_out(self, controller: LocalController, changes: dict[str, Any]) -> None:
         challenge(controller, request(basic("ci", ci_token(**changes))))
+
+    @pytest.mark.parametrize("pattern", ["*a*a*a*a*b", "a*a*a*", "*"])
+    def test_a_claim_of_any_length_is_matched_in_linear_time(self, pattern: str) -> None:
+        rule = ClaimRule("ci", {"ref": pattern})
+        assert grows_linearly(rule.matches, lambda size: {"ref": "a" * size})
+        assert rule.matches({"ref": "a" * 9 + "b"})
 
     def test_a_forged_one_stays_out(self, controller: LocalController) -> None:
         other = rsa.generate_private_key(65537, 2048)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from auth.rules.globs import Glob
 from auth.rules.ruleset import ACTIONS, Policy, parse_policy
+from tests.growth import grows_linearly
 
 RULES = [
     {"repositories": "public/**", "anonymous": ["pull"], "group:dev": ["pull", "push"]},
@@ -50,6 +52,36 @@ class TestGlobs:
     def test_what_spells_no_glob_is_refused(self, text: str) -> None:
         with pytest.raises(ValueError, match=r"pattern|\*\*"):
             Glob.parse(text)
+
+    @given(
+        st.lists(st.sampled_from(["a", "b", "*", "?", "**", "*a", "a*b", "*a*b*", "?b"]), min_size=1, max_size=5),
+        st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=6),
+    )
+    def test_it_matches_what_trying_every_way_matches(self, glob: list[str], name: list[str]) -> None:
+        assert Glob.parse("/".join(glob)).matches("/".join(name)) == matches_in_some_way(glob, name)
+
+    @pytest.mark.parametrize(
+        ("glob", "repeated"),
+        [
+            ("*a*a*a*a*a*b", "a"),
+            ("*a?a*a?a*b", "a"),
+            ("**/a/**/a/**/a/**/a/b", "a/"),
+            ("**/*a*a/**/*a*a/**/b", "aa/"),
+            ("**/*/**/*/**/*/**/*/**/b", "a/"),
+        ],
+    )
+    def test_time_is_linear_however_many_stars_there_are(self, glob: str, repeated: str) -> None:
+        assert grows_linearly(Glob.parse(glob).matches, lambda size: repeated * size + "c")
+
+
+def matches_in_some_way(glob: list[str], name: list[str]) -> bool:
+    if not glob or not name:
+        return not glob and not name
+    first, *rest = glob
+    if first == "**":
+        skipped = range(1, len(name) + 1) if not rest else range(len(name) + 1)
+        return any(matches_in_some_way(rest, name[count:]) for count in skipped)
+    return fnmatchcase(name[0], first) and matches_in_some_way(rest, name[1:])
 
 
 class TestDecisions:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.server.tls.expiry import not_after
+from tests.growth import grows_linearly
 from tests.server.tls.authority import Authority, of_version_5
 
 if TYPE_CHECKING:
@@ -59,6 +60,14 @@ def test_what_is_no_certificate_is_a_value_error(content: bytes) -> None:
     for inner in (content, b"MA==", b"MAMCAQA="):
         with pytest.raises(ValueError):
             not_after(block % inner)
+
+
+def test_a_file_of_many_beginnings_and_no_end_is_read_in_linear_time() -> None:
+    def read(content: bytes) -> None:
+        with pytest.raises(ValueError, match="there is no certificate"):
+            not_after(content)
+
+    assert grows_linearly(read, lambda size: b"-----BEGIN CERTIFICATE-----\n" * size, 500)
 
 
 def test_a_server_without_tls_does_not_load_what_reads_certificates() -> None:
