@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry import ports
     from registry.config import Configuration
+    from registry.foundation.shared_set import SharedSet
     from registry.observation.observer import Observer
     from registry.publishing import Caller
     from registry.redis.descriptors import RedisDescriptors
@@ -77,11 +78,13 @@ def build_services(
     *,
     driver: StorageDriver | None = None,
     board: Board | None = None,
+    proven: SharedSet | None = None,
     observer: Observer | None = None,
 ) -> Services:
     """Return the services of this process. Call it after a fork: clients and threads of an SDK do not survive one.
 
-    `driver` is as for open_storage().
+    `driver` is as for open_storage(). All processes of a server share one `board`, and one `proven`: see
+    AccessController.share().
 
     Raises:
         registry.plugins.PluginError: the driver, a middleware or the access controller cannot be had.
@@ -94,13 +97,16 @@ def build_services(
     if descriptors and observer:
         descriptors = MeasuredDescriptors(descriptors, observer)
     auth = configuration.auth
+    access = load_access(auth.name, auth.parameters) if auth else load_access("none", {})
+    if proven is not None:
+        access.share(proven)
     # The server makes one secret before it forks; without a server there is but one process.
     secret = configuration.http.secret.encode() or secrets.token_bytes(_SECRET_BYTES)
     return Services(
         configuration=configuration,
         driver=driver,
         repositories=Repositories(driver, MeasuredCache(observer) if observer else None, descriptors),
-        access=load_access(auth.name, auth.parameters) if auth else load_access("none", {}),
+        access=access,
         tokens=UploadTokens(secret),
         proxies=TrustedProxies(configuration.http.trustedproxies),
         validation=_validation(configuration),

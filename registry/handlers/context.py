@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import g, request
 
 from auth.base import Access, DeniedError
-from registry.handlers.current import services
+from registry.handlers.current import HAND_OVER_KEY, services
 from registry.handlers.urls import root_url
 from registry.oci.errors import UnsupportedError
 from registry.oci.reference import parse_name
@@ -115,6 +115,11 @@ class AccessRequest:
     def remote_address(self) -> str:
         address: str = self._environ["REMOTE_ADDR"]
         return address
+
+    def before_waiting(self) -> None:
+        hand_over = self._environ.get(HAND_OVER_KEY)
+        if hand_over:
+            hand_over()
 
 
 def require_writable() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from registry.config import ConfigurationError
 from registry.foundation import addresses
+from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
 from registry.jobs.board import JobBoard
 from registry.jobs.runner import Elections, Runner
@@ -33,6 +34,8 @@ class Shared:
     board: Board
     jobs: JobBoard
     elections: Elections
+    proven: SharedSet
+    """Which credentials were good before."""
     debug_addr: str = ""
     debug_listener: socket.socket | None = None
     slots: Slots | None = None
@@ -61,7 +64,8 @@ def share(configuration: Configuration, previous: Shared | None) -> Shared:
         previous.elections.configuration.close()
     # The workers before go on writing on their own board, so it is copied.
     jobs = JobBoard(previous.jobs.read() if previous else ())
-    return Shared(Board(), jobs, elections, addr, listener, slots)
+    proven = previous.proven if previous else SharedSet()
+    return Shared(Board(), jobs, elections, proven, addr, listener, slots)
 
 
 def start(shared: Shared, services: Services, metrics: Metrics | None, stopping: Callable[[], bool]) -> None:
