@@ -102,6 +102,7 @@ def parse_network(text: str) -> Network:
     return network
 
 
+@lru_cache(_REMEMBERED_PEERS)
 def customer_of(address: str) -> str:
     """Return what stands for everybody who shares `address`: of IPv6 its /64, which is what a provider gives to one."""
     parsed = read_address(address)
