@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from registry.foundation.forwarded import node_address, parse_forwarded, read_address
+from registry.foundation.shared_set import SharedSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,12 +31,13 @@ class TrustedProxies:
     """The proxies that are believed about their clients: those whose addresses lie in `networks`.
 
     A peer without an address (""), which has come by a unix socket, is always one of them. Share one among the threads
-    of a process.
+    of a process, and `told`, who else wanted to be believed, among the processes of a server.
     """
 
-    def __init__(self, networks: Iterable[str] = LOOPBACK) -> None:
+    def __init__(self, networks: Iterable[str] = LOOPBACK, told: SharedSet | None = None) -> None:
         self._networks = tuple(map(parse_network, networks))
-        self._told: set[str] = set()
+        self._told = told or SharedSet()
+        self._left_to_tell = _MOST_TOLD
         self.trusts = lru_cache(_REMEMBERED_PEERS)(self._trusts)
         """Tells whether the peer at an address is a trusted proxy; remembered."""
 
@@ -73,9 +75,10 @@ class TrustedProxies:
 
     def _tell(self, peer: str, header: str) -> None:
         """Say once of a peer, and of no more than a few, that it is not believed."""
-        if len(self._told) >= _MOST_TOLD or peer in self._told:
+        if not self._left_to_tell or peer.encode() in self._told:
             return
-        self._told.add(peer)
+        self._told.add(peer.encode())
+        self._left_to_tell -= 1
         _log.warning(
             "%s from %s is not believed, so all clients behind that address count as one: if it is a proxy of yours, "
             "add it to http.trustedproxies",

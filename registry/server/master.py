@@ -102,7 +102,9 @@ class _Application(BaseApplication):
             metrics = Metrics(shared.slots.directory, slot)
         tracing = Tracing(self._traces) if self._traces else None
         observer = create_observer(metrics, tracing)
-        services = build_services(self._configuration, board=shared.board, proven=shared.proven, observer=observer)
+        services = build_services(
+            self._configuration, board=shared.board, remembered=shared.remembered, observer=observer
+        )
         sharing.start(shared, services, metrics, stopping)
         http = self._configuration.http
         limits = HeadLimits(http.headerlimit, http.headertimeout_seconds)
