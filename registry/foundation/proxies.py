@@ -64,7 +64,7 @@ class TrustedProxies:
             address = node_address(hop)
             if address is None:
                 break  # the proxy before does not know, or does not tell
-            client = str(address)
+            client = address
             if not self.trusts(client):
                 break
         return client

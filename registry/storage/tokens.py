@@ -23,7 +23,7 @@ import binascii
 import hashlib
 import hmac
 import json
-import uuid
+import secrets
 from typing import Any
 
 from registry.oci.digest import ALGORITHMS
@@ -32,7 +32,7 @@ from registry.oci.uploads import DigestState, UploadState
 
 _MAC_SIZE = hashlib.sha256().digest_size
 _MAX_LENGTH = 4096
-_SEED_SIZE = 8
+_SEED_DIGITS = 16
 
 
 class UploadTokens:
@@ -85,17 +85,20 @@ class UploadTokens:
 
     def new_id(self, name: str, owner: str) -> str:
         """Return an id for a session in the repository `name` that `owner` begins."""
-        return self._id_of(uuid.uuid4().bytes[:_SEED_SIZE], name, owner)
+        digits = secrets.token_hex(_SEED_DIGITS // 2)
+        return self._id_of(f"{digits[:12]}4{digits[13:]}", name, owner)
 
     def has_begun(self, owner: str, *, name: str, upload_id: str) -> bool:
         """Tell whether `owner` has begun the session, whose id is a UUID; false of one of another registry."""
-        seed = uuid.UUID(upload_id).bytes[:_SEED_SIZE]
-        return hmac.compare_digest(self._id_of(seed, name, owner), upload_id.lower())
+        given = upload_id.lower()
+        return hmac.compare_digest(self._id_of(given.replace("-", "")[:_SEED_DIGITS], name, owner), given)
 
-    def _id_of(self, seed: bytes, name: str, owner: str) -> str:
+    def _id_of(self, seed: str, name: str, owner: str) -> str:
+        """Return the UUID (RFC 9562, version 4) whose first half is `seed`, in hexadecimal."""
         # No state begins like this, so neither MAC is good for the other.
-        message = b"upload id\0" + seed + f"{name}\0{owner}".encode(errors="surrogatepass")
-        return str(uuid.UUID(bytes=seed + self._mac(message)[:_SEED_SIZE], version=4))
+        message = f"upload id\0{seed}\0{name}\0{owner}".encode(errors="surrogatepass")
+        mac = self._mac(message).hex()
+        return f"{seed[:8]}-{seed[8:12]}-{seed[12:]}-8{mac[:3]}-{mac[3:15]}"
 
     def _mac(self, message: bytes) -> bytes:
         return hmac.digest(self._secret, message, "sha256")

@@ -78,7 +78,8 @@ def test_fields_that_nobody_here_knows_are_ignored() -> None:
 def test_an_id_tells_who_has_begun_the_session_and_nothing_else_does() -> None:
     ours, theirs = UploadTokens(b"ours"), UploadTokens(b"theirs")
     upload_id = ours.new_id("team/app", "user alice")
-    assert uuid.UUID(upload_id).version == 4
+    assert (uuid.UUID(upload_id).version, uuid.UUID(upload_id).variant) == (4, uuid.RFC_4122)
+    assert str(uuid.UUID(upload_id)) == upload_id
     assert UploadTokens(b"ours").has_begun("user alice", name="team/app", upload_id=upload_id)
     assert ours.has_begun("user alice", name="team/app", upload_id=upload_id.upper())
     for owner, name in (("user bob", "team/app"), ("user alice", "team/other"), ("user alice\0", "team/app"), ("", "")):
