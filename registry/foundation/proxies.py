@@ -40,6 +40,7 @@ class TrustedProxies:
         self._left_to_tell = _MOST_TOLD
         self.trusts = lru_cache(_REMEMBERED_PEERS)(self._trusts)
         """Tells whether the peer at an address is a trusted proxy; remembered."""
+        self._notice = lru_cache(_REMEMBERED_PEERS)(self._tell)
 
     def client(self, environ: Mapping[str, Any]) -> str:
         """Return the address of the client whose request `environ` (PEP 3333) describes, "" for one on this machine.
@@ -54,7 +55,7 @@ class TrustedProxies:
             if value is not None:
                 if self.trusts(peer):
                     return self._nearest_stranger(peer, hops(value))
-                self._tell(peer, header)
+                self._notice(peer, header)
                 break
         return peer
 
@@ -74,7 +75,7 @@ class TrustedProxies:
         return any(address in network for network in self._networks) if address else not peer
 
     def _tell(self, peer: str, header: str) -> None:
-        """Say once of a peer, and of no more than a few, that it is not believed."""
+        """Say once of a peer, and of no more than a few, that it is not believed. It is asked once for each header."""
         if not self._left_to_tell or peer.encode() in self._told:
             return
         self._told.add(peer.encode())
