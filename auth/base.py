@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from registry.foundation.shared_set import SharedSet
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -49,6 +51,9 @@ class Request(Protocol):
     def remote_address(self) -> str:
         """The address that failed logins are counted for, which a client cannot choose."""
 
+    def before_waiting(self) -> None:
+        """Let the server attend to other requests; to be called before what takes more than a few milliseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -74,10 +79,10 @@ class DeniedError(Exception):
 
 
 class ThrottledError(Exception):
-    """Too many failed attempts; `retry_after_seconds` must pass before the next (429)."""
+    """Too many attempts, most often failed ones; `retry_after_seconds` must pass before the next (429)."""
 
-    def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__(f"too many failed attempts, try again in {retry_after_seconds} s")
+    def __init__(self, retry_after_seconds: int, reason: str = "too many failed attempts") -> None:
+        super().__init__(f"{reason}, try again in {retry_after_seconds} s")
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -145,6 +150,14 @@ class AccessController(ABC):
         Raises:
             registry.foundation.errors.ParameterError: a parameter is missing or wrong.
         """
+
+    def share(self, proven: SharedSet) -> None:
+        """Keep in `proven`, which all processes of the server have in common, which credentials were good before.
+
+        It is called once, before any request. Credentials that are in it may still have to be checked: it only tells
+        them from guesses.
+        """
+        del proven
 
     @abstractmethod
     def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:

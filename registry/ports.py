@@ -230,8 +230,11 @@ class UploadStore(Protocol):
     Bytes that were acknowledged never change: a session grows at its end, by one request at a time.
     """
 
-    def start(self, algorithm: str = DEFAULT_ALGORITHM) -> UploadState:
-        """Begin a session whose content is expected to be named by a digest of `algorithm`."""
+    def start(self, algorithm: str = DEFAULT_ALGORITHM, upload_id: str | None = None) -> UploadState:
+        """Begin a session whose content is expected to be named by a digest of `algorithm`.
+
+        `upload_id` is a UUID that was not used before; without it, a random one is made.
+        """
 
     def status(self, upload_id: str, told: UploadState | None = None) -> UploadState:
         """Return where a session stands, for a client that has lost its token or doubts it.

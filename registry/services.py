@@ -7,10 +7,11 @@ storage in the same way, its middleware included.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from registry.foundation.proxies import TrustedProxies
+from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
 from registry.plugins import load_access, load_driver, load_middleware
 from registry.publishing import Publishing
@@ -32,6 +33,18 @@ if TYPE_CHECKING:
     from registry.storage.descriptors import DescriptorCache
 
 _SECRET_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the processes of a server remember in common.
+
+    `proven` are credentials that were good before, see AccessController.share(); `told` the peers that the log has told
+    of, see TrustedProxies.
+    """
+
+    proven: SharedSet = field(default_factory=SharedSet)
+    told: SharedSet = field(default_factory=SharedSet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +90,12 @@ def build_services(
     *,
     driver: StorageDriver | None = None,
     board: Board | None = None,
+    remembered: Remembered | None = None,
     observer: Observer | None = None,
 ) -> Services:
     """Return the services of this process. Call it after a fork: clients and threads of an SDK do not survive one.
 
-    `driver` is as for open_storage().
+    `driver` is as for open_storage(). `board` and `remembered` are made before the fork, for all processes of a server.
 
     Raises:
         registry.plugins.PluginError: the driver, a middleware or the access controller cannot be had.
@@ -94,15 +108,18 @@ def build_services(
     if descriptors and observer:
         descriptors = MeasuredDescriptors(descriptors, observer)
     auth = configuration.auth
+    access = load_access(auth.name, auth.parameters) if auth else load_access("none", {})
+    remembered = remembered or Remembered()
+    access.share(remembered.proven)
     # The server makes one secret before it forks; without a server there is but one process.
     secret = configuration.http.secret.encode() or secrets.token_bytes(_SECRET_BYTES)
     return Services(
         configuration=configuration,
         driver=driver,
         repositories=Repositories(driver, MeasuredCache(observer) if observer else None, descriptors),
-        access=load_access(auth.name, auth.parameters) if auth else load_access("none", {}),
+        access=access,
         tokens=UploadTokens(secret),
-        proxies=TrustedProxies(configuration.http.trustedproxies),
+        proxies=TrustedProxies(configuration.http.trustedproxies, remembered.told),
         validation=_validation(configuration),
         board=board or Board(),
         redis=redis,

@@ -14,6 +14,8 @@ from registry.foundation.parameters import Parameters
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from registry.foundation.shared_set import SharedSet
+
 logger = logging.getLogger(__name__)
 
 
@@ -37,10 +39,13 @@ class HtpasswdController(AccessController):
             raise section.error("path", f"{path} is missing and cannot be created: {error}") from error
         return cls(realm, PasswordFile(path, FailureThrottle()))
 
+    def share(self, proven: SharedSet) -> None:
+        self._passwords.share(proven)
+
     def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
         credentials = basic_credentials(request.authorization)
         if credentials is not None:
-            if self._passwords.matches(credentials, request.remote_address):
+            if self._passwords.matches(credentials, request.remote_address, request.before_waiting):
                 return Grant(credentials.user)
             logger.warning(
                 "wrong user or password from %s",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from auth.rules.ruleset import Decision, Policy
+    from registry.foundation.shared_set import SharedSet
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,9 @@ class LocalController(AccessController):
         endpoint = LocalTokenService(path, service, accounts, policy, issuer)
         return cls(accounts, policy, issuer, endpoint, realm)
 
+    def share(self, proven: SharedSet) -> None:
+        self._accounts.share(proven)
+
     def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
         if request.authorization is None:
             return self._authorize_stranger(request, accesses)
@@ -97,7 +101,7 @@ class LocalController(AccessController):
 
     def _log_in(self, request: Request, accesses: Sequence[Access]) -> Identity:
         credentials = basic_credentials(request.authorization)
-        identity = credentials and self._accounts.identify(credentials, request.remote_address)
+        identity = credentials and self._accounts.identify(credentials, request)
         if not identity:
             raise self._challenge(request, accesses)
         return identity

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from auth.identities.apikeys import PREFIX, ApiKeys
 
 if TYPE_CHECKING:
+    from auth.base import Request
     from auth.headers import Credentials
     from auth.identities.passwords import PasswordFile
     from auth.identities.workload import CIServices
+    from registry.foundation.shared_set import SharedSet
 
 logger = logging.getLogger(__name__)
 
@@ -35,21 +37,25 @@ class Accounts:
         self._keys = keys
         self._ci_services = ci_services
 
-    def identify(self, credentials: Credentials, address: str) -> Identity | None:
-        """Return the identity that `credentials` prove, or None with a line in the log.
+    def share(self, proven: SharedSet) -> None:
+        """Share with other processes which passwords were good; see PasswordFile.share()."""
+        if self._passwords is not None:
+            self._passwords.share(proven)
+
+    def identify(self, credentials: Credentials, request: Request) -> Identity | None:
+        """Return the identity that `credentials`, which came with `request`, prove, or None with a line in the log.
 
         Only passwords are slowed down after failures: a key or a signature cannot be guessed.
 
         Raises:
-            ThrottledError: too many attempts of this user or from this address failed.
-            ControllerError: a file is missing or malformed.
+            ThrottledError, ControllerError: as PasswordFile.matches().
         """
-        identity = self._identify(credentials, address)
+        identity = self._identify(credentials, request)
         if identity is None:
-            logger.warning("wrong user or password from %s", address, extra={"user": credentials.user})
+            logger.warning("wrong user or password from %s", request.remote_address, extra={"user": credentials.user})
         return identity
 
-    def _identify(self, credentials: Credentials, address: str) -> Identity | None:
+    def _identify(self, credentials: Credentials, request: Request) -> Identity | None:
         secret = credentials.password.decode("ascii", "replace")
         if self._keys is not None and secret.startswith(PREFIX):
             found = self._keys.user_of(secret)
@@ -60,7 +66,9 @@ class Accounts:
             # The name that came along says nothing: the rules of the CI service say who this is.
             user = ci_service.user_of(secret)
             return Identity(user, f"oidc:{ci_service.issuer}") if user else None
-        if self._passwords is None or not self._passwords.matches(credentials, address):
+        if self._passwords is None:
+            return None
+        if not self._passwords.matches(credentials, request.remote_address, request.before_waiting):
             return None
         return Identity(credentials.user, f"password:{self._passwords.fingerprint(credentials.user)}")
 

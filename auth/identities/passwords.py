@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING
 import bcrypt
 from passlib.apache import HtpasswdFile
 
-from auth.base import ControllerError
+from auth.base import ControllerError, ThrottledError
+from auth.identities.line import Line, LineFullError
 from registry.foundation.files import FileError, WatchedFile, create_file, replace_file
+from registry.foundation.proxies import customer_of
 from registry.foundation.recent import RecentlyUsed
+from registry.foundation.shared_set import SharedSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +33,8 @@ logger = logging.getLogger(__name__)
 MEMORY_SECONDS = 300
 """For how long a password that matched is not put through bcrypt again."""
 
+_MOST_GUESSES = 64
+_MOST_GUESSES_OF_ONE = 48
 _BCRYPT_BYTES = 72
 _NAME_BYTES = 255
 _HASH_BYTES = 60
@@ -71,43 +76,107 @@ class _Match:
     until: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A password to be compared with the hash `expected`, in vain unless it is that of a known user.
+
+    `text` is both in one, and `digest` its digest with the key of this process.
+    """
+
+    entries: Entries
+    expected: bytes
+    password: bytes
+    text: bytes
+    digest: bytes
+    is_known: bool
+
+
 class PasswordFile:
-    """Checks passwords against an htpasswd file as it stands at each call.
+    """Checks passwords against an htpasswd file as it stands at each call, a few at a time.
 
     A bcrypt check costs 50 to 300 ms of processor time and a client sends its password with every request,
     so this process remembers what matched: under a keyed digest of hash and password, for five minutes, and
     not past a change of the file. Neither passwords nor anything they could be recovered from is kept.
+
+    What matched before, in any process of the server, is known not to be a guess. It is checked again whatever failed,
+    because others did, and it does not wait behind what may be a guess.
     """
 
-    def __init__(self, path: str, throttle: FailureThrottle, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: str,
+        throttle: FailureThrottle,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._file = WatchedFile(path, parse)
         self._throttle = throttle
         self._clock = clock
+        self._sleep = sleep
         self._key = secrets.token_bytes(32)
         self._matched: RecentlyUsed[bytes, _Match] = RecentlyUsed()
+        self._guesses = Line(most=_MOST_GUESSES, most_of_one=_MOST_GUESSES_OF_ONE)
+        self._proofs = Line()
+        self._proven = SharedSet()
 
-    def matches(self, credentials: Credentials, address: str) -> bool:
-        """Tell whether the password is the user's.
+    def share(self, proven: SharedSet) -> None:
+        """Keep in `proven` what has matched, for all processes that were forked with it; call it before any check."""
+        self._proven = proven
+
+    def matches(
+        self, credentials: Credentials, address: str, before_waiting: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Tell whether the password is the user's; `before_waiting` is called where that will take long.
 
         Raises:
-            ThrottledError: too many attempts of this user or from this address failed.
+            ThrottledError: too many attempts of this user from this address failed, or too many wait.
             ControllerError: the file is missing or malformed.
         """
         entries = self._entries()
         known = entries.hashes.get(credentials.user)
         expected = known or entries.stand_in(credentials.user, self._key)
-        digest = self._digest(expected, credentials.password)
+        # A hash has no zero byte, so no two pairs run together alike.
+        text = expected + b"\0" + credentials.password
+        digest = hmac.digest(self._key, text, "sha256")
         if known and self._remembers(entries, digest):
             return True
-        self._throttle.check(address, credentials.user)
+        attempt = _Attempt(entries, expected, credentials.password, text, digest, is_known=known is not None)
+        # A stranger costs as much as a user here, and is as often refused.
+        if text in self._proven and attempt.is_known:
+            before_waiting()
+            with self._proofs.turn(credentials.user):
+                return self._check(attempt)
+        delay = self._throttle.delay_seconds(address, credentials.user)
+        before_waiting()
+        if delay:
+            self._sleep(delay)
+        try:
+            matched = self._check_guess(attempt, address, credentials.user)
+        except LineFullError:
+            raise ThrottledError(1, "too many log in at a time") from None
+        if not matched and delay is not None:
+            raise ThrottledError(1)
+        return matched
+
+    def _check_guess(self, attempt: _Attempt, address: str, user: str) -> bool:
+        with self._guesses.turn(customer_of(address)):
+            # Others may have failed meanwhile.
+            self._throttle.check(address, user)
+            matched = self._check(attempt)
+            if not matched:
+                self._throttle.failed(address, user)
+            return matched
+
+    def _check(self, attempt: _Attempt) -> bool:
+        """Put the password through bcrypt, unless another request has done so meanwhile."""
+        if attempt.is_known and self._remembers(attempt.entries, attempt.digest):
+            return True
         # As in Go, bytes past the 72nd count for nothing; the library would refuse them.
-        matched = bcrypt.checkpw(credentials.password[:_BCRYPT_BYTES], expected)
-        if not known or not matched:
-            self._throttle.failed(address, credentials.user)
-            return False
-        self._throttle.succeeded(address, credentials.user)
-        self._matched.put(digest, _Match(entries, self._clock() + MEMORY_SECONDS))
-        return True
+        matched = bcrypt.checkpw(attempt.password[:_BCRYPT_BYTES], attempt.expected) and attempt.is_known
+        if matched:
+            self._proven.add(attempt.text)
+            self._matched.put(attempt.digest, _Match(attempt.entries, self._clock() + MEMORY_SECONDS))
+        return matched
 
     def fingerprint(self, user: str) -> str | None:
         """Return a text that changes when the password of `user` is set anew, None for a stranger.
@@ -123,10 +192,6 @@ class PasswordFile:
             return self._file.current()
         except FileError as error:
             raise ControllerError(str(error)) from error
-
-    def _digest(self, expected: bytes, password: bytes) -> bytes:
-        # A hash has no zero byte, so no two pairs run together alike.
-        return hmac.digest(self._key, expected + b"\0" + password, "sha256")
 
     def _remembers(self, entries: Entries, digest: bytes) -> bool:
         found = self._matched.get(digest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from auth.base import ThrottledError
 from registry.foundation.proxies import customer_of
@@ -14,12 +14,15 @@ from registry.foundation.recent import RecentlyUsed
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+_LONGEST_DELAY_SECONDS: Final = 5.0
+
 
 class FailureThrottle:
-    """Counts failures by address and user, by address, and by user, in this process.
+    """Counts failures by address and user, and by address, in this process.
 
-    Once a user has logged in from an address, only failures of this user from this address count for that pair:
-    a stranger who guesses at the password, or a broken job behind the same front end, does not lock the user out.
+    A user is refused only for failures of this very user from this very address, so nobody can lock out a user who
+    comes from elsewhere. Many failures from one address, whoever the users are, only make its next attempts wait: the
+    address may be that of a proxy, with a whole company behind it. Whether there is such a user makes no difference.
     Addresses of IPv6 count by /64, which is what one customer of a provider has.
     """
 
@@ -27,23 +30,35 @@ class FailureThrottle:
         self._lock = threading.Lock()
         self._pairs = _Failures(burst=20, interval_seconds=2, clock=clock)
         self._addresses = _Failures(burst=60, interval_seconds=1, clock=clock)
-        self._users = _Failures(burst=100, interval_seconds=1, clock=clock)
-        # A set: each pair is its own value.
-        self._known: RecentlyUsed[tuple[str, str], tuple[str, str]] = RecentlyUsed()
+        self._delayed = _Failures(burst=1, interval_seconds=1, clock=clock)
 
     def check(self, address: str, user: str) -> None:
-        """Return if an attempt may be made now.
+        """Return if an attempt may be made.
 
         Raises:
-            ThrottledError: too many failed before.
+            ThrottledError: too many of this user from this address have failed.
         """
-        network = customer_of(address)
         with self._lock:
-            wait = self._pairs.wait_seconds((network, user))
-            if (network, user) not in self._known:
-                wait = max(wait, self._addresses.wait_seconds(network), self._users.wait_seconds(user))
+            wait = self._pairs.wait_seconds((customer_of(address), user))
         if wait > 0:
             raise ThrottledError(math.ceil(wait))
+
+    def delay_seconds(self, address: str, user: str) -> float | None:
+        """Return for how long one attempt has to wait; None if not too many from this address have failed.
+
+        Raises:
+            ThrottledError: too many of this user from this address have failed, or too many wait there already.
+        """
+        self.check(address, user)
+        network = customer_of(address)
+        with self._lock:
+            if not self._addresses.wait_seconds(network):
+                return None
+            delay = self._delayed.wait_seconds(network)
+            if delay <= _LONGEST_DELAY_SECONDS:
+                self._delayed.add(network)
+                return delay
+        raise ThrottledError(math.ceil(delay))
 
     def failed(self, address: str, user: str) -> None:
         """Count a failure."""
@@ -51,12 +66,6 @@ class FailureThrottle:
         with self._lock:
             self._pairs.add((network, user))
             self._addresses.add(network)
-            self._users.add(user)
-
-    def succeeded(self, address: str, user: str) -> None:
-        """Remember that `user` comes from `address`."""
-        pair = (customer_of(address), user)
-        self._known.put(pair, pair)
 
 
 class _Failures:

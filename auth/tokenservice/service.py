@@ -72,7 +72,7 @@ class LocalTokenService:
         return answer
 
     def _log_in(self, credentials: Credentials | None, request: Request) -> Identity:
-        identity = credentials and self._accounts.identify(credentials, request.remote_address)
+        identity = credentials and self._accounts.identify(credentials, request)
         if not identity:
             raise self._unauthorized()
         return identity

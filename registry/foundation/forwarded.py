@@ -50,8 +50,8 @@ def parse_forwarded(header: str) -> list[Mapping[str, str]]:
     return elements
 
 
-def node_address(node: str) -> Address | None:
-    """Return the address in the text for a node, with or without a port; None if it tells none.
+def node_address(node: str) -> str | None:
+    """Return the address in the text for a node, with or without a port, in its usual form; None if it tells none.
 
     ``192.0.2.1``, ``192.0.2.1:4711``, ``2001:db8::1``, ``[2001:db8::1]:4711``. An IPv4 address is one of IPv4 even
     where it is written as IPv6 (RFC 4291 section 2.5.5.2). "unknown" and names such as "_hidden" (RFC 7239 section 6)
@@ -61,15 +61,17 @@ def node_address(node: str) -> Address | None:
 
 
 @lru_cache(maxsize=1024)
-def _read_node(node: str) -> Address | None:
+def _read_node(node: str) -> str | None:
+    address = node
     if node.startswith("["):
-        node, closed, rest = node[1:].partition("]")
-        well_formed = closed and (not rest or rest.startswith(":"))
+        address, closed, rest = node[1:].partition("]")
         # What stands in brackets is an address of IPv6.
-        return read_address(node) if well_formed and ":" in node else None
-    if node.count(":") == 1:
-        node = node.partition(":")[0]
-    return read_address(node)
+        if not closed or ":" not in address or (rest and not rest.startswith(":")):
+            return None
+    elif node.count(":") == 1:
+        address = node.partition(":")[0]
+    read = read_address(address)
+    return str(read) if read else None
 
 
 def read_address(text: str) -> Address | None:

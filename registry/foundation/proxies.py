@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from registry.foundation.forwarded import node_address, parse_forwarded, read_address
+from registry.foundation.shared_set import SharedSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,14 +31,16 @@ class TrustedProxies:
     """The proxies that are believed about their clients: those whose addresses lie in `networks`.
 
     A peer without an address (""), which has come by a unix socket, is always one of them. Share one among the threads
-    of a process.
+    of a process, and `told`, who else wanted to be believed, among the processes of a server.
     """
 
-    def __init__(self, networks: Iterable[str] = LOOPBACK) -> None:
+    def __init__(self, networks: Iterable[str] = LOOPBACK, told: SharedSet | None = None) -> None:
         self._networks = tuple(map(parse_network, networks))
-        self._told: set[str] = set()
+        self._told = told or SharedSet()
+        self._left_to_tell = _MOST_TOLD
         self.trusts = lru_cache(_REMEMBERED_PEERS)(self._trusts)
         """Tells whether the peer at an address is a trusted proxy; remembered."""
+        self._notice = lru_cache(_REMEMBERED_PEERS)(self._tell)
 
     def client(self, environ: Mapping[str, Any]) -> str:
         """Return the address of the client whose request `environ` (PEP 3333) describes, "" for one on this machine.
@@ -52,7 +55,7 @@ class TrustedProxies:
             if value is not None:
                 if self.trusts(peer):
                     return self._nearest_stranger(peer, hops(value))
-                self._tell(peer, header)
+                self._notice(peer, header)
                 break
         return peer
 
@@ -62,7 +65,7 @@ class TrustedProxies:
             address = node_address(hop)
             if address is None:
                 break  # the proxy before does not know, or does not tell
-            client = str(address)
+            client = address
             if not self.trusts(client):
                 break
         return client
@@ -72,10 +75,11 @@ class TrustedProxies:
         return any(address in network for network in self._networks) if address else not peer
 
     def _tell(self, peer: str, header: str) -> None:
-        """Say once of a peer, and of no more than a few, that it is not believed."""
-        if len(self._told) >= _MOST_TOLD or peer in self._told:
+        """Say once of a peer, and of no more than a few, that it is not believed. It is asked once for each header."""
+        if not self._left_to_tell or peer.encode() in self._told:
             return
-        self._told.add(peer)
+        self._told.add(peer.encode())
+        self._left_to_tell -= 1
         _log.warning(
             "%s from %s is not believed, so all clients behind that address count as one: if it is a proxy of yours, "
             "add it to http.trustedproxies",
@@ -102,6 +106,7 @@ def parse_network(text: str) -> Network:
     return network
 
 
+@lru_cache(_REMEMBERED_PEERS)
 def customer_of(address: str) -> str:
     """Return what stands for everybody who shares `address`: of IPv6 its /64, which is what a provider gives to one."""
     parsed = read_address(address)

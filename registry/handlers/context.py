@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from flask import g, request
 
-from auth.base import Access, DeniedError
-from registry.handlers.current import services
+from auth.base import Access, DeniedError, UnauthorizedError
+from registry.foundation.proxies import customer_of
+from registry.handlers.current import HAND_OVER_KEY, services
 from registry.handlers.urls import root_url
 from registry.oci.errors import UnsupportedError
 from registry.oci.reference import parse_name
@@ -58,6 +59,21 @@ def authorize(*accesses: Access) -> Grant:
     """
     g.grant = grant = services().access.authorize(AccessRequest(), accesses)
     return grant
+
+
+def may_push(name: str) -> bool:
+    """Tell whether the caller, who may pull, may push as well."""
+    try:
+        authorize(Access("repository", name, "push"))
+    except (UnauthorizedError, DeniedError):
+        return False
+    return True
+
+
+def caller() -> str:
+    """Return what stands for the caller whom open_repository() has let in: its user, or its address if it has none."""
+    user = g.grant.user
+    return f"user {user}" if user else f"address {customer_of(request.environ['REMOTE_ADDR'])}"
 
 
 def publishing() -> Publishing:
@@ -115,6 +131,11 @@ class AccessRequest:
     def remote_address(self) -> str:
         address: str = self._environ["REMOTE_ADDR"]
         return address
+
+    def before_waiting(self) -> None:
+        hand_over = self._environ.get(HAND_OVER_KEY)
+        if hand_over:
+            hand_over()
 
 
 def require_writable() -> None:

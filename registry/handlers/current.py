@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 EXTENSION: Final = "registry"
 """Under which name a Flask application has its services among its extensions."""
 
+HAND_OVER_KEY: Final = "registry.hand_over"
+"""Where the WSGI environment of a request has a function, if the server lets another thread take its place.
+
+It is called before what may take long, without arguments.
+"""
+
 
 def services() -> Services:
     """Return the services of the current application."""

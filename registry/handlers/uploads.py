@@ -12,7 +12,7 @@ from flask import Blueprint, request
 
 import auth.base
 from registry.handlers.body import body_length, body_pieces
-from registry.handlers.context import open_repository, open_source, publishing, require_writable
+from registry.handlers.context import caller, may_push, open_repository, open_source, publishing, require_writable
 from registry.handlers.current import services
 from registry.handlers.errors import upload_range
 from registry.handlers.response import Response
@@ -20,6 +20,7 @@ from registry.handlers.urls import blob_url, upload_url
 from registry.oci.digest import ALGORITHMS, DEFAULT_ALGORITHM, Digest
 from registry.oci.errors import (
     BlobUnknownError,
+    BlobUploadInvalidError,
     BlobUploadUnknownError,
     DigestInvalidError,
     NameInvalidError,
@@ -52,14 +53,18 @@ def start_upload(name: str) -> Response:
     algorithm = request.args.get("digest-algorithm", DEFAULT_ALGORITHM)
     if algorithm not in ALGORITHMS:
         raise DigestInvalidError(f"unsupported digest algorithm; known are {', '.join(ALGORITHMS)}", algorithm[:64])
-    return _accepted(repository.uploads.start(algorithm), 202)
+    return _accepted(repository.uploads.start(algorithm, services().tokens.new_id(name, caller())), 202)
 
 
 @blueprint.get("/v2/<path:name>/blobs/uploads/<upload_id>")
 def get_upload(name: str, upload_id: str) -> Response:
-    """Tell how much of an upload is stored."""
+    """Tell how much of an upload is stored, and whoever may go on with it, how."""
     repository = open_repository(name, "pull")
-    return _accepted(repository.uploads.status(upload_id, _told(repository, upload_id)), 204)
+    told = _told(repository, upload_id)
+    state = repository.uploads.status(upload_id, told)
+    if (told or _has_begun(state)) and may_push(name):
+        return _accepted(state, 204)
+    return Response(status=204, headers={"Location": upload_url(name, upload_id), **_standing(state)})
 
 
 @blueprint.patch("/v2/<path:name>/blobs/uploads/<upload_id>")
@@ -89,8 +94,8 @@ def cancel_upload(name: str, upload_id: str) -> Response:
     """Cancel an upload."""
     repository = open_repository(name, "delete")
     require_writable()
-    _told(repository, upload_id)
-    repository.uploads.cancel(_checked_id(upload_id))
+    _resume(repository, upload_id)
+    repository.uploads.cancel(upload_id)
     return Response(status=204, headers={"Docker-Upload-UUID": upload_id})
 
 
@@ -135,8 +140,26 @@ def _chunk() -> Chunk:
 
 
 def _resume(repository: Repository, upload_id: str) -> UploadState:
-    """Return what the client was told, or where the upload stands if it did not say (some drop the query)."""
-    return _told(repository, upload_id) or repository.uploads.status(upload_id)
+    """Return what the client was told; without that (some drop the query), where the upload stands that it has begun.
+
+    Raises:
+        BlobUploadUnknownError: there is no such session.
+        BlobUploadInvalidError: the state is not valid, or is missing and somebody else has begun the session.
+    """
+    told = _told(repository, upload_id)
+    if told:
+        return told
+    state = repository.uploads.status(upload_id)
+    if not _has_begun(state):
+        raise BlobUploadInvalidError(
+            "the upload state is missing, and another user, or somebody at another address, has begun this upload: "
+            "send the query of the last Location"
+        )
+    return state
+
+
+def _has_begun(state: UploadState) -> bool:
+    return services().tokens.has_begun(caller(), name=state.name, upload_id=state.upload_id)
 
 
 def _told(repository: Repository, upload_id: str) -> UploadState | None:
@@ -154,12 +177,12 @@ def _checked_id(upload_id: str) -> str:
 
 
 def _accepted(state: UploadState, status: int) -> Response:
-    headers = {
-        "Location": upload_url(state.name, state.upload_id, services().tokens.sign(state)),
-        "Range": upload_range(state.offset),
-        "Docker-Upload-UUID": state.upload_id,
-    }
-    return Response(status=status, headers=headers)
+    location = upload_url(state.name, state.upload_id, services().tokens.sign(state))
+    return Response(status=status, headers={"Location": location, **_standing(state)})
+
+
+def _standing(state: UploadState) -> dict[str, str]:
+    return {"Range": upload_range(state.offset), "Docker-Upload-UUID": state.upload_id}
 
 
 def _created(name: str, digest: Digest) -> Response:

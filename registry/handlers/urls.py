@@ -36,9 +36,10 @@ def blob_url(name: str, digest: Digest) -> str:
     return f"{_base()}/v2/{name}/blobs/{digest}"
 
 
-def upload_url(name: str, upload_id: str, token: str) -> str:
+def upload_url(name: str, upload_id: str, token: str = "") -> str:
     """Return where an upload continues; the token in it is what the client was told."""
-    return f"{_base()}/v2/{name}/blobs/uploads/{upload_id}?_state={quote(token, safe='')}"
+    query = f"?_state={quote(token, safe='')}" if token else ""
+    return f"{_base()}/v2/{name}/blobs/uploads/{upload_id}{query}"
 
 
 def origin() -> tuple[str, str]:

@@ -110,7 +110,9 @@ class _Application(BaseApplication):
             metrics = Metrics(shared.slots.directory, slot)
         tracing = Tracing(self._traces) if self._traces else None
         observer = create_observer(metrics, tracing)
-        services = build_services(self._configuration, board=shared.board, observer=observer)
+        services = build_services(
+            self._configuration, board=shared.board, remembered=shared.remembered, observer=observer
+        )
         sharing.start(shared, services, metrics, stopping)
         http = self._configuration.http
         pace = PaceLimits(self.stall_seconds, http.minimumrate)

@@ -14,6 +14,7 @@ from registry.jobs.runner import Elections, Runner
 from registry.observation.metrics import Slots, exposition
 from registry.server import debug
 from registry.server.periodic import periodic_jobs
+from registry.services import Remembered
 
 if TYPE_CHECKING:
     import socket
@@ -33,6 +34,7 @@ class Shared:
     board: Board
     jobs: JobBoard
     elections: Elections
+    remembered: Remembered
     debug_addr: str = ""
     debug_listener: socket.socket | None = None
     slots: Slots | None = None
@@ -61,7 +63,8 @@ def share(configuration: Configuration, previous: Shared | None) -> Shared:
         previous.elections.configuration.close()
     # The workers before go on writing on their own board, so it is copied.
     jobs = JobBoard(previous.jobs.read() if previous else ())
-    return Shared(Board(), jobs, elections, addr, listener, slots)
+    remembered = Remembered(proven=previous.remembered.proven) if previous else Remembered()
+    return Shared(Board(), jobs, elections, remembered, addr, listener, slots)
 
 
 def start(shared: Shared, services: Services, metrics: Metrics | None, stopping: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""The upload state that travels with the client: ``_state``, interchangeable with the Go registry's.
+"""What of an upload travels with the client: its id, and ``_state``, interchangeable with the Go registry's.
 
 A token is ``base64url(HMAC-SHA256(secret, json) + json)``, padded, where json has Name, UUID, Offset and
 StartedAt. The Go registry ignores fields it does not know; ours are
@@ -8,6 +8,9 @@ DigestState
     number of requests through any number of hosts is never read back.
 Checkpoint
     the driver's identity of those bytes; on a medium without locks it tells them from others of equal length.
+
+An id is a UUID whose first half is random. Its second half is an HMAC of that and of who has begun the session. So
+every registry with the secret can tell whether a caller has, and nothing but the name of a directory is stored for it.
 
 The signature makes the hash state as good as our own memory, but only because acknowledged bytes never
 change: see drivers.base.Writer.
@@ -20,6 +23,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import secrets
 from typing import Any
 
 from registry.oci.digest import ALGORITHMS
@@ -28,6 +32,7 @@ from registry.oci.uploads import DigestState, UploadState
 
 _MAC_SIZE = hashlib.sha256().digest_size
 _MAX_LENGTH = 4096
+_SEED_DIGITS = 16
 
 
 class UploadTokens:
@@ -77,6 +82,23 @@ class UploadTokens:
         if (state.name, state.upload_id) != (name, upload_id):
             raise BlobUploadInvalidError("the upload state belongs to another upload")
         return state
+
+    def new_id(self, name: str, owner: str) -> str:
+        """Return an id for a session in the repository `name` that `owner` begins."""
+        digits = secrets.token_hex(_SEED_DIGITS // 2)
+        return self._id_of(f"{digits[:12]}4{digits[13:]}", name, owner)
+
+    def has_begun(self, owner: str, *, name: str, upload_id: str) -> bool:
+        """Tell whether `owner` has begun the session, whose id is a UUID; false of one of another registry."""
+        given = upload_id.lower()
+        return hmac.compare_digest(self._id_of(given.replace("-", "")[:_SEED_DIGITS], name, owner), given)
+
+    def _id_of(self, seed: str, name: str, owner: str) -> str:
+        """Return the UUID (RFC 9562, version 4) whose first half is `seed`, in hexadecimal."""
+        # No state begins like this, so neither MAC is good for the other.
+        message = f"upload id\0{seed}\0{name}\0{owner}".encode(errors="surrogatepass")
+        mac = self._mac(message).hex()
+        return f"{seed[:8]}-{seed[8:12]}-{seed[12:]}-8{mac[:3]}-{mac[3:15]}"
 
     def _mac(self, message: bytes) -> bytes:
         return hmac.digest(self._secret, message, "sha256")

@@ -48,9 +48,9 @@ class UploadStore:
         self._name = name
         self._blobs = blobs
 
-    def start(self, algorithm: str = DEFAULT_ALGORITHM) -> UploadState:
+    def start(self, algorithm: str = DEFAULT_ALGORITHM, upload_id: str | None = None) -> UploadState:
         """Begin a session whose content is expected to be named by a digest of `algorithm`."""
-        upload_id = str(uuid.uuid4())
+        upload_id = upload_id or str(uuid.uuid4())
         started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         note = paths.upload_started_at(self._name, upload_id), started_at.encode("ascii")
         self._driver.start_upload(paths.upload_data(self._name, upload_id), [note])

@@ -25,6 +25,9 @@ class Asked:
     host: str = "registry.example:5000"
     forwarded_scheme: str | None = None
 
+    def before_waiting(self) -> None:
+        """Nobody waits."""
+
 
 def request(authorization: str | None = None, *, address: str = ADDRESS) -> Asked:
     return Asked(authorization, address)

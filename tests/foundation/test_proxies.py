@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.foundation.proxies import TrustedProxies, customer_of, parse_network
+from registry.foundation.shared_set import SharedSet
 
 CLIENT, PROXY, OUTER = "198.51.100.7", "10.0.0.1", "10.0.0.2"
 
@@ -100,6 +101,13 @@ def test_a_proxy_that_is_not_listed_is_told_of_once_and_a_flood_of_them_a_few_ti
     for number in range(100):
         client(trusted, f"192.0.2.{number}", FORWARDED=f"for={CLIENT}")
     assert len(caplog.records) == 5
+
+
+def test_what_one_process_of_a_server_has_told_no_other_tells(caplog: pytest.LogCaptureFixture) -> None:
+    told = SharedSet()
+    for _ in range(3):
+        client(TrustedProxies([], told), "172.17.0.1", X_FORWARDED_FOR=CLIENT)
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -146,10 +147,13 @@ def test_logs_name_the_client_that_a_trusted_proxy_tells(tmp_path: Path) -> None
 
 
 def test_logs_name_the_proxy_that_is_not_trusted_and_say_so_once(tmp_path: Path) -> None:
-    with serving(tmp_path, {**JSON_LOG, "http": {"workers": 1, "trustedproxies": []}}) as server:
-        for number in range(9):
-            assert server.get("/v2/", **{"X-Forwarded-For": f"198.51.100.{number}"}).status == 200
-        found = lines(server, 9)
+    with (
+        serving(tmp_path, {**JSON_LOG, "http": {"workers": 3, "trustedproxies": []}}) as server,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        answers = pool.map(lambda number: server.get("/v2/", **{"X-Forwarded-For": f"198.51.100.{number}"}), range(48))
+        assert {answer.status for answer in answers} == {200}
+        found = lines(server, 48)
     assert {line["http.request.remoteaddr"] for line in found} == {"127.0.0.1"}
     assert "198.51.100." not in server.stdout.read_text()
     assert server.log().count("add it to http.trustedproxies") == 1

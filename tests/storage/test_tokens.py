@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import uuid
 from dataclasses import replace
 
 import pytest
@@ -72,6 +73,26 @@ def test_a_token_of_the_go_registry_is_taken() -> None:
 
 def test_fields_that_nobody_here_knows_are_ignored() -> None:
     assert load(go_token(Later=[1, 2])).offset == 42
+
+
+def test_an_id_tells_who_has_begun_the_session_and_nothing_else_does() -> None:
+    ours, theirs = UploadTokens(b"ours"), UploadTokens(b"theirs")
+    upload_id = ours.new_id("team/app", "user alice")
+    assert (uuid.UUID(upload_id).version, uuid.UUID(upload_id).variant) == (4, uuid.RFC_4122)
+    assert str(uuid.UUID(upload_id)) == upload_id
+    assert UploadTokens(b"ours").has_begun("user alice", name="team/app", upload_id=upload_id)
+    assert ours.has_begun("user alice", name="team/app", upload_id=upload_id.upper())
+    for owner, name in (("user bob", "team/app"), ("user alice", "team/other"), ("user alice\0", "team/app"), ("", "")):
+        assert not ours.has_begun(owner, name=name, upload_id=upload_id)
+    assert not theirs.has_begun("user alice", name="team/app", upload_id=upload_id)
+    for bit in range(128):
+        changed = str(uuid.UUID(int=uuid.UUID(upload_id).int ^ (1 << bit)))
+        assert not ours.has_begun("user alice", name="team/app", upload_id=changed)
+
+
+def test_no_two_sessions_have_one_id() -> None:
+    tokens = UploadTokens(b"ours")
+    assert len({tokens.new_id("team/app", "user alice") for _ in range(5000)}) == 5000
 
 
 def test_a_hash_state_of_an_unknown_algorithm_is_left_out() -> None:

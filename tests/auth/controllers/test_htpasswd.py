@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import bcrypt
 import pytest
 
-from auth.base import ControllerError, Grant, ThrottledError, UnauthorizedError
+from auth.base import ControllerError, Grant, UnauthorizedError
 from auth.controllers.htpasswd import HtpasswdController
 from auth.headers import Credentials
 from auth.identities.passwords import MEMORY_SECONDS, PasswordFile, set_password
@@ -21,14 +21,10 @@ from auth.identities.throttle import FailureThrottle
 from registry.foundation.errors import ParameterError
 from tests.auth.asking import basic, challenge, on, request
 from tests.auth.conformance import AccessConformance, Welcome
+from tests.auth.files import Clock, line
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def line(user: str, password: str | bytes, cost: int = 4) -> str:
-    secret = password.encode() if isinstance(password, str) else password
-    return f"{user}:{bcrypt.hashpw(secret, bcrypt.gensalt(cost)).decode()}\n"
 
 
 def controller_of(path: Path) -> HtpasswdController:
@@ -249,14 +245,6 @@ class TestLongPasswords:
         assert lets_in(controller_of(path), "älice", "p:w:ü💥")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class TestTheMemoryOfPasswords:
     @pytest.fixture
     def clock(self) -> Clock:
@@ -340,74 +328,6 @@ def test_an_unknown_user_takes_as_long_as_a_wrong_password(tmp_path: Path) -> No
         known.append(seconds("alice", number))
         unknown.append(seconds(f"nobody{number}", number))
     assert statistics.median(unknown) == pytest.approx(statistics.median(known), rel=0.35)
-
-
-class TestFailures:
-    @pytest.fixture
-    def clock(self) -> Clock:
-        return Clock()
-
-    @pytest.fixture
-    def throttle(self, clock: Clock) -> FailureThrottle:
-        return FailureThrottle(clock)
-
-    def test_one_user_from_one_address_is_slowed_down_and_recovers(
-        self, throttle: FailureThrottle, clock: Clock
-    ) -> None:
-        for _ in range(20):
-            throttle.check("192.0.2.1", "alice")
-            throttle.failed("192.0.2.1", "alice")
-        with pytest.raises(ThrottledError) as caught:
-            throttle.check("192.0.2.1", "alice")
-        assert caught.value.retry_after_seconds == 2
-        throttle.check("192.0.2.1", "bob")
-        throttle.check("192.0.2.2", "alice")
-        clock.now += 2
-        throttle.check("192.0.2.1", "alice")
-
-    def test_one_address_that_tries_many_users_is_slowed_down(self, throttle: FailureThrottle) -> None:
-        for number in range(60):
-            throttle.failed("192.0.2.1", f"user{number}")
-        with pytest.raises(ThrottledError):
-            throttle.check("192.0.2.1", "another")
-        throttle.check("192.0.2.2", "another")
-
-    def test_many_addresses_that_try_one_user_are_slowed_down(self, throttle: FailureThrottle) -> None:
-        for number in range(100):
-            throttle.failed(f"192.0.2.{number}", "alice")
-        with pytest.raises(ThrottledError):
-            throttle.check("198.51.100.1", "alice")
-
-    def test_strangers_do_not_lock_out_who_was_here_before(self, throttle: FailureThrottle) -> None:
-        throttle.succeeded("198.51.100.1", "alice")
-        for number in range(200):
-            throttle.failed(f"192.0.2.{number}", "alice")
-            throttle.failed("198.51.100.1", f"user{number}")
-        throttle.check("198.51.100.1", "alice")
-
-    def test_addresses_of_one_ipv6_network_count_together(self, throttle: FailureThrottle) -> None:
-        for number in range(60):
-            throttle.failed(f"2001:db8::{number:x}", f"user{number}")
-        with pytest.raises(ThrottledError):
-            throttle.check("2001:db8::ffff", "another")
-        throttle.check("2001:db8:0:1::1", "another")
-
-    def test_its_memory_is_bounded(self, throttle: FailureThrottle) -> None:
-        for number in range(25_000):
-            throttle.failed(f"address{number}", f"user{number}")
-            throttle.succeeded(f"address{number}", f"user{number}")
-        tables = (throttle._pairs._forgotten_at, throttle._addresses._forgotten_at, throttle._known)
-        assert [len(table._entries) for table in tables] == [10_000] * 3
-
-    def test_a_remembered_password_is_let_in_while_its_user_is_under_attack(self, path: Path, clock: Clock) -> None:
-        passwords = PasswordFile(str(path), FailureThrottle(clock), clock)
-        alice = Credentials("alice", b"correct horse")
-        assert passwords.matches(alice, "192.0.2.1")
-        for _ in range(20):
-            passwords.matches(Credentials("alice", b"guess"), "192.0.2.1")
-        with pytest.raises(ThrottledError):
-            passwords.matches(Credentials("alice", b"guess"), "192.0.2.1")
-        assert passwords.matches(alice, "192.0.2.1")
 
 
 class TestWritingEntries:
