@@ -75,6 +75,8 @@ class BlobReader(Holder, Protocol):
     def read(self, blob: Blob, start: int, stop: int) -> Iterator[bytes]:
         """Yield bytes ``start..stop``, `stop` excluded; the blob is opened before this returns.
 
+        A caller who does not read the iterator to its end calls its ``close()``.
+
         Raises:
             BlobUnknownError: it was deleted meanwhile.
         """
