@@ -8,7 +8,7 @@ from flask import Blueprint, request
 
 from drivers.base import PIECE_SIZE
 from registry.handlers.byteranges import Multipart, content_range
-from registry.handlers.conditions import etag, range_header, unmodified
+from registry.handlers.conditions import etag, precondition, range_header, unmodified
 from registry.handlers.context import open_repository, publishing, require_deletable
 from registry.handlers.current import services
 from registry.handlers.response import Response
@@ -44,7 +44,11 @@ def delete_blob(name: str, digest: str) -> Response:
     """Take a blob out of the repository."""
     repository = open_repository(name, "delete")
     require_deletable()
-    publishing().remove_blob(repository, Digest.parse(digest))
+    target, condition = Digest.parse(digest), precondition()
+    # It is either there or not, and never another one.
+    if condition and repository.blobs.has(target):
+        condition.require(target)
+    publishing().remove_blob(repository, target)
     return Response(status=202)
 
 

@@ -298,6 +298,15 @@ def test_a_deleted_blob_is_gone_from_its_repository_only(client: FlaskClient) ->
     assert client.head(f"/v2/other/blobs/{DIGEST}").status_code == 200
 
 
+def test_a_blob_is_deleted_if_the_conditions_hold(client: FlaskClient) -> None:
+    for header in ({"If-Match": '"other"'}, {"If-None-Match": "*"}):
+        assert client.delete(URL, headers=header).status_code == 412
+    assert client.head(URL).status_code == 200
+
+    assert client.delete(URL, headers={"If-Match": ETAG}).status_code == 202
+    assert error_of(client.delete(URL, headers={"If-Match": ETAG})) == (404, "BLOB_UNKNOWN")
+
+
 @pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
 def test_a_blob_is_served_under_the_digest_that_it_was_pushed_by(client: FlaskClient, algorithm: str) -> None:
     digest = push_blob(client, "team/app", b"content", algorithm)
