@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from drivers.base import ObjectTooLargeError, PathExistsError, PathNotFoundError
@@ -177,11 +178,10 @@ class ManifestStore:
 
     def _untag(self, digest: Digest) -> Iterator[str]:
         for name in self._tags.pointing_to(digest):
-            try:
-                self._tags.delete(Tag(name))
-            except ManifestUnknownError:
-                continue
-            yield name
+            # Another request may have moved the tag since it was read.
+            with suppress(ChangedError):
+                self._tags.delete_from(Tag(name), digest)
+                yield name
 
 
 def _require_digest(manifest: Manifest, digest: Digest) -> None:

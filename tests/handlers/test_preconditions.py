@@ -193,6 +193,22 @@ def test_what_happens_between_any_two_storage_calls_of_a_change_counts(
             assert tagged(client) == C, "it came after the change, or the change had to fail"
 
 
+def test_a_tag_that_is_moved_while_its_old_manifest_is_deleted_stays(serve: Serve) -> None:
+    for moment in count(1):
+        medium = InMemoryDriver()
+        client = serve(medium)
+        push_blob(client, "a", b"{}")
+        assert put(client, FIRST) == 201
+        between = InterleavingDriver(medium, moment, lambda: swap(client))  # noqa: B023
+
+        assert delete(serve(between), A) == 202
+
+        if between.calls < moment:
+            break
+        assert_nothing_dangles(medium, "a")
+        assert tagged(client) == (B if tagged(client, B) else None)
+
+
 def test_of_two_first_pushes_between_any_two_storage_calls_one_is_412(serve: Serve) -> None:
     for target in ("latest", B):
         for moment in count(1):
