@@ -45,7 +45,7 @@ class Request(Protocol):
 
     @property
     def forwarded_scheme(self) -> str | None:
-        """The X-Forwarded-Proto header, which anybody may have set, too."""
+        """The first scheme in the X-Forwarded-Proto header, which anybody may have set, too: http or https."""
 
     @property
     def remote_address(self) -> str:

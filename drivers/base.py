@@ -39,6 +39,10 @@ class PathExistsError(DriverError):
     """There is something at the path already."""
 
 
+class ChangedError(DriverError):
+    """The object at the path is not the one that the caller expects, or is gone."""
+
+
 class InvalidPathError(DriverError):
     """A driver cannot store anything under this path."""
 
@@ -218,6 +222,31 @@ class StorageDriver(ABC):
             PathExistsError: there is one; it is unchanged.
             NoSpaceError: the medium is full.
         """
+
+    def replace(self, path: str, content: bytes, *, expected: bytes) -> None:
+        """Replace the object at `path` atomically if its content is `expected`: if several callers try, one succeeds.
+
+        A put(), create() or delete_if() at the same time, or a delete() of a prefix of `path`, comes as a whole before
+        it or after it. As in create(), what is found may be the caller's own. A medium that cannot compare and write in
+        one step does one after the other, as this default does.
+
+        Raises:
+            ChangedError: the object has another content, which is unchanged, or there is none.
+            NoSpaceError: the medium is full.
+        """
+        self._require(path, expected)
+        self.put(path, content)
+
+    def delete_if(self, path: str, *, expected: bytes) -> None:
+        """Delete the object at `path` atomically if its content is `expected`; otherwise as replace()."""
+        self._require(path, expected)
+        self.delete(path)
+
+    def _require(self, path: str, expected: bytes) -> None:
+        with suppress(PathNotFoundError, ObjectTooLargeError):
+            if self.get(path, limit=len(expected)) == expected:
+                return
+        raise ChangedError(f"{path} is not what it was")
 
     @abstractmethod
     def stat(self, path: str) -> Stat:

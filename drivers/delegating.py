@@ -47,6 +47,12 @@ class DelegatingDriver(StorageDriver):
     def create(self, path: str, content: bytes) -> None:
         self._inner.create(path, content)
 
+    def replace(self, path: str, content: bytes, *, expected: bytes) -> None:
+        self._inner.replace(path, content, expected=expected)
+
+    def delete_if(self, path: str, *, expected: bytes) -> None:
+        self._inner.delete_if(path, expected=expected)
+
     def stat(self, path: str) -> Stat:
         return self._inner.stat(path)
 

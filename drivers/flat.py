@@ -107,6 +107,12 @@ class FlatStore(Protocol):
     def create(self, key: str, content: bytes) -> None:
         """As StorageDriver.create()."""
 
+    def replace(self, key: str, content: bytes, expected: bytes) -> None:
+        """As StorageDriver.replace()."""
+
+    def delete_if(self, key: str, expected: bytes) -> None:
+        """As StorageDriver.delete_if()."""
+
     def stat(self, key: str) -> Stat:
         """As StorageDriver.stat()."""
 
@@ -135,6 +141,12 @@ class FlatDriver(StorageDriver):
 
     def create(self, path: str, content: bytes) -> None:
         self._store.create(self._keys.key(path), content)
+
+    def replace(self, path: str, content: bytes, *, expected: bytes) -> None:
+        self._store.replace(self._keys.key(path), content, expected)
+
+    def delete_if(self, path: str, *, expected: bytes) -> None:
+        self._store.delete_if(self._keys.key(path), expected)
 
     def stat(self, path: str) -> Stat:
         return self._store.stat(self._keys.key(path))

@@ -77,6 +77,16 @@ class InMemoryDriver(StorageDriver):
             if self._store.objects.setdefault(checked_path(path), created := _Object(bytes(content))) is not created:
                 raise PathExistsError(f"inmemory: create {path}: it exists")
 
+    def replace(self, path: str, content: bytes, *, expected: bytes) -> None:
+        with self._store.changed:
+            self._require(path, expected)
+            self.put(path, content)
+
+    def delete_if(self, path: str, *, expected: bytes) -> None:
+        with self._store.changed:
+            self._require(path, expected)
+            self.delete(path)
+
     def stat(self, path: str) -> Stat:
         found = self._object(path)
         return Stat(len(found.content), found.modified)

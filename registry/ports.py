@@ -45,6 +45,10 @@ class TagTakenError(Exception):
         self.current = current
 
 
+class ChangedError(Exception):
+    """What a caller wants to change is not what it has seen: another request came first."""
+
+
 class Holder(Protocol):
     """What may have the content that a manifest names: the blobs or the manifests of a repository, or of an archive."""
 
@@ -74,6 +78,8 @@ class BlobReader(Holder, Protocol):
 
     def read(self, blob: Blob, start: int, stop: int) -> Iterator[bytes]:
         """Yield bytes ``start..stop``, `stop` excluded; the blob is opened before this returns.
+
+        A caller who does not read the iterator to its end calls its ``close()``.
 
         Raises:
             BlobUnknownError: it was deleted meanwhile.
@@ -151,6 +157,14 @@ class ManifestStore(Holder, Protocol):
             DigestInvalidError: the digest is not that of the content; nothing is stored.
         """
 
+    def add(self, manifest: Manifest, digest: Digest) -> None:
+        """Store a manifest as put() does, unless this repository has it already: of two at a time one succeeds.
+
+        Raises:
+            DigestInvalidError: the digest is not that of the content; nothing is stored.
+            ChangedError: this repository has it.
+        """
+
     def keep(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag]) -> None:
         """Store again what a deletion at the same time has taken away of a manifest and of `tags` that point to it.
 
@@ -192,12 +206,24 @@ class TagStore(Protocol):
             TagTakenError: it does; nothing is changed.
         """
 
+    def move(self, tag: Tag, digest: Digest, current: Digest | None) -> None:
+        """Let `tag` point to a manifest as point() does, if it points to `current` now, or nowhere where that is None.
+
+        Of two at a time one succeeds. A storage without conditional writes looks first and writes then.
+
+        Raises:
+            ChangedError: it points elsewhere; nothing is changed.
+        """
+
     def delete(self, tag: Tag) -> None:
         """Forget `tag`; the manifest stays.
 
         Raises:
             ManifestUnknownError: there is no such tag.
         """
+
+    def delete_from(self, tag: Tag, current: Digest) -> None:
+        """Forget `tag` if it points to `current` now; otherwise as move()."""
 
     def page(self, *, after: str = "", limit: int) -> list[str]:
         """Return at most `limit` tags that sort after `after`, in byte order.

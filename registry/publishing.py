@@ -33,13 +33,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError
-from registry.ports import TagTakenError
+from registry.ports import ChangedError, TagTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from registry.oci.digest import Digest
     from registry.oci.manifest import Manifest
     from registry.oci.reference import Tag
     from registry.oci.uploads import Chunk, UploadState
@@ -60,6 +60,25 @@ class Caller(Protocol):
         Raises:
             An error that says so to the caller, if it may not.
         """
+
+
+class Condition(Protocol):
+    """What has to be there for a change to be made."""
+
+    def require(self, current: Digest | None) -> None:
+        """Return if the change may be made where `current` is there; None means nothing.
+
+        Raises:
+            An error that says so to the caller, if it may not.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A `condition` for what `target` leads to at the moment of the change."""
+
+    target: Tag | Digest
+    condition: Condition
 
 
 class Operator:
@@ -103,11 +122,20 @@ class Publishing:
         # Durable, and not answered yet.
 
     def push_manifest(
-        self, repository: Repository, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()
+        self,
+        repository: Repository,
+        manifest: Manifest,
+        digest: Digest,
+        tags: Sequence[Tag] = (),
+        guard: Guard | None = None,
     ) -> None:
         """Let a manifest become visible under its digest and under `tags`, which point to it from now on.
 
+        The target of `guard` is `digest` or one of `tags`.
+
         Raises:
+            What Condition.require() raises. If it is another request at the same time that has moved the tag, the
+                manifest has become visible and the tag stays where it is.
             ManifestDependenciesError, DeniedError: the policy does not allow the manifest here.
             DigestInvalidError: the digest is not that of the content.
             What Caller.require_overwrite() raises: a tag points to another manifest. If another push has set the tag at
@@ -115,8 +143,12 @@ class Publishing:
         """
         for tag in tags:
             self._require_movable(repository, tag, digest)
+        if guard:
+            guard.condition.require(_current(repository, guard.target))
         self.policy.check(manifest, repository.blobs, repository.manifests)
-        if self.caller.moves_every_tag:
+        if guard:
+            self._push_guarded(repository, manifest, digest, tags, guard)
+        elif self.caller.moves_every_tag:
             repository.manifests.put(manifest, digest, tags)
         else:
             repository.manifests.put(manifest, digest)
@@ -139,21 +171,28 @@ class Publishing:
         repository.manifests.keep(manifest, digest, [tag])
         # Durable, and not answered yet.
 
-    def remove_tag(self, repository: Repository, tag: Tag) -> None:
+    def remove_tag(self, repository: Repository, tag: Tag, condition: Condition | None = None) -> None:
         """Let `tag` go; its manifest stays.
 
         Raises:
             ManifestUnknownError: there is no such tag.
+            What Condition.require() raises.
         """
-        repository.tags.delete(tag)
+        if condition is None:
+            repository.tags.delete(tag)
+        else:
+            _remove_guarded(repository, tag, condition)
         # Durable, and not answered yet.
 
-    def remove_manifest(self, repository: Repository, digest: Digest) -> None:
+    def remove_manifest(self, repository: Repository, digest: Digest, condition: Condition | None = None) -> None:
         """Let a manifest go, and the tags that point to it.
 
         Raises:
             ManifestUnknownError: the repository does not have it.
+            What Condition.require() raises.
         """
+        if condition and repository.manifests.has(digest):
+            condition.require(digest)
         repository.manifests.delete(digest)
         # Durable, and not answered yet.
 
@@ -175,6 +214,31 @@ class Publishing:
         repository.delete()
         # Durable, and not answered yet.
 
+    def _push_guarded(
+        self, repository: Repository, manifest: Manifest, digest: Digest, tags: Sequence[Tag], guard: Guard
+    ) -> None:
+        if guard.target == digest:
+            _store(repository, manifest, digest, guard.condition)
+        else:
+            repository.manifests.put(manifest, digest)
+        for tag in dict.fromkeys(tags):
+            if tag == guard.target:
+                self._move(repository, tag, digest, guard.condition)
+            elif self.caller.moves_every_tag:
+                repository.tags.point(tag, digest)
+            else:
+                self._claim(repository, tag, digest)
+
+    def _move(self, repository: Repository, tag: Tag, digest: Digest, condition: Condition) -> None:
+        """Let `tag` point to `digest` if `condition` allows that at this very moment."""
+        while True:
+            current = _current(repository, tag)
+            condition.require(current)
+            if current not in {None, digest} and not self.caller.moves_every_tag:
+                self.caller.require_overwrite(repository.name, tag, current)
+            with suppress(ChangedError):
+                return repository.tags.move(tag, digest, current)
+
     def _require_movable(self, repository: Repository, tag: Tag, digest: Digest) -> None:
         """Return if `tag` is new, points to `digest` already, or is one that the caller may overwrite."""
         if self.caller.moves_every_tag:
@@ -191,3 +255,33 @@ class Publishing:
         except TagTakenError as taken:
             self.caller.require_overwrite(repository.name, tag, taken.current)
             repository.tags.point(tag, digest)
+
+
+def _current(repository: Repository, target: Tag | Digest) -> Digest | None:
+    """Return the digest of the manifest that `target` leads to now, if there is one."""
+    if isinstance(target, Digest):
+        return target if repository.manifests.has(target) else None
+    with suppress(ManifestUnknownError):
+        return repository.tags.resolve(target)
+    return None
+
+
+def _store(repository: Repository, manifest: Manifest, digest: Digest, condition: Condition) -> None:
+    """Store a manifest if `condition` allows it where it is stored already, or where it is not."""
+    current = _current(repository, digest)
+    condition.require(current)
+    if current:
+        return repository.manifests.put(manifest, digest)
+    try:
+        repository.manifests.add(manifest, digest)
+    except ChangedError:
+        condition.require(digest)
+
+
+def _remove_guarded(repository: Repository, tag: Tag, condition: Condition) -> None:
+    """Let `tag` go if `condition` allows that at this very moment."""
+    while True:
+        current = repository.tags.resolve(tag)
+        condition.require(current)
+        with suppress(ChangedError):
+            return repository.tags.delete_from(tag, current)

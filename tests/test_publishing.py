@@ -18,7 +18,7 @@ from registry.oci.errors import (
 )
 from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
-from registry.publishing import Operator, Publishing
+from registry.publishing import Guard, Operator, Publishing
 from registry.storage.repository import Repositories
 from registry.storage.validation import ValidationPolicy
 from tests.content import chunk, image
@@ -26,6 +26,7 @@ from tests.drivers.interleaving import InterleavingDriver
 from tests.storage.consistency import assert_nothing_dangles
 
 if TYPE_CHECKING:
+    from drivers.base import StorageDriver
     from registry.oci.manifest import Manifest
     from registry.ports import Repository
 
@@ -87,6 +88,50 @@ def test_a_tag_is_not_moved_by_who_may_not_and_nothing_of_the_push_is_stored(rep
     with pytest.raises(DeniedError):
         NEWCOMER.move_tag(repository, V1, SECOND, digest_of(SECOND))
     assert repository.tags.resolve(V1) == digest_of(FIRST)
+
+
+class Anything:
+    """A condition that always holds."""
+
+    def require(self, current: Digest | None) -> None:
+        pass
+
+
+def test_a_condition_that_holds_lets_nobody_move_a_tag_who_may_not(repository: Repository) -> None:
+    guard = Guard(V1, Anything())
+    NEWCOMER.push_manifest(repository, FIRST, digest_of(FIRST), [V1], guard)
+    NEWCOMER.push_manifest(repository, FIRST, digest_of(FIRST), [V1], guard)
+
+    for tags in ([V1], [V1, V2], [V2, V1]):
+        with pytest.raises(DeniedError):
+            NEWCOMER.push_manifest(repository, SECOND, digest_of(SECOND), tags, guard)
+    assert list(repository.manifests.digests()) == [digest_of(FIRST)]
+    assert list(repository.tags.names()) == ["v1"]
+
+    KEEPER.push_manifest(repository, SECOND, digest_of(SECOND), [V1], guard)
+    assert repository.tags.resolve(V1) == digest_of(SECOND)
+
+
+def test_of_two_first_pushes_under_a_condition_by_callers_who_may_not_move_the_tag_one_is_refused() -> None:
+    for moment in count(1):
+        medium = InMemoryDriver()
+        repository, guard, refused = Repositories(medium).open("a"), Guard(V1, Anything()), []
+        OPERATOR.finish_upload(repository, repository.uploads.start(), chunk(b"{}"), Digest.of(b"{}"))
+
+        def push(driver: StorageDriver, manifest: Manifest) -> None:
+            pushed_to = Repositories(driver).open("a")
+            try:
+                NEWCOMER.push_manifest(pushed_to, manifest, digest_of(manifest), [V1], guard)  # noqa: B023
+            except DeniedError:
+                refused.append(manifest)  # noqa: B023 - called in this very round
+
+        between = InterleavingDriver(medium, moment, lambda: push(medium, FIRST))  # noqa: B023
+        push(between, SECOND)
+
+        if between.calls < moment:
+            break
+        [loser] = refused
+        assert repository.tags.resolve(V1) == digest_of(SECOND if loser is FIRST else FIRST)
 
 
 def test_a_manifest_that_names_what_is_not_there_is_refused(repository: Repository) -> None:

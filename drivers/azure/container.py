@@ -17,6 +17,7 @@ from drivers.azure.client import ConflictError, Translated, code_of, status_of
 from drivers.azure.signing import Signer
 from drivers.base import (
     PIECE_SIZE,
+    ChangedError,
     DriverError,
     ObjectTooLargeError,
     PathExistsError,
@@ -94,15 +95,41 @@ class Container:
                     raise
                 raise PathExistsError(f"azure: create {key}: it exists") from error
 
+    def replace(self, key: str, content: bytes, expected: bytes) -> None:
+        """Replace a blob whose content is `expected`; ChangedError if it is not."""
+        condition = _only(self._etag_of(key, expected))
+        try:
+            with Translated("replace", key):
+                self._blob(key).upload_blob(content, overwrite=True, **condition)
+        except (ConflictError, PathNotFoundError) as error:
+            raise ChangedError(str(error)) from error
+
+    def delete_if(self, key: str, expected: bytes) -> None:
+        """Delete a blob whose content is `expected`; ChangedError if it is not."""
+        try:
+            self.remove(key, self._etag_of(key, expected))
+        except (ConflictError, PathNotFoundError) as error:
+            raise ChangedError(str(error)) from error
+
+    def _etag_of(self, key: str, expected: bytes) -> str:
+        with suppress(PathNotFoundError, ObjectTooLargeError):
+            content, etag = self.fetch(key, limit=len(expected))
+            if content == expected:
+                return etag
+        raise ChangedError(f"azure: {key} is not what it was")
+
     def get(self, key: str, *, limit: int) -> bytes:
         """Return a blob of at most `limit` bytes."""
+        return self.fetch(key, limit=limit)[0]
+
+    def fetch(self, key: str, *, limit: int) -> tuple[bytes, str]:
+        """Return a blob of at most `limit` bytes and its ETag."""
         with Translated("get", key):
             download = self._blob(key).download_blob()
             size = _complete(download.properties).size
             if size > limit:
                 raise ObjectTooLargeError(f"azure: get {key}: {size} bytes, at most {limit} allowed")
-            content: bytes = download.readall()
-            return content
+            return download.readall(), download.properties.etag
 
     def stream(self, key: str, start: int = 0, stop: int | None = None, etag: str | None = None) -> Iterator[bytes]:
         """Return the pieces of a range of a blob, of the version `etag` if given; it is open when this returns.

@@ -14,18 +14,17 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-import time
 from functools import cache
 from typing import TYPE_CHECKING, Self
 
 from drivers.base import (
+    ChangedError,
     DriverError,
     ObjectTooLargeError,
     PathNotFoundError,
     Stat,
     StorageDriver,
     UnavailableError,
-    UploadBusyError,
     Writer,
     checked_path,
 )
@@ -41,7 +40,9 @@ from drivers.filesystem.files import (
     sync_directories,
     write_all,
 )
+from drivers.filesystem.locks import LOCK_SECONDS, lock
 from drivers.filesystem.names import DirectoryNames
+from drivers.filesystem.renaming import locked_if
 from drivers.filesystem.uploads import FileWriter, pread, size_if_still_at
 from registry.foundation.errors import ParameterError
 from registry.foundation.files import sync_directory
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
 _DEFAULT_ROOT = "/var/lib/registry"
 _DEFAULT_THREADS = 100
 _LEAST_THREADS = 25
-_LOCK_POLL_SECONDS = 0.02
 
 
 class FilesystemDriver(StorageDriver):
@@ -60,7 +60,7 @@ class FilesystemDriver(StorageDriver):
 
     name = "filesystem"
 
-    def __init__(self, root: str, *, lock_seconds: float = 5.0) -> None:
+    def __init__(self, root: str, *, lock_seconds: float = LOCK_SECONDS) -> None:
         self._root = os.path.abspath(root)
         self._lock_seconds = lock_seconds
         self._mount = _mount_of(self._root)
@@ -145,7 +145,7 @@ class FilesystemDriver(StorageDriver):
         best_effort: Iterable[tuple[str, bytes]] = (),
         copies_of: str | None = None,
     ) -> None:
-        names = NewNames()
+        names = NewNames(self._lock_seconds)
         source = self._name_of(copies_of) if copies_of else None
         with Translated("put", self._root) as put:
             self._check_mount()
@@ -161,11 +161,29 @@ class FilesystemDriver(StorageDriver):
             names.sync()
 
     def create(self, path: str, content: bytes) -> None:
-        target, names = self._name_of(path), NewNames()
+        target, names = self._name_of(path), NewNames(self._lock_seconds)
         with Translated("create", path):
             self._check_mount()
             names.create(target, content)
             names.sync()
+
+    def replace(self, path: str, content: bytes, *, expected: bytes) -> None:
+        target, names = self._name_of(path), NewNames(self._lock_seconds)
+        with Translated("replace", path):
+            self._check_mount()
+            try:
+                names.swap(target, expected, content)
+            except ChangedError:
+                self._prune(os.path.dirname(target))  # a deletion has left what was being written here
+                raise
+            names.sync()
+
+    def delete_if(self, path: str, *, expected: bytes) -> None:
+        target = self._name_of(path)
+        with Translated("delete", path):
+            with locked_if(target, expected, self._lock_seconds):
+                os.unlink(target)
+            self._prune(os.path.dirname(target))
 
     def stat(self, path: str) -> Stat:
         with Translated("stat", path):
@@ -228,7 +246,7 @@ class FilesystemDriver(StorageDriver):
         self.start_upload(path, ())
 
     def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
-        target, names = self._name_of(path), NewNames()
+        target, names = self._name_of(path), NewNames(self._lock_seconds)
         with Translated("create upload", path):
             self._check_mount()
             for name, content in objects:
@@ -244,21 +262,11 @@ class FilesystemDriver(StorageDriver):
         with Translated("open upload", path):
             fd = os.open(name, os.O_RDWR | os.O_APPEND)
             try:
-                self._lock(fd, path)
+                lock(fd, path, self._lock_seconds)
                 return FileWriter(path, name, fd, size_if_still_at(name, fd), self._name_of)
             except BaseException:
                 os.close(fd)
                 raise
-
-    def _lock(self, fd: int, path: str) -> None:
-        deadline = time.monotonic() + self._lock_seconds
-        while True:
-            try:
-                return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise UploadBusyError(f"filesystem: another request is writing to {path}") from None
-            time.sleep(_LOCK_POLL_SECONDS)
 
     def purge(self, before: float) -> int:
         with Translated("purge", self._root):

@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from drivers.base import (
+    ChangedError,
     DriverError,
     InvalidPathError,
     NoSpaceError,
@@ -25,7 +26,9 @@ from drivers.base import (
     PathNotFoundError,
     UnavailableError,
 )
+from drivers.filesystem.locks import LOCK_SECONDS
 from drivers.filesystem.mounts import keeps_order
+from drivers.filesystem.renaming import rename_if, rename_over, rename_to_new
 from drivers.translation import Translation
 from registry.foundation.files import sync_directory
 
@@ -33,9 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 _HIDDEN = ".tmp-"
-_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
-"""The errors of FAT and of some network file systems where a hard link is asked for."""
-
 _ATTEMPTS = 100
 """How often a write is tried again because somebody deleted its directory meanwhile."""
 
@@ -76,9 +76,10 @@ class Translated(Translation):
 class NewNames:
     """New names that may not be durable yet: that of the last file and those of the directories made for it."""
 
-    __slots__ = ("_device", "_directories", "_made")
+    __slots__ = ("_device", "_directories", "_lock_seconds", "_made")
 
-    def __init__(self) -> None:
+    def __init__(self, lock_seconds: float = LOCK_SECONDS) -> None:
+        self._lock_seconds = lock_seconds
         self._directories: list[str] = []
         """Directories with a new entry, all on one file system; the first has the newest entry."""
         self._device: int | None = None
@@ -95,12 +96,24 @@ class NewNames:
         self._device = None
 
     def replace(self, target: str, content: bytes) -> None:
-        """Create or replace the file `target`, once its bytes and the names so far are durable."""
-        self._place(target, partial(self._write_beside, content, os.rename))
+        """Create or replace the file `target`, once its bytes and the names so far are durable.
+
+        A file that is there is locked meanwhile, so that nobody else compares it in between; see swap().
+        """
+        self._place(target, partial(self._write_beside, content, self._rename_over))
 
     def create(self, target: str, content: bytes) -> None:
         """Create the file `target` as replace() does; FileExistsError if something has the name already."""
-        self._place(target, partial(self._write_beside, content, _rename_to_new))
+        self._place(target, partial(self._write_beside, content, rename_to_new))
+
+    def swap(self, target: str, expected: bytes, content: bytes) -> None:
+        """Replace the file `target`, whose content must be `expected`; otherwise ChangedError."""
+        rename = partial(rename_if, expected=expected, lock_seconds=self._lock_seconds)
+        try:
+            self._write_beside(content, rename, target)
+        except FileNotFoundError as error:
+            raise ChangedError(f"filesystem: {target} is gone") from error
+        self._directories = [_parent(target)]
 
     def share(self, source: str, target: str) -> bool:
         """Make `target` a second name of the file `source`, once the names so far are durable; return whether it is.
@@ -163,6 +176,12 @@ class NewNames:
             self._made = grown[1]  # grown[0] was there before
         return grown
 
+    def _rename_over(self, source: str, target: str) -> None:
+        if self._made and f"{target}/".startswith(f"{self._made}/"):
+            os.rename(source, target)  # into a directory that was made for it: there is nothing to lock
+        else:
+            rename_over(source, target, self._lock_seconds)
+
     def _write_beside(self, content: bytes, rename: Callable[[str, str], None], target: str) -> None:
         temporary = f"{_parent(target)}/{hidden_name()}"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -200,20 +219,6 @@ class NewNames:
             with suppress(FileNotFoundError):
                 self._device = os.stat(directory).st_dev
         return self._device is not None and keeps_order(self._device)
-
-
-def _rename_to_new(source: str, target: str) -> None:
-    """Rename a file; FileExistsError if something has the name already."""
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        # Two callers at a time may both find nothing here; a file system without hard links has no better way.
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
-        return os.rename(source, target)
-    return os.unlink(source)
 
 
 def hidden_name() -> str:

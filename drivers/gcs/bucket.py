@@ -18,6 +18,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from drivers.base import (
     PIECE_SIZE,
+    ChangedError,
     DriverError,
     ObjectTooLargeError,
     PathExistsError,
@@ -138,6 +139,27 @@ class Bucket:
             self.insert(key, content, 0)
         except ConflictError as error:
             raise PathExistsError(str(error)) from error
+
+    def replace(self, key: str, content: bytes, expected: bytes) -> None:
+        """Replace an object whose content is `expected`; ChangedError if it is not."""
+        try:
+            self.insert(key, content, self._generation_of(key, expected))
+        except ConflictError as error:
+            raise ChangedError(str(error)) from error
+
+    def delete_if(self, key: str, expected: bytes) -> None:
+        """Delete an object whose content is `expected`; ChangedError if it is not."""
+        try:
+            self.remove(key, self._generation_of(key, expected))
+        except (ConflictError, PathNotFoundError) as error:
+            raise ChangedError(str(error)) from error
+
+    def _generation_of(self, key: str, expected: bytes) -> int:
+        with suppress(PathNotFoundError, ObjectTooLargeError):
+            content, generation = self.fetch(key, limit=len(expected))
+            if content == expected:
+                return generation
+        raise ChangedError(f"gcs: {key} is not what it was")
 
     def insert(self, key: str, content: bytes, generation: int | None = None) -> int:
         """Store an object and return its new generation, provided that it has `generation` now (0: there is none)."""

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from drivers.base import (
     PIECE_SIZE,
+    ChangedError,
     DriverError,
     ObjectTooLargeError,
     PathExistsError,
@@ -152,6 +153,46 @@ class Bucket:
             self._head(key)
             raise PathExistsError(f"s3: {key} exists")
         self.put(key, content)
+
+    def replace(self, key: str, content: bytes, expected: bytes) -> None:
+        """Replace an object whose content is `expected`; ChangedError if it is not.
+
+        If a store answers that it has no conditional writes, the content is compared first and the object then written.
+        """
+        self._replace(key, content, expected)
+
+    def delete_if(self, key: str, expected: bytes) -> None:
+        """Delete an object whose content is `expected`; ChangedError if it is not.
+
+        Many stores write under a condition, and delete whatever there is. So the object is emptied under the condition
+        first: of two callers at a time one succeeds at that.
+        """
+        version = self._replace(key, b"", expected)
+        try:
+            with Translated("DeleteObject", key):
+                self._client.delete_object(Bucket=self.name, Key=key, **({"IfMatch": version} if version else {}))
+        except (PathNotFoundError, UploadBusyError):
+            return  # somebody has deleted it, or has put another object in the place of the empty one
+        except DriverError as error:
+            if code_of(error) not in {"NotImplemented", "501"}:
+                raise
+            self.delete(key)
+
+    def _replace(self, key: str, content: bytes, expected: bytes) -> str:
+        """Do as replace() and return the new ETag."""
+        try:
+            found, version = self.fetch(key, limit=len(expected))
+            if found == expected:
+                return self._put_if(key, content, {**self._final, "IfMatch": version}) or self._put(
+                    key, content, self._final
+                )
+        except UploadBusyError as error:
+            if code_of(error) == "ConditionalRequestConflict":  # the store has not decided: the caller may try again
+                raise
+            raise ChangedError(str(error)) from error
+        except (PathNotFoundError, ObjectTooLargeError) as error:
+            raise ChangedError(str(error)) from error
+        raise ChangedError(f"s3: {key} is not what it was")
 
     def put_final(self, key: str, body: IO[bytes]) -> None:
         """Create or replace an object with what `body` holds from its beginning."""

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, request
 
 from drivers.base import PIECE_SIZE
-from registry.handlers.conditions import etag, range_header, unmodified
+from registry.handlers.byteranges import Multipart, content_range
+from registry.handlers.conditions import etag, precondition, range_header, unmodified
 from registry.handlers.context import open_repository, publishing, require_deletable
 from registry.handlers.current import services
 from registry.handlers.response import Response
 from registry.handlers.urls import claimed_address
 from registry.oci import media_types
 from registry.oci.digest import Digest
-from registry.oci.ranges import ByteRange, parse_range
+from registry.oci.ranges import ByteRange, parse_ranges
 
 if TYPE_CHECKING:
     from registry.ports import Blob, Repository
@@ -24,16 +25,18 @@ blueprint = Blueprint("blobs", __name__)
 
 @blueprint.get("/v2/<path:name>/blobs/<digest>")
 def get_blob(name: str, digest: str) -> Response:
-    """Serve a blob or one range of it, by the shortest way that driver and configuration allow."""
+    """Serve a blob or ranges of it, by the shortest way that driver and configuration allow."""
     repository = open_repository(name, "pull")
     blob = repository.blobs.serve(Digest.parse(digest))
     if unmodified(blob.digest):
         return Response(status=304, headers=_headers(blob))
-    if request.method == "GET":
+    ranges = range_header(blob.digest)
+    # Object stores answer a request for several ranges with the whole object.
+    if request.method == "GET" and not (ranges and "," in ranges):
         handed_over = _redirect(repository, blob) or _accelerated(repository, blob)
         if handed_over:
             return handed_over
-    return _served(repository, blob)
+    return _served(repository, blob, parse_ranges(ranges, blob.size) if ranges else ())
 
 
 @blueprint.delete("/v2/<path:name>/blobs/<digest>")
@@ -41,7 +44,11 @@ def delete_blob(name: str, digest: str) -> Response:
     """Take a blob out of the repository."""
     repository = open_repository(name, "delete")
     require_deletable()
-    publishing().remove_blob(repository, Digest.parse(digest))
+    target, condition = Digest.parse(digest), precondition()
+    # It is either there or not, and never another one.
+    if condition and repository.blobs.has(target):
+        condition.require(target)
+    publishing().remove_blob(repository, target)
     return Response(status=202)
 
 
@@ -71,16 +78,16 @@ def _accelerated(repository: Repository, blob: Blob) -> Response | None:
     return Response(headers=headers, content_type=media_types.OCTET_STREAM)
 
 
-def _served(repository: Repository, blob: Blob) -> Response:
-    header = range_header(blob.digest)
-    wanted = parse_range(header, blob.size) if header else None
+def _served(repository: Repository, blob: Blob, ranges: tuple[ByteRange, ...]) -> Response:
+    if len(ranges) > 1:
+        return _served_in_parts(repository, blob, ranges)
     headers = _headers(blob)
-    if wanted:
-        headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{blob.size}"
-    span = wanted or ByteRange(0, blob.size)
+    if ranges:
+        headers["Content-Range"] = content_range(ranges[0], blob.size)
+    span = ranges[0] if ranges else ByteRange(0, blob.size)
     headers["Content-Length"] = str(span.length)
     response = Response(
-        status=206 if wanted else 200,
+        status=206 if ranges else 200,
         headers=headers,
         content_type=media_types.OCTET_STREAM,
         direct_passthrough=True,
@@ -88,6 +95,13 @@ def _served(repository: Repository, blob: Blob) -> Response:
     if request.method == "GET" and span.length:
         _attach(response, repository, blob, span)
     return response
+
+
+def _served_in_parts(repository: Repository, blob: Blob, ranges: tuple[ByteRange, ...]) -> Response:
+    parts = Multipart.of(ranges, blob.size)
+    headers = {**_headers(blob), "Content-Length": str(parts.length)}
+    body = parts.body(lambda each: repository.blobs.read(blob, each.start, each.stop))
+    return Response(body, 206, headers, content_type=parts.content_type, direct_passthrough=True)
 
 
 def _attach(response: Response, repository: Repository, blob: Blob, span: ByteRange) -> None:

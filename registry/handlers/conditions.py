@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flask import request
@@ -9,7 +10,36 @@ from werkzeug.exceptions import PreconditionFailed
 from werkzeug.http import parse_etags
 
 if TYPE_CHECKING:
+    from werkzeug.datastructures import ETags
+
     from registry.oci.digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """If-Match and If-None-Match of a request that changes something (RFC 9110 sections 13.1.1 and 13.1.2)."""
+
+    wanted: ETags | None
+    known: ETags | None
+
+    def require(self, current: Digest | None) -> None:
+        """Return if the change may be made to the content `current`, or where there is none.
+
+        Raises:
+            PreconditionFailed: the conditions do not hold (412).
+        """
+        if self.wanted is not None and not (current and self.wanted.contains(str(current))):
+            raise PreconditionFailed
+        if self.known is not None and current and self.known.contains_weak(str(current)):
+            raise PreconditionFailed
+
+
+def precondition() -> Precondition | None:
+    """Return what has to hold for the change that is asked for, or None if it is to be made in any case."""
+    wanted, known = (request.environ.get(name) for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"))
+    if wanted is known is None:
+        return None
+    return Precondition(*(None if header is None else parse_etags(header.strip()) for header in (wanted, known)))
 
 
 def etag(digest: Digest) -> str:

@@ -9,7 +9,7 @@ from flask import g, request
 from auth.base import Access, DeniedError, UnauthorizedError
 from registry.foundation.proxies import customer_of
 from registry.handlers.current import HAND_OVER_KEY, services
-from registry.handlers.urls import root_url
+from registry.handlers.urls import forwarded_scheme, root_url
 from registry.oci.errors import UnsupportedError
 from registry.oci.reference import parse_name
 
@@ -125,7 +125,7 @@ class AccessRequest:
 
     @property
     def forwarded_scheme(self) -> str | None:
-        return self._environ.get("HTTP_X_FORWARDED_PROTO")
+        return forwarded_scheme() or None
 
     @property
     def remote_address(self) -> str:

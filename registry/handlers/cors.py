@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from registry.config.values import CORS
 
 _METHODS: Final = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
-_REQUEST_HEADERS: Final = "Accept, Authorization, Cache-Control, Content-Range, Content-Type, If-None-Match, Range"
+_REQUEST_HEADERS: Final = (
+    "Accept, Authorization, Cache-Control, Content-Range, Content-Type, If-Match, If-None-Match, Range"
+)
 _EXPOSED: Final = (
     "Content-Range, Docker-Content-Digest, Docker-Distribution-Api-Version, Docker-Upload-UUID, ETag, Link, Location, "
     "OCI-Filters-Applied, OCI-Subject, OCI-Tag, Range, Retry-After, WWW-Authenticate"

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, request
 
 from registry.handlers.body import whole_body
-from registry.handlers.conditions import etag, unmodified
+from registry.handlers.conditions import etag, precondition, unmodified
 from registry.handlers.context import open_repository, publishing, require_deletable, require_writable
 from registry.handlers.response import Response
 from registry.handlers.urls import manifest_url
 from registry.oci.digest import Digest
 from registry.oci.manifest import MAX_SIZE, parse_manifest
 from registry.oci.reference import Tag, parse_reference, parse_tag
+from registry.publishing import Guard
 
 if TYPE_CHECKING:
     from registry.ports import Repository
@@ -35,7 +36,10 @@ def get_manifest(name: str, reference: str) -> Response:
 
 @blueprint.put("/v2/<path:name>/manifests/<reference>")
 def put_manifest(name: str, reference: str) -> Response:
-    """Store a manifest and point tags to it: the one in the path, and each ``?tag=``."""
+    """Store a manifest and point tags to it: the one in the path, and each ``?tag=``.
+
+    Conditions are about what the path leads to.
+    """
     repository = open_repository(name, "pull", "push")
     require_writable()
     target = parse_reference(reference)
@@ -44,7 +48,9 @@ def put_manifest(name: str, reference: str) -> Response:
     manifest = parse_manifest(content, request.mimetype or None)
     digest = Digest.of(content) if isinstance(target, Tag) else target
     moved = [target, *tags] if isinstance(target, Tag) else tags
-    publishing().push_manifest(repository, manifest, digest, moved)
+    condition = precondition()
+    guard = Guard(target, condition) if condition else None
+    publishing().push_manifest(repository, manifest, digest, moved, guard)
     headers = {"Location": manifest_url(name, digest), "Docker-Content-Digest": str(digest)}
     if manifest.subject:
         headers["OCI-Subject"] = str(manifest.subject.digest)
@@ -60,9 +66,9 @@ def delete_manifest(name: str, reference: str) -> Response:
     require_deletable()
     target = parse_reference(reference)
     if isinstance(target, Tag):
-        publishing().remove_tag(repository, target)
+        publishing().remove_tag(repository, target, precondition())
     else:
-        publishing().remove_manifest(repository, target)
+        publishing().remove_manifest(repository, target, precondition())
     return Response(status=202)
 
 

@@ -7,7 +7,7 @@ request itself. A client that lies about these only misleads itself: they go int
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from flask import request
@@ -17,13 +17,13 @@ from registry.foundation.forwarded import parse_forwarded, read_address
 from registry.handlers.current import services
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from registry.config.values import HTTP
     from registry.oci.digest import Digest
 
-_SCHEMES = re.compile("https?", re.IGNORECASE)
-_HOST = re.compile(r"[A-Za-z0-9._~:\[\]-]+")
+_SCHEMES: Final = frozenset({"http", "https"})
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._~-]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{0,5}))?")
+"""A registered name or an address, and a port (RFC 3986 section 3.2.2)."""
+_LAST_PORT: Final = 65535
 
 
 def manifest_url(name: str, digest: Digest) -> str:
@@ -47,13 +47,15 @@ def origin() -> tuple[str, str]:
     environ = request.environ
     forwarded = environ.get("HTTP_FORWARDED")
     if forwarded is not None:
-        nearest_to_client = _first_element(forwarded)
-        scheme, host = nearest_to_client.get("proto"), nearest_to_client.get("host")
+        scheme, host = _told_by_the_nearest(forwarded)
     else:
-        scheme = _first(environ.get("HTTP_X_FORWARDED_PROTO"))
-        host = _first(environ.get("HTTP_X_FORWARDED_HOST"))
-    own_scheme, own_host = environ["wsgi.url_scheme"], environ.get("HTTP_HOST", "")
-    return _plausible(scheme, _SCHEMES) or own_scheme, _plausible(host, _HOST) or _plausible(own_host, _HOST)
+        scheme, host = forwarded_scheme(), _plausible_host(_first(environ.get("HTTP_X_FORWARDED_HOST")))
+    return scheme or environ["wsgi.url_scheme"], host or _plausible_host(environ.get("HTTP_HOST"))
+
+
+def forwarded_scheme() -> str:
+    """Return the scheme that X-Forwarded-Proto names first, "" if that is none of a registry."""
+    return _plausible_scheme(_first(request.environ.get("HTTP_X_FORWARDED_PROTO")))
 
 
 def root_url() -> str:
@@ -95,17 +97,30 @@ def _configured() -> str:
     return iri_to_uri(http.host).rstrip("/") if parts.scheme and parts.netloc else ""
 
 
-def _plausible(value: str | None, form: re.Pattern[str]) -> str:
-    """Return `value` if it may stand in a URL: a header can hold anything, in Forwarded even line breaks."""
-    return value if value and form.fullmatch(value) else ""
+def _told_by_the_nearest(forwarded: str) -> tuple[str, str]:
+    """Return scheme and host that the proxy nearest to the client tells, "" for what it does not tell.
 
-
-def _first_element(forwarded: str) -> Mapping[str, str]:
-    """Return what the proxy nearest to the client says; nothing if the header is malformed."""
+    If the header is malformed, or one of the two cannot be, nothing of it counts: half of it would lead to where nobody
+    serves.
+    """
     try:
-        return parse_forwarded(forwarded)[0]
+        told = parse_forwarded(forwarded)[0]
     except ValueError:
-        return {}
+        return "", ""
+    scheme, host = _plausible_scheme(told.get("proto")), _plausible_host(told.get("host"))
+    whole = bool(scheme) == ("proto" in told) and bool(host) == ("host" in told)
+    return (scheme, host) if whole else ("", "")
+
+
+def _plausible_scheme(text: str | None) -> str:
+    """Return `text` in lower case if it is the scheme of a registry, else ""."""
+    return scheme if text and (scheme := text.lower()) in _SCHEMES else ""
+
+
+def _plausible_host(text: str | None) -> str:
+    """Return `text` if it is a host, with or without a port, else "": a header can hold anything, even line breaks."""
+    match = _HOST.fullmatch(text or "")
+    return match[0] if match and int(match[1] or 0) <= _LAST_PORT else ""
 
 
 def _first(value: str | None) -> str | None:

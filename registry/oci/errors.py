@@ -78,10 +78,13 @@ class ManifestTooLargeError(ManifestInvalidError):
 
 
 class ManifestBlobUnknownError(RegistryError):
-    """A manifest names content, `digest`, that the repository lacks; one of possibly several in a list."""
+    """A manifest names content, `digest`, that the repository lacks; one of possibly several in a list.
+
+    The detail is the digest alone, as in the Go registry: there are clients that push what it names and try again.
+    """
 
     def __init__(self, digest: Digest) -> None:
-        super().__init__("blob unknown to registry", {"digest": str(digest)})
+        super().__init__("blob unknown to registry", str(digest))
         self.digest = digest
 
 

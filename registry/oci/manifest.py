@@ -94,9 +94,8 @@ def parse_manifest(content: bytes, declared_type: str | None = None) -> Manifest
         ManifestInvalidError: it is not a JSON object, contradicts its type, or has a malformed descriptor.
     """
     document = _load(content)
+    _refuse_schema1(document, declared_type)
     media_type = _media_type(document, declared_type)
-    if media_type in media_types.SCHEMA1:
-        raise ManifestInvalidError("schema 1 manifests are not supported; push the image with a current client")
     if media_type in media_types.IMAGES | media_types.INDEXES and document.get("schemaVersion") != 2:  # noqa: PLR2004 the version that both specifications fix
         raise ManifestInvalidError("schemaVersion must be 2")
     _check_shape(document, media_type)
@@ -129,6 +128,14 @@ def _refuse_constant(name: str) -> None:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _refuse_schema1(document: Mapping[str, Any], declared_type: str | None) -> None:
+    """Refuse Docker's first manifests by name, whatever else contradicts: their documents do not state a type."""
+    stated = document.get("mediaType")
+    types = [each.lower() for each in (stated, declared_type) if isinstance(each, str)]
+    if any(each in media_types.SCHEMA1 for each in types) or (not stated and document.get("schemaVersion") == 1):
+        raise ManifestInvalidError("schema 1 manifests are not supported; push the image with a current client")
 
 
 def _media_type(document: Mapping[str, Any], declared_type: str | None) -> str:

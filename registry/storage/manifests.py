@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from drivers.base import ObjectTooLargeError, PathNotFoundError
+from drivers.base import ObjectTooLargeError, PathExistsError, PathNotFoundError
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError, ManifestInvalidError, ManifestUnknownError
 from registry.oci.manifest import MAX_SIZE, Descriptor, Manifest, parse_manifest
 from registry.oci.reference import Tag
+from registry.ports import ChangedError
 from registry.storage import enumeration, paths
 from registry.storage.cache import ServedManifest
 from registry.storage.links import link, read_link
@@ -66,9 +68,8 @@ class ManifestStore:
         Raises:
             DigestInvalidError: the digest is not that of the content.
         """
-        if Digest.of(manifest.content, digest.algorithm) != digest:
-            raise DigestInvalidError("the manifest does not match the digest", {"digest": str(digest)})
-        revision = link(paths.revision_link(self._name, digest), digest)
+        _require_digest(manifest, digest)
+        revision = self._revision(digest)
         objects = [(paths.blob_data(digest), manifest.content), revision]
         if manifest.subject:
             objects.append(self._referrers.entry(manifest.subject.digest, digest))
@@ -78,6 +79,23 @@ class ManifestStore:
         # version 2 of the Go registry moves a tag by writing into the file.
         self._driver.put_in_order(objects, best_effort=history, copies_of=revision[0])
         self._cache.put(digest, _served(manifest))
+
+    def add(self, manifest: Manifest, digest: Digest) -> None:
+        """Store a manifest as put() does, unless the repository lists it already: of two at a time one succeeds.
+
+        Raises:
+            DigestInvalidError: the digest is not that of the content.
+            registry.ports.ChangedError: the repository lists it.
+        """
+        _require_digest(manifest, digest)
+        self._driver.put(paths.blob_data(digest), manifest.content)
+        try:
+            self._driver.create(*self._revision(digest))
+        except PathExistsError as error:
+            if self.has(digest):
+                raise ChangedError(f"the repository has {digest}") from error
+        # Its place among the referrers, and the link once more if that is malformed.
+        self.put(manifest, digest)
 
     def keep(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag]) -> None:
         """Store again what a deletion at the same time has taken away of a manifest and of `tags` that point to it.
@@ -133,6 +151,9 @@ class ManifestStore:
         """Yield the digest of every manifest in the repository."""
         return filter(self.has, enumeration.revisions(self._driver, self._name))
 
+    def _revision(self, digest: Digest) -> tuple[str, bytes]:
+        return link(paths.revision_link(self._name, digest), digest)
+
     def _target(self, digest: Digest) -> Digest:
         """Return the digest under which the bytes of a manifest of this repository lie."""
         target = read_link(self._driver, paths.revision_link(self._name, digest))
@@ -157,11 +178,15 @@ class ManifestStore:
 
     def _untag(self, digest: Digest) -> Iterator[str]:
         for name in self._tags.pointing_to(digest):
-            try:
-                self._tags.delete(Tag(name))
-            except ManifestUnknownError:
-                continue
-            yield name
+            # Another request may have moved the tag since it was read.
+            with suppress(ChangedError):
+                self._tags.delete_from(Tag(name), digest)
+                yield name
+
+
+def _require_digest(manifest: Manifest, digest: Digest) -> None:
+    if Digest.of(manifest.content, digest.algorithm) != digest:
+        raise DigestInvalidError("the manifest does not match the digest", {"digest": str(digest)})
 
 
 def _served(manifest: Manifest) -> ServedManifest:

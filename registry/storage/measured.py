@@ -62,6 +62,14 @@ class MeasuredDriver(DelegatingDriver):
         with self.timed("PutContent"):
             self._inner.create(path, content)
 
+    def replace(self, path: str, content: bytes, *, expected: bytes) -> None:
+        with self.timed("PutContent"):
+            self._inner.replace(path, content, expected=expected)
+
+    def delete_if(self, path: str, *, expected: bytes) -> None:
+        with self.timed("Delete"):
+            self._inner.delete_if(path, expected=expected)
+
     def put_in_order(
         self,
         objects: Iterable[tuple[str, bytes]],

@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from drivers.base import PathExistsError, PathNotFoundError
+from drivers.base import ChangedError, PathExistsError, PathNotFoundError
+from registry import ports
+from registry.oci.digest import ALGORITHMS
 from registry.oci.errors import ManifestUnknownError, NameUnknownError
 from registry.ports import TagTakenError
 from registry.storage import enumeration, paths
@@ -71,6 +73,31 @@ class TagStore:
             return self.point(tag, digest)
         return self._driver.put_in_order([], best_effort=[self.history(tag, digest)])
 
+    def move(self, tag: Tag, digest: Digest, current: Digest | None) -> None:
+        """Let `tag` point to a manifest as point() does, if it points to `current` now, or nowhere where that is None.
+
+        Raises:
+            registry.ports.ChangedError: it points elsewhere; nothing is changed.
+        """
+        path, content = self.pointer(tag, digest)
+        try:
+            if current is None:
+                self._create(path, content)
+            else:
+                self._driver.replace(path, content, expected=self.pointer(tag, current)[1])
+        except ChangedError as error:
+            raise ports.ChangedError(f"tag {tag} does not point to {current}") from error
+        self._driver.put_in_order([], best_effort=[self.history(tag, digest)])
+
+    def _create(self, path: str, content: bytes) -> None:
+        try:
+            self._driver.create(path, content)
+        except PathExistsError as error:
+            if read_link(self._driver, path) is not None:
+                raise ChangedError(str(error)) from error
+            # The link is malformed, so there is no such tag.
+            self._driver.put(path, content)
+
     def restore(self, tag: Tag, digest: Digest) -> None:
         """Let `tag` point to a manifest if it points nowhere."""
         if read_link(self._driver, paths.tag_link(self._name, tag.name)) is None:
@@ -87,6 +114,29 @@ class TagStore:
             self._driver.delete(paths.tag_directory(self._name, tag.name))
         except PathNotFoundError:
             raise ManifestUnknownError("manifest unknown", {"tag": tag.name}) from None
+
+    def delete_from(self, tag: Tag, current: Digest) -> None:
+        """Forget `tag` and its history if it points to `current`.
+
+        The history goes first: a crash between must not leave a tag that is listed and leads nowhere. It goes once more
+        at the end, because a push of the same at the same time may have written it. If another request turns out to
+        have moved the tag, its history is lost, which history() says it may be.
+
+        Raises:
+            registry.ports.ChangedError: it points elsewhere.
+        """
+        path, content = self.pointer(tag, current)
+        self._forget_history(tag)
+        try:
+            self._driver.delete_if(path, expected=content)
+        except ChangedError as error:
+            raise ports.ChangedError(f"tag {tag} does not point to {current}") from error
+        self._forget_history(tag)
+
+    def _forget_history(self, tag: Tag) -> None:
+        for algorithm in ALGORITHMS:
+            with suppress(PathNotFoundError):
+                self._driver.delete(paths.tag_history(self._name, tag.name, algorithm))
 
     def page(self, *, after: str = "", limit: int) -> list[str]:
         """Return at most `limit` tags that sort after `after`, in byte order.

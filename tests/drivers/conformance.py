@@ -23,6 +23,7 @@ import urllib.request
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -38,6 +39,7 @@ from hypothesis.stateful import (
 
 from drivers.base import (
     PIECE_SIZE,
+    ChangedError,
     DriverError,
     InvalidPathError,
     ObjectTooLargeError,
@@ -196,6 +198,91 @@ class DriverConformance:
         with ThreadPoolExecutor(8) as pool:
             [winner] = [number for number in pool.map(created, range(8)) if number is not None]
         assert driver.get(BLOB, limit=LIMIT) == b"%d" % winner
+
+    def test_replace_and_delete_if_change_only_what_is_as_expected(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
+    ) -> None:
+        for path in (BLOB, f"{ROOT}/blobs/2/data"):
+            for change in (driver.delete_if, partial(driver.replace, content=b"new")):
+                with pytest.raises(ChangedError):
+                    change(path, expected=b"old")
+        assert medium.everything() == set()
+        driver.put(BLOB, b"old")
+        for expected in (b"", b"ol", b"older", b"odd", noise(5000)):
+            for change in (colleague.delete_if, partial(colleague.replace, content=b"new")):
+                with pytest.raises(ChangedError):
+                    change(BLOB, expected=expected)
+            assert medium.content(BLOB) == b"old"
+
+        colleague.replace(BLOB, b"new", expected=b"old")
+        assert driver.get(BLOB, limit=LIMIT) == medium.content(BLOB) == b"new"
+        driver.replace(BLOB, b"", expected=b"new")
+        colleague.replace(BLOB, b"newer", expected=b"")
+        assert medium.everything() == {BLOB}
+        driver.delete_if(BLOB, expected=b"newer")
+        assert medium.everything() == set()
+        assert driver.list(ROOT, limit=1) == []
+
+    def test_if_many_replace_or_delete_one_object_at_a_time_one_succeeds(
+        self, driver: StorageDriver, colleague: StorageDriver
+    ) -> None:
+        for _ in range(5):
+            driver.put(BLOB, b"old")
+            together = threading.Barrier(8)
+
+            def changed(number: int) -> int | None:
+                mine = (driver, colleague)[number % 2]
+                together.wait()  # noqa: B023 - called in this very round
+                try:
+                    if number < 6:
+                        mine.replace(BLOB, b"%d" % number, expected=b"old")
+                    else:
+                        mine.delete_if(BLOB, expected=b"old")
+                except ChangedError:
+                    return None
+                return number
+
+            with ThreadPoolExecutor(8) as pool:
+                [winner] = [number for number in pool.map(changed, range(8)) if number is not None]
+            if winner < 6:
+                assert driver.get(BLOB, limit=LIMIT) == b"%d" % winner
+            else:
+                assert driver.list(ROOT, limit=1) == []
+
+    def test_a_replacement_loses_nothing_that_is_put_at_the_same_time(
+        self, driver: StorageDriver, colleague: StorageDriver
+    ) -> None:
+        """A counter that two increase, each on what the other has made of it, and a third who puts now and then."""
+        driver.put(BLOB, b"0 0")
+        put = 0
+
+        def counted(mine: StorageDriver) -> int:
+            successes = 0
+            while successes < 10:
+                seen = mine.get(BLOB, limit=LIMIT)
+                epoch, count = seen.split()
+                with suppress(ChangedError):
+                    mine.replace(BLOB, b"%s %d" % (epoch, int(count) + 1), expected=seen)
+                    successes += 1
+            return successes
+
+        with ThreadPoolExecutor() as pool:
+            counting = [pool.submit(counted, each) for each in (driver, colleague)]
+            while not all(each.done() for each in counting):
+                put += 1
+                driver.put(BLOB, b"%d 0" % put)
+                assert driver.get(BLOB, limit=LIMIT).startswith(b"%d " % put), "the put is undone"
+            for each in counting:
+                each.result()
+
+    def test_what_is_deleted_with_its_directory_is_not_replaced(self, driver: StorageDriver) -> None:
+        driver.put(BLOB, b"old")
+        driver.delete(f"{ROOT}/blobs")
+
+        for change in (driver.delete_if, partial(driver.replace, content=b"new")):
+            with pytest.raises(ChangedError):
+                change(BLOB, expected=b"old")
+        assert driver.list(ROOT, limit=1) == []
 
     def test_several_objects_are_put_together(self, driver: StorageDriver, medium: Medium) -> None:
         driver.put(f"{ROOT}/a/link", b"older and longer")

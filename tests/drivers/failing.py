@@ -64,6 +64,14 @@ class FailingDriver(StorageDriver):
         self.count()
         self._inner.create(path, content)
 
+    def replace(self, path: str, content: bytes, *, expected: bytes) -> None:
+        self.count()
+        self._inner.replace(path, content, expected=expected)
+
+    def delete_if(self, path: str, *, expected: bytes) -> None:
+        self.count()
+        self._inner.delete_if(path, expected=expected)
+
     def stat(self, path: str) -> Stat:
         self.count()
         return self._inner.stat(path)

@@ -18,6 +18,7 @@ from registry.config.values import HTTP, Delete, Plugin, Storage
 from registry.handlers.current import EXTENSION
 from registry.services import build_services
 from tests.auth.asking import basic
+from tests.auth.issuing import jwk, jwks_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -287,6 +288,27 @@ class TestLocal:
         assert 'realm="https://told.example/auth/token"' in told.headers["WWW-Authenticate"]
         told = application(auth, relativeurls=True).test_client().get("/v2/")
         assert 'realm="http://localhost/auth/token"' in told.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "scheme"),
+    [(None, "https"), ("http", "http"), ("https,http", "https"), ("HTTP", "http"), ('x" y', "https")],
+)
+def test_a_realm_of_this_host_has_the_scheme_that_the_outermost_proxy_tells(
+    tmp_path: Path, forwarded: str | None, scheme: str
+) -> None:
+    parameters = {
+        "realm": "r",
+        "issuer": "i",
+        "service": "s",
+        "autoredirect": True,
+        "jwks": jwks_file(tmp_path / "keys.json", jwk(b"k" * 32)),
+    }
+    client = application(Plugin("token", parameters)).test_client()
+
+    told = client.get("/v2/", headers={"X-Forwarded-Proto": forwarded} if forwarded else {})
+
+    assert f'realm="{scheme}://localhost/auth/token"' in told.headers["WWW-Authenticate"]
 
 
 class TestTheTokenEndpoint:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from email.parser import BytesParser
+from email.policy import HTTP
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from wsgiref.util import FileWrapper
 
 import pytest
 
+from drivers.base import DriverError
 from drivers.inmemory import InMemoryDriver
 from registry.oci.digest import Digest
 from registry.storage import paths
@@ -14,6 +18,7 @@ from tests.handlers.pushing import error_of, push_blob
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
+    from werkzeug.wrappers import Response
 
     from drivers.base import StorageDriver
     from drivers.filesystem.driver import FilesystemDriver
@@ -26,6 +31,8 @@ DIGEST = Digest.of(CONTENT)
 URL = f"/v2/team/app/blobs/{DIGEST}"
 SIZE = len(CONTENT)
 ETAG = f'"{DIGEST}"'
+MANY = "bytes=" + ",".join(f"{start}-{start}" for start in range(0, 202, 2))
+"""One range more than may be asked for."""
 
 
 class RedirectingDriver(InMemoryDriver):
@@ -34,6 +41,17 @@ class RedirectingDriver(InMemoryDriver):
     def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
         del client
         return f"https://storage.example{path}?signed-for={method}"
+
+
+def parts_of(response: Response) -> list[tuple[str, bytes]]:
+    """Return Content-Range and content of each part of an answer, as Python's own parser of MIME reads it."""
+    head = f"Content-Type: {response.headers['Content-Type']}\r\n\r\n".encode()
+    message: Any = BytesParser(policy=HTTP).parsebytes(head + response.data)
+    assert message.get_content_type() == "multipart/byteranges"
+    assert not message.defects
+    parts = [*message.iter_parts()]
+    assert {part.get_content_type() for part in parts} == {"application/octet-stream"}
+    return [(part["Content-Range"], part.get_content()) for part in parts]
 
 
 @pytest.fixture(params=["inmemory", *STORES, "file", "sendfile"])
@@ -114,11 +132,66 @@ def test_without_a_server_that_clips_files_no_byte_past_the_range_is_sent(filesy
     assert response.data == CONTENT[10:20]
 
 
-@pytest.mark.parametrize("header", ["items=0-4", "bytes=0-1,3-4", "bytes=", "nonsense"])
-def test_what_is_no_single_range_of_bytes_is_answered_with_the_whole(client: FlaskClient, header: str) -> None:
+@pytest.mark.parametrize("header", ["items=0-4", "bytes=", "bytes=,", "nonsense", MANY])
+def test_what_asks_for_no_bytes_or_too_many_ranges_is_answered_with_the_whole(client: FlaskClient, header: str) -> None:
     with client.get(URL, headers={"Range": header}) as response:
         assert response.status_code == 200
         assert response.data == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("header", "spans"),
+    [
+        ("bytes=0-1,4-5", [(0, 2), (4, 6)]),
+        ("bytes=1048570-1048590, 0-1, -5", [(1048570, 1048591), (0, 2), (SIZE - 5, SIZE)]),
+        ("bytes=0-700000,800000-", [(0, 700001), (800000, SIZE)]),
+        (MANY.rpartition(",")[0], [(start, start + 1) for start in range(0, 200, 2)]),
+    ],
+)
+def test_several_ranges_are_served_in_one_answer(
+    client: FlaskClient, header: str, spans: list[tuple[int, int]]
+) -> None:
+    with client.get(URL, headers={"Range": header, "If-Range": ETAG}) as response:
+        assert response.status_code == 206
+        assert "Content-Range" not in response.headers
+        assert (response.headers["ETag"], response.headers["Docker-Content-Digest"]) == (ETAG, str(DIGEST))
+        assert len(response.data) == int(response.headers["Content-Length"])
+        assert parts_of(response) == [(f"bytes {a}-{b - 1}/{SIZE}", CONTENT[a:b]) for a, b in spans]
+
+
+@pytest.mark.parametrize("header", ["bytes=0-4,", "bytes=,0-2,1-4", "bytes=0-4,2000000-"])
+def test_what_comes_to_one_range_is_served_alone(client: FlaskClient, header: str) -> None:
+    with client.get(URL, headers={"Range": header}) as response:
+        assert (response.status_code, response.headers["Content-Range"]) == (206, f"bytes 0-4/{SIZE}")
+        assert response.data[:5] == CONTENT[:5]
+        assert response.headers["Content-Length"] == "5"
+
+
+def test_each_answer_has_a_boundary_of_its_own(client: FlaskClient) -> None:
+    types = {client.get(URL, headers={"Range": "bytes=0-1,4-5"}).headers["Content-Type"] for _ in range(2)}
+
+    assert len(types) == 2
+
+
+def test_of_a_blob_that_is_gone_no_ranges_are_served(serve: Serve) -> None:
+    driver = InMemoryDriver()
+    client = serve(driver, storage={"cache": {"blobdescriptor": "inmemory"}})
+    push_blob(client, "team/app", CONTENT)
+    driver.delete(paths.blob_data(DIGEST))
+
+    assert error_of(client.get(URL, headers={"Range": "bytes=0-1,4-5"})) == (404, "BLOB_UNKNOWN")
+
+
+def test_ranges_of_a_file_that_has_become_shorter_break_off(
+    filesystem: FilesystemDriver, filesystem_client: FlaskClient
+) -> None:
+    push_blob(filesystem_client, "team/app", CONTENT)
+    with (Path(filesystem.local_path(paths.blob_data(DIGEST)))).open("r+b") as file:
+        response = filesystem_client.get(URL, headers={"Range": "bytes=0-1,100-199,300-"}, buffered=False)
+        file.truncate(150)
+
+        with pytest.raises(DriverError):
+            list(response.response)
 
 
 @pytest.mark.parametrize("header", [f"bytes={SIZE}-", "bytes=5-4", "bytes=-0", "bytes=-", "bytes=" + "9" * 5000 + "-"])
@@ -135,6 +208,16 @@ def test_nothing_is_a_blob_too(client: FlaskClient) -> None:
     response = client.get(f"/v2/team/app/blobs/{empty}")
 
     assert (response.status_code, response.data, response.headers["Content-Length"]) == (200, b"", "0")
+
+
+@pytest.mark.parametrize("header", ["bytes=0-", "bytes=0-0", "bytes=-5", "bytes=5-9", "bytes=0-1,4-5"])
+def test_a_range_of_nothing_is_nothing(client: FlaskClient, header: str) -> None:
+    empty = push_blob(client, "team/app", b"")
+
+    response = client.get(f"/v2/team/app/blobs/{empty}", headers={"Range": header})
+
+    assert (response.status_code, response.data, response.headers["Content-Length"]) == (200, b"", "0")
+    assert "Content-Range" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -163,6 +246,7 @@ def test_who_has_the_content_already_is_told_so(client: FlaskClient, header: str
         ({"If-Range": ETAG, "Range": "bytes=0-1"}, 206),
         ({"If-Range": '"other"', "Range": "bytes=0-1"}, 200),
         ({"If-Range": f"W/{ETAG}", "Range": "bytes=0-1"}, 200),
+        ({"If-Range": '"other"', "Range": "bytes=0-1,4-5"}, 200),
         ({"If-Range": "Tue, 01 Jan 2030 00:00:00 GMT", "Range": "bytes=0-1"}, 200),
         ({"If-Range": '"other"', "Range": f"bytes={SIZE}-"}, 200),
     ],
@@ -214,6 +298,15 @@ def test_a_deleted_blob_is_gone_from_its_repository_only(client: FlaskClient) ->
     assert client.head(f"/v2/other/blobs/{DIGEST}").status_code == 200
 
 
+def test_a_blob_is_deleted_if_the_conditions_hold(client: FlaskClient) -> None:
+    for header in ({"If-Match": '"other"'}, {"If-None-Match": "*"}):
+        assert client.delete(URL, headers=header).status_code == 412
+    assert client.head(URL).status_code == 200
+
+    assert client.delete(URL, headers={"If-Match": ETAG}).status_code == 202
+    assert error_of(client.delete(URL, headers={"If-Match": ETAG})) == (404, "BLOB_UNKNOWN")
+
+
 @pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
 def test_a_blob_is_served_under_the_digest_that_it_was_pushed_by(client: FlaskClient, algorithm: str) -> None:
     digest = push_blob(client, "team/app", b"content", algorithm)
@@ -241,6 +334,16 @@ class TestHandingOver:
         assert response.headers["Docker-Content-Digest"] == str(DIGEST)
         assert client.head(URL).status_code == 200
         assert client.get(URL, headers={"If-None-Match": ETAG}).status_code == 304
+
+    def test_several_ranges_are_served_here_because_storages_know_one_only(self, serve: Serve) -> None:
+        client = serve(RedirectingDriver(), storage={"redirect": {}}, http={"accelredirect": {"prefix": "/_blobs"}})
+        push_blob(client, "team/app", CONTENT)
+
+        response = client.get(URL, headers={"Range": "bytes=0-1,4-5"})
+
+        assert [content for _, content in parts_of(response)] == [CONTENT[:2], CONTENT[4:6]]
+        assert client.get(URL, headers={"Range": "bytes=0-1,4-5", "If-Range": '"other"'}).status_code == 307
+        assert client.head(URL, headers={"Range": "bytes=0-1,4-5"}).status_code == 200
 
     def test_redirects_can_be_turned_off(self, serve: Serve) -> None:
         client = serve(RedirectingDriver(), storage={"redirect": {"disable": True}})

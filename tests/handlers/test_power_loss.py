@@ -165,6 +165,24 @@ def test_deletions_that_lose_power_leave_nothing_dangling_and_can_be_gone_on_wit
         assert_all_is_there(client)
 
 
+def test_conditional_changes_that_lose_power_leave_nothing_dangling(
+    serve: Serve,
+    media: Callable[[], StorageDriver],
+) -> None:
+    def change_under_conditions(client: FlaskClient) -> None:
+        path = "/v2/a/manifests/latest"
+        for content, condition in ((SUBJECT, {"If-None-Match": '"x"'}), (SIGNED, {"If-Match": f'"{SUBJECT_DIGEST}"'})):
+            moved = client.put(path, data=content, content_type=media_types.OCI_MANIFEST, headers=condition)
+            assert moved.status_code == 201
+        assert client.delete(path, headers={"If-Match": f'"{SIGNED_DIGEST}"'}).status_code == 202
+
+    for medium in without_power(serve, media, push_all, change_under_conditions):
+        client = serve(medium)
+        assert_nothing_dangles(medium, "a")
+        assert_what_is_listed_is_there(client)
+        assert client.get("/v2/a/manifests/v1").data == SIGNED
+
+
 def test_an_upload_that_loses_power_is_resumed_where_it_stands_or_is_gone(
     serve: Serve,
     media: Callable[[], StorageDriver],

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.api import digest_of
+from tests.integration.api import OCI_MANIFEST, digest_of
 from tests.integration.servers import ours
 from tests.integration.storage_tree import faults
 from tests.integration.waiting import wait_until
@@ -224,6 +224,33 @@ def test_tags_and_deletions_on_one_server_are_seen_by_the_other(start_server: St
     assert one.api.manifest("two/tags", "moving").status == 404
     assert two.api.delete(f"/v2/two/tags/blobs/{config}").status == 202
     assert one.api.blob("two/tags", config).status == 404
+
+
+def test_a_tag_that_many_move_from_what_they_have_seen_loses_no_move(start_server: StartServer, tmp_path: Path) -> None:
+    servers = [start_server(ours(), root=tmp_path / "shared") for _ in range(2)]
+    config = servers[0].api.push_blob("two/counter", b"{}")
+    descriptor = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2}
+    target, created = "/v2/two/counter/manifests/count", {"If-None-Match": "*", "Content-Type": OCI_MANIFEST}
+    assert servers[0].api.request("PUT", target, manifest(descriptor, "0 -"), created).status == 201
+    assert servers[1].api.request("PUT", target, manifest(descriptor, "1 -"), created).status == 412
+
+    def moves(client: int) -> int:
+        """Count on from what is there, again and again, under a name of the client's own; return how often it went."""
+        went = 0
+        for turn in range(ATTEMPTS // 4):
+            api = servers[(client + turn) % 2].api
+            seen = api.manifest("two/counter", "count")
+            count = int(seen.json()["annotations"]["note"].split()[0])
+            headers = {"If-Match": seen.headers["ETag"], "Content-Type": OCI_MANIFEST}
+            answer = api.request("PUT", target, manifest(descriptor, f"{count + 1} {client}"), headers)
+            assert answer.status in {201, 412}
+            went += answer.status == 201
+        return went
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        went = sum(pool.map(moves, range(CLIENTS)))
+    assert servers[0].api.manifest("two/counter", "count").json()["annotations"]["note"].split()[0] == str(went)
+    assert went > 0
 
 
 def manifest(config: dict[str, object], note: str) -> bytes:

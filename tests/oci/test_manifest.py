@@ -124,6 +124,23 @@ def test_media_types_are_compared_in_any_case() -> None:
     assert manifest.media_type == "application/vnd.Example+json"
 
 
+@pytest.mark.parametrize(
+    ("document", "declared"),
+    [
+        *[({"schemaVersion": 1, "fsLayers": []}, declared) for declared in sorted(media_types.SCHEMA1)],
+        *[({"schemaVersion": 1}, declared) for declared in ("application/json", media_types.OCI_MANIFEST, None)],
+        ({"schemaVersion": 1}, min(media_types.SCHEMA1).upper()),
+        ({"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST}, min(media_types.SCHEMA1)),
+        ({"mediaType": min(media_types.SCHEMA1)}, media_types.OCI_MANIFEST),
+    ],
+)
+def test_schema_1_is_refused_by_name_whatever_it_is_pushed_as(
+    document: dict[str, object], declared: str | None
+) -> None:
+    with pytest.raises(ManifestInvalidError, match="schema 1 manifests are not supported"):
+        parse_manifest(json.dumps(document).encode(), declared)
+
+
 @pytest.mark.parametrize("media_type", sorted(media_types.SCHEMA1))
 def test_schema_1_is_refused_with_advice(media_type: str) -> None:
     with pytest.raises(ManifestInvalidError, match="schema 1 manifests are not supported"):

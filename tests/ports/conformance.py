@@ -12,6 +12,7 @@ What content comes from elsewhere, or which of the ways to a blob there are, is 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ from registry.oci.manifest import parse_manifest
 from registry.oci.ranges import ByteRange
 from registry.oci.reference import Tag
 from registry.oci.uploads import BodyCutShortError, Chunk, OffsetError
-from registry.ports import TagTakenError
+from registry.ports import ChangedError, TagTakenError
 from tests.content import ABSENT, chunk, descriptor, image
 
 if TYPE_CHECKING:
@@ -382,6 +383,41 @@ class RepositoriesConformance:
 
         assert caught.value.current == first
         assert repository.tags.resolve(V1) == first
+
+    def test_a_tag_is_moved_and_deleted_only_from_where_the_caller_has_seen_it(self, repository: Repository) -> None:
+        first, second = put(repository), put(repository, OTHER)
+
+        for move in (partial(repository.tags.move, V1, second), partial(repository.tags.delete_from, V1)):
+            with pytest.raises(ChangedError):
+                move(first)
+        assert not repository.tags.page(limit=1)
+        repository.tags.move(V1, first, None)
+        for seen in (None, second):
+            with pytest.raises(ChangedError):
+                repository.tags.move(V1, second, seen)
+        with pytest.raises(ChangedError):
+            repository.tags.delete_from(V1, second)
+        assert repository.tags.resolve(V1) == first
+
+        repository.tags.move(V1, second, first)
+        assert repository.tags.resolve(V1) == second
+        repository.tags.delete_from(V1, second)
+        assert not repository.tags.page(limit=1)
+        assert repository.manifests.has(second)
+        repository.tags.move(V1, first, None)
+        assert repository.tags.resolve(V1) == first
+
+    def test_a_manifest_is_added_once(self, repository: Repository) -> None:
+        manifest = parse_manifest(MANIFEST)
+        digest = Digest.of(MANIFEST)
+
+        with pytest.raises(DigestInvalidError):
+            repository.manifests.add(manifest, Digest.of(OTHER))
+        repository.manifests.add(manifest, digest)
+        with pytest.raises(ChangedError):
+            repository.manifests.add(manifest, digest)
+
+        assert repository.manifests.get(digest).content == MANIFEST
 
     def test_a_tag_that_is_deleted_is_unknown_and_its_manifest_stays(self, repository: Repository) -> None:
         digest = put(repository, MANIFEST, V1, V2)

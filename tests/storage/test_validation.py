@@ -65,8 +65,8 @@ def test_each_thing_that_is_missing_is_named(repository: Repository) -> None:
         check(repository, image(b"no config", b"layer", b"no layer"))
 
     assert [error.detail for error in caught.value.errors] == [
-        {"digest": str(Digest.of(b"no config"))},
-        {"digest": str(Digest.of(b"no layer"))},
+        str(Digest.of(b"no config")),
+        str(Digest.of(b"no layer")),
     ]
 
 

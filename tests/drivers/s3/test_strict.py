@@ -8,6 +8,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drivers.base import (
+    ChangedError,
     DriverError,
     NoSpaceError,
     PathNotFoundError,
@@ -277,6 +279,35 @@ def test_a_request_replayed_beside_a_commit_publishes_nothing_of_its_own(compare
 
         assert server.objects == {BLOB[1:]: content}
         assert server.multiparts == {}
+
+
+@pytest.mark.parametrize("compares", [True, False])
+def test_objects_are_replaced_and_deleted_as_expected_also_where_the_store_does_not_compare(compares: bool) -> None:
+    with StrictS3(compares=compares) as server:
+        driver = connect(server, PLAN)
+        driver.put(BLOB, b"old")
+        for change in (driver.delete_if, partial(driver.replace, content=b"new")):
+            with pytest.raises(ChangedError):
+                change(BLOB, expected=b"odd")
+        driver.replace(BLOB, b"new", expected=b"old")
+        assert server.objects == {BLOB[1:]: b"new"}
+        driver.delete_if(BLOB, expected=b"new")
+
+        assert server.objects == {}
+
+
+def test_what_is_put_while_a_deletion_looks_is_not_deleted(server: StrictS3, driver: S3Driver) -> None:
+    def put_another(operation: str, key: str) -> None:
+        if operation == "PutObject" and server.objects[key] == b"old":
+            server.objects[key] = b"another"
+
+    driver.put(BLOB, b"old")
+    server.before = put_another
+
+    with pytest.raises(ChangedError):
+        driver.delete_if(BLOB, expected=b"old")
+
+    assert server.objects == {BLOB[1:]: b"another"}
 
 
 def test_many_writers_at_one_upload_publish_what_one_of_them_saw(server: StrictS3, driver: S3Driver) -> None:

@@ -186,6 +186,7 @@ BLOBS = [
     Case("blob last bytes", "GET", f"/v2/a/blobs/{_LAYER}", headers={"Range": "bytes=-3"}),
     Case("blob range beyond its end", "GET", f"/v2/a/blobs/{_LAYER}", headers={"Range": "bytes=4000-9999"}),
     Case("blob range after its end", "GET", f"/v2/a/blobs/{_LAYER}", headers={"Range": "bytes=5000-"}),
+    Case("blob range and nothing more", "GET", f"/v2/a/blobs/{_LAYER}", headers={"Range": "bytes=0-3,"}),
     Case("blob range backwards", "GET", f"/v2/a/blobs/{_LAYER}", headers={"Range": "bytes=5-2"}),
     Case("blob range of another unit", "GET", f"/v2/a/blobs/{_LAYER}", headers={"Range": "lines=0-3"}),
     Case("blob head of a range", "HEAD", f"/v2/a/blobs/{_LAYER}", headers={"Range": "bytes=0-3"}),
