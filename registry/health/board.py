@@ -9,6 +9,7 @@ import mmap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from registry.foundation.redaction import redacted
 from registry.foundation.shared_value import SharedValue, TornError
 
 if TYPE_CHECKING:
@@ -89,4 +90,8 @@ class Board:
 
 
 def _shortened(errors: Mapping[str, str]) -> dict[str, str]:
-    return {name[:_LONGEST_ERROR]: error[:_LONGEST_ERROR] for name, error in list(errors.items())[:_MOST_CHECKS]}
+    """Return `errors` as they fit, and without secrets: names may be URLs, errors are those of libraries."""
+    return {
+        redacted(name)[:_LONGEST_ERROR]: redacted(error)[:_LONGEST_ERROR]
+        for name, error in list(errors.items())[:_MOST_CHECKS]
+    }
