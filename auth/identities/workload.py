@@ -151,7 +151,7 @@ def _discovered(issuer: str, fetch: Callable[[str], bytes]) -> str:
 
 def _matches(pattern: str, value: object) -> bool:
     if isinstance(value, list):
-        return any(_matches(pattern, item) for item in value)
+        return any(_matches(pattern, item) for item in value if not isinstance(item, list))
     if isinstance(value, bool):
         value = str(value).lower()
     if not isinstance(value, str | int):
