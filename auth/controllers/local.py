@@ -143,7 +143,8 @@ def _accounts(section: Parameters) -> Accounts:
     if htpasswd and not Path(htpasswd).exists():
         raise section.error("htpasswd", f"{htpasswd} does not exist; create it with `registry htpasswd`")
     passwords = PasswordFile(htpasswd, FailureThrottle()) if htpasswd else None
-    return Accounts(passwords, ApiKeys(keys) if keys else None, parse_ci_services(section.value("oidc")))
+    has_password = passwords.has if passwords else lambda _: False
+    return Accounts(passwords, ApiKeys(keys, has_password) if keys else None, parse_ci_services(section.value("oidc")))
 
 
 def _signing_keys(section: Parameters) -> SigningKeys:

@@ -47,6 +47,8 @@ class CIService:
     def __init__(self, verifier: TokenVerifier, rules: Sequence[ClaimRule]) -> None:
         self._verifier = verifier
         self._rules = rules
+        self.users = frozenset(rule.user for rule in rules)
+        """Whom its jobs may be."""
 
     @property
     def issuer(self) -> str:
@@ -86,9 +88,10 @@ class CIServices:
         issuer = claims.get("iss")
         return self._by_issuer.get(issuer) if isinstance(issuer, str) else None
 
-    def known(self, issuer: str) -> bool:
-        """Tell whether tokens of `issuer` are accepted."""
-        return issuer in self._by_issuer
+    def logs_in(self, issuer: str, user: str) -> bool:
+        """Tell whether tokens of `issuer` are accepted and may log in `user`."""
+        service = self._by_issuer.get(issuer)
+        return service is not None and user in service.users
 
 
 def parse_ci_services(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -23,7 +24,7 @@ from registry.oci.errors import NameInvalidError
 from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from registry.config import Configuration
     from registry.config.values import Plugin
@@ -103,8 +104,11 @@ def create(load: LoadConfiguration, user: str, expires: str, path: str | None, c
     if not user or ":" in user:
         raise click.BadParameter("a user name is not empty and has no colon", param_hint="--user")
     with _one_line():
-        key, text = _store(load, config, path).create(user, _lifetime_seconds(expires))
+        bound = user in _users_with_password(load, config)
+        key, text = _store(load, config, path).create(user, _lifetime_seconds(expires), bound=bound)
     click.echo(f"key {key.id} of {user}, good until {_moment(key.expires)}; it is not shown again:", err=True)
+    if not bound:
+        click.echo(f"{user} has no password in the configured htpasswd file: the key does not end with one", err=True)
     click.echo(text)
 
 
@@ -161,6 +165,17 @@ def _section(load: LoadConfiguration, config: str | None, name: str | None = Non
     if section is None or name not in {None, section.name}:
         raise ConfigurationError("auth", f"is not {name}" if name else "is not there")
     return section
+
+
+def _users_with_password(load: LoadConfiguration, config: str | None) -> Collection[str]:
+    """Return the users of the htpasswd file of the configuration; none where there is no configuration or no file."""
+    from auth.identities.passwords import parse  # noqa: PLC0415  no other command but htpasswd needs bcrypt
+
+    try:
+        content = Path(_htpasswd_path(_section(load, config, "local"))).read_bytes()
+    except (ConfigurationError, FileNotFoundError):
+        return ()
+    return parse(content).hashes.keys()
 
 
 def _htpasswd_path(section: Plugin) -> str:

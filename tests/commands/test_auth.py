@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import stat
 import subprocess
@@ -102,6 +103,17 @@ def test_explain_needs_rules(directory: Path, auth: str) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("configuration error: auth")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_key_of_a_user_with_a_password_ends_with_it_and_another_says_that_it_does_not(directory: Path) -> None:
+    registry(directory, "htpasswd", "alice", "--password-stdin", stdin="one\n")
+    made = registry(directory, "auth", "key", "create", "--user", "alice", "--expires", "never")
+    assert "does not end" not in made.stderr
+    key_id = made.stdout.split("_")[1]
+    assert json.loads((directory / "keys.json").read_text())["end_with_password"] == [key_id]
+    other = registry(directory, "auth", "key", "create", "--user", "ci", "--expires", "never")
+    assert "ci has no password in the configured htpasswd file: the key does not end with one" in other.stderr
+    assert json.loads((directory / "keys.json").read_text())["end_with_password"] == [key_id]
 
 
 def test_a_key_is_made_listed_and_revoked(directory: Path) -> None:
