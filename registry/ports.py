@@ -199,6 +199,9 @@ class TagStore(Protocol):
             ManifestUnknownError: there is no such tag.
         """
 
+    def pointing_to(self, digest: Digest) -> Iterator[str]:
+        """Yield the tags that point to `digest`, none where there is no such repository; each tag is read."""
+
     def page(self, *, after: str = "", limit: int) -> list[str]:
         """Return at most `limit` tags that sort after `after`, in byte order.
 

@@ -126,7 +126,10 @@ class LocalController(AccessController):
             raise DeniedError(str(decision))
 
     def _decide(self, user: str, access: Access) -> Decision:
-        return self._policy().decide(user, access.name, access.action)
+        policy = self._policy()
+        if access.action == "untag":
+            return policy.decide_untag(user, access.name)
+        return policy.decide(user, access.name, access.action)
 
     def _challenge(self, request: Request, accesses: Sequence[Access], error: str = "") -> UnauthorizedError:
         realm = self._realm or request.base_url + self._endpoint.path

@@ -81,6 +81,9 @@ def explain(load: LoadConfiguration, user: str, repository: str, action: str, co
         raise ConfigurationError("auth.local", str(error)) from error
     decision = policy.decide("" if user == ANONYMOUS else user, repository, action)
     click.echo(decision)
+    untag = policy.decide_untag(decision.user, repository)
+    if action == "delete" and decision.allowed and not untag.allowed:
+        click.echo(f"but no tag, nor a manifest that has one: {untag}")
     if not decision.allowed:
         sys.exit(3)
 

@@ -96,6 +96,17 @@ def test_explain_names_the_rule_and_says_no_by_its_exit_status(directory: Path) 
     assert done.returncode == 0
 
 
+def test_explain_says_of_delete_whether_it_includes_tags(directory: Path) -> None:
+    rules = RULES + '  - {repositories: "kept/**", "user:ci": [pull, push, delete], "user:bot": [delete]}\n'
+    (directory / "rules.yml").write_text(rules)
+    done = registry(directory, "auth", "explain", "ci", "kept/app", "delete")
+    assert done.returncode == 0
+    assert done.stdout.endswith(
+        "but no tag, nor a manifest that has one: ci may not overwrite kept/app: rule 2 (kept/**) does not grant it\n"
+    )
+    assert "but" not in registry(directory, "auth", "explain", "bot", "kept/app", "delete").stdout
+
+
 @pytest.mark.parametrize("auth", ["none", "{htpasswd: {realm: r, path: /p}}", "{local: {rules: [x]}}"])
 def test_explain_needs_rules(directory: Path, auth: str) -> None:
     (directory / "config.yml").write_text(f"version: 0.1\nstorage: inmemory\nauth: {auth}\n")
