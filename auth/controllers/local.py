@@ -18,6 +18,7 @@ from auth.tokens.access_claim import covers
 from auth.tokens.jws import TokenRefusedError, facts
 from auth.tokens.signing import SigningKeys
 from auth.tokenservice.issuer import AccessToken, Lifetimes, TokenIssuer
+from auth.tokenservice.logins import Logins
 from auth.tokenservice.service import LocalTokenService
 from registry.foundation.files import FileError
 from registry.foundation.parameters import Parameters
@@ -66,7 +67,8 @@ class LocalController(AccessController):
         )
         accounts, policy = _accounts(section), policy_source(parameters)
         issuer = TokenIssuer(service, _signing_keys(section), lifetimes)
-        endpoint = LocalTokenService(path, service, accounts, policy, issuer)
+        logins = Logins.open(logins_directory(section))
+        endpoint = LocalTokenService(path, service, accounts, policy, issuer, logins)
         return cls(accounts, policy, issuer, endpoint, realm)
 
     def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
@@ -150,11 +152,25 @@ def _accounts(section: Parameters) -> Accounts:
     return Accounts(passwords, ApiKeys(keys, has_password) if keys else None, parse_ci_services(section.value("oidc")))
 
 
-def _signing_keys(section: Parameters) -> SigningKeys:
+def logins_directory(section: Parameters) -> str:
+    """Return where the logins of ``auth.local`` are recorded.
+
+    Raises:
+        ParameterError: neither that nor the signing key beside which it would be is given.
+    """
+    return section.string("refreshtokens") or str(Path(_key_path(section)).with_name("refresh-tokens"))
+
+
+def _key_path(section: Parameters) -> str:
     htpasswd = section.string("htpasswd")
     path = section.string("key", str(Path(htpasswd).with_name("token-key.pem")) if htpasswd else "")
     if not path:
         raise section.error("key", "is missing: a file for the signing key, which is created if need be")
+    return path
+
+
+def _signing_keys(section: Parameters) -> SigningKeys:
+    path = _key_path(section)
     try:
         return SigningKeys.open(path)
     except (OSError, FileError) as error:

@@ -1,4 +1,4 @@
-"""Commands about access: entries of htpasswd files, API keys, and why a user may or may not do something.
+"""Commands about access: htpasswd files, API keys, refresh tokens, and why a user may or may not do something.
 
 They work on the files of ``auth: htpasswd`` and ``auth: local`` themselves; a running registry sees the change
 by itself.
@@ -7,6 +7,7 @@ by itself.
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +21,14 @@ from auth.rules.ruleset import ACTIONS, ANONYMOUS
 from registry.config import ConfigurationError
 from registry.foundation import durations
 from registry.foundation.errors import ParameterError
+from registry.foundation.parameters import Parameters
 from registry.oci.errors import NameInvalidError
 from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from auth.tokenservice.logins import Login, Logins
     from registry.config import Configuration
     from registry.config.values import Plugin
 
@@ -154,6 +157,85 @@ def revoke(load: LoadConfiguration, key_id: str, path: str | None, config: str |
     click.echo(f"revoked {key_id}")
 
 
+@auth_commands.group("token")
+def token_commands() -> None:
+    """List and revoke refresh tokens: logins that clients keep."""
+
+
+_directory = click.option(
+    "--directory", metavar="DIRECTORY", help="Where refresh tokens are recorded, if not as configured."
+)
+
+
+@token_commands.command("list")
+@click.option("--user", help="Only those of this user.")
+@click.option("--json", "in_json", is_flag=True, help="Print them as JSON.")
+@_directory
+@_config
+@click.pass_obj
+def list_tokens(
+    load: LoadConfiguration, user: str | None, directory: str | None, config: str | None, *, in_json: bool
+) -> None:
+    """List the logins that have not expired."""
+    with _one_line():
+        logins = _logins(load, config, directory)
+        # There may be many: each is printed as it is read.
+        (_print_json if in_json else _print_lines)(logins.all() if user is None else logins.of_user(user))
+
+
+def _print_json(logins: Iterator[Login]) -> None:
+    separator = "["
+    for login in logins:
+        told = {name: getattr(login, name) for name in ("id", "user", "client", "address", "rotates", "revoked")}
+        told |= {name: _rfc3339(getattr(login, name)) for name in ("created", "used", "expires")}
+        click.echo(f"{separator}{json.dumps(told)}", nl=False)
+        separator = ",\n "
+    click.echo("[]" if separator == "[" else "]")
+
+
+def _print_lines(logins: Iterator[Login]) -> None:
+    for login in logins:
+        times = f"since {_moment(login.created)}  used {_moment(login.used)}  until {_moment(login.expires)}"
+        state = "  revoked" if login.revoked else ""
+        click.echo(f"{login.id}  {login.user}  {login.client or '-'} at {login.address}  {times}{state}")
+
+
+@token_commands.command("revoke")
+@click.argument("login_id", metavar="[ID]", required=False)
+@click.option("--user", help="Revoke all of this user.")
+@_directory
+@_config
+@click.pass_obj
+def revoke_tokens(
+    load: LoadConfiguration, login_id: str | None, user: str | None, directory: str | None, config: str | None
+) -> None:
+    """Revoke a login, or all of a user: the refresh token is refused at once, what it was exchanged for runs out."""
+    if (login_id is None) == (user is None):
+        raise click.UsageError("give the ID of a login, or --user")
+    revoked = False
+    with _one_line():
+        logins = _logins(load, config, directory)
+        for login in logins.all() if user is None else logins.of_user(user):
+            if not login.revoked and login_id in {None, login.id}:
+                logins.revoke(login)
+                click.echo(f"revoked {login.id} of {login.user}")
+                revoked = True
+    if not revoked:
+        raise click.ClickException(f"there is no login {login_id}" if user is None else f"{user} has no login")
+
+
+def _logins(load: LoadConfiguration, config: str | None, directory: str | None) -> Logins:
+    from auth.controllers.local import logins_directory  # noqa: PLC0415  no other command needs all that this loads
+    from auth.tokenservice.logins import Logins  # noqa: PLC0415
+
+    if directory is None:
+        try:
+            directory = logins_directory(Parameters(_section(load, config, "local").parameters))
+        except ParameterError as error:
+            raise ConfigurationError("auth.local", str(error)) from error
+    return Logins(directory)
+
+
 @contextlib.contextmanager
 def _one_line() -> Iterator[None]:
     """Turn what is wrong with a file into one line."""
@@ -196,6 +278,10 @@ def _store(load: LoadConfiguration, config: str | None, path: str | None) -> Api
             raise ConfigurationError("auth.local.apikeys", "is not there; name the file with --file")
         path = configured
     return ApiKeyStore(path)
+
+
+def _rfc3339(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _moment(at: int | None) -> str:
