@@ -63,7 +63,7 @@ def key_of_chain(chain: object, roots: Sequence[x509.Certificate]) -> TrustedKey
         verifier.verify(leaf, intermediates)
     except VerificationError as error:
         raise ValueError(f"the certificate of the token is not trusted: {error}") from error
-    except Exception as error:  # as below
+    except Exception as error:  # bytes of a stranger: see _certificates()
         raise ValueError(f"the certificate of the token cannot be verified: {_line(error)}") from error
     return trusted_key(leaf.public_key())  # type: ignore[arg-type]  # judged inside
 

@@ -78,10 +78,9 @@ class TokenIssuer:
         return RefreshToken(identity.user, secrets.token_hex(6), 0, int(self._clock()) + lifetime, rotates)
 
     def refresh_token(self, identity: Identity, token: RefreshToken) -> str:
-        """Return `token` signed."""
-        lifetime = token.expires - int(self._clock())
-        more = {"login": token.login, "generation": token.generation, "rotates": token.rotates}
-        return self._sign(identity, _refresh_audience(self._service), lifetime, more)[0]
+        """Return `token` signed. Its end is exact: the record of a login is found by it."""
+        more = {"login": token.login, "generation": token.generation, "rotates": token.rotates, "exp": token.expires}
+        return self._sign(identity, _refresh_audience(self._service), 0, more)[0]
 
     def read_access(self, token: str) -> AccessToken:
         """Return what an access token says.

@@ -175,6 +175,15 @@ class TestRotation:
 
 
 class TestRevocation:
+    def test_a_token_ends_when_its_record_says_however_long_signing_takes(
+        self, controller: LocalController, logins: Logins
+    ) -> None:
+        ticking = iter(range(int(time.time()), int(time.time()) + 10_000))
+        controller._issuer._clock = lambda: next(ticking)
+        token = log_in(controller)
+        (login,) = logins.all()
+        assert unverified(token)[1]["exp"] == login.expires
+
     def test_it_ends_one_login_at_once_in_every_process(
         self, controller: LocalController, build: Callable[[], LocalController], logins: Logins
     ) -> None:
