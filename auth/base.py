@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 class Access:
     """One action on one resource: ``repository:<name>:pull``, ``registry:catalog:*``.
 
-    The actions on a repository are pull, push, delete, and overwrite: to point a tag that exists at another
-    manifest. A controller without a word for the last takes it for push.
+    The actions on a repository are pull, push, delete, and two more: overwrite, to point a tag that exists at another
+    manifest, and untag, to delete a tag. Token services have no words for these: see SCOPED_AS.
     """
 
     type: str
     name: str
     action: str
+
+
+SCOPED_AS: Final = {"overwrite": "push", "untag": "delete"}
+"""As which action a scope has what it has no word for; a controller without a word takes it for that one, too."""
 
 
 class Request(Protocol):

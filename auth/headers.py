@@ -7,6 +7,8 @@ import binascii
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from auth.base import SCOPED_AS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -69,12 +71,12 @@ def bearer_challenge(realm: str, service: str, scope: str = "", error: str = "")
 def merged_scope(accesses: Iterable[Access]) -> str:
     """Return `accesses` as a scope, the actions on one resource merged: ``repository:a:pull,push``.
 
-    Resources and actions stand in the order in which they are first asked for. `overwrite` is never asked
-    of a token service: to clients it is a push like any other.
+    Resources and actions stand in the order in which they are first asked for. Of a token service is asked what it has
+    a word for: to clients `overwrite` is a push like any other.
     """
     actions: dict[tuple[str, str], dict[str, None]] = {}
     for access in accesses:
-        action = "push" if access.action == "overwrite" else access.action
+        action = SCOPED_AS.get(access.action, access.action)
         actions.setdefault((access.type, access.name), {})[action] = None
     return " ".join(f"{kind}:{name}:{','.join(wanted)}" for (kind, name), wanted in actions.items())
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,9 +22,13 @@ from registry.commands.doctor import doctor_command
 from registry.commands.garbage import garbage_collect_command
 from registry.commands.storage import storage_commands
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
+from registry.foundation.redaction import redacted, redacted_setting
 from registry.plugins import PluginError
 from registry.services import open_storage
 from registry.storage.repository import Repositories
+
+if TYPE_CHECKING:
+    import types
 
 _FORGIVING = {"allow_extra_args": True}
 """The Go registry takes no notice of arguments after the first."""
@@ -83,7 +90,7 @@ def check(config: str | None) -> None:
     """Print the configuration in force, without its secrets; what was ignored goes to stderr."""
     configuration = _configuration(config)
     for warning in configuration.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"warning: {redacted_setting(warning)}", err=True)
     click.echo(effective(configuration), nl=False)
 
 
@@ -117,17 +124,29 @@ commands.add_command(import_command)
 commands.add_command(storage_commands)
 
 
+def _print_traceback(kind: type[BaseException], error: BaseException | None, trace: types.TracebackType | None) -> None:
+    """Print what nobody caught; a library may have put a URL with its secrets into it."""
+    sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace))))
+
+
+def _print_traceback_of_thread(uncaught: threading.ExceptHookArgs) -> None:
+    if uncaught.exc_type is not SystemExit:
+        _print_traceback(uncaught.exc_type, uncaught.exc_value, uncaught.exc_traceback)
+
+
 def _configuration(argument: str | None) -> Configuration:
     return load(find_path(argument, os.environ), os.environ)
 
 
 def main() -> None:
     """Run the command that the arguments name, and exit."""
+    sys.excepthook = _print_traceback
+    threading.excepthook = _print_traceback_of_thread
     try:
         commands(prog_name="registry")
     except (ConfigurationError, PluginError) as error:
         click.echo(f"configuration error: {error}", err=True)
         sys.exit(1)
     except DriverError as error:
-        click.echo(f"storage error: {error}", err=True)
+        click.echo(f"storage error: {redacted(str(error))}", err=True)
         sys.exit(1)

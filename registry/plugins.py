@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from registry.foundation.errors import ParameterError
 from registry.foundation.parameters import Section
+from registry.foundation.redaction import redacted_setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,9 @@ T = TypeVar("T")
 
 class PluginError(Exception):
     """The configured plugin cannot be had; the text is one line that names the section and what to change."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(redacted_setting(text))
 
 
 def load_driver(name: str, parameters: Mapping[str, object]) -> StorageDriver:

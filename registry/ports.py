@@ -225,6 +225,9 @@ class TagStore(Protocol):
     def delete_from(self, tag: Tag, current: Digest) -> None:
         """Forget `tag` if it points to `current` now; otherwise as move()."""
 
+    def pointing_to(self, digest: Digest) -> Iterator[str]:
+        """Yield the tags that point to `digest`, none where there is no such repository; each tag is read."""
+
     def page(self, *, after: str = "", limit: int) -> list[str]:
         """Return at most `limit` tags that sort after `after`, in byte order.
 

@@ -15,7 +15,8 @@ fails as a whole, and can be repeated. At hand are the caller, the repository, a
     remove_repository          nothing more
 
 What else is to be told costs a read of it before the change: the media type of a manifest that goes, where a tag
-pointed that goes or moves. Where a tag pointed is looked up already if the caller may not move every tag.
+pointed that goes or moves. Where a tag pointed, and whether a manifest that goes has one, is looked up already if the
+caller may not move every tag.
 
 Not through here go:
 
@@ -35,13 +36,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError
+from registry.oci.reference import Tag
 from registry.ports import ChangedError, TagTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from registry.oci.manifest import Manifest
-    from registry.oci.reference import Tag
     from registry.oci.uploads import Chunk, UploadState
     from registry.ports import Blob, Repository
     from registry.storage.validation import ValidationPolicy
@@ -56,6 +57,13 @@ class Caller(Protocol):
 
     def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
         """Return if the caller may let `tag`, which points to `current`, point to another manifest.
+
+        Raises:
+            An error that says so to the caller, if it may not.
+        """
+
+    def require_untag(self, repository: str, tag: Tag, current: Digest) -> None:
+        """Return if the caller, who may delete, may delete `tag`, which points to `current`.
 
         Raises:
             An error that says so to the caller, if it may not.
@@ -87,6 +95,9 @@ class Operator:
     moves_every_tag = True
 
     def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
+        """Return."""
+
+    def require_untag(self, repository: str, tag: Tag, current: Digest) -> None:
         """Return."""
 
 
@@ -176,8 +187,11 @@ class Publishing:
 
         Raises:
             ManifestUnknownError: there is no such tag.
-            What Condition.require() raises.
+            What Caller.require_untag() and Condition.require() raise.
         """
+        if not self.caller.moves_every_tag:
+            with suppress(ManifestUnknownError):  # a tag whose link is malformed leads nowhere, and may go
+                self.caller.require_untag(repository.name, tag, repository.tags.resolve(tag))
         if condition is None:
             repository.tags.delete(tag)
         else:
@@ -189,10 +203,14 @@ class Publishing:
 
         Raises:
             ManifestUnknownError: the repository does not have it.
-            What Condition.require() raises.
+            What Condition.require() raises, and Caller.require_untag() of the first of the tags.
         """
         if condition and repository.manifests.has(digest):
             condition.require(digest)
+        if not self.caller.moves_every_tag:
+            name = next(repository.tags.pointing_to(digest), None)
+            if name is not None:
+                self.caller.require_untag(repository.name, Tag(name), digest)
         repository.manifests.delete(digest)
         # Durable, and not answered yet.
 

@@ -55,6 +55,30 @@ def test_help_goes_to_stdout(arguments: tuple[str, ...]) -> None:
     assert done.stdout.startswith("Usage: registry ")
 
 
+def test_no_error_of_the_configuration_shows_a_secret(config: str) -> None:
+    for environ in (
+        {"REGISTRY_HTTP_PREFIX": "https://u:hunter2@a.example/?k=hunter2"},
+        {"REGISTRY_STORAGE": "s3", "REGISTRY_STORAGE_S3_SECRETKEY": "[hunter2]", "REGISTRY_STORAGE_S3_BUCKET": "b"},
+        {"REGISTRY_STORAGE": "s3", "REGISTRY_STORAGE_S3_REGIONENDPOINT": "https://u:hunter2@a.example?k=hunter2"},
+    ):
+        done = registry("garbage-collect", config, environ=environ)
+        assert done.returncode == 1
+        assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_traceback_that_nobody_caught_has_no_secrets() -> None:
+    code = (
+        "import click, registry.cli as cli\n"
+        "@cli.commands.command()\n"
+        "def fail(): raise LookupError('GET https://u:hunter2@a.example/?X-Amz-Signature=hunter2 failed')\n"
+        "import sys; sys.argv = ['registry', 'fail']; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "LookupError: GET https://...@a.example/?X-Amz-Signature=... failed" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
 def test_config_check_prints_what_is_in_force_and_warns_on_stderr(config: str) -> None:
     done = registry("config", "check", config, environ={"REGISTRY_HTTP_ADDR": ":5000"})
     assert done.returncode == 0

@@ -19,6 +19,7 @@ from registry.oci.errors import (
 from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
 from registry.publishing import Guard, Operator, Publishing
+from registry.storage import paths
 from registry.storage.repository import Repositories
 from registry.storage.validation import ValidationPolicy
 from tests.content import chunk, image
@@ -43,11 +44,17 @@ class Newcomer:
     def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
         raise DeniedError(f"{repository}:{tag} points to {current}")
 
+    def require_untag(self, repository: str, tag: Tag, current: Digest) -> None:
+        raise DeniedError(f"{repository}:{tag} points to {current}")
+
 
 class Keeper(Newcomer):
     """A caller who may move a tag, and is asked whether."""
 
     def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
+        pass
+
+    def require_untag(self, repository: str, tag: Tag, current: Digest) -> None:
         pass
 
 
@@ -163,6 +170,33 @@ def test_what_is_removed_is_unknown(repository: Repository) -> None:
             OPERATOR.remove_tag(repository, tag)
     with pytest.raises(BlobUnknownError):
         OPERATOR.remove_blob(repository, Digest.of(b"{}"))
+
+
+def test_a_tag_is_not_taken_away_by_who_may_not_neither_by_its_name_nor_with_its_manifest(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    first, second = digest_of(FIRST), digest_of(SECOND)
+    OPERATOR.push_manifest(repository, FIRST, first, [V1, V2])
+    OPERATOR.push_manifest(repository, SECOND, second)
+
+    with pytest.raises(DeniedError, match=f"points to {first}"):
+        NEWCOMER.remove_tag(repository, V2)
+    with pytest.raises(DeniedError, match=f"points to {first}"):
+        NEWCOMER.remove_manifest(repository, first)
+    assert repository.tags.resolve(V1) == repository.tags.resolve(V2) == first
+    assert repository.manifests.has(first)
+
+    NEWCOMER.remove_manifest(repository, second)
+    assert not repository.manifests.has(second)
+    with pytest.raises(ManifestUnknownError):
+        NEWCOMER.remove_tag(repository, Tag("v3"))
+    driver.put(paths.tag_link("a", "torn"), b"")
+    NEWCOMER.remove_tag(repository, Tag("torn"))
+    KEEPER.remove_tag(repository, V1)
+    KEEPER.remove_manifest(repository, first)
+    for tag in (V1, V2):
+        with pytest.raises(ManifestUnknownError):
+            repository.tags.resolve(tag)
 
 
 def test_a_blob_that_is_mounted_is_there_and_stays_when_its_source_is_removed(

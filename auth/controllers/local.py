@@ -18,6 +18,7 @@ from auth.tokens.access_claim import covers
 from auth.tokens.jws import TokenRefusedError, facts
 from auth.tokens.signing import SigningKeys
 from auth.tokenservice.issuer import AccessToken, Lifetimes, TokenIssuer
+from auth.tokenservice.logins import Logins
 from auth.tokenservice.service import LocalTokenService
 from registry.foundation.files import FileError
 from registry.foundation.parameters import Parameters
@@ -67,7 +68,8 @@ class LocalController(AccessController):
         )
         accounts, policy = _accounts(section), policy_source(parameters)
         issuer = TokenIssuer(service, _signing_keys(section), lifetimes)
-        endpoint = LocalTokenService(path, service, accounts, policy, issuer)
+        logins = Logins.open(logins_directory(section))
+        endpoint = LocalTokenService(path, service, accounts, policy, issuer, logins)
         return cls(accounts, policy, issuer, endpoint, realm)
 
     def share(self, proven: SharedSet) -> None:
@@ -130,7 +132,10 @@ class LocalController(AccessController):
             raise DeniedError(str(decision))
 
     def _decide(self, user: str, access: Access) -> Decision:
-        return self._policy().decide(user, access.name, access.action)
+        policy = self._policy()
+        if access.action == "untag":
+            return policy.decide_untag(user, access.name)
+        return policy.decide(user, access.name, access.action)
 
     def _challenge(self, request: Request, accesses: Sequence[Access], error: str = "") -> UnauthorizedError:
         realm = self._realm or request.base_url + self._endpoint.path
@@ -147,14 +152,29 @@ def _accounts(section: Parameters) -> Accounts:
     if htpasswd and not Path(htpasswd).exists():
         raise section.error("htpasswd", f"{htpasswd} does not exist; create it with `registry htpasswd`")
     passwords = PasswordFile(htpasswd, FailureThrottle()) if htpasswd else None
-    return Accounts(passwords, ApiKeys(keys) if keys else None, parse_ci_services(section.value("oidc")))
+    has_password = passwords.has if passwords else lambda _: False
+    return Accounts(passwords, ApiKeys(keys, has_password) if keys else None, parse_ci_services(section.value("oidc")))
 
 
-def _signing_keys(section: Parameters) -> SigningKeys:
+def logins_directory(section: Parameters) -> str:
+    """Return where the logins of ``auth.local`` are recorded.
+
+    Raises:
+        ParameterError: neither that nor the signing key beside which it would be is given.
+    """
+    return section.string("refreshtokens") or str(Path(_key_path(section)).with_name("refresh-tokens"))
+
+
+def _key_path(section: Parameters) -> str:
     htpasswd = section.string("htpasswd")
     path = section.string("key", str(Path(htpasswd).with_name("token-key.pem")) if htpasswd else "")
     if not path:
         raise section.error("key", "is missing: a file for the signing key, which is created if need be")
+    return path
+
+
+def _signing_keys(section: Parameters) -> SigningKeys:
+    path = _key_path(section)
     try:
         return SigningKeys.open(path)
     except (OSError, FileError) as error:

@@ -75,7 +75,8 @@ class Accounts:
     def stands(self, identity: Identity) -> bool:
         """Tell whether what proved `identity` is still good.
 
-        A changed or removed password, a revoked key and an issuer that is no longer accepted are not.
+        A changed or removed password, a revoked key, one that ended with its user, and a CI service that is no longer
+        accepted or no longer logs in this user are not.
 
         Raises:
             ControllerError: a file is missing or malformed.
@@ -86,5 +87,5 @@ class Accounts:
         if kind == "key" and self._keys is not None:
             return self._keys.valid(detail, identity.user)
         if kind == "oidc":
-            return self._ci_services.known(detail)
+            return self._ci_services.logs_in(detail, identity.user)
         return not identity.user

@@ -1,4 +1,8 @@
-"""API keys: passwords for machines, made by the registry, that expire and can be revoked one by one."""
+"""API keys: passwords for machines, made by the registry, that expire and can be revoked one by one.
+
+A key of a user who has a password ends with that password's entry. Other users have nothing but their keys. Which of
+the two a key is stands in the file beside the keys, where older registries overlook it.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auth.base import ControllerError
 from registry.foundation.files import FileError, WatchedFile, locked, replace_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "regkey_"
 """How every key begins, so that a scanner for leaked secrets can know one."""
+
+_BOUND = "end_with_password"
+"""The member of the file that lists the ids of the keys that end with their user's password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +50,83 @@ class ApiKey:
         return self.expires is None or now < self.expires
 
 
-class ApiKeys:
-    """The keys in a file, as it stands at each call. While the file is broken no key is valid."""
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the file says: the keys by id, and the ids of those that end with their user's password."""
 
-    def __init__(self, path: str, clock: Callable[[], float] = time.time) -> None:
+    by_id: Mapping[str, ApiKey]
+    bound: frozenset[str] = frozenset()
+
+
+class ApiKeys:
+    """The keys in a file, as it stands at each call. While the file is broken no key is valid.
+
+    `has_password` tells whether a user has one now.
+    """
+
+    def __init__(
+        self, path: str, has_password: Callable[[str], bool] = lambda _: False, clock: Callable[[], float] = time.time
+    ) -> None:
         self._path = path
         self._file = WatchedFile(path, _parse)
+        self._has_password = has_password
         self._clock = clock
+        self._bound_here: frozenset[str] = frozenset()
+        self.bind()
 
     def user_of(self, text: str) -> tuple[str, str] | None:
         """Return the user and the id of the key that `text` is, or None if it is not a valid key."""
         _, _, rest = text.partition(PREFIX)
         key_id, _, secret = rest.partition("_")
-        known = self._all().get(key_id)
+        known = self._all().by_id.get(key_id)
         if known is None or not hmac.compare_digest(known.sha256.encode(), _digest(secret).encode()):
             return None
-        return (known.user, known.id) if known.alive(self._clock()) else None
+        return (known.user, known.id) if self.valid(known.id, known.user) else None
 
     def valid(self, key_id: str, user: str) -> bool:
-        """Tell whether the key `key_id` is still there, alive, and that of `user`."""
-        known = self._all().get(key_id)
-        return known is not None and known.user == user and known.alive(self._clock())
+        """Tell whether the key `key_id` is still there, alive, that of `user`, and `user` too if it ends with them.
 
-    def _all(self) -> Mapping[str, ApiKey]:
+        Raises:
+            ControllerError: whether the user is there cannot be told.
+        """
+        keys = self._all()
+        known = keys.by_id.get(key_id)
+        if known is None or known.user != user or not known.alive(self._clock()):
+            return False
+        bound = key_id in keys.bound or key_id in self._bound_here
+        try:
+            has_password = self._has_password(user)
+        except ControllerError:
+            if bound:
+                raise
+            return True
+        if has_password and not bound:
+            self.bind()
+        return has_password or not bound
+
+    def bind(self) -> None:
+        """Let the keys of all who have a password now end with it: those of older registries do not say so yet."""
+        keys = self._all()
+        unbound = keys.by_id.keys() - keys.bound - self._bound_here
+        try:
+            new = frozenset(key_id for key_id in unbound if self._has_password(keys.by_id[key_id].user))
+        except ControllerError:  # told to whoever logs in with a password
+            return
+        if not new:
+            return
+        self._bound_here |= new
+        try:
+            ApiKeyStore(self._path).bind(new)
+        except (OSError, ValueError) as error:
+            logger.warning("keys may outlive their users after a restart: %s cannot be written: %s", self._path, error)
+
+    def _all(self) -> Keys:
         if not Path(self._path).exists():
-            return {}
+            return Keys({})
         try:
             return self._file.current()
         except FileError:
-            return {}
+            return Keys({})
 
 
 class ApiKeyStore:
@@ -80,8 +136,8 @@ class ApiKeyStore:
         self._path = Path(path)
         self._clock = clock
 
-    def create(self, user: str, lifetime_seconds: int | None) -> tuple[ApiKey, str]:
-        """Return a new key of `user` and its text, which is kept nowhere.
+    def create(self, user: str, lifetime_seconds: int | None, *, bound: bool = False) -> tuple[ApiKey, str]:
+        """Return a new key of `user` and its text, which is kept nowhere; `bound` is whether it ends with the user.
 
         Raises:
             OSError: the file cannot be written.
@@ -91,8 +147,9 @@ class ApiKeyStore:
         secret = secrets.token_urlsafe(32)
         expires = None if lifetime_seconds is None else now + lifetime_seconds
         key = ApiKey(secrets.token_hex(6), user, _digest(secret), now, expires)
-        with self._changing() as keys:
-            keys[key.id] = key
+        with self._changing() as change:
+            change.by_id[key.id] = key
+            change.bound |= {key.id} if bound else set()
         return key, f"{PREFIX}{key.id}_{secret}"
 
     def list(self) -> list[ApiKey]:
@@ -102,7 +159,7 @@ class ApiKeyStore:
             OSError: the file cannot be read.
             ValueError: the file is malformed.
         """
-        return sorted(self._read().values(), key=lambda key: (key.created, key.id))
+        return sorted(self._read().by_id.values(), key=lambda key: (key.created, key.id))
 
     def revoke(self, key_id: str) -> bool:
         """Take the key `key_id` out; tell whether there was one.
@@ -111,36 +168,58 @@ class ApiKeyStore:
             OSError: the file cannot be written.
             ValueError: the file is malformed.
         """
-        with self._changing() as keys:
-            return keys.pop(key_id, None) is not None
+        with self._changing() as change:
+            return change.by_id.pop(key_id, None) is not None
+
+    def bind(self, key_ids: Collection[str]) -> None:
+        """Let the keys `key_ids` end with their users.
+
+        Raises:
+            OSError: the file cannot be written.
+            ValueError: the file is malformed.
+        """
+        with self._changing() as change:
+            change.bound.update(key_ids)
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[dict[str, ApiKey]]:
+    def _changing(self) -> Iterator[_Change]:
         with locked(str(self._path)):
             keys = self._read()
-            yield keys
-            document = {"keys": [asdict(key) for key in keys.values()]}
+            change = _Change(dict(keys.by_id), set(keys.bound))
+            yield change
+            entries = [asdict(key) for key in change.by_id.values()]
+            document = {"keys": entries, _BOUND: sorted(change.bound & change.by_id.keys())}
             replace_file(str(self._path), json.dumps(document, indent=1).encode() + b"\n")
 
-    def _read(self) -> dict[str, ApiKey]:
+    def _read(self) -> Keys:
         try:
             return _parse(self._path.read_bytes())
         except FileNotFoundError:
-            return {}
+            return Keys({})
+
+
+@dataclass(slots=True)
+class _Change:
+    """What is about to be written."""
+
+    by_id: dict[str, ApiKey]
+    bound: set[str]
 
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _parse(content: bytes) -> dict[str, ApiKey]:
+def _parse(content: bytes) -> Keys:
     try:
-        keys = [ApiKey(**entry) for entry in json.loads(content)["keys"]]
-    except (KeyError, TypeError) as error:
+        document = json.loads(content)
+        keys = [ApiKey(**entry) for entry in document["keys"]]
+        bound = frozenset(document.get(_BOUND, ()))
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a file of API keys: {error}") from error
-    if not all(_well_typed(key) for key in keys):
+    if not all(_well_typed(key) for key in keys) or not all(isinstance(key_id, str) for key_id in bound):
         raise ValueError("not a file of API keys: a member is of the wrong type")
-    return {key.id: key for key in keys}
+    return Keys({key.id: key for key in keys}, bound)
 
 
 def _well_typed(key: ApiKey) -> bool:

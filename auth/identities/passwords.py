@@ -178,6 +178,14 @@ class PasswordFile:
             self._matched.put(attempt.digest, _Match(attempt.entries, self._clock() + MEMORY_SECONDS))
         return matched
 
+    def has(self, user: str) -> bool:
+        """Tell whether `user` can log in with a password.
+
+        Raises:
+            ControllerError: the file is missing or malformed.
+        """
+        return user in self._entries().hashes
+
     def fingerprint(self, user: str) -> str | None:
         """Return a text that changes when the password of `user` is set anew, None for a stranger.
 

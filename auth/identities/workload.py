@@ -48,6 +48,8 @@ class CIService:
     def __init__(self, verifier: TokenVerifier, rules: Sequence[ClaimRule]) -> None:
         self._verifier = verifier
         self._rules = rules
+        self.users = frozenset(rule.user for rule in rules)
+        """Whom its jobs may be."""
 
     @property
     def issuer(self) -> str:
@@ -87,9 +89,10 @@ class CIServices:
         issuer = claims.get("iss")
         return self._by_issuer.get(issuer) if isinstance(issuer, str) else None
 
-    def known(self, issuer: str) -> bool:
-        """Tell whether tokens of `issuer` are accepted."""
-        return issuer in self._by_issuer
+    def logs_in(self, issuer: str, user: str) -> bool:
+        """Tell whether tokens of `issuer` are accepted and may log in `user`."""
+        service = self._by_issuer.get(issuer)
+        return service is not None and user in service.users
 
 
 def parse_ci_services(
@@ -152,7 +155,7 @@ def _discovered(issuer: str, fetch: Callable[[str], bytes]) -> str:
 
 def _matches(pattern: str, value: object) -> bool:
     if isinstance(value, list):
-        return any(_matches(pattern, item) for item in value)
+        return any(_matches(pattern, item) for item in value if not isinstance(item, list))
     if isinstance(value, bool):
         value = str(value).lower()
     if not isinstance(value, str | int):

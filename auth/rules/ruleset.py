@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 ACTIONS = ("pull", "push", "delete", "overwrite")
-"""What a rule grants; push writes new tags only, overwrite moves those that exist."""
+"""What a rule grants; push writes new tags only, overwrite moves those that exist.
+
+Whoever may push needs overwrite to delete a tag, too: a tag that was deleted can be pushed again, which would move it.
+"""
 
 ANONYMOUS = "anonymous"
 AUTHENTICATED = "authenticated"
@@ -82,6 +85,11 @@ class Policy:
             principal for principal, actions in grants.items() if action in actions and self._is(user, principal)
         )
         return Decision(user, repository, action, rule, principals)
+
+    def decide_untag(self, user: str, repository: str) -> Decision:
+        """Return whether `user`, who may delete, may delete a tag of `repository`; otherwise as decide()."""
+        pushes = self.decide(user, repository, "push").allowed
+        return self.decide(user, repository, "overwrite" if pushes else "delete")
 
     def _find(self, repository: str) -> Rule | None:
         return next((rule for rule in self._rules if rule.glob.matches(repository)), None)

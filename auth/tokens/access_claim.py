@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from auth.base import SCOPED_AS
 from auth.tokens.jws import TokenRefusedError
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def granted_accesses(claims: Mapping[str, object]) -> set[tuple[str, str, str]]:
 
 
 def covers(granted: set[tuple[str, str, str]], access: Access) -> bool:
-    """Tell whether `access` is among `granted`, where ``*`` is every action, and push includes overwrite."""
-    action = "push" if access.action == "overwrite" else access.action
+    """Tell whether `access` is among `granted`, where ``*`` is every action."""
+    action = SCOPED_AS.get(access.action, access.action)
     return not granted.isdisjoint({(access.type, access.name, action), (access.type, access.name, "*")})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LONGEST = 10
+_LONGEST_REASON = 200
 
 
 def parse_bundle(content: bytes) -> list[x509.Certificate]:
@@ -63,6 +63,8 @@ def key_of_chain(chain: object, roots: Sequence[x509.Certificate]) -> TrustedKey
         verifier.verify(leaf, intermediates)
     except VerificationError as error:
         raise ValueError(f"the certificate of the token is not trusted: {error}") from error
+    except Exception as error:  # bytes of a stranger: see _certificates()
+        raise ValueError(f"the certificate of the token cannot be verified: {_line(error)}") from error
     return trusted_key(leaf.public_key())  # type: ignore[arg-type]  # judged inside
 
 
@@ -77,5 +79,11 @@ def _certificates(chain: object) -> list[x509.Certificate]:
         raise ValueError(f"x5c is not a list of 1 to {_LONGEST} certificates")
     try:
         return [x509.load_der_x509_certificate(base64.b64decode(item, validate=True)) for item in chain]
-    except (binascii.Error, TypeError, ValueError) as error:
-        raise ValueError(f"x5c does not hold certificates: {error}") from error
+    # Bytes of a stranger: the library has many words for what it cannot read, such as InvalidVersion, which is not a
+    # ValueError, and may get new ones.
+    except Exception as error:
+        raise ValueError(f"x5c does not hold certificates: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__

@@ -27,6 +27,7 @@ LEEWAY_SECONDS = 60
 
 _LARGEST = 64 * 1024
 _SHOWN = 200
+_MOST_SECONDS = 2**63
 
 
 class TokenRefusedError(Exception):
@@ -118,7 +119,8 @@ class TokenVerifier:
         for key in fitting:
             try:
                 self._jws.decode(token, key.key, algorithms=[algorithm])
-            except jwt.InvalidTokenError:
+            # Bytes of a stranger: whatever the libraries have to say of them, this key did not sign.
+            except Exception:  # noqa: BLE001, S112
                 continue
             return _Signed(key, key_id)
         raise TokenRefusedError("its signature is wrong", told=False)
@@ -159,7 +161,8 @@ class TokenVerifier:
 
 def _time(claims: Mapping[str, object], name: str) -> int | None:
     value = claims.get(name)
-    if value is not None and type(value) is not int:
+    # As in Go, where it is an int64.
+    if value is not None and (type(value) is not int or not -_MOST_SECONDS <= value < _MOST_SECONDS):
         raise TokenRefusedError(f"{name} is not an integer", told=False)
     return value
 
@@ -206,5 +209,8 @@ def facts(token: str) -> str:
 
 def shown(value: object) -> str:
     """Return a stranger's value fit for a log: on one line, in ASCII, not too long."""
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except (RecursionError, ValueError):  # nested deeply, or an integer of thousands of digits
+        text = f"a {type(value).__name__}"
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

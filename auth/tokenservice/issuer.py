@@ -13,6 +13,7 @@ from auth.identities.accounts import Identity
 from auth.tokens.access_claim import granted_accesses
 from auth.tokens.jws import Expectations, TokenRefusedError, TokenVerifier
 from auth.tokens.signing import ALGORITHM
+from auth.tokenservice.logins import RefreshToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -69,12 +70,17 @@ class TokenIssuer:
         token, issued = self._sign(identity, self._service, lifetime, {"access": access})
         return token, issued, lifetime
 
-    def refresh_token(self, identity: Identity) -> str:
-        """Return a refresh token; that of a CI job lives for an hour, which is about what a job takes."""
+    def new_login(self, identity: Identity, *, rotates: bool) -> RefreshToken:
+        """Return the first token of a login; that of a CI job lives for an hour, which is about what a job takes."""
         lifetime = self._lifetimes.refresh_seconds
         if identity.proof.startswith("oidc:"):
             lifetime = min(lifetime, _CI_SECONDS)
-        return self._sign(identity, _refresh_audience(self._service), lifetime, {})[0]
+        return RefreshToken(identity.user, secrets.token_hex(6), 0, int(self._clock()) + lifetime, rotates)
+
+    def refresh_token(self, identity: Identity, token: RefreshToken) -> str:
+        """Return `token` signed. Its end is exact: the record of a login is found by it."""
+        more = {"login": token.login, "generation": token.generation, "rotates": token.rotates, "exp": token.expires}
+        return self._sign(identity, _refresh_audience(self._service), 0, more)[0]
 
     def read_access(self, token: str) -> AccessToken:
         """Return what an access token says.
@@ -85,13 +91,18 @@ class TokenIssuer:
         claims = self._access.verify(token)
         return AccessToken(_identity(claims), frozenset(granted_accesses(claims)))
 
-    def read_refresh(self, token: str) -> Identity:
-        """Return whose refresh token this is.
+    def read_refresh(self, token: str) -> tuple[Identity, RefreshToken]:
+        """Return whose refresh token this is, and of which login; older registries gave one token to each.
 
         Raises:
             TokenRefusedError: this registry did not sign it, or it has expired.
         """
-        return _identity(self._refresh.verify(token))
+        claims = self._refresh.verify(token)
+        identity = _identity(claims)
+        login, generation, expires = claims.get("login", claims.get("jti")), claims.get("generation", 0), claims["exp"]
+        if not isinstance(login, str) or not isinstance(generation, int) or not isinstance(expires, int):
+            raise TokenRefusedError("it does not say of which login it is")
+        return identity, RefreshToken(identity.user, login, generation, expires, claims.get("rotates") is True)
 
     def _sign(self, identity: Identity, audience: str, lifetime: int, more: Mapping[str, object]) -> tuple[str, int]:
         signing, now = self._keys.newest(), int(self._clock())

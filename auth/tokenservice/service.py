@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from auth.headers import Credentials, basic_challenge, basic_credentials
 from auth.identities.accounts import Identity
 from auth.tokens.jws import TokenRefusedError, facts
 from auth.tokens.scopes import Scope, parse_scopes
+from auth.tokenservice.logins import LoginRevokedError, keeps_its_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from auth.identities.accounts import Accounts
     from auth.rules.ruleset import Policy
     from auth.tokenservice.issuer import TokenIssuer
+    from auth.tokenservice.logins import Logins
 
 logger = logging.getLogger(__name__)
 
@@ -28,14 +31,21 @@ _ASKED = ("pull", "push", "delete")
 class LocalTokenService:
     """Gives out tokens with exactly the scopes that were asked for and that the rules grant."""
 
-    def __init__(
-        self, path: str, service: str, accounts: Accounts, policy: Callable[[], Policy], issuer: TokenIssuer
+    def __init__(  # noqa: PLR0913, PLR0917  one for each of its parts, and it is built in one place
+        self,
+        path: str,
+        service: str,
+        accounts: Accounts,
+        policy: Callable[[], Policy],
+        issuer: TokenIssuer,
+        logins: Logins,
     ) -> None:
         self.path = path
         self.service = service
         self._accounts = accounts
         self._policy = policy
         self._issuer = issuer
+        self._logins = logins
 
     def issue(self, request: Request, fields: Mapping[str, Sequence[str]]) -> Mapping[str, object]:
         """Answer ``GET``: credentials in a Basic header, or none for an anonymous token."""
@@ -47,19 +57,19 @@ class LocalTokenService:
         answer = _answer(token, issued, lifetime)
         answer["token"] = token
         if identity.user and _only(fields, "offline_token") == "true":
-            answer["refresh_token"] = self._issuer.refresh_token(identity)
+            answer["refresh_token"] = self._begin_login(identity, request, fields)
         return answer
 
     def exchange(self, request: Request, fields: Mapping[str, Sequence[str]]) -> Mapping[str, object]:
         """Answer ``POST``: a password or a refresh token in the form."""
         self._check_service(fields)
         kind = _only(fields, "grant_type")
-        refresh = _only(fields, "refresh_token")
+        refresh = ""
         if kind == "password":
             password = _only(fields, "password").encode(errors="surrogatepass")
             identity = self._log_in(Credentials(_only(fields, "username"), password), request)
         elif kind == "refresh_token":
-            identity = self._refreshed(refresh, request)
+            identity, refresh = self._refreshed(request, fields)
         else:
             raise TokenRequestError("unsupported_grant_type", "grant_type must be password or refresh_token")
         scopes = self._granted(identity, fields)
@@ -68,8 +78,14 @@ class LocalTokenService:
         if kind == "refresh_token":
             answer["refresh_token"] = refresh
         elif _only(fields, "access_type") == "offline":
-            answer["refresh_token"] = self._issuer.refresh_token(identity)
+            answer["refresh_token"] = self._begin_login(identity, request, fields)
         return answer
+
+    def _begin_login(self, identity: Identity, request: Request, fields: Mapping[str, Sequence[str]]) -> str:
+        client = _only(fields, "client_id")
+        token = self._issuer.new_login(identity, rotates=self._logins.recorded and not keeps_its_token(client))
+        self._logins.begin(token, client, request.remote_address)
+        return self._issuer.refresh_token(identity, token)
 
     def _log_in(self, credentials: Credentials | None, request: Request) -> Identity:
         identity = credentials and self._accounts.identify(credentials, request)
@@ -77,16 +93,25 @@ class LocalTokenService:
             raise self._unauthorized()
         return identity
 
-    def _refreshed(self, token: str, request: Request) -> Identity:
+    def _refreshed(self, request: Request, fields: Mapping[str, Sequence[str]]) -> tuple[Identity, str]:
+        """Return who logged in, and with which refresh token the client is to go on."""
+        token, client = _only(fields, "refresh_token"), _only(fields, "client_id")
         try:
-            identity = self._issuer.read_refresh(token)
+            identity, brought = self._issuer.read_refresh(token)
         except TokenRefusedError as error:
             logger.warning("refresh token from %s refused: %s; %s", request.remote_address, error, facts(token))
             raise self._unauthorized() from error
         if not self._accounts.stands(identity):
             logger.warning("refresh token from %s refused: the login is void", request.remote_address)
             raise self._unauthorized()
-        return identity
+        try:
+            self._logins.use(brought, client, request.remote_address)
+        except LoginRevokedError as error:
+            logger.warning("refresh token of %r from %s refused: %s", identity.user, request.remote_address, error)
+            raise self._unauthorized() from error
+        if not brought.rotates or keeps_its_token(client):
+            return identity, token
+        return identity, self._issuer.refresh_token(identity, replace(brought, generation=brought.generation + 1))
 
     def _granted(self, identity: Identity, fields: Mapping[str, Sequence[str]]) -> list[Scope]:
         try:

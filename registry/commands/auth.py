@@ -1,4 +1,4 @@
-"""Commands about access: entries of htpasswd files, API keys, and why a user may or may not do something.
+"""Commands about access: htpasswd files, API keys, refresh tokens, and why a user may or may not do something.
 
 They work on the files of ``auth: htpasswd`` and ``auth: local`` themselves; a running registry sees the change
 by itself.
@@ -7,8 +7,10 @@ by itself.
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,12 +21,14 @@ from auth.rules.ruleset import ACTIONS, ANONYMOUS
 from registry.config import ConfigurationError
 from registry.foundation import durations
 from registry.foundation.errors import ParameterError
+from registry.foundation.parameters import Parameters
 from registry.oci.errors import NameInvalidError
 from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
+    from auth.tokenservice.logins import Login, Logins
     from registry.config import Configuration
     from registry.config.values import Plugin
 
@@ -80,6 +84,9 @@ def explain(load: LoadConfiguration, user: str, repository: str, action: str, co
         raise ConfigurationError("auth.local", str(error)) from error
     decision = policy.decide("" if user == ANONYMOUS else user, repository, action)
     click.echo(decision)
+    untag = policy.decide_untag(decision.user, repository)
+    if action == "delete" and decision.allowed and not untag.allowed:
+        click.echo(f"but no tag, nor a manifest that has one: {untag}")
     if not decision.allowed:
         sys.exit(3)
 
@@ -103,8 +110,11 @@ def create(load: LoadConfiguration, user: str, expires: str, path: str | None, c
     if not user or ":" in user:
         raise click.BadParameter("a user name is not empty and has no colon", param_hint="--user")
     with _one_line():
-        key, text = _store(load, config, path).create(user, _lifetime_seconds(expires))
+        bound = user in _users_with_password(load, config)
+        key, text = _store(load, config, path).create(user, _lifetime_seconds(expires), bound=bound)
     click.echo(f"key {key.id} of {user}, good until {_moment(key.expires)}; it is not shown again:", err=True)
+    if not bound:
+        click.echo(f"{user} has no password in the configured htpasswd file: the key does not end with one", err=True)
     click.echo(text)
 
 
@@ -147,6 +157,85 @@ def revoke(load: LoadConfiguration, key_id: str, path: str | None, config: str |
     click.echo(f"revoked {key_id}")
 
 
+@auth_commands.group("token")
+def token_commands() -> None:
+    """List and revoke refresh tokens: logins that clients keep."""
+
+
+_directory = click.option(
+    "--directory", metavar="DIRECTORY", help="Where refresh tokens are recorded, if not as configured."
+)
+
+
+@token_commands.command("list")
+@click.option("--user", help="Only those of this user.")
+@click.option("--json", "in_json", is_flag=True, help="Print them as JSON.")
+@_directory
+@_config
+@click.pass_obj
+def list_tokens(
+    load: LoadConfiguration, user: str | None, directory: str | None, config: str | None, *, in_json: bool
+) -> None:
+    """List the logins that have not expired."""
+    with _one_line():
+        logins = _logins(load, config, directory)
+        # There may be many: each is printed as it is read.
+        (_print_json if in_json else _print_lines)(logins.all() if user is None else logins.of_user(user))
+
+
+def _print_json(logins: Iterator[Login]) -> None:
+    separator = "["
+    for login in logins:
+        told = {name: getattr(login, name) for name in ("id", "user", "client", "address", "rotates", "revoked")}
+        told |= {name: _rfc3339(getattr(login, name)) for name in ("created", "used", "expires")}
+        click.echo(f"{separator}{json.dumps(told)}", nl=False)
+        separator = ",\n "
+    click.echo("[]" if separator == "[" else "]")
+
+
+def _print_lines(logins: Iterator[Login]) -> None:
+    for login in logins:
+        times = f"since {_moment(login.created)}  used {_moment(login.used)}  until {_moment(login.expires)}"
+        state = "  revoked" if login.revoked else ""
+        click.echo(f"{login.id}  {login.user}  {login.client or '-'} at {login.address}  {times}{state}")
+
+
+@token_commands.command("revoke")
+@click.argument("login_id", metavar="[ID]", required=False)
+@click.option("--user", help="Revoke all of this user.")
+@_directory
+@_config
+@click.pass_obj
+def revoke_tokens(
+    load: LoadConfiguration, login_id: str | None, user: str | None, directory: str | None, config: str | None
+) -> None:
+    """Revoke a login, or all of a user: the refresh token is refused at once, what it was exchanged for runs out."""
+    if (login_id is None) == (user is None):
+        raise click.UsageError("give the ID of a login, or --user")
+    revoked = False
+    with _one_line():
+        logins = _logins(load, config, directory)
+        for login in logins.all() if user is None else logins.of_user(user):
+            if not login.revoked and login_id in {None, login.id}:
+                logins.revoke(login)
+                click.echo(f"revoked {login.id} of {login.user}")
+                revoked = True
+    if not revoked:
+        raise click.ClickException(f"there is no login {login_id}" if user is None else f"{user} has no login")
+
+
+def _logins(load: LoadConfiguration, config: str | None, directory: str | None) -> Logins:
+    from auth.controllers.local import logins_directory  # noqa: PLC0415  no other command needs all that this loads
+    from auth.tokenservice.logins import Logins  # noqa: PLC0415
+
+    if directory is None:
+        try:
+            directory = logins_directory(Parameters(_section(load, config, "local").parameters))
+        except ParameterError as error:
+            raise ConfigurationError("auth.local", str(error)) from error
+    return Logins(directory)
+
+
 @contextlib.contextmanager
 def _one_line() -> Iterator[None]:
     """Turn what is wrong with a file into one line."""
@@ -161,6 +250,17 @@ def _section(load: LoadConfiguration, config: str | None, name: str | None = Non
     if section is None or name not in {None, section.name}:
         raise ConfigurationError("auth", f"is not {name}" if name else "is not there")
     return section
+
+
+def _users_with_password(load: LoadConfiguration, config: str | None) -> Collection[str]:
+    """Return the users of the htpasswd file of the configuration; none where there is no configuration or no file."""
+    from auth.identities.passwords import parse  # noqa: PLC0415  no other command but htpasswd needs bcrypt
+
+    try:
+        content = Path(_htpasswd_path(_section(load, config, "local"))).read_bytes()
+    except (ConfigurationError, FileNotFoundError):
+        return ()
+    return parse(content).hashes.keys()
 
 
 def _htpasswd_path(section: Plugin) -> str:
@@ -178,6 +278,10 @@ def _store(load: LoadConfiguration, config: str | None, path: str | None) -> Api
             raise ConfigurationError("auth.local.apikeys", "is not there; name the file with --file")
         path = configured
     return ApiKeyStore(path)
+
+
+def _rfc3339(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _moment(at: int | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -47,7 +47,10 @@ def doctor_command(url: str, user: str | None, size: int, pause: float, *, in_js
     if user:
         name, colon, password = user.partition(":")
         credentials = Credentials(name, password if colon else click.prompt("Password", hide_input=True, err=True))
-    address = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v2')}"
+    elif parts.username is not None:
+        credentials = Credentials(unquote(parts.username), unquote(parts.password or ""))
+    host = parts.netloc.rpartition("@")[2]
+    address = f"{parts.scheme}://{host}{parts.path.rstrip('/').removesuffix('/v2')}"
     deployment = Deployment(address, credentials)
     findings = list(examine(deployment, size=size * _MIB, pause_seconds=pause))
     click.echo(as_json(address, findings) if in_json else as_table(findings))

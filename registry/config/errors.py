@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from registry.foundation.redaction import redacted_setting
+
 
 class ConfigurationError(Exception):
     """The configuration cannot be used. `where` is the key (``http.net``), variable or file at fault.
@@ -10,6 +12,6 @@ class ConfigurationError(Exception):
     """
 
     def __init__(self, where: str, reason: str) -> None:
-        super().__init__(" ".join(f"{where}: {reason}".split()))
         self.where = where
-        self.reason = reason
+        self.reason = redacted_setting(reason)
+        super().__init__(" ".join(f"{where}: {self.reason}".split()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,24 +9,20 @@ from registry.config import tree
 from registry.config.schema import ANYTHING, Mark, keys, plugin_attributes, shape_of
 from registry.foundation import durations
 from registry.foundation.patterns import Pattern
+from registry.foundation.redaction import is_secret_name, redacted_setting
 
 if TYPE_CHECKING:
     from registry.config.schema import Shape
     from registry.config.values import Configuration
 
 _REDACTED = "<redacted>"
-_SECRET_KEY = re.compile(
-    r"secret|passw|passphrase|token|(access|account|private|signing)_?key|tempurl|connectionstring|credential",
-    re.IGNORECASE,
-)
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 def effective(configuration: Configuration) -> str:
     """Return all keys with the values in force, defaults included, as YAML; secrets as ``<redacted>``.
 
     The parameters of plugins have no schema here: a value is taken for a secret if a key on its way is
-    called like one. Credentials within URLs are secrets anywhere.
+    called like one. Within URLs the user, the password and the values of the query are secrets anywhere.
     """
     return tree.dump(_plain(shape_of(type(configuration)), configuration))
 
@@ -70,10 +65,10 @@ def _section(shape: Shape, value: Any) -> dict[str, object]:
 
 def _untyped(value: object) -> object:
     if isinstance(value, Mapping):
-        return {k: _redacted(v) if _SECRET_KEY.search(k) else _untyped(v) for k, v in value.items()}
+        return {k: _redacted(v) if is_secret_name(str(k)) else _untyped(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_untyped(item) for item in value]
-    return _USERINFO.sub(_REDACTED, value) if isinstance(value, str) else value
+    return redacted_setting(value, _REDACTED) if isinstance(value, str) else value
 
 
 def _redacted(value: object) -> object:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from registry.foundation.redaction import redacted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,12 +24,18 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report: what was looked at, what was found, and what to change if it is not well."""
+    """One line of the report: what was looked at, what was found, and what to change if it is not well.
+
+    What was found may repeat what a server said, without its secrets.
+    """
 
     check: str
     status: Status
     found: str
     advice: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "found", redacted(self.found))
 
 
 def well(check: str, found: str) -> Finding:

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from registry.foundation.redaction import redacted_setting
+
 
 class ParameterError(Exception):
-    """A plugin's section of the configuration is wrong; the text names the parameter and says what to change."""
+    """A plugin's section of the configuration is wrong; the text names the parameter and says what to change.
+
+    It never holds a password or the query of a URL.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(redacted_setting(text))

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from registry.foundation.deadlines import Deadline, PlainHandler, SecureHandler
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import IO
@@ -26,14 +28,19 @@ class FetchError(OSError):
     """There is no such answer; the text says why in one line, without the URL."""
 
 
-def fetch(url: str, *, most_bytes: int, timeout_seconds: float, headers: Mapping[str, str]) -> bytes:
-    """Return the document at `url`; the server may be silent for `timeout_seconds` at a time.
+def fetch(
+    url: str, *, most_bytes: int, timeout_seconds: float, headers: Mapping[str, str], follow: bool = True
+) -> bytes:
+    """Return the document at `url`; all of it must have come within `timeout_seconds`.
+
+    A redirect is followed only if `follow` is set. To find the address of a host may take longer, as that cannot be cut
+    short, and each address of it is given the whole time to take the connection.
 
     Raises:
-        FetchError: there is none, or it has more than `most_bytes`.
+        FetchError: there is none, it has more than `most_bytes`, or is too late.
     """
     request = _request("GET", url, headers)
-    with _errors_in_one_line(), _opener().open(request, timeout=timeout_seconds) as answer:
+    with _errors_in_one_line(), _opener(timeout_seconds, follow=follow).open(request) as answer:
         content: bytes = answer.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise FetchError(f"more than {most_bytes} bytes")
@@ -41,14 +48,14 @@ def fetch(url: str, *, most_bytes: int, timeout_seconds: float, headers: Mapping
 
 
 def status_of(url: str, *, timeout_seconds: float | None, headers: Mapping[str, str]) -> int:
-    """Return the status of the answer to ``HEAD``; None is to wait without end.
+    """Return the status of the answer to ``HEAD``, which must come within `timeout_seconds`; None is to wait for ever.
 
     Raises:
         FetchError: there is no answer.
     """
     request = _request("HEAD", url, headers)
     try:
-        with _errors_in_one_line(), _opener().open(request, timeout=timeout_seconds) as answer:
+        with _errors_in_one_line(), _opener(timeout_seconds).open(request) as answer:
             status: int = answer.status
     except _StatusError as error:
         return error.status
@@ -83,9 +90,16 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return request
 
 
-def _opener() -> urllib.request.OpenerDirector:
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        raise FetchError("it redirects, which is not followed")
+
+
+def _opener(timeout_seconds: float | None, *, follow: bool = True) -> urllib.request.OpenerDirector:
     # Made for each call, which is rare: a proxy is looked for in the environment as it is by then.
-    return urllib.request.build_opener(_Redirects)
+    deadline = Deadline(timeout_seconds)
+    redirects = _Redirects if follow else _NoRedirects
+    return urllib.request.build_opener(redirects, PlainHandler(deadline), SecureHandler(deadline))
 
 
 def _request(method: str, url: str, headers: Mapping[str, str]) -> urllib.request.Request:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from registry.foundation import durations
 from registry.foundation.errors import ParameterError
+from registry.foundation.redaction import is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +84,7 @@ class Parameters:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise self.error(name, f"must be text, not {_shown(value)}")
+            raise self.error(name, f"must be text, not {_shown(name, value)}")
         return str(value)
 
     def required_text(self, name: str) -> str:
@@ -99,7 +100,7 @@ class Parameters:
         if value is None:
             return default
         if not isinstance(value, str):
-            raise self.error(name, f"must be a string, not {_shown(value)}; quote it")
+            raise self.error(name, f"must be a string, not {_shown(name, value)}; quote it")
         return value
 
     def required_string(self, name: str) -> str:
@@ -115,10 +116,10 @@ class Parameters:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise self.error(name, f"must be a list of strings, not {_shown(value)}")
+            raise self.error(name, f"must be a list of strings, not {_shown(name, value)}")
         for item in value:
             if not isinstance(item, str):
-                raise self.error(name, f"must be a list of strings, but one is {_shown(item)}; quote it")
+                raise self.error(name, f"must be a list of strings, but one is {_shown(name, item)}; quote it")
         return list(value)
 
     def choice(self, name: str, default: str, choices: Sequence[str]) -> str:
@@ -129,7 +130,7 @@ class Parameters:
         for choice in choices:
             if isinstance(value, str) and value.strip().lower() == choice.lower():
                 return choice
-        raise self.error(name, f"must be one of {', '.join(choices)}, not {_shown(value)}")
+        raise self.error(name, f"must be one of {', '.join(choices)}, not {_shown(name, value)}")
 
     def whole(self, name: str, default: int, *, minimum: int, maximum: int | None = None) -> int:
         """Return a whole number of at least `minimum`, and at most `maximum` if there is one."""
@@ -142,7 +143,7 @@ class Parameters:
             number = None
         if number is None or number < minimum or (maximum is not None and number > maximum):
             span = f"of at least {minimum}" if maximum is None else f"between {minimum} and {maximum}"
-            raise self.error(name, f"must be a whole number {span}, not {_shown(value)}")
+            raise self.error(name, f"must be a whole number {span}, not {_shown(name, value)}")
         return number
 
     def truth(self, name: str, *, default: bool) -> bool:
@@ -157,7 +158,7 @@ class Parameters:
             return None
         found = _TRUTHS.get(str(value).lower())
         if found is None:
-            raise self.error(name, f"must be true or false, not {_shown(value)}")
+            raise self.error(name, f"must be true or false, not {_shown(name, value)}")
         return found
 
     def seconds(self, name: str, default: float, *, minimum: float = 0, bare_unit: str = "") -> float:
@@ -169,7 +170,7 @@ class Parameters:
         try:
             found = durations.parse(str(value) if counted or isinstance(value, str) else "", bare_unit=bare_unit)
         except ValueError:
-            raise self.error(name, f"must be a duration like 100ms, 1h30m or 90d, not {_shown(value)}") from None
+            raise self.error(name, f"must be a duration like 100ms, 1h30m or 90d, not {_shown(name, value)}") from None
         if found < minimum:
             raise self.error(name, f"must be at least {minimum:g}s, not {value}")
         return found
@@ -232,6 +233,10 @@ def _parts(url: str) -> re.Match[str] | None:
         return None
 
 
-def _shown(value: object) -> str:
-    """Spell `value` if it is short: a section or a list may hold anything, a secret among it."""
-    return repr(value) if isinstance(value, str | int | float) else f"a {type(value).__name__.lower()}"
+def _shown(name: str, value: object) -> str:
+    """Spell `value` if it is short and not secret: a section or a list may hold anything, a secret among it."""
+    return (
+        repr(value)
+        if isinstance(value, str | int | float) and not is_secret_name(name)
+        else f"a {type(value).__name__.lower()}"
+    )

@@ -101,6 +101,17 @@ class _Caller:
         except DeniedError as error:
             raise DeniedError(f"tag {tag.name} points to {current} and stays there: {error}") from error
 
+    def require_untag(self, repository: str, tag: Tag, current: Digest) -> None:
+        """Return if the access controller grants "untag" to the caller.
+
+        Raises:
+            auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: it does not.
+        """
+        try:
+            authorize(Access("repository", repository, "untag"))
+        except DeniedError as error:
+            raise DeniedError(f"tag {tag.name} points to {current} and stays: {error}") from error
+
 
 class AccessRequest:
     """What the access controller may see of this request."""

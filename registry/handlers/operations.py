@@ -9,7 +9,7 @@ from flask import Blueprint
 from registry.handlers.current import services
 from registry.handlers.response import Response
 from registry.health.gate import LIVENESS_PATH, READINESS_PATH
-from registry.health.report import readiness
+from registry.health.report import public_readiness
 from registry.oci import media_types
 
 blueprint = Blueprint("operations", __name__)
@@ -31,6 +31,6 @@ def get_liveness() -> Response:
 
 @blueprint.get(READINESS_PATH)
 def get_readiness() -> Response:
-    """Say whether to send requests here, from what is known already."""
-    status, errors = readiness(services().board)
+    """Say whether to send requests here, from what is known already, and nothing that only an operator should know."""
+    status, errors = public_readiness(services().board)
     return Response(json.dumps(errors) + "\n", status, headers=_UNCACHED, content_type=media_types.JSON)

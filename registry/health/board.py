@@ -9,6 +9,7 @@ import mmap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from registry.foundation.redaction import redacted
 from registry.foundation.shared_value import SharedValue, TornError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _LONGEST_ERROR: Final = 512
 _MOST_CHECKS: Final = 50
 _ESCAPED: Final = len(r"\ud83d\ude00")
 """Bytes that a character takes in JSON at most."""
-_CAPACITY: Final = 3 * _MOST_CHECKS * (2 * _LONGEST_ERROR * _ESCAPED + len('"": "", ')) + 100
+_CAPACITY: Final = 4 * _MOST_CHECKS * (2 * _LONGEST_ERROR * _ESCAPED + len('"": "", ')) + 100
 _UNKNOWN: Final = "what the checks have found cannot be read"
 
 
@@ -27,12 +28,14 @@ _UNKNOWN: Final = "what the checks have found cannot be read"
 class Verdict:
     """What is wrong, by the name of the check: `failing` of the configured checks, `unready` of all that are needed.
 
-    `degraded` is what the registry does without.
+    `degraded` is what the registry does without. `public` is what anybody may know of all that: by the kind of the
+    check, general words.
     """
 
     failing: Mapping[str, str] = field(default_factory=dict)
     unready: Mapping[str, str] = field(default_factory=dict)
     degraded: Mapping[str, str] = field(default_factory=dict)
+    public: Mapping[str, str] = field(default_factory=dict)
 
 
 class Board:
@@ -59,7 +62,8 @@ class Board:
 
     def post(self, verdict: Verdict) -> None:
         """Replace the verdict; only one process may do so at a time."""
-        self._verdict.write([_shortened(part) for part in (verdict.failing, verdict.unready, verdict.degraded)])
+        parts = (verdict.failing, verdict.unready, verdict.degraded, verdict.public)
+        self._verdict.write([_shortened(part) for part in parts])
         self._flags[_REFUSING] = 1 if verdict.failing else 0
 
     def read(self) -> Verdict:
@@ -67,7 +71,7 @@ class Board:
         try:
             return Verdict(*self._verdict.read() or ())
         except TornError:
-            return Verdict(unready={"health": _UNKNOWN})
+            return Verdict(unready={"health": _UNKNOWN}, public={"health": _UNKNOWN})
 
     def notice(self, notices: Mapping[str, str]) -> None:
         """Replace what an operator should know though nothing fails because of it.
@@ -86,4 +90,8 @@ class Board:
 
 
 def _shortened(errors: Mapping[str, str]) -> dict[str, str]:
-    return {name[:_LONGEST_ERROR]: error[:_LONGEST_ERROR] for name, error in list(errors.items())[:_MOST_CHECKS]}
+    """Return `errors` as they fit, and without secrets: names may be URLs, errors are those of libraries."""
+    return {
+        redacted(name)[:_LONGEST_ERROR]: redacted(error)[:_LONGEST_ERROR]
+        for name, error in list(errors.items())[:_MOST_CHECKS]
+    }

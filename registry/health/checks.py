@@ -28,7 +28,8 @@ class Check:
     """One thing to look at every so often; it counts as failing after `threshold` failures in a row.
 
     While a check with `refuses` fails, the API is refused; while another fails, the registry is only not ready. A check
-    of what is not `needed` is only reported: the registry works without it.
+    of what is not `needed` is only reported: the registry works without it. The name may be a path, an address or a
+    URL; anybody may know the `kind`.
     """
 
     name: str
@@ -37,24 +38,26 @@ class Check:
     threshold: int
     refuses: bool = True
     needed: bool = True
+    kind: str = "check"
 
 
 def configured_checks(section: Health, driver: StorageDriver) -> Iterator[Check]:
     """Yield the checks of the ``health`` section, and always that of the storage: readiness depends on it."""
     storage = section.storagedriver
     name = f"storagedriver_{driver.name}"
-    yield Check(name, driver.probe, storage.interval_seconds, storage.threshold, refuses=storage.enabled)
+    seconds, threshold = storage.interval_seconds, storage.threshold
+    yield Check(name, driver.probe, seconds, threshold, refuses=storage.enabled, kind="storage")
     for file in section.file:
-        yield Check(file.file, _file(file), file.interval_seconds, file.threshold)
+        yield Check(file.file, _file(file), file.interval_seconds, file.threshold, kind="file")
     for http in section.http:
-        yield Check(http.uri, _http(http), http.interval_seconds, http.threshold)
+        yield Check(http.uri, _http(http), http.interval_seconds, http.threshold, kind="http")
     for tcp in section.tcp:
-        yield Check(tcp.addr, _tcp(tcp), tcp.interval_seconds, tcp.threshold)
+        yield Check(tcp.addr, _tcp(tcp), tcp.interval_seconds, tcp.threshold, kind="tcp")
 
 
 def optional_check(name: str, look: Callable[[], None]) -> Check:
-    """Return a check of what the registry can do without."""
-    return Check(name, look, _INTERVAL_SECONDS, threshold=1, refuses=False, needed=False)
+    """Return a check of what the registry can do without; anybody may know `name`."""
+    return Check(name, look, _INTERVAL_SECONDS, threshold=1, refuses=False, needed=False, kind=name)
 
 
 def _file(section: FileCheck) -> Callable[[], None]:

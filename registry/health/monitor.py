@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from registry.health.checks import Check
 
 _LEAST_PATIENCE_SECONDS: Final = 5.0
+_PUBLIC_WORDS: Final = "failing; the log and the debug server say why"
 _log = logging.getLogger(__name__)
 
 
@@ -83,6 +84,7 @@ class Monitor:
                     failing={check.name: error for check, error in wrong if check.refuses},
                     unready={check.name: error for check, error in wrong if check.needed},
                     degraded={check.name: error for check, error in wrong if not check.needed},
+                    public={check.kind: _PUBLIC_WORDS for check, _ in wrong},
                 )
             )
 

@@ -20,8 +20,22 @@ def health(board: Board) -> Report:
     return status, {**board.notices, **found}
 
 
+def public_readiness(board: Board) -> Report:
+    """Report what readiness() does, to anybody: kinds of checks in place of names and errors.
+
+    Those may name paths, buckets, hosts, and say what a library said.
+    """
+    verdict = board.read()
+    stopping = {"server": "stopping"} if board.draining else {}
+    status = HTTPStatus.SERVICE_UNAVAILABLE if stopping or verdict.unready else HTTPStatus.OK
+    return status, {**stopping, **verdict.public}
+
+
 def readiness(board: Board) -> Report:
-    """Report whether to send requests here: not if the server is stopping, nor if anything fails that is needed."""
+    """Report whether to send requests here: not if the server is stopping, nor if anything fails that is needed.
+
+    This is for the operator; what anybody may see is public_readiness().
+    """
     verdict = board.read()
     return _report({"server": "stopping", **verdict.unready} if board.draining else verdict.unready, verdict.degraded)
 

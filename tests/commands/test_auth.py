@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 import re
 import stat
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import bcrypt
 import pytest
+
+from auth.tokenservice.logins import Logins, RefreshToken
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +99,17 @@ def test_explain_names_the_rule_and_says_no_by_its_exit_status(directory: Path) 
     assert done.returncode == 0
 
 
+def test_explain_says_of_delete_whether_it_includes_tags(directory: Path) -> None:
+    rules = RULES + '  - {repositories: "kept/**", "user:ci": [pull, push, delete], "user:bot": [delete]}\n'
+    (directory / "rules.yml").write_text(rules)
+    done = registry(directory, "auth", "explain", "ci", "kept/app", "delete")
+    assert done.returncode == 0
+    assert done.stdout.endswith(
+        "but no tag, nor a manifest that has one: ci may not overwrite kept/app: rule 2 (kept/**) does not grant it\n"
+    )
+    assert "but" not in registry(directory, "auth", "explain", "bot", "kept/app", "delete").stdout
+
+
 @pytest.mark.parametrize("auth", ["none", "{htpasswd: {realm: r, path: /p}}", "{local: {rules: [x]}}"])
 def test_explain_needs_rules(directory: Path, auth: str) -> None:
     (directory / "config.yml").write_text(f"version: 0.1\nstorage: inmemory\nauth: {auth}\n")
@@ -102,6 +117,66 @@ def test_explain_needs_rules(directory: Path, auth: str) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("configuration error: auth")
     assert done.stderr.count("\n") == 1
+
+
+def begun(directory: Path, user: str, client: str) -> str:
+    """Begin a login as the server does, and return its id."""
+    token = RefreshToken(user, f"{user}-{client}", 0, int(time.time()) + 1000, rotates=False)
+    Logins.open(str(directory / "refresh-tokens")).begin(token, client, "192.0.2.1")
+    return token.login
+
+
+def test_logins_are_listed_and_revoked_one_by_one_and_by_user(directory: Path) -> None:
+    assert json.loads(registry(directory, "auth", "token", "list", "--json").stdout) == []
+    ids = [begun(directory, user, client) for user in ("alice", "bob") for client in ("docker", "")]
+    lines = registry(directory, "auth", "token", "list").stdout.splitlines()
+    assert {line.split()[0] for line in lines} == set(ids)
+    line = next(line for line in lines if line.startswith("alice-docker"))
+    assert re.fullmatch(r"\S+  alice  docker at 192\.0\.2\.1  since .* UTC  used .* UTC  until .* UTC", line)
+
+    assert registry(directory, "auth", "token", "revoke", ids[0]).stdout == f"revoked {ids[0]} of alice\n"
+    listed = {each["id"]: each for each in json.loads(registry(directory, "auth", "token", "list", "--json").stdout)}
+    assert {login_id for login_id, each in listed.items() if each["revoked"]} == {ids[0]}
+    assert listed[ids[0]].keys() == {
+        *("id", "user", "client", "address", "rotates", "revoked", "created", "used", "expires")
+    }
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", listed[ids[0]]["expires"])
+
+    done = registry(directory, "auth", "token", "revoke", "--user", "bob")
+    assert set(done.stdout.splitlines()) == {f"revoked {each} of bob" for each in ids[2:]}
+    of_bob = json.loads(registry(directory, "auth", "token", "list", "--json", "--user", "bob").stdout)
+    assert [each["revoked"] for each in of_bob] == [True, True]
+    assert registry(directory, "auth", "token", "list").stdout.count("  revoked\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("revoke", "0123"), "there is no login 0123"),
+        (("revoke", "--user", "nobody"), "nobody has no login"),
+        (("revoke",), "give the ID of a login, or --user"),
+        (("revoke", "0123", "--user", "alice"), "give the ID of a login, or --user"),
+        (("list", "--config", "/nowhere.yml"), "/nowhere.yml"),
+    ],
+)
+def test_a_login_that_cannot_be_revoked_is_said_in_a_line(
+    directory: Path, arguments: tuple[str, ...], text: str
+) -> None:
+    done = registry(directory, "auth", "token", *arguments)
+    assert done.returncode != 0
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_key_of_a_user_with_a_password_ends_with_it_and_another_says_that_it_does_not(directory: Path) -> None:
+    registry(directory, "htpasswd", "alice", "--password-stdin", stdin="one\n")
+    made = registry(directory, "auth", "key", "create", "--user", "alice", "--expires", "never")
+    assert "does not end" not in made.stderr
+    key_id = made.stdout.split("_")[1]
+    assert json.loads((directory / "keys.json").read_text())["end_with_password"] == [key_id]
+    other = registry(directory, "auth", "key", "create", "--user", "ci", "--expires", "never")
+    assert "ci has no password in the configured htpasswd file: the key does not end with one" in other.stderr
+    assert json.loads((directory / "keys.json").read_text())["end_with_password"] == [key_id]
 
 
 def test_a_key_is_made_listed_and_revoked(directory: Path) -> None:

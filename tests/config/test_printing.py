@@ -56,6 +56,39 @@ middleware:
     assert "https://<redacted>@host/x" in printed
 
 
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        (
+            "auth: {token: {jwks: 'https://a.example/keys?p=x&code=hunter2#hunter2'}}",
+            "https://a.example/keys?p=<redacted>",
+        ),
+        (
+            "notifications: {endpoints: [{disabled: true, url: 'https://u:hunter2@a.example/?sig=hunter2'}]}",
+            "https://<redacted>@a.example/?sig=<redacted>",
+        ),
+        ("redis: {addrs: ['redis://:hunter/2@a.example:6379']}", "redis://<redacted>@a.example:6379"),
+        ("health: {http: [{uri: 'https://a.example/up?key=hunter2'}]}", "https://a.example/up?key=<redacted>"),
+        (
+            "middleware: {storage: [{name: redirect, options: {baseurl: 'http://a.example/?t=hunter2'}}]}",
+            "?t=<redacted>",
+        ),
+        ("log: {fields: {note: 'https://a.example/?X-Amz-Signature=hunter2'}}", "X-Amz-Signature=<redacted>"),
+        ("storage: {azure: {connection: 'AccountName=a;AccountKey=hunter2'}}", "AccountName=a;AccountKey=<redacted>"),
+        (
+            "storage: {azure: {sas: 'sv=1&sig=hunter2', realm: 'https://a.example/c?sv=1&sig=hunter2'}}",
+            "sas: <redacted>",
+        ),
+    ],
+)
+def test_no_secret_within_a_url_is_printed(text: str, printed: str) -> None:
+    found = effective(
+        parse(f"version: 0.1\n{text}\n" + ("" if "storage: {a" in text else "storage: inmemory"), "config.yml", {})
+    )
+    assert "hunter" not in found
+    assert printed in found
+
+
 def test_password_of_any_characters_is_printed_in_no_form() -> None:
     password = "p@ss:w/ö\"r'd %&=#?"
     environ = {"REGISTRY_REDIS_PASSWORD": json.dumps(password), "REGISTRY_REDIS_SENTINELPASSWORD": json.dumps(password)}

@@ -55,6 +55,18 @@ def test_a_challenge_is_read_in_linear_time(repeated: str) -> None:
     assert grows_linearly(parse_challenge, lambda size: "Bearer " + repeated * size)
 
 
+def test_user_and_password_of_the_url_log_in_and_are_printed_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "htpasswd").write_text(HTPASSWD)
+    auth = {"auth": {"htpasswd": {"realm": "r", "path": str(tmp_path / "htpasswd")}}}
+    with serving(tmp_path, auth) as server:
+        url = server.url.replace("://", "://user:hunter2@")
+        done = CliRunner().invoke(doctor_command, [url, "--json", *SMALL])
+    report = json.loads(done.stdout)
+    assert {each["check"]: each["status"] for each in report["findings"]}["push"] == "ok"
+    assert report["url"] == server.url
+    assert "hunter2" not in done.output
+
+
 def test_nothing_is_left_in_the_repository(server: Serving) -> None:
     assert examined(server.url)[0] == 0
     assert b"registry-doctor" not in server.get("/v2/_catalog").body

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import ssl
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -136,6 +138,66 @@ def test_secrets_stay_with_the_host_that_they_are_for(server: Server, other: Ser
     ((_, _, headers),) = other.asked
     assert headers["Accept"] == "text/plain"
     assert "a-secret" not in str(headers)
+
+
+@contextmanager
+def dripping(answer: bytes, seconds: float = 0.02) -> Iterator[str]:
+    """An address whose answer comes byte by byte, from the first one on."""
+    ended = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            for at in range(len(answer)):
+                connection.sendall(answer[at : at + 1])
+                if ended.wait(seconds):
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    drip(listener.accept()[0])
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 " + b"O" * 10_000,
+        b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 10_000,
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 10_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 10_000,
+        b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n" * 1000,
+    ],
+)
+def test_an_answer_byte_by_byte_ends_at_the_deadline(answer: bytes) -> None:
+    with dripping(answer) as url:
+        began = time.monotonic()
+        with pytest.raises(FetchError, match="timed out"):
+            fetch(url, most_bytes=1_000_000, timeout_seconds=0.5, headers={})
+        assert time.monotonic() - began < 10
+
+
+def test_a_status_that_comes_byte_by_byte_ends_at_the_deadline() -> None:
+    with dripping(b"HTTP/1.1 200 " + b"O" * 10_000) as url, pytest.raises(FetchError, match="timed out"):
+        status_of(url, timeout_seconds=0.5, headers={})
+
+
+def test_a_server_that_never_ends_its_handshake_is_too_late() -> None:
+    with dripping(b"\x16\x03\x03\x40\x00" + b"\x00" * 10_000) as url, pytest.raises(FetchError, match="timed out"):
+        fetch(url.replace("http:", "https:"), most_bytes=1000, timeout_seconds=0.5, headers={})
+
+
+def test_a_redirect_is_not_followed_where_the_caller_says_so(server: Server) -> None:
+    server.moved = {"/moved": "/5"}
+    with pytest.raises(FetchError, match=r"^it redirects, which is not followed$"):
+        fetch(f"{server.url}/moved", most_bytes=10, timeout_seconds=10, headers={}, follow=False)
+    assert [path for _, path, _ in server.asked] == ["/moved"]
 
 
 def test_a_circle_of_redirects_ends(server: Server) -> None:

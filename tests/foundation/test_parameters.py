@@ -39,6 +39,21 @@ def test_a_wrong_value_is_named_with_its_path(value: object, call: Callable[[Par
     assert str(caught.value) == f"outer.name: {text}"
 
 
+@pytest.mark.parametrize("name", ["secretkey", "password", "sessiontoken"])
+def test_a_wrong_value_that_is_secret_is_not_shown(name: str) -> None:
+    for call in (Parameters.string, Parameters.strings, Parameters.optional_truth):
+        with pytest.raises(ParameterError) as caught:
+            call(Parameters({name: 83457}), name)
+        assert str(caught.value).startswith(f"{name}: must be ")
+        assert "83457" not in str(caught.value)
+
+
+def test_no_error_shows_the_secrets_of_a_url() -> None:
+    with pytest.raises(ParameterError, match=r"^endpoint: .*'ftp://\.\.\.@a\.example/\?k=\.\.\.'") as caught:
+        Parameters({"endpoint": "ftp://u:hunter2@a.example/?k=hunter2"}).url("endpoint")
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_value_that_is_not_given_is_the_default() -> None:
     parameters = Parameters({"empty": None})
     for name in ("empty", "absent"):

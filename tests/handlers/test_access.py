@@ -33,6 +33,12 @@ RULES = [
     {"repositories": "public/**", "anonymous": ["pull"], "user:alice": ["*"]},
     {"repositories": "team/**", "user:alice": ["*"], "user:ci": ["pull", "push"]},
     {"repositories": "secret/**", "user:alice": ["*"]},
+    {
+        "repositories": "kept/**",
+        "user:alice": ["*"],
+        "user:ci": ["pull", "push", "delete"],
+        "user:cleaner": ["pull", "delete"],
+    },
 ]
 ALICE, CI = basic("alice", "wonderland"), basic("ci", "machine")
 CONFIG = b"{}"
@@ -51,7 +57,7 @@ def application(auth: Plugin | None, **http: Any) -> Flask:
 @pytest.fixture
 def htpasswd(tmp_path: Path) -> Path:
     path = tmp_path / "htpasswd"
-    users = {"alice": "wonderland", "ci": "machine"}
+    users = {"alice": "wonderland", "ci": "machine", "cleaner": "broom"}
     hashed = {user: bcrypt.hashpw(word.encode(), bcrypt.gensalt(4)).decode() for user, word in users.items()}
     path.write_text("".join(f"{user}:{each}\n" for user, each in hashed.items()))
     return path
@@ -268,6 +274,34 @@ class TestLocal:
         assert f"tag v1 points to {digest} and stays there: ci may not overwrite team/app: rule 2" in message
         assert put(client, "team/app", "v2", CI, "other").status_code == 201
         assert put(client, "team/app", "v1", ALICE, "other").status_code == 201
+
+    @pytest.mark.parametrize("with_token", [False, True])
+    def test_without_overwrite_a_tag_is_not_deleted_and_pushed_again_either(
+        self, client: FlaskClient, *, with_token: bool
+    ) -> None:
+        digest = push(client, "kept/app", "v1", CI).headers["Docker-Content-Digest"]
+        untagged = put(client, "kept/app", "v2", ALICE, "other").headers["Docker-Content-Digest"]
+        assert ask(client, "DELETE", "/v2/kept/app/manifests/v2", ALICE).status_code == 202
+        who = CI
+        if with_token:
+            asked = ask(client, "GET", "/auth/token?scope=repository:kept/app:delete", CI)
+            who = f"Bearer {json.loads(asked.text)['token']}"
+
+        for reference in ("v1", digest):
+            status, code, message = error(ask(client, "DELETE", f"/v2/kept/app/manifests/{reference}", who))
+            assert (status, code) == (403, "DENIED")
+            assert f"tag v1 points to {digest} and stays: ci may not overwrite kept/app: rule 4" in message
+        assert ask(client, "DELETE", f"/v2/kept/app/manifests/{untagged}", who).status_code == 202
+        assert ask(client, "DELETE", "/v2/kept/app/manifests/v9", who).status_code == 404
+        assert ask(client, "HEAD", "/v2/kept/app/manifests/v1", CI).headers["Docker-Content-Digest"] == digest
+
+    @pytest.mark.parametrize("who", [ALICE, basic("cleaner", "broom")], ids=["may overwrite", "may not push"])
+    def test_who_may_overwrite_or_may_not_push_deletes_tags(self, client: FlaskClient, who: str) -> None:
+        digest = push(client, "kept/app", "v1", ALICE).headers["Docker-Content-Digest"]
+        assert put(client, "kept/app", "v2", ALICE).status_code == 201
+        assert ask(client, "DELETE", "/v2/kept/app/manifests/v1", who).status_code == 202
+        assert ask(client, "DELETE", f"/v2/kept/app/manifests/{digest}", who).status_code == 202
+        assert ask(client, "GET", "/v2/kept/app/manifests/v2", who).status_code == 404
 
     def test_tags_in_the_query_are_judged_one_by_one_before_anything_is_stored(self, client: FlaskClient) -> None:
         push(client, "team/app", "v1", CI)

@@ -21,7 +21,7 @@ REFUSAL = {
 def test_everything_but_the_probes_is_refused_while_a_check_fails() -> None:
     board = Board()
     client = create_app(build_services(configure("health: {file: [{file: /x}]}"), board=board)).test_client()
-    board.post(Verdict({"/x": "file exists"}, {"/x": "file exists"}))
+    board.post(Verdict({"/x": "file exists"}, {"/x": "file exists"}, public={"file": "failing"}))
 
     for path in ("/", "/v2/", "/v2/a/tags/list", "/nowhere"):
         answer = client.get(path)
@@ -31,7 +31,7 @@ def test_everything_but_the_probes_is_refused_while_a_check_fails() -> None:
     assert client.head("/v2/").data == b""
     assert client.get("/healthz").status_code == 200
     ready = client.get("/readyz")
-    assert (ready.status_code, ready.json) == (503, {"/x": "file exists"})
+    assert (ready.status_code, ready.json) == (503, {"file": "failing"})
 
     board.post(Verdict())
     assert client.get("/v2/").status_code == 200

@@ -3,6 +3,7 @@ from __future__ import annotations
 import http.server
 import socket
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from drivers.inmemory import InMemoryDriver
 from registry.config.remote import FileCheck, Health, HTTPCheck, StorageDriverCheck, TCPCheck
 from registry.health import report
 from registry.health.board import Board, Verdict
-from registry.health.checks import Check, configured_checks
+from registry.health.checks import Check, configured_checks, optional_check
 from registry.health.monitor import Monitor, Watch
 
 if TYPE_CHECKING:
@@ -61,10 +62,10 @@ def test_errors_beyond_measure_are_cut_to_fit_the_page() -> None:
 def test_the_longest_verdict_and_notices_fit() -> None:
     board = Board()
     errors = {f"{chr(0x1F600 + n) * 5000}": "\U0001f600" * 5000 for n in range(200)}
-    board.post(Verdict(errors, errors, errors))
+    board.post(Verdict(errors, errors, errors, errors))
     board.notice(errors)
     shortened = {name[:512]: error[:512] for name, error in list(errors.items())[:50]}
-    assert board.read() == Verdict(shortened, shortened, shortened)
+    assert board.read() == Verdict(shortened, shortened, shortened, shortened)
     assert board.notices == shortened
 
 
@@ -72,14 +73,15 @@ def test_what_cannot_be_read_is_told_and_makes_the_server_unready() -> None:
     board = Board()
     board.post(Verdict({"a": "x"}, {"a": "x"}))
     board._verdict._memory[8:] = b"\x07" * len(board._verdict._memory[8:])
-    assert report.readiness(board) == (503, {"health": "what the checks have found cannot be read"})
+    unknown = (503, {"health": "what the checks have found cannot be read"})
+    assert report.readiness(board) == report.public_readiness(board) == unknown
 
 
 def test_draining_server_is_alive_and_not_ready() -> None:
     board = Board()
     board.drain()
     assert report.health(board) == (200, {})
-    assert report.readiness(board) == (503, {"server": "stopping"})
+    assert report.readiness(board) == report.public_readiness(board) == (503, {"server": "stopping"})
 
 
 def test_failures_below_the_threshold_do_not_count_and_one_success_forgets_them() -> None:
@@ -138,6 +140,41 @@ def test_what_is_not_needed_is_told_beside_what_is() -> None:
     board.post(Verdict({"a": "x"}, {"a": "x", "b": "y"}, {"redis": "broken"}))
     assert report.health(board) == (503, {"a": "x", "redis": "broken"})
     assert report.readiness(board) == (503, {"a": "x", "b": "y", "redis": "broken"})
+
+
+def test_anybody_is_told_which_kinds_of_check_fail_and_nothing_that_they_name_or_say(tmp_path: Path) -> None:
+    down = tmp_path / "down"
+    down.touch()
+    secret, host = "bucket internal-bucket: 10.0.0.1", "127.0.0.1:1"
+    section = Health(
+        file=(FileCheck(str(down)),),
+        http=(HTTPCheck(f"http://{host}/internal?token=hunter2"),),
+        tcp=(TCPCheck(host),),
+    )
+    _, *configured = configured_checks(section, InMemoryDriver())
+    storage = replace(next(configured_checks(section, InMemoryDriver())), look=lambda: failing(secret), threshold=1)
+    board = Board()
+    monitor = Monitor(board, [storage, *configured, optional_check("redis", lambda: failing(secret))])
+    for watch in monitor.watches:
+        monitor.look(watch)
+
+    status, told = report.public_readiness(board)
+
+    assert (status, set(told)) == (503, {"storage", "file", "http", "tcp", "redis"})
+    said = str(told)
+    assert not any(text in said for text in ("internal", "127.0.0.1", str(tmp_path), "hunter2", "refused", "10.0.0.1"))
+    status, detailed = report.readiness(board)
+    assert status == 503
+    assert detailed["storagedriver_inmemory"] == secret
+
+
+def test_what_the_registry_does_without_is_told_to_anybody_with_200() -> None:
+    board = Board()
+    monitor = Monitor(board, [optional_check("redis", lambda: failing("10.0.0.1:6379 refused"))])
+    monitor.look(*monitor.watches)
+    status, told = report.public_readiness(board)
+    assert (status, set(told)) == (200, {"redis"})
+    assert "10.0.0.1" not in str(told)
 
 
 def test_file_check_fails_while_the_file_exists(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import io
 import json
 import shutil
 import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bcrypt
@@ -22,7 +24,6 @@ from tests.integration.token_server import TokenServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.integration.engine import Engine
 
@@ -74,6 +75,11 @@ def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def hashed(password: str) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(6)).decode()
+
+
+def kept_in(server: Server) -> Path:
+    """Return where the server records refresh tokens."""
+    return Path(server.settings["auth"]["local"]["htpasswd"]).with_name("refresh-tokens")
 
 
 def controller(server: Server) -> str:
@@ -167,8 +173,43 @@ class TestLocal:
         assert docker.login(guarded.host, "alice", "wonderland")
         kept = json.loads((tmp_path / "docker/config.json").read_text())["auths"][guarded.host]
         assert kept["identitytoken"]
-        pushed = docker.push(f"{guarded.host}/docker/refreshed:v1")
-        assert pushed, pushed.said
+        for tag in ("v1", "v2"):
+            pushed = docker.push(f"{guarded.host}/docker/refreshed:{tag}")
+            assert pushed, pushed.said
+            assert docker.pull(f"{guarded.host}/docker/refreshed:{tag}")
+
+    @pytest.mark.parametrize("client_id", ["docker", "a-portal"])
+    def test_one_refresh_token_serves_all_clients_again_and_again(
+        self, layout: Layout, guarded: Server, tmp_path_factory: pytest.TempPathFactory, client_id: str
+    ) -> None:
+        """None of them has a place for a new token: crane and regctl use it, and forget it when they end."""
+        realm = f"{guarded.url}/auth/token?service=registry&offline_token=true&client_id={client_id}"
+        answered = run(require_program("curl"), "--silent", "--user", "alice:wonderland", realm)
+        token = json.loads(answered)["refresh_token"]
+        SUITE.add(token)
+        directory = tmp_path_factory.mktemp("lent")
+        as_docker_writes_it = {"auth": base64.b64encode(b"alice:").decode(), "identitytoken": token}
+        credentials = json.dumps({"auths": {guarded.host: as_docker_writes_it}})
+        for name in ("config.json", "auth.json", "oras.json"):
+            (directory / name).write_text(credentials)
+        oras = Oras(directory)
+        clients: list[Client] = [Crane(directory, layout), Skopeo(directory, layout), Podman(directory, layout), oras]
+        for _ in range(2):
+            for client in clients:
+                image = f"{guarded.host}/lent/{type(client).__name__.lower()}:v1"
+                pushed = client.push(image)
+                assert pushed, pushed.said
+                pulled = client.pull(image)
+                assert pulled, pulled.said
+            # Copying to another repository asks for more rights in the middle, with the token of the last answer.
+            copied = f"{guarded.host}/lent/{client_id}-copy:v1"
+            run(
+                require_program("crane"),
+                *("--insecure", "copy", f"{guarded.host}/lent/crane:v1", copied),
+                env={"DOCKER_CONFIG": str(directory)},
+            )
+        listed = json.loads(run(ours().command[0], "auth", "token", "list", "--json", "--directory", kept_in(guarded)))
+        assert {login["revoked"] for login in listed if login["client"] == client_id} == {False}
 
     def test_docker_is_told_which_rule_keeps_a_tag_where_it_is(
         self, engine: Engine, docker_source: str, layout: Layout, guarded: Server, tmp_path: Path

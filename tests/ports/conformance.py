@@ -431,6 +431,13 @@ class RepositoriesConformance:
         assert repository.manifests.has(digest)
         repository.tags.claim(V1, put(repository, OTHER))
 
+    def test_the_tags_that_point_to_a_manifest_are_found(self, repositories: Repositories) -> None:
+        repository = repositories.open("a")
+        assert list(repository.tags.pointing_to(ABSENT)) == []
+        first, second = put(repository, MANIFEST, V1, V2), put(repository, OTHER)
+        assert sorted(repository.tags.pointing_to(first)) == ["v1", "v2"]
+        assert list(repository.tags.pointing_to(second)) == []
+
     def test_tags_are_listed_in_byte_order_and_in_pages(self, repository: Repository) -> None:
         names = ["1", "Z", "_", "a", "a-b", "a.b", "b"]
         put(repository, MANIFEST, *map(Tag, reversed(names)))

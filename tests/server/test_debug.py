@@ -24,6 +24,9 @@ def test_file_check_shuts_every_worker_and_opens_it_again(tmp_path: Path) -> Non
         assert server.debug("/debug/health").body == f'{{"{down}": "file exists"}}'.encode()
         assert {server.get("/v2/").status for _ in range(20)} == {503}
         assert server.get("/readyz").status == server.debug("/readyz").status == 503
+        assert str(down).encode() in server.debug("/readyz").body
+        assert b'{"file": "failing;' in server.get("/readyz").body
+        assert str(down).encode() not in server.get("/readyz").body
         assert server.get("/healthz").status == server.debug("/healthz").status == 200
 
         for pid in server.workers():

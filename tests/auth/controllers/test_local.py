@@ -499,6 +499,65 @@ class TestApiKeys:
         with pytest.raises(UnauthorizedError):
             service.exchange(request(), form(grant_type="refresh_token", refresh_token=str(got["refresh_token"])))
 
+    @pytest.mark.parametrize("ended", ["", "#ci:x\n", "ci:!disabled\n", "ci:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"])
+    def test_one_of_a_user_with_a_password_ends_with_it_and_so_do_its_tokens(
+        self, controller: LocalController, service: TokenService, directory: Path, ended: str
+    ) -> None:
+        _, text = ApiKeyStore(str(directory / "keys.json")).create("ci", None, bound=True)
+        who = basic("ci", text)
+        got = answer(controller, who, "repository:team/a:push", offline_token="true")
+        (directory / "htpasswd").write_text(entry("alice", "wonderland") + ended)
+        challenge(controller, request(who))
+        assert "invalid_token" in challenge(controller, request(f"Bearer {got['token']}"))
+        with pytest.raises(UnauthorizedError):
+            service.exchange(request(), form(grant_type="refresh_token", refresh_token=str(got["refresh_token"])))
+
+    @pytest.mark.parametrize("when", ["at the start", "when it is used"])
+    def test_one_that_an_older_registry_made_ends_with_its_user_too_also_after_a_restart(
+        self, parameters: dict[str, Any], directory: Path, when: str
+    ) -> None:
+        early = LocalController.from_parameters(parameters)
+        _, text = ApiKeyStore(str(directory / "keys.json")).create("ci", None)
+        if when == "at the start":
+            LocalController.from_parameters(parameters)
+        else:
+            assert early.authorize(request(basic("ci", text)), []) == Grant("ci")
+        (directory / "htpasswd").write_text(entry("alice", "wonderland"))
+        for controller in (early, LocalController.from_parameters(parameters)):
+            challenge(controller, request(basic("ci", text)))
+
+    def test_one_of_a_user_without_a_password_is_good_until_it_is_revoked(
+        self, parameters: dict[str, Any], directory: Path
+    ) -> None:
+        store = ApiKeyStore(str(directory / "keys.json"))
+        key, text = store.create("robot", None)
+        for _ in range(2):
+            controller = LocalController.from_parameters(parameters)
+            assert controller.authorize(request(basic("robot", text)), []) == Grant("robot")
+        (directory / "htpasswd").unlink()
+        assert controller.authorize(request(basic("robot", text)), []) == Grant("robot")
+        store.revoke(key.id)
+        challenge(controller, request(basic("robot", text)))
+
+    def test_where_the_file_cannot_be_written_it_ends_while_the_server_runs(
+        self, controller: LocalController, directory: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _, text = ApiKeyStore(str(directory / "keys.json")).create("ci", None)
+
+        def refuse(*_: object) -> None:
+            raise OSError(30, "Read-only file system")  # the tests may run as root, who may write everywhere
+
+        monkeypatch.setattr("auth.identities.apikeys.replace_file", refuse)
+        assert controller.authorize(request(basic("ci", text)), []) == Grant("ci")
+        (directory / "htpasswd").write_text(entry("alice", "wonderland"))
+        challenge(controller, request(basic("ci", text)))
+
+    def test_what_is_written_an_older_registry_reads(self, directory: Path) -> None:
+        key, _ = ApiKeyStore(str(directory / "keys.json")).create("ci", None, bound=True)
+        (listed,) = json.loads((directory / "keys.json").read_text())["keys"]
+        assert listed.keys() == {"id", "user", "sha256", "created", "expires"}
+        assert listed["id"] == key.id
+
     def test_it_is_one_users_alone(self, controller: LocalController, directory: Path) -> None:
         _, text = ApiKeyStore(str(directory / "keys.json")).create("ci", None)
         for wrong in (basic("alice", text), basic("ci", text[:-1]), basic("ci", text + "x"), basic("", text)):
@@ -525,6 +584,8 @@ class TestApiKeys:
         [
             *("", "{}", "[]", '{"keys": 7}', '{"keys": [{}]}', '{"keys": [7]}'),
             '{"keys": [{"id": "a", "user": "ci", "sha256": 7, "created": 0, "expires": null}]}',
+            '{"keys": [], "end_with_password": 7}',
+            '{"keys": [], "end_with_password": [7]}',
         ],
     )
     def test_while_the_file_is_broken_no_key_is_valid_and_passwords_are(
@@ -580,6 +641,19 @@ class TestCIJobs:
         rule = ClaimRule("ci", {"ref": pattern})
         assert grows_linearly(rule.matches, lambda size: {"ref": "a" * size})
         assert rule.matches({"ref": "a" * 9 + "b"})
+
+    def test_a_login_ends_when_no_rule_leads_to_its_user_any_more(
+        self, controller: LocalController, parameters: dict[str, Any]
+    ) -> None:
+        got = answer(controller, basic("x", ci_token()), "repository:team/a:push", offline_token="true")
+        (provider,) = parameters["oidc"]
+        rules = [{**rule, "user": "other"} for rule in provider["rules"]]
+        changed = LocalController.from_parameters({**parameters, "oidc": [{**provider, "rules": rules}]})
+        assert "invalid_token" in challenge(changed, request(f"Bearer {got['token']}"))
+        assert changed.token_service
+        refresh = str(got["refresh_token"])
+        with pytest.raises(UnauthorizedError):
+            changed.token_service.exchange(request(), form(grant_type="refresh_token", refresh_token=refresh))
 
     def test_a_forged_one_stays_out(self, controller: LocalController) -> None:
         other = rsa.generate_private_key(65537, 2048)
