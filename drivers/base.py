@@ -176,6 +176,18 @@ class StorageDriver(ABC):
             ObjectTooLargeError: it has more than `limit` bytes.
         """
 
+    def get_each(self, paths: Iterable[str], *, limit: int) -> Iterator[bytes | None]:
+        """Yield for each of `paths`, in order, the whole object there; None if there is none or it is longer.
+
+        "Longer" is more than `limit` bytes. It is for many small objects: where a call takes long, a driver reads a
+        few of them ahead. A caller who does not read the iterator to its end calls its ``close()``.
+        """
+        for path in paths:
+            try:
+                yield self.get(path, limit=limit)
+            except (PathNotFoundError, ObjectTooLargeError):
+                yield None
+
     @abstractmethod
     def put(self, path: str, content: bytes) -> None:
         """Create or replace the object at `path` atomically: a reader sees either the old bytes or the new ones.

@@ -32,6 +32,9 @@ class DelegatingDriver(StorageDriver):
     def get(self, path: str, *, limit: int) -> bytes:
         return self._inner.get(path, limit=limit)
 
+    def get_each(self, paths: Iterable[str], *, limit: int) -> Iterator[bytes | None]:
+        return self._inner.get_each(paths, limit=limit)
+
     def put(self, path: str, content: bytes) -> None:
         self._inner.put(path, content)
 

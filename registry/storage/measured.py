@@ -54,6 +54,13 @@ class MeasuredDriver(DelegatingDriver):
         with self.timed("GetContent"):
             return self._inner.get(path, limit=limit)
 
+    def get_each(self, paths: Iterable[str], *, limit: int) -> Iterator[bytes | None]:
+        began = perf_counter()
+        for content in self._inner.get_each(paths, limit=limit):
+            self.report("GetContent", perf_counter() - began)
+            yield content
+            began = perf_counter()
+
     def put(self, path: str, content: bytes) -> None:
         with self.timed("PutContent"):
             self._inner.put(path, content)

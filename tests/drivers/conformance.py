@@ -155,6 +155,27 @@ class DriverConformance:
             with pytest.raises(ObjectTooLargeError):
                 driver.get(BLOB, limit=limit)
 
+    def test_many_objects_are_given_in_the_order_of_their_paths(self, driver: StorageDriver) -> None:
+        paths = [f"{ROOT}/{number}/link" for number in range(40)]
+        for number, path in enumerate(paths[::2]):
+            driver.put(path, b"x" * number)
+
+        expected = [b"x" * (number // 2) if not number % 2 and number <= 20 else None for number in range(40)]
+        assert list(driver.get_each(paths, limit=10)) == expected
+        assert list(driver.get_each(paths[::-1], limit=10)) == expected[::-1]
+        assert list(driver.get_each([], limit=10)) == []
+
+    @pytest.mark.parametrize("taken", [0, 1, 20])
+    def test_the_reading_of_many_objects_may_end_early(self, driver: StorageDriver, taken: int) -> None:
+        driver.put(BLOB, b"x")
+
+        contents = driver.get_each([BLOB] * 40, limit=1)
+        for _ in range(taken):
+            assert next(contents) == b"x"
+        contents.close()  # type: ignore[attr-defined]  # the contract asks for it, Iterator does not have it
+
+        assert list(driver.get_each([BLOB], limit=1)) == [b"x"]
+
     def test_put_replaces_with_a_shorter_object(self, driver: StorageDriver, medium: Medium) -> None:
         driver.put(BLOB, noise(5000))
         driver.put(BLOB, b"short")
@@ -269,6 +290,7 @@ class DriverConformance:
     def test_an_invalid_path_is_refused_by_every_call(self, driver: StorageDriver, path: str) -> None:
         calls: list[Callable[[], object]] = [
             lambda: driver.get(path, limit=LIMIT),
+            lambda: list(driver.get_each([path], limit=LIMIT)),
             lambda: driver.put(path, b"x"),
             lambda: driver.create(path, b"x"),
             lambda: driver.stat(path),
