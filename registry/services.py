@@ -97,7 +97,12 @@ def build_services(
     return Services(
         configuration=configuration,
         driver=driver,
-        repositories=Repositories(driver, MeasuredCache(observer) if observer else None, descriptors),
+        repositories=Repositories(
+            driver,
+            MeasuredCache(observer) if observer else None,
+            descriptors,
+            read_only=configuration.storage.maintenance.readonly.enabled,
+        ),
         access=load_access(auth.name, auth.parameters) if auth else load_access("none", {}),
         tokens=UploadTokens(secret),
         validation=_validation(configuration),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.storage.cache import ManifestCache
-    from registry.storage.referrers import ReferrerStore
+    from registry.storage.referrer_index import ReferrerIndex
     from registry.storage.tags import TagStore
 
 
@@ -31,7 +31,7 @@ class ManifestStore:
         name: str,
         cache: ManifestCache,
         tags: TagStore,
-        referrers: ReferrerStore,
+        referrers: ReferrerIndex,
     ) -> None:
         self._driver = driver
         self._name = name
@@ -69,9 +69,7 @@ class ManifestStore:
         if Digest.of(manifest.content, digest.algorithm) != digest:
             raise DigestInvalidError("the manifest does not match the digest", {"digest": str(digest)})
         revision = link(paths.revision_link(self._name, digest), digest)
-        objects = [(paths.blob_data(digest), manifest.content), revision]
-        if manifest.subject:
-            objects.append(self._referrers.entry(manifest.subject.digest, digest))
+        objects = [(paths.blob_data(digest), manifest.content), revision, *self._referrers.objects(manifest, digest)]
         objects += [self._tags.pointer(tag, digest) for tag in tags]
         history = [self._tags.history(tag, digest) for tag in tags]
         # The history holds the same digest as the revision's link, and neither ever changes. A tag's pointer may:

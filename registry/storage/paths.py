@@ -12,7 +12,7 @@ Below ROOT, inside the driver's own root::
 and, of our own, where that registry does not look::
 
     repositories/<name>/_uploads/<id>/verified
-    repositories/<name>/_referrers/subjects/<alg>/<subject hex>/<alg>/<referrer hex>/link
+    repositories/<name>/_referrers/subjects/<alg>/<subject hex>/<alg>/<referrer hex>/{link,descriptor}
     copies/<alg>/<hex>/data, while ``registry storage copy`` runs
 
     /registry/cluster/<host>    (not below ROOT)
@@ -176,9 +176,19 @@ def referrers_by(name: str, subject: Digest, algorithm: str) -> str:
     return f"{referrers(name, subject)}/{algorithm}"
 
 
-def referrer_link(name: str, subject: Digest, referrer: Digest) -> str:
-    """Return the link that says `referrer` names `subject`."""
-    return f"{referrers_by(name, subject, referrer.algorithm)}/{referrer.hex}/{LINK}"
+def referrer(name: str, subject: Digest, digest: Digest) -> str:
+    """Return the prefix of all that is known of the referrer `digest` of `subject`."""
+    return f"{referrers_by(name, subject, digest.algorithm)}/{digest.hex}"
+
+
+def referrer_link(name: str, subject: Digest, digest: Digest) -> str:
+    """Return the link that says the manifest `digest` names `subject`."""
+    return f"{referrer(name, subject, digest)}/{LINK}"
+
+
+def referrer_descriptor(name: str, subject: Digest, digest: Digest) -> str:
+    """Return the object that holds the descriptor of a referrer, as it stands in lists."""
+    return f"{referrer(name, subject, digest)}/descriptor"
 
 
 def copy_data(digest: Digest) -> str:
