@@ -33,7 +33,8 @@ def list_referrers(name: str, digest: str) -> Response:
     page = referrers.page(
         subject,
         after=Digest.parse(seen) if seen else None,
-        artifact_types=None if wanted is None else {wanted},
+        # A form has "+" for a space. No media type has a space, and many have a "+", which not every client escapes.
+        artifact_types=None if wanted is None else {wanted, wanted.replace(" ", "+")},
         limit=size,
         awaited=is_connected,
     )

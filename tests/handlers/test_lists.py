@@ -216,6 +216,18 @@ class TestReferrers:
             assert response.json
             assert [each["digest"] for each in response.json["manifests"]] == expected
 
+    @pytest.mark.parametrize("asked", ["application/x.sig+json", "application/x.sig%2Bjson"])
+    def test_a_type_with_a_plus_is_found_whether_or_not_that_is_escaped_and_on_each_page(
+        self, client: FlaskClient, refer: Callable[..., Digest], asked: str
+    ) -> None:
+        for number in range(3):
+            refer(str(number), artifactType="application/x.other")
+        wanted = sorted(str(refer(str(number), artifactType="application/x.sig+json")) for number in range(3))
+
+        found = list(pages(client, f"{self.URL}?n=1&artifactType={asked}"))
+
+        assert [each["digest"] for page in found for each in page["manifests"]] == wanted
+
     @pytest.mark.parametrize("query", ["n=1", "n=2&artifactType=application/x.sig", "n=6", "n=7", "n=0"])
     def test_pages_put_together_are_all(
         self,
