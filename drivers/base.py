@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
 PIECE_SIZE = 1024 * 1024
 """Content is read and written in pieces of at most this many bytes, so a stream never holds more in memory."""
+
+_FEW_NAMES = 16
+"""Names that are listed to find one of a kind that most are of."""
 
 # Each component can match in one way only, so the expression need not backtrack (``*+``). That saves a third of the
 # time of a check that every call makes.
@@ -251,6 +254,13 @@ class StorageDriver(ABC):
             PathNotFoundError: there is no object.
         """
 
+    def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        """Return names as :meth:`list` does, but only those of prefixes of other paths, not those of objects.
+
+        What is both is named. A driver that cannot tell them apart at no cost may name objects, too.
+        """
+        return self.list(path, after=after, limit=limit)
+
     @abstractmethod
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
         """Return the first `limit` names directly below `path` that sort after `after`, in byte order, or all if fewer.
@@ -260,15 +270,24 @@ class StorageDriver(ABC):
         directories that another program left: a name need not lead to an object.
         """
 
-    def holds(self, path: str, *, likely: str = "") -> bool:
+    def holds(self, path: str, *, likely: str = "", is_name: Callable[[str], object] | None = None) -> bool:
         """Tell whether there is anything below `path`, that is, whether :meth:`list` returns any name.
+
+        Given `is_name`, only what :meth:`list_prefixes` returns counts, and of that what `is_name` takes.
 
         A caller who has just seen `path` in a listing may give a name that is `likely` to be below it. A driver that
         can look for a name at less cost than listing then does so first. The answer is the same, with one exception:
         where `likely` was deleted and `path` was not, a network file system may remember `likely` for up to a minute.
         """
         del likely
-        return bool(self.list(path, limit=1))
+        if is_name is None:
+            return bool(self.list(path, limit=1))
+        found = self.list_prefixes(path, limit=_FEW_NAMES)
+        while not any(map(is_name, found)):
+            if len(found) < _FEW_NAMES:
+                return False
+            found = self.list_prefixes(path, after=found[-1], limit=_FEW_NAMES)
+        return True
 
     @abstractmethod
     def delete(self, path: str) -> None:

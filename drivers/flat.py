@@ -107,6 +107,10 @@ def first_names(
     return sorted(names)
 
 
+def _without_objects(page: Page) -> Page:
+    return Page([entry for entry in page.entries if entry.endswith("/")], page.last)
+
+
 class FlatStore(Protocol):
     """A bucket or container as FlatDriver sees it. Keys are whole, errors are the contract's."""
 
@@ -126,7 +130,10 @@ class FlatStore(Protocol):
         """As StorageDriver.read(), but never asked for an empty range."""
 
     def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
-        """Yield what lies directly below `prefix`, as first_names() wants it; `limit` names are enough."""
+        """Yield what lies directly below `prefix`, as first_names() wants it, until nobody asks for more.
+
+        A caller asks for about `limit` names, and seldom for more.
+        """
 
     def hold_any(self, prefixes: Sequence[str]) -> Iterable[bool]:
         """Tell of each prefix whether any key begins with it."""
@@ -178,12 +185,19 @@ class FlatDriver(StorageDriver):
             return no_bytes()
         return self._store.stream(key, start, stop)
 
-    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
-        prefix = self._keys.prefix(path)
-        pages = self._store.pages(prefix, after=after, limit=limit)
+    def _first(self, prefix: str, pages: Iterable[Page], after: str, limit: int) -> list[str]:
         return first_names(
             pages, after, limit, lambda names: self._store.hold_any([f"{prefix}{name}/" for name in names])
         )
+
+    def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        prefix = self._keys.prefix(path)
+        pages = self._store.pages(prefix, after=after, limit=limit)
+        return self._first(prefix, map(_without_objects, pages), after, limit)
+
+    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        prefix = self._keys.prefix(path)
+        return self._first(prefix, self._store.pages(prefix, after=after, limit=limit), after, limit)
 
 
 class DeletingStore(Protocol):

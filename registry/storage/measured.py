@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -87,13 +87,17 @@ class MeasuredDriver(DelegatingDriver):
         began = perf_counter()
         return _MeasuredPieces(self, self._inner.read(path, start, stop), perf_counter() - began)
 
+    def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        with self.timed("List"):
+            return self._inner.list_prefixes(path, after=after, limit=limit)
+
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
         with self.timed("List"):
             return self._inner.list(path, after=after, limit=limit)
 
-    def holds(self, path: str, *, likely: str = "") -> bool:
+    def holds(self, path: str, *, likely: str = "", is_name: Callable[[str], object] | None = None) -> bool:
         with self.timed("List"):
-            return self._inner.holds(path, likely=likely)
+            return self._inner.holds(path, likely=likely, is_name=is_name)
 
     def delete(self, path: str) -> None:
         with self.timed("Delete"):

@@ -50,11 +50,6 @@ def below(path: str, name: str) -> str:
     return f"{path}/{name}"
 
 
-def is_part(path: str, *parts: str) -> bool:
-    """Tell whether `path` is one of these `parts` of some repository, such as UPLOADS."""
-    return path.endswith(tuple(f"/{part}" for part in parts))
-
-
 def cluster_member(name: str) -> str:
     """Return where the host called `name` says what it is."""
     return f"{CLUSTER}/{name}"
@@ -166,9 +161,14 @@ def all_referrers(name: str) -> str:
     return f"{REPOSITORIES}/{name}/{REFERRERS}"
 
 
+def subjects(name: str, algorithm: str) -> str:
+    """Return the prefix below which each name is the hex of a digest that has referrers."""
+    return f"{all_referrers(name)}/subjects/{algorithm}"
+
+
 def referrers(name: str, subject: Digest) -> str:
-    """Return the prefix of all referrers of `subject`."""
-    return f"{all_referrers(name)}/subjects/{subject.algorithm}/{subject.hex}"
+    """Return the prefix of all referrers of `subject`; each name below it is an algorithm."""
+    return f"{subjects(name, subject.algorithm)}/{subject.hex}"
 
 
 def referrers_by(name: str, subject: Digest, algorithm: str) -> str:

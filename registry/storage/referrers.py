@@ -12,18 +12,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
-from registry.oci.digest import ALGORITHMS, Digest
 from registry.oci.errors import ManifestUnknownError
 from registry.ports import Referrer, ReferrersPage
-from registry.storage import paths
+from registry.storage import enumeration, paths
 from registry.storage.links import are_links
-from registry.storage.listing import names_below
 from registry.storage.referrer_index import LONGEST_DESCRIPTOR, describe, read_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from drivers.base import StorageDriver
+    from registry.oci.digest import Digest
     from registry.storage.manifests import ManifestStore
     from registry.storage.referrer_index import ReferrerIndex
 
@@ -69,14 +68,7 @@ class ReferrerStore:
 
         The manifests themselves may be gone meanwhile: look before naming them.
         """
-        found = set(names_below(self._driver, paths.referrers(self._name, subject)))
-        for algorithm in sorted(found & ALGORITHMS.keys()):
-            if last and algorithm < last.algorithm:
-                continue
-            path = paths.referrers_by(self._name, subject, algorithm)
-            after = last.hex if last and algorithm == last.algorithm else ""
-            for name in names_below(self._driver, path, after=after):
-                yield Digest(algorithm, name)
+        return enumeration.referrers(self._driver, self._name, subject, after=last)
 
     def page(
         self,

@@ -297,6 +297,7 @@ class DriverConformance:
             lambda: driver.read(path),
             lambda: list(driver.read(path)),
             lambda: driver.list(path, limit=1),
+            lambda: driver.list_prefixes(path, limit=1),
             lambda: driver.holds(path),
             lambda: driver.holds(path, likely="x"),
             lambda: driver.delete(path),
@@ -410,6 +411,19 @@ class DriverConformance:
             assert driver.list(ROOT, after=after, limit=EVERYTHING) == rest
             assert driver.list(ROOT, after=after, limit=2) == rest[:2]
 
+    def test_prefixes_are_listed_without_objects(self, driver: StorageDriver) -> None:
+        for path in ("a", "a-b/x", "a-c", "a.b/y/z", "b/x", "b-", "b-c", "c/x", "d", "e", "f", "g/x"):
+            driver.put(f"{ROOT}/{path}", b"x")
+        prefixes = ["a-b", "a.b", "b", "c", "g"]
+
+        for limit in range(1, len(prefixes) + 2):
+            assert driver.list_prefixes(ROOT, limit=limit) == prefixes[:limit]
+            for after in ["a", *prefixes, "!", "b-", "d", "zz"]:
+                rest = [name for name in prefixes if name > after]
+                assert driver.list_prefixes(ROOT, after=after, limit=limit) == rest[:limit]
+        for path in ("nothing", "a", "b"):
+            assert driver.list_prefixes(f"{ROOT}/{path}", limit=EVERYTHING) == []
+
     def test_nothing_is_listed_below_what_is_not_there_or_is_an_object(self, driver: StorageDriver) -> None:
         driver.put(BLOB, b"x")
 
@@ -431,6 +445,18 @@ class DriverConformance:
         driver.delete(f"{ROOT}/a/b")
         assert driver.holds(f"{ROOT}/a", likely="b")
         assert not driver.holds(f"{ROOT}/a/b", likely="c")
+
+    def test_what_is_held_may_be_of_one_kind(self, driver: StorageDriver) -> None:
+        for number in range(40):
+            driver.put(f"{ROOT}/a/b{number}/c", b"x")
+        driver.put(f"{ROOT}/a/object", b"x")
+
+        for taken in ("b0", "b39"):
+            assert driver.holds(f"{ROOT}/a", is_name=taken.__eq__)
+            assert driver.holds(f"{ROOT}/a", likely=taken, is_name=taken.__eq__)
+            assert driver.holds(f"{ROOT}/a", likely="nothing", is_name=taken.__eq__)
+        assert not driver.holds(f"{ROOT}/a", is_name="object".__eq__)
+        assert not driver.holds(f"{ROOT}/nothing", is_name=lambda _: True)
 
     def test_a_listing_sees_what_was_written_and_deleted_before(
         self, driver: StorageDriver, colleague: StorageDriver

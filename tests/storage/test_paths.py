@@ -79,20 +79,12 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
     spelled = {name for name, _ in inspect.getmembers(paths, inspect.isfunction)}
 
     assert spelled <= {
-        *{"all_layers", "all_referrers", "layers", "tag_history", "blob_prefixes", "blobs", "below", "is_part"},
+        *{"all_layers", "all_referrers", "layers", "tag_history", "blob_prefixes", "blobs", "below", "subjects"},
         *{"blob_data", "repository", "layer_link", "manifests", "revisions", "revision_link"},
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
         *{"cluster_member", "copy_data", "upload_started_at", "upload_verified"},
         *{"referrers", "referrers_by", "referrer", "referrer_link", "referrer_descriptor"},
     }
-
-
-def test_a_part_of_a_repository_is_told_from_a_repository_and_from_what_lies_in_it() -> None:
-    assert paths.is_part(paths.uploads("team/app"), paths.LAYERS, paths.UPLOADS)
-    assert paths.is_part(paths.tags("team/app"), paths.TAGS)
-    assert not paths.is_part(paths.manifests("team/app"), paths.TAGS, paths.REVISIONS)
-    assert not paths.is_part(paths.repository("team/uploads"), paths.UPLOADS)
-    assert not paths.is_part(paths.tag_directory("team/app", "v1"), paths.TAGS)
 
 
 SPELLED = re.compile(

@@ -46,9 +46,9 @@ class ReadingDriver(InMemoryDriver):
         self.bytes_read += len(content)
         return content
 
-    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+    def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
         self.listings += 1
-        return super().list(path, after=after, limit=limit)
+        return super().list_prefixes(path, after=after, limit=limit)
 
 
 @pytest.fixture
