@@ -273,11 +273,12 @@ class StorageDriver(ABC):
     def holds(self, path: str, *, likely: str = "", is_name: Callable[[str], object] | None = None) -> bool:
         """Tell whether there is anything below `path`, that is, whether :meth:`list` returns any name.
 
-        Given `is_name`, only what :meth:`list_prefixes` returns counts, and of that what `is_name` takes.
+        Given `is_name`, only names count that :meth:`list_prefixes` returns and `is_name` takes.
 
-        A caller who has just seen `path` in a listing may give a name that is `likely` to be below it. A driver that
-        can look for a name at less cost than listing then does so first. The answer is the same, with one exception:
-        where `likely` was deleted and `path` was not, a network file system may remember `likely` for up to a minute.
+        A caller who has just seen `path` in a listing may give a name that is `likely` to be below it, and that
+        `is_name` takes. A driver that can look for a name at less cost than listing then does so first. The answer is
+        the same, with one exception: where `likely` was deleted and `path` was not, a network file system may remember
+        `likely` for up to a minute.
         """
         del likely
         if is_name is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from drivers.base import ObjectTooLargeError, PathNotFoundError
@@ -119,6 +120,8 @@ class ManifestStore:
             raise _unknown(digest) from None
         if subject:
             self._referrers.remove(subject.digest, digest)
+            with suppress(ManifestUnknownError):  # unless a push at the same time has stored it again
+                self._referrers.add(self.get(digest), digest)
 
     def subject(self, digest: Digest) -> Descriptor | None:
         """Return the subject that a manifest names, if it names one and can be read."""

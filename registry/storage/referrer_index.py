@@ -59,6 +59,11 @@ class ReferrerIndex:
         """Remember what stands in lists for a referrer whose link is there."""
         self._driver.put(*self._description(subject, referrer))
 
+    def remove_descriptor(self, subject: Digest, digest: Digest) -> None:
+        """Forget what stands in lists for a referrer; if there is a link, it stays."""
+        with suppress(PathNotFoundError):
+            self._driver.delete(paths.referrer_descriptor(self._name, subject, digest))
+
     def remove(self, subject: Digest, digest: Digest) -> None:
         """Forget a referrer, if it was known."""
         with suppress(PathNotFoundError):

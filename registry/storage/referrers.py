@@ -132,8 +132,9 @@ class ReferrerStore:
     def _keep(self, subject: Digest, referrer: Referrer) -> None:
         try:
             self._index.add_descriptor(subject, referrer)
-            if not self._manifests.has(referrer.digest):  # a deletion at the same time may have looked for it before
-                self._index.remove(subject, referrer.digest)
+            # A deletion at the same time may have looked for it before. The link may be that of a new push.
+            if not self._manifests.has(referrer.digest):
+                self._index.remove_descriptor(subject, referrer.digest)
         except DriverError as error:
             self._keeps = False
             _log.info("%s: the descriptor of a referrer was not kept: %s", self._name, error)

@@ -243,6 +243,25 @@ class TestEntriesOfAnEarlierVersion:
             assert list(repository.referrers.after(SUBJECT)) == []
             assert listed(repository) == []
 
+    @pytest.mark.parametrize("deleted_at", range(1, 9))
+    @pytest.mark.parametrize("pushed_after", range(9))
+    def test_what_is_deleted_and_pushed_again_while_one_is_written_anew_is_listed(
+        self, driver: ReadingDriver, repository: Repository, deleted_at: int, pushed_after: int
+    ) -> None:
+        digest = refer(repository)
+        as_an_earlier_version_wrote_it(driver, digest)
+        gone: list[Digest] = []
+
+        def delete() -> None:
+            repository.manifests.delete(digest)
+            gone.append(digest)
+
+        pushing = InterleavingDriver(driver, deleted_at + pushed_after, lambda: refer(repository))
+        Repositories(InterleavingDriver(pushing, deleted_at, delete)).open("a").referrers.page(SUBJECT, limit=9)
+
+        pushed = pushing.calls >= deleted_at + pushed_after
+        assert [each["digest"] for each in listed(repository)] == [str(digest)] * (pushed or not gone)
+
     def test_what_an_earlier_version_deletes_is_listed_no_more_and_what_it_pushes_again_is(
         self, driver: ReadingDriver, repository: Repository
     ) -> None:
@@ -305,6 +324,23 @@ class TestWhatIsListed:
             if between.calls < moment:
                 break
             assert len(listed(mine)) == 2
+
+    def test_a_push_while_the_same_manifest_is_deleted_is_listed_if_it_is_stored(self) -> None:
+        kept = 0
+        for moment in count(1):
+            medium = InMemoryDriver()
+            repository = Repositories(medium).open("a")
+            digest = refer(repository)
+            between = InterleavingDriver(medium, moment, lambda r=repository: refer(r))  # type: ignore[misc]
+
+            Repositories(between).open("a").manifests.delete(digest)
+
+            if between.calls < moment:
+                break
+            assert [each["digest"] for each in listed(repository)] == [str(digest)] * repository.manifests.has(digest)
+            assert list(repository.referrers.after(SUBJECT)) == [digest] * repository.manifests.has(digest)
+            kept += repository.manifests.has(digest)
+        assert kept
 
     def test_at_each_call_at_which_the_power_goes_what_is_listed_is_there(self) -> None:
         for fail_at in count(1):
