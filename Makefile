@@ -73,7 +73,8 @@ format: $(BIN)/.check ## Let ruff format and mend what it can
 
 # Two processes, each with a store of its own. The blob of the memory tests is STORE_LARGE_BYTES long.
 STORE_TESTS = -n 2 --dist loadgroup tests/drivers tests/integration \
-	$(addprefix tests/handlers/test_,uploads.py blobs.py manifests.py lists.py mount.py)
+	$(addprefix tests/handlers/test_,uploads.py blobs.py manifests.py lists.py mount.py) \
+	tests/storage/test_foreign_names.py
 
 test-s3: $(BIN)/.test-s3 ## Suites of drivers and HTTP on SeaweedFS and moto, real clients, Go registries over one bucket
 	@$(BIN)/python -m pytest -m s3 $(STORE_TESTS)

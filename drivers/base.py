@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
 PIECE_SIZE = 1024 * 1024
 """Content is read and written in pieces of at most this many bytes, so a stream never holds more in memory."""
+
+_FEW_NAMES = 16
+"""Names that are listed to find one of a kind that most are of."""
 
 # Each component can match in one way only, so the expression need not backtrack (``*+``). That saves a third of the
 # time of a check that every call makes.
@@ -180,6 +183,18 @@ class StorageDriver(ABC):
             ObjectTooLargeError: it has more than `limit` bytes.
         """
 
+    def get_each(self, paths: Iterable[str], *, limit: int) -> Iterator[bytes | None]:
+        """Yield for each of `paths`, in order, the whole object there; None if there is none or it is longer.
+
+        "Longer" is more than `limit` bytes. It is for many small objects: where a call takes long, a driver reads a
+        few of them ahead. A caller who does not read the iterator to its end calls its ``close()``.
+        """
+        for path in paths:
+            try:
+                yield self.get(path, limit=limit)
+            except (PathNotFoundError, ObjectTooLargeError):
+                yield None
+
     @abstractmethod
     def put(self, path: str, content: bytes) -> None:
         """Create or replace the object at `path` atomically: a reader sees either the old bytes or the new ones.
@@ -268,6 +283,13 @@ class StorageDriver(ABC):
             PathNotFoundError: there is no object.
         """
 
+    def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        """Return names as :meth:`list` does, but only those of prefixes of other paths, not those of objects.
+
+        What is both is named. A driver that cannot tell them apart at no cost may name objects, too.
+        """
+        return self.list(path, after=after, limit=limit)
+
     @abstractmethod
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
         """Return the first `limit` names directly below `path` that sort after `after`, in byte order, or all if fewer.
@@ -277,15 +299,25 @@ class StorageDriver(ABC):
         directories that another program left: a name need not lead to an object.
         """
 
-    def holds(self, path: str, *, likely: str = "") -> bool:
+    def holds(self, path: str, *, likely: str = "", is_name: Callable[[str], object] | None = None) -> bool:
         """Tell whether there is anything below `path`, that is, whether :meth:`list` returns any name.
 
-        A caller who has just seen `path` in a listing may give a name that is `likely` to be below it. A driver that
-        can look for a name at less cost than listing then does so first. The answer is the same, with one exception:
-        where `likely` was deleted and `path` was not, a network file system may remember `likely` for up to a minute.
+        Given `is_name`, only names count that :meth:`list_prefixes` returns and `is_name` takes.
+
+        A caller who has just seen `path` in a listing may give a name that is `likely` to be below it, and that
+        `is_name` takes. A driver that can look for a name at less cost than listing then does so first. The answer is
+        the same, with one exception: where `likely` was deleted and `path` was not, a network file system may remember
+        `likely` for up to a minute.
         """
         del likely
-        return bool(self.list(path, limit=1))
+        if is_name is None:
+            return bool(self.list(path, limit=1))
+        found = self.list_prefixes(path, limit=_FEW_NAMES)
+        while not any(map(is_name, found)):
+            if len(found) < _FEW_NAMES:
+                return False
+            found = self.list_prefixes(path, after=found[-1], limit=_FEW_NAMES)
+        return True
 
     @abstractmethod
     def delete(self, path: str) -> None:

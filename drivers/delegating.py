@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from drivers.base import Stat, StorageDriver, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 class DelegatingDriver(StorageDriver):
@@ -31,6 +31,9 @@ class DelegatingDriver(StorageDriver):
 
     def get(self, path: str, *, limit: int) -> bytes:
         return self._inner.get(path, limit=limit)
+
+    def get_each(self, paths: Iterable[str], *, limit: int) -> Iterator[bytes | None]:
+        return self._inner.get_each(paths, limit=limit)
 
     def put(self, path: str, content: bytes) -> None:
         self._inner.put(path, content)
@@ -59,11 +62,14 @@ class DelegatingDriver(StorageDriver):
     def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         return self._inner.read(path, start, stop)
 
+    def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        return self._inner.list_prefixes(path, after=after, limit=limit)
+
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
         return self._inner.list(path, after=after, limit=limit)
 
-    def holds(self, path: str, *, likely: str = "") -> bool:
-        return self._inner.holds(path, likely=likely)
+    def holds(self, path: str, *, likely: str = "", is_name: Callable[[str], object] | None = None) -> bool:
+        return self._inner.holds(path, likely=likely, is_name=is_name)
 
     def delete(self, path: str) -> None:
         self._inner.delete(path)

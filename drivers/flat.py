@@ -7,18 +7,30 @@ A store that lists with the delimiter ``/`` gives the entries ``a-b``, ``a.b`` a
 from __future__ import annotations
 
 import re
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING, Final, Protocol
 
-from drivers.base import InvalidPathError, PathNotFoundError, Stat, StorageDriver, checked_path
+from drivers.base import (
+    InvalidPathError,
+    ObjectTooLargeError,
+    PathNotFoundError,
+    Stat,
+    StorageDriver,
+    checked_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 KEY_SIZE: Final = 1024
 """Bytes of the longest key: the limit of all three large services."""
+
+READS_AT_ONCE: Final = 16
+"""How many small objects a driver reads at a time, for all requests of its process together."""
 
 _EARLY = re.compile(r"[-.]")
 """The characters of a name that sort before the delimiter."""
@@ -95,6 +107,10 @@ def first_names(
     return sorted(names)
 
 
+def _without_objects(page: Page) -> Page:
+    return Page([entry for entry in page.entries if entry.endswith("/")], page.last)
+
+
 class FlatStore(Protocol):
     """A bucket or container as FlatDriver sees it. Keys are whole, errors are the contract's."""
 
@@ -120,7 +136,10 @@ class FlatStore(Protocol):
         """As StorageDriver.read(), but never asked for an empty range."""
 
     def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
-        """Yield what lies directly below `prefix`, as first_names() wants it; `limit` names are enough."""
+        """Yield what lies directly below `prefix`, as first_names() wants it, until nobody asks for more.
+
+        A caller asks for about `limit` names, and seldom for more.
+        """
 
     def hold_any(self, prefixes: Sequence[str]) -> Iterable[bool]:
         """Tell of each prefix whether any key begins with it."""
@@ -132,9 +151,29 @@ class FlatDriver(StorageDriver):
     def __init__(self, store: FlatStore, root: str) -> None:
         self._store = store
         self._keys = Keys(root)
+        self._readers = ThreadPoolExecutor(READS_AT_ONCE, thread_name_prefix="read")
 
     def get(self, path: str, *, limit: int) -> bytes:
         return self._store.get(self._keys.key(path), limit=limit)
+
+    def get_each(self, paths: Iterable[str], *, limit: int) -> Iterator[bytes | None]:
+        running: deque[Future[bytes | None]] = deque()
+        try:
+            for path in paths:
+                running.append(self._readers.submit(self._find, path, limit))
+                if len(running) == READS_AT_ONCE:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for each in running:
+                each.cancel()
+
+    def _find(self, path: str, limit: int) -> bytes | None:
+        try:
+            return self.get(path, limit=limit)
+        except (PathNotFoundError, ObjectTooLargeError):
+            return None
 
     def put(self, path: str, content: bytes) -> None:
         self._store.put(self._keys.key(path), content)
@@ -158,12 +197,19 @@ class FlatDriver(StorageDriver):
             return no_bytes()
         return self._store.stream(key, start, stop)
 
-    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
-        prefix = self._keys.prefix(path)
-        pages = self._store.pages(prefix, after=after, limit=limit)
+    def _first(self, prefix: str, pages: Iterable[Page], after: str, limit: int) -> list[str]:
         return first_names(
             pages, after, limit, lambda names: self._store.hold_any([f"{prefix}{name}/" for name in names])
         )
+
+    def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        prefix = self._keys.prefix(path)
+        pages = self._store.pages(prefix, after=after, limit=limit)
+        return self._first(prefix, map(_without_objects, pages), after, limit)
+
+    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        prefix = self._keys.prefix(path)
+        return self._first(prefix, self._store.pages(prefix, after=after, limit=limit), after, limit)
 
 
 class DeletingStore(Protocol):

@@ -22,7 +22,7 @@ from drivers.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,21 @@ class InMemoryDriver(StorageDriver):
     def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         return _pieces(self._object(path).content, start, stop)
 
-    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+    @staticmethod
+    def _first(below: Iterable[str], after: str, limit: int) -> list[str]:
+        names = {each.partition("/")[0] for each in below}
+        return nsmallest(limit, (name for name in names if name > after))
+
+    def _below(self, path: str) -> list[str]:
         prefix = checked_path(path) + "/"
         with self._store.changed:
-            names = {path[len(prefix) :].partition("/")[0] for path in self._store.objects if path.startswith(prefix)}
-        return nsmallest(limit, (name for name in names if name > after))
+            return [each[len(prefix) :] for each in self._store.objects if each.startswith(prefix)]
+
+    def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        return self._first((below for below in self._below(path) if "/" in below), after, limit)
+
+    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        return self._first(self._below(path), after, limit)
 
     def delete(self, path: str) -> None:
         checked_path(path)

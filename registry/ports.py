@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from registry.oci.digest import DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
     from registry.oci.digest import Digest
@@ -35,6 +35,23 @@ class Blob:
     digest: Digest
     target: Digest
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A manifest as it stands in a list of referrers: `descriptor` is JSON in ASCII."""
+
+    digest: Digest
+    artifact_type: str
+    descriptor: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReferrersPage:
+    """A part of a list of referrers. The next begins after `last`; None if there are no more."""
+
+    referrers: tuple[Referrer, ...]
+    last: Digest | None
 
 
 class TagTakenError(Exception):
@@ -250,6 +267,22 @@ class ReferrerStore(Protocol):
         """Yield, in order, the digests of the referrers of `subject` that sort after `last`.
 
         `subject` need not exist. A referrer may be gone already: look before naming it to a client.
+        """
+
+    def page(
+        self,
+        subject: Digest,
+        *,
+        after: Digest | None = None,
+        artifact_types: Collection[str] | None = None,
+        limit: int,
+        awaited: Callable[[], bool] = lambda: True,
+    ) -> ReferrersPage:
+        """Return at most `limit` referrers of `subject` that sort after `after`; `limit` is at least 1.
+
+        Given `artifact_types`, only those of one of them are listed. All that are listed are manifests which the
+        repository has. The work of one call is bounded: a page may have fewer than `limit`, even none, though more
+        follow. It ends early, too, when `awaited`, which is asked now and then, returns False.
         """
 
 

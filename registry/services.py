@@ -116,7 +116,12 @@ def build_services(
     return Services(
         configuration=configuration,
         driver=driver,
-        repositories=Repositories(driver, MeasuredCache(observer) if observer else None, descriptors),
+        repositories=Repositories(
+            driver,
+            MeasuredCache(observer) if observer else None,
+            descriptors,
+            read_only=configuration.storage.maintenance.readonly.enabled,
+        ),
         access=access,
         tokens=UploadTokens(secret),
         proxies=TrustedProxies(configuration.http.trustedproxies, remembered.told),

@@ -48,7 +48,7 @@ from registry.foundation.errors import ParameterError
 from registry.foundation.files import sync_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
 _DEFAULT_ROOT = "/var/lib/registry"
 _DEFAULT_THREADS = 100
@@ -67,6 +67,7 @@ class FilesystemDriver(StorageDriver):
         self._mounted: tuple[int, int] | None = None
         """Device and inode of the file system that was last mounted there; the bare directory has others."""
         self._names = DirectoryNames()
+        self._prefixes = DirectoryNames(directories_only=True)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
@@ -204,20 +205,26 @@ class FilesystemDriver(StorageDriver):
             finally:
                 os.close(fd)
 
-    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+    def _list(self, names: DirectoryNames, path: str, after: str, limit: int) -> list[str]:
         try:
-            return self._names.after(self._name_of(path), after, limit)
+            return names.after(self._name_of(path), after, limit)
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError:
             with Translated("list", path):
                 raise
 
-    def holds(self, path: str, *, likely: str = "") -> bool:
+    def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        return self._list(self._prefixes, path, after, limit)
+
+    def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        return self._list(self._names, path, after, limit)
+
+    def holds(self, path: str, *, likely: str = "", is_name: Callable[[str], object] | None = None) -> bool:
         # To look for a name costs a third of reading a directory. The listing reports any error.
         if path and likely and os.access(self._name_of(f"{path}/{likely}"), os.F_OK):
             return True
-        return super().holds(path)
+        return super().holds(path, is_name=is_name)
 
     def delete(self, path: str) -> None:
         target = self._name_of(path)

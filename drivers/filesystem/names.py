@@ -21,7 +21,9 @@ from drivers.filesystem.mounts import tells_of_changes
 from registry.foundation.recent import RecentlyUsedByWeight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    _NamesOf = Callable[[Sequence[os.DirEntry[str]]], list[str]]
 
 _SETTLING_SECONDS: Final = 2.0
 """More than any file system below takes between two changes for their times to differ."""
@@ -91,9 +93,18 @@ class DirectoryNames:
 
     The directory is opened for each look, because NFS then asks its server for the times. So what is remembered is
     no older than what would be read: in both cases a mount with ``nocto`` may see other hosts' changes late.
+
+    With `directories_only`, other entries are left out.
     """
 
-    def __init__(self, *, most_bytes: int = _MOST_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        directories_only: bool = False,
+        most_bytes: int = _MOST_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._names_of = _names_of_directories if directories_only else _names
         self._most_bytes = most_bytes
         self._clock = clock
         self._entries: RecentlyUsedByWeight[str, _Entry] = RecentlyUsedByWeight(most_bytes, attrgetter("size"))
@@ -110,7 +121,7 @@ class DirectoryNames:
             OSError: it cannot be read.
         """
         if directory not in self._entries:
-            page, total = _select(directory, after, limit)
+            page, total = _select(directory, self._names_of, after, limit)
             if total >= _FEWEST:
                 self._notice(directory)
             return page
@@ -119,7 +130,7 @@ class DirectoryNames:
             entry = self._recall(directory, fd)
             if not entry.names and self._clock() - entry.since >= _SETTLING_SECONDS:
                 entry = self._learn(directory, fd, entry.stamp)
-            return entry.names.after(after, limit) if entry.names else _select(fd, after, limit)[0]
+            return entry.names.after(after, limit) if entry.names else _select(fd, self._names_of, after, limit)[0]
         finally:
             os.close(fd)
 
@@ -144,7 +155,7 @@ class DirectoryNames:
 
     def _learn(self, directory: str, fd: int, stamp: _Stamp) -> _Entry:
         """Read the whole of a directory that has had `stamp` for a while; without its names if they are too many."""
-        names = _read_all(fd, self._most_bytes // 2)
+        names = _read_all(fd, self._names_of, self._most_bytes // 2)
         entry = _Entry(stamp, math.inf, _Packed(names) if names else None)
         self._entries.put(directory, entry)
         return entry
@@ -155,12 +166,32 @@ def _stamp_of(fd: int) -> _Stamp:
     return _Stamp(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _read_all(fd: int, most_bytes: int) -> list[str] | None:
+def _names(entries: Sequence[os.DirEntry[str]]) -> list[str]:
+    return [entry.name for entry in entries]
+
+
+def _names_of_directories(entries: Sequence[os.DirEntry[str]]) -> list[str]:
+    """Return the names of directories and of links to some. Most file systems tell of each name which it is."""
+    try:
+        return [entry.name for entry in entries if entry.is_dir()]
+    except OSError:  # one links to itself, or to what may not be looked at
+        return [entry.name for entry in entries if _is_directory(entry)]
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _read_all(fd: int, names_of: _NamesOf, most_bytes: int) -> list[str] | None:
     """Return all names in order; None if they are too many or have more than `most_bytes` together."""
     names: list[str] = []
     size = 0
     with os.scandir(fd) as entries:
-        while batch := [entry.name for entry in islice(entries, _BATCH)]:
+        while some := [*islice(entries, _BATCH)]:
+            batch = names_of(some)
             names += batch
             size += sum(map(len, batch)) + len(batch)
             if size > most_bytes or len(names) > _MOST_NAMES:
@@ -169,15 +200,16 @@ def _read_all(fd: int, most_bytes: int) -> list[str] | None:
     return names
 
 
-def _select(directory: str | int, after: str, limit: int) -> tuple[list[str], int]:
-    """Return the first `limit` names after `after`, and how many there are in all; holds few more than `limit`."""
+def _select(directory: str | int, names_of: _NamesOf, after: str, limit: int) -> tuple[list[str], int]:
+    """Return the first `limit` names after `after`, and how many entries there are; holds few more than `limit`."""
     page: list[str] = []
     total = 0
     with os.scandir(directory) as entries:
         while True:
-            names = [entry.name for entry in islice(entries, _BATCH)]
-            total += len(names)
-            complete = len(names) < _BATCH
+            some = [*islice(entries, _BATCH)]
+            total += len(some)
+            complete = len(some) < _BATCH
+            names = names_of(some)
             if after:
                 names = [name for name in names if name > after]
             if len(page) == limit > 0:

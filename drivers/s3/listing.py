@@ -23,13 +23,14 @@ _SLACK: Final = 2
 
 
 def pages(bucket: Bucket, prefix: str, after: str, limit: int) -> Iterator[Page]:
-    """Yield what lies directly below `prefix`, after `after`, page by page until there are `limit` names."""
+    """Yield what lies directly below `prefix`, after `after`, page by page; `limit` names are likely to be enough."""
     names: set[str] = set()
     # A name ends at its first slash. Below one SeaweedFS would list what lies there instead of names.
     first = after.partition("/")[0]
     position = {"StartAfter": prefix + first} if first else {}
     while True:
-        size = min(limit - len(names) + _SLACK, _PAGE_SIZE)
+        missing = limit - len(names)
+        size = min(missing + _SLACK, _PAGE_SIZE) if missing > 0 else _PAGE_SIZE
         answer = bucket.page(Prefix=prefix, Delimiter="/", MaxKeys=size, **position)
         objects = [entry["Key"].removeprefix(prefix) for entry in answer.get("Contents", ())]
         prefixes = [entry["Prefix"].removeprefix(prefix) for entry in answer.get("CommonPrefixes", ())]
@@ -53,4 +54,5 @@ def _lists_empty_prefixes(answer: Any) -> bool:
 
 
 def _without_empty(bucket: Bucket, prefix: str, names: Sequence[str]) -> list[str]:
-    return [*compress(names, bucket.hold_any([f"{prefix}{name}/" for name in names]))]
+    prefixes = [f"{name}/" for name in names]
+    return [*compress(prefixes, bucket.hold_any([prefix + each for each in prefixes]))]

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 Stored = TypeVar("Stored")
 
-_LINK_BYTES: Final = 512
 _SMALL_BYTES: Final = 1024 * 1024
 """Up to this an object is put whole; larger ones go through an upload."""
 
@@ -98,7 +97,7 @@ class _Copier:
 
     def copy_link(self, link: Link) -> bool:
         """Copy a link, and tell whether that was needed."""
-        content = self._source.get(link.path, limit=_LINK_BYTES)
+        content = self._source.get(link.path, limit=_SMALL_BYTES)
         needed = not self._has_link(link, content)
         if needed:
             self._target.put(link.path, content)
@@ -107,7 +106,7 @@ class _Copier:
 
     def _has_link(self, link: Link, content: bytes) -> bool:
         try:
-            return self._target.get(link.path, limit=_LINK_BYTES) == content
+            return self._target.get(link.path, limit=_SMALL_BYTES) == content
         except (PathNotFoundError, ObjectTooLargeError):
             return False
 

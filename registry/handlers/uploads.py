@@ -5,7 +5,6 @@ distribution-spec, "Pushing blobs" and "Mounting a blob from another repository"
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
@@ -26,15 +25,13 @@ from registry.oci.errors import (
     NameInvalidError,
 )
 from registry.oci.ranges import parse_chunk_range
-from registry.oci.uploads import Chunk
+from registry.oci.uploads import Chunk, is_upload_id
 
 if TYPE_CHECKING:
     from registry.oci.uploads import UploadState
     from registry.ports import Blob, Repository
 
 blueprint = Blueprint("uploads", __name__)
-
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @blueprint.post("/v2/<path:name>/blobs/uploads/")
@@ -171,7 +168,7 @@ def _told(repository: Repository, upload_id: str) -> UploadState | None:
 
 
 def _checked_id(upload_id: str) -> str:
-    if not _UUID.fullmatch(upload_id):
+    if not is_upload_id(upload_id):
         raise BlobUploadUnknownError("blob upload unknown to registry")
     return upload_id
 

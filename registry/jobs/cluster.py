@@ -20,10 +20,11 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import DriverError
+from drivers.base import DriverError, PathNotFoundError
 from registry import __version__
 from registry.jobs.job import Job, JobFailedError
 from registry.storage import paths
+from registry.storage.names import is_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -126,11 +127,14 @@ class Cluster:
         return new
 
     def _others(self, me: Member) -> Iterator[Member]:
-        for name in self.driver.list(paths.CLUSTER, limit=_MOST_HOSTS):
+        for name in filter(is_member, self.driver.list(paths.CLUSTER, limit=_MOST_HOSTS)):
             path = paths.cluster_member(name)
             if path == paths.cluster_member(me.name):
                 continue
-            other = self._read(path)
+            try:
+                other = self._read(path)
+            except PathNotFoundError:  # another program's folder; or another host has just forgotten it
+                continue
             age = me.seen - other.seen if other else _FORGOTTEN_SECONDS
             if age >= _FORGOTTEN_SECONDS:
                 self.driver.delete(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from registry.oci.digest import Digest, looks_like_digest
 from registry.oci.errors import NameInvalidError, TagInvalidError
@@ -14,8 +15,16 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 # The Go registry takes a first component of several for a host name and lets it have capitals, so trees
 # written by it may hold such repositories. A port it accepts in the URL but cannot store.
 _HOST_LIKE = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_NAME = re.compile(rf"(?:{_HOST_LIKE}(?:\.{_HOST_LIKE})*/)?{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_HOST = rf"{_HOST_LIKE}(?:\.{_HOST_LIKE})*"
+_NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*|{_HOST}(?:/{_COMPONENT})+")
+
+# These are not functions of our own, which would take twice as long for each of many.
+is_tag: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}").fullmatch
+"""Tells whether a text is a tag."""
+is_component: Final = re.compile(_COMPONENT).fullmatch
+"""Tells whether a text may be a component of the name of a repository, in any place."""
+may_be_first: Final = re.compile(rf"(?!.{{{MAX_NAME_LENGTH + 1}}})(?:{_COMPONENT}|{_HOST})").fullmatch
+"""Tells whether a text may be the first component of such a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +50,18 @@ def parse_name(text: str) -> str:
     return text
 
 
+def is_name(text: str) -> bool:
+    """Tell whether parse_name() takes `text` for the name of a repository."""
+    return len(text) <= MAX_NAME_LENGTH and _NAME.fullmatch(text) is not None
+
+
 def parse_tag(text: str) -> Tag:
     """Read a tag.
 
     Raises:
         TagInvalidError: it breaks the grammar.
     """
-    if not _TAG.fullmatch(text):
+    if not is_tag(text):
         raise TagInvalidError("invalid tag", {"tag": text[:256]})
     return Tag(text)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from registry.oci.errors import RangeInvalidError, SizeInvalidError
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from registry.oci.ranges import ByteRange
+
+is_upload_id: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+"""Tells whether a text is the id of an upload session: a UUID (RFC 9562)."""
 
 
 @dataclass(frozen=True, slots=True)

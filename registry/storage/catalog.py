@@ -7,37 +7,36 @@ as the Go registry lists them: ``a``, ``a/b``, ``a-b``.
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from registry.oci.digest import DEFAULT_ALGORITHM
-from registry.oci.reference import MAX_NAME_LENGTH
 from registry.storage import paths
 from registry.storage.listing import PAGE, names_below, names_from
+from registry.storage.names import is_algorithm, is_component_below, is_part_of_manifests, is_repository, is_upload_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from drivers.base import StorageDriver
-
-# What else lies in the tree is the registry's own (``_manifests``), or was not put there by a registry.
-_is_component: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}").fullmatch
+    from registry.storage.names import IsName
 
 
 class _Mark(NamedTuple):
     """A part of a repository whose presence shows that the repository is to be listed.
 
-    `part` is what it is called, `path_of` where it lies, by the repository's name, `likely` what lies there most often.
+    `part` is what it is called, `path_of` where it lies, by the repository's name; `is_name` takes what counts there,
+    and `likely` is what lies there most often.
     """
 
     part: str
     path_of: Callable[[str], str]
+    is_name: IsName
     likely: str = ""
 
 
-_MANIFESTS: Final = _Mark(paths.MANIFESTS, paths.manifests, "tags")
-_LAYERS: Final = _Mark(paths.LAYERS, paths.all_layers, DEFAULT_ALGORITHM)
-_UPLOADS: Final = _Mark(paths.UPLOADS, paths.uploads)
+_MANIFESTS: Final = _Mark(paths.MANIFESTS, paths.manifests, is_part_of_manifests, "tags")
+_LAYERS: Final = _Mark(paths.LAYERS, paths.all_layers, is_algorithm, DEFAULT_ALGORITHM)
+_UPLOADS: Final = _Mark(paths.UPLOADS, paths.uploads, is_upload_id)
 
 
 class Catalog:
@@ -80,19 +79,20 @@ class Catalog:
             for component in siblings:
                 name = parent + component
                 path = paths.repository(name)
-                wanted = shown(name)
+                wanted = is_repository(name) and shown(name)
                 last = wanted and limit == 1
                 if last and self._has_one(marks, name, (), complete=False):
                     yield name
                     return
-                below = self._driver.list(path, limit=PAGE)
+                below = self._driver.list_prefixes(path, limit=PAGE)
                 complete = len(below) < PAGE
                 if wanted and not last and self._has_one(marks, name, below, complete=complete):
                     limit -= 1
                     yield name
                 # They are sorted, so the first and the last show whether all are the registry's own (``_layers``).
                 if below and not (complete and below[0] >= "_" and below[-1] < "`"):
-                    levels.append((f"{name}/", filter(_is_component, names_from(self._driver, path, below))))
+                    nested = f"{name}/"
+                    levels.append((nested, names_from(self._driver, path, is_component_below(nested), below)))
                     break
             else:
                 levels.pop()
@@ -101,17 +101,20 @@ class Catalog:
         """Yield the levels of the tree that lead to `after`, each with the names in it that are still to come."""
         parent, path = "", paths.REPOSITORIES
         for component in after.split("/") if after else ():
-            yield parent, filter(_is_component, names_below(self._driver, path, after=component))
+            is_component = is_component_below(parent)
+            yield parent, names_below(self._driver, path, is_component, after=component)
+            if not is_component(component):
+                return  # nothing lies below it
             parent += f"{component}/"
             path = paths.below(path, component)
-            if not _is_component(component) or len(parent) > MAX_NAME_LENGTH:
-                return  # nothing lies below it
-        yield parent, filter(_is_component, names_below(self._driver, path))
+        yield parent, names_below(self._driver, path, is_component_below(parent))
 
     def _has_one(self, marks: tuple[_Mark, ...], name: str, below: Sequence[str], *, complete: bool) -> bool:
         """Tell whether the repository `name` has one of `marks`; what lies in it is `below`, if `complete`."""
-        for part, path_of, likely in marks:
+        for part, path_of, is_name, likely in marks:
             listed = part in below
-            if (listed or not complete) and self._driver.holds(path_of(name), likely=likely if listed else ""):
+            if (listed or not complete) and self._driver.holds(
+                path_of(name), likely=likely if listed else "", is_name=is_name
+            ):
                 return True
         return False

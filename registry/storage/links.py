@@ -14,6 +14,8 @@ from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from drivers.base import StorageDriver
 
 _LIMIT = 512
@@ -28,6 +30,16 @@ def read_link(driver: StorageDriver, path: str) -> Digest | None:
         return None
     except ObjectTooLargeError:
         content = b""
+    return _target(path, content)
+
+
+def are_links(driver: StorageDriver, link_paths: Sequence[str]) -> Iterator[bool]:
+    """Tell of each path whether read_link() finds a link there; closed early, it reads no more of them."""
+    for path, content in zip(link_paths, driver.get_each(link_paths, limit=_LIMIT), strict=True):
+        yield content is not None and _target(path, content) is not None
+
+
+def _target(path: str, content: bytes) -> Digest | None:
     try:
         return Digest.parse(content.decode("ascii"))
     except (DigestInvalidError, UnicodeDecodeError):

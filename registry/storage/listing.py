@@ -1,4 +1,4 @@
-"""Listings without end, a page at a time."""
+"""Listings of what is a name (registry.storage.names), without end, a page at a time."""
 
 from __future__ import annotations
 
@@ -8,20 +8,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from drivers.base import StorageDriver
+    from registry.storage.names import IsName
 
 PAGE: Final = 1000
 """Names that are asked for and held at once."""
 
 
-def names_below(driver: StorageDriver, path: str, *, after: str = "") -> Iterator[str]:
-    """Yield every name directly below `path` that sorts after `after`; holds no more than a page of them."""
-    yield from names_from(driver, path, driver.list(path, after=after, limit=PAGE))
+def names_below(driver: StorageDriver, path: str, is_name: IsName, *, after: str = "") -> Iterator[str]:
+    """Yield every name directly below `path` that sorts after `after`; holds no more than a page of them.
+
+    All names are those of prefixes: in this layout no object has a name that is looked for.
+    """
+    yield from names_from(driver, path, is_name, driver.list_prefixes(path, after=after, limit=PAGE))
 
 
-def names_from(driver: StorageDriver, path: str, names: list[str]) -> Iterator[str]:
-    """Yield `names`, a page of those directly below `path`, and every one that comes after them."""
+def names_from(driver: StorageDriver, path: str, is_name: IsName, found: list[str]) -> Iterator[str]:
+    """Yield the names in `found`, a page of what lies directly below `path`, and every one that comes after them."""
     while True:
-        yield from names
-        if len(names) < PAGE:
+        yield from filter(is_name, found)
+        if len(found) < PAGE:
             return
-        names = driver.list(path, after=names[-1], limit=PAGE)
+        found = driver.list_prefixes(path, after=found[-1], limit=PAGE)
+
+
+def first_names(driver: StorageDriver, path: str, is_name: IsName, *, after: str = "", limit: int) -> list[str]:
+    """Return the first `limit` names directly below `path` that sort after `after`, or all if fewer."""
+    names: list[str] = []
+    while True:
+        found = driver.list_prefixes(path, after=after, limit=limit)
+        names += filter(is_name, found)
+        if len(found) < limit or len(names) >= limit:
+            return names[:limit]
+        after = found[-1]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.storage.cache import ManifestCache
-    from registry.storage.referrers import ReferrerStore
+    from registry.storage.referrer_index import ReferrerIndex
     from registry.storage.tags import TagStore
 
 
@@ -33,7 +33,7 @@ class ManifestStore:
         name: str,
         cache: ManifestCache,
         tags: TagStore,
-        referrers: ReferrerStore,
+        referrers: ReferrerIndex,
     ) -> None:
         self._driver = driver
         self._name = name
@@ -70,9 +70,7 @@ class ManifestStore:
         """
         _require_digest(manifest, digest)
         revision = self._revision(digest)
-        objects = [(paths.blob_data(digest), manifest.content), revision]
-        if manifest.subject:
-            objects.append(self._referrers.entry(manifest.subject.digest, digest))
+        objects = [(paths.blob_data(digest), manifest.content), revision, *self._referrers.objects(manifest, digest)]
         objects += [self._tags.pointer(tag, digest) for tag in tags]
         history = [self._tags.history(tag, digest) for tag in tags]
         # The history holds the same digest as the revision's link, and neither ever changes. A tag's pointer may:
@@ -139,6 +137,8 @@ class ManifestStore:
             raise _unknown(digest) from None
         if subject:
             self._referrers.remove(subject.digest, digest)
+            with suppress(ManifestUnknownError):  # unless a push at the same time has stored it again
+                self._referrers.add(self.get(digest), digest)
 
     def subject(self, digest: Digest) -> Descriptor | None:
         """Return the subject that a manifest names, if it names one and can be read."""

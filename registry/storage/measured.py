@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -54,6 +54,13 @@ class MeasuredDriver(DelegatingDriver):
         with self.timed("GetContent"):
             return self._inner.get(path, limit=limit)
 
+    def get_each(self, paths: Iterable[str], *, limit: int) -> Iterator[bytes | None]:
+        began = perf_counter()
+        for content in self._inner.get_each(paths, limit=limit):
+            self.report("GetContent", perf_counter() - began)
+            yield content
+            began = perf_counter()
+
     def put(self, path: str, content: bytes) -> None:
         with self.timed("PutContent"):
             self._inner.put(path, content)
@@ -88,13 +95,17 @@ class MeasuredDriver(DelegatingDriver):
         began = perf_counter()
         return _MeasuredPieces(self, self._inner.read(path, start, stop), perf_counter() - began)
 
+    def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        with self.timed("List"):
+            return self._inner.list_prefixes(path, after=after, limit=limit)
+
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
         with self.timed("List"):
             return self._inner.list(path, after=after, limit=limit)
 
-    def holds(self, path: str, *, likely: str = "") -> bool:
+    def holds(self, path: str, *, likely: str = "", is_name: Callable[[str], object] | None = None) -> bool:
         with self.timed("List"):
-            return self._inner.holds(path, likely=likely)
+            return self._inner.holds(path, likely=likely, is_name=is_name)
 
     def delete(self, path: str) -> None:
         with self.timed("Delete"):

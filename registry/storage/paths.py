@@ -12,7 +12,7 @@ Below ROOT, inside the driver's own root::
 and, of our own, where that registry does not look::
 
     repositories/<name>/_uploads/<id>/verified
-    repositories/<name>/_referrers/subjects/<alg>/<subject hex>/<alg>/<referrer hex>/link
+    repositories/<name>/_referrers/subjects/<alg>/<subject hex>/<alg>/<referrer hex>/{link,descriptor}
     copies/<alg>/<hex>/data, while ``registry storage copy`` runs
 
     /registry/cluster/<host>    (not below ROOT)
@@ -48,11 +48,6 @@ LINK: Final = "link"
 def below(path: str, name: str) -> str:
     """Return what lies directly below `path` under `name`, which was listed there."""
     return f"{path}/{name}"
-
-
-def is_part(path: str, *parts: str) -> bool:
-    """Tell whether `path` is one of these `parts` of some repository, such as UPLOADS."""
-    return path.endswith(tuple(f"/{part}" for part in parts))
 
 
 def cluster_member(name: str) -> str:
@@ -166,9 +161,14 @@ def all_referrers(name: str) -> str:
     return f"{REPOSITORIES}/{name}/{REFERRERS}"
 
 
+def subjects(name: str, algorithm: str) -> str:
+    """Return the prefix below which each name is the hex of a digest that has referrers."""
+    return f"{all_referrers(name)}/subjects/{algorithm}"
+
+
 def referrers(name: str, subject: Digest) -> str:
-    """Return the prefix of all referrers of `subject`."""
-    return f"{all_referrers(name)}/subjects/{subject.algorithm}/{subject.hex}"
+    """Return the prefix of all referrers of `subject`; each name below it is an algorithm."""
+    return f"{subjects(name, subject.algorithm)}/{subject.hex}"
 
 
 def referrers_by(name: str, subject: Digest, algorithm: str) -> str:
@@ -176,9 +176,19 @@ def referrers_by(name: str, subject: Digest, algorithm: str) -> str:
     return f"{referrers(name, subject)}/{algorithm}"
 
 
-def referrer_link(name: str, subject: Digest, referrer: Digest) -> str:
-    """Return the link that says `referrer` names `subject`."""
-    return f"{referrers_by(name, subject, referrer.algorithm)}/{referrer.hex}/{LINK}"
+def referrer(name: str, subject: Digest, digest: Digest) -> str:
+    """Return the prefix of all that is known of the referrer `digest` of `subject`."""
+    return f"{referrers_by(name, subject, digest.algorithm)}/{digest.hex}"
+
+
+def referrer_link(name: str, subject: Digest, digest: Digest) -> str:
+    """Return the link that says the manifest `digest` names `subject`."""
+    return f"{referrer(name, subject, digest)}/{LINK}"
+
+
+def referrer_descriptor(name: str, subject: Digest, digest: Digest) -> str:
+    """Return the object that holds the descriptor of a referrer, as it stands in lists."""
+    return f"{referrer(name, subject, digest)}/descriptor"
 
 
 def copy_data(digest: Digest) -> str:

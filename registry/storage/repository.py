@@ -6,13 +6,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from drivers.base import PathNotFoundError
-from registry.oci.errors import NameUnknownError
+from registry.oci.errors import ManifestUnknownError, NameUnknownError
 from registry.storage import paths
 from registry.storage.blobs import BlobStore, stat_target
 from registry.storage.cache import ManifestCache
 from registry.storage.catalog import Catalog
 from registry.storage.descriptors import NoDescriptors
 from registry.storage.manifests import ManifestStore
+from registry.storage.referrer_index import ReferrerIndex
 from registry.storage.referrers import ReferrerStore
 from registry.storage.tags import TagStore
 from registry.storage.uploads import UploadStore
@@ -32,14 +33,23 @@ class Repository:
 
     __slots__ = ("_driver", "blobs", "manifests", "name", "referrers", "tags", "uploads")
 
-    def __init__(self, driver: StorageDriver, name: str, cache: ManifestCache, descriptors: DescriptorCache) -> None:
+    def __init__(
+        self,
+        driver: StorageDriver,
+        name: str,
+        cache: ManifestCache,
+        descriptors: DescriptorCache,
+        *,
+        read_only: bool = False,
+    ) -> None:
         self._driver = driver
         self.name = name
         self.blobs = BlobStore(driver, name, descriptors)
         self.uploads = UploadStore(driver, name, self.blobs)
         self.tags = TagStore(driver, name)
-        self.referrers = ReferrerStore(driver, name)
-        self.manifests = ManifestStore(driver, name, cache, self.tags, self.referrers)
+        index = ReferrerIndex(driver, name)
+        self.manifests = ManifestStore(driver, name, cache, self.tags, index)
+        self.referrers = ReferrerStore(driver, name, index, self.manifests, read_only=read_only)
 
     def delete(self) -> None:
         """Delete all that is kept under this name; repositories nested in the name stay.
@@ -67,22 +77,28 @@ class Repository:
 
 
 class Repositories:
-    """All repositories over one driver, with a `cache` of their manifests and one of the `descriptors` of blobs."""
+    """All repositories over one driver, with a `cache` of their manifests and one of the `descriptors` of blobs.
+
+    If `read_only`, readers write nothing, not even what would save work the next time. Writers are not kept from it.
+    """
 
     def __init__(
         self,
         driver: StorageDriver,
         cache: ManifestCache | None = None,
         descriptors: DescriptorCache | None = None,
+        *,
+        read_only: bool = False,
     ) -> None:
         self.catalog = Catalog(driver)
+        self._read_only = read_only
         self._driver = driver
         self._cache = cache or ManifestCache()
         self._descriptors = descriptors or NoDescriptors()
 
     def open(self, name: str) -> Repository:
         """Return the repository called `name`, which the caller has parsed and authorized."""
-        return Repository(self._driver, name, self._cache, self._descriptors)
+        return Repository(self._driver, name, self._cache, self._descriptors, read_only=self._read_only)
 
     def stat_blob(self, digest: Digest) -> Blob:
         """Return a blob that any repository may have, for callers who may read all of them.
@@ -108,10 +124,8 @@ class Repositories:
         For a store that another registry has written to: pushes through this one keep the index themselves.
         """
         for name in self.catalog.names():
-            repository, found = self.open(name), 0
-            for digest in repository.manifests.digests():
-                subject = repository.manifests.subject(digest)
-                if subject:
-                    repository.referrers.add(subject.digest, digest)
-                    found += 1
+            manifests, index, found = self.open(name).manifests, ReferrerIndex(self._driver, name), 0
+            for digest in manifests.digests():
+                with suppress(ManifestUnknownError):
+                    found += index.add(manifests.get(digest), digest)
             yield name, found

@@ -12,6 +12,8 @@ from registry.oci.errors import ManifestUnknownError, NameUnknownError
 from registry.ports import TagTakenError
 from registry.storage import enumeration, paths
 from registry.storage.links import link, read_link
+from registry.storage.listing import first_names
+from registry.storage.names import is_part_of_manifests, is_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,8 +146,8 @@ class TagStore:
         Raises:
             NameUnknownError: there is no such repository.
         """
-        names = self._driver.list(paths.tags(self._name), after=after, limit=limit)
-        if not names and not self._driver.holds(paths.manifests(self._name)):
+        names = first_names(self._driver, paths.tags(self._name), is_tag, after=after, limit=limit)
+        if not names and not self._driver.holds(paths.manifests(self._name), is_name=is_part_of_manifests):
             raise NameUnknownError("repository name not known to registry", {"name": self._name})
         return names
 

@@ -25,6 +25,7 @@ from registry.storage import paths
 from registry.storage.hashing import Hasher, StateError, new_hasher, resume_hasher
 from registry.storage.links import read_link, write_link
 from registry.storage.listing import names_below
+from registry.storage.names import is_upload_id
 from registry.storage.receiving import receive
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class UploadStore:
 
         What does not say when it was started may be starting just now, and is left alone.
         """
-        for upload_id in names_below(self._driver, paths.uploads(self._name)):
+        for upload_id in names_below(self._driver, paths.uploads(self._name), is_upload_id):
             started = self._started_at(upload_id)
             if started and started < moment:
                 yield upload_id

@@ -157,6 +157,27 @@ class DriverConformance:
             with pytest.raises(ObjectTooLargeError):
                 driver.get(BLOB, limit=limit)
 
+    def test_many_objects_are_given_in_the_order_of_their_paths(self, driver: StorageDriver) -> None:
+        paths = [f"{ROOT}/{number}/link" for number in range(40)]
+        for number, path in enumerate(paths[::2]):
+            driver.put(path, b"x" * number)
+
+        expected = [b"x" * (number // 2) if not number % 2 and number <= 20 else None for number in range(40)]
+        assert list(driver.get_each(paths, limit=10)) == expected
+        assert list(driver.get_each(paths[::-1], limit=10)) == expected[::-1]
+        assert list(driver.get_each([], limit=10)) == []
+
+    @pytest.mark.parametrize("taken", [0, 1, 20])
+    def test_the_reading_of_many_objects_may_end_early(self, driver: StorageDriver, taken: int) -> None:
+        driver.put(BLOB, b"x")
+
+        contents = driver.get_each([BLOB] * 40, limit=1)
+        for _ in range(taken):
+            assert next(contents) == b"x"
+        contents.close()  # type: ignore[attr-defined]  # the contract asks for it, Iterator does not have it
+
+        assert list(driver.get_each([BLOB], limit=1)) == [b"x"]
+
     def test_put_replaces_with_a_shorter_object(self, driver: StorageDriver, medium: Medium) -> None:
         driver.put(BLOB, noise(5000))
         driver.put(BLOB, b"short")
@@ -356,12 +377,14 @@ class DriverConformance:
     def test_an_invalid_path_is_refused_by_every_call(self, driver: StorageDriver, path: str) -> None:
         calls: list[Callable[[], object]] = [
             lambda: driver.get(path, limit=LIMIT),
+            lambda: list(driver.get_each([path], limit=LIMIT)),
             lambda: driver.put(path, b"x"),
             lambda: driver.create(path, b"x"),
             lambda: driver.stat(path),
             lambda: driver.read(path),
             lambda: list(driver.read(path)),
             lambda: driver.list(path, limit=1),
+            lambda: driver.list_prefixes(path, limit=1),
             lambda: driver.holds(path),
             lambda: driver.holds(path, likely="x"),
             lambda: driver.delete(path),
@@ -475,6 +498,19 @@ class DriverConformance:
             assert driver.list(ROOT, after=after, limit=EVERYTHING) == rest
             assert driver.list(ROOT, after=after, limit=2) == rest[:2]
 
+    def test_prefixes_are_listed_without_objects(self, driver: StorageDriver) -> None:
+        for path in ("a", "a-b/x", "a-c", "a.b/y/z", "b/x", "b-", "b-c", "c/x", "d", "e", "f", "g/x"):
+            driver.put(f"{ROOT}/{path}", b"x")
+        prefixes = ["a-b", "a.b", "b", "c", "g"]
+
+        for limit in range(1, len(prefixes) + 2):
+            assert driver.list_prefixes(ROOT, limit=limit) == prefixes[:limit]
+            for after in ["a", *prefixes, "!", "b-", "d", "zz"]:
+                rest = [name for name in prefixes if name > after]
+                assert driver.list_prefixes(ROOT, after=after, limit=limit) == rest[:limit]
+        for path in ("nothing", "a", "b"):
+            assert driver.list_prefixes(f"{ROOT}/{path}", limit=EVERYTHING) == []
+
     def test_nothing_is_listed_below_what_is_not_there_or_is_an_object(self, driver: StorageDriver) -> None:
         driver.put(BLOB, b"x")
 
@@ -496,6 +532,18 @@ class DriverConformance:
         driver.delete(f"{ROOT}/a/b")
         assert driver.holds(f"{ROOT}/a", likely="b")
         assert not driver.holds(f"{ROOT}/a/b", likely="c")
+
+    def test_what_is_held_may_be_of_one_kind(self, driver: StorageDriver) -> None:
+        for number in range(40):
+            driver.put(f"{ROOT}/a/b{number}/c", b"x")
+        driver.put(f"{ROOT}/a/object", b"x")
+
+        for taken in ("b0", "b39"):
+            assert driver.holds(f"{ROOT}/a", is_name=taken.__eq__)
+            assert driver.holds(f"{ROOT}/a", likely=taken, is_name=taken.__eq__)
+            assert driver.holds(f"{ROOT}/a", likely="nothing", is_name=taken.__eq__)
+        assert not driver.holds(f"{ROOT}/a", is_name="object".__eq__)
+        assert not driver.holds(f"{ROOT}/nothing", is_name=lambda _: True)
 
     def test_a_listing_sees_what_was_written_and_deleted_before(
         self, driver: StorageDriver, colleague: StorageDriver

@@ -80,6 +80,10 @@ class FailingDriver(StorageDriver):
         self.count()
         return self._inner.read(path, start, stop)
 
+    def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        self.count()
+        return self._inner.list_prefixes(path, after=after, limit=limit)
+
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
         self.count()
         return self._inner.list(path, after=after, limit=limit)

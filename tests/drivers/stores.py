@@ -28,6 +28,8 @@ class StoreMedium(Protocol):
 
     def driver(self, **more: object) -> StorageDriver: ...
 
+    def write(self, path: str, content: bytes) -> None: ...
+
 
 class Store(Protocol):
     """A server and the bucket or container in it that tests use; `name` is that of its driver."""

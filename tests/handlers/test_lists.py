@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import re
+import socket
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from drivers.base import PathNotFoundError
 from registry.oci import media_types
 from registry.oci.digest import Digest
+from registry.oci.manifest import MAX_SIZE
 from registry.storage import paths
 from tests.content import ABSENT, descriptor, image, index
 from tests.handlers.pushing import error_of, push_blob, push_image, push_manifest
@@ -213,6 +216,18 @@ class TestReferrers:
             assert response.json
             assert [each["digest"] for each in response.json["manifests"]] == expected
 
+    @pytest.mark.parametrize("asked", ["application/x.sig+json", "application/x.sig%2Bjson"])
+    def test_a_type_with_a_plus_is_found_whether_or_not_that_is_escaped_and_on_each_page(
+        self, client: FlaskClient, refer: Callable[..., Digest], asked: str
+    ) -> None:
+        for number in range(3):
+            refer(str(number), artifactType="application/x.other")
+        wanted = sorted(str(refer(str(number), artifactType="application/x.sig+json")) for number in range(3))
+
+        found = list(pages(client, f"{self.URL}?n=1&artifactType={asked}"))
+
+        assert [each["digest"] for page in found for each in page["manifests"]] == wanted
+
     @pytest.mark.parametrize("query", ["n=1", "n=2&artifactType=application/x.sig", "n=6", "n=7", "n=0"])
     def test_pages_put_together_are_all(
         self,
@@ -256,6 +271,57 @@ class TestReferrers:
 
         assert response.json
         assert [each["digest"] for each in response.json["manifests"]] == [str(kept)]
+
+    def test_a_manifest_is_not_read_for_it(
+        self, client: FlaskClient, serve: Serve, driver: StorageDriver, refer: Callable[..., Digest]
+    ) -> None:
+        digest = refer("1", artifactType="application/x.sig")
+        before = client.get(self.URL).json
+        driver.put(paths.blob_data(digest), b"x" * MAX_SIZE)
+
+        assert serve(driver).get(self.URL).json == before
+
+    def test_an_entry_that_an_earlier_version_wrote_is_listed_and_completed(
+        self, client: FlaskClient, driver: StorageDriver, refer: Callable[..., Digest]
+    ) -> None:
+        path = paths.referrer_descriptor("team/app", SUBJECT_DIGEST, refer("1", artifactType="application/x.sig"))
+        before = client.get(self.URL).json
+        driver.delete(path)
+
+        assert client.get(self.URL).json == before
+        assert driver.stat(path)
+
+    def test_a_registry_in_maintenance_lists_such_an_entry_and_writes_nothing(
+        self, client: FlaskClient, serve: Serve, driver: StorageDriver, refer: Callable[..., Digest]
+    ) -> None:
+        path = paths.referrer_descriptor("team/app", SUBJECT_DIGEST, refer("1"))
+        before = client.get(self.URL).json
+        driver.delete(path)
+        maintained = serve(driver, storage={"maintenance": {"readonly": {"enabled": True}}})
+
+        assert maintained.get(self.URL).json == before
+        with pytest.raises(PathNotFoundError):
+            driver.stat(path)
+
+    def test_a_client_that_has_gone_costs_no_more_work_and_one_that_still_reads_can_go_on(
+        self, client: FlaskClient, refer: Callable[..., Digest]
+    ) -> None:
+        digests = sorted(str(refer(str(number))) for number in range(40))
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            here = {"gunicorn.socket": ours}
+            assert len(client.get(self.URL, environ_overrides=here).json["manifests"]) == 40  # type: ignore[index]  # it has JSON
+            theirs.shutdown(socket.SHUT_WR)
+            response = client.get(self.URL, environ_overrides=here)
+
+        assert response.json
+        begun = [each["digest"] for each in response.json["manifests"]]
+        assert 0 < len(begun) < 40
+        match = re.fullmatch(r'<(/v2/[^>]*)>; rel="next"', response.headers["Link"])
+        assert match
+        rest = client.get(match[1]).json
+        assert rest
+        assert begun + [each["digest"] for each in rest["manifests"]] == digests
 
     @pytest.mark.parametrize("digest", ["latest", "sha256:abc", "md5:" + "0" * 32, "%00"])
     def test_the_subject_and_the_place_to_go_on_from_are_digests(self, client: FlaskClient, digest: str) -> None:

@@ -12,6 +12,7 @@ from registry.health import report
 from registry.health.board import Board, Verdict
 from registry.jobs.cluster import Cluster, Member, look
 from registry.jobs.job import JobFailedError
+from registry.oci.digest import Digest
 from registry.storage import paths
 from tests.config.forms import configure
 
@@ -121,3 +122,19 @@ def test_what_no_registry_has_written_is_removed(driver: StorageDriver, me: Memb
 def test_the_secret_is_not_among_what_is_written(driver: StorageDriver, me: Member) -> None:
     Cluster(driver).announce(me)
     assert b"hunter2" not in driver.get(paths.cluster_member(me.name), limit=4096)
+
+
+def test_what_other_programs_keep_among_the_hosts_is_passed_over_and_stays(
+    filesystem: FilesystemDriver, tmp_path: Path, me: Member
+) -> None:
+    filesystem.put(paths.blob_data(Digest.of(b"")), b"")
+    hosts = tmp_path / paths.CLUSTER.strip("/")
+    for folder in ("@eaDir", "lost+found", "backup"):
+        (hosts / folder).mkdir(parents=True)
+    for file in ("Thumbs.db", ".DS_Store", "desktop.ini"):
+        (hosts / file).write_text("x")
+
+    assert told(filesystem, me) == {}
+    assert {each.name for each in hosts.iterdir()} == {
+        *("@eaDir", "lost+found", "backup", "Thumbs.db", ".DS_Store", "desktop.ini", me.name)
+    }

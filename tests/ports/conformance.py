@@ -11,6 +11,7 @@ What content comes from elsewhere, or which of the ways to a blob there are, is 
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ from tests.content import ABSENT, chunk, descriptor, image
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from registry.ports import Repositories, Repository
+    from registry.ports import Referrer, Repositories, Repository
 
 BLOB = b"the content of a blob"
 DIGEST = Digest.of(BLOB)
@@ -475,6 +476,39 @@ class RepositoriesConformance:
         assert list(repository.referrers.after(subject)) == listed
         for position, digest in enumerate(listed):
             assert list(repository.referrers.after(subject, digest)) == listed[position + 1 :]
+
+    @pytest.mark.parametrize("limit", [1, 2, 5, 6, 100])
+    def test_pages_of_referrers_put_together_are_all_that_the_repository_has(
+        self, repository: Repository, limit: int
+    ) -> None:
+        subject = Digest.of(MANIFEST)
+        [gone, *kept] = sorted(
+            put(repository, signature_of(MANIFEST, number), algorithm=algorithm)
+            for algorithm in ("sha256", "sha512")
+            for number in range(3)
+        )
+        repository.manifests.delete(gone)
+
+        found: list[Referrer] = []
+        page = repository.referrers.page(subject, limit=limit)
+        while page.last:
+            assert len(page.referrers) <= limit
+            found += page.referrers
+            page = repository.referrers.page(subject, after=page.last, limit=limit)
+        found += page.referrers
+
+        assert [each.digest for each in found] == kept
+        for each in found:
+            described = repository.manifests.get(each.digest).listed_as(each.digest)
+            assert json.loads(each.descriptor) == described
+            assert each.artifact_type == described["artifactType"]
+
+    def test_referrers_are_listed_by_their_type(self, repository: Repository) -> None:
+        subject = Digest.of(MANIFEST)
+        digest = put(repository, signature_of(MANIFEST))
+        for types, expected in (({"x/y", media_types.OCI_CONFIG}, [digest]), ({"x/y"}, []), (set(), [])):
+            page = repository.referrers.page(subject, artifact_types=types, limit=9)
+            assert [each.digest for each in page.referrers] == expected
 
     def test_referrers_are_those_of_one_repository(self, repository: Repository, other: Repository) -> None:
         put(repository, signature_of(MANIFEST))

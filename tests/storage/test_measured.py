@@ -54,12 +54,14 @@ def measured(notebook: Notebook) -> MeasuredDriver:
 def test_calls_bear_the_names_of_the_go_registry(measured: MeasuredDriver, notebook: Notebook) -> None:
     measured.put("/a", b"x")
     measured.get("/a", limit=9)
+    assert list(measured.get_each(["/a", "/b"], limit=9)) == [b"x", None]
     measured.stat("/a")
     measured.list("/b", limit=9)
+    measured.list_prefixes("/b", limit=9)
     measured.holds("/b", likely="c")
     measured.redirect_url("/a", method="GET")
     measured.delete("/a")
-    actions = ["PutContent", "GetContent", "Stat", "List", "List", "RedirectURL", "Delete"]
+    actions = ["PutContent", *["GetContent"] * 3, "Stat", *["List"] * 3, "RedirectURL", "Delete"]
     assert notebook.calls == [("inmemory", action) for action in actions]
     assert notebook.seconds > 0
 

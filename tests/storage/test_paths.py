@@ -59,8 +59,12 @@ OUR_OWN = {
     paths.all_referrers("team/app"): f"{TEAM_APP}/_referrers",
     paths.referrers("team/app", SHA512): f"{TEAM_APP}/_referrers/subjects/sha512/{HEX512}",
     paths.referrers_by("team/app", SHA512, "sha256"): f"{TEAM_APP}/_referrers/subjects/sha512/{HEX512}/sha256",
+    paths.referrer("team/app", SHA512, SHA256): f"{TEAM_APP}/_referrers/subjects/sha512/{HEX512}/sha256/{HEX}",
     paths.referrer_link("team/app", SHA512, SHA256): (
         f"{TEAM_APP}/_referrers/subjects/sha512/{HEX512}/sha256/{HEX}/link"
+    ),
+    paths.referrer_descriptor("team/app", SHA512, SHA256): (
+        f"{TEAM_APP}/_referrers/subjects/sha512/{HEX512}/sha256/{HEX}/descriptor"
     ),
 }
 
@@ -75,20 +79,12 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
     spelled = {name for name, _ in inspect.getmembers(paths, inspect.isfunction)}
 
     assert spelled <= {
-        *{"all_layers", "all_referrers", "layers", "tag_history", "blob_prefixes", "blobs", "below", "is_part"},
+        *{"all_layers", "all_referrers", "layers", "tag_history", "blob_prefixes", "blobs", "below", "subjects"},
         *{"blob_data", "repository", "layer_link", "manifests", "revisions", "revision_link"},
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
         *{"cluster_member", "copy_data", "upload_started_at", "upload_verified"},
-        *{"referrers", "referrers_by", "referrer_link"},
+        *{"referrers", "referrers_by", "referrer", "referrer_link", "referrer_descriptor"},
     }
-
-
-def test_a_part_of_a_repository_is_told_from_a_repository_and_from_what_lies_in_it() -> None:
-    assert paths.is_part(paths.uploads("team/app"), paths.LAYERS, paths.UPLOADS)
-    assert paths.is_part(paths.tags("team/app"), paths.TAGS)
-    assert not paths.is_part(paths.manifests("team/app"), paths.TAGS, paths.REVISIONS)
-    assert not paths.is_part(paths.repository("team/uploads"), paths.UPLOADS)
-    assert not paths.is_part(paths.tag_directory("team/app", "v1"), paths.TAGS)
 
 
 SPELLED = re.compile(

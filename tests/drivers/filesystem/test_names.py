@@ -199,3 +199,22 @@ def test_any_page_is_what_sorting_all_names_would_give(
         after = chance.choice([*expected, "", "~", "0", "zz"])
         limit = chance.choice([0, 1, 2, 255, 256, 257, 1000, 10_000])
         assert names.after(str(tmp_path), after, limit) == [name for name in expected if name > after][:limit]
+
+
+def test_of_directories_only_files_are_left_out_and_links_are_followed(tmp_path: Path, clock: Clock) -> None:
+    directory = tmp_path / "listed"
+    directory.mkdir()
+    for number in range(1500):
+        (directory / f"d{number:04}").mkdir()
+        (directory / f"f{number:04}").touch()
+    (directory / "to-directory").symlink_to(tmp_path)
+    (directory / "to-file").symlink_to(directory / "f0000")
+    (directory / "to-itself").symlink_to(directory / "to-itself")
+    (directory / "to-nothing").symlink_to(directory / "nothing")
+    expected = [*(f"d{number:04}" for number in range(1500)), "to-directory"]
+    names = DirectoryNames(directories_only=True, clock=clock)
+
+    assert names.after(str(directory), "", 9999) == expected
+    settle(names, directory, clock)
+    assert names.after(str(directory), "", 9999) == expected
+    assert names.after(str(directory), "d1490", 3) == ["d1491", "d1492", "d1493"]

@@ -1,0 +1,49 @@
+"""What is a name in the tree of a storage, and what another program has put there: the one place that decides it.
+
+File servers, file managers and editors leave files and folders of their own everywhere: ``@eaDir``, ``Thumbs.db``,
+``lost+found``. Every listing (registry.storage.listing) gives only what one of these functions takes for a name. What
+would be a name but is a file, StorageDriver.list_prefixes() leaves out, and what begins with a dot, every driver.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from registry.oci import reference, uploads
+from registry.oci.digest import ALGORITHMS
+
+IsName = Callable[[str], object]
+"""Gives what is true for a name and false for others. Most are methods of patterns, which cost little for each name."""
+
+is_algorithm: IsName = ALGORITHMS.__contains__
+"""The algorithm of a digest."""
+is_part_of_manifests: IsName = frozenset({"revisions", "tags"}).__contains__
+"""What lies in the part of a repository that has its manifests."""
+is_prefix: Final[IsName] = re.compile("[0-9a-f]{2}").fullmatch
+"""What the hex of a digest begins with."""
+is_tag: Final[IsName] = reference.is_tag
+is_upload_id: Final[IsName] = uploads.is_upload_id
+is_repository: Final[IsName] = reference.is_name
+"""The whole name of a repository."""
+is_member: Final[IsName] = re.compile("[A-Za-z0-9-]+").fullmatch
+"""A host of a cluster."""
+
+_HEX: Final = {name: re.compile(f"[0-9a-f]{{{length}}}").fullmatch for name, length in ALGORITHMS.items()}
+
+
+def is_hex(algorithm: str) -> IsName:
+    """Return what takes the hex of digests of `algorithm`."""
+    return _HEX[algorithm]
+
+
+def is_component_below(parent: str) -> IsName:
+    """Return what takes a component of repositories' names behind `parent`, which is "" or ends with a slash.
+
+    What is taken behind "" need not be a whole name: ``UPPER`` is none, ``UPPER/app`` is one.
+    """
+    if not parent:
+        return reference.may_be_first
+    room = reference.MAX_NAME_LENGTH - len(parent)
+    return lambda name: len(name) <= room and reference.is_component(name)
