@@ -111,7 +111,7 @@ class ValidationPolicy:
         return any(stated == listed for listed in self.platform_list)
 
     def _refused_urls(self, manifest: Manifest) -> Iterator[RegistryError]:
-        for layer in manifest.blobs:
+        for layer in (manifest.config, *manifest.blobs) if manifest.config else manifest.blobs:
             for url in layer.urls if _is_layer(layer) else ():
                 if not self._url_allowed(url):
                     yield ManifestInvalidError(
@@ -135,6 +135,6 @@ class ValidationPolicy:
 
 
 def _is_layer(descriptor: Descriptor) -> bool:
-    return descriptor.media_type.startswith("application/vnd.oci.image.layer.") or (
-        descriptor.media_type in media_types.NON_DISTRIBUTABLE
-    )
+    # Some clients compare media types in any case.
+    media_type = descriptor.media_type.lower()
+    return media_type.startswith("application/vnd.oci.image.layer.") or media_type in media_types.NON_DISTRIBUTABLE
