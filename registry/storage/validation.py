@@ -39,6 +39,8 @@ class ValidationPolicy:
 
     `enabled` off lifts the rules for URLs and for the manifests of an index, never the one for layers; that
     takes `sparse`, which lets a manifest name blobs and manifests that are not stored.
+    `reference_limit` is how many descriptors and URLs a manifest may have, each of which can cost a call to storage; 0
+    means any number.
     `platforms` says which manifests of an index must exist: all, none, or those in `platform_list`, as
     (architecture, os). `classes` empty allows every class.
     """
@@ -47,6 +49,7 @@ class ValidationPolicy:
     sparse: bool = False
     allowed_urls: tuple[re.Pattern[str], ...] = ()
     denied_urls: tuple[re.Pattern[str], ...] = ()
+    reference_limit: int = 0
     platforms: Literal["all", "none", "list"] = "all"
     platform_list: frozenset[tuple[str, str]] = frozenset()
     classes: frozenset[str] = frozenset()
@@ -55,10 +58,12 @@ class ValidationPolicy:
         """Return if the manifest may be stored beside `blobs` and `manifests`.
 
         Raises:
+            ManifestInvalidError: it names more than `reference_limit` allows.
             ManifestDependenciesError: with one error for each thing that is missing or not allowed.
             DeniedError: the repository may not hold manifests of this class.
         """
         self._check_class(manifest)
+        self._check_count(manifest)
         found = chain(
             self._refused_urls(manifest),
             self._missing_blobs(manifest, blobs),
@@ -74,6 +79,14 @@ class ValidationPolicy:
         kind = _CLASSES.get(manifest.config.media_type)
         if kind not in self.classes:
             raise DeniedError(f"manifests of class {kind or manifest.config.media_type} are not allowed here")
+
+    def _check_count(self, manifest: Manifest) -> None:
+        count = manifest.count() if self.reference_limit else 0
+        if count > self.reference_limit:
+            raise ManifestInvalidError(
+                f"the manifest has {count} descriptors and URLs, {self.reference_limit} are allowed here;"
+                " see validation.manifests.referencelimit in the configuration",
+            )
 
     def _missing_blobs(self, manifest: Manifest, blobs: Holder) -> Iterator[RegistryError]:
         if self.sparse:
