@@ -65,7 +65,9 @@ def decode(content: bytes) -> Any:
     try:
         # Given bytes, Python's parser would also take UTF-16; and it takes NaN for a number.
         return _PUSHED.decode(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ManifestInvalidError("the manifest is nested too deeply") from None
+    except ValueError as error:
         raise ManifestInvalidError("the manifest is not valid JSON", str(error)) from None
 
 
