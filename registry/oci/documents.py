@@ -162,7 +162,11 @@ def _decode_any_depth(text: str) -> Any:
 
 
 def _shallow(text: str) -> str:
-    """Return `text` with null in place of each list and object that is nested more than _MAX_DEPTH deep."""
+    """Return `text` with null in place of each list and object that is nested more than _MAX_DEPTH deep.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
     kept: list[str] = []
     depth = start = 0
     for token in _TOKEN.finditer(text):
@@ -175,7 +179,9 @@ def _shallow(text: str) -> str:
             if depth == _MAX_DEPTH + 1:
                 start = token.end()
             depth -= 1
-    return "".join(kept) + text[start:] if depth <= _MAX_DEPTH else text
+    if depth:
+        raise ValueError("a list or an object does not end")
+    return "".join(kept) + text[start:]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

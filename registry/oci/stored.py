@@ -107,14 +107,17 @@ def _as_go(value: Any, names: documents.Names) -> dict[str, Any]:
 
 
 def _merged(old: Any, new: Any) -> Any:
-    """Return what Go has after it has read `new` into a field in which it has read `old`."""
-    if new is None:
-        return old
-    if isinstance(old, Object) and isinstance(new, Object):
-        return Object([*old, *new])
+    """Return what Go has after it has read `new` into a field in which it has read `old`, which may be changed."""
     if _is_list(old) and _is_list(new):
-        return [_merged(*each) for each in zip_longest(old[: len(new)], new)]
-    return new
+        return [_merged_item(*each) for each in zip_longest(old[: len(new)], new)]
+    return _merged_item(old, new)
+
+
+def _merged_item(old: Any, new: Any) -> Any:
+    if isinstance(old, Object) and isinstance(new, Object):
+        old.extend(new)
+        return old
+    return old if new is None else new
 
 
 def _is_list(value: Any) -> bool:
