@@ -92,7 +92,7 @@ integration: $(BIN)/.check ## Real servers and real clients (skips absent ones; 
 conformance: $(BIN)/.check ## The OCI conformance program with everything on (needs Go)
 	@tests/integration/conformance.sh
 
-compat: $(BIN)/.check ## Side by side with Debian's docker-registry: answers, storage tree, upload tokens
+compat: $(BIN)/.check ## Side by side with the Go registry: answers, storage tree, upload tokens, manifests (needs Go)
 	@$(BIN)/python -m pytest tests/integration/compat -p no:xdist
 
 bench: $(BIN)/.test-s3 ## Side by side with the Go registry: ROWS='manifest*' PEERS='ours v3' PLACES=tmpfs ROUNDS=3 SHORT=1

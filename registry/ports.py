@@ -156,11 +156,11 @@ class ManifestStore(Holder, Protocol):
         """Return the manifest, with all that is read in it.
 
         Raises:
-            ManifestUnknownError: this repository does not have it, or what is stored cannot be served.
+            ManifestUnknownError: this repository does not have it, or what is stored cannot be read.
         """
 
     def serve(self, digest: Digest) -> ServedManifest:
-        """Return what a client gets of the manifest; otherwise as get()."""
+        """Return what a client gets of the manifest, also of one that get() cannot read; otherwise as get()."""
 
     def digests(self) -> Iterator[Digest]:
         """Yield the digest of every manifest; of those that come or go meanwhile, any."""

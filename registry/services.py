@@ -150,6 +150,7 @@ def _validation(configuration: Configuration) -> ValidationPolicy:
         sparse=section.manifests.sparse,
         allowed_urls=urls.allow,
         denied_urls=urls.deny,
+        reference_limit=section.manifests.referencelimit,
         platforms=indexes.platforms,
         platform_list=frozenset((each.architecture, each.os) for each in indexes.platformlist),
         classes=frozenset(configuration.policy.repository.classes),

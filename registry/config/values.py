@@ -275,6 +275,7 @@ class Manifests:
 
     urls: URLs = URLs()
     indexes: Indexes = Indexes()
+    referencelimit: int = 10_000
     sparse: bool = False
 
 

@@ -45,8 +45,8 @@ class Marker:
         self._sets.begin_repository()
         for digest in repository.manifests.digests():
             manifest = self._read(repository, digest)
-            if manifest and manifest.subject:
-                self._sets.lead(manifest.subject.digest, digest)
+            for subject in manifest.subjects if manifest else ():
+                self._sets.lead(subject.digest, digest)
             if not only_tagged or self._is_young(paths.revision_link(repository.name, digest)):
                 self._reach_manifest(repository, digest)
         if only_tagged:

@@ -5,11 +5,10 @@ The bytes are the manifest. What is read here is never written back, so nothing 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from registry.oci import media_types
+from registry.oci import documents, media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError, ManifestInvalidError
 
@@ -40,7 +39,8 @@ Kind = Literal["config", "blob", "foreign", "manifest", "entry"]
 """What a manifest says that the content is which it names.
 
 "blob" is a layer of an image, or a blob of an artifact; "foreign" is such a layer that may be absent. "entry" is an
-entry of an index whose type is not known here: a manifest, or a blob (build caches are indexes of layers).
+entry of an index whose type is not known here: a manifest, or a blob (build caches are indexes of layers). It is also
+what only some clients find in a stored manifest.
 """
 
 
@@ -56,6 +56,15 @@ class Manifest:
     subject: Descriptor | None = None
     artifact_type: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[Descriptor, ...] = ()
+    """What a client may find named that reads the document in another way; only a stored manifest has any."""
+    other_subjects: tuple[Descriptor, ...] = ()
+    """The same of its subject."""
+
+    @property
+    def subjects(self) -> tuple[Descriptor, ...]:
+        """What clients take for the subject: at most one, except in a stored manifest that can be read in two ways."""
+        return (self.subject, *self.other_subjects) if self.subject else self.other_subjects
 
     def references(self) -> Iterator[tuple[Kind, Descriptor]]:
         """Yield what this manifest leads to: a client that has the manifest asks for the rest.
@@ -69,6 +78,13 @@ class Manifest:
             yield ("foreign" if blob.may_be_absent else "blob"), blob
         for entry in self.manifests:
             yield ("manifest" if entry.media_type in media_types.MANIFESTS else "entry"), entry
+        for other in self.others:
+            yield "entry", other
+
+    def count(self) -> int:
+        """Return how many descriptors and URLs the manifest has."""
+        named = [*self.blobs, *self.manifests, *(each for each in (self.config, self.subject) if each)]
+        return len(named) + sum(len(each.urls) for each in named)
 
     def listed_as(self, digest: Digest) -> dict[str, object]:
         """Return the descriptor that stands for this manifest in a list of referrers ("Listing Referrers")."""
@@ -84,20 +100,49 @@ class Manifest:
         return described
 
 
-def parse_manifest(content: bytes, declared_type: str | None = None) -> Manifest:
-    """Read a manifest.
+_LIMIT: Final = 1 << 63
+"""What is greater than an integer of 64 bits, which clients read numbers into."""
 
-    `declared_type` is the media type it was pushed as; without one (when reading from storage) the content
-    alone decides, as it does for the Go registry: its ``mediaType``, else an index if it lists ``manifests``.
+_VERSION: Final = 2
+"""The schemaVersion of images and indexes, which both specifications fix."""
+_VERSIONED: Final = media_types.IMAGES | media_types.INDEXES
+_KNOWN: Final = media_types.MANIFESTS | media_types.SCHEMA1
+
+_UNUSED_KEYS: Final = {
+    **dict.fromkeys(media_types.INDEXES, ("config", "layers")),
+    **dict.fromkeys(media_types.IMAGES, ("manifests",)),
+    media_types.OCI_ARTIFACT: ("config", "layers", "manifests"),
+}
+"""Keys that would make a document of one media type a manifest of another."""
+
+DOCUMENT_NAMES: Final = documents.Names(
+    *("schemaVersion", "mediaType", "artifactType", "annotations"),
+    *("config", "layers", "blobs", "manifests", "subject"),
+)
+DESCRIPTOR_NAMES: Final = documents.Names(
+    *("mediaType", "digest", "size", "urls", "platform"),
+    *("annotations", "artifactType", "data"),
+)
+PLATFORM_NAMES: Final = documents.Names("architecture", "os", "os.version", "os.features", "variant", "features")
+_PLAIN_DESCRIPTOR: Final = frozenset(("mediaType", "digest", "size"))
+_UNREAD: Final = frozenset(("annotations", "artifactType", "data"))
+
+
+def parse_manifest(content: bytes, declared_type: str | None = None) -> Manifest:
+    """Read a manifest that is to be published; registry.oci.stored reads one that is.
+
+    `declared_type` is the media type it was pushed as; without one the content alone decides, as it does for the Go
+    registry: its ``mediaType``, else an index if it lists ``manifests``. Keys are matched as clients written in Go do
+    it, whatever their case, and null is "not given".
 
     Raises:
-        ManifestInvalidError: it is not a JSON object, contradicts its type, or has a malformed descriptor.
+        ManifestInvalidError: it is not a JSON object, contradicts its type, has a malformed descriptor, or can be read
+            as something else by another client.
     """
-    document = _load(content)
+    document = _object(documents.decode(content))
     _refuse_schema1(document, declared_type)
     media_type = _media_type(document, declared_type)
-    if media_type in media_types.IMAGES | media_types.INDEXES and document.get("schemaVersion") != 2:  # noqa: PLR2004 the version that both specifications fix
-        raise ManifestInvalidError("schemaVersion must be 2")
+    _check_version(document.get("schemaVersion"), media_type)
     _check_shape(document, media_type)
     config = _optional_descriptor(document, "config")
     return Manifest(
@@ -107,27 +152,35 @@ def parse_manifest(content: bytes, declared_type: str | None = None) -> Manifest
         blobs=_descriptors(document, "layers") + _descriptors(document, "blobs"),
         manifests=_descriptors(document, "manifests"),
         subject=_optional_descriptor(document, "subject"),
-        artifact_type=_artifact_type(document, media_type, config),
+        artifact_type=artifact_type(_text(document, "artifactType"), media_type, config),
         annotations=_annotations(document),
     )
 
 
-def _load(content: bytes) -> dict[str, Any]:
-    try:
-        # Only what every parser takes alike: given bytes, Python's would also take UTF-16, and NaN for a number.
-        document = _DECODER.decode(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ManifestInvalidError("the manifest is not valid JSON", str(error)) from None
+def is_publishable_type(media_type: str) -> bool:
+    """Tell whether a manifest may be sent with this Content-Type: a browser shown text/html would run what is in it."""
+    return media_types.is_media_type(media_type) and media_type.lower().startswith("application/")
+
+
+def artifact_type(stated: str, media_type: str, config: Descriptor | None) -> str:
+    """Return the type that a manifest has in a list of referrers ("Listing Referrers"), or "" if it has none."""
+    if stated or media_type in media_types.INDEXES or config is None:
+        return stated
+    return config.media_type
+
+
+def _object(document: Any) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         raise ManifestInvalidError("the manifest is not a JSON object")
-    return document
+    return documents.members(document, DOCUMENT_NAMES, "the manifest")
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+def _check_version(version: object, media_type: str) -> None:
+    # Clients written in Go read it into an integer: 2.0 is none.
+    if version is not None and (type(version) is not int or not -_LIMIT <= version < _LIMIT):
+        raise ManifestInvalidError("schemaVersion must be an integer")
+    if media_type in _VERSIONED and version != _VERSION:
+        raise ManifestInvalidError("schemaVersion must be 2")
 
 
 def _refuse_schema1(document: Mapping[str, Any], declared_type: str | None) -> None:
@@ -139,11 +192,8 @@ def _refuse_schema1(document: Mapping[str, Any], declared_type: str | None) -> N
 
 
 def _media_type(document: Mapping[str, Any], declared_type: str | None) -> str:
-    stated = document.get("mediaType", "")
-    if not isinstance(stated, str):
-        raise ManifestInvalidError("mediaType must be a string")
-    # A browser shown a manifest as text/html would run what is in it.
-    if stated and not (media_types.is_media_type(stated) and stated.lower().startswith("application/")):
+    stated = _text(document, "mediaType")
+    if stated and not is_publishable_type(stated):
         raise ManifestInvalidError("mediaType is not a media type of the application tree", stated[:256])
     inferred = stated or (media_types.OCI_INDEX if document.get("manifests") is not None else media_types.OCI_MANIFEST)
     # Docker's types must be stated, or the manifest would come back from storage as an OCI one.
@@ -151,21 +201,19 @@ def _media_type(document: Mapping[str, Any], declared_type: str | None) -> str:
         raise ManifestInvalidError(
             f"the manifest is of type {inferred}, but was pushed with Content-Type {declared_type[:256]}",
         )
+    # Clients compare it exactly, or in any case, and would take the manifest for an unknown thing, or for this one.
+    if inferred not in _KNOWN and inferred.lower() in _KNOWN:
+        raise ManifestInvalidError(f"mediaType must be spelled {inferred.lower()}")
     return inferred
 
 
 def _check_shape(document: Mapping[str, Any], media_type: str) -> None:
     """Refuse a document that two readers could take for different things (CVE-2021-41190)."""
-    if media_type in media_types.INDEXES:
-        foreign = [key for key in ("config", "layers") if document.get(key) is not None]
-    elif media_type in media_types.IMAGES:
-        foreign = [key for key in ("manifests",) if document.get(key) is not None]
-        if document.get("config") is None:
-            raise ManifestInvalidError("the manifest has no config")
-    else:
-        foreign = []
+    foreign = [key for key in _UNUSED_KEYS.get(media_type, ()) if document.get(key) is not None]
     if foreign:
         raise ManifestInvalidError(f"a manifest of type {media_type} must not have {' or '.join(foreign)}")
+    if media_type in media_types.IMAGES and document.get("config") is None:
+        raise ManifestInvalidError("the manifest has no config")
 
 
 def _descriptors(document: Mapping[str, Any], key: str) -> tuple[Descriptor, ...]:
@@ -185,37 +233,64 @@ def _optional_descriptor(document: Mapping[str, Any], key: str) -> Descriptor | 
 def _descriptor(described: object, where: str) -> Descriptor:
     if not isinstance(described, dict):
         raise ManifestInvalidError(f"{where} must be a descriptor")
-    media_type, digest, size = (
-        described.get("mediaType", ""),
-        described.get("digest", ""),
-        described.get("size", 0),
-    )
-    if not isinstance(media_type, str) or not isinstance(digest, str):
+    urls: tuple[str, ...] = ()
+    platform: Mapping[str, object] = {}
+    if type(described) is not dict or not described.keys() <= _PLAIN_DESCRIPTOR:
+        described = documents.members(described, DESCRIPTOR_NAMES, where)
+        urls, platform = _urls(described, where), _platform(described, where)
+        if described.keys() & _UNREAD:
+            _check_unread(described, where)
+    media_type, digest, size = described.get("mediaType"), described.get("digest"), described.get("size", 0)
+    if not (media_type is None or isinstance(media_type, str)) or not isinstance(digest, str):
         raise ManifestInvalidError(f"{where}: mediaType and digest must be strings")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if type(size) is not int or not 0 <= size < _LIMIT:
         raise ManifestInvalidError(f"{where}: size must be a number of bytes")
-    urls, platform = described.get("urls") or (), described.get("platform") or {}
-    if urls and not (isinstance(urls, list) and all(isinstance(url, str) for url in urls)):
-        raise ManifestInvalidError(f"{where}: urls must be a list of strings")
-    if not isinstance(platform, dict):
-        raise ManifestInvalidError(f"{where}: platform must be an object")
     try:
-        return Descriptor(media_type, Digest.parse(digest), size, tuple(urls), platform)
+        return Descriptor(media_type or "", Digest.parse(digest), size, urls, platform)
     except DigestInvalidError as error:
         raise ManifestInvalidError(f"{where}: {error.message}", error.detail) from None
 
 
-def _artifact_type(document: Mapping[str, Any], media_type: str, config: Descriptor | None) -> str:
-    stated = document.get("artifactType", "")
-    if not isinstance(stated, str):
-        raise ManifestInvalidError("artifactType must be a string")
-    if stated or media_type in media_types.INDEXES or config is None:
-        return stated
-    return config.media_type
+def _urls(described: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    urls = described.get("urls")
+    if urls is None:
+        return ()
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        raise ManifestInvalidError(f"{where}: urls must be a list of strings")
+    return tuple(urls)
 
 
-def _annotations(document: Mapping[str, Any]) -> Mapping[str, str]:
-    annotations = document.get("annotations") or {}
+def _platform(described: Mapping[str, Any], where: str) -> Mapping[str, object]:
+    platform = described.get("platform")
+    if platform is None:
+        return {}
+    if not isinstance(platform, dict):
+        raise ManifestInvalidError(f"{where}: platform must be an object")
+    return documents.members(platform, PLATFORM_NAMES, f"{where}: platform")
+
+
+def _check_unread(described: Mapping[str, Any], where: str) -> None:
+    """Refuse what this registry does not read and clients do: those written in Go fail if it is of another type."""
+    _text(described, "artifactType", f"{where}: ")
+    _text(described, "data", f"{where}: ")
+    _annotations(described, f"{where}: ")
+
+
+def _text(document: Mapping[str, Any], key: str, where: str = "") -> str:
+    text = document.get(key)
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise ManifestInvalidError(f"{where}{key} must be a string")
+    return text
+
+
+def _annotations(document: Mapping[str, Any], where: str = "") -> Mapping[str, str]:
+    annotations = document.get("annotations")
+    if annotations is None:
+        return {}
     if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
-        raise ManifestInvalidError("annotations must map strings to strings")
+        raise ManifestInvalidError(f"{where}annotations must map strings to strings")
+    if isinstance(annotations, documents.Ambiguous):
+        documents.refuse_repeated(annotations.repeated, f"{where}annotations")
     return annotations

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from registry.foundation.recent import RecentlyUsedByWeight
+from registry.foundation.recent import RecentlyUsed, RecentlyUsedByWeight
 
 if TYPE_CHECKING:
     from registry.oci.digest import Digest
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 16 * 1024 * 1024
 MAX_ENTRY_BYTES = 256 * 1024
 
+_MOST_TYPES: Final = 1000
 _OVERHEAD: Final = 640
 """Bytes that an entry takes besides its text: objects, their headers, its slot in the table (measured, rounded up)."""
 
@@ -34,6 +35,8 @@ class ServedManifest:
 class ManifestCache(RecentlyUsedByWeight["Digest", ServedManifest]):
     """Least recently used manifests in up to `max_bytes` of memory, for all repositories and threads of a process.
 
+    Of those that are too large only the media type is held: to find it, all of the manifest is read.
+
     It holds content only. Whether a repository may serve a manifest is asked of storage each time, so that a
     deletion through another process is seen at once and one repository's entry never grants another's.
     """
@@ -41,8 +44,15 @@ class ManifestCache(RecentlyUsedByWeight["Digest", ServedManifest]):
     def __init__(self, max_bytes: int = MAX_BYTES, max_entry_bytes: int = MAX_ENTRY_BYTES) -> None:
         super().__init__(max_bytes, attrgetter("footprint"))
         self._max_entry_bytes = max_entry_bytes
+        self._types_of_large: RecentlyUsed[Digest, str] = RecentlyUsed(_MOST_TYPES)
 
     def put(self, digest: Digest, manifest: ServedManifest) -> None:
-        """Hold `manifest`, unless it is too large, in place of those not used for longest."""
+        """Hold `manifest`, or its media type if it is too large, in place of those not used for longest."""
         if manifest.footprint <= self._max_entry_bytes:
             super().put(digest, manifest)
+        else:
+            self._types_of_large.put(digest, manifest.media_type)
+
+    def type_of_large(self, digest: Digest) -> str | None:
+        """Return the media type of a manifest that was too large to be held, if it is known."""
+        return self._types_of_large.get(digest)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from drivers.base import ObjectTooLargeError, PathExistsError, PathNotFoundError
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError, ManifestInvalidError, ManifestUnknownError
-from registry.oci.manifest import MAX_SIZE, Descriptor, Manifest, parse_manifest
+from registry.oci.manifest import MAX_SIZE, Descriptor, Manifest
 from registry.oci.reference import Tag
+from registry.oci.stored import read_stored, stored_media_type
 from registry.ports import ChangedError
 from registry.storage import enumeration, paths
 from registry.storage.cache import ServedManifest
@@ -49,16 +50,28 @@ class ManifestStore:
         """Return the manifest, with all that is read in it.
 
         Raises:
-            ManifestUnknownError: this repository does not have it, or what is stored cannot be served.
+            ManifestUnknownError: this repository does not have it, or what is stored cannot be read.
         """
         target = self._target(digest)
         cached = self._cache.get(target)
-        return parse_manifest(cached.content) if cached else self._load(digest, target)
+        content = cached.content if cached else self._load(digest, target)
+        with _unknown_if_unreadable():
+            manifest = read_stored(content)
+        if not cached:
+            self._cache.put(target, _served(manifest))
+        return manifest
 
     def serve(self, digest: Digest) -> ServedManifest:
         """Return what a client gets of the manifest, which is often in memory; otherwise as get()."""
         target = self._target(digest)
-        return self._cache.get(target) or _served(self._load(digest, target))
+        cached = self._cache.get(target)
+        if cached:
+            return cached
+        content = self._load(digest, target)
+        with _unknown_if_unreadable():
+            served = ServedManifest(content, self._cache.type_of_large(target) or stored_media_type(content))
+        self._cache.put(target, served)
+        return served
 
     def put(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()) -> None:
         """Store a manifest under its digest and let `tags` point to it.
@@ -161,7 +174,7 @@ class ManifestStore:
             raise _unknown(digest)
         return target
 
-    def _load(self, digest: Digest, target: Digest) -> Manifest:
+    def _load(self, digest: Digest, target: Digest) -> bytes:
         try:
             content = self._driver.get(paths.blob_data(target), limit=MAX_SIZE)
         except (PathNotFoundError, ObjectTooLargeError):
@@ -169,12 +182,7 @@ class ManifestStore:
         if Digest.of(content, target.algorithm) != target:
             # A torn write of another registry, or a damaged disk: absent, so that a push repairs it.
             raise _unknown(digest)
-        try:
-            manifest = parse_manifest(content)
-        except ManifestInvalidError as error:  # of a kind that only the Go registry's version 2 served
-            raise ManifestUnknownError(f"the stored manifest cannot be served: {error.message}", error.detail) from None
-        self._cache.put(target, _served(manifest))
-        return manifest
+        return content
 
     def _untag(self, digest: Digest) -> Iterator[str]:
         for name in self._tags.pointing_to(digest):
@@ -191,6 +199,14 @@ def _require_digest(manifest: Manifest, digest: Digest) -> None:
 
 def _served(manifest: Manifest) -> ServedManifest:
     return ServedManifest(manifest.content, manifest.media_type)
+
+
+@contextmanager
+def _unknown_if_unreadable() -> Iterator[None]:
+    try:
+        yield
+    except ManifestInvalidError as error:
+        raise ManifestUnknownError(f"the stored manifest cannot be served: {error.message}", error.detail) from None
 
 
 def _unknown(digest: Digest) -> ManifestUnknownError:

@@ -50,6 +50,8 @@ class ValidationPolicy:
 
     `enabled` off lifts the rules for URLs and for the manifests of an index, never the one for layers; that
     takes `sparse`, which lets a manifest name blobs and manifests that are not stored.
+    `reference_limit` is how many descriptors and URLs a manifest may have, each of which can cost a call to storage; 0
+    means any number.
     `platforms` says which manifests of an index must exist: all, none, or those in `platform_list`, as
     (architecture, os). `classes` empty allows every class.
     """
@@ -58,6 +60,7 @@ class ValidationPolicy:
     sparse: bool = False
     allowed_urls: tuple[Pattern, ...] = ()
     denied_urls: tuple[Pattern, ...] = ()
+    reference_limit: int = 0
     platforms: Literal["all", "none", "list"] = "all"
     platform_list: frozenset[tuple[str, str]] = frozenset()
     classes: frozenset[str] = frozenset()
@@ -66,10 +69,12 @@ class ValidationPolicy:
         """Return if the manifest may be stored beside `blobs` and `manifests`.
 
         Raises:
+            ManifestInvalidError: it names more than `reference_limit` allows.
             ManifestDependenciesError: with one error for each thing that is missing or not allowed.
             DeniedError: the repository may not hold manifests of this class.
         """
         self._check_class(manifest)
+        self._check_count(manifest)
         found = chain(
             self._refused_urls(manifest),
             self._missing_blobs(manifest, blobs),
@@ -85,6 +90,14 @@ class ValidationPolicy:
         kind = _CLASSES.get(manifest.config.media_type)
         if kind not in self.classes:
             raise DeniedError(f"manifests of class {kind or manifest.config.media_type} are not allowed here")
+
+    def _check_count(self, manifest: Manifest) -> None:
+        count = manifest.count() if self.reference_limit else 0
+        if count > self.reference_limit:
+            raise ManifestInvalidError(
+                f"the manifest has {count} descriptors and URLs, {self.reference_limit} are allowed here;"
+                " see validation.manifests.referencelimit in the configuration",
+            )
 
     def _missing_blobs(self, manifest: Manifest, blobs: Holder) -> Iterator[RegistryError]:
         if self.sparse:
@@ -122,7 +135,8 @@ class ValidationPolicy:
         return any(stated == listed for listed in self.platform_list)
 
     def _refused_urls(self, manifest: Manifest) -> Iterator[RegistryError]:
-        stated = ((layer, url) for layer in manifest.blobs if _is_layer(layer) for url in layer.urls)
+        layers = (manifest.config, *manifest.blobs) if manifest.config else manifest.blobs
+        stated = ((layer, url) for layer in layers if _is_layer(layer) for url in layer.urls)
         for layer, url in islice(stated, _MAX_URLS):
             if not self._url_allowed(url):
                 yield ManifestInvalidError(
@@ -150,6 +164,6 @@ class ValidationPolicy:
 
 
 def _is_layer(descriptor: Descriptor) -> bool:
-    return descriptor.media_type.startswith("application/vnd.oci.image.layer.") or (
-        descriptor.media_type in media_types.NON_DISTRIBUTABLE
-    )
+    # Some clients compare media types in any case.
+    media_type = descriptor.media_type.lower()
+    return media_type.startswith("application/vnd.oci.image.layer.") or media_type in media_types.NON_DISTRIBUTABLE

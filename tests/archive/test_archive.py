@@ -20,6 +20,7 @@ from registry.oci.errors import DeniedError
 from registry.oci.reference import Tag
 from registry.publishing import Operator, Publishing
 from registry.storage import paths
+from registry.storage.links import write_link
 from registry.storage.repository import Repositories
 from registry.storage.validation import ValidationPolicy
 from tests import content
@@ -465,3 +466,26 @@ def write_tar(path: Path, members: dict[str, bytes]) -> None:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
+
+
+def test_a_stored_manifest_that_could_not_be_pushed_is_exported_with_what_clients_find_in_it(
+    tmp_path: Path,
+) -> None:
+    driver = InMemoryDriver()
+    repository = Repositories(driver).open("a")
+    first, second, config = (blob(repository, each) for each in (b"first", b"second", b"{}"))
+    absent = {**first, "digest": str(Digest.of(b"absent"))}
+    document = {"schemaVersion": 2, "config": {**config, "size": -1}, "layers": [first, absent], "Layers": [second]}
+    stored = json.dumps({**document, "annotations": {"a": None}, "subject": {}}).encode()
+    digest = Digest.of(stored)
+    driver.put(paths.blob_data(digest), stored)
+    write_link(driver, paths.revision_link("a", digest), digest)
+    repository.tags.point(Tag("v1"), digest)
+
+    plan = plan_export(Repositories(driver), ["a"])
+    write_archive(Repositories(driver), plan, tmp_path / "a.tar", Quiet())
+
+    assert set(plan.items) == {digest, *(Digest.parse(each["digest"]) for each in (first, second, config))}
+    assert plan.left_out == {Digest.of(b"absent"): "it is not stored here"}
+    with (tmp_path / "a.tar").open("rb") as file:
+        assert b"".join(Archive(file).pieces(digest)) == stored

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from drivers.base import StorageDriver
+    from tests.conftest import Serve
 
 CONTENT = image(b"{}")
 DIGEST = Digest.of(CONTENT)
@@ -226,6 +227,30 @@ class TestPush:
         response = pushed.put(f"{MANIFESTS}/latest", data=image(layers=[layer]))
 
         assert error_of(response) == (400, "MANIFEST_INVALID")
+
+    def test_of_more_references_than_are_allowed_is_400(self, serve: Serve) -> None:
+        client = serve(validation={"manifests": {"referencelimit": 100}})
+        push_blob(client, "team/app", b"{}")
+        layer = descriptor(b"{}", LAYER_TYPE)
+        push_manifest(client, "team/app", "most", image(layers=[layer] * 99))
+
+        response = client.put(f"{MANIFESTS}/more", data=image(layers=[layer] * 100))
+
+        assert error_of(response) == (400, "MANIFEST_INVALID")
+        assert client.head(f"{MANIFESTS}/more").status_code == 404
+
+    def test_of_thousands_of_references_is_allowed_and_of_ten_thousands_only_if_configured(
+        self, client: FlaskClient, serve: Serve
+    ) -> None:
+        generous = serve(validation={"manifests": {"referencelimit": 0}})
+        layer = descriptor(b"{}", LAYER_TYPE)
+        for each in (client, generous):
+            push_blob(each, "team/app", b"{}")
+            push_manifest(each, "team/app", "many", image(layers=[layer] * 9_999))
+
+        more = image(layers=[layer] * 20_000)
+        assert client.put(f"{MANIFESTS}/more", data=more).status_code == 400
+        assert generous.put(f"{MANIFESTS}/more", data=more).status_code == 201
 
     @pytest.mark.parametrize("content", [docker_image(b"{}"), index(), b'{"mediaType": "application/x.y+json"}'])
     def test_of_any_media_type_that_the_specification_permits(self, client: FlaskClient, content: bytes) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 from contextlib import suppress
 from itertools import count
@@ -233,6 +234,43 @@ def test_a_manifest_that_cannot_be_read_keeps_all_blobs_of_its_repository(
 
     assert repository.blobs.has(stray)
     assert driver.get(paths.blob_data(digest), limit=999) == schema1
+
+
+@pytest.mark.parametrize("only_tagged", [False, True])
+def test_whatever_any_client_finds_named_in_a_stored_manifest_stays(
+    driver: InMemoryDriver, repository: Repository, *, only_tagged: bool
+) -> None:
+    """As the Go registry may have taken it: two lists of layers, two subjects, sizes that are none."""
+    first, second = (blob(repository, each) for each in (b"first", b"second"))
+    garbage = blob(repository, b"garbage")
+    subjects = [image(repository, blob(repository, each)) for each in (b"one", b"two")]
+    config = blob(repository, b"{}", media_types.OCI_CONFIG)
+    ambiguous = json.dumps(
+        {
+            "SchemaVersion": 2,
+            "mediaType": media_types.OCI_MANIFEST,
+            "config": {**config, "size": -1},
+            "layers": [first],
+            "Layers": [{**second, "mediaType": None}],
+            "subject": subjects[0],
+            "Subject": subjects[1],
+            "annotations": {"a": None},
+        }
+    ).encode()
+    digest = Digest.of(ambiguous)
+    driver.put(paths.blob_data(digest), ambiguous)
+    write_link(driver, paths.revision_link(repository.name, digest), digest)
+    # Its subjects lead to it, and it to the layers.
+    for number, subject in enumerate(subjects):
+        repository.tags.point(Tag("v1"), digest_of(subject))
+        if number:
+            repository.manifests.delete(digest_of(subjects[0]))
+
+        collect(driver, only_tagged=only_tagged)
+
+        assert repository.manifests.get(digest).content == ambiguous
+        assert all(repository.blobs.has(digest_of(each)) for each in (config, first, second))
+    assert not repository.blobs.has(digest_of(garbage))
 
 
 def test_an_empty_registry_is_nothing_to_collect(driver: InMemoryDriver) -> None:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.oci import media_types
+from registry.oci.digest import Digest
+from registry.oci.documents import MAX_VALUES
 from registry.oci.errors import ManifestInvalidError
-from registry.oci.manifest import parse_manifest
-from tests.content import descriptor, image
+from registry.oci.manifest import MAX_SIZE, Descriptor, parse_manifest
+from tests.content import LAYER_TYPE, descriptor, image, index
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -128,10 +133,172 @@ def test_an_artifact_type_is_text_and_annotations_map_text_to_text(fields: dict[
         parse_manifest(image(**fields))
 
 
-def test_of_equal_keys_the_last_one_counts_as_in_the_go_registry() -> None:
-    content = b'{"mediaType": "application/x", "mediaType": "application/y"}'
+DESCRIBED = json.dumps(descriptor(b"x")).encode()
+"""A descriptor, which ends in a brace."""
 
-    assert parse_manifest(content).media_type == "application/y"
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"mediaType": "application/x", "mediaType": "application/y"}',
+        b'{"mediaType": "application/x", "mediaType": "application/x"}',
+        b'{"mediaType": "application/x", "mediatype": "application/x"}',
+        b'{"mediaType": "application/x", "layers": [], "Layers": [%b]}' % DESCRIBED,
+        b'{"mediaType": "application/x", "layers": null, "LAYERS": null}',
+        b'{"mediaType": "application/x", "layers": [], "\\u004cayers": [%b]}' % DESCRIBED,
+        '{"mediaType": "application/x", "blobs": [], "blob\u017f": []}'.encode(),
+        b'{"mediaType": "application/x", "annotations": {"a": "b", "a": "c"}}',
+        b'{"mediaType": "application/x", "subject": %b, "Digest": "sha256:0"}}' % DESCRIBED[:-1],
+        b'{"mediaType": "application/x", "layers": [%b, "size": 5}]}' % DESCRIBED[:-1],
+        b'{"mediaType": "application/x", "blobs": [%b, "urls": [], "URLs": []}]}' % DESCRIBED[:-1],
+        b'{"mediaType": "application/x", "manifests": [%b, "platform": {"os": "a", "OS": "b"}}]}' % DESCRIBED[:-1],
+        b'{"mediaType": "application/x", "config": %b, "annotations": {"a": "", "a": ""}}}' % DESCRIBED[:-1],
+    ],
+)
+def test_what_clients_read_is_not_given_twice_whatever_the_case_of_its_keys(content: bytes) -> None:
+    with pytest.raises(ManifestInvalidError, match="more than once"):
+        parse_manifest(content)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b'"unknown": 1, "unknown": 2',
+        b'"unknown": {"digest": 1, "digest": 2, "Digest": 3}',
+        b'"annotations": {"a": "b", "A": "c"}',
+        b'"layers ": [], "layer": [], "l\xc3\xa4yers": []',
+        '"con\ufb01g": 5, "mani\ufb01ests": 5, "dige\ufb06": 5'.encode(),
+    ],
+)
+def test_what_no_client_reads_may_be_given_twice(more: bytes) -> None:
+    assert parse_manifest(b'{"mediaType": "application/x", "layers": [], %b}' % more).media_type == "application/x"
+
+
+def test_keys_are_matched_in_any_case_as_clients_written_in_go_match_them() -> None:
+    child = {"MediaType": LAYER_TYPE, "DIGEST": descriptor(b"x")["digest"], "\u017fize": 5, "Url\u017f": ["https://a/"]}
+    content = json.dumps(
+        {"SCHEMAVERSION": 2, "mediatype": media_types.OCI_MANIFEST, "Config": child, "LAYERS": [child]},
+        ensure_ascii=False,
+    ).encode()
+
+    manifest = parse_manifest(content)
+
+    assert manifest.config == Descriptor(LAYER_TYPE, Digest.of(b"x"), 5, ("https://a/",))
+    assert manifest.blobs == (manifest.config,)
+
+
+def test_a_platform_is_matched_in_any_case() -> None:
+    listed = descriptor(b"x", platform={"OS": "linux", "Architecture": "arm64"})
+
+    assert parse_manifest(index(manifests=[listed])).manifests[0].platform == {"os": "linux", "architecture": "arm64"}
+
+
+@pytest.mark.parametrize("key", ["mediaType", "artifactType", "layers", "blobs", "manifests", "subject", "annotations"])
+def test_null_is_not_given(key: str) -> None:
+    with_null = parse_manifest(image(**{key: None}), media_types.OCI_MANIFEST)
+
+    without = {name: value for name, value in json.loads(image()).items() if name != key}
+    assert replace(with_null, content=b"") == replace(parse_manifest(json.dumps(without).encode()), content=b"")
+
+
+@pytest.mark.parametrize("key", ["mediaType", "urls", "platform", "annotations", "artifactType", "data"])
+def test_null_in_a_descriptor_is_not_given(key: str) -> None:
+    plain = {name: value for name, value in descriptor(b"x").items() if name != key}
+
+    with_null, without = (parse_manifest(image(config=config)) for config in ({**plain, key: None}, plain))
+
+    assert with_null.config == without.config
+
+
+@pytest.mark.parametrize("size", [1 << 63, 1 << 64, 10**30])
+def test_a_size_is_less_than_2_to_the_63rd(size: int) -> None:
+    assert parse_manifest(image(config={**descriptor(b"x"), "size": (1 << 63) - 1})).config
+
+    with pytest.raises(ManifestInvalidError, match="size"):
+        parse_manifest(image(config={**descriptor(b"x"), "size": size}))
+
+
+@pytest.mark.parametrize("version", ["2.0", "2e0", "true", '"2"', "1" * 30])
+def test_the_schema_version_of_an_unknown_type_is_an_integer_too(version: str) -> None:
+    with pytest.raises(ManifestInvalidError, match="schemaVersion"):
+        parse_manifest(b'{"mediaType": "application/x", "schemaVersion": %b}' % version.encode())
+
+
+@pytest.mark.parametrize("media_type", sorted(media_types.MANIFESTS | media_types.SCHEMA1))
+def test_a_known_media_type_is_spelled_as_every_client_knows_it(media_type: str) -> None:
+    for spelled in (media_type.upper().replace("APPLICATION", "application"), media_type.replace("v", "V", 1)):
+        content = json.dumps({"schemaVersion": 2, "mediaType": spelled, "layers": []}).encode()
+        for declared in (spelled, media_type, None):
+            with pytest.raises(ManifestInvalidError, match="must be spelled"):
+                parse_manifest(content, declared)
+
+
+@pytest.mark.parametrize("key", ["config", "layers", "manifests"])
+def test_an_oci_artifact_has_nothing_of_an_image_or_an_index(key: str) -> None:
+    described = descriptor(b"x")
+    value = described if key == "config" else [described]
+
+    with pytest.raises(ManifestInvalidError, match="must not have"):
+        parse_manifest(json.dumps({"mediaType": media_types.OCI_ARTIFACT, key: value}).encode())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"annotations": {"a": 5}}, {"annotations": []}, {"artifactType": 5}, {"data": {}}, {"Annotations": {"a": None}}],
+    ids=repr,
+)
+def test_a_descriptor_with_what_clients_cannot_read_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ManifestInvalidError, match=r"layers\[0\]: "):
+        parse_manifest(image(layers=[{**descriptor(b"x"), **fields}]))
+
+
+def filled(before: bytes, item: bytes, after: bytes) -> bytes:
+    """Return a document of nearly MAX_SIZE bytes, with as many of `item` as fit in."""
+    return before + b",".join([item] * ((MAX_SIZE - len(before + after)) // (len(item) + 1))) + after
+
+
+DENSE = [b"[]", b"{}", b"0", b"1e9", b'""', b'{"":0}', b'{"a":{}}', b"[[[]]]", b'{"a":0,"a":1}', b'{"\\"":"\\\\"}']
+
+
+@pytest.mark.parametrize("item", DENSE, ids=repr)
+@pytest.mark.parametrize("key", [b"layers", b"unknown", b"annotations"])
+def test_millions_of_values_are_refused_before_they_take_memory(item: bytes, key: bytes) -> None:
+    content = filled(b'{"mediaType":"application/x","%b":[' % key, item, b"]}")
+
+    tracemalloc.start()
+    with pytest.raises(ManifestInvalidError, match="JSON values"):
+        parse_manifest(content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 3 * MAX_SIZE
+
+
+def test_as_many_values_as_are_allowed_take_little_memory() -> None:
+    keys = b",".join(b'"%06x":{"a":%d}' % (number, number) for number in range(MAX_VALUES // 2 - 2))
+    content = b'{"mediaType":"application/x","unknown":{%b}}' % keys
+
+    tracemalloc.start()
+    assert parse_manifest(content).media_type == "application/x"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 12 * MAX_SIZE
+    with pytest.raises(ManifestInvalidError, match="JSON values"):
+        parse_manifest(content[:-1] + b',"more":[1,2,3,4]}')
+
+
+@pytest.mark.parametrize("text", [",", ',\\"', "\\\\,", '\\\\\\",[{', '","'.replace('"', '\\"'), "[{,]}"])
+def test_marks_in_text_are_no_values(text: str) -> None:
+    long = b'"%b"' % (text.encode() * (3 * MAX_VALUES // len(text)))
+    content = b'{"mediaType":"application/x","annotations":{"a":%b,"b":%b},"c":[%b]}' % (long, long, long)
+
+    assert parse_manifest(content).annotations["a"] == json.loads(long)
+
+
+def test_text_that_does_not_end_is_not_json_and_costs_nothing() -> None:
+    with pytest.raises(ManifestInvalidError, match="not valid JSON"):
+        parse_manifest(b'{"a":"' + b'\\"[,' * 1_000_000)
 
 
 def test_many_descriptors_are_no_difficulty() -> None:

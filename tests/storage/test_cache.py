@@ -73,6 +73,8 @@ def test_one_large_manifest_does_not_drive_out_the_others() -> None:
     cache.put(*manifest(b"x" * 50))
 
     assert held(cache, [b"small", b"x" * 50]) == [b"small"]
+    assert cache.type_of_large(Digest.of(b"x" * 50)) == "application/x"
+    assert cache.type_of_large(Digest.of(b"small")) is None
 
 
 def test_threads_do_not_spoil_its_accounts() -> None:

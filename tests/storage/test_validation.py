@@ -199,6 +199,26 @@ def test_without_validation_urls_and_children_pass_and_layers_do_not(repository:
     assert faults(repository, image(b"{}", b"no layer"), policy) == [ManifestBlobUnknownError]
 
 
+def test_a_manifest_names_no_more_than_the_limit_and_every_url_counts(repository: Repository) -> None:
+    layer = descriptor(b"layer", LAYER_TYPE, urls=[URL, URL])
+    content = image(b"{}", layers=[layer, layer], subject=descriptor(b"subject"))
+    policy = ValidationPolicy(enabled=False, sparse=True, reference_limit=8)
+
+    check(repository, content, policy)
+    check(repository, content, replace(policy, reference_limit=0))
+    with pytest.raises(ManifestInvalidError, match="has 8 descriptors and URLs, 7 are allowed here"):
+        check(repository, content, replace(policy, reference_limit=7))
+    with pytest.raises(ManifestInvalidError, match=r"validation\.manifests\.referencelimit"):
+        check(repository, index(*[b"child"] * 8), replace(policy, reference_limit=7))
+
+
+def test_the_config_obeys_the_policy_of_urls_if_it_calls_itself_a_layer(repository: Repository) -> None:
+    content = image(config=descriptor(b"{}", LAYER_TYPE, urls=[URL]))
+
+    assert faults(repository, content) == [ManifestInvalidError]
+    assert faults(repository, content, EVERY_URL) == []
+
+
 def test_sparse_content_may_name_anything(repository: Repository) -> None:
     policy = ValidationPolicy(sparse=True)
 
