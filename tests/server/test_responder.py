@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from registry.server import responder
 from registry.server.responder import Responder
 
 if TYPE_CHECKING:
@@ -13,15 +15,19 @@ if TYPE_CHECKING:
 
 
 class Writing(Responder):
-    """A responder whose requests take `seconds`."""
+    """A responder whose requests take `seconds` of a clock of its own."""
 
     def __init__(self) -> None:
         self._write_seconds = 0.0
         self.seconds = 0.0
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        return self._now
 
     def _respond(self, request: Any, connection: Connection, hand_over: Callable[[], None]) -> None:
         del request, connection, hand_over
-        time.sleep(self.seconds)
+        self._now += self.seconds
 
     def hands_over(self, **body: int) -> bool:
         """Tell whether a request with such a body is handed over."""
@@ -31,8 +37,14 @@ class Writing(Responder):
         return bool(handed)
 
 
-def test_a_small_body_is_led_on_with_while_writing_is_quick() -> None:
-    worker = Writing()
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Writing:
+    made = Writing()
+    monkeypatch.setattr(responder, "time", made)
+    return made
+
+
+def test_a_small_body_is_led_on_with_while_writing_is_quick(worker: Writing) -> None:
     assert [worker.hands_over(length=0) for _ in range(3)] == [False] * 3
 
     worker.seconds = 0.02
@@ -45,8 +57,9 @@ def test_a_small_body_is_led_on_with_while_writing_is_quick() -> None:
     assert not quick[-1]
 
 
-def test_a_large_body_and_one_of_unknown_length_are_handed_over_and_say_nothing_of_small_ones() -> None:
-    worker = Writing()
+def test_a_large_body_and_one_of_unknown_length_are_handed_over_and_say_nothing_of_small_ones(
+    worker: Writing,
+) -> None:
     worker.seconds = 0.02
 
     assert worker.hands_over(length=1024 * 1024 + 1)
