@@ -12,6 +12,7 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
+from registry.handlers.current import HAND_OVER_KEY
 from registry.observation.observer import end_request
 from registry.server.bodies import ChunkedBody, RequestBody, SizedBody
 from registry.server.channel import GoneError
@@ -164,6 +165,7 @@ class Responder:
         )
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = body
+        environ[HAND_OVER_KEY] = hand_over
         if self._stopping():
             response.force_close()
         exchange = Exchange(connection, request, response, environ, self._access_log)
