@@ -17,16 +17,9 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from drivers.base import (
-    DriverError,
-    InvalidPathError,
-    NoSpaceError,
-    PathExistsError,
-    PathNotFoundError,
-    UnavailableError,
-)
+from drivers.base import DriverError, InvalidPathError, PathExistsError, PathNotFoundError, UnavailableError
 from drivers.filesystem.mounts import keeps_order
-from drivers.translation import Translation
+from drivers.translation import Translation, reason_of, word_of
 from registry.foundation.files import sync_directory
 
 if TYPE_CHECKING:
@@ -50,9 +43,6 @@ _ERRORS: Mapping[int | None, type[DriverError]] = {
     errno.ENOTDIR: PathNotFoundError,
     errno.EISDIR: PathNotFoundError,
     errno.ENAMETOOLONG: InvalidPathError,
-    errno.ENOSPC: NoSpaceError,
-    errno.EDQUOT: NoSpaceError,
-    errno.EFBIG: NoSpaceError,
     errno.ESTALE: StaleError,
 }
 
@@ -66,11 +56,9 @@ class Translated(Translation):
 
     @staticmethod
     def word(error: OSError) -> type[DriverError]:
-        return _ERRORS.get(error.errno, DriverError)
+        return _ERRORS.get(error.errno) or word_of(error)
 
-    @staticmethod
-    def text(error: OSError) -> str:
-        return str(error.strerror)
+    text = staticmethod(reason_of)
 
 
 class NewNames:
