@@ -11,6 +11,7 @@ from registry.handlers.conditions import etag, range_header, unmodified
 from registry.handlers.context import open_repository, publishing, require_deletable
 from registry.handlers.current import services
 from registry.handlers.response import Response
+from registry.handlers.streaming import Content
 from registry.handlers.urls import client_address
 from registry.oci import media_types
 from registry.oci.digest import Digest
@@ -99,7 +100,7 @@ def _attach(response: Response, repository: Repository, blob: Blob, span: ByteRa
         # A server that offers this gives the file to sendfile(2); Content-Length tells it where to stop.
         response.response = wrap(file, PIECE_SIZE)
     else:
-        response.response = repository.blobs.read(blob, span.start, span.stop)
+        response.response = Content(repository.blobs.read(blob, span.start, span.stop), span.length)
 
 
 def _headers(blob: Blob) -> dict[str, str]:
