@@ -37,6 +37,7 @@ _READ_ATTEMPTS: Final = 3
 _URL_SECONDS: Final = 20 * 60
 
 _log = logging.getLogger(__name__)
+_call_log = logging.getLogger("drivers.s3.calls")
 
 
 class Bucket:
@@ -344,4 +345,4 @@ def _add_md5(request: Any, **_: Any) -> None:
 def _log_call(http_response: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:
     # Without headers and body: the SDK's own debug log would contain signatures.
     retries = context.get("retries", {}).get("attempt", 1) - 1 if isinstance(context.get("retries"), dict) else 0
-    _log.info("%s: %s", model.name, http_response.status_code, extra={"retries": retries})
+    _call_log.info("%s: %s", model.name, http_response.status_code, extra={"retries": retries})
