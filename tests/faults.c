@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -111,6 +112,16 @@ struct dirent64 *readdir64(DIR *directory) {
         return NULL;
     return REAL(struct dirent64 *, readdir64, DIR *)(directory);
 }
+
+pid_t fork(void) { return fails("fork", "") ? -1 : REAL(pid_t, fork, void)(); }
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*work)(void *), void *argument) {
+    if (fails("thread", ""))
+        return EAGAIN;
+    return REAL(int, pthread_create, pthread_t *, const pthread_attr_t *, void *(*)(void *), void *)(
+        thread, how, work, argument);
+}
+
 /* To close works nevertheless, as on a network file system that reports what it could not write. */
 int close(int fd) {
     int failed = fails_at("close", fd), error = errno;

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from registry.config import ConfigurationError
 from registry.foundation import addresses
 from registry.health.board import Board
+from registry.health.threads import ThreadBoard
 from registry.jobs.board import JobBoard
 from registry.jobs.runner import Elections, Runner
 from registry.observation.metrics import Slots, exposition
@@ -33,6 +34,7 @@ class Shared:
     board: Board
     jobs: JobBoard
     elections: Elections
+    threads: ThreadBoard
     debug_addr: str = ""
     debug_listener: socket.socket | None = None
     slots: Slots | None = None
@@ -59,17 +61,20 @@ def share(configuration: Configuration, previous: Shared | None) -> Shared:
     if previous:
         # Each worker that was forked with it has a descriptor of its own.
         previous.elections.configuration.close()
+        previous.threads.close()
     # The workers before go on writing on their own board, so it is copied.
     jobs = JobBoard(previous.jobs.read() if previous else ())
-    return Shared(Board(), jobs, elections, addr, listener, slots)
+    # The threads of the workers before end with them, so what happened to them is of the past.
+    return Shared(Board(), jobs, elections, ThreadBoard(), addr, listener, slots)
 
 
 def start(shared: Shared, services: Services, metrics: Metrics | None, stopping: Callable[[], bool]) -> None:
     """Start the jobs and the debug server in this worker, after the fork; no job begins once `stopping` is true."""
+    shared.threads.watch()
     Runner(periodic_jobs(services), shared.elections, shared.jobs, metrics, stopping).start()
     if not shared.debug_listener:
         return
-    pages = debug.health_pages(shared.board, shared.jobs)
+    pages = debug.health_pages(shared.board, shared.jobs, shared.threads)
     prometheus = services.configuration.http.debug.prometheus
     if shared.slots and prometheus.enabled:
         pages[prometheus.path] = debug.metrics_page(exposition(shared.slots.directory))

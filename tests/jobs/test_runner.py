@@ -217,6 +217,15 @@ def test_the_board_tells_when_a_job_has_run_and_will_run_and_what_went_wrong(
     assert workers.board.errors() == ({"job_job": error} if error else {})
 
 
+def test_a_job_that_should_have_run_is_told_whatever_has_become_of_its_thread() -> None:
+    board, now = JobBoard(), time.time()
+    board.post([JobState("late", None, now - 100), JobState("due", None, now - 1), JobState("runs", now - 1000, None)])
+
+    (error,) = board.errors().items()
+    assert error[0] == "job_late"
+    assert error[1].startswith("was to run at 2")
+
+
 def test_the_longest_states_fit() -> None:
     board = JobBoard()
     board.post(JobState(chr(0x1F600 + n) * 1000, 1e10 / 3, 1e10 / 3, "\U0001f600" * 1000) for n in range(200))
