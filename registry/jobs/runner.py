@@ -67,12 +67,12 @@ class Runner:
         self._metrics = metrics
         self._stopping = stopping
         self._states: dict[str, JobState] = {}
-        self._begun: set[str] = set()
+        self._begun: set[Job] = set()
         self._posting = threading.Lock()
 
     def start(self) -> None:
         """Wait to be elected, in a thread of this process."""
-        LastingThread("jobs", self._wait_and_run).begin()
+        LastingThread("jobs", self._wait_and_run, pause_seconds=_RETRY_SECONDS).begin()
 
     def _wait_and_run(self) -> None:
         if not self._elected(self._elections.configuration):
@@ -94,10 +94,10 @@ class Runner:
 
     def _begin(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
-            if job.name not in self._begun:
+            if job not in self._begun:
                 pause_seconds = max(job.interval_seconds, _RETRY_SECONDS)
                 LastingThread(f"job {job.name}", partial(self._repeat, job), pause_seconds=pause_seconds).begin()
-                self._begun.add(job.name)
+                self._begun.add(job)
 
     def _repeat(self, job: Job) -> None:
         """Run `job` again and again until this process is to stop."""
