@@ -111,7 +111,7 @@ class _Application(BaseApplication):
     def reload(self) -> None:
         try:
             self._configuration, self._options = self._read()
-        except (ConfigurationError, PluginError) as error:
+        except (ConfigurationError, PluginError, OSError) as error:
             _log.error("the old configuration stays in force: %s", error)
             return
         super().reload()

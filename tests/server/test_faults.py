@@ -170,6 +170,25 @@ def test_without_descriptors_the_log_stays_short_and_the_server_serves_again(tmp
         assert len(server.log().splitlines()) < 30
 
 
+def test_a_reload_for_which_there_are_no_descriptors_leaves_the_server_as_it_was(tmp_path: Path) -> None:
+    with serving(tmp_path, ONE_WORKER) as server:
+        pid = server.process.pid
+        before = server.workers()
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        for spare in range(8):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (count_of(pid, "fd") + spare, limits[1]))
+            server.process.send_signal(signal.SIGHUP)
+            time.sleep(0.5)
+            assert server.process.poll() is None, server.log()
+        assert server.get("/v2/").status == 200
+        assert told(server, "the old configuration stays in force")
+
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        server.process.send_signal(signal.SIGHUP)
+        wait_until("there is a new worker", lambda: server.workers() and not server.workers() & before)
+        wait_until("it serves", lambda: server.get("/v2/").status == 200)
+
+
 def test_requests_that_are_not_http_do_not_fill_the_log(tmp_path: Path) -> None:
     with serving(tmp_path, ONE_WORKER) as server:
         for number in range(300):
