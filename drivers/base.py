@@ -13,7 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,7 +31,11 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*+)++")
 
 
 class DriverError(Exception):
-    """The storage failed; the text says which call and how, in one line fit for a log."""
+    """The storage failed; the text says which call and how, in one line fit for a log.
+
+    Where it is none of the classes below, it stays so until somebody changes something: rights are missing, the medium
+    is read-only, what is stored is damaged.
+    """
 
 
 class PathNotFoundError(DriverError):
@@ -63,7 +67,11 @@ class NoSpaceError(DriverError):
 
 
 class UnavailableError(DriverError):
-    """The storage cannot answer now and may do so later: it throttles, restarts or cannot be reached."""
+    """The storage cannot do it now and may do so later.
+
+    It throttles, restarts, cannot be reached or reports an error of its hardware; or this process has run out of what
+    it needs to ask it, such as file descriptors.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +147,8 @@ class StorageDriver(ABC):
     """A storage medium. An instance is made after the fork and shared by all threads of its process.
 
     Every method may raise InvalidPathError for an invalid path, UnavailableError, and DriverError for any other
-    failure of the medium.
+    failure of the medium. So may the methods of a writer and every step of an iterator. Errors of the operating system
+    or of an SDK never leave a driver, except from a file that open_local() has returned.
     """
 
     name: ClassVar[str]
@@ -375,7 +384,16 @@ class StorageDriver(ABC):
     def local_path(self, path: str) -> str | None:
         """Return the name of a local file that holds exactly the object at `path`, or None.
 
-        The name may be given to sendfile or to a front-end server. Whether the file exists is not checked.
+        The name may be given to a front-end server. Whether the file exists is not checked.
+        """
+        del path
+        return None
+
+    def open_local(self, path: str) -> BinaryIO | None:
+        """Return that local file, open for reading at its beginning, or None; the caller closes it.
+
+        Raises:
+            PathNotFoundError: there is no object.
         """
         del path
         return None

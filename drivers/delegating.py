@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from drivers.base import Stat, StorageDriver, Writer
 
@@ -91,6 +91,9 @@ class DelegatingDriver(StorageDriver):
 
     def local_path(self, path: str) -> str | None:
         return self._inner.local_path(path)
+
+    def open_local(self, path: str) -> BinaryIO | None:
+        return self._inner.open_local(path)
 
     def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
         return self._inner.redirect_url(path, method=method, client=client)

@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+
+from drivers.base import DriverError, NoSpaceError, UnavailableError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from drivers.base import DriverError
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_PASSING: Final = frozenset(
+    {
+        # A disk or a file server that does not answer, or answers with an error.
+        errno.EIO,
+        errno.EREMOTEIO,
+        errno.ENXIO,
+        errno.ENODEV,
+        errno.ENOTCONN,
+        errno.ESTALE,
+        errno.ESHUTDOWN,
+        errno.ETIMEDOUT,
+        errno.ETIME,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.ECONNABORTED,
+        errno.EPIPE,
+        errno.EPROTO,
+        errno.ECOMM,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        # What this machine has no more of: descriptors, memory, locks.
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOBUFS,
+        errno.ENOLCK,
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.EINTR,
+    }
+)
+_NOT_PERMITTED: Final = frozenset({errno.EACCES, errno.EPERM})
+_LONGEST_REASON: Final = 200
 
 
 class Translation(ABC):
@@ -17,8 +56,8 @@ class Translation(ABC):
     __slots__ = ("_call", "_subject")
 
     driver: ClassVar[str]
-    failures: ClassVar[tuple[type[BaseException], ...]]
-    """The errors that are translated; all others are raised as they are."""
+    failures: ClassVar[tuple[type[Exception], ...]]
+    """The errors that are translated; all others, and those that are the contract's already, are raised as they are."""
 
     def __init__(self, call: str, subject: str) -> None:
         self._call = call
@@ -47,9 +86,31 @@ class Translation(ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is not None and isinstance(error, self.failures):
+        if isinstance(error, self.failures) and not isinstance(error, DriverError):
             text = f"{self.driver}: {self._call} {self._subject}: {self.text(error)}"
             raise self.word(error)(text) from error
+
+
+def word_of(error: OSError) -> type[DriverError]:
+    """Return the contract's error for what the operating system says of a file, whatever file it is.
+
+    What stays wrong until somebody changes something, such as a wrong owner or a file system that is read-only, is a
+    DriverError.
+    """
+    if error.errno in _FULL:
+        return NoSpaceError
+    return UnavailableError if error.errno in _PASSING else DriverError
+
+
+def reason_of(error: OSError) -> str:
+    """Return what the operating system says, in one line; who may not do it, if it is not permitted."""
+    reason = error.strerror or one_line(error)
+    return f"{reason} for user {os.geteuid()}" if error.errno in _NOT_PERMITTED else reason
+
+
+def foreign(error: Exception) -> str:
+    """Return the reason where an SDK trips over an answer: it is a proxy's, say, or has no header that it must have."""
+    return f"an answer that cannot be understood: {one_line(repr(error))[:_LONGEST_REASON]}"
 
 
 def one_line(error: object) -> str:

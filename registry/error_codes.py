@@ -52,8 +52,14 @@ CODES: Final[dict[type[Exception], tuple[str, int]]] = {
     drivers.base.UploadBusyError: (UNAVAILABLE, 503),
     drivers.base.NoSpaceError: (UNAVAILABLE, 507),
     drivers.base.UnavailableError: (UNAVAILABLE, 503),
+    # What this machine has no more of: file descriptors, memory; or a file of our own that cannot be read.
+    OSError: (UNAVAILABLE, 503),
+    MemoryError: (UNAVAILABLE, 503),
     Exception: (UNKNOWN, 500),
 }
+
+FAULTS: Final = (drivers.base.DriverError, OSError, MemoryError)
+"""What is neither a client's mistake nor a bug: one line in the log says all that there is to say."""
 
 
 def code_of(error: Exception) -> tuple[str, int]:

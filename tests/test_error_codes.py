@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import subprocess
@@ -34,6 +35,12 @@ def test_the_code_is_that_of_the_nearest_class() -> None:
     assert error_codes.code_of(FullDiskError("")) == ("UNAVAILABLE", 507)
     assert error_codes.code_of(errors.ManifestTooLargeError("")) == ("MANIFEST_INVALID", 413)
     assert error_codes.code_of(ZeroDivisionError()) == ("UNKNOWN", 500)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), TimeoutError(), MemoryError()])
+def test_what_the_machine_has_no_more_of_may_be_asked_for_later(error: Exception) -> None:
+    assert error_codes.code_of(error) == ("UNAVAILABLE", 503)
+    assert isinstance(error, error_codes.FAULTS)
 
 
 def test_an_error_without_detail_has_none() -> None:

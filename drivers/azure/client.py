@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import requests
 import requests.adapters
+import urllib3.exceptions
 from azure.core.exceptions import (
     AzureError,
     HttpResponseError,
@@ -20,7 +21,7 @@ from azure.storage.blob import BlobServiceClient
 
 from drivers.azure.parameters import CLIENT_SECRET, SAS, SHARED_KEY, AzureParameters
 from drivers.base import PIECE_SIZE, DriverError, PathNotFoundError, UnavailableError
-from drivers.translation import Translation
+from drivers.translation import Translation, foreign, one_line
 
 _CONNECTIONS: Final = 100
 _DOWNLOAD_SIZE: Final = 4 * PIECE_SIZE
@@ -38,6 +39,7 @@ _WORDS: dict[int, type[DriverError]] = {
     HTTPStatus.TOO_MANY_REQUESTS: UnavailableError,
 }
 _UNREACHABLE = (ServiceRequestError, ServiceResponseError, IncompleteReadError)
+_TELLING = (urllib3.exceptions.HTTPError, OSError)
 
 
 class Translated(Translation):
@@ -45,20 +47,26 @@ class Translated(Translation):
 
     __slots__ = ()
     driver = "azure"
-    failures = (AzureError,)
+    # Not all are the SDK's own: connections break in the middle of an answer, or the answer is not the service's.
+    failures = (Exception,)
 
     @staticmethod
-    def word(error: AzureError) -> type[DriverError]:
-        if isinstance(error, _UNREACHABLE):
+    def word(error: Exception) -> type[DriverError]:
+        if isinstance(error, _UNREACHABLE) or not isinstance(error, AzureError):
             return UnavailableError
-        status = status_of(error) or 0
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        status = status_of(error)
+        if status is None:
+            # Without a status there was no answer, or it broke off, or no credentials could be fetched.
+            return UnavailableError if isinstance(error, HttpResponseError) else DriverError
+        if status < HTTPStatus.BAD_REQUEST or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return UnavailableError
         return _WORDS.get(status, DriverError)
 
     @staticmethod
-    def text(error: AzureError) -> str:
+    def text(error: Exception) -> str:
         """Return the first line of the service's message and its code; the other lines are ids and times."""
+        if not isinstance(error, AzureError):
+            return one_line(error) if isinstance(error, _TELLING) else foreign(error)
         text = str(error.message or error).strip().partition("\n")[0]
         code = code_of(error)
         return f"{text} ({code})" if code else text

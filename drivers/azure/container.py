@@ -72,8 +72,9 @@ class Container:
 
     def stat(self, key: str) -> Stat:
         """Return size and time of a blob."""
-        properties = self.properties(key)
-        return Stat(properties.size, properties.last_modified.timestamp())
+        with Translated("stat", key):
+            properties = self.properties(key)
+            return Stat(properties.size, properties.last_modified.timestamp())
 
     def properties(self, key: str) -> BlobProperties:
         """Return what is known of a blob."""
@@ -234,7 +235,7 @@ class Container:
             blocks, _ = self._blob(key).get_block_list(
                 "committed", raw_response_hook=lambda answer: etags.append(answer.http_response.headers["ETag"])
             )
-        return [Block(block.id, block.size) for block in blocks], etags[-1]
+            return [Block(block.id, block.size) for block in blocks], etags[-1]
 
     def stage(self, key: str, block_id: str, content: bytes) -> Block:
         """Send a block. It becomes part of the blob when it is committed."""
@@ -249,7 +250,7 @@ class Container:
                 [BlobBlock(block.block_id) for block in blocks],
                 **_only(etag),
             )
-        return str(answer["etag"])
+            return str(answer["etag"])
 
     # Copies
 
@@ -310,7 +311,10 @@ def _complete(properties: BlobProperties) -> BlobProperties:
 
     Raises:
         PathNotFoundError: the blob is still being made by a copy, or that copy failed.
+        UnavailableError: they are not those of a blob: something else has answered.
     """
+    if properties.last_modified is None:
+        raise UnavailableError(f"azure: {properties.name}: an answer that cannot be understood")
     if properties.copy.status not in {None, "success"}:
         raise PathNotFoundError(f"azure: {properties.name}: the copy that makes it is {properties.copy.status}")
     return properties

@@ -7,7 +7,6 @@ again. Blobs that it has published are read like ours.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
@@ -17,6 +16,7 @@ from drivers.azure.parameters import AzureParameters
 from drivers.azure.uploads import DEFAULT_BLOCK, AzureWriter
 from drivers.base import PathExistsError, PathNotFoundError, Writer
 from drivers.flat import FlatDriver, delete_tree
+from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ class AzureDriver(FlatDriver):
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
         read = AzureParameters.read(parameters)
-        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="azure")
+        pool = Pool(_THREADS, thread_name_prefix="azure")
         return cls(Container(connect(read), read, pool), read.rootdirectory)
 
     def check(self) -> None:

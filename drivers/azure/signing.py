@@ -8,9 +8,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
+from drivers.azure.client import Translated
 from drivers.azure.parameters import SAS, SHARED_KEY
 
 if TYPE_CHECKING:
@@ -76,9 +76,9 @@ class Signer:
             expiry = now + _KEY_LIFETIME
             try:
                 key = self._service.get_user_delegation_key(now - _CLOCK_SKEW, expiry)
-            except AzureError as error:
+            except Translated.failures as error:
                 self._not_before = time.monotonic() + _PAUSE_SECONDS
-                _log.warning("azure: get a user delegation key: %s; content is streamed", str(error).partition("\n")[0])
+                _log.warning("azure: get a user delegation key: %s; content is streamed", Translated.text(error))
                 return None
             self._delegated = key, expiry
             return key

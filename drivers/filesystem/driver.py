@@ -7,7 +7,7 @@ lock keeps out other threads, other processes and, on NFS, other hosts.
 """
 
 # A string is passed to the system call as it is; to make a Path costs more than the call.
-# ruff: noqa: PTH100, PTH104, PTH106, PTH108, PTH116, PTH120
+# ruff: noqa: PTH100, PTH104, PTH106, PTH108, PTH116, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import fcntl
 import os
 import stat
 from functools import cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from drivers.base import (
     ChangedError,
@@ -100,11 +100,9 @@ class FilesystemDriver(StorageDriver):
             ) from error
 
     def probe(self) -> None:
-        try:
+        with Translated("stat rootdirectory", self._root):
             os.stat(self._root)
-        except OSError as error:
-            raise DriverError(f"filesystem: stat rootdirectory {self._root}: {error.strerror}") from error
-        self._check_mount()
+            self._check_mount()
 
     def _check_mount(self) -> None:
         """Raise UnavailableError if nothing is mounted there any more: the next mount would hide what is written."""
@@ -281,6 +279,10 @@ class FilesystemDriver(StorageDriver):
 
     def local_path(self, path: str) -> str:
         return self._name_of(path)
+
+    def open_local(self, path: str) -> BinaryIO:
+        with Translated("open", path):
+            return open(self._name_of(path), "rb", buffering=0)
 
     def _name_of(self, path: str) -> str:
         return self._root + checked_path(path)

@@ -21,7 +21,6 @@ from drivers.base import (
     ChangedError,
     DriverError,
     InvalidPathError,
-    NoSpaceError,
     PathExistsError,
     PathNotFoundError,
     UnavailableError,
@@ -29,7 +28,7 @@ from drivers.base import (
 from drivers.filesystem.locks import LOCK_SECONDS
 from drivers.filesystem.mounts import keeps_order
 from drivers.filesystem.renaming import rename_if, rename_over, rename_to_new
-from drivers.translation import Translation
+from drivers.translation import Translation, reason_of, word_of
 from registry.foundation.files import sync_directory
 
 if TYPE_CHECKING:
@@ -50,9 +49,6 @@ _ERRORS: Mapping[int | None, type[DriverError]] = {
     errno.ENOTDIR: PathNotFoundError,
     errno.EISDIR: PathNotFoundError,
     errno.ENAMETOOLONG: InvalidPathError,
-    errno.ENOSPC: NoSpaceError,
-    errno.EDQUOT: NoSpaceError,
-    errno.EFBIG: NoSpaceError,
     errno.ESTALE: StaleError,
 }
 
@@ -66,11 +62,9 @@ class Translated(Translation):
 
     @staticmethod
     def word(error: OSError) -> type[DriverError]:
-        return _ERRORS.get(error.errno, DriverError)
+        return _ERRORS.get(error.errno) or word_of(error)
 
-    @staticmethod
-    def text(error: OSError) -> str:
-        return str(error.strerror)
+    text = staticmethod(reason_of)
 
 
 class NewNames:

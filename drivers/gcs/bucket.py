@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
@@ -28,7 +29,7 @@ from drivers.base import (
 )
 from drivers.flat import Page
 from drivers.gcs.client import signed_url
-from drivers.translation import Translation, one_line
+from drivers.translation import Translation, foreign, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -45,13 +46,6 @@ _ATTEMPTS = 4
 """How often in a row a download that breaks off without another byte is continued."""
 
 _RETRY = DEFAULT_RETRY.with_delay(initial=0.5, multiplier=2, maximum=8).with_timeout(30)
-_FAILURES = (
-    api_errors.GoogleAPIError,
-    google.auth.exceptions.GoogleAuthError,
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    OSError,
-)
 _PASSING = (
     api_errors.TooManyRequests,
     api_errors.ServerError,
@@ -63,6 +57,7 @@ _PASSING = (
     urllib3.exceptions.HTTPError,
     OSError,
 )
+_TELLING = (*_PASSING, api_errors.GoogleAPIError, google.auth.exceptions.GoogleAuthError)
 
 
 class ConflictError(DriverError):
@@ -80,16 +75,26 @@ class Source:
 class _Translated(Translation):
     __slots__ = ()
     driver = "gcs"
-    failures = _FAILURES
-    text = staticmethod(one_line)
+    # Not all are the SDK's own: connections break in the middle of an answer, or the answer is not this service's.
+    failures = (Exception,)
 
     @staticmethod
-    def word(error: BaseException) -> type[DriverError]:
+    def text(error: Exception) -> str:
+        return one_line(error) if isinstance(error, _TELLING) else foreign(error)
+
+    @staticmethod
+    def word(error: Exception) -> type[DriverError]:
         if isinstance(error, api_errors.NotFound):
             return PathNotFoundError
         if isinstance(error, api_errors.PreconditionFailed):
             return ConflictError
-        return UnavailableError if isinstance(error, _PASSING) else DriverError
+        if isinstance(error, _PASSING) or not isinstance(error, _TELLING):
+            return UnavailableError
+        if isinstance(error, google.auth.exceptions.GoogleAuthError):
+            return UnavailableError if error.retryable else DriverError
+        code: int = getattr(error, "code", None) or 0
+        passing = code == HTTPStatus.REQUEST_TIMEOUT or code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return UnavailableError if passing else DriverError
 
 
 class Bucket:
@@ -125,9 +130,9 @@ class Bucket:
         """Return size and time of an object."""
         with _Translated("stat", key):
             blob = self._bucket.get_blob(key, retry=_RETRY, timeout=_TIMEOUT_SECONDS)
-        if blob is None:
-            raise PathNotFoundError(f"gcs: stat {key}: there is no object")
-        return Stat(blob.size, blob.updated.timestamp())
+            if blob is None:
+                raise PathNotFoundError(f"gcs: stat {key}: there is no object")
+            return Stat(blob.size, blob.updated.timestamp())
 
     def put(self, key: str, content: bytes) -> None:
         """Create or replace an object."""
@@ -168,9 +173,9 @@ class Bucket:
             query["ifGenerationMatch"] = str(generation)
         with _Translated("put", key), self._send("POST", f"{self._upload}?{urlencode(query)}", content) as response:
             stored = response.json()
-        if stored.get("crc32c") != _checksum(content):
-            raise UnavailableError(f"gcs: put {key}: what arrived is not what was sent")
-        return int(stored["generation"])
+            if stored.get("crc32c") != _checksum(content):
+                raise UnavailableError(f"gcs: put {key}: what arrived is not what was sent")
+            return int(stored["generation"])
 
     def get(self, key: str, *, limit: int) -> bytes:
         """Return an object of at most `limit` bytes."""
@@ -223,7 +228,7 @@ class Bucket:
                 retry=_RETRY,
                 timeout=_TIMEOUT_SECONDS,
             )
-        return int(blob.generation)
+            return int(blob.generation)
 
     def remove(self, key: str, generation: int | None = None) -> None:
         """Delete an object, only if it has `generation` where that is given."""

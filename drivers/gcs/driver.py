@@ -6,7 +6,6 @@ An upload that the Go registry has begun cannot be continued: its client is told
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +15,7 @@ from drivers.gcs.bucket import Bucket, ConflictError
 from drivers.gcs.client import connect
 from drivers.gcs.parameters import DEFAULT_CHUNK, GcsParameters
 from drivers.gcs.uploads import STATE, STATE_LIMIT, GcsWriter, State, below_upload
+from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ class GcsDriver(FlatDriver):
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
         read = GcsParameters.read(parameters)
-        pool = ThreadPoolExecutor(read.maxconcurrency, thread_name_prefix="gcs")
+        pool = Pool(read.maxconcurrency, thread_name_prefix="gcs")
         bucket = Bucket(connect(read), read.bucket, pool, read.redirectendpoint)
         return cls(bucket, read.rootdirectory, part_size=read.chunksize)
 

@@ -88,7 +88,7 @@ class AwsNetworks:
         try:
             self._spans = self._read()
             pause = self._update_seconds
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001  a document from elsewhere, and the last one stays in force
             _log.warning("cloudfront: iprangesurl %s: %s; again in %.0f s", self._url, error, pause)
         finally:
             self._due = time.monotonic() + pause

@@ -38,6 +38,7 @@ _READ_ATTEMPTS: Final = 3
 _URL_SECONDS: Final = 20 * 60
 
 _log = logging.getLogger(__name__)
+_call_log = logging.getLogger("drivers.s3.calls")
 
 
 class Bucket:
@@ -60,22 +61,20 @@ class Bucket:
     def check(self, prefix: str) -> None:
         """Return if the bucket can be listed; otherwise raise UnavailableError or DriverError."""
         with Translated("ListObjectsV2 of bucket", self.name):
-            self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, MaxKeys=1)
+            self._list(Prefix=prefix, MaxKeys=1)
 
     # Objects
 
     def stat(self, key: str) -> Stat:
         """Return size and time of an object."""
-        head = self._head(key)
-        return Stat(head["ContentLength"], head["LastModified"].timestamp())
+        with Translated("HeadObject", key):
+            head = self._client.head_object(Bucket=self.name, Key=key)
+            return Stat(head["ContentLength"], head["LastModified"].timestamp())
 
     def version(self, key: str) -> str:
         """Return the ETag of an object; PathNotFoundError if there is none."""
-        return str(self._head(key)["ETag"])
-
-    def _head(self, key: str) -> Any:
         with Translated("HeadObject", key):
-            return self._client.head_object(Bucket=self.name, Key=key)
+            return str(self._client.head_object(Bucket=self.name, Key=key)["ETag"])
 
     def get(self, key: str, *, limit: int) -> bytes:
         """Return an object of at most `limit` bytes."""
@@ -150,7 +149,7 @@ class Bucket:
                 raise
             raise PathExistsError(str(error)) from error
         with suppress(PathNotFoundError):
-            self._head(key)
+            self.version(key)
             raise PathExistsError(f"s3: {key} exists")
         self.put(key, content)
 
@@ -289,7 +288,12 @@ class Bucket:
     def page(self, **options: Any) -> Any:
         """Return one answer of ListObjectsV2."""
         with Translated("ListObjectsV2", options["Prefix"]):
-            return self._client.list_objects_v2(Bucket=self.name, **options)
+            return self._list(**options)
+
+    def _list(self, **options: Any) -> Any:
+        answer = self._client.list_objects_v2(Bucket=self.name, **options)
+        # Every listing has it. What has not is not S3's, and would mean that there is nothing.
+        return {**answer, "IsTruncated": answer["IsTruncated"]}
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield all keys that begin with `prefix`."""
@@ -332,7 +336,7 @@ class Bucket:
             rest.seek(0)
             with Translated("UploadPart", destination):
                 part = self._client.upload_part(**target, PartNumber=len(etags) + 1, Body=rest)
-            etags.append(part["ETag"])
+                etags.append(part["ETag"])
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
         with Translated("CompleteMultipartUpload", destination):
             self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
@@ -382,4 +386,4 @@ def _add_md5(request: Any, **_: Any) -> None:
 def _log_call(http_response: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:
     # Without headers and body: the SDK's own debug log would contain signatures.
     retries = context.get("retries", {}).get("attempt", 1) - 1 if isinstance(context.get("retries"), dict) else 0
-    _log.info("%s: %s", model.name, http_response.status_code, extra={"retries": retries})
+    _call_log.info("%s: %s", model.name, http_response.status_code, extra={"retries": retries})

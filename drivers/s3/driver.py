@@ -7,7 +7,6 @@ registry has begun cannot be continued: its client is told to begin again.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, Self
 
 from drivers.base import DriverError, PathNotFoundError
@@ -16,6 +15,7 @@ from drivers.s3.bucket import Bucket
 from drivers.s3.parameters import Parameters, parse
 from drivers.s3.staging import PartPlan, staging_prefix
 from drivers.s3.uploads import Uploads
+from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +32,8 @@ class S3Driver(FlatDriver):
 
     def __init__(self, parameters: Parameters, plan: PartPlan | None = None) -> None:
         # Two pools: a thread for parts waits for copies when the parts of an upload are joined into larger ones.
-        parts = ThreadPoolExecutor(_PART_THREADS, "s3-part")
-        copies = ThreadPoolExecutor(parameters.copies_at_once, "s3-copy")
+        parts = Pool(_PART_THREADS, "s3-part")
+        copies = Pool(parameters.copies_at_once, "s3-copy")
         self._bucket = Bucket(parameters, copies)
         super().__init__(self._bucket, parameters.root)
         self._uploads = Uploads(self._bucket, parts, plan or PartPlan(parameters.part_size))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import urllib3.exceptions
 from botocore import exceptions
 
 from drivers.base import (
@@ -14,7 +15,7 @@ from drivers.base import (
     UnavailableError,
     UploadBusyError,
 )
-from drivers.translation import Translation, one_line
+from drivers.translation import Translation, foreign, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,17 +42,26 @@ _ERRORS: Final[Mapping[str, type[DriverError]]] = {
     "RequestTimeout": UnavailableError,
     "ServiceUnavailable": UnavailableError,
     "InternalError": UnavailableError,
+    "OperationAborted": UnavailableError,
+    # The SDK fetches new credentials.
+    "ExpiredToken": UnavailableError,
+    "ExpiredTokenException": UnavailableError,
+    "TokenRefreshRequired": UnavailableError,
+    "408": UnavailableError,
     "429": UnavailableError,
-    "500": UnavailableError,
-    "502": UnavailableError,
-    "503": UnavailableError,
-    "504": UnavailableError,
 }
+_LEAST_SERVER_ERROR: Final = 500
 _UNREACHABLE: Final = (
     exceptions.ConnectionError,
     exceptions.HTTPClientError,
     exceptions.IncompleteReadError,
+    # There were credentials at the start, when the bucket was listed: the service that gives them does not answer.
+    exceptions.NoCredentialsError,
+    exceptions.CredentialRetrievalError,
+    exceptions.MetadataRetrievalError,
+    exceptions.TokenRetrievalError,
 )
+_TELLING: Final = (exceptions.BotoCoreError, urllib3.exceptions.HTTPError, OSError)
 
 
 class Translated(Translation):
@@ -59,23 +69,27 @@ class Translated(Translation):
 
     __slots__ = ()
     driver = "s3"
-    failures = (exceptions.ClientError, exceptions.BotoCoreError)
+    # Not all are the SDK's own: connections break in the middle of an answer, or the answer is not S3's.
+    failures = (Exception,)
 
     @staticmethod
-    def word(error: exceptions.ClientError | exceptions.BotoCoreError) -> type[DriverError]:
+    def word(error: Exception) -> type[DriverError]:
         if not isinstance(error, exceptions.ClientError):
-            return UnavailableError if isinstance(error, _UNREACHABLE) else DriverError
+            permanent = isinstance(error, exceptions.BotoCoreError) and not isinstance(error, _UNREACHABLE)
+            return DriverError if permanent else UnavailableError
         response = error.response
         code = response.get("Error", {}).get("Code", "")
         if code in _ERRORS:
             return _ERRORS[code]
-        status = str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
-        return DriverError if status in {"404", "412"} else _ERRORS.get(status, DriverError)
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if status >= _LEAST_SERVER_ERROR:
+            return _ERRORS.get(str(status), UnavailableError)
+        return DriverError if status in {404, 412} else _ERRORS.get(str(status), DriverError)
 
     @staticmethod
-    def text(error: exceptions.ClientError | exceptions.BotoCoreError) -> str:
+    def text(error: Exception) -> str:
         if not isinstance(error, exceptions.ClientError):
-            return one_line(error)
+            return one_line(error) if isinstance(error, _TELLING) else foreign(error)
         found = error.response.get("Error", {})
         return one_line(f"{found.get('Code', 'error')} {found.get('Message', '')}")
 

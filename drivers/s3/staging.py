@@ -20,7 +20,8 @@ import tempfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, Self
 
-from drivers.base import PIECE_SIZE, DriverError, NoSpaceError
+from drivers.base import PIECE_SIZE, DriverError, NoSpaceError, UnavailableError
+from drivers.translation import reason_of, word_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,15 +137,20 @@ class Spool:
             self.file.write(piece)
             self.file.flush()
         except OSError as error:
+            # Without rights or without a directory there is no space either, and TMPDIR is what helps.
+            word = UnavailableError if word_of(error) is UnavailableError else NoSpaceError
             # gettempdir() cannot be named here: it raises, too, where there is no directory to write to.
-            raise NoSpaceError(f"spool an upload: {error.strerror}; TMPDIR may name another directory") from error
+            raise word(f"spool an upload: {reason_of(error)}; TMPDIR may name another directory") from error
         self.size += len(piece)
 
     def pieces(self) -> Iterator[bytes]:
         """Yield all that was written. More may be written afterwards."""
-        self.file.seek(0)
-        while piece := self.file.read(PIECE_SIZE):
-            yield piece
+        try:
+            self.file.seek(0)
+            while piece := self.file.read(PIECE_SIZE):
+                yield piece
+        except OSError as error:
+            raise UnavailableError(f"read the spool of an upload: {reason_of(error)}") from error
 
     def close(self) -> None:
         """Free the memory and the disk space."""

@@ -7,12 +7,13 @@ becomes a copy of its source. Listeners are not told.
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from drivers.base import ObjectTooLargeError, PathNotFoundError
+from registry.foundation.pool import Pool
 from registry.storage import enumeration, paths
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def copy_storage(source: StorageDriver, target: StorageDriver, jobs: int, progre
 
 def _run(copy: Callable[[Stored], bool], objects: Iterable[Stored], jobs: int, result: Result) -> None:
     """Copy `objects` by `copy`; no more of them are held than are being copied."""
-    with ThreadPoolExecutor(jobs, thread_name_prefix="copy") as pool:
+    with Pool(jobs, thread_name_prefix="copy") as pool:
         running: set[Future[bool]] = set()
         try:
             for each in objects:

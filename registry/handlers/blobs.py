@@ -12,6 +12,7 @@ from registry.handlers.conditions import etag, precondition, range_header, unmod
 from registry.handlers.context import open_repository, publishing, require_deletable
 from registry.handlers.current import services
 from registry.handlers.response import Response
+from registry.handlers.streaming import Content
 from registry.handlers.urls import claimed_address
 from registry.oci import media_types
 from registry.oci.digest import Digest
@@ -101,7 +102,7 @@ def _served_in_parts(repository: Repository, blob: Blob, ranges: tuple[ByteRange
     parts = Multipart.of(ranges, blob.size)
     headers = {**_headers(blob), "Content-Length": str(parts.length)}
     body = parts.body(lambda each: repository.blobs.read(blob, each.start, each.stop))
-    return Response(body, 206, headers, content_type=parts.content_type, direct_passthrough=True)
+    return Response(Content(body, parts.length), 206, headers, content_type=parts.content_type, direct_passthrough=True)
 
 
 def _attach(response: Response, repository: Repository, blob: Blob, span: ByteRange) -> None:
@@ -112,7 +113,7 @@ def _attach(response: Response, repository: Repository, blob: Blob, span: ByteRa
         # A server that offers this gives the file to sendfile(2); Content-Length tells it where to stop.
         response.response = wrap(file, PIECE_SIZE)
     else:
-        response.response = repository.blobs.read(blob, span.start, span.stop)
+        response.response = Content(repository.blobs.read(blob, span.start, span.stop), span.length)
 
 
 def _headers(blob: Blob) -> dict[str, str]:

@@ -48,7 +48,10 @@ class _Look:
         self.error = ""
         self.ended = threading.Event()
         self._check = check
-        threading.Thread(target=self._run, name=f"check {check.name}", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name=f"check {check.name}", daemon=True).start()
+        except RuntimeError:  # there can be no more threads: whoever looks has to wait, however long it takes
+            self._run()
 
     def _run(self) -> None:
         try:

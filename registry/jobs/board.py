@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 _CAPACITY: Final = 1024 * 1024
 """More than the longest states take, whatever characters they are of."""
 _MOST_JOBS: Final = 100
+_OVERDUE_SECONDS: Final = 60.0
+"""How late a run may begin before something must have happened to the thread that is to begin it."""
 _LONGEST: Final = 256
 
 
@@ -54,8 +57,15 @@ class JobBoard:
             return []
 
     def errors(self) -> dict[str, str]:
-        """Return what was wrong with the last run of each job that has failed."""
-        return {f"job_{state.name}": state.error for state in self.read() if state.error}
+        """Return what was wrong with the last run of each job that has failed, and which jobs should have run."""
+        latest = time.time() - _OVERDUE_SECONDS
+        found = {}
+        for state in self.read():
+            if state.next_run is not None and state.next_run < latest:
+                found[f"job_{state.name}"] = f"was to run at {_time(state.next_run)} and has not"
+            elif state.error:
+                found[f"job_{state.name}"] = state.error
+        return found
 
     def table(self) -> dict[str, dict[str, str | None]]:
         """Return the states by the names of the jobs, with times as in RFC 3339, for people to read."""

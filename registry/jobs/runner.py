@@ -12,9 +12,12 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from registry.error_codes import FAULTS
 from registry.foundation.election import Election
+from registry.foundation.threads import LastingThread
 from registry.jobs.board import JobState
 from registry.jobs.job import JobFailedError
 
@@ -64,17 +67,19 @@ class Runner:
         self._metrics = metrics
         self._stopping = stopping
         self._states: dict[str, JobState] = {}
+        self._begun: set[Job] = set()
         self._posting = threading.Lock()
 
     def start(self) -> None:
         """Wait to be elected, in a thread of this process."""
-        threading.Thread(target=self._wait_and_run, name="jobs", daemon=True).start()
+        LastingThread("jobs", self._wait_and_run, pause_seconds=_RETRY_SECONDS).begin()
 
     def _wait_and_run(self) -> None:
         if not self._elected(self._elections.configuration):
             return
-        before = {state.name: state for state in self._board.read()}
-        self._states = {job.name: before.get(job.name, JobState(job.name)) for job in self._jobs}
+        if not self._states:
+            before = {state.name: state for state in self._board.read()}
+            self._states = {job.name: before.get(job.name, JobState(job.name)) for job in self._jobs}
         self._begin(job for job in self._jobs if not job.exclusive)
         if self._elected(self._elections.server):
             self._begin(job for job in self._jobs if job.exclusive)
@@ -89,27 +94,13 @@ class Runner:
 
     def _begin(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
-            while not self._begun(job):
-                time.sleep(_RETRY_SECONDS)
-
-    def _begun(self, job: Job) -> bool:
-        try:
-            threading.Thread(target=self._keep_repeating, args=(job,), name=f"job {job.name}", daemon=True).start()
-        except RuntimeError as error:  # the process may have no more threads
-            _log.error("the job %s has to wait: %s", job.name, error)
-            return False
-        return True
-
-    def _keep_repeating(self, job: Job) -> None:
-        """Run `job` again and again, whatever fails on the way: nobody would notice that a thread has ended."""
-        while not self._stopping():
-            try:
-                self._repeat(job)
-            except Exception:  # noqa: BLE001  nothing may end the thread
-                _log.exception("the job %s is begun anew", job.name)
-                time.sleep(max(job.interval_seconds, _RETRY_SECONDS))
+            if job not in self._begun:
+                pause_seconds = max(job.interval_seconds, _RETRY_SECONDS)
+                LastingThread(f"job {job.name}", partial(self._repeat, job), pause_seconds=pause_seconds).begin()
+                self._begun.add(job)
 
     def _repeat(self, job: Job) -> None:
+        """Run `job` again and again until this process is to stop."""
         pause = job.first_pause()
         while True:
             self._note(job, next_run=time.time() + pause)
@@ -129,7 +120,10 @@ class Runner:
             _log.log(failure.level, "%s", failure)
         except Exception as failure:  # noqa: BLE001  whatever a run trips over, there is a next one
             error = f"{type(failure).__name__}: {failure}"
-            _log.exception("the job %s has failed", job.name)
+            if isinstance(failure, FAULTS):
+                _log.error("the job %s has failed: %s", job.name, failure)
+            else:
+                _log.exception("the job %s has failed", job.name)
         if self._metrics:
             self._metrics.job_ran(job.name, failed=bool(error))
         self._note(job, last_run=time.time(), error=error)

@@ -20,6 +20,7 @@ from registry import __version__
 from registry.config import ConfigurationError
 from registry.foundation.redaction import redacted
 from registry.observation.mail import MailHandler, level_word
+from registry.observation.repeats import CountingHandler, Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +41,8 @@ _HOOK_LEVELS: Final = {
     "fatal": logging.CRITICAL,
     "trace": logging.NOTSET,
 }
+_EACH_LINE: Final = frozenset({"registry.observation.lines", "drivers.s3.calls"})
+"""Loggers that have a line for each request or call because somebody wants each of them."""
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _is_plain: Final = re.compile(r"[A-Za-z0-9._/@^+-]+").fullmatch
 _in_quotes: Final = json.JSONEncoder(ensure_ascii=False).encode
@@ -55,7 +58,7 @@ def configure(section: Log) -> None:
         ConfigurationError: a mail hook has no server.
     """
     form = _TextFormatter if section.formatter == "text" else _JSONFormatter
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler()
     handler.setFormatter(form(section.fields, reportcaller=section.reportcaller))
     mails = [_mail(hook, index, section) for index, hook in enumerate(section.hooks) if _sends_mail(hook)]
     root = logging.getLogger()
@@ -63,6 +66,20 @@ def configure(section: Log) -> None:
         old.close()
     root.handlers[:] = [handler, *mails]
     root.setLevel(_LEVELS[section.level])
+
+
+class _StderrHandler(CountingHandler, logging.StreamHandler[TextIO]):
+    def __init__(self) -> None:
+        logging.StreamHandler.__init__(self, sys.stderr)
+        self.begin_counting(Repeats(exempt=_EACH_LINE))
+
+    def write(self, record: logging.LogRecord) -> None:
+        logging.StreamHandler.emit(self, record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the name in the base
+        """Pass over what the disk of the log does: there is nowhere to tell it."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 def info_writer(logger: logging.Logger) -> Callable[[str, dict[str, object]], None]:

@@ -8,7 +8,6 @@ import queue
 import smtplib
 import socket
 import ssl
-import sys
 import threading
 import time
 from email.message import EmailMessage
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.foundation import addresses
 from registry.foundation.redaction import redacted
+from registry.observation.repeats import CountingHandler, Repeats
 
 if TYPE_CHECKING:
     from registry.config.remote import MailOptions
@@ -25,9 +25,12 @@ _WAITING: Final = 100
 
 _TIMEOUT_SECONDS: Final = 10
 _FLUSH_SECONDS: Final = 5
+_MOST_TEXTS: Final = 10
+"""Mails of one cause in a minute, if each has another text: fewer than lines, for people have to read them."""
 _POLL_SECONDS: Final = 0.05
 _WORDS: Final = {logging.CRITICAL: "panic"}
 _LOCAL: Final = {"localhost", "127.0.0.1", "::1"}
+_log = logging.getLogger(__name__)
 
 
 def level_word(record: logging.LogRecord) -> str:
@@ -35,7 +38,7 @@ def level_word(record: logging.LogRecord) -> str:
     return _WORDS.get(record.levelno) or record.levelname.lower()
 
 
-class MailHandler(logging.Handler):
+class MailHandler(CountingHandler):
     """Mails each record in a thread of its own, so that a slow mail server holds up no request.
 
     The thread belongs to the process that logs: it starts with the first mail, after any fork.
@@ -48,26 +51,42 @@ class MailHandler(logging.Handler):
             ValueError: the address of the server is not ``HOST:PORT``.
         """
         super().__init__()
+        self.begin_counting(Repeats(most_texts=_MOST_TEXTS))
+        # What it says itself would be mailed again.
+        self.addFilter(lambda record: record.name != __name__)
         self._options = options
         host, self._port = addresses.parse(options.smtp.addr)
         self._host = host or "localhost"
-        self._pid = 0
+        self._sender = 0
+        """The process that has a thread that sends."""
         self._waiting: queue.Queue[EmailMessage] = queue.Queue(_WAITING)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._waiting = queue.Queue(_WAITING)
-            threading.Thread(target=self._run, args=(self._waiting,), name="mail", daemon=True).start()
+    def write(self, record: logging.LogRecord) -> None:
         try:
+            self._start()
             self._waiting.put_nowait(self._message(record))
         except queue.Full:
-            _complain("too many log lines to mail; one is not sent")
+            _log.error("too many log lines to mail; one is not sent")
+        except Exception as error:  # noqa: BLE001  whoever logs has nothing to do with mail
+            _log.error("a log line is not mailed: %s", error)
+
+    def _start(self) -> None:
+        """Have a thread that sends, in this process.
+
+        Raises:
+            RuntimeError: there can be no more threads; the next line tries again.
+        """
+        if self._sender == os.getpid():
+            return
+        waiting: queue.Queue[EmailMessage] = queue.Queue(_WAITING)
+        threading.Thread(target=self._run, args=(waiting,), name="mail", daemon=True).start()
+        self._sender, self._waiting = os.getpid(), waiting
 
     def flush(self) -> None:
         """Wait a little for what is not sent yet: the process is about to end."""
+        self.tell_counted()
         deadline = time.monotonic() + _FLUSH_SECONDS
-        while self._pid == os.getpid() and self._waiting.unfinished_tasks and time.monotonic() < deadline:
+        while self._sender == os.getpid() and self._waiting.unfinished_tasks and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
 
     def _message(self, record: logging.LogRecord) -> EmailMessage:
@@ -85,9 +104,8 @@ class MailHandler(logging.Handler):
             message = waiting.get()
             try:
                 self._send(message)
-            except (OSError, smtplib.SMTPException) as error:
-                # Not logged: a log line would be mailed, too.
-                _complain(f"mail to {self._options.smtp.addr} failed: {error}")
+            except Exception as error:  # noqa: BLE001  the thread must outlive whatever happens to one mail
+                _log.error("mail to %s failed: %s", self._options.smtp.addr, error)
             finally:
                 waiting.task_done()
 
@@ -106,7 +124,3 @@ class MailHandler(logging.Handler):
                     raise smtplib.SMTPException("the server offers no encryption, and the password is not sent without")
                 server.login(smtp.username, smtp.password)
             server.send_message(message, self._options.from_, list(self._options.to))
-
-
-def _complain(reason: str) -> None:
-    sys.stderr.write(f'level=warning msg="{reason}"\n')

@@ -36,8 +36,14 @@ class Circuit:
     def usable(self) -> bool:
         """Tell whether to ask it. When the answer has been no for a while, a thread begins to look."""
         if not self._closed and self._due():
-            threading.Thread(target=self._try, name=self._name, daemon=True).start()
+            self._begin()
         return self._closed
+
+    def _begin(self) -> None:
+        try:
+            threading.Thread(target=self._try, name=self._name, daemon=True).start()
+        except RuntimeError as error:  # there can be no more threads
+            self.broke(error)
 
     def broke(self, error: Exception) -> None:
         """Do not ask it until it answers again: `error` says that it did not."""

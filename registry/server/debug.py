@@ -8,20 +8,21 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from registry.health import report
 from registry.health.gate import LIVENESS_PATH, READINESS_PATH
 from registry.oci import media_types
+from registry.server.plain_http import PlainHTTPServer
 
 if TYPE_CHECKING:
     from registry.health.board import Board
+    from registry.health.threads import ThreadBoard
     from registry.jobs.board import JobBoard
 
 _HEALTH_PATH: Final = "/debug/health"
@@ -62,25 +63,25 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def health_pages(board: Board, jobs: JobBoard) -> dict[str, Callable[[str], Page]]:
-    """Return the pages, by path, that tell of `board` and of `jobs`."""
+def health_pages(board: Board, jobs: JobBoard, threads: ThreadBoard) -> dict[str, Callable[[str], Page]]:
+    """Return the pages, by path, that tell of `board`, of `jobs` and of `threads`."""
 
     def page(told: tuple[HTTPStatus, Mapping[str, object]]) -> Page:
         status, found = told
         return Page(status, media_types.JSON, json.dumps(found).encode())
 
     return {
-        _HEALTH_PATH: lambda _: page(_with_jobs(report.health(board), jobs)),
+        _HEALTH_PATH: lambda _: page(_with_work(report.health(board), jobs, threads)),
         _JOBS_PATH: lambda _: page((HTTPStatus.OK, jobs.table())),
         LIVENESS_PATH: lambda _: Page(HTTPStatus.OK, media_types.JSON, b"{}"),
         READINESS_PATH: lambda _: page(report.readiness(board)),
     }
 
 
-def _with_jobs(told: report.Report, jobs: JobBoard) -> report.Report:
-    """Add the jobs whose last run has failed: that should be known, though nothing else fails because of it."""
+def _with_work(told: report.Report, jobs: JobBoard, threads: ThreadBoard) -> report.Report:
+    """Add jobs and threads that have failed: that should be known, though nothing else fails because of it."""
     status, found = told
-    return status, {**jobs.errors(), **found}
+    return status, {**threads.errors(), **jobs.errors(), **found}
 
 
 def metrics_page(render: Callable[[str], tuple[str, bytes]]) -> Callable[[str], Page]:
@@ -99,11 +100,10 @@ def start(listener: socket.socket, pages: Pages) -> None:
     class Handler(_Handler):
         served = pages
 
-    server = ThreadingHTTPServer(listener.getsockname()[:2], Handler, bind_and_activate=False)
+    server = PlainHTTPServer(listener.getsockname()[:2], Handler, bind_and_activate=False)
     server.socket.close()
     server.socket = listener
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="debug", daemon=True).start()
+    server.begin("debug")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -113,14 +113,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with the page, if there is one."""
-        found = self.served.get(urlsplit(self.path).path)
-        page = found(self.headers.get("Accept", "")) if found else _MISSING
+        page = self._page()
         self.send_response(page.status)
         self.send_header("Content-Type", page.content_type)
         self.send_header("Content-Length", str(len(page.content)))
         self.send_header("Cache-Control", "no-cache")
         self.end_headers()
         self.wfile.write(page.content)
+
+    def _page(self) -> Page:
+        found = self.served.get(urlsplit(self.path).path)
+        if found is None:
+            return _MISSING
+        try:
+            return found(self.headers.get("Accept", ""))
+        except Exception:  # noqa: BLE001  whoever asks is to be told
+            _log.exception("the page %s has failed", self.path)
+            return _FAILED
 
     def do_POST(self) -> None:
         """Answer as the Go registry does to any method that it does not expect."""
@@ -136,4 +145,5 @@ class _Handler(BaseHTTPRequestHandler):
         _log.debug(format, *args)
 
 
+_FAILED: Final = Page(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", b"500 see the log\n")
 _MISSING: Final = Page(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"404 page not found\n")

@@ -127,7 +127,7 @@ class _Application(BaseApplication):
     def reload(self) -> None:
         try:
             self._configuration, self._options = self._read()
-        except (ConfigurationError, PluginError) as error:
+        except (ConfigurationError, PluginError, OSError) as error:
             _log.error("the old configuration stays in force: %s", error)
             return
         super().reload()
@@ -156,6 +156,23 @@ class _Arbiter(Arbiter):
     """gunicorn's master process, which says that it stops before it does."""
 
     app: _Application
+
+    slot_taken: int = -1
+    """The slot of the worker that is being forked, -1 if it has none."""
+
+    def spawn_worker(self) -> int:
+        """Fork a worker and return its pid; 0 if that is not possible now: the server goes on, and tries again soon."""
+        self.slot_taken = -1
+        mask = os.umask(0o077)
+        os.umask(mask)
+        try:
+            return super().spawn_worker()
+        except OSError as error:
+            _log.error("no worker can be started: %s", error)
+            os.umask(mask)  # gunicorn changes it for a moment
+            if self.app.shared.slots and self.slot_taken >= 0:
+                self.app.shared.slots.leave(self.slot_taken)
+            return 0
 
     def handle_term(self) -> None:
         """Say that it stops, and do so when load balancers had ``http.draindelay`` to hear it, or when told again."""
@@ -272,7 +289,7 @@ def _announce(arbiter: _Arbiter) -> None:
 def _take_slot(arbiter: _Arbiter, worker: Worker) -> None:
     slots = arbiter.app.shared.slots
     if slots:
-        worker.slot = slots.take()
+        worker.slot = arbiter.slot_taken = slots.take()
 
 
 def _leave_slot(arbiter: _Arbiter, worker: Worker) -> None:

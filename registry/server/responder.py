@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import ssl
@@ -25,7 +24,7 @@ from registry.server.gunicorn_internals import (
     errors,
     expects_continue,
 )
-from registry.server.refusal import refuse
+from registry.server.refusal import broke_off, refuse
 from registry.server.response import Response, Wire
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ _PROBES: Final = tuple(
 _SMALL_BODY: Final = 1024 * 1024
 _QUICK_SECONDS: Final = 0.002
 _REMEMBERED_WRITES: Final = 8
-_GONE: Final = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED, errno.EAGAIN})
 _NO_TIME: Final = timedelta()
 """The combined format does not say how long a request took."""
 _log = logging.getLogger(__name__)
@@ -97,12 +95,8 @@ class Responder:
         except (GoneError, errors.NoMoreData, ssl.SSLEOFError) as error:
             _log.debug("a connection has ended: %r", error)
             return Outcome.CLOSE
-        except OSError as error:
-            if isinstance(error, ssl.SSLError) or error.errno not in _GONE:
-                _refuse(connection, error)
-            return Outcome.CLOSE
         except Exception as error:  # noqa: BLE001  whatever it is, it must not end the thread
-            _refuse(connection, error)
+            refuse(connection.sock, _peer(connection), error)
             return Outcome.CLOSE
         return Outcome.NEEDS_THREAD if connection.phase is Phase.SENDING and not hand_over else Outcome.WAIT
 
@@ -234,11 +228,7 @@ class Exchange:
             if not response.headers_sent:
                 raise
             # A second answer on the same connection would be taken for a part of the first.
-            if isinstance(error, OSError):
-                if not isinstance(error, ssl.SSLError) and error.errno not in _GONE:
-                    _log.error("a response broke off: %s", error)
-            else:
-                _log.exception("a response broke off")
+            broke_off(_peer(self._connection), error)
             raise GoneError from error
         else:
             if not response.unsent:
@@ -255,5 +245,5 @@ def _stay() -> None:
     """Hand over to nobody."""
 
 
-def _refuse(connection: Connection, error: Exception) -> None:
-    refuse(connection.sock, connection.client[0] if connection.client else "-", error)
+def _peer(connection: Connection) -> str:
+    return connection.client[0] if connection.client else "-"

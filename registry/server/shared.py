@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from registry.config import ConfigurationError
 from registry.foundation import addresses
 from registry.health.board import Board
+from registry.health.threads import ThreadBoard
 from registry.jobs.board import JobBoard
 from registry.jobs.runner import Elections, Runner
 from registry.observation.metrics import Slots, exposition
@@ -35,6 +36,7 @@ class Shared:
     jobs: JobBoard
     elections: Elections
     remembered: Remembered
+    threads: ThreadBoard
     debug_addr: str = ""
     debug_listener: socket.socket | None = None
     slots: Slots | None = None
@@ -46,40 +48,49 @@ def share(configuration: Configuration, previous: Shared | None) -> Shared:
 
     Raises:
         ConfigurationError: the debug server cannot listen.
+        OSError: there are no file descriptors or no memory for it; `previous` is still of use.
     """
     addr = configuration.http.debug.addr
-    if previous and previous.debug_addr == addr:
-        listener = previous.debug_listener
-    else:
-        listener = _listen(addr) if addr else None
-        if previous and previous.debug_listener:
-            previous.debug_listener.close()
+    kept = previous if previous and previous.debug_addr == addr else None
+    listener = kept.debug_listener if kept else _listen(addr)
     slots = previous.slots if previous else None
     if listener and configuration.http.debug.prometheus.enabled:
         slots = slots or Slots()
     elections = previous.elections.renewed() if previous else Elections()
-    if previous:
-        # Each worker that was forked with it has a descriptor of its own.
-        previous.elections.configuration.close()
     # The workers before go on writing on their own board, so it is copied.
     jobs = JobBoard(previous.jobs.read() if previous else ())
     remembered = Remembered(proven=previous.remembered.proven) if previous else Remembered()
-    return Shared(Board(), jobs, elections, remembered, addr, listener, slots)
+    # The threads of the workers before end with them, so what happened to them is of the past.
+    shared = Shared(Board(), jobs, elections, remembered, ThreadBoard(), addr, listener, slots)
+    if previous:
+        _close(previous, listener)
+    return shared
+
+
+def _close(previous: Shared, listener: socket.socket | None) -> None:
+    """Close what only the workers before share: each of them has descriptors of its own."""
+    previous.elections.configuration.close()
+    previous.threads.close()
+    if previous.debug_listener and previous.debug_listener is not listener:
+        previous.debug_listener.close()
 
 
 def start(shared: Shared, services: Services, metrics: Metrics | None, stopping: Callable[[], bool]) -> None:
     """Start the jobs and the debug server in this worker, after the fork; no job begins once `stopping` is true."""
+    shared.threads.watch()
     Runner(periodic_jobs(services), shared.elections, shared.jobs, metrics, stopping).start()
     if not shared.debug_listener:
         return
-    pages = debug.health_pages(shared.board, shared.jobs)
+    pages = debug.health_pages(shared.board, shared.jobs, shared.threads)
     prometheus = services.configuration.http.debug.prometheus
     if shared.slots and prometheus.enabled:
         pages[prometheus.path] = debug.metrics_page(exposition(shared.slots.directory))
     debug.start(shared.debug_listener, pages)
 
 
-def _listen(addr: str) -> socket.socket:
+def _listen(addr: str) -> socket.socket | None:
+    if not addr:
+        return None
     try:
         host, port = addresses.parse_listening(addr)
     except (ValueError, OSError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from drivers.base import PathNotFoundError
@@ -69,12 +68,9 @@ class BlobStore:
         Raises:
             BlobUnknownError: it was deleted meanwhile.
         """
-        path = self._driver.local_path(paths.blob_data(blob.target))
-        if path is None:
-            return None
         try:
-            return Path(path).open("rb", buffering=0)
-        except FileNotFoundError:
+            return self._driver.open_local(paths.blob_data(blob.target))
+        except PathNotFoundError:
             raise self._gone(blob) from None
 
     def local_name(self, blob: Blob) -> str | None:

@@ -1,7 +1,7 @@
 """What a client sends of an upload, written and hashed.
 
 Hashing takes about as long as receiving and writing together, so a long body is hashed by a thread of its own while the
-next piece is on its way.
+next piece is on its way. Where this process may have no more threads, the request hashes it itself.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class _Hashing:
         self._hashed = 0
         self._waiting: Queue[bytes | None] = Queue(_MOST_BEHIND)
         self._thread: threading.Thread | None = None
+        self._alone = False
         self._error: Exception | None = None
         self._abandoned = False
 
@@ -54,13 +55,21 @@ class _Hashing:
         if self._hasher is None:
             return
         self._hashed += len(piece)
-        if self._hashed <= _LONG:
+        if self._hashed > _LONG and self._thread is None and not self._alone:
+            self._start(self._hasher)
+        if self._thread:
+            self._waiting.put(piece)
+        else:
             self._hasher.update(piece)
-            return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, args=(self._hasher,), name="hashing", daemon=True)
-            self._thread.start()
-        self._waiting.put(piece)
+
+    def _start(self, hasher: Hasher) -> None:
+        thread = threading.Thread(target=self._run, args=(hasher,), name="hashing", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # there can be no more threads
+            self._alone = True
+        else:
+            self._thread = thread
 
     def __enter__(self) -> Self:
         return self

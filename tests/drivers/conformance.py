@@ -635,6 +635,20 @@ class DriverConformance:
         with open(name, "rb") as file:  # noqa: PTH123 - the contract gives a str
             assert file.read() == b"content"
 
+    def test_a_local_file_is_opened_if_there_is_an_object(self, driver: StorageDriver) -> None:
+        driver.put(BLOB, b"content")
+
+        file = driver.open_local(BLOB)
+
+        assert (file is None) == (driver.local_path(BLOB) is None)
+        if file is None:
+            pytest.skip("this driver has no local files")
+        with file:
+            assert file.read() == b"content"
+        for path in (f"{ROOT}/missing", f"{ROOT}/blobs", f"{BLOB}/below"):
+            with pytest.raises(PathNotFoundError):
+                driver.open_local(path)
+
     @pytest.mark.parametrize("client", ["", "192.0.2.1", "2001:db8::1", "nowhere"])
     def test_a_redirect_url_gives_the_object_to_any_client(self, driver: StorageDriver, client: str) -> None:
         driver.put(BLOB, b"content")

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
@@ -34,6 +35,9 @@ def test_what_the_contract_has_a_default_for_is_asked_of_the_driver_behind() -> 
         def local_path(self, path: str) -> str | None:
             return f"/local{path}"
 
+        def open_local(self, path: str) -> BinaryIO | None:
+            return BytesIO(path.encode())
+
         def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
             return f"{method} {path} {client}"
 
@@ -46,6 +50,9 @@ def test_what_the_contract_has_a_default_for_is_asked_of_the_driver_behind() -> 
         driver.probe()
     assert driver.purge(7.0) == 7
     assert driver.local_path("/a") == "/local/a"
+    file = driver.open_local("/a")
+    assert file
+    assert file.read() == b"/a"
     assert driver.redirect_url("/a", method="GET", client="192.0.2.1") == "GET /a 192.0.2.1"
     assert driver.object_key("/a") == "key/a"
     assert (driver.name, driver.shared_between_processes) == ("inmemory", False)

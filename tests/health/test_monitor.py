@@ -15,6 +15,7 @@ from registry.health import report
 from registry.health.board import Board, Verdict
 from registry.health.checks import Check, configured_checks, optional_check
 from registry.health.monitor import Monitor, Watch
+from tests.faults import no_more_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,13 @@ def found(section: Health, name: str) -> str:
     watch = Watch(wanted)
     watch.take()
     return watch.error
+
+
+def test_a_check_is_made_also_where_no_thread_can_be_started() -> None:
+    watch = Watch(check())
+    with no_more_threads():
+        watch.take()
+    assert watch.error == "broken"
 
 
 def test_empty_board_says_that_all_is_well() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.foundation.election import Election
 from registry.jobs.board import JobBoard, JobState
 from registry.jobs.job import Job, JobFailedError
 from registry.jobs.runner import Elections, Runner
@@ -215,6 +217,41 @@ def test_the_board_tells_when_a_job_has_run_and_will_run_and_what_went_wrong(
     assert began <= state.last_run <= time.time()
     assert state.next_run - state.last_run == pytest.approx(pause, abs=1)
     assert workers.board.errors() == ({"job_job": error} if error else {})
+
+
+def test_jobs_of_one_name_all_run(workers: Workers) -> None:
+    twins = [workers.job("check", exclusive=False) for _ in range(2)]
+    workers.fork(Elections(), twins)
+    wait_until("both run", lambda: len(workers.ran()) == 2)
+
+
+def test_what_fails_around_the_jobs_is_tried_again_and_begins_none_twice(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.jobs.runner._RETRY_SECONDS", 0.01)
+
+    class Failing(Election):
+        failures = 2
+
+        def wait(self) -> None:
+            super().wait()
+            if self.failures:
+                self.failures -= 1
+                raise OSError(errno.ENOLCK, "No locks available")
+
+    elections = Elections(server=Failing())
+    workers.fork(elections, [workers.job("health", exclusive=False), workers.job("purge")])
+    wait_until("both run", lambda: len(workers.ran()) >= 2)
+    assert sorted(name for name, _ in workers.ran()) == ["health", "purge"]
+
+
+def test_a_job_that_should_have_run_is_told_whatever_has_become_of_its_thread() -> None:
+    board, now = JobBoard(), time.time()
+    board.post([JobState("late", None, now - 100), JobState("due", None, now - 1), JobState("runs", now - 1000, None)])
+
+    (error,) = board.errors().items()
+    assert error[0] == "job_late"
+    assert error[1].startswith("was to run at 2")
 
 
 def test_the_longest_states_fit() -> None:

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import contextlib
-import email
-import email.policy
 import gc
 import json
 import logging
 import re
-import shlex
 import ssl
 import warnings
 from typing import TYPE_CHECKING
@@ -17,49 +14,18 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from registry.observation import log
-from tests.config.forms import configure, refusal
+from tests.config.forms import refusal
+from tests.observation.written import HOOK, Mailbox, parsed, read, set_up
 from tests.server.tls.authority import Authority
 from tests.serving import free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from email.message import EmailMessage
     from pathlib import Path
 
     from aiosmtpd.smtp import SMTP, Envelope, Session
 
-
-class Stderr:
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self._text = ""
-
-    def getvalue(self) -> str:
-        self._text += self._capsys.readouterr().err
-        return self._text
-
-
-@pytest.fixture
-def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Stderr]:
-    """What goes to stderr; the loggers are as before afterwards."""
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    root.handlers = []
-    yield Stderr(capsys)
-    for handler in root.handlers:
-        handler.close()
-    root.handlers = before
-    root.setLevel(level)
-
-
-def set_up(section: str) -> logging.Logger:
-    log.configure(configure(f"log: {section}").log)
-    return logging.getLogger("registry.test")
-
-
-def parsed(line: str) -> dict[str, str]:
-    """Read a line of logrus' text as log collectors do."""
-    return dict(word.partition("=")[::2] for word in shlex.split(line))
+    from tests.observation.written import Stderr
 
 
 def test_text_is_that_of_logrus(written: Stderr) -> None:
@@ -132,36 +98,6 @@ def test_line_that_cannot_be_written_fails_nothing() -> None:
     with contextlib.suppress(OSError):
         full.close()
     log.write_whole(logging.StreamHandler(full), "closed")
-
-
-class Mailbox:
-    def __init__(self) -> None:
-        self.mails: list[Envelope] = []
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        del server, session
-        self.mails.append(envelope)
-        return "250 OK"
-
-
-def read(mail: Envelope) -> EmailMessage:
-    assert isinstance(mail.content, bytes)
-    return email.message_from_bytes(mail.content, policy=email.policy.default)
-
-
-@pytest.fixture
-def mailbox() -> Iterator[tuple[Mailbox, str]]:
-    box = Mailbox()
-    port = free_port()
-    # What it says itself would be mailed to it.
-    logging.getLogger("mail.log").setLevel(logging.WARNING)
-    controller = Controller(box, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield box, f"127.0.0.1:{port}"
-    controller.stop()
-
-
-HOOK = "{{type: mail, levels: [{levels}], options: {{smtp: {{addr: '{addr}'}}, from: r@x, to: [a@x, b@x]}}}}"
 
 
 def test_lines_of_the_hooks_levels_are_mailed(written: Stderr, mailbox: tuple[Mailbox, str]) -> None:

@@ -12,6 +12,7 @@ from registry.oci.digest import Digest
 from registry.oci.uploads import BodyCutShortError
 from registry.storage.hashing import Hasher, new_hasher
 from registry.storage.receiving import receive
+from tests.faults import no_more_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,6 +52,17 @@ def test_what_comes_is_written_and_hashed(driver: StorageDriver, count: int) -> 
         assert writer.size == len(content)
         assert b"".join(writer.content()) == content
     assert hasher.digest() == Digest.of(content)
+
+
+def test_a_long_body_is_hashed_also_where_no_thread_can_be_started(driver: StorageDriver) -> None:
+    hasher = new_hasher("sha256")
+    driver.create_upload(UPLOAD)
+
+    with driver.open_upload(UPLOAD) as writer, no_more_threads():
+        receive(PIECES, writer, hasher)
+        assert writer.size == len(CONTENT)
+
+    assert hasher.digest() == Digest.of(CONTENT)
 
 
 def test_a_hash_goes_on_from_request_to_request(driver: StorageDriver) -> None:

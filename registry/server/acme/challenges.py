@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import socket
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Final
 
 from registry.foundation import addresses
+from registry.server.plain_http import PlainHTTPServer
 
 if TYPE_CHECKING:
     from registry.server.acme.store import Store
@@ -48,11 +48,9 @@ def serve_challenges(address: str, store: Store) -> None:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name in the base
             _log.debug(format, *args)
 
-    class Server(ThreadingHTTPServer):
+    class Server(PlainHTTPServer):
         """A server of one address family, or of both where no host is given."""
 
         address_family = family
-        daemon_threads = True
 
-    server = Server((host, port), Handler)
-    Thread(target=server.serve_forever, name="acme-challenges", daemon=True).start()
+    Server((host, port), Handler).begin("acme-challenges")

@@ -22,6 +22,7 @@ from drivers.base import (
     NoSpaceError,
     PathExistsError,
     PathNotFoundError,
+    UnavailableError,
     UploadBusyError,
 )
 from drivers.filesystem import files as filesystem_files
@@ -421,7 +422,7 @@ def test_a_full_disk_leaves_an_upload_of_which_the_size_is_true(driver: Filesyst
 
 
 @pytest.mark.parametrize(
-    ("number", "error"), [(errno.ENOSPC, NoSpaceError), (errno.EDQUOT, NoSpaceError), (errno.EIO, DriverError)]
+    ("number", "error"), [(errno.ENOSPC, NoSpaceError), (errno.EDQUOT, NoSpaceError), (errno.EIO, UnavailableError)]
 )
 def test_what_could_not_be_made_durable_is_not_in_the_upload(
     driver: FilesystemDriver,

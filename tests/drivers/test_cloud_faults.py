@@ -1,0 +1,197 @@
+"""What becomes of a store that answers badly, or not at all: the SDKs meet a server that says what it is told."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from drivers.base import DriverError, StorageDriver, UnavailableError
+from registry.foundation.pool import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+pytest.importorskip("boto3", reason="the s3 extra is not installed")
+pytest.importorskip("google.cloud.storage", reason="the gcs extra is not installed")
+pytest.importorskip("azure.storage.blob", reason="the azure extra is not installed")
+
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+
+from drivers.azure.driver import AzureDriver
+from drivers.gcs import bucket as gcs_bucket
+from drivers.gcs.driver import GcsDriver
+from drivers.s3.driver import S3Driver
+
+_COMPLETE: Final = (
+    'ETag: "1"\r\nLast-Modified: Thu, 26 Nov 2026 10:00:00 GMT\r\nX-Goog-Generation: 5\r\n'
+    "x-ms-blob-type: BlockBlob\r\nContent-Range: bytes 0-99/100\r\n"
+)
+_HTML: Final = "<html><body>This is a proxy.</body></html>"
+
+
+def _answer(status: str, body: str = "", headers: str = "", size: int | None = None) -> bytes:
+    length = len(body) if size is None else size
+    return f"HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}".encode()
+
+
+def _error(code: str) -> str:
+    return f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>no</Message></Error>'
+
+
+PASSING: Final = {
+    "nothing": b"",
+    "not HTTP": b"\0garbage\r\n\r\n",
+    "half a line": b"HTTP/1.1 20",
+    "a page of a proxy": _answer("200 OK", _HTML, "Content-Type: text/html\r\n"),
+    "an empty answer": _answer("200 OK"),
+    "throttling": _answer("429 Too Many Requests", _error("SlowDown")),
+    "overload": _answer("503 Slow Down", _error("SlowDown")),
+    "a status of a CDN": _answer("521 Web Server Is Down", _HTML),
+    "a body that is cut short": _answer("200 OK", "", _COMPLETE, size=100),
+}
+LASTING: Final = {
+    "a refusal": _answer("403 Forbidden", _error("AccessDenied")),
+    "a refusal by a proxy": _answer("403 Forbidden", _HTML),
+}
+OPERATIONS: Final[Mapping[str, Callable[[StorageDriver], object]]] = {
+    "stat": lambda driver: driver.stat("/a/b"),
+    "get": lambda driver: driver.get("/a/b", limit=1000),
+    "read": lambda driver: list(driver.read("/a/b")),
+    "list": lambda driver: driver.list("/a", limit=10),
+    "put": lambda driver: driver.put("/a/b", b"x"),
+    "create": lambda driver: driver.create("/a/b", b"x"),
+    "delete": lambda driver: driver.delete("/a/b"),
+    "create_upload": lambda driver: driver.create_upload("/a/b"),
+    "upload_size": lambda driver: driver.upload_size("/a/b"),
+    "open_upload": lambda driver: driver.open_upload("/a/b"),
+    "check": lambda driver: driver.check(),
+}
+HARMLESS: Final = {
+    # What the head says is all that these calls ask for.
+    *((name, "a body that is cut short") for name in ("stat", "upload_size", "put", "create", "create_upload")),
+    # Whoever reads compares it with the size that stat() has given.
+    ("read", "an empty answer"),
+    ("read", "a page of a proxy"),
+}
+"""What looks like success to some drivers."""
+
+
+@contextlib.contextmanager
+def store(answer: bytes, *, reset: bool = False) -> Iterator[int]:
+    """Serve `answer` to every request, and end the connection; `reset` drops what the client has not read yet."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    with closing(client), suppress(OSError):
+                        client.settimeout(5)
+                        while b"\r\n\r\n" not in client.recv(65536):
+                            pass
+                        client.sendall(answer)
+                        if reset:
+                            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def _s3(port: int) -> StorageDriver:
+    return S3Driver.from_parameters(
+        {
+            "bucket": "images",
+            "region": "us-east-1",
+            "regionendpoint": f"http://127.0.0.1:{port}",
+            "accesskey": "key",
+            "secretkey": "secret",
+        }
+    )
+
+
+def _gcs(port: int) -> StorageDriver:
+    client = storage.Client(
+        project="p",
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options={"api_endpoint": f"http://127.0.0.1:{port}"},
+    )
+    return GcsDriver(gcs_bucket.Bucket(client, "images", Pool(2)))
+
+
+def _azure(port: int) -> StorageDriver:
+    return AzureDriver.from_parameters(
+        {
+            "accountname": "account",
+            "accountkey": "a2V5",
+            "container": "images",
+            "serviceurl": f"http://127.0.0.1:{port}/account",
+            "max_retries": 1,
+        }
+    )
+
+
+@pytest.fixture(params=[_s3, _gcs, _azure], ids=["s3", "gcs", "azure"])
+def connect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], StorageDriver]:
+    # The SDKs would wait for many seconds between their attempts.
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(gcs_bucket, "_RETRY", gcs_bucket._RETRY.with_timeout(0.05))
+    made: Callable[[int], StorageDriver] = request.param
+    return made
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_a_store_that_answers_badly_is_unavailable_whatever_is_asked(
+    connect: Callable[[int], StorageDriver], fault: str
+) -> None:
+    with store(PASSING[fault]) as port:
+        driver = connect(port)
+        for name, operation in OPERATIONS.items():
+            if (name, fault) in HARMLESS:
+                with suppress(UnavailableError):
+                    operation(driver)
+                continue
+            with pytest.raises(DriverError) as raised:
+                operation(driver)
+            assert isinstance(raised.value, UnavailableError), (name, raised.value)
+            assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("fault", LASTING)
+def test_a_store_that_refuses_is_a_failure_that_does_not_pass(
+    connect: Callable[[int], StorageDriver], fault: str
+) -> None:
+    with store(LASTING[fault]) as port:
+        driver = connect(port)
+        for operation in OPERATIONS.values():
+            with pytest.raises(DriverError) as raised:
+                operation(driver)
+            assert not isinstance(raised.value, UnavailableError)
+
+
+def test_a_store_that_resets_connections_is_unavailable(connect: Callable[[int], StorageDriver]) -> None:
+    with store(PASSING["a body that is cut short"], reset=True) as port:
+        driver = connect(port)
+        for operation in (OPERATIONS["get"], OPERATIONS["read"], OPERATIONS["put"]):
+            with pytest.raises(UnavailableError):
+                operation(driver)
+
+
+def test_a_store_that_cannot_be_reached_is_unavailable(connect: Callable[[int], StorageDriver]) -> None:
+    with store(b"") as port:
+        driver = connect(port)
+    for operation in OPERATIONS.values():
+        with pytest.raises(UnavailableError):
+            operation(driver)
