@@ -29,7 +29,7 @@ _TIMEOUT_SECONDS = 5
 _PATIENCE_SECONDS = 2 * _TIMEOUT_SECONDS
 """How long a token with an unknown key waits: a fetch may be two, of a discovery document and of the keys."""
 
-_BRIEF_SECONDS = 0.5
+_BRIEF_SECONDS = 2
 """How long it waits for an address that has failed, and a token with a known key for a fetch that it has begun."""
 
 _LARGEST = 1024 * 1024

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from registry.observation.record import RequestRecord
 
+_TRIES: Final = 5
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
 _STORAGE_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _BYTES: Final = tuple(1024 * 2**power for power in range(22))
@@ -176,10 +179,17 @@ def exposition(directory: str) -> Callable[[str], tuple[str, bytes]]:
     """Return what gives content type and text of the metrics of all processes, as an Accept header asks for them."""
     from prometheus_client import CollectorRegistry, exposition, multiprocess  # noqa: PLC0415
 
-    def render(accept: str) -> tuple[str, bytes]:
+    def render_once(accept: str) -> tuple[str, bytes]:
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry, directory)  # type: ignore[no-untyped-call]
         encode, content_type = exposition.choose_encoder(accept)
         return content_type, encode(registry)
+
+    def render(accept: str) -> tuple[str, bytes]:
+        for _ in range(_TRIES - 1):
+            # A worker that begins or has ended makes or removes its files at this moment.
+            with suppress(OSError, ValueError, struct.error):
+                return render_once(accept)
+        return render_once(accept)
 
     return render

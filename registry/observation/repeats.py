@@ -114,10 +114,15 @@ class CountingHandler(logging.Handler):
             self.begin_counting(self._repeats.anew())
         now = time.monotonic()
         self._tell(now)
-        if self._repeats.admits(record, now):
+        try:
+            admitted = self._repeats.admits(record, now)
+        except Exception:  # noqa: BLE001  arguments that do not fit the message must not fail whoever logs
+            return self.handleError(record)
+        if admitted:
             self.write(record)
         elif not self._waits:
             self._wait()
+        return None
 
     def tell_counted(self) -> None:
         """Tell at once what this process has counted: it is about to end."""

@@ -172,6 +172,11 @@ def test_a_traceback_is_written_once_and_what_is_counted_at_the_end(written: Std
     assert "error" not in last
 
 
+def test_arguments_that_do_not_fit_the_message_do_not_fail_whoever_logs(written: Stderr) -> None:
+    set_up("{}").error("%d", "x")
+    assert "Logging error" in written.getvalue()
+
+
 def test_the_lines_of_requests_are_all_written(written: Stderr) -> None:
     set_up("{}")
     for _ in range(5):
