@@ -101,8 +101,11 @@ def _served(repository: Repository, blob: Blob, ranges: tuple[ByteRange, ...]) -
 def _served_in_parts(repository: Repository, blob: Blob, ranges: tuple[ByteRange, ...]) -> Response:
     parts = Multipart.of(ranges, blob.size)
     headers = {**_headers(blob), "Content-Length": str(parts.length)}
-    body = parts.body(lambda each: repository.blobs.read(blob, each.start, each.stop))
-    return Response(Content(body, parts.length), 206, headers, content_type=parts.content_type, direct_passthrough=True)
+    response = Response(status=206, headers=headers, content_type=parts.content_type, direct_passthrough=True)
+    if request.method == "GET":
+        body = parts.body(lambda each: repository.blobs.read(blob, each.start, each.stop))
+        response.response = Content(body, parts.length)
+    return response
 
 
 def _attach(response: Response, repository: Repository, blob: Blob, span: ByteRange) -> None:

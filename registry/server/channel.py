@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -167,8 +168,7 @@ class Channel:
         It does not wait for the client, or if `briefly` about 0.1 s for each 64 KiB. TLS cannot do this.
 
         Raises:
-            ConnectionAbortedError: the file has ended.
-            OSError: the connection or the file has failed.
+            OSError: the connection or the file has failed, or the file has ended.
         """
         self._block(blocks=briefly)
         try:
@@ -176,7 +176,7 @@ class Channel:
         except BlockingIOError:
             return 0
         if not sent:
-            raise ConnectionAbortedError("the file has become shorter than was announced")
+            raise OSError(errno.EIO, "the file is shorter than was announced")
         return sent
 
     def has_pending(self) -> bool:

@@ -74,14 +74,17 @@ class Response(Framing):
         """Send a part of a file; what the client does not take soon is left in `unsent`.
 
         Raises:
-            ConnectionAbortedError: the file ends before `size` bytes.
+            OSError: the client has gone, the file cannot be read, or it ends before `size` bytes.
         """
         if size > AT_ONCE:
             self._before_waiting()
         sending = FileSending(self._channel, fd, size, self.peer_address)
         head, self._head = self._head, b""
-        self.headers_sent = True
-        self.sent += sending.send_first(head)
+        try:
+            self.sent += sending.send_first(head)
+        finally:
+            # A file that cannot be read from the beginning can still be answered with an error.
+            self.headers_sent = sending.has_begun
         if sending.left and size > AT_ONCE:
             self.sent += sending.send_briefly()
         if sending.left:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,15 +30,19 @@ class FileSending:
         self._channel = channel
         self._file = file
         self.left = size
+        self.has_begun = False
+        """Whether the client may have been sent something."""
         self._copies = size <= AT_ONCE or channel.is_secured or _is_here(peer_address)
 
     def send_first(self, head: bytes) -> int:
         """Send `head` and as much as fits behind it in one call; return how many bytes of the file that was."""
         channel = self._channel
         if not self._copies:
+            self.has_begun = True
             channel.send(head, more=True)
             return 0
         piece = os.read(self._file, min(self.left, _CACHED))
+        self.has_begun = True
         data = head + piece
         sent = channel.send_now(data)
         if sent < len(head):
@@ -73,10 +78,10 @@ class FileSending:
         """Note that of `read` bytes of the file `sent` were sent; None if the kernel read as much as it sent.
 
         Raises:
-            ConnectionAbortedError: the file has ended.
+            OSError: the file has ended.
         """
         if read == 0:
-            raise ConnectionAbortedError("the file has become shorter than was announced")
+            raise OSError(errno.EIO, "the file is shorter than was announced")
         if read and sent < read:
             os.lseek(self._file, sent - read, os.SEEK_CUR)
         self.left -= sent

@@ -88,7 +88,7 @@ def test_a_blob_whose_file_cannot_be_opened_is_answered_and_told_in_one_line(
     assert "Traceback" not in server.log()
     # Of each of the two workers.
     assert len(told(server, f"GET {blob}: ")) <= (2 if status >= 500 else 0)
-    assert server.log().count("response completed with error") == MANY
+    wait_until("all are logged", lambda: server.log().count("response completed with error") == MANY)
     assert server.get(blob).body == LAYER
 
 
@@ -199,3 +199,20 @@ def test_requests_that_are_not_http_do_not_fill_the_log(tmp_path: Path) -> None:
         assert 0 < len(told(server, "refused a request of 127.0.0.1")) < 5
     counted = [line.rpartition("repeated=")[2] for line in told(server, "more in the last")]
     assert sum(int(each.split()[0]) for each in counted) >= 290
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_disk_that_fails_while_a_blob_is_sent_ends_the_connection_and_is_told_in_one_line(
+    server: Serving, faults: Faults, after: int
+) -> None:
+    blob = push(server)
+    with faults.raising("read", errno.EIO, f"/blobs/sha256/{blob.rpartition(':')[2][:2]}/", after=after):
+        if after:
+            with pytest.raises(http.client.IncompleteRead):
+                server.get(blob)
+        else:
+            assert server.get(blob).status == 503
+
+    assert len(told(server, "Input/output error")) == 1
+    assert "Traceback" not in server.log()
+    assert server.get(blob).body == LAYER
