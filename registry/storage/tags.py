@@ -134,6 +134,18 @@ class TagStore:
         except ChangedError as error:
             raise ports.ChangedError(f"tag {tag} does not point to {current}") from error
         self._forget_history(tag)
+        self._remove_foreign(tag)
+
+    def _remove_foreign(self, tag: Tag) -> None:
+        """Remove what other programs have left in the folders of a tag that has gone: it would be listed on.
+
+        Nothing is there as a rule. Where something is, a push that makes the same tag anew at this very moment is not
+        told apart from it once its link has been looked for; keep(), which ends a push, would notice in most cases.
+        """
+        directory = paths.tag_directory(self._name, tag.name)
+        if self._driver.holds(directory) and read_link(self._driver, paths.tag_link(self._name, tag.name)) is None:
+            with suppress(PathNotFoundError):
+                self._driver.delete(directory)
 
     def _forget_history(self, tag: Tag) -> None:
         for algorithm in ALGORITHMS:
