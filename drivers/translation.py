@@ -86,7 +86,7 @@ class Translation(ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(error, self.failures) and not isinstance(error, DriverError):
+        if error is not None and isinstance(error, self.failures) and not isinstance(error, DriverError):
             text = f"{self.driver}: {self._call} {self._subject}: {self.text(error)}"
             raise self.word(error)(text) from error
 

@@ -49,7 +49,10 @@ class TrustedProxies:
         that before X-Real-IP: nearly every proxy sets the first, while many pass on what clients say in the second.
         """
         peer: str = environ.get("REMOTE_ADDR", "")
-        peer = peer.removeprefix("::ffff:") if "." in peer else peer
+        if peer.startswith("::ffff:") and "." in peer:
+            peer = peer.removeprefix("::ffff:")
+        if environ.keys().isdisjoint(_HEADERS):
+            return peer
         for header, hops in _HOPS:
             value = environ.get(header)
             if value is not None:
@@ -137,3 +140,4 @@ _HOPS: Final = (
     ("HTTP_FORWARDED", _forwarded),
     ("HTTP_X_REAL_IP", _real_ip),
 )
+_HEADERS: Final = tuple(header for header, _ in _HOPS)

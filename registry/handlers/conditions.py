@@ -36,7 +36,8 @@ class Precondition:
 
 def precondition() -> Precondition | None:
     """Return what has to hold for the change that is asked for, or None if it is to be made in any case."""
-    wanted, known = (request.environ.get(name) for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"))
+    environ = request.environ
+    wanted, known = environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH")
     if wanted is known is None:
         return None
     return Precondition(*(None if header is None else parse_etags(header.strip()) for header in (wanted, known)))

@@ -119,7 +119,9 @@ def _plausible_scheme(text: str | None) -> str:
 
 def _plausible_host(text: str | None) -> str:
     """Return `text` if it is a host, with or without a port, else "": a header can hold anything, even line breaks."""
-    match = _HOST.fullmatch(text or "")
+    if not text:
+        return ""
+    match = _HOST.fullmatch(text)
     return match[0] if match and int(match[1] or 0) <= _LAST_PORT else ""
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from registry.server.channel import GoneError
 from registry.server.chunks import ChunkDecoder
-from registry.server.gunicorn_internals import errors
+from registry.server.gunicorn_internals import body_length, errors, expects_continue
 
 MOST_DISCARDED: Final = 64 * 1024
 """Bytes of a body that are read behind its answer so that the connection can be kept; beyond, it is closed."""
@@ -122,6 +123,28 @@ class SizedBody(RequestBody):
         return piece
 
 
+class _NoBody(RequestBody):
+    """The body of most requests, which has no bytes; one for all of them."""
+
+    has_ended = True
+
+    def __init__(self) -> None:
+        pass
+
+    def may_end(self) -> bool:
+        return True
+
+    def discard_now(self) -> bool:
+        return True
+
+    def _is_large(self) -> bool:
+        return False
+
+    def _read(self, size: int) -> bytes:
+        del size
+        return b""
+
+
 class ChunkedBody(RequestBody):
     """A body in chunks, whose length is known at its end."""
 
@@ -182,3 +205,17 @@ class ChunkedBody(RequestBody):
         self._chunks.decode(found, size)
         if self._chunks.has_ended:
             self._source.put_back(self._chunks.rest())
+
+
+_NO_BODY: Final = _NoBody()
+
+
+def receive_body(request: Any, source: Source) -> RequestBody:
+    """Return the body of `request`, whose bytes come from `source`."""
+    length = body_length(request)
+    if not length:
+        return _NO_BODY
+    expects = expects_continue(request)
+    if length == math.inf:
+        return ChunkedBody(source, expects_continue=expects)
+    return SizedBody(source, int(length), expects_continue=expects)

@@ -23,6 +23,10 @@ _SEND_SECONDS: Final = 0.1
 """How long one system call waits for a client to take something: one that takes longer is slow."""
 _TLS_RECORD: Final = 16 * 1024
 """Bytes of the largest record. A record is read whole, since a poller does not see what OpenSSL keeps of one."""
+# Flags of the socket module are enumerations, which take a microsecond to be joined.
+_AT_ONCE: Final = int(socket.MSG_DONTWAIT)
+_MORE: Final = int(socket.MSG_MORE)
+_WHOLE: Final = int(socket.MSG_WAITALL)
 _MILLISECONDS: Final = 1000
 _T = TypeVar("_T")
 _MICROSECONDS: Final = 1_000_000
@@ -88,7 +92,7 @@ class Channel:
             tls = self._tls
             return received[0] if self._try(lambda: received.append(tls.recv(max(size, _TLS_RECORD)))) else None
         try:
-            return self.sock.recv(size, socket.MSG_DONTWAIT)
+            return self.sock.recv(size, _AT_ONCE)
         except BlockingIOError:
             return None
 
@@ -108,7 +112,7 @@ class Channel:
             self._block(blocks=True)
             while True:
                 with suppress(BlockingIOError):
-                    piece = self.sock.recv(size, socket.MSG_WAITALL if whole else 0)
+                    piece = self.sock.recv(size, _WHOLE if whole else 0)
                     pace.moved(len(piece))
                     return piece
         finally:
@@ -125,7 +129,7 @@ class Channel:
         if self._tls is not None:
             return self._send_records(self._tls, data)
         try:
-            return self.sock.send(data, socket.MSG_DONTWAIT | (socket.MSG_MORE if more else 0))
+            return self.sock.send(data, _AT_ONCE | _MORE if more else _AT_ONCE)
         except BlockingIOError:
             return 0
 
@@ -158,7 +162,7 @@ class Channel:
             )
         self._block(blocks=True)
         try:
-            return self.sock.send(data, socket.MSG_MORE if more else 0)
+            return self.sock.send(data, _MORE if more else 0)
         except BlockingIOError:
             return 0
 
@@ -194,7 +198,7 @@ class Channel:
         Raises:
             OSError: nothing has arrived, or the connection has failed.
         """
-        return len(socket.socket.recv(self.sock, size, socket.MSG_DONTWAIT))
+        return len(socket.socket.recv(self.sock, size, _AT_ONCE))
 
     def close(self) -> None:
         """Close the socket."""

@@ -90,7 +90,8 @@ class Connection:
         self._secured = not settings.is_ssl
         self._received = b""
         self._searched = 0
-        self._body: RequestBody | None = None
+        self.body: RequestBody | None = None
+        """That of the request: discard_body() throws away what the application leaves of it."""
         self._lingered = 0
 
     @property
@@ -157,10 +158,6 @@ class Connection:
         """Tell whether the head that is whole begins with one of these."""
         return self._received.startswith(beginnings)
 
-    def begin_body(self, body: RequestBody) -> None:
-        """Note the body of the request, of which discard_body() throws away what the application leaves."""
-        self._body = body
-
     def send_later(self, unsent: Unsent) -> None:
         """Leave the rest of an answer to the poller."""
         self.unsent = unsent
@@ -174,7 +171,7 @@ class Connection:
             GoneError: the end will not be found, so that the connection is not good for another request.
         """
         self.unsent = None
-        body = self._body
+        body = self.body
         if body and not body.has_ended:
             try:
                 if not body.may_end():
@@ -185,7 +182,7 @@ class Connection:
                     return False
             except (OSError, errors.ParseException) as error:
                 raise GoneError from error
-        self._body = None
+        self.body = None
         return True
 
     def has_next(self, limit: int) -> bool:
@@ -224,7 +221,7 @@ class Connection:
         phase = self.phase
         if phase is Phase.IDLE:
             return now - self.since > limits.idle_seconds
-        if phase in {Phase.HEAD, Phase.DISCARDING}:
+        if phase is Phase.HEAD or phase is Phase.DISCARDING:
             return now - self.since > limits.head_seconds
         if phase is Phase.LINGERING:
             return now - self.since > _LINGER_SECONDS

@@ -104,6 +104,9 @@ class Framing(wsgi.Response, ABC):
         """The status that the application has given; 0 if it has given none."""
         return (self.status_code or 0) if self.status else 0
 
+    def before_head(self) -> None:
+        """Called once, before the head is made."""
+
     @abstractmethod
     def send(self, data: bytes) -> None:
         """Send `data`, behind the head if that is still to be sent."""
@@ -121,6 +124,7 @@ class Framing(wsgi.Response, ABC):
         """Have the head ready."""
         if self.headers_sent or self._head:
             return
+        self.before_head()
         lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers), "\r\n"]
         self._head = "".join(lines).encode("latin-1")
 

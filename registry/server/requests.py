@@ -26,9 +26,10 @@ def check_head(request: Any, head: bytes) -> None:
         raise errors.InvalidRequestLine("blanks")
     if request.fragment:
         raise errors.InvalidRequestLine("a fragment")
-    host = next((value for name, value in request.headers if name == "HOST"), None)
-    if host is None:
-        if request.version >= (1, 1):
-            raise errors.InvalidHeader("HOST")
-    elif not _is_host(host):
+    for name, value in request.headers:
+        if name == "HOST":
+            if not _is_host(value):
+                raise errors.InvalidHeader("HOST")
+            return
+    if request.version >= (1, 1):
         raise errors.InvalidHeader("HOST")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import math
 import ssl
 import time
-from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from registry.handlers.current import HAND_OVER_KEY
 from registry.observation.observer import end_request
-from registry.server.bodies import ChunkedBody, RequestBody, SizedBody
+from registry.server.bodies import receive_body
 from registry.server.channel import GoneError
 from registry.server.connection import Phase
 from registry.server.gunicorn_internals import (
@@ -22,13 +20,12 @@ from registry.server.gunicorn_internals import (
     begin_response,
     body_length,
     errors,
-    expects_continue,
 )
 from registry.server.refusal import broke_off, refuse
-from registry.server.response import Response, Wire
+from registry.server.response import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from wsgiref.types import WSGIApplication
 
     from registry.server.access_log import AccessLog
@@ -147,23 +144,15 @@ class Responder:
         Raises:
             GoneError: the connection is not good for another request.
         """
-        expects, length = expects_continue(request), body_length(request)
-        body: RequestBody = (
-            ChunkedBody(connection, expects_continue=expects)
-            if length == math.inf
-            else SizedBody(connection, int(length), expects_continue=expects)
-        )
-        connection.begin_body(body)
-        response, environ = begin_response(
-            request, connection, self._settings, Response, Wire(connection.channel, body, hand_over)
-        )
+        body = receive_body(request, connection)
+        connection.body = body
+        response, environ = begin_response(request, connection, self._settings, Response, connection, hand_over)
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = body
         environ[HAND_OVER_KEY] = hand_over
         if self._stopping():
             response.force_close()
-        exchange = Exchange(connection, request, response, environ, self._access_log)
-        exchange.answer(self._application)
+        Exchange(connection, request, response, environ, self._access_log).answer(self._application)
 
 
 class Exchange:
@@ -186,18 +175,21 @@ class Exchange:
             GoneError: the connection is not good for another request.
         """
         response = self._response
-        with self._ending():
+        try:
             self._body = body = application(self._environ, response.start_response)  # type: ignore[arg-type]  # the stubs spell WSGI another way
             if isinstance(body, FileWrapper):
                 response.write_file(body)
             else:
                 for piece in body:
                     response.write(piece)
-            if not response.unsent:
-                response.close()
-        if response.unsent:
-            self._connection.send_later(self)
-        elif response.should_close():
+            if response.unsent:
+                self._connection.send_later(self)
+                return
+            response.close()
+        except Exception as error:  # noqa: BLE001  it is raised again, or told
+            self._fail(error)
+        self._end()
+        if response.should_close():
             raise GoneError
 
     def send_more(self) -> bool:
@@ -207,32 +199,23 @@ class Exchange:
             GoneError: all has been sent, and the connection is not good for another request.
         """
         response = self._response
-        if response.unsent:
-            with self._ending():
-                response.send_more()
-        if response.unsent:
-            return False
+        try:
+            if not response.send_more():
+                return False
+        except Exception as error:  # noqa: BLE001  it is told
+            self._fail(error)
+        self._end()
         if response.should_close():
             raise GoneError
         return True
 
-    @contextmanager
-    def _ending(self) -> Iterator[None]:
-        """Note the end of the answer, if this is it."""
-        response = self._response
-        try:
-            yield
-        except Exception as error:
-            response.unsent = None
-            self._end()
-            if not response.headers_sent:
-                raise
-            # A second answer on the same connection would be taken for a part of the first.
-            broke_off(_peer(self._connection), error)
-            raise GoneError from error
-        else:
-            if not response.unsent:
-                self._end()
+    def _fail(self, error: Exception) -> NoReturn:
+        self._end()
+        if not self._response.headers_sent:
+            raise error
+        # A second answer on the same connection would be taken for a part of the first.
+        broke_off(_peer(self._connection), error)
+        raise GoneError from error
 
     def _end(self) -> None:
         end_request(self._environ, status=self._response.final_status, sent=self._response.sent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from registry.server.gunicorn_internals import Framing
@@ -12,48 +11,40 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from registry.server.bodies import RequestBody
-    from registry.server.channel import Channel
+    from registry.server.connection import Connection
     from registry.server.gunicorn_internals import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """What a response is sent on, behind the request's `body`.
-
-    `before_waiting` is called before the client may have to be waited for.
-    """
-
-    channel: Channel
-    body: RequestBody
-    before_waiting: Callable[[], None]
-
-
 class Response(Framing):
-    """Sends a response. `unsent` is what is left of a file whose client does not keep up."""
+    """Sends a response on `connection`; calls `before_waiting` before the client may have to be waited for.
+
+    `unsent` is what is left of a file whose client does not keep up.
+    """
 
     def __init__(
         self,
         request: Any,
         sock: socket.socket,
         settings: Settings,
-        wire: Wire,
+        connection: Connection,
+        before_waiting: Callable[[], None],
     ) -> None:
         super().__init__(request, sock, settings)
         self.unsent: FileSending | None = None
-        self._channel = wire.channel
-        self._body = wire.body
-        self._before_waiting = wire.before_waiting
+        self._channel = connection.channel
+        self._request_body = connection.body
+        self._before_waiting = before_waiting
 
-    def send_headers(self) -> None:
-        """Have the head ready; it says so if the connection is closed because of what is left of the request."""
-        if not self.headers_sent and not self._head and not self._body.may_end():
+    def before_head(self) -> None:
+        """Have the head say so if the connection is closed because of what is left of the request."""
+        if self._request_body and not self._request_body.may_end():
             self.force_close()
-        super().send_headers()
 
     def send(self, data: bytes) -> None:
-        """Send `data`."""
+        """Send `data`, behind the head if that is still to be sent."""
         head, self._head = self._head, b""
+        if not data and not head:
+            return
         is_large = len(data) > AT_ONCE
         if is_large:
             self._before_waiting()
@@ -64,7 +55,7 @@ class Response(Framing):
                 self._channel.send(head, more=True)
             else:
                 data = head + data
-        sent = self._channel.send_now(data) if data else 0
+        sent = self._channel.send_now(data)
         if sent < len(data):
             if not is_large:
                 self._before_waiting()
@@ -90,14 +81,15 @@ class Response(Framing):
         if sending.left:
             self.unsent = sending
 
-    def send_more(self) -> None:
-        """Send what the client takes of what is unsent, without waiting."""
-        if not self.unsent:
-            return
-        pace = self._channel.pace
-        sent = self.unsent.send_now()
-        pace.moved(sent)
-        self.sent += sent
-        if not self.unsent.left:
+    def send_more(self) -> bool:
+        """Send what the client takes of what is unsent, without waiting; return whether that was all of it."""
+        if self.unsent:
+            pace = self._channel.pace
+            sent = self.unsent.send_now()
+            pace.moved(sent)
+            self.sent += sent
+            if self.unsent.left:
+                return False
             pace.end()
             self.unsent = None
+        return True

@@ -12,11 +12,10 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.http import wsgi
 
-from registry.server.bodies import SizedBody
 from registry.server.channel import limit_waiting
 from registry.server.connection import Connection
 from registry.server.gunicorn_internals import Settings
-from registry.server.response import Response, Wire
+from registry.server.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,9 +42,7 @@ class Answering:
         settings = Settings(Config())
         connection = Connection(settings, ours, peer, "")
         self.channel = connection.channel
-        self.response = Response(
-            SimpleNamespace(**asked), ours, settings, Wire(self.channel, SizedBody(connection, 0), self._wait)
-        )
+        self.response = Response(SimpleNamespace(**asked), ours, settings, connection, self._wait)
 
     def _wait(self) -> None:
         self.waits += 1
