@@ -86,7 +86,7 @@ class Poller:
         for fd in found:
             connection = self._connections.get(fd)
             if connection:
-                self._arm(connection)
+                self.keep(connection)
 
     def next_ready(self) -> Connection | None:
         """Return a connection for which there is something to do.
@@ -104,7 +104,12 @@ class Poller:
 
     def keep(self, connection: Connection) -> None:
         """Wait until there is something to do for a connection."""
-        self._arm(connection)
+        events = _ONCE
+        if connection.waits_to_write:
+            events = _WRITABLE
+        elif connection.reads_no_more:
+            events = _ENDED
+        self._epoll.modify(connection.fd, events)
 
     def offer(self, connection: Connection) -> None:
         """Have wait() return a connection at once."""
@@ -113,7 +118,7 @@ class Poller:
     def close(self, connection: Connection) -> None:
         """Close a connection that has been served, as soon as its client has had the time to read the answer."""
         if not connection.has_lingered():
-            self._arm(connection)
+            self.keep(connection)
             return
         # Before it is closed: its descriptor may be another connection's right after.
         del self._connections[connection.fd]
@@ -179,7 +184,3 @@ class Poller:
         if not connection.was_ended:
             self._leaving += 1
             connection.end()
-
-    def _arm(self, connection: Connection) -> None:
-        waiting = _WRITABLE if connection.waits_to_write else _ONCE
-        self._epoll.modify(connection.fd, _ENDED if connection.reads_no_more else waiting)

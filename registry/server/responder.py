@@ -100,6 +100,8 @@ class Responder:
     def _go_on(self, connection: Connection, hand_over: Callable[[], None] | None) -> bool:
         """Go on with what `connection` is at; return whether a request's head is whole."""
         phase = connection.phase
+        if phase is Phase.IDLE or phase is Phase.HEAD:
+            return connection.receive_head(self._head_size)
         if phase is Phase.SENDING and connection.unsent:
             # To read a file may take long.
             return bool(hand_over) and connection.unsent.send_more() and self._has_next(connection)
@@ -107,7 +109,7 @@ class Responder:
             return self._has_next(connection)
         if phase is Phase.LINGERING:
             raise GoneError
-        return phase is Phase.SERVED or connection.receive_head(self._head_size)
+        return phase is Phase.SERVED
 
     def _has_next(self, connection: Connection) -> bool:
         """Tell, after an answer, whether the head of another request is whole.

@@ -181,7 +181,7 @@ class Turns:
             leads_on = bool(self._followers) or self._start_thread()
             # Without a follower, the first thread that is done with its request leads.
             self._baton.release()
-        if not leads_on:
+        if not leads_on and self._watcher_sleeps:
             self._wake_watcher()
 
     def _lead(self, term: Term) -> None:
@@ -194,20 +194,20 @@ class Turns:
                     # Relieved just now. The new leader may be waiting in the poller, which returns them there.
                     return poller.give_back(found)
                 poller.add_ready(found)
-        connection = self._next_put_off() or poller.next_ready()
+        connection = (self._put_off and self._next_put_off()) or poller.next_ready()
         if connection:
             term.connection = connection
             term.busy_since = time.monotonic()
-            self._wake_watcher()
+            if self._watcher_sleeps:
+                self._wake_watcher()
             self._serve(connection, partial(self._hand_over, term))
             term.busy_since = 0.0
             term.connection = None
         return None
 
     def _wake_watcher(self) -> None:
-        if self._watcher_sleeps:
-            self._watcher_sleeps = False
-            os.write(self._wake_up[1], b".")
+        self._watcher_sleeps = False
+        os.write(self._wake_up[1], b".")
 
     def _next_put_off(self) -> Connection | None:
         try:
