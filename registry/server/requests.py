@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 from registry.server.gunicorn_internals import errors
 
 _BLANKS_OF_REQUEST_LINE: Final = 2
-_is_host: Final = re.compile(r"[!$%&'()*+,\-.0-9:;=A-Z\[\]_a-z~]*").fullmatch
+_host: Final = re.compile(r"[!$%&'()*+,\-.0-9:;=A-Z\[\]_a-z~]*")
 """The characters of a host and a port (RFC 3986 section 3.2.2)."""
+_LONGEST_REMEMBERED: Final = 256
 
 
 def check_head(request: Any, head: bytes) -> None:
@@ -33,3 +35,13 @@ def check_head(request: Any, head: bytes) -> None:
             return
     if request.version >= (1, 1):
         raise errors.InvalidHeader("HOST")
+
+
+def _is_host(text: str) -> bool:
+    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else bool(_host.fullmatch(text))
+
+
+@lru_cache(maxsize=256)
+def _remembered(text: str) -> bool:
+    """Tell whether `text` is a host; clients have one or two names for a registry."""
+    return bool(_host.fullmatch(text))
