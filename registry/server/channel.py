@@ -227,13 +227,16 @@ class Channel:
             piece = self._patiently(lambda: tls.recv(_TLS_RECORD))
             self.pace.moved(len(piece))
             return piece
-        buffer = memoryview(bytearray(size))
-        received = 0
+        # It grows with what arrives: a client that is slow must not cost what it has only announced.
+        received = bytearray()
         with suppress(TimeoutError, ConnectionError, ssl.SSLError):
-            while received < size and (count := self._patiently(partial(tls.recv_into, buffer[received:]))):
-                received += count
-                self.pace.moved(count)
-        return bytes(buffer[:received])
+            while len(received) < size:
+                piece = self._patiently(partial(tls.recv, min(size - len(received), _TLS_RECORD)))
+                if not piece:
+                    break
+                received += piece
+                self.pace.moved(len(piece))
+        return bytes(received)
 
     def _patiently(self, step: Callable[[], _T]) -> _T:
         """Take a step of TLS when the client lets it be taken."""

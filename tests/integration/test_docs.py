@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -255,9 +256,24 @@ def test_access_control_page(start_server: StartServer, tmp_path: Path) -> None:
         made["id"] = re.search(r"\b[0-9a-f]{12}\b", listed)[0]  # type: ignore[index]
         return made["id"]
 
+    def token_id() -> str:
+        basic = base64.b64encode(b"alice:a password of alice").decode()
+        for client in ("docker", "podman"):
+            query = f"service=registry&client_id={client}&offline_token=true"
+            answer = server.api.request("GET", f"/auth/token?{query}", headers={"Authorization": f"Basic {basic}"})
+            assert answer.json()["refresh_token"]
+        login, _ = json.loads(run(PROGRAMS / "registry", "auth", "token", "list", "--json", env=configured_by(config)))
+        made["login"] = login["id"]
+        return made["login"]
+
     reader = Reader(
         tmp_path,
-        {"https://registry.example/": f"{address}/", "4f1c9a0be2d7": key_id, "/auth/": f"{auth}/"},
+        {
+            "https://registry.example/": f"{address}/",
+            "4f1c9a0be2d7": key_id,
+            "9b2e7c51d0a4": token_id,
+            "/auth/": f"{auth}/",
+        },
         answers={"(?i)password.*: ?$": "a password of alice", "Repeat for confirmation: ?$": "a password of alice"},
         skipped={
             "# GitHub Actions": "only jobs at GitHub and GitLab have such tokens; test_auth_clients.py issues some"
@@ -267,4 +283,5 @@ def test_access_control_page(start_server: StartServer, tmp_path: Path) -> None:
     said = reader.work_through("access-control.md")
     (listed,) = (text for command, text in said.items() if command.startswith("curl"))
     assert json.loads(listed.splitlines()[-1]) == {"repositories": []}
+    assert made["login"] not in run(PROGRAMS / "registry", "auth", "token", "list", env=configured_by(config))
     assert made["id"] not in run(PROGRAMS / "registry", "auth", "key", "list", env=configured_by(config))

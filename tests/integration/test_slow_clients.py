@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.integration.slow_clients import Kind
-    from tests.integration.slow_trial import Content, Stand
+    from tests.integration.slow_trial import Content, Figures, Stand
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -79,14 +79,21 @@ def stand(
         assert "Traceback" not in made.server.log, made.server.log[-6000:]
 
 
+def others_wait(figures: Figures) -> bool:
+    return figures.worst_seconds >= max(WORST_SECONDS, TIMES_WORSE * figures.control_seconds)
+
+
 @pytest.mark.parametrize(("stand", "kind"), TRIED, indirect=["stand"])
 def test_a_crowd_of_slow_clients_stops_nobody_and_is_ended(stand: Stand, kind: Kind) -> None:
     figures = try_out(stand, kind, CLIENTS, patient=THOROUGH)
+    if others_wait(figures):
+        # Once it may have been something else on this machine that held up an answer for a moment.
+        figures = try_out(stand, kind, CLIENTS, patient=THOROUGH)
 
     print(f"{figures}, {figures.bytes_each / 1024:.0f} KiB for each")
     assert figures.most_held > figures.clients / 4 or kind.at_once, "they have not been slow"
     assert figures.failures == ()
-    assert figures.worst_seconds < max(WORST_SECONDS, TIMES_WORSE * figures.control_seconds)
+    assert not others_wait(figures)
     assert figures.memory_bytes < NOISE_BYTES + (MOST_BYTES_EACH + ANSWER_BYTES.get(kind.name, 0)) * figures.clients
     assert figures.ended_seconds < math.inf or not kind.ends
 
