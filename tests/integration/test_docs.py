@@ -283,5 +283,7 @@ def test_access_control_page(start_server: StartServer, tmp_path: Path) -> None:
     said = reader.work_through("access-control.md")
     (listed,) = (text for command, text in said.items() if command.startswith("curl"))
     assert json.loads(listed.splitlines()[-1]) == {"repositories": []}
-    assert made["login"] not in run(PROGRAMS / "registry", "auth", "token", "list", env=configured_by(config))
+    logins = json.loads(run(PROGRAMS / "registry", "auth", "token", "list", "--json", env=configured_by(config)))
+    assert made["login"] in {login["id"] for login in logins}
+    assert all(login["revoked"] for login in logins)
     assert made["id"] not in run(PROGRAMS / "registry", "auth", "key", "list", env=configured_by(config))
