@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import socket
 import ssl
 import struct
+import sys
+import termios
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -27,6 +30,8 @@ _TLS_RECORD: Final = 16 * 1024
 _AT_ONCE: Final = int(socket.MSG_DONTWAIT)
 _MORE: Final = int(socket.MSG_MORE)
 _WHOLE: Final = int(socket.MSG_WAITALL)
+_TLS_PIECE: Final = 64 * 1024
+"""Bytes of which it is told only together that they were sent."""
 _MILLISECONDS: Final = 1000
 _T = TypeVar("_T")
 _MICROSECONDS: Final = 1_000_000
@@ -183,6 +188,10 @@ class Channel:
             raise OSError(errno.EIO, "the file is shorter than was announced")
         return sent
 
+    def unread(self) -> int:
+        """Return how many of the bytes that were sent the client has not taken: the kernel keeps them for it."""
+        return int.from_bytes(fcntl.ioctl(self.fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
     def has_pending(self) -> bool:
         """Tell whether TLS keeps bytes that have arrived, which no poller sees."""
         return self._tls is not None and self._tls.pending() > 0
@@ -253,7 +262,7 @@ class Channel:
         rest = memoryview(data)
         with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
             while rest:
-                rest = rest[tls.send(rest) :]
+                rest = rest[tls.send(rest[:_TLS_PIECE]) :]
         return len(data) - len(rest)
 
     def _is_writable_soon(self) -> bool:

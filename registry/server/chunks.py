@@ -81,9 +81,9 @@ class ChunkDecoder:
         most = size - _SHORT
         while len(found) <= most:
             end = buffer.find(b"\r\n", at, at + _LONGEST_SHORT_SIZE + 2)
-            length = _short_sizes.get(buffer[at:end], 0)
+            length = _short_sizes.get(buffer[at:end], 0) if end >= 0 else 0
             stop = end + 2 + length
-            if end < 0 or not length or buffer[stop : stop + 2] != b"\r\n":
+            if not length or buffer[stop : stop + 2] != b"\r\n":
                 break
             if buffer.startswith(buffer[at : end + 2], stop + 2):
                 at = self._take_run(at, end + 2 - at, length, found, size)

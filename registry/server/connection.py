@@ -84,6 +84,7 @@ class Connection:
         self.phase = Phase.IDLE
         self.since = time.monotonic()
         self.was_ended = False
+        """Whether the poller has ended it."""
         self.unsent: Unsent | None = None
         """What is sent in phase SENDING."""
         self._settings = settings
@@ -93,6 +94,8 @@ class Connection:
         self.body: RequestBody | None = None
         """That of the request: discard_body() throws away what the application leaves of it."""
         self._lingered = 0
+        self._looked_at = 0.0
+        self._unread = 0
 
     @property
     def sock(self) -> socket.socket:
@@ -105,9 +108,9 @@ class Connection:
         return self.phase is Phase.SENDING or self.channel.waits_to_write
 
     @property
-    def needs_no_thread(self) -> bool:
-        """Whether nobody works on a request of it, and no answer is being sent."""
-        return self.phase is not Phase.SERVED and self.phase is not Phase.SENDING
+    def may_make_room(self) -> bool:
+        """Whether it may be ended for a new one: nobody works on a request of it, and no answer is being sent."""
+        return not self.was_ended and self.phase is not Phase.SERVED and self.phase is not Phase.SENDING
 
     @property
     def reads_no_more(self) -> bool:
@@ -225,11 +228,18 @@ class Connection:
             return now - self.since > limits.head_seconds
         if phase is Phase.LINGERING:
             return now - self.since > _LINGER_SECONDS
-        return self.channel.pace.is_too_slow(limits.pace, now)
+        pace = self.channel.pace
+        if pace.waits and now - self._looked_at > limits.pace.look_seconds:
+            # The kernel takes megabytes at a time for a client that reads kilobytes.
+            self._looked_at = now
+            unread = self.channel.unread()
+            if unread < self._unread:
+                pace.drained(self._unread - unread)
+            self._unread = unread
+        return pace.is_too_slow(limits.pace, now)
 
     def end(self) -> None:
         """Close it for both sides: the thread that waits for it, or is given it next, finds its end."""
-        self.was_ended = True
         self.channel.shut_down(socket.SHUT_RDWR)
 
     def has_lingered(self) -> bool:

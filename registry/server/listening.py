@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _NOTHING_TO_ACCEPT: Final = frozenset({errno.EAGAIN, errno.ECONNABORTED, errno.EBADF})
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_SECONDS: Final = 0.5
+_EMPTYING_SECONDS: Final = 5.0
+"""How long a server that stops accepts those who wait: others may come all the time."""
 _OWN_DESCRIPTORS: Final = 128
 """Of a process, for what is neither a connection nor a file that is sent on one."""
 _MOST_CONNECTIONS: Final = 65_536
@@ -115,10 +117,8 @@ class Listeners:
         try:
             client, address = listener.accept()
         except OSError as error:
-            if error.errno in _EXHAUSTED:
+            if error.errno not in _NOTHING_TO_ACCEPT:
                 self._pause_for_a_moment(error)
-            elif error.errno not in _NOTHING_TO_ACCEPT:
-                raise
             return None
         try:
             return client, address, client.getsockname()
@@ -150,14 +150,24 @@ class Listeners:
         """
         self._stopped = True
         self.pause()
+        deadline = time.monotonic() + _EMPTYING_SECONDS
         for fd, listener in self._sockets.items():
-            while time.monotonic() >= self._paused_until and select.select([listener], [], [], 0)[0]:
+            while self._paused_until < time.monotonic() < deadline and _has_client(listener):
                 yield fd
+        # Not before: their descriptors may be those of connections right after.
+        for listener in self._sockets.values():
             listener.close()
 
     def _pause_for_a_moment(self, error: OSError) -> None:
-        if not self._accepting:
-            return
+        told = self._paused_until > time.monotonic()
         self._paused_until = time.monotonic() + _PAUSE_SECONDS
         self.pause()
-        _log.error("clients have to wait: %s; raise the limit of open files (LimitNOFILE=, --ulimit nofile)", error)
+        if not told:
+            advice = "; raise the limit of open files (LimitNOFILE=, --ulimit nofile)"
+            _log.error("clients have to wait: %s%s", error, advice if error.errno in _EXHAUSTED else "")
+
+
+def _has_client(listener: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))

@@ -18,6 +18,11 @@ class PaceLimits:
     rate: int
     window_seconds: float = 60.0
 
+    @property
+    def look_seconds(self) -> float:
+        """How often to look how much of what the kernel keeps for a client that one has taken."""
+        return min(self.stall_seconds, self.window_seconds) / 4
+
 
 class Pace:
     """The bytes that a client has moved, and the time that it was waited for meanwhile.
@@ -26,10 +31,11 @@ class Pace:
     and another watches. They take no lock: the worst is that a few bytes are not counted.
     """
 
-    __slots__ = ("_bytes", "_since", "_waited")
+    __slots__ = ("_bytes", "_drained_at", "_since", "_waited")
 
     def __init__(self) -> None:
         self._since = math.inf
+        self._drained_at = 0.0
         self._waited = 0.0
         self._bytes = 0
 
@@ -45,21 +51,28 @@ class Pace:
     def moved(self, count: int) -> None:
         """Note that so many bytes went to or came from the client."""
         if count:
-            now = time.monotonic()
-            self._waited += max(now - self._since, 0)
             self._bytes += count
-            self._since = now
+            if self._since != math.inf:
+                now = time.monotonic()
+                self._waited += now - self._since
+                self._since = now
 
     def end(self) -> None:
         """Note that the client is not waited for any more."""
+        self._waited += max(time.monotonic() - self._since, 0)
         self._since = math.inf
+
+    def drained(self, count: int) -> None:
+        """Note that the client has taken so many of the bytes that the kernel keeps for it; for the one who watches."""
+        self._drained_at = time.monotonic()
+        self._bytes += count
 
     def is_too_slow(self, limits: PaceLimits, now: float) -> bool:
         """Tell whether the client breaks `limits`."""
         since = self._since
         if since == math.inf:
             return False
-        if now - since > limits.stall_seconds:
+        if now - max(since, self._drained_at) > limits.stall_seconds:
             return True
         waited = self._waited + now - since
         if waited < limits.window_seconds:

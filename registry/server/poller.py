@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import math
 import select
 import socket
+import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -36,6 +38,9 @@ _OVERFULL: Final = 1.25
 """Times the limit of connections, at which clients have to wait for those to go that were ended to make room."""
 
 
+_log = logging.getLogger(__name__)
+
+
 class Poller:
     """Owns the connections of a worker and knows for which of them there is something to do.
 
@@ -58,6 +63,7 @@ class Poller:
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._ready: deque[int] = deque()
+        self._changing = threading.Lock()
         self._next_look = 0.0
         self._stopped_at = math.inf
         self._leaving = 0
@@ -105,25 +111,24 @@ class Poller:
     def keep(self, connection: Connection) -> None:
         """Wait until there is something to do for a connection."""
         events = _ONCE
-        if connection.waits_to_write:
+        if connection.phase is Phase.SERVED:
+            # Its head has been read: a thread is to go on with it at once.
+            events = _AT_ONCE
+        elif connection.waits_to_write:
             events = _WRITABLE
         elif connection.reads_no_more:
             events = _ENDED
         self._epoll.modify(connection.fd, events)
-
-    def offer(self, connection: Connection) -> None:
-        """Have wait() return a connection at once."""
-        self._epoll.modify(connection.fd, _AT_ONCE)
 
     def close(self, connection: Connection) -> None:
         """Close a connection that has been served, as soon as its client has had the time to read the answer."""
         if not connection.has_lingered():
             self.keep(connection)
             return
-        # Before it is closed: its descriptor may be another connection's right after.
-        del self._connections[connection.fd]
-        if connection.was_ended:
-            self._leaving -= 1
+        with self._changing:
+            # Before it is closed: its descriptor may be another connection's right after.
+            del self._connections[connection.fd]
+            self._leaving -= connection.was_ended
         self._clients.leave(connection.client)
         connection.channel.close()
         if len(self._connections) < self._most * _OVERFULL:
@@ -165,7 +170,14 @@ class Poller:
             limit_waiting(client, self._limits.pace.stall_seconds)
         connection = Connection(self._settings, client, address, own_address)
         self._connections[connection.fd] = connection
-        self._epoll.register(connection.fd, _ONCE)
+        try:
+            self._epoll.register(connection.fd, _ONCE)
+        except OSError as error:
+            _log.error("a client cannot be served: %s", error)
+            connection.phase = Phase.LINGERING
+            connection.end()
+            self.close(connection)
+            return
         if len(self._connections) - self._leaving > self._most:
             self._make_room(connection)
         if len(self._connections) >= self._most * _OVERFULL:
@@ -173,7 +185,7 @@ class Poller:
 
     def _make_room(self, newest: Connection) -> None:
         """End the connections that have waited longest: idle ones if there are any, or with a part of a request."""
-        waiting = [each for each in list(self._connections.values()) if each is not newest and each.needs_no_thread]
+        waiting = [each for each in list(self._connections.values()) if each is not newest and each.may_make_room]
         for each in heapq.nsmallest(
             max(self._most // _SHARE_ENDED, 1), waiting, key=lambda each: (each.phase is not Phase.IDLE, each.since)
         ):
@@ -181,6 +193,9 @@ class Poller:
 
     def _end(self, connection: Connection) -> None:
         """End a connection. Another thread may be given it at this moment, so that one finds its end and closes it."""
-        if not connection.was_ended:
+        with self._changing:
+            if connection.was_ended or self._connections.get(connection.fd) is not connection:
+                return
+            connection.was_ended = True
             self._leaving += 1
             connection.end()

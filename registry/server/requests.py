@@ -20,6 +20,7 @@ def check_head(request: Any, head: bytes) -> None:
     Raises:
         errors.InvalidRequestLine: the request line has other blanks than the two that divide it (section 3), or its
             target has a fragment (section 3.2).
+        errors.UnsupportedTransferCoding: the body is in another coding than chunks (section 6.1).
         errors.InvalidHeader: Host is missing in a request of HTTP/1.1, or is not a host (section 3.2).
     """
     start = 2 if head.startswith(b"\r\n") else 0
@@ -28,12 +29,13 @@ def check_head(request: Any, head: bytes) -> None:
         raise errors.InvalidRequestLine("blanks")
     if request.fragment:
         raise errors.InvalidRequestLine("a fragment")
+    host = None
     for name, value in request.headers:
         if name == "HOST":
-            if not _is_host(value):
-                raise errors.InvalidHeader("HOST")
-            return
-    if request.version >= (1, 1):
+            host = value
+        elif name == "TRANSFER-ENCODING" and value.lower() != "chunked":
+            raise errors.UnsupportedTransferCoding(value)
+    if not _is_host(host) if host is not None else request.version >= (1, 1):
         raise errors.InvalidHeader("HOST")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import ssl
 import time
@@ -87,7 +88,7 @@ class Responder:
             while whole:
                 if not hand_over and not connection.head_begins_with(_PROBES):
                     return Outcome.NEEDS_THREAD
-                self._answer(connection, hand_over or _stay)
+                self._answer(connection, hand_over or _do_not_wait)
                 whole = connection.phase is not Phase.SENDING and self._has_next(connection)
         except (GoneError, errors.NoMoreData, ssl.SSLEOFError) as error:
             _log.debug("a connection has ended: %r", error)
@@ -220,14 +221,18 @@ class Exchange:
         raise GoneError from error
 
     def _end(self) -> None:
-        end_request(self._environ, status=self._response.final_status, sent=self._response.sent)
-        self._access_log.access(self._response, self._request, self._environ, _NO_TIME)
-        if hasattr(self._body, "close"):
-            self._body.close()
+        try:
+            end_request(self._environ, status=self._response.final_status, sent=self._response.sent)
+            self._access_log.access(self._response, self._request, self._environ, _NO_TIME)
+            if hasattr(self._body, "close"):
+                self._body.close()
+        except Exception:  # noqa: BLE001  the client has its answer and must not get another
+            _log.exception("the end of a request could not be noted")
 
 
-def _stay() -> None:
-    """Hand over to nobody."""
+def _do_not_wait() -> None:
+    """Stand in for what hands over, where nobody is to be handed over to."""
+    raise ConnectionAbortedError(errno.ECONNABORTED, "the client does not take the answer to a probe")
 
 
 def _peer(connection: Connection) -> str:

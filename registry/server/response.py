@@ -69,10 +69,10 @@ class Response(Framing):
         """
         if size > AT_ONCE:
             self._before_waiting()
-        sending = FileSending(self._channel, fd, size, self.peer_address)
         head, self._head = self._head, b""
+        sending = FileSending(self._channel, head, fd, size, self.peer_address)
         try:
-            self.sent += sending.send_first(head)
+            self.sent += sending.send_now()
         finally:
             # A file that cannot be read from the beginning can still be answered with an error.
             self.headers_sent = sending.has_begun
@@ -85,11 +85,12 @@ class Response(Framing):
         """Send what the client takes of what is unsent, without waiting; return whether that was all of it."""
         if self.unsent:
             pace = self._channel.pace
+            pace.end()
             sent = self.unsent.send_now()
             pace.moved(sent)
             self.sent += sent
             if self.unsent.left:
+                pace.begin()
                 return False
-            pace.end()
             self.unsent = None
         return True

@@ -119,7 +119,8 @@ class Turns:
     def _stand_in(self) -> bool:
         """Lead for a moment if no thread can; return whether that was needed."""
         with self._changing:
-            if self._term is not None or self._followers:
+            # Threads that worked when no more could be started may be waiting for their clients by now.
+            if self._term is not None or self._followers or self._start_thread():
                 return False
         poller = self._poller
         poller.add_ready(poller.wait(_STAND_IN_SECONDS))
@@ -131,7 +132,7 @@ class Turns:
                     if leaderless:
                         self._put_off.append(connection)
                 if not leaderless:
-                    poller.offer(connection)
+                    poller.keep(connection)
         return True
 
     def _working(self) -> int:

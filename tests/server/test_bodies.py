@@ -6,6 +6,7 @@ import os
 import random
 import socket
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,10 @@ from gunicorn.http import errors
 
 from registry.server.bodies import MOST_DISCARDED, ChunkedBody, RequestBody, SizedBody
 from registry.server.channel import GoneError
+from registry.server.chunks import ChunkDecoder
 from registry.server.connection import Connection
 from registry.server.gunicorn_internals import Settings
+from tests.growth import grows_linearly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -247,3 +250,15 @@ def test_a_client_that_goes_while_its_body_is_thrown_away_has_gone(pair: tuple[C
         SizedBody(ours, 10).discard_now()
     with pytest.raises(GoneError):
         ChunkedBody(ours).discard_now()
+
+
+@pytest.mark.parametrize("chunk", [b"1\r\nx\r\n", b"1;a\r\nx\r\n", b"001\r\nx\r\n", b"100\r\n" + b"x" * 256 + b"\r\n"])
+@pytest.mark.parametrize("end", [b"", b"1\r\nX"], ids=["whole", "broken"])
+def test_chunks_of_any_kind_take_time_in_proportion(chunk: bytes, end: bytes) -> None:
+    def decode(received: bytes) -> None:
+        decoder = ChunkDecoder()
+        decoder.feed(received)
+        with suppress(errors.ParseException):
+            decoder.decode(bytearray(), len(received))
+
+    assert grows_linearly(decode, lambda size: chunk * size + end, size=500)

@@ -138,6 +138,24 @@ def test_a_client_that_stalls_in_a_body_or_an_answer_is_ended(
         wait_until("the download is noted as ended", lambda: "GET /v2/a/b/blobs" in server.stdout.read_text())
 
 
+@pytest.mark.parametrize("window", [16_384, 262_144])
+def test_a_client_that_reads_slowly_and_steadily_is_not_ended(tmp_path: Path, window: int) -> None:
+    with serving(tmp_path, one_worker(stalltimeout="2s", minimumrate=0)) as server, socket.socket() as client:
+        blob = push(server, bytes(4 * LARGE))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        client.settimeout(SECONDS)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(head("GET", blob))
+        began, received = time.monotonic(), 0
+        while time.monotonic() < began + 6:
+            # The kernel of the server keeps more than this for a client.
+            received += len(client.recv(20_000))
+            time.sleep(0.1)
+        while received < 4 * LARGE and (piece := client.recv(1_000_000)):
+            received += len(piece)
+        assert received >= 4 * LARGE
+
+
 def test_probes_are_answered_while_every_thread_hangs(tmp_path: Path, connected: Connect) -> None:
     root = tmp_path / "root"
     with serving(tmp_path, one_worker()) as server:
@@ -225,6 +243,7 @@ def test_a_server_without_file_descriptors_says_so_once_and_goes_on(tmp_path: Pa
         (b"GET /v2/  HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
         (b"GET /v2/ HTTP/1.1 \r\nHost: a\r\n\r\n", b"400"),
         (b"GET\t/v2/ HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (b"GET /v2/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", b"501"),
         (b"GET /v2/#x HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
         (b"GET //v2/ HTTP/1.1\r\nHost: a\r\n\r\n", b"404"),
         (b"GET ///v2/_catalog HTTP/1.1\r\nHost: a\r\n\r\n", b"404"),

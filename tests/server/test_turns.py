@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.server import turns
 from registry.server.poller import Poller
 from registry.server.turns import Term, Turns
 
@@ -105,3 +106,29 @@ def test_however_many_believe_that_they_lead_each_connection_is_attended_to_once
         each.join()
 
     assert sorted(fd for fd in worker.attended if fd >= 1000) == list(range(1000, 5000))
+
+
+class Served:
+    """A connection whose thread waits for its client when told to."""
+
+    def __init__(self) -> None:
+        self.channel = SimpleNamespace(pace=SimpleNamespace(waits=False))
+
+
+def test_a_thread_is_started_for_those_put_off_when_those_that_worked_wait_for_their_clients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns, "MOST_WORKING", 1)
+    worker = Leading()
+    served = Served()
+    worker.term.connection, worker.term.busy_since = served, 1.0  # type: ignore[assignment]  # all that is asked of it
+    worker._terms.add(worker.term)
+    worker._threads = 1
+    worker._hand_over(worker.term)
+    assert worker._threads == 1, "one works"
+    assert worker._stand_in()
+
+    served.channel.pace.waits = True
+
+    assert not worker._stand_in()
+    assert worker._threads == 2
