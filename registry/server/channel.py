@@ -11,14 +11,17 @@ import ssl
 import struct
 import sys
 import termios
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from registry.server.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from registry.server.gate import Ticket
 
 _RECEIVE_SECONDS: Final = 5.0
 """How long one system call waits for all that was asked for, so that what has come is seen meanwhile."""
@@ -59,8 +62,9 @@ class Channel:
     A method that waits does so until the connection is ended, which is for the one who watches `pace` to do.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, ticket: Ticket) -> None:
         self.sock = sock
+        self.ticket = ticket
         self.fd = sock.fileno()
         self.pace = Pace()
         self.waits_to_write = False
@@ -109,19 +113,15 @@ class Channel:
         Raises:
             OSError: the connection has failed.
         """
-        pace = self.pace
-        pace.begin()
-        try:
+        with self._waiting():
             if self._tls is not None:
                 return self._receive_records(self._tls, size, whole=whole)
             self._block(blocks=True)
             while True:
                 with suppress(BlockingIOError):
                     piece = self.sock.recv(size, _WHOLE if whole else 0)
-                    pace.moved(len(piece))
+                    self.pace.moved(len(piece))
                     return piece
-        finally:
-            pace.end()
 
     def send_now(self, data: bytes | memoryview, *, more: bool = False) -> int:
         """Send as much of `data` as the client takes without waiting; return how many bytes that was.
@@ -145,15 +145,11 @@ class Channel:
             OSError: the connection has failed.
         """
         rest = memoryview(data)
-        pace = self.pace
-        pace.begin()
-        try:
+        with self._waiting():
             while rest:
                 count = self.send_briefly(rest, more=more)
-                pace.moved(count)
+                self.pace.moved(count)
                 rest = rest[count:]
-        finally:
-            pace.end()
 
     def send_briefly(self, data: bytes | memoryview, *, more: bool = False) -> int:
         """Send `data`, waiting 0.1 s at most; return how many bytes were sent.
@@ -212,6 +208,18 @@ class Channel:
     def close(self) -> None:
         """Close the socket."""
         self.sock.close()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Wait for the client in this block; go on behind it when the gate lets the thread."""
+        self.ticket.leave()
+        began = time.monotonic()
+        self.pace.begin()
+        try:
+            yield
+        finally:
+            self.pace.end()
+            self.ticket.enter(time.monotonic() - began)
 
     def _block(self, *, blocks: bool) -> None:
         if self._blocks != blocks:

@@ -16,6 +16,7 @@ from registry.server.requests import check_head
 
 if TYPE_CHECKING:
     from registry.server.bodies import RequestBody
+    from registry.server.gate import Gate
     from registry.server.pace import PaceLimits
 
 _LONGEST_METHOD: Final = 32
@@ -75,9 +76,9 @@ class Connection:
     `phase` is what it is at, and `since` when that began. Where it needs no thread, the poller waits for it.
     """
 
-    def __init__(self, settings: Settings, sock: socket.socket, client: Any, server: Any) -> None:
+    def __init__(self, settings: Settings, sock: socket.socket, client: Any, server: Any, gate: Gate) -> None:
         """`client` and `server` are the addresses of the ends of `sock`."""
-        self.channel = Channel(sock)
+        self.channel = Channel(sock, gate.ticket())
         self.fd = self.channel.fd
         self.client = client
         self.server = server
@@ -194,6 +195,11 @@ class Connection:
         if self.channel.has_pending():
             return bool(self._received and self._is_whole(limit)) or self.receive_head(limit)
         return bool(self._received) and self._is_whole(limit)
+
+    @property
+    def ahead(self) -> int:
+        """How many bytes came behind the head."""
+        return len(self._received)
 
     def take(self, size: int) -> bytes:
         """Return at most `size` of the bytes that came behind the head; none if there are none left."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from registry.server.channel import limit_waiting
 from registry.server.connection import Connection, Phase
+from registry.server.gate import Gate
 from registry.server.listening import Clients, Listeners
 from registry.server.refusal import refuse_crowd
 
@@ -60,6 +61,7 @@ class Poller:
         self._limits = limits
         self._most = listening.connections
         self._clients = Clients(listening)
+        self._gate = Gate()
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._ready: deque[int] = deque()
@@ -168,7 +170,7 @@ class Poller:
         if client.family == socket.AF_UNIX:
             # TCP connections inherit it from the listener.
             limit_waiting(client, self._limits.pace.stall_seconds)
-        connection = Connection(self._settings, client, address, own_address)
+        connection = Connection(self._settings, client, address, own_address, self._gate)
         self._connections[connection.fd] = connection
         try:
             self._epoll.register(connection.fd, _ONCE)

@@ -129,10 +129,11 @@ class Responder:
         """Have the application answer a request that has a body or changes something.
 
         To hand over costs as much as a small push does; but a disk that has to sync, or a client that is slow to send,
-        would keep all other clients waiting. So it depends on how long such requests take of late.
+        would keep all other clients waiting. So it depends on whether the body has arrived, and on how long such
+        requests take of late.
         """
         length = body_length(request)
-        if length > _SMALL_BODY or self._write_seconds > _QUICK_SECONDS:
+        if length > _SMALL_BODY or length > connection.ahead or self._write_seconds > _QUICK_SECONDS:
             hand_over()
         began = time.monotonic()
         try:

@@ -8,6 +8,7 @@ import select
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ MOST_THREADS: Final = 4096
 _PATIENCE_SECONDS: Final = 0.01
 """How long a leader may take over a request before another thread takes its place."""
 _STAND_IN_SECONDS: Final = 0.05
+_READS: Final = (b"GET ", b"HEAD ")
 _log = logging.getLogger(__name__)
 
 
@@ -42,9 +44,12 @@ class Term:
 
     @property
     def waits_for_client(self) -> bool:
-        """Whether the thread has nothing to do until its client sends or takes something."""
+        """Whether the thread has nothing to do until its client sends or takes something, and others have gone on."""
         connection = self.connection
-        return connection is not None and connection.channel.pace.waits
+        if connection is None:
+            return False
+        channel = connection.channel
+        return channel.pace.waits or channel.ticket.queues
 
 
 class Turns:
@@ -81,8 +86,8 @@ class Turns:
         self._terms: set[Term] = set()
         self._threads = 0
         self._followers = 0
-        self._put_off: deque[Connection] = deque()
-        """Connections that need a thread and found none."""
+        self._put_off: tuple[deque[Connection], deque[Connection]] = (deque(), deque())
+        """Connections that need a thread and found none: those that read, which come first, and the others."""
         self._watcher_sleeps = False
 
     def start(self) -> None:
@@ -130,7 +135,7 @@ class Turns:
                 with self._changing:
                     leaderless = self._term is None
                     if leaderless:
-                        self._put_off.append(connection)
+                        self._put_off[not connection.head_begins_with(_READS)].append(connection)
                 if not leaderless:
                     poller.keep(connection)
         return True
@@ -188,14 +193,14 @@ class Turns:
     def _lead(self, term: Term) -> None:
         """Wait for connections with something to read and serve one; the others are left to the next that leads."""
         poller = self._poller
-        if not self._put_off and not poller.has_ready:
+        if not any(self._put_off) and not poller.has_ready:
             found = poller.wait()
             with self._changing:
                 if self._term is not term:
                     # Relieved just now. The new leader may be waiting in the poller, which returns them there.
                     return poller.give_back(found)
                 poller.add_ready(found)
-        connection = (self._put_off and self._next_put_off()) or poller.next_ready()
+        connection = self._next_put_off() or poller.next_ready()
         if connection:
             term.connection = connection
             term.busy_since = time.monotonic()
@@ -211,7 +216,9 @@ class Turns:
         os.write(self._wake_up[1], b".")
 
     def _next_put_off(self) -> Connection | None:
-        try:
-            return self._put_off.popleft()
-        except IndexError:
-            return None
+        for each in self._put_off:
+            if each:
+                # Another thread may be faster.
+                with suppress(IndexError):
+                    return each.popleft()
+        return None

@@ -110,6 +110,7 @@ class Worker(base.Worker):
     def _serve(self, connection: Connection, hand_over: Callable[[], None] | None) -> bool:
         """Do for the connection what there is to do, then have it wait or end; return whether it needs a thread."""
         outcome = self._responder.serve(connection, hand_over)
+        connection.channel.ticket.leave()
         if outcome is Outcome.WAIT:
             self._poller.keep(connection)
         elif outcome is Outcome.CLOSE:

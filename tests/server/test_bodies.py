@@ -17,6 +17,7 @@ from registry.server.bodies import MOST_DISCARDED, ChunkedBody, RequestBody, Siz
 from registry.server.channel import GoneError
 from registry.server.chunks import ChunkDecoder
 from registry.server.connection import Connection
+from registry.server.gate import Gate
 from registry.server.gunicorn_internals import Settings
 from tests.growth import grows_linearly
 
@@ -32,7 +33,7 @@ def pair() -> Iterator[tuple[Connection, socket.socket]]:
     ours, client = socket.socketpair()
     client.settimeout(60)
     with ours, client:
-        yield Connection(Settings(Config()), ours, "", ""), client
+        yield Connection(Settings(Config()), ours, "", "", Gate()), client
 
 
 def sized(connection: Connection, length: int, *, received: bytes = b"") -> SizedBody:

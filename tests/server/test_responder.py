@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,12 @@ class Writing(Responder):
         del request, connection, hand_over
         self._now += self.seconds
 
-    def hands_over(self, **body: int) -> bool:
+    def hands_over(self, ahead: float = math.inf, **body: int) -> bool:
         """Tell whether a request with such a body is handed over."""
         handed: list[bool] = []
         request = SimpleNamespace(body=SimpleNamespace(reader=SimpleNamespace(**body)))
-        self._respond_to_write(request, None, lambda: handed.append(True))  # type: ignore[arg-type]  # not looked at
+        connection = SimpleNamespace(ahead=ahead)
+        self._respond_to_write(request, connection, lambda: handed.append(True))  # type: ignore[arg-type]  # all that is asked of it
         return bool(handed)
 
 
@@ -65,3 +67,8 @@ def test_a_large_body_and_one_of_unknown_length_are_handed_over_and_say_nothing_
     assert worker.hands_over(length=1024 * 1024 + 1)
     assert worker.hands_over()
     assert not worker.hands_over(length=1024 * 1024)
+
+
+def test_a_body_that_has_not_arrived_is_handed_over(worker: Writing) -> None:
+    assert worker.hands_over(ahead=999, length=1000)
+    assert not worker.hands_over(ahead=1000, length=1000)

@@ -14,6 +14,7 @@ from gunicorn.http import wsgi
 
 from registry.server.channel import limit_waiting
 from registry.server.connection import Connection
+from registry.server.gate import Gate
 from registry.server.gunicorn_internals import Settings
 from registry.server.response import Response
 
@@ -40,7 +41,7 @@ class Answering:
         self.waits = 0
         asked = {"version": (1, 1), "method": "GET", "headers": [], "should_close": lambda: False, "peer_addr": peer}
         settings = Settings(Config())
-        connection = Connection(settings, ours, peer, "")
+        connection = Connection(settings, ours, peer, "", Gate())
         self.channel = connection.channel
         self.response = Response(SimpleNamespace(**asked), ours, settings, connection, self._wait)
 

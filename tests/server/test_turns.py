@@ -112,7 +112,7 @@ class Served:
     """A connection whose thread waits for its client when told to."""
 
     def __init__(self) -> None:
-        self.channel = SimpleNamespace(pace=SimpleNamespace(waits=False))
+        self.channel = SimpleNamespace(pace=SimpleNamespace(waits=False), ticket=SimpleNamespace(queues=False))
 
 
 def test_a_thread_is_started_for_those_put_off_when_those_that_worked_wait_for_their_clients(
