@@ -12,8 +12,10 @@ from registry.handlers.context import open_repository, publishing, require_delet
 from registry.handlers.response import Response
 from registry.handlers.urls import manifest_url
 from registry.oci.digest import Digest
-from registry.oci.manifest import MAX_SIZE, parse_manifest
+from registry.oci.errors import ManifestInvalidError
+from registry.oci.manifest import MAX_SIZE, Manifest, parse_manifest
 from registry.oci.reference import Tag, parse_reference, parse_tag
+from registry.oci.stored import read_stored
 from registry.publishing import Guard
 
 if TYPE_CHECKING:
@@ -45,8 +47,8 @@ def put_manifest(name: str, reference: str) -> Response:
     target = parse_reference(reference)
     tags = [parse_tag(tag) for tag in request.args.getlist("tag")]
     content = whole_body(MAX_SIZE)
-    manifest = parse_manifest(content, request.mimetype or None)
     digest = Digest.of(content) if isinstance(target, Tag) else target
+    manifest = _read(repository, content, digest)
     moved = [target, *tags] if isinstance(target, Tag) else tags
     condition = precondition()
     guard = Guard(target, condition) if condition else None
@@ -70,6 +72,21 @@ def delete_manifest(name: str, reference: str) -> Response:
     else:
         publishing().remove_manifest(repository, target, precondition())
     return Response(status=202)
+
+
+def _read(repository: Repository, content: bytes, digest: Digest) -> Manifest:
+    """Read a manifest that is pushed; one that the repository has, from whatever registry, may be tagged by a push."""
+    declared_type = request.mimetype
+    try:
+        return parse_manifest(content, declared_type or None)
+    except ManifestInvalidError:
+        # What is stored is read at any cost; so it must be these bytes that are.
+        if Digest.of(content, digest.algorithm) != digest or not repository.manifests.has(digest):
+            raise
+        manifest = read_stored(content)
+        if declared_type and declared_type != manifest.media_type.lower():
+            raise
+        return manifest
 
 
 def _resolve(repository: Repository, reference: Tag | Digest) -> Digest:

@@ -5,6 +5,7 @@ The bytes are the manifest. What is read here is never written back, so nothing 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -124,7 +125,10 @@ DESCRIPTOR_NAMES: Final = documents.Names(
     *("annotations", "artifactType", "data"),
 )
 PLATFORM_NAMES: Final = documents.Names("architecture", "os", "os.version", "os.features", "variant", "features")
+_PLATFORM_LISTS: Final = frozenset(("os.features", "features"))
 _PLAIN_DESCRIPTOR: Final = frozenset(("mediaType", "digest", "size"))
+_BASE64: Final = re.compile("[A-Za-z0-9+/]*+={0,2}")
+_LINE_BREAK: Final = re.compile("[\r\n]")
 _UNREAD: Final = frozenset(("annotations", "artifactType", "data"))
 
 
@@ -237,10 +241,12 @@ def _descriptor(described: object, where: str) -> Descriptor:
     platform: Mapping[str, object] = {}
     if type(described) is not dict or not described.keys() <= _PLAIN_DESCRIPTOR:
         described = documents.members(described, DESCRIPTOR_NAMES, where)
-        urls, platform = _urls(described, where), _platform(described, where)
+        urls, platform = _texts(described, "urls", where), _platform(described, where)
         if described.keys() & _UNREAD:
             _check_unread(described, where)
-    media_type, digest, size = described.get("mediaType"), described.get("digest"), described.get("size", 0)
+    media_type, digest, size = described.get("mediaType"), described.get("digest"), described.get("size")
+    if size is None:
+        size = 0
     if not (media_type is None or isinstance(media_type, str)) or not isinstance(digest, str):
         raise ManifestInvalidError(f"{where}: mediaType and digest must be strings")
     if type(size) is not int or not 0 <= size < _LIMIT:
@@ -251,28 +257,30 @@ def _descriptor(described: object, where: str) -> Descriptor:
         raise ManifestInvalidError(f"{where}: {error.message}", error.detail) from None
 
 
-def _urls(described: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    urls = described.get("urls")
-    if urls is None:
-        return ()
-    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
-        raise ManifestInvalidError(f"{where}: urls must be a list of strings")
-    return tuple(urls)
-
-
 def _platform(described: Mapping[str, Any], where: str) -> Mapping[str, object]:
     platform = described.get("platform")
     if platform is None:
         return {}
     if not isinstance(platform, dict):
         raise ManifestInvalidError(f"{where}: platform must be an object")
-    return documents.members(platform, PLATFORM_NAMES, f"{where}: platform")
+    platform = documents.members(platform, PLATFORM_NAMES, f"{where}: platform")
+    for name, value in platform.items():
+        if name in _PLATFORM_LISTS:
+            _texts(platform, name, f"{where}: platform")
+        elif not isinstance(value, str):
+            _text(platform, name, f"{where}: platform: ")
+    if None in platform.values():
+        return {name: value for name, value in platform.items() if value is not None}
+    return platform
 
 
 def _check_unread(described: Mapping[str, Any], where: str) -> None:
     """Refuse what this registry does not read and clients do: those written in Go fail if it is of another type."""
     _text(described, "artifactType", f"{where}: ")
-    _text(described, "data", f"{where}: ")
+    # Go skips line breaks in it.
+    data = _LINE_BREAK.sub("", _text(described, "data", f"{where}: "))
+    if len(data) % 4 or not _BASE64.fullmatch(data):
+        raise ManifestInvalidError(f"{where}: data must be base64 with its padding (RFC 4648 section 4)")
     _annotations(described, f"{where}: ")
 
 
@@ -285,12 +293,24 @@ def _text(document: Mapping[str, Any], key: str, where: str = "") -> str:
     return text
 
 
+def _texts(document: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    """Return a list of strings; null in it is an empty one, as it is to Go."""
+    texts = document.get(key)
+    if texts is None:
+        return ()
+    if not isinstance(texts, list) or not all(isinstance(text, str) or text is None for text in texts):
+        raise ManifestInvalidError(f"{where}: {key} must be a list of strings")
+    return tuple(text or "" for text in texts)
+
+
 def _annotations(document: Mapping[str, Any], where: str = "") -> Mapping[str, str]:
     annotations = document.get("annotations")
     if annotations is None:
         return {}
-    if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
+    if not isinstance(annotations, dict) or not all(
+        isinstance(value, str) or value is None for value in annotations.values()
+    ):
         raise ManifestInvalidError(f"{where}annotations must map strings to strings")
     if isinstance(annotations, documents.Ambiguous):
         documents.refuse_repeated(annotations.repeated, f"{where}annotations")
-    return annotations
+    return {key: value or "" for key, value in annotations.items()} if None in annotations.values() else annotations

@@ -31,6 +31,14 @@ def pushed(client: FlaskClient) -> FlaskClient:
     return client
 
 
+def take_over(driver: StorageDriver, content: bytes) -> Digest:
+    """Store a manifest as another registry does that does not refuse it."""
+    digest = Digest.of(content)
+    driver.put(paths.blob_data(digest), content)
+    driver.put(paths.revision_link("team/app", digest), str(digest).encode())
+    return digest
+
+
 @pytest.mark.parametrize("reference", ["latest", str(DIGEST)])
 @pytest.mark.parametrize("accept", [None, "*/*", media_types.DOCKER_MANIFEST, "text/html", ""])
 def test_a_manifest_is_served_as_it_was_pushed_whatever_is_accepted(
@@ -204,6 +212,45 @@ class TestPush:
 
         assert error_of(response) == (400, "MANIFEST_INVALID")
         assert driver.list("/docker", limit=1) == []
+
+    @pytest.mark.parametrize("more", [{"subject": {}}, {"config": descriptor(b"{}", size=-1)}], ids=repr)
+    def test_of_what_another_registry_took_and_the_repository_has_gives_it_a_tag(
+        self,
+        client: FlaskClient,
+        driver: StorageDriver,
+        more: dict[str, object],
+    ) -> None:
+        push_blob(client, "team/app", b"{}")
+        content = image(**more)
+        before = client.put(f"{MANIFESTS}/new", data=content)
+        digest = take_over(driver, content)
+
+        for reference in ("new", f"{digest}?tag=newer"):
+            assert push_manifest(client, "team/app", reference, content) == digest
+
+        assert error_of(before) == (400, "MANIFEST_INVALID")
+        for tag in ("new", "newer"):
+            assert client.get(f"{MANIFESTS}/{tag}").data == content
+
+    def test_of_what_another_registry_took_is_judged_as_any_other_push(
+        self,
+        client: FlaskClient,
+        driver: StorageDriver,
+    ) -> None:
+        push_blob(client, "team/app", b"{}")
+        odd, incomplete = image(subject={}), image(b"{}", b"absent", subject={})
+        digest = take_over(driver, odd)
+        take_over(driver, incomplete)
+
+        of_another_type = client.put(f"{MANIFESTS}/new", data=odd, content_type=media_types.OCI_INDEX)
+        of_other_bytes = client.put(f"{MANIFESTS}/{digest}", data=odd + b" ")
+        elsewhere = client.put("/v2/team/other/manifests/new", data=odd)
+        without_its_layer = client.put(f"{MANIFESTS}/new", data=incomplete)
+
+        for response in (of_another_type, of_other_bytes, elsewhere):
+            assert error_of(response) == (400, "MANIFEST_INVALID")
+        assert error_of(without_its_layer) == (400, "MANIFEST_BLOB_UNKNOWN")
+        assert client.get(f"{MANIFESTS}/new").status_code == 404
 
     def test_before_its_blobs_names_each_that_is_missing(self, client: FlaskClient) -> None:
         response = client.put(f"{MANIFESTS}/latest", data=image(b"{}", b"one", b"two"))

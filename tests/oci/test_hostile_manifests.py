@@ -89,13 +89,18 @@ def test_a_media_type_that_is_none_is_refused(media_type: object) -> None:
         {"size": 1.0},
         {"size": 1e400},
         {"size": True},
-        {"size": None},
         {"size": [1]},
         {"urls": "https://example.com"},
         {"urls": [1]},
         {"urls": {"a": 1}},
         {"platform": "linux/amd64"},
         {"platform": [1]},
+        *({"platform": {name: 5}} for name in ("os", "architecture", "variant", "OS.Version", "os.features")),
+        {"platform": {"os": ["linux"]}},
+        *({"platform": {name: "x"}} for name in ("os.features", "Features")),
+        *({"platform": {name: [5]}} for name in ("os.features", "Features")),
+        *({"data": text} for text in ("YQ", "YQ=", "Y===", "YQ==YQ==", "YWJj=", "YWJj====", "Y-_=", " YQ==", "=", "ü")),
+        {"data": [89, 81]},
     ],
     ids=repr,
 )
@@ -123,7 +128,7 @@ def test_a_list_of_descriptors_is_nothing_else(place: str, value: object) -> Non
         {"artifactType": 5},
         {"annotations": [1]},
         {"annotations": {"a": 1}},
-        {"annotations": {"a": None}},
+        {"annotations": {"a": [None]}},
         {"annotations": "a"},
     ],
     ids=repr,
@@ -210,6 +215,44 @@ def test_null_in_a_descriptor_is_not_given(key: str) -> None:
     assert with_null.config == without.config
 
 
+def test_a_size_that_is_null_is_a_size_that_is_missing() -> None:
+    described = descriptor(b"x")
+    del described["size"]
+
+    with_null, without = (parse_manifest(image(config=each)) for each in ({**described, "size": None}, described))
+
+    assert with_null.config == without.config
+
+
+def test_null_in_annotations_and_urls_is_empty_text() -> None:
+    described = descriptor(b"x", annotations={"a": None}, urls=["https://a/", None])
+
+    manifest = parse_manifest(image(config=described, annotations={"a": None, "b": "c"}))
+
+    assert manifest.annotations == {"a": "", "b": "c"}
+    assert manifest.config
+    assert manifest.config.urls == ("https://a/", "")
+
+
+def test_null_in_a_platform_is_not_given() -> None:
+    names = ("architecture", "os.version", "os.features", "variant", "features")
+    listed = descriptor(b"x", platform={"os": "linux", **dict.fromkeys(names)})
+
+    assert parse_manifest(index(manifests=[listed])).manifests[0].platform == {"os": "linux"}
+
+
+@pytest.mark.parametrize("data", ["", "YQ==", "YWI=", "YWJj", "YR==", "+/+/", "YW\r\nJj\n", "YWJj" * 100_000])
+def test_data_is_what_go_reads_as_base64(data: str) -> None:
+    with_data, without = (parse_manifest(image(config=descriptor(b"x", **more))) for more in ({"data": data}, {}))
+
+    assert with_data.config == without.config
+
+
+def test_a_subject_that_names_nothing_is_refused() -> None:
+    with pytest.raises(ManifestInvalidError, match="subject: mediaType and digest"):
+        parse_manifest(image(subject={}))
+
+
 @pytest.mark.parametrize("size", [1 << 63, 1 << 64, 10**30])
 def test_a_size_is_less_than_2_to_the_63rd(size: int) -> None:
     assert parse_manifest(image(config={**descriptor(b"x"), "size": (1 << 63) - 1})).config
@@ -244,7 +287,7 @@ def test_an_oci_artifact_has_nothing_of_an_image_or_an_index(key: str) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"annotations": {"a": 5}}, {"annotations": []}, {"artifactType": 5}, {"data": {}}, {"Annotations": {"a": None}}],
+    [{"annotations": {"a": 5}}, {"annotations": []}, {"artifactType": 5}, {"data": {}}, {"Annotations": {"a": []}}],
     ids=repr,
 )
 def test_a_descriptor_with_what_clients_cannot_read_is_refused(fields: dict[str, object]) -> None:

@@ -243,8 +243,8 @@ def platform_index(*platforms: object) -> bytes:
         ({"architecture": "amd64"}, False),
         ({}, False),
         (None, False),
-        ({"architecture": ["amd64"], "os": {"linux": 1}}, False),
-        ({"architecture": None, "os": 5}, False),
+        ({"architecture": None, "os": "linux"}, False),
+        ({"architecture": "amd64", "os": "linux", "variant": None}, True),
     ],
     ids=repr,
 )
