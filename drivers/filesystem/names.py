@@ -13,8 +13,11 @@ import time
 from bisect import bisect_left, bisect_right
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from operator import attrgetter
+from pathlib import Path
+from stat import S_ISDIR
 from typing import TYPE_CHECKING, Final
 
 from drivers.filesystem.mounts import tells_of_changes
@@ -94,7 +97,8 @@ class DirectoryNames:
     The directory is opened for each look, because NFS then asks its server for the times. So what is remembered is
     no older than what would be read: in both cases a mount with ``nocto`` may see other hosts' changes late.
 
-    With `directories_only`, other entries are left out.
+    With `directories_only`, other entries are left out, and links that lead to a parent of theirs: a walk down the tree
+    would not come to an end.
     """
 
     def __init__(
@@ -121,7 +125,7 @@ class DirectoryNames:
             OSError: it cannot be read.
         """
         if directory not in self._entries:
-            page, total = _select(directory, self._names_of, after, limit)
+            page, total = _select(directory, partial(self._names_of, directory), after, limit)
             if total >= _FEWEST:
                 self._notice(directory)
             return page
@@ -130,7 +134,9 @@ class DirectoryNames:
             entry = self._recall(directory, fd)
             if not entry.names and self._clock() - entry.since >= _SETTLING_SECONDS:
                 entry = self._learn(directory, fd, entry.stamp)
-            return entry.names.after(after, limit) if entry.names else _select(fd, self._names_of, after, limit)[0]
+            if entry.names:
+                return entry.names.after(after, limit)
+            return _select(fd, partial(self._names_of, directory), after, limit)[0]
         finally:
             os.close(fd)
 
@@ -155,7 +161,7 @@ class DirectoryNames:
 
     def _learn(self, directory: str, fd: int, stamp: _Stamp) -> _Entry:
         """Read the whole of a directory that has had `stamp` for a while; without its names if they are too many."""
-        names = _read_all(fd, self._names_of, self._most_bytes // 2)
+        names = _read_all(fd, partial(self._names_of, directory), self._most_bytes // 2)
         entry = _Entry(stamp, math.inf, _Packed(names) if names else None)
         self._entries.put(directory, entry)
         return entry
@@ -166,23 +172,53 @@ def _stamp_of(fd: int) -> _Stamp:
     return _Stamp(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _names(entries: Sequence[os.DirEntry[str]]) -> list[str]:
+def _names(_: str, entries: Sequence[os.DirEntry[str]]) -> list[str]:
     return [entry.name for entry in entries]
 
 
-def _names_of_directories(entries: Sequence[os.DirEntry[str]]) -> list[str]:
-    """Return the names of directories and of links to some. Most file systems tell of each name which it is."""
+def _names_of_directories(directory: str, entries: Sequence[os.DirEntry[str]]) -> list[str]:
+    """Return the names of directories, and of links that lead to one which is not `directory` or a parent of it.
+
+    Most file systems tell of each name whether it is a directory or a link.
+    """
     try:
-        return [entry.name for entry in entries if entry.is_dir()]
-    except OSError:  # one links to itself, or to what may not be looked at
-        return [entry.name for entry in entries if _is_directory(entry)]
+        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:  # one may not be looked at
+        names = [entry.name for entry in entries if _is_directory(entry)]
+    if len(names) < len(entries) and (links := [entry for entry in entries if _is_link(entry)]):
+        parents = _identities_above(directory)
+        names += [entry.name for entry in links if _leads_down(entry, parents)]
+    return names
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
     try:
-        return entry.is_dir()
+        return entry.is_dir(follow_symlinks=False)
     except OSError:
         return False
+
+
+def _is_link(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_symlink()
+    except OSError:
+        return False
+
+
+def _identities_above(directory: str) -> set[tuple[int, int]]:
+    """Return device and inode of `directory` and of all its parents: by its name, and without the links in that."""
+    paths = (Path(directory), Path(os.path.realpath(directory)))
+    statuses = [above.stat() for above in {above for path in paths for above in (path, *path.parents)}]
+    return {(status.st_dev, status.st_ino) for status in statuses}
+
+
+def _leads_down(link: os.DirEntry[str], parents: set[tuple[int, int]]) -> bool:
+    """Tell whether a link leads to a directory that is not among `parents`."""
+    try:
+        status = link.stat()
+    except OSError:  # it leads nowhere, to itself, or to what may not be looked at
+        return False
+    return S_ISDIR(status.st_mode) and (status.st_dev, status.st_ino) not in parents
 
 
 def _read_all(fd: int, names_of: _NamesOf, most_bytes: int) -> list[str] | None:

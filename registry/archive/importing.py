@@ -43,7 +43,8 @@ def plan_import(archive: Archive, name: str | None) -> list[Import]:
     """Return what is to be published, all of it into the repository `name` if that is given.
 
     Raises:
-        ArchiveError: the archive does not say which repository something belongs to, or has two images for one tag.
+        ArchiveError: the archive does not say which repository something belongs to, has two images for one tag, or
+            lists nothing.
     """
     planned: dict[Import, None] = {}
     tagged: dict[tuple[str, Tag], Digest] = {}
@@ -52,6 +53,8 @@ def plan_import(archive: Archive, name: str | None) -> list[Import]:
         if tag and tagged.setdefault((target, tag), entry.digest) != entry.digest:
             raise ArchiveError(f"{layout.INDEX_NAME} has two images that would be {target}:{tag}")
         planned[Import(target, tag, entry.digest)] = None
+    if not planned:
+        raise ArchiveError(f"nothing to import: {layout.INDEX_NAME} lists no manifests")
     return [*planned]
 
 

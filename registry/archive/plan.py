@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from registry.archive.layout import IMAGE_ANNOTATION, MAX_BLOBS, MAX_INDEX, TAG_ANNOTATION, ArchiveError, index
 from registry.oci import media_types
-from registry.oci.errors import BlobUnknownError, RegistryError
+from registry.oci.errors import BlobUnknownError, ManifestUnknownError, RegistryError
 from registry.oci.reference import Tag, parse_name, parse_reference
 
 if TYPE_CHECKING:
@@ -30,11 +30,15 @@ class Item:
 
 @dataclass(slots=True)
 class Plan:
-    """`items` by digest, `entries` of index.json, and what is `left_out`, each with the reason."""
+    """`items` by digest, `entries` of index.json, and what is `left_out`, each with the reason.
+
+    `dead_tags` are tags, as ``NAME:TAG``, of a repository that is exported whole which lead to no manifest.
+    """
 
     items: dict[Digest, Item] = field(default_factory=dict)
     entries: list[dict[str, object]] = field(default_factory=list)
     left_out: dict[Digest, str] = field(default_factory=dict)
+    dead_tags: set[str] = field(default_factory=set)
 
     @property
     def size(self) -> int:
@@ -75,12 +79,28 @@ class _Planner:
     def add_image(self, image: str) -> None:
         name, references = _split(image)
         repository = self._repositories.open(parse_name(name))
-        for reference in [parse_reference(references)] if references else [*map(Tag, repository.tags.names())]:
-            digest = repository.tags.resolve(reference) if isinstance(reference, Tag) else reference
-            self._add_entry(
-                repository, digest, f"{name}:{reference}" if isinstance(reference, Tag) else "", str(reference)
-            )
-            self._add_below(repository, digest)
+        if references:
+            reference = parse_reference(references)
+            if isinstance(reference, Tag):
+                self._add_tag(repository, reference, repository.tags.resolve(reference))
+            else:
+                self._add_entry(repository, reference, "", "")
+                self._add_below(repository, reference)
+            return
+        for tag in map(Tag, repository.tags.names()):
+            digest = _led_to(repository, tag)
+            if digest:
+                self._add_tag(repository, tag, digest)
+            else:
+                # A crash or another program has left it behind; it must not keep the others from being exported.
+                self._plan.dead_tags.add(f"{name}:{tag}")
+
+    def _add_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
+        try:
+            self._add_entry(repository, digest, f"{repository.name}:{tag}", str(tag))
+        except ManifestUnknownError as error:
+            raise ArchiveError(f"tag {tag}: {error.message}: {digest}") from error
+        self._add_below(repository, digest)
 
     def _add_entry(self, repository: Repository, digest: Digest, image: str, tag: str) -> None:
         manifest = repository.manifests.get(digest)
@@ -145,6 +165,15 @@ class _Planner:
             self._plan.left_out[digest] = "it is not stored here"
         else:
             self._plan.items[digest] = Item(repository.name, digest, size, is_manifest=False)
+
+
+def _led_to(repository: Repository, tag: Tag) -> Digest | None:
+    """Return the digest of the manifest that `tag` leads to, if its repository has that."""
+    try:
+        digest = repository.tags.resolve(tag)
+    except ManifestUnknownError:
+        return None
+    return digest if repository.manifests.has(digest) else None
 
 
 def _missing(parent: Digest, kind: Kind, described: Descriptor) -> str:

@@ -31,11 +31,12 @@ _DOCKER_NAME = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A manifest that index.json lists, with what it says about its name."""
+    """A manifest that index.json lists, with what it says about its name, and of its bytes if it says that."""
 
     digest: Digest
     image: str
     tag: str
+    size: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,19 @@ class Archive:
 
     def entries(self) -> list[Entry]:
         """Return what index.json lists."""
-        listed = self._document(layout.INDEX_NAME).get("manifests") or []
+        listed = self._document(layout.INDEX_NAME).get("manifests")
+        if listed is None:  # Go writes an empty list so
+            return []
         if not isinstance(listed, list):
             raise ArchiveError(f"{layout.INDEX_NAME}: manifests is not a list")
-        return [_entry(described, f"{layout.INDEX_NAME}: manifests[{at}]") for at, described in enumerate(listed)]
+        return [self._entry(described, f"{layout.INDEX_NAME}: manifests[{at}]") for at, described in enumerate(listed)]
+
+    def _entry(self, described: object, where: str) -> Entry:
+        entry = _entry(described, where)
+        blob = self._blobs.get(entry.digest)
+        if blob and entry.size not in {None, blob.size}:
+            raise ArchiveError(f"{where}: size is {entry.size}, but {entry.digest} has {blob.size} bytes")
+        return entry
 
     def has(self, digest: Digest) -> bool:
         """Tell whether there is a blob of this digest."""
@@ -163,7 +173,8 @@ class Archive:
         if sum(map(content.count, (b",", b"{", b"["))) > _MAX_VALUES:
             raise ArchiveError(f"{name} has more than {_MAX_VALUES} values")
         try:
-            document = json.loads(content)
+            # Given bytes, Python's parser would also take UTF-16 and a byte order mark, which RFC 8259 does not allow.
+            document = json.loads(content.decode(), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise ArchiveError(f"{name} is not JSON: {error}") from error
         if not isinstance(document, dict):
@@ -198,6 +209,23 @@ def manifests_below(archive: Archive, roots: Iterable[Digest]) -> Iterator[tuple
                 yield parent, archive.manifest(parent)
 
 
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and the infinities, which Python's parser takes for numbers (RFC 8259 section 6)."""
+    raise ValueError(f"{name} is not a number")
+
+
+def _size_in(described: dict[str, Any], where: str) -> int | None:
+    """Return the size that a descriptor states, which image-spec demands; None for the programs that leave it out."""
+    if "size" not in described:
+        return None
+    size = described["size"]
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise ArchiveError(f"{where}: size is not an integer")
+    if size < 0:
+        raise ArchiveError(f"{where}: size is negative")
+    return size
+
+
 def _entry(described: object, where: str) -> Entry:
     annotations = described.get("annotations") or {} if isinstance(described, dict) else None
     if not isinstance(described, dict) or not isinstance(annotations, dict):
@@ -207,6 +235,6 @@ def _entry(described: object, where: str) -> Entry:
     if not isinstance(digest, str) or not isinstance(image, str) or not isinstance(tag, str):
         raise ArchiveError(f"{where}: digest and annotations must be strings")
     try:
-        return Entry(Digest.parse(digest), image, tag)
+        return Entry(Digest.parse(digest), image, tag, _size_in(described, where))
     except DigestInvalidError as error:
         raise ArchiveError(f"{where}: {error.message}") from error

@@ -46,6 +46,8 @@ def export_command(load: LoadConfiguration, images: tuple[str, ...], file: Path,
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{file} cannot be written: {error.strerror}") from error
+    for tag in sorted(plan.dead_tags):
+        click.echo(f"left out, as it leads to no manifest: {tag}", err=True)
     for digest, reason in sorted(plan.left_out.items()):
         click.echo(f"left out, as {reason}: {digest}", err=True)
     click.echo(f"{len(plan.entries)} entries, {len(plan.items)} blobs, {spelled(plan.size)}")

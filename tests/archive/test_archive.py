@@ -121,6 +121,32 @@ def test_image_that_is_not_there_is_said(source: Repositories, image_: str) -> N
         plan_export(source, [image_])
 
 
+@pytest.mark.parametrize("left", [None, b"", b"sha256:1", str(Digest.of(b"gone")).encode()])
+def test_a_tag_that_leads_nowhere_keeps_no_other_from_being_exported(
+    target: Repositories, tmp_path: Path, left: bytes | None
+) -> None:
+    fill(target.open("team/app"), layer_bytes=60)
+    whole = plan_export(target, ["team/app"])
+    current = tmp_path / "target" / paths.tags("team/app").strip("/") / "dead" / "current"
+    current.mkdir(parents=True)
+    if left is not None:
+        (current / "link").write_bytes(left)
+
+    plan = plan_export(target, ["team/app"])
+
+    assert (plan.items, plan.entries) == (whole.items, whole.entries)
+    assert plan.dead_tags == {"team/app:dead"}
+    with pytest.raises(ArchiveError, match=r"^team/app:dead: .*manifest unknown"):
+        plan_export(target, ["team/app", "team/app:dead"])
+
+
+def test_a_tag_whose_manifest_is_damaged_stops_the_export_and_is_named(target: Repositories, tmp_path: Path) -> None:
+    damaged = Digest.parse(fill(target.open("team/app"), layer_bytes=60)["digest"])
+    (tmp_path / "target" / paths.blob_data(damaged).strip("/")).write_bytes(b"{}")
+    with pytest.raises(ArchiveError, match=rf"^team/app: tag latest: manifest unknown: {damaged}$"):
+        plan_export(Repositories(FilesystemDriver(str(tmp_path / "target"))), ["team/app"])
+
+
 def test_layer_that_need_not_be_stored_is_left_out_and_said(source: Repositories) -> None:
     assert plan_export(source, ["team/app"]).left_out == {Digest.of(b"absent"): "it is not stored here"}
 

@@ -147,7 +147,7 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_published(archive_: by
     assert len(str(caught.value)) < 2100
 
 
-@pytest.mark.parametrize("listed", ["x", 5, {"a": 1}, True])
+@pytest.mark.parametrize("listed", ["x", 5, {"a": 1}, True, {}, "", 0, False])
 def test_an_index_whose_manifests_are_not_a_list_is_refused(listed: object) -> None:
     with pytest.raises(ArchiveError, match=r"^index\.json: manifests is not a list$"):
         published(archive(index=member("index.json", index(manifests=listed))))
@@ -165,6 +165,47 @@ def test_an_index_whose_manifests_are_not_a_list_is_refused(listed: object) -> N
 def test_an_entry_that_is_malformed_is_named(described: object) -> None:
     with pytest.raises(ArchiveError, match=r"^index\.json: manifests\[1\]"):
         published(archive(index=member("index.json", index(entry(MANIFEST), described))))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        *[(value, "size is not an integer") for value in ("5", 5.0, True, None, [5], {"a": 5}, 1e400)],
+        *[(value, "size is negative") for value in (-1, -(2**63))],
+        *[(value, f"size is {value}, but sha256:.* has {len(MANIFEST)} bytes") for value in (0, 1, 2**64)],
+    ],
+)
+def test_an_entry_whose_size_cannot_be_is_named(size: object, expected: str) -> None:
+    indexed = index(entry(MANIFEST, size=size)).replace(b"Infinity", b"1e400")
+    with pytest.raises(ArchiveError, match=rf"^index\.json: manifests\[0\]: {expected}$"):
+        published(archive(index=member("index.json", indexed)))
+
+
+def test_an_entry_that_does_not_state_its_size_is_imported() -> None:
+    described = entry(MANIFEST)
+    del described["size"]
+    assert published(archive(index=member("index.json", index(described)))) == ["app:v1"]
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"-Infinity"])
+def test_what_only_python_takes_for_a_number_is_refused(value: bytes) -> None:
+    with pytest.raises(ArchiveError, match=rf"^index\.json is not JSON: {value.decode()} is not a number$"):
+        published(archive(index=member("index.json", INDEXED[:-1] + b', "x": ' + value + b"}")))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize(("part", "name"), [("index", "index.json"), ("marker", "oci-layout")])
+def test_json_that_is_not_plain_utf_8_is_refused(part: str, name: str, encoding: str) -> None:
+    text = {"index": INDEXED, "marker": MARKER}[part].decode()
+    with pytest.raises(ArchiveError, match=rf"^{name} is not JSON: ") as caught:
+        published(archive(**{part: member(name, text.encode(encoding))}))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("indexed", [index(), b"{}", b'{"manifests":null}', b'{"manifests":[]}'])
+def test_an_archive_that_lists_nothing_has_nothing_to_import(indexed: bytes) -> None:
+    with pytest.raises(ArchiveError, match=r"^nothing to import: index\.json lists no manifests$"):
+        published(archive(index=member("index.json", indexed)))
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,43 @@ def test_a_folder_of_another_program_makes_no_repository(driver: FilesystemDrive
         Repositories(driver).open("ghost").tags.page(limit=1)
 
 
+def test_links_that_lead_upwards_are_not_followed(driver: FilesystemDriver, tmp_path: Path) -> None:
+    expected = seen(driver)
+    repositories = tmp_path / "root" / paths.REPOSITORIES.strip("/")
+    upwards: dict[str, str | Path] = {
+        "loop": ".",
+        "loop2": repositories,
+        "all": "/",
+        "team/up": "..",
+        "team/app/me": "../app",
+    }
+    for name, target in upwards.items():
+        (repositories / name).symlink_to(target)
+
+    assert seen(driver) == expected
+    collect(driver)
+
+
+def test_links_between_repositories_come_to_an_end(driver: FilesystemDriver, tmp_path: Path) -> None:
+    repositories = tmp_path / "root" / paths.REPOSITORIES.strip("/")
+    (repositories / "team/other").symlink_to("../HOST.example")
+    (repositories / "HOST.example/back").symlink_to("../team")
+
+    assert [name for name in Repositories(driver).catalog.names() if name.startswith("team")] == [
+        *("team", "team/app", "team/other/app"),
+    ]
+
+
+def test_folders_that_an_operator_has_put_elsewhere_are_found(driver: FilesystemDriver, tmp_path: Path) -> None:
+    expected = seen(driver)
+    repositories = tmp_path / "root" / paths.REPOSITORIES.strip("/")
+    for folder, name in ((repositories / "team", "big"), (repositories, "bigger"), (tmp_path / "root", "biggest")):
+        folder.rename(tmp_path / name)
+        folder.symlink_to(tmp_path / name)
+
+    assert seen(driver) == expected
+
+
 def test_no_other_module_of_the_registry_lists() -> None:
     """Whoever lists has to say what is a name there."""
     root = Path(inspect.getfile(registry)).parent

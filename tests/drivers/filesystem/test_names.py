@@ -207,7 +207,10 @@ def test_of_directories_only_files_are_left_out_and_links_are_followed(tmp_path:
     for number in range(1500):
         (directory / f"d{number:04}").mkdir()
         (directory / f"f{number:04}").touch()
-    (directory / "to-directory").symlink_to(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (directory / "to-directory").symlink_to(tmp_path / "elsewhere")
+    for name, parent in (("to-here", "."), ("to-parent", ".."), ("to-root", "/"), ("to-parent-too", tmp_path)):
+        (directory / name).symlink_to(parent)
     (directory / "to-file").symlink_to(directory / "f0000")
     (directory / "to-itself").symlink_to(directory / "to-itself")
     (directory / "to-nothing").symlink_to(directory / "nothing")
