@@ -37,6 +37,11 @@ class DriverError(Exception):
     is read-only, what is stored is damaged.
     """
 
+    call: str = ""
+    """The call that failed, as the text names it; "" if only the text tells."""
+    subject: str = ""
+    """What the call was about, a path or the driver's name for it; "" if only the text tells."""
+
 
 class PathNotFoundError(DriverError):
     """There is nothing at the path."""

@@ -87,8 +87,13 @@ class Translation(ABC):
         traceback: TracebackType | None,
     ) -> None:
         if error is not None and isinstance(error, self.failures) and not isinstance(error, DriverError):
-            text = f"{self.driver}: {self._call} {self._subject}: {self.text(error)}"
-            raise self.word(error)(text) from error
+            # A variable of this frame that held it would be a cycle, and keep a socket, say, until the next collection.
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> DriverError:
+        translated = self.word(error)(f"{self.driver}: {self._call} {self._subject}: {self.text(error)}")
+        translated.call, translated.subject = self._call, self._subject
+        return translated
 
 
 def word_of(error: OSError) -> type[DriverError]:

@@ -11,6 +11,7 @@ lock keeps out other threads, other processes and, on NFS, other hosts.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -100,9 +101,14 @@ class FilesystemDriver(StorageDriver):
             ) from error
 
     def probe(self) -> None:
-        with Translated("stat rootdirectory", self._root):
+        with Translated("use rootdirectory", self._root):
             os.stat(self._root)
             self._check_mount()
+            needed = os.R_OK | os.X_OK
+            if not os.statvfs(self._root).f_flag & os.ST_RDONLY:  # what can be read there is still served
+                needed |= os.W_OK
+            if not os.access(self._root, needed, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def _check_mount(self) -> None:
         """Raise UnavailableError if nothing is mounted there any more: the next mount would hide what is written."""

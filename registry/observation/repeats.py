@@ -9,11 +9,15 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import threading
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from drivers.base import DriverError
+from registry.storage.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,13 +25,18 @@ if TYPE_CHECKING:
 PERIOD_SECONDS: Final = 60.0
 MOST_TEXTS: Final = 60
 """Lines of one cause that are written in a period if each has another text and none tells of an error."""
+MOST_REPOSITORIES: Final = 10
+"""Lines of one cause that are written in a period if each tells of an error in another repository."""
 MOST_CAUSES: Final = 256
 """Causes that are told apart at a time; what comes beyond counts as one more for each level."""
 _LONGEST_TEXT: Final = 1000
 _LONGEST_CHAIN: Final = 4
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
-_Fault = tuple[tuple[type[BaseException], int | None], ...]
+_PLACE: Final = re.compile(rf"{ROOT[1:]}/(\w+)(?:(?<=/repositories)/(.+?)/_)?")
+"""The part of the storage that a path or a key is in, and the name of the repository if it is in one."""
+
+_Fault = tuple[tuple[type[BaseException], int | None, str, str], ...]
 _Cause = tuple[str, int, str, _Fault]
 
 
@@ -45,8 +54,9 @@ class Repeats:
     """Decides which records are written. `most_texts` is as MOST_TEXTS; records of loggers in `exempt` all are.
 
     A cause is a logger, a level, a message before its arguments are filled in, and the errors that it tells of: each
-    class and, if it is the operating system's, its number. Such a record is written once in a period. One that tells of
-    no error is written once for each text. While a cause goes on it is told once a period, with how often it was.
+    class and, if it is the operating system's, its number; if it is the storage's, the call and the part of the storage
+    ("blobs", "repositories"). Such a record is written once in a period, once for each repository. One that tells of no
+    error is written once for each text. While a cause goes on it is told once a period, with how often it was.
     """
 
     def __init__(self, *, most_texts: int = MOST_TEXTS, exempt: frozenset[str] = frozenset()) -> None:
@@ -66,15 +76,19 @@ class Repeats:
         """Tell whether to write `record`; if not, it is counted. Time is in seconds, from any beginning."""
         if record.levelno < logging.INFO or record.name in self._exempt:
             return True
-        fault = _fault(record)
+        errors = _errors(record)
+        fault = tuple(map(_kind, errors))
         cause = (record.name, record.levelno, _template(record), fault)
         period = self._periods.get(cause)
         if period is None:
             if len(self._periods) >= MOST_CAUSES:
                 cause, fault = ("", record.levelno, "", ()), ()
             period = self._periods.setdefault(cause, _Period(now + PERIOD_SECONDS))
-        text = 0 if fault else hash((record.getMessage(), *map(str, _facts(record).values())))
-        if text not in period.texts and len(period.texts) < self._most_texts:
+        if fault:
+            text, most = hash(_repository(errors)), min(self._most_texts, MOST_REPOSITORIES)
+        else:
+            text, most = hash((record.getMessage(), *map(str, _facts(record).values()))), self._most_texts
+        if text not in period.texts and len(period.texts) < most:
             period.texts.add(text)
             return True
         period.count += 1
@@ -162,17 +176,32 @@ def _template(record: logging.LogRecord) -> str:
     return record.msg if isinstance(record.msg, str) else type(record.msg).__name__
 
 
-def _fault(record: logging.LogRecord) -> _Fault:
-    """Return what tells the errors of a record from others: that which is logged, or an argument, and its causes."""
+def _errors(record: logging.LogRecord) -> list[BaseException]:
+    """Return the errors that a record tells of: that which is logged, or an argument, and its causes."""
     error = record.exc_info[1] if record.exc_info else None
     if error is None:
         candidates = (record.msg, *(record.args if isinstance(record.args, tuple) else ()))
         error = next((each for each in candidates if isinstance(each, BaseException)), None)
-    chain: list[tuple[type[BaseException], int | None]] = []
+    chain: list[BaseException] = []
     while error is not None and len(chain) < _LONGEST_CHAIN:
-        chain.append((type(error), error.errno if isinstance(error, OSError) else None))
+        chain.append(error)
         error = error.__cause__
-    return tuple(chain)
+    return chain
+
+
+def _kind(error: BaseException) -> tuple[type[BaseException], int | None, str, str]:
+    """Return what tells an error from others: its class, its number, the call to the storage and the part of it."""
+    number = error.errno if isinstance(error, OSError) else None
+    if not isinstance(error, DriverError):
+        return type(error), number, "", ""
+    place = _PLACE.search(error.subject)
+    return type(error), number, error.call, place[1] if place else ""
+
+
+def _repository(errors: list[BaseException]) -> str:
+    """Return the name of the repository in which the storage failed; "" if it was in none, or is not known."""
+    places = (_PLACE.search(each.subject) for each in errors if isinstance(each, DriverError))
+    return next((place[2] for place in places if place and place[2]), "")
 
 
 def _facts(record: logging.LogRecord) -> dict[str, object]:

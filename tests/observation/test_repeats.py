@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from drivers.base import UnavailableError
-from registry.observation.repeats import MOST_CAUSES, MOST_TEXTS, PERIOD_SECONDS, Repeats
+from drivers.base import DriverError, UnavailableError
+from drivers.filesystem.files import Translated
+from registry.observation.repeats import MOST_CAUSES, MOST_REPOSITORIES, MOST_TEXTS, PERIOD_SECONDS, Repeats
 from tests.faults import no_more_threads
 from tests.observation.written import HOOK, Mailbox, parsed, read, set_up
 from tests.serving import wait_until
@@ -92,6 +93,40 @@ def test_errors_of_a_storage_are_told_apart_by_what_caused_them() -> None:
     repeats = Repeats()
     failures = [failed(number) for number in (errno.EIO, errno.ESTALE, errno.EIO)]
     assert admitted(repeats, [record("%s", each) for each in failures]) == [True, True, False]
+
+
+def failed_storage(call: str, subject: str) -> DriverError:
+    try:
+        with Translated(call, subject):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    except DriverError as error:
+        return error
+
+
+@pytest.mark.parametrize("root", ["", "/var/lib/registry", "bucket/prefix"])
+def test_a_fault_of_another_call_or_part_of_the_storage_is_told_beside_a_flood(root: str) -> None:
+    def fault(call: str, path: str) -> logging.LogRecord:
+        return record("%s %s: %s", "GET", path, failed_storage(call, f"{root}{path}"))
+
+    repeats = Repeats()
+    blobs = "/docker/registry/v2/blobs/sha256"
+    link = "/docker/registry/v2/repositories/team/app/_layers/sha256/ab/link"
+    flood = [fault("get", f"{blobs}/{n % 256:02x}/{n:064x}/data") for n in range(1000)]
+    assert sum(admitted(repeats, flood)) == 1
+    others = [fault("get", link), fault("stat", link), fault("get", "/"), fault("stat", f"{blobs}/ab/abc/data")]
+    assert admitted(repeats, others) == [True] * len(others)
+    assert admitted(repeats, [*others, flood[0]]) == [False] * (len(others) + 1)
+
+
+def test_a_fault_is_told_for_each_repository_up_to_a_bound() -> None:
+    def fault(name: str, part: str) -> logging.LogRecord:
+        path = f"/docker/registry/v2/repositories/{name}/{part}"
+        return record("%s %s: %s", "GET", path, failed_storage("get", path))
+
+    repeats = Repeats()
+    assert admitted(repeats, [fault("a", "_layers/x/link"), fault("b/c", "_layers/x/link")]) == [True, True]
+    assert admitted(repeats, [fault("a", "_layers/y/link"), fault("b/c", "_manifests/x/link")]) == [False, False]
+    assert sum(admitted(repeats, [fault(f"many/{n}", "_layers/x/link") for n in range(1000)])) == MOST_REPOSITORIES - 2
 
 
 def test_lines_without_an_error_are_told_once_for_each_text() -> None:

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,6 +143,68 @@ def test_an_unwritable_root_is_one_clear_line(tmp_path: Path) -> None:
         FilesystemDriver(f"{tmp_path}/root").check()
     with unprivileged(), pytest.raises(DriverError, match=r"^filesystem: cannot .*: Permission denied; .*$"):
         FilesystemDriver(f"{tmp_path}/root/below").check()
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o555, 0o300, 0o600])
+def test_a_root_whose_rights_were_taken_away_fails_the_probe_until_they_are_back(open_path: Path, mode: int) -> None:
+    root = open_path / "root"
+    root.mkdir()
+    driver = FilesystemDriver(str(root))
+    if not os.geteuid():
+        os.chown(root, 65534, 65534)
+    text = rf"^filesystem: use rootdirectory {root}: Permission denied for user \d+$"
+
+    with unprivileged():
+        driver.probe()
+        root.chmod(mode)
+        with pytest.raises(DriverError, match=text) as raised:
+            driver.probe()
+        root.chmod(0o700)
+        driver.probe()
+    assert type(raised.value) is DriverError
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as two users")
+def test_a_root_that_was_given_to_another_user_fails_the_probe(open_path: Path) -> None:
+    root = open_path / "root"
+    root.mkdir(0o755)
+    driver = FilesystemDriver(str(root))
+    driver.probe()
+
+    text = rf"^filesystem: use rootdirectory {root}: Permission denied for user 65534$"
+    with unprivileged():
+        assert root.stat().st_uid == 0
+        with pytest.raises(DriverError, match=text):
+            driver.probe()
+
+
+def test_a_root_on_a_file_system_that_is_read_only_passes_the_probe(tmp_path: Path) -> None:
+    script = (
+        "import sys; from drivers.filesystem.driver import FilesystemDriver;"
+        "driver = FilesystemDriver(sys.argv[1]); driver.probe();"
+        "print(driver.get('/docker/object', limit=1))"
+    )
+    FilesystemDriver(str(tmp_path)).put("/docker/object", b"x")
+    mount = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" || exit 77; exec "$2" -c "$3" "$1"'
+    child = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", mount, "sh", tmp_path, sys.executable, script],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if child.returncode == 77 or child.stderr.startswith("unshare:"):
+        pytest.skip("nothing can be mounted here")
+
+    assert (child.stdout, child.stderr) == ("b'x'\n", "")
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory that another user can reach, which is not so of what pytest makes."""
+    with TemporaryDirectory() as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
 
 
 @contextmanager
