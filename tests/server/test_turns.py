@@ -49,6 +49,9 @@ class Leading(Turns):
         super().__init__(self.poller, self._attend, (-1, -1), threads=1)
         self._term = self.term = Term()
 
+    def _take_turns(self) -> None:
+        """End at once: what a second leader would do is not what is tried here."""
+
     def _attend(self, connection: Connection, _: object) -> bool:
         self.attended.append(connection.fd)
         return False
