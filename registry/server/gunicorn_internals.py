@@ -12,7 +12,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.http import errors, wsgi
@@ -30,12 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Arbiter",
-    "Ends",
     "FileWrapper",
     "Framing",
     "Settings",
     "arbiter_listeners",
-    "begin_response",
     "body_length",
     "errors",
     "expects_continue",
@@ -72,8 +70,15 @@ def parse_head(settings: Any, received: bytes, client: Any) -> tuple[Any, bytes]
         errors.ParseException: it is not HTTP, or breaks a limit.
     """
     unreader = IterUnreader([received])
-    request = Request(settings, unreader, client)
+    request = _Request(settings, unreader, client)
     return request, unreader.take_buffered()
+
+
+class _Request(Request):
+    """gunicorn's request, which believes no headers about the client: registry.foundation.proxies judges these."""
+
+    def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
+        return {}, []
 
 
 def wrap_in_tls(settings: Any, sock: socket.socket) -> ssl.SSLSocket:
@@ -149,32 +154,6 @@ class Framing(wsgi.Response, ABC):
 
     def _emit_body(self, data: bytes) -> None:
         self.send(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
-
-
-_Response = TypeVar("_Response", bound=Framing)
-
-
-def begin_response(
-    request: Any, ends: Ends, settings: Any, response_class: type[_Response], *arguments: Any
-) -> tuple[_Response, dict[str, Any]]:
-    """Return a response to `request`, which is made with `arguments` in addition, and the WSGI environment."""
-    # Otherwise it would be answered now, and by gunicorn.
-    request._expected_100_continue = False  # noqa: SLF001
-    response, environ = wsgi.create(
-        request, ends.sock, ends.client, ends.server, settings, response_class=response_class, response_args=arguments
-    )
-    return response, environ  # type: ignore[return-value]  # the stubs do not follow the class
-
-
-class Ends(Protocol):
-    """A connection: its socket, and the addresses of the client and of ours."""
-
-    @property
-    def sock(self) -> socket.socket: ...
-    @property
-    def client(self) -> Any: ...
-    @property
-    def server(self) -> Any: ...
 
 
 def expects_continue(request: Any) -> bool:

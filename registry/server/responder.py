@@ -15,10 +15,10 @@ from registry.observation.observer import end_request
 from registry.server.bodies import receive_body
 from registry.server.channel import GoneError
 from registry.server.connection import Phase
+from registry.server.environ import environ_of
 from registry.server.gunicorn_internals import (
     FileWrapper,
     Settings,
-    begin_response,
     body_length,
     errors,
 )
@@ -150,8 +150,8 @@ class Responder:
         """
         body = receive_body(request, connection)
         connection.body = body
-        response, environ = begin_response(request, connection, self._settings, Response, connection, hand_over)
-        environ["wsgi.multithread"] = True
+        response = Response(request, connection.sock, self._settings, connection, hand_over)
+        environ = environ_of(request, connection, self._settings)
         environ["wsgi.input"] = body
         environ[HAND_OVER_KEY] = hand_over
         if self._stopping():
