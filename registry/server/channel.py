@@ -86,7 +86,7 @@ class Channel:
         """
         if self._tls is None:
             self._tls = self.sock = wrap(self.sock)
-        return self._try(self._tls.do_handshake)
+        return bool(self._now(partial(_shake_hands, self._tls)))
 
     def receive_now(self, size: int) -> bytes | None:
         """Return at most about `size` bytes that have arrived, none if the client sends no more; None if it may yet.
@@ -97,9 +97,7 @@ class Channel:
             OSError: the connection has failed.
         """
         if self._tls is not None:
-            received: list[bytes] = []
-            tls = self._tls
-            return received[0] if self._try(lambda: received.append(tls.recv(max(size, _TLS_RECORD)))) else None
+            return self._now(partial(self._tls.recv, max(size, _TLS_RECORD)))
         try:
             return self.sock.recv(size, _AT_ONCE)
         except BlockingIOError:
@@ -158,9 +156,10 @@ class Channel:
             OSError: the connection has failed.
         """
         if self._tls is not None:
-            return self._send_records(self._tls, data) or (
-                self._send_records(self._tls, data) if self._is_writable_soon() else 0
-            )
+            sent = self._send_records(self._tls, data)
+            if not sent and is_ready(self.fd, select.POLLOUT, _SEND_SECONDS):
+                sent = self._send_records(self._tls, data)
+            return sent
         self._block(blocks=True)
         try:
             return self.sock.send(data, _MORE if more else 0)
@@ -226,17 +225,16 @@ class Channel:
             self._blocks = blocks
             self.sock.setblocking(blocks)
 
-    def _try(self, step: Callable[[], object]) -> bool:
-        """Take a step of TLS; return whether it could be done without waiting."""
+    def _now(self, step: Callable[[], _T]) -> _T | None:
+        """Return what a step of TLS gives; None if it cannot be taken without waiting."""
         self.waits_to_write = False
         try:
-            step()
+            return step()
         except ssl.SSLWantReadError:
-            return False
+            return None
         except ssl.SSLWantWriteError:
             self.waits_to_write = True
-            return False
-        return True
+            return None
 
     def _receive_records(self, tls: ssl.SSLSocket, size: int, *, whole: bool) -> bytes:
         """Wait for `size` bytes, fewer if the client goes; for those of one record if not `whole`."""
@@ -261,9 +259,9 @@ class Channel:
             try:
                 return step()
             except ssl.SSLWantReadError:
-                _wait(self.fd, select.POLLIN)
+                is_ready(self.fd, select.POLLIN)
             except ssl.SSLWantWriteError:
-                _wait(self.fd, select.POLLOUT)
+                is_ready(self.fd, select.POLLOUT)
 
     def _send_records(self, tls: ssl.SSLSocket, data: bytes | memoryview) -> int:
         """Send as much of `data` as goes without waiting. OpenSSL wants the same bytes again if that was not all."""
@@ -273,11 +271,14 @@ class Channel:
                 rest = rest[tls.send(rest[:_TLS_PIECE]) :]
         return len(data) - len(rest)
 
-    def _is_writable_soon(self) -> bool:
-        return _wait(self.fd, select.POLLOUT, _SEND_SECONDS)
+
+def _shake_hands(tls: ssl.SSLSocket) -> bool:
+    tls.do_handshake()
+    return True
 
 
-def _wait(fd: int, event: int, seconds: float | None = None) -> bool:
+def is_ready(fd: int, event: int, seconds: float | None = None) -> bool:
+    """Wait for an event of select.poll() on `fd`, at most so long; return whether there was one, or the end of it."""
     poll = select.poll()
     poll.register(fd, event)
     return bool(poll.poll(None if seconds is None else seconds * _MILLISECONDS))

@@ -9,18 +9,21 @@ import select
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.foundation.proxies import customer_of
+from registry.server.channel import is_ready
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Iterator
 
 _NOTHING_TO_ACCEPT: Final = frozenset({errno.EAGAIN, errno.ECONNABORTED, errno.EBADF})
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_PAUSE_SECONDS: Final = 0.5
+EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Errors of accept() that say that the system has nothing left to accept a client with."""
+PAUSE_SECONDS: Final = 0.5
+"""How long to leave clients waiting then: accept() would fail again at once."""
 _EMPTYING_SECONDS: Final = 5.0
 """How long a server that stops accepts those who wait: others may come all the time."""
 _OWN_DESCRIPTORS: Final = 128
@@ -53,7 +56,7 @@ class ListeningLimits:
 
     connections: int
     per_client: int = 0
-    exempt: Callable[[str], bool] = bool
+    exempt: Callable[[str], bool] = field(default=lambda _: False)
 
 
 class Clients:
@@ -88,7 +91,7 @@ class Clients:
         """Return whom connections from `address` count for; "" if they are not counted."""
         if not self._limits.per_client or not isinstance(address, tuple):
             return ""
-        host = address[0].removeprefix("::ffff:") if "." in address[0] else address[0]
+        host = address[0]
         return "" if self._limits.exempt(host) else customer_of(host)
 
 
@@ -151,8 +154,8 @@ class Listeners:
         self._stopped = True
         self.pause()
         deadline = time.monotonic() + _EMPTYING_SECONDS
-        for fd, listener in self._sockets.items():
-            while self._paused_until < time.monotonic() < deadline and _has_client(listener):
+        for fd in self._sockets:
+            while self._paused_until < time.monotonic() < deadline and is_ready(fd, select.POLLIN, 0):
                 yield fd
         # Not before: their descriptors may be those of connections right after.
         for listener in self._sockets.values():
@@ -160,14 +163,8 @@ class Listeners:
 
     def _pause_for_a_moment(self, error: OSError) -> None:
         told = self._paused_until > time.monotonic()
-        self._paused_until = time.monotonic() + _PAUSE_SECONDS
+        self._paused_until = time.monotonic() + PAUSE_SECONDS
         self.pause()
         if not told:
             advice = "; raise the limit of open files (LimitNOFILE=, --ulimit nofile)"
-            _log.error("clients have to wait: %s%s", error, advice if error.errno in _EXHAUSTED else "")
-
-
-def _has_client(listener: socket.socket) -> bool:
-    poll = select.poll()
-    poll.register(listener, select.POLLIN)
-    return bool(poll.poll(0))
+            _log.error("clients have to wait: %s%s", error, advice if error.errno in EXHAUSTED else "")
