@@ -257,11 +257,11 @@ class Connection:
         if self.phase is not Phase.LINGERING:
             self.channel.shut_down(socket.SHUT_WR)
             self.enter(Phase.LINGERING)
+        if self.reads_no_more:
+            # It was waited for the end only.
+            return True
         try:
-            while self._lingered < _MOST_LINGERING:
-                count = self.channel.discard_now(_RECEIVE)
-                if not count:
-                    return True
+            while count := self.channel.discard_now(_RECEIVE):
                 self._lingered += count
                 if self._lingered >= _MOST_LINGERING:
                     # The client has to stop sending now, and to read.
@@ -269,7 +269,7 @@ class Connection:
         except BlockingIOError:
             return False
         except OSError:
-            return True
+            pass
         return True
 
     def _is_whole(self, limit: int) -> bool:

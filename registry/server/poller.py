@@ -37,8 +37,6 @@ _SHARE_ENDED: Final = 64
 """When there is no room, one in so many connections is ended, so that they are not looked through each time."""
 _OVERFULL: Final = 1.25
 """Times the limit of connections, at which clients have to wait for those to go that were ended to make room."""
-
-
 _log = logging.getLogger(__name__)
 
 

@@ -87,12 +87,14 @@ def _send(client: socket.socket, peer: str, answer: bytes) -> None:
 
 def refuse_crowd(client: socket.socket, address: Any, *, is_tls: bool) -> None:
     """Close a connection from `address` because there are too many from there; tell a client that speaks no TLS why."""
-    _log.info("refused a connection of %s: it has http.maxconnectionsperclient already", address[0])
-    with client, suppress(OSError):
+    peer = address[0]
+    _log.info("refused a connection of %s: it has http.maxconnectionsperclient already", peer)
+    with client:
         if not is_tls:
-            client.settimeout(0)
-            client.send(_answer(429, "Too Many Requests", TOO_MANY_REQUESTS, "too many connections from this address"))
-            client.shutdown(socket.SHUT_WR)
+            answer = _answer(429, "Too Many Requests", TOO_MANY_REQUESTS, "too many connections from this address")
+            _send(client, peer, answer)
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_WR)
 
 
 def _answer(status: int, reason: str, code: str, message: str) -> bytes:

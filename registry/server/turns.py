@@ -43,13 +43,13 @@ class Term:
         self.connection: Connection | None = None
 
     @property
-    def waits_for_client(self) -> bool:
-        """Whether the thread has nothing to do until its client sends or takes something, and others have gone on."""
+    def works(self) -> bool:
+        """Whether the thread has a request, and waits neither for its client nor for others to go on first."""
         connection = self.connection
         if connection is None:
             return False
         channel = connection.channel
-        return channel.pace.waits or channel.ticket.queues
+        return not (channel.pace.waits or channel.ticket.queues)
 
 
 class Turns:
@@ -142,7 +142,7 @@ class Turns:
 
     def _working(self) -> int:
         """Count the threads that work on a request."""
-        return sum(bool(each.busy_since) and not each.waits_for_client for each in self._terms)
+        return sum(each.works for each in self._terms)
 
     def _start_thread(self) -> bool:
         """Start a thread; return False if there are too many, or the system allows no more."""
