@@ -234,7 +234,6 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "logger_class": AccessLog,
         "accesslog": None if configuration.log.accesslog.disabled else "-",
         "http_parser": "fast",
-        "keepalive": _KEEPALIVE_SECONDS,
         "graceful_timeout": math.ceil(http.draintimeout_seconds) or _DRAIN_SECONDS,
         # The limit is that of the whole head.
         "limit_request_line": 0,
@@ -243,11 +242,6 @@ def _options(configuration: Configuration) -> dict[str, object]:
         # The heartbeat is a file; on a slow disk it would say that a busy worker has died.
         "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108  the kernel's own
         "control_socket_disable": True,
-        # registry.handlers.urls decides for all headers alike which proxies may say who the client is.
-        "secure_scheme_headers": {},
-        "forwarder_headers": "",
-        # gunicorn believes none of these headers, so it makes no difference whom it trusts. With "*" it does not look.
-        "forwarded_allow_ips": "*",
         "proc_name": "registry",
         "when_ready": _announce,
         "pre_fork": _take_slot,

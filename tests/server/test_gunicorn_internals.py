@@ -10,7 +10,7 @@ from gunicorn.config import Config
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from registry.server.gunicorn_internals import Settings
+from registry.server.gunicorn_internals import Settings, parse_head
 
 ROOT = Path(__file__).parents[2]
 TRIED = ("26.2.0", "27.0.0", "27.0.1")
@@ -64,6 +64,19 @@ def test_settings_are_those_of_the_configuration() -> None:
     assert settings.keepalive == 75
     assert settings.is_ssl is False
     assert settings.proxy_allow_networks() == configuration.proxy_allow_networks()
+
+
+def test_a_request_believes_no_header_about_its_client() -> None:
+    head = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Ssl: on\r\nX_A: b\r\n\r\n"
+    configuration = Config()
+    configuration.set("forwarded_allow_ips", "*")
+    configuration.set("forwarder_headers", "*")
+
+    request, rest = parse_head(Settings(configuration), head + b"next", ("127.0.0.1", 1))
+
+    assert request.scheme == "http"
+    assert "X_A" not in dict(request.headers)
+    assert rest == b"next"
 
 
 def test_settings_know_of_tls() -> None:
