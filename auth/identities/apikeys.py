@@ -75,13 +75,18 @@ class ApiKeys:
         self.bind()
 
     def user_of(self, text: str) -> tuple[str, str] | None:
-        """Return the user and the id of the key that `text` is, or None if it is not a valid key."""
+        """Return the user and the id of the key that `text` is, or None if it is not a valid key.
+
+        Raises:
+            ControllerError: as valid().
+        """
         _, _, rest = text.partition(PREFIX)
         key_id, _, secret = rest.partition("_")
-        known = self._all().by_id.get(key_id)
+        keys = self._all()
+        known = keys.by_id.get(key_id)
         if known is None or not hmac.compare_digest(known.sha256.encode(), _digest(secret).encode()):
             return None
-        return (known.user, known.id) if self.valid(known.id, known.user) else None
+        return (known.user, known.id) if self._good(known, keys) else None
 
     def valid(self, key_id: str, user: str) -> bool:
         """Tell whether the key `key_id` is still there, alive, that of `user`, and `user` too if it ends with them.
@@ -91,11 +96,15 @@ class ApiKeys:
         """
         keys = self._all()
         known = keys.by_id.get(key_id)
-        if known is None or known.user != user or not known.alive(self._clock()):
+        return known is not None and known.user == user and self._good(known, keys)
+
+    def _good(self, key: ApiKey, keys: Keys) -> bool:
+        """Tell whether `key`, one of `keys`, is alive, and its user there if it ends with them; raises as valid()."""
+        if not key.alive(self._clock()):
             return False
-        bound = key_id in keys.bound or key_id in self._bound_here
+        bound = key.id in keys.bound or key.id in self._bound_here
         try:
-            has_password = self._has_password(user)
+            has_password = self._has_password(key.user)
         except ControllerError:
             if bound:
                 raise

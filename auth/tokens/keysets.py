@@ -64,9 +64,9 @@ class RemoteKeys:
     """The JWK set at an address, fetched when it is first needed.
 
     A thread of its own fetches, one at a time, however many tokens name unknown keys, and none is begun within
-    RETRY_SECONDS of the one before. Who has a known key does not wait for it. An address that cannot be reached costs
-    nothing but the keys that were added since: known ones stay trusted, and once it has failed nobody waits for it
-    longer than an answer of a healthy one takes.
+    RETRY_SECONDS of the one before. Who has a known key waits only for a fetch that it has begun, and briefly. An
+    address that cannot be reached costs nothing but the keys that were added since: known ones stay trusted, and once
+    it has failed nobody waits for it longer than an answer of a healthy one takes.
     """
 
     def __init__(

@@ -212,15 +212,12 @@ class Logins:
 
     def _make_room(self, directory: Path) -> None:
         now = self._clock()
-        directories = [directory]
         if now - self._swept >= _SWEEP_SECONDS:
             self._swept = now
-            directories = [each for each in self._directory.iterdir() if each.is_dir()]
-        for each in directories:
-            for name in _names(each):
-                if _expires(name) <= now:
-                    (each / name).unlink(missing_ok=True)
-        names = _names(directory)
+            for each in self._directory.iterdir():
+                if each.is_dir():
+                    _sweep(each, now)
+        names = _sweep(directory, now)
         if len(names) >= MOST_LOGINS:
             going = min(names, key=lambda name: (name.endswith(".revoked"), _expires(name)))
             (directory / going).unlink(missing_ok=True)
@@ -264,6 +261,15 @@ def _names(directory: Path) -> list[str]:
         return [name for name in os.listdir(directory) if _NAME.fullmatch(name)]  # noqa: PTH208  names are all it needs
     except FileNotFoundError:
         return []
+
+
+def _sweep(directory: Path, now: float) -> list[str]:
+    """Delete the records of logins that have expired; return the names of the others."""
+    names = _names(directory)
+    going = {name for name in names if _expires(name) <= now}
+    for name in going:
+        (directory / name).unlink(missing_ok=True)
+    return [name for name in names if name not in going]
 
 
 def _expires(name: str) -> int:

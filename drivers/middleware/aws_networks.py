@@ -9,14 +9,14 @@ import threading
 import time
 from bisect import bisect_right
 from dataclasses import dataclass
-from ipaddress import IPv6Address, collapse_addresses, ip_address, ip_network
+from ipaddress import collapse_addresses, ip_network
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.foundation.fetching import fetch
+from registry.foundation.forwarded import read_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from ipaddress import IPv4Address
 
 _LISTS: Final = (("prefixes", "ip_prefix"), ("ipv6_prefixes", "ipv6_prefix"))
 _TIMEOUT_SECONDS: Final = 30
@@ -70,7 +70,7 @@ class AwsNetworks:
         """Tell whether `client` is an address that is known to be in one of the networks."""
         if time.monotonic() >= self._due:
             self._begin_refresh()
-        address = _address(client)
+        address = read_address(client)
         return address is not None and self._spans[address.version].cover(int(address))
 
     def _begin_refresh(self) -> None:
@@ -103,12 +103,3 @@ class AwsNetworks:
         for entry in entries:
             if not self._regions or entry["region"].lower() in self._regions:
                 yield ip_network(entry[key])
-
-
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    # A socket for both versions has the older one's addresses as ::ffff:192.0.2.1.
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

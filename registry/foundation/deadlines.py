@@ -32,8 +32,8 @@ class Deadline:
         return remaining
 
 
-class PlainHandler(urllib.request.HTTPHandler):
-    """Opens ``http`` addresses, until `deadline`."""
+class DeadlineHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens ``http`` and ``https`` addresses, until `deadline`; an opener takes it in place of its own two."""
 
     def __init__(self, deadline: Deadline) -> None:
         super().__init__()
@@ -42,14 +42,6 @@ class PlainHandler(urllib.request.HTTPHandler):
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         """Open `req`."""
         return self.do_open(_kept_to(self._deadline, http.client.HTTPConnection), req)
-
-
-class SecureHandler(urllib.request.HTTPSHandler):
-    """Opens ``https`` addresses, until `deadline`."""
-
-    def __init__(self, deadline: Deadline) -> None:
-        super().__init__()
-        self._deadline = deadline
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         """Open `req`."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from registry.foundation.deadlines import Deadline, PlainHandler, SecureHandler
+from registry.foundation.deadlines import Deadline, DeadlineHandler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,7 +99,7 @@ def _opener(timeout_seconds: float | None, *, follow: bool = True) -> urllib.req
     # Made for each call, which is rare: a proxy is looked for in the environment as it is by then.
     deadline = Deadline(timeout_seconds)
     redirects = _Redirects if follow else _NoRedirects
-    return urllib.request.build_opener(redirects, PlainHandler(deadline), SecureHandler(deadline))
+    return urllib.request.build_opener(redirects, DeadlineHandler(deadline))
 
 
 def _request(method: str, url: str, headers: Mapping[str, str]) -> urllib.request.Request:

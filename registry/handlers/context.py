@@ -91,26 +91,22 @@ class _Caller:
         return services().access.grants_everything
 
     def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
-        """Return if the access controller grants "overwrite" to the caller.
-
-        Raises:
-            auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: it does not.
-        """
-        try:
-            authorize(Access("repository", repository, "overwrite"))
-        except DeniedError as error:
-            raise DeniedError(f"tag {tag.name} points to {current} and stays there: {error}") from error
+        _require(Access("repository", repository, "overwrite"), f"tag {tag.name} points to {current} and stays there")
 
     def require_untag(self, repository: str, tag: Tag, current: Digest) -> None:
-        """Return if the access controller grants "untag" to the caller.
+        _require(Access("repository", repository, "untag"), f"tag {tag.name} points to {current} and stays")
 
-        Raises:
-            auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: it does not.
-        """
-        try:
-            authorize(Access("repository", repository, "untag"))
-        except DeniedError as error:
-            raise DeniedError(f"tag {tag.name} points to {current} and stays: {error}") from error
+
+def _require(access: Access, otherwise: str) -> None:
+    """Return if the access controller grants `access` to the caller; a refusal begins with `otherwise`.
+
+    Raises:
+        auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: it does not.
+    """
+    try:
+        authorize(access)
+    except DeniedError as error:
+        raise DeniedError(f"{otherwise}: {error}") from error
 
 
 class AccessRequest:

@@ -91,8 +91,7 @@ class Clients:
         """Return whom connections from `address` count for; "" if they are not counted."""
         if not self._limits.per_client or not isinstance(address, tuple):
             return ""
-        host = address[0]
-        return "" if self._limits.exempt(host) else customer_of(host)
+        return "" if self._limits.exempt(address[0]) else customer_of(address[0])
 
 
 class Listeners:
