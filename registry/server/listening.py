@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _NOTHING_TO_ACCEPT: Final = frozenset({errno.EAGAIN, errno.ECONNABORTED, errno.EBADF})
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Errors of accept(2) that come again at once: descriptors or memory have run out."""
+
 _PAUSE_SECONDS: Final = 0.5
 _EMPTYING_SECONDS: Final = 5.0
 """How long a server that stops accepts those who wait: others may come all the time."""
@@ -164,7 +166,7 @@ class Listeners:
         self.pause()
         if not told:
             advice = "; raise the limit of open files (LimitNOFILE=, --ulimit nofile)"
-            _log.error("clients have to wait: %s%s", error, advice if error.errno in _EXHAUSTED else "")
+            _log.error("clients have to wait: %s%s", error, advice if error.errno in EXHAUSTED else "")
 
 
 def _has_client(listener: socket.socket) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import sys
 import time
@@ -10,11 +9,11 @@ from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.foundation.threads import LastingThread
+from registry.server.listening import EXHAUSTED
 
 if TYPE_CHECKING:
     import socket
 
-_USED_UP: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_SECONDS: Final = 0.5
 _log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ class PlainHTTPServer(ThreadingHTTPServer):
         try:
             return super().get_request()
         except OSError as error:
-            if error.errno in _USED_UP:
+            if error.errno in EXHAUSTED:
                 _log.error("no connection to %s can be accepted: %s", self.server_address, error)
                 time.sleep(_PAUSE_SECONDS)
             raise
