@@ -53,13 +53,8 @@ class Multipart:
         return sum(len(self._head(each)) + each.length + len(_NEW_LINE) for each in self.ranges) + len(self._end())
 
     def body(self, read: Callable[[ByteRange], Iterator[bytes]]) -> Iterator[bytes]:
-        """Yield the body, a little more than the largest piece of `read` at a time.
-
-        The first range is opened before this returns, so what `read` raises there is raised here.
-        """
-        pieces = _gathered(self._pieces(read))
-        next(pieces)
-        return pieces
+        """Yield the body, a little more than the largest piece of `read` at a time."""
+        return _gathered(self._pieces(read))
 
     def _pieces(self, read: Callable[[ByteRange], Iterator[bytes]]) -> Generator[bytes]:
         for each in self.ranges:
@@ -89,10 +84,9 @@ class Multipart:
 
 
 def _gathered(pieces: Generator[bytes]) -> Generator[bytes]:
-    """Yield what `pieces` yields, small pieces together; before that, nothing, once the first piece is there."""
+    """Yield what `pieces` yields, small pieces together."""
     with closing(pieces):
-        gathered = bytearray(next(pieces))
-        yield b""
+        gathered = bytearray()
         for piece in pieces:
             gathered += piece
             if len(gathered) >= _LEAST_SENT:

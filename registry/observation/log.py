@@ -20,7 +20,7 @@ from registry import __version__
 from registry.config import ConfigurationError
 from registry.foundation.redaction import redacted
 from registry.observation.mail import MailHandler, level_word
-from registry.observation.repeats import CountingHandler, Repeats
+from registry.observation.repeats import CountingHandler, Repeats, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +43,6 @@ _HOOK_LEVELS: Final = {
 }
 _EACH_LINE: Final = frozenset({"registry.observation.lines", "drivers.s3.calls"})
 """Loggers that have a line for each request or call because somebody wants each of them."""
-_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _is_plain: Final = re.compile(r"[A-Za-z0-9._/@^+-]+").fullmatch
 _in_quotes: Final = json.JSONEncoder(ensure_ascii=False).encode
 _to_json: Final = json.JSONEncoder(default=str).encode
@@ -147,7 +146,7 @@ class _Formatter(logging.Formatter):
         self.reportcaller = reportcaller
 
     def format(self, record: logging.LogRecord) -> str:
-        facts = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+        facts = facts_of(record)
         if self.reportcaller:
             facts |= {"file": f"{record.pathname}:{record.lineno}", "func": f"{record.module}.{record.funcName}"}
         if record.exc_info:

@@ -87,7 +87,7 @@ class Repeats:
         if fault:
             text, most = hash(_repository(errors)), min(self._most_texts, MOST_REPOSITORIES)
         else:
-            text, most = hash((record.getMessage(), *map(str, _facts(record).values()))), self._most_texts
+            text, most = hash((record.getMessage(), *map(str, facts_of(record).values()))), self._most_texts
         if text not in period.texts and len(period.texts) < most:
             period.texts.add(text)
             return True
@@ -204,7 +204,8 @@ def _repository(errors: list[BaseException]) -> str:
     return next((place[2] for place in places if place and place[2]), "")
 
 
-def _facts(record: logging.LogRecord) -> dict[str, object]:
+def facts_of(record: logging.LogRecord) -> dict[str, object]:
+    """Return what was given as `extra` with a record."""
     return {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
 
 

@@ -107,7 +107,7 @@ class Stand:
         count = min(count, kind.most or count)
         text = kind.opening.replace(BLOB, f"/v2/{REPOSITORY}/blobs/{self.content.large}")
         if kind.needs_upload:
-            return [text.replace(UPLOAD, self._begin_upload()).encode() for _ in range(count)]
+            return [text.replace(UPLOAD, self.begin_upload()).encode() for _ in range(count)]
         return [text.encode()] * count
 
     def held(self) -> int:
@@ -118,7 +118,8 @@ class Stand:
             found += int(local.rpartition(":")[2], 16) == self.port and state in {_ESTABLISHED, _CLOSE_WAIT}
         return found
 
-    def _begin_upload(self) -> str:
+    def begin_upload(self) -> str:
+        """Give the location of an upload that has begun."""
         answer = self.api.request("POST", f"/v2/{REPOSITORY}/blobs/uploads/", headers={"Authorization": "Bearer a"})
         assert answer.status == 202, answer
         return answer.location

@@ -101,8 +101,7 @@ def test_a_crowd_of_slow_clients_stops_nobody_and_is_ended(stand: Stand, kind: K
 @pytest.mark.parametrize("stand", ["plain", "nginx", "haproxy"], indirect=True)
 def test_a_push_that_moves_may_take_longer_than_every_deadline(stand: Stand) -> None:
     body = PIECE * PIECES
-    begun = stand.api.request("POST", f"/v2/{REPOSITORY}/blobs/uploads/", headers={"Authorization": "Bearer a"})
-    target = with_digest(begun.location, digest_of(body))
+    target = with_digest(stand.begin_upload(), digest_of(body))
 
     with ExitStack() as opened:
         client = connected(stand, opened)
@@ -135,7 +134,7 @@ def test_a_pull_that_moves_may_take_longer_than_every_deadline(stand: Stand) -> 
 
 
 def connected(stand: Stand, opened: ExitStack) -> socket.socket:
-    """Give a connection whose pauses the server sees: little is buffered on this side."""
+    """Give a connection, through TLS where the stand has that."""
     client: socket.socket = opened.enter_context(socket.create_connection(("127.0.0.1", stand.port), 60))
     if stand.tls:
         client = opened.enter_context(stand.tls.wrap_socket(client, server_hostname="localhost"))
