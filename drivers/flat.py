@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import compress
@@ -22,9 +21,11 @@ from drivers.base import (
     StorageDriver,
     checked_path,
 )
+from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
 KEY_SIZE: Final = 1024
 """Bytes of the longest key: the limit of all three large services."""
@@ -151,7 +152,7 @@ class FlatDriver(StorageDriver):
     def __init__(self, store: FlatStore, root: str) -> None:
         self._store = store
         self._keys = Keys(root)
-        self._readers = ThreadPoolExecutor(READS_AT_ONCE, thread_name_prefix="read")
+        self._readers = Pool(READS_AT_ONCE, thread_name_prefix="read")
 
     def get(self, path: str, *, limit: int) -> bytes:
         return self._store.get(self._keys.key(path), limit=limit)

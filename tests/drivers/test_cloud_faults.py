@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from drivers.base import DriverError, StorageDriver, UnavailableError
+from drivers.base import DriverError, PathNotFoundError, StorageDriver, UnavailableError
 from registry.foundation.pool import Pool
+from tests.faults import no_more_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -195,3 +196,12 @@ def test_a_store_that_cannot_be_reached_is_unavailable(connect: Callable[[int], 
     for operation in OPERATIONS.values():
         with pytest.raises(UnavailableError):
             operation(driver)
+
+
+def test_many_objects_are_read_also_where_no_thread_can_be_started(connect: Callable[[int], StorageDriver]) -> None:
+    with store(_answer("404 Not Found", _error("NoSuchKey"))) as port:
+        driver = connect(port)
+        with pytest.raises(PathNotFoundError):  # an SDK imports more at its first answer; the block below may not
+            driver.get("/a/b", limit=1)
+        with no_more_threads():
+            assert list(driver.get_each(["/a/b"] * 20, limit=1)) == [None] * 20
