@@ -204,10 +204,14 @@ class StorageDriver(ABC):
         few of them ahead. A caller who does not read the iterator to its end calls its ``close()``.
         """
         for path in paths:
-            try:
-                yield self.get(path, limit=limit)
-            except (PathNotFoundError, ObjectTooLargeError):
-                yield None
+            yield self._find(path, limit)
+
+    def _find(self, path: str, limit: int) -> bytes | None:
+        """Return the whole object at `path`; None if there is none or it has more than `limit` bytes."""
+        try:
+            return self.get(path, limit=limit)
+        except (PathNotFoundError, ObjectTooLargeError):
+            return None
 
     @abstractmethod
     def put(self, path: str, content: bytes) -> None:
@@ -272,10 +276,8 @@ class StorageDriver(ABC):
         self.delete(path)
 
     def _require(self, path: str, expected: bytes) -> None:
-        with suppress(PathNotFoundError, ObjectTooLargeError):
-            if self.get(path, limit=len(expected)) == expected:
-                return
-        raise ChangedError(f"{path} is not what it was")
+        if self._find(path, len(expected)) != expected:
+            raise ChangedError(f"{path} is not what it was")
 
     @abstractmethod
     def stat(self, path: str) -> Stat:

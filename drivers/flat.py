@@ -13,14 +13,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING, Final, Protocol
 
-from drivers.base import (
-    InvalidPathError,
-    ObjectTooLargeError,
-    PathNotFoundError,
-    Stat,
-    StorageDriver,
-    checked_path,
-)
+from drivers.base import InvalidPathError, PathNotFoundError, Stat, StorageDriver, checked_path
 from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
@@ -169,12 +162,6 @@ class FlatDriver(StorageDriver):
         finally:
             for each in running:
                 each.cancel()
-
-    def _find(self, path: str, limit: int) -> bytes | None:
-        try:
-            return self.get(path, limit=limit)
-        except (PathNotFoundError, ObjectTooLargeError):
-            return None
 
     def put(self, path: str, content: bytes) -> None:
         self._store.put(self._keys.key(path), content)
