@@ -54,7 +54,7 @@ def open_locked(name: str, seconds: float) -> int | None:
                 # NFS locks a file that may be written to, which the owner of this one may not allow.
                 if error.errno != errno.EBADF:
                     raise
-            if is_still_at(name, fd):
+            if status_if_still_at(name, fd):
                 return fd
         except BaseException:
             os.close(fd)
@@ -63,11 +63,13 @@ def open_locked(name: str, seconds: float) -> int | None:
     return None
 
 
-def is_still_at(name: str, fd: int) -> bool:
-    """Tell whether `name` is still the name of the open file `fd`."""
+def status_if_still_at(name: str, fd: int) -> os.stat_result | None:
+    """Return the status of the open file `fd`, provided that `name` is still its name, or None if it is not."""
     with suppress(FileNotFoundError):
-        return os.path.samestat(os.stat(name), os.fstat(fd))
-    return False
+        found = os.stat(name)
+        if os.path.samestat(found, os.fstat(fd)):
+            return found
+    return None
 
 
 def _open(name: str) -> int | None:

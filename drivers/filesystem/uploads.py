@@ -1,7 +1,7 @@
 """An upload on a file system: a plain file that grows under a lock and is renamed into place."""
 
 # A string is passed to the system call as it is; to make a Path costs more than the call.
-# ruff: noqa: PTH104, PTH108, PTH116, PTH120
+# ruff: noqa: PTH104, PTH108, PTH120
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from drivers.base import PIECE_SIZE, DriverError, PathNotFoundError, Writer
 from drivers.filesystem.files import NewNames, Translated
+from drivers.filesystem.locks import status_if_still_at
 from registry.foundation.files import sync_directory
 
 if TYPE_CHECKING:
@@ -103,11 +104,10 @@ def size_if_still_at(name: str, fd: int) -> int:
     Raises:
         PathNotFoundError: it was published or deleted since it was opened.
     """
-    with suppress(FileNotFoundError):
-        found = os.stat(name)
-        if os.path.samestat(found, os.fstat(fd)):
-            return found.st_size
-    raise PathNotFoundError(f"filesystem: {name}: this upload has ended")
+    found = status_if_still_at(name, fd)
+    if found is None:
+        raise PathNotFoundError(f"filesystem: {name}: this upload has ended")
+    return found.st_size
 
 
 def pread(fd: int, start: int, stop: int) -> Iterator[bytes]:
