@@ -107,7 +107,6 @@ _LIMIT: Final = 1 << 63
 _VERSION: Final = 2
 """The schemaVersion of images and indexes, which both specifications fix."""
 _VERSIONED: Final = media_types.IMAGES | media_types.INDEXES
-_KNOWN: Final = media_types.MANIFESTS | media_types.SCHEMA1
 
 _UNUSED_KEYS: Final = {
     **dict.fromkeys(media_types.INDEXES, ("config", "layers")),
@@ -206,7 +205,7 @@ def _media_type(document: Mapping[str, Any], declared_type: str | None) -> str:
             f"the manifest is of type {inferred}, but was pushed with Content-Type {declared_type[:256]}",
         )
     # Clients compare it exactly, or in any case, and would take the manifest for an unknown thing, or for this one.
-    if inferred not in _KNOWN and inferred.lower() in _KNOWN:
+    if inferred not in media_types.MANIFESTS and inferred.lower() in media_types.MANIFESTS:
         raise ManifestInvalidError(f"mediaType must be spelled {inferred.lower()}")
     return inferred
 
