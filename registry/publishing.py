@@ -190,8 +190,9 @@ class Publishing:
             What Caller.require_untag() and Condition.require() raise.
         """
         if not self.caller.moves_every_tag:
-            with suppress(ManifestUnknownError):  # a tag whose link is malformed leads nowhere, and may go
-                self.caller.require_untag(repository.name, tag, repository.tags.resolve(tag))
+            current = _current(repository, tag)
+            if current:  # a tag whose link is malformed leads nowhere, and may go
+                self.caller.require_untag(repository.name, tag, current)
         if condition is None:
             repository.tags.delete(tag)
         else:
@@ -261,10 +262,9 @@ class Publishing:
         """Return if `tag` is new, points to `digest` already, or is one that the caller may overwrite."""
         if self.caller.moves_every_tag:
             return
-        with suppress(ManifestUnknownError):
-            current = repository.tags.resolve(tag)
-            if current != digest:
-                self.caller.require_overwrite(repository.name, tag, current)
+        current = _current(repository, tag)
+        if current not in {None, digest}:
+            self.caller.require_overwrite(repository.name, tag, current)
 
     def _claim(self, repository: Repository, tag: Tag, digest: Digest) -> None:
         """Let `tag` point to `digest`; of two first pushes at a time, by callers who may not overwrite, one fails."""
