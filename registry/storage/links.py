@@ -30,30 +30,21 @@ def read_link(driver: StorageDriver, path: str) -> Digest | None:
         return None
     except ObjectTooLargeError:
         content = b""
-    try:
-        return Digest.parse(content.decode("ascii"))
-    except (DigestInvalidError, UnicodeDecodeError):
-        _malformed(path)
-        return None
+    return _target(path, content)
 
 
 def are_links(driver: StorageDriver, link_paths: Sequence[str]) -> Iterator[bool]:
     """Tell of each path whether read_link() finds a link there; closed early, it reads no more of them."""
     for path, content in zip(link_paths, driver.get_each(link_paths, limit=_LIMIT), strict=True):
-        yield content is not None and _is_link(path, content)
+        yield content is not None and _target(path, content) is not None
 
 
-def _is_link(path: str, content: bytes) -> bool:
+def _target(path: str, content: bytes) -> Digest | None:
     try:
-        Digest.parse(content.decode("ascii"))
+        return Digest.parse(content.decode("ascii"))
     except (DigestInvalidError, UnicodeDecodeError):
-        _malformed(path)
-        return False
-    return True
-
-
-def _malformed(path: str) -> None:
-    _log.warning("the link %s is malformed; it counts as absent until it is pushed again", path)
+        _log.warning("the link %s is malformed; it counts as absent until it is pushed again", path)
+        return None
 
 
 def write_link(driver: StorageDriver, path: str, target: Digest) -> None:
