@@ -121,9 +121,14 @@ def tag_link(name: str, tag: str) -> str:
     return f"{tags(name)}/{tag}/current/{LINK}"
 
 
+def all_tag_history(name: str, tag: str) -> str:
+    """Return the prefix of all that is remembered of where a tag has pointed to."""
+    return f"{tags(name)}/{tag}/index"
+
+
 def tag_history(name: str, tag: str, algorithm: str) -> str:
     """Return the prefix below which each name is the hex of a digest that a tag has pointed to."""
-    return f"{tags(name)}/{tag}/index/{algorithm}"
+    return f"{all_tag_history(name, tag)}/{algorithm}"
 
 
 def tag_history_link(name: str, tag: str, digest: Digest) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from drivers.base import ChangedError, PathExistsError, PathNotFoundError
 from registry import ports
-from registry.oci.digest import ALGORITHMS
 from registry.oci.errors import ManifestUnknownError, NameUnknownError
 from registry.ports import TagTakenError
 from registry.storage import enumeration, paths
@@ -148,9 +147,8 @@ class TagStore:
                 self._driver.delete(directory)
 
     def _forget_history(self, tag: Tag) -> None:
-        for algorithm in ALGORITHMS:
-            with suppress(PathNotFoundError):
-                self._driver.delete(paths.tag_history(self._name, tag.name, algorithm))
+        with suppress(PathNotFoundError):
+            self._driver.delete(paths.all_tag_history(self._name, tag.name))
 
     def page(self, *, after: str = "", limit: int) -> list[str]:
         """Return at most `limit` tags that sort after `after`, in byte order.

@@ -45,6 +45,7 @@ WRITTEN_BY_THE_GO_REGISTRY = {
     paths.tags("team/app"): f"{TEAM_APP}/_manifests/tags",
     paths.tag_directory("team/app", "v1.0"): f"{TEAM_APP}/_manifests/tags/v1.0",
     paths.tag_link("team/app", "v1.0"): f"{TEAM_APP}/_manifests/tags/v1.0/current/link",
+    paths.all_tag_history("team/app", "v1.0"): f"{TEAM_APP}/_manifests/tags/v1.0/index",
     paths.tag_history("team/app", "v1.0", "sha256"): f"{TEAM_APP}/_manifests/tags/v1.0/index/sha256",
     paths.tag_history_link("team/app", "v1.0", SHA256): f"{TEAM_APP}/_manifests/tags/v1.0/index/sha256/{HEX}/link",
     paths.uploads("team/app"): f"{TEAM_APP}/_uploads",
@@ -82,7 +83,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"all_layers", "all_referrers", "layers", "tag_history", "blob_prefixes", "blobs", "below", "subjects"},
         *{"blob_data", "repository", "layer_link", "manifests", "revisions", "revision_link"},
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
-        *{"cluster_member", "copy_data", "upload_started_at", "upload_verified"},
+        *{"all_tag_history", "cluster_member", "copy_data", "upload_started_at", "upload_verified"},
         *{"referrers", "referrers_by", "referrer", "referrer_link", "referrer_descriptor"},
     }
 
