@@ -140,8 +140,9 @@ def test_without_threads_requests_and_checks_are_served_and_threads_come_back(tm
 
 
 def test_without_processes_a_server_goes_on_and_has_all_its_workers_back_later(server: Serving, faults: Faults) -> None:
-    before = server.workers()
-    ended, stays = sorted(before)
+    # The first of them answers before the second one has been forked.
+    wait_until("both workers are there", lambda: len(server.workers()) == 2)
+    ended, stays = sorted(server.workers())
     with faults.raising("fork", errno.EAGAIN, ""):
         os.kill(ended, signal.SIGKILL)
         wait_until("it tries in vain", lambda: faults.count >= 2)
