@@ -134,8 +134,11 @@ def _kind(tree: Tree) -> str:
 
 
 def _shown(tree: Tree) -> str:
-    """Show the value, for keys that hold no secret."""
-    return json.dumps(tree.value, ensure_ascii=False) if isinstance(tree, Scalar) else _kind(tree)
+    """Show the value, a number as it is written, for keys that hold no secret."""
+    if not isinstance(tree, Scalar):
+        return _kind(tree)
+    is_number = isinstance(tree.value, int | float) and not isinstance(tree.value, bool)
+    return tree.text if is_number else json.dumps(tree.value, ensure_ascii=False)
 
 
 def _anything(_shape: Shape, tree: Tree, _path: str) -> object:
