@@ -204,6 +204,7 @@ def test_the_cache_section_of_older_registries_is_mapped() -> None:
         ("http: {draintimeout: '60'}", 'http.draintimeout: must be a duration such as 1h30m, not "60"'),
         ("http: {draintimeout: -5s}", 'http.draintimeout: must not be negative: "-5s"'),
         ("http: {draintimeout: -5}", "http.draintimeout: must not be negative: -5"),
+        ("http: {draintimeout: 9223372036854775808}", "http.draintimeout: must be a duration such as 1h30m, not 922"),
         ("http: {draintimeout: 1.5}", "http.draintimeout: must be a duration such as 1h30m, not 1.5"),
         ("http: {draintimeout: true}", "http.draintimeout: must be a duration such as 1h30m, not true"),
         ("http: {draintimeout: [1s]}", "http.draintimeout: must be a duration such as 1h30m, not a list"),
@@ -302,6 +303,55 @@ def test_a_file_is_read_from_disk(tmp_path: Path) -> None:
     path = tmp_path / "config.yml"
     path.write_bytes(b"\xef\xbb\xbf" + FILESYSTEM.encode())
     assert load(str(path), {}).storage.parameters == {"rootdirectory": "/data"}
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("http: {stalltimeout: 60}", "http.stalltimeout"),
+        ("http: {headertimeout: 60}", "http.headertimeout"),
+        ("http: {draindelay: 60.0}", "http.draindelay"),
+        ("http: {cors: {maxage: 0x3c}}", "http.cors.maxage"),
+        ("http: {draintimeout: '60'}", "http.draintimeout"),
+        ("http: {draintimeout: !!str 60}", "http.draintimeout"),
+    ],
+)
+def test_a_duration_without_a_unit_is_refused_where_the_go_registry_has_no_key_or_refuses_it(
+    text: str, where: str
+) -> None:
+    message = refusal(text)
+    assert message.startswith(f"{where}: must be a duration such as 1h30m, not ")
+    assert message.endswith("; a unit is missing, as in 60s")
+
+
+@pytest.mark.parametrize("key", ["stalltimeout", "headertimeout", "draindelay", "draintimeout"])
+def test_zero_needs_no_unit(key: str) -> None:
+    configuration = configure(f"http: {{{key}: 0}}")
+    assert getattr(configuration.http, f"{key}_seconds") == 0
+    assert configuration.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "number", "spelled"),
+    [
+        ("http: {draintimeout: 60}", "http.draintimeout", 60, "60ns"),
+        ("health: {http: [{timeout: 90000000000}]}", "health.http[0].timeout", 90000000000, "1m30s"),
+        ("proxy: {ttl: 1e3}", "proxy.ttl", 1000, "1000ns"),
+    ],
+)
+def test_a_duration_without_a_unit_is_a_warning_where_the_go_registry_takes_it(
+    text: str, key: str, number: int, spelled: str
+) -> None:
+    taken = f"{key}: {number} means {number} ns, as for the Go registry, since it has no unit"
+    assert configure(text).warnings == (f"{taken}; write {number}s if seconds are meant, else {spelled}",)
+
+
+def test_a_negative_duration_without_a_unit_is_a_word_of_its_own_and_no_warning() -> None:
+    configuration = configure(
+        "redis: {addrs: [a], minretrybackoff: -1}\nstorage: {inmemory: , cache: {blobdescriptor: redis}}"
+    )
+    assert configuration.redis.minretrybackoff_seconds == -1e-9
+    assert configuration.warnings == ()
 
 
 def test_a_file_may_be_in_utf_16_if_it_says_so(tmp_path: Path) -> None:
