@@ -57,7 +57,8 @@ def parse(content: bytes | str, where: str, shape: Shape = ANYTHING) -> Tree:
         return NULL if node is None else _Reading(where).tree(node, shape)
     except yaml.MarkedYAMLError as error:
         # The snippet may be part of a secret: it is not shown.
-        raise ConfigurationError(where, f"not YAML: {_position(error.problem_mark)}{error.problem}") from None
+        problem = "a tab where only spaces may be" if _is_tab(content, error.problem_mark) else error.problem
+        raise ConfigurationError(where, f"not YAML: {_position(error.problem_mark)}{problem}") from None
     except yaml.reader.ReaderError as error:
         line = content[: error.position].count(b"\n") + 1
         raise ConfigurationError(where, f"not YAML: line {line}: {error.reason}") from None
@@ -186,6 +187,11 @@ def _child(shape: Shape, name: str) -> Shape:
 def _stays(shape: Shape, child: Shape) -> bool:
     """Whether a mapping that is given twice is one: where Go has a structure, or a map, in a structure."""
     return shape.is_section and (child.base is Mapping or (child.is_section and not plugin_attributes(child.base)))
+
+
+def _is_tab(content: bytes, mark: yaml.Mark | None) -> bool:
+    lines = content.decode("utf-8", "replace").splitlines()
+    return mark is not None and mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t"
 
 
 def _position(mark: yaml.Mark | None) -> str:

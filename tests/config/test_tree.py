@@ -194,7 +194,10 @@ def test_an_empty_document_is_null() -> None:
     ("text", "expected"),
     [
         ("a: [1", "f.yml: not YAML: line 2, column 1: did not find expected ',' or ']'"),
-        ("a: 1\n\tb: 2", "f.yml: not YAML: line 2, column 1:"),
+        ("a: 1\n\tb: 2", "f.yml: not YAML: line 2, column 1: a tab where only spaces may be"),
+        ("a:\n\tb: 2", "f.yml: not YAML: line 2, column 1: a tab where only spaces may be"),
+        ("a:\r\n  -\tb", "f.yml: not YAML: line 2, column 4: a tab where only spaces may be"),
+        ("\ufeffé: [\n@", "f.yml: not YAML: line 2, column 1: found character that cannot start any token"),
         ("a: 1\n \tb: 2", "f.yml: not YAML: line 2, column 4: mapping values are not allowed in this context"),
         ("a: *nobody", "f.yml: not YAML: line 1, column 4: an alias of an unknown anchor"),
         ("a: &x [*x]", "f.yml: not YAML: line 1, column 4: an anchor that contains itself"),
@@ -269,7 +272,7 @@ def test_where_pyyaml_has_no_libyaml_its_own_parser_reads() -> None:
     )
     assert finished.stderr == ""
     assert finished.stdout.splitlines() == [
-        "f: not YAML: line 1, column 3: found character '\\t' that cannot start any token",
+        "f: not YAML: line 1, column 3: a tab where only spaces may be",
         "f: not YAML: line 1, column 5: found unexpected end of stream",
         "f: not YAML: line 1: special characters are not allowed",
         "f: not YAML: an escaped character does not exist",
