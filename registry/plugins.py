@@ -83,7 +83,7 @@ def _built(build: Callable[[Section], T], parameters: Mapping[str, object], sect
         built = build(watched)
     except ParameterError as error:
         raise PluginError(f"{section}: {error}") from error
-    for warning in watched.unknown():
+    for warning in watched.warnings():
         _log.warning("%s.%s", section, warning)
     return built
 
