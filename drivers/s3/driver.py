@@ -18,7 +18,7 @@ from drivers.s3.uploads import Uploads
 from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from drivers.base import Writer
 
@@ -44,7 +44,8 @@ class S3Driver(FlatDriver):
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
         return cls(parse(parameters))
 
-    def check(self) -> None:
+    def check(self, *, below: Sequence[str] = (), read_only: bool = False) -> None:
+        del below, read_only
         try:
             self._bucket.check(self._parameters.root)
         except DriverError as error:

@@ -38,6 +38,7 @@ from registry.server.tls import serving as tls
 from registry.server.worker import Worker, WorkerContext
 from registry.services import build_services, open_storage
 from registry.storage.hashing import log_what_cannot_be_resumed
+from registry.storage.paths import WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,7 +212,7 @@ def _checked(configuration: Configuration) -> Configuration:
     storage, auth, http = configuration.storage, configuration.auth, configuration.http
     driver = open_storage(configuration)
     try:
-        driver.check()
+        driver.check(below=WRITTEN, read_only=storage.maintenance.readonly.enabled)
     except DriverError as error:
         raise ConfigurationError(f"storage.{storage.driver}", str(error)) from error
     if auth:
