@@ -33,8 +33,7 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*+)++")
 class DriverError(Exception):
     """The storage failed; the text says which call and how, in one line fit for a log.
 
-    Where it is none of the classes below, it stays so until somebody changes something: rights are missing, the medium
-    is read-only, what is stored is damaged.
+    Where it is none of the classes below, it stays so until somebody changes something: what is stored is damaged, say.
     """
 
     call: str = ""
@@ -69,6 +68,14 @@ class UploadBusyError(DriverError):
 
 class NoSpaceError(DriverError):
     """The medium is full or over its quota; reads still work."""
+
+
+class NotPermittedError(DriverError):
+    """The medium does not let this registry do it, until somebody changes owner, mode or credentials."""
+
+
+class NotWritableError(NotPermittedError):
+    """The medium does not let this registry write or delete; it may still let it read."""
 
 
 class UnavailableError(DriverError):

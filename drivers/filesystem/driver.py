@@ -117,7 +117,7 @@ class FilesystemDriver(StorageDriver):
         below = str(error.filename).startswith(f"{self._root}/") and os.path.lexists(error.filename)
         where = error.filename if below else f"rootdirectory {self._root}"
         advice = (
-            remedy(self._root, error) or f"it must be a directory that user {os.geteuid()} may write to, with locks"
+            remedy(error, self._root) or f"it must be a directory that user {os.geteuid()} may write to, with locks"
         )
         return f"filesystem: cannot {call} {where}: {error.strerror}; {advice}"
 
@@ -130,7 +130,7 @@ class FilesystemDriver(StorageDriver):
             if not read_only and not os.statvfs(self._root).f_flag & os.ST_RDONLY:
                 needed |= os.W_OK
             if not os.access(self._root, needed, effective_ids=True):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self._root)
 
     def _check_mount(self) -> None:
         """Raise UnavailableError if nothing is mounted there any more: the next mount would hide what is written."""

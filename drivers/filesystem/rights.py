@@ -18,10 +18,11 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from drivers.translation import NOT_PERMITTED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NOT_PERMITTED: Final = frozenset({errno.EACCES, errno.EPERM})
 _MOST_DIRECTORIES: Final = 64
 """Directories that are looked at of a tree, however large it is."""
 _FANOUT: Final = 4
@@ -96,34 +97,42 @@ def subject_of(root: str, error: OSError) -> str:
     return name if name.startswith(f"{root}/") and os.path.lexists(name) else root
 
 
-def remedy(root: str, error: OSError) -> str:
-    """Return what to change so that this process may use the root; "" if `error` is not of that kind.
+def remedy(error: OSError, root: str = "") -> str:
+    """Return what to change so that this process may do it; "" if that is not what `error` is about.
 
-    It names the command with the ids of this process.
+    It names the command with the ids of this process, for the whole `root` if that is given.
     """
     if error.errno == errno.EROFS:
         return "mount it writable, or set storage.maintenance.readonly.enabled to serve pulls alone"
-    if error.errno not in NOT_PERMITTED:
+    name = subject_of(root, error) if root else error.filename
+    if error.errno not in NOT_PERMITTED or not isinstance(name, str):
         return ""
-    where = subject_of(root, error)
-    closed = _closed_directory(where)
-    if not f"{closed}/".startswith(f"{root}/"):
-        return _advice_above(root, closed)
-    status = os.stat(closed)
-    if _mode_permits(status):
+    with suppress(OSError):  # it may be changing just now, or the medium fails
+        return _advice(name, root)
+    return ""
+
+
+def _advice(name: str, root: str) -> str:
+    visible = _visible(name)
+    if root and not f"{visible}/".startswith(f"{root}/"):
+        return _advice_above(root, visible)
+    # To delete a file, or to make one, the directory must be writable.
+    closed = next((each for each in (visible, os.path.dirname(visible)) if not _mode_permits(os.stat(each))), "")
+    if not closed:
         return (
-            f"owner and mode of {closed} permit it, so SELinux, AppArmor or an NFS server (root_squash) does not:"
+            f"owner and mode of {visible} permit it, so SELinux, AppArmor or an NFS server (root_squash) does not:"
             " give the volume the container's label (-v ...:z or :Z), or change the rules"
         )
-    uid, gid = os.geteuid(), os.getegid()
-    if status.st_uid == uid:
-        return f"it is this user's own, but its mode is {stat.S_IMODE(status.st_mode):04o}: " + _typed(
-            f"chmod -R u+rwX {shlex.quote(root)}"
+    status = os.stat(closed)
+    subject = "it" if closed == name else closed
+    tree = shlex.quote(root or closed)
+    if status.st_uid == os.geteuid():
+        return f"{subject} is this user's own, but its mode is {stat.S_IMODE(status.st_mode):04o}: " + _typed(
+            f"chmod -R u+rwX {tree}"
         )
-    subject = "it" if closed == where else closed
     return (
         f"{subject} belongs to user {status.st_uid}: "
-        + _typed(f"chown -R {uid}:{gid} {shlex.quote(root)}")
+        + _typed(f"chown -R {os.geteuid()}:{os.getegid()} {tree}")
         + f", or start the registry as user {status.st_uid} (docker run --user {status.st_uid})"
     )
 
@@ -141,26 +150,28 @@ def _advice_above(root: str, closed: str) -> str:
     return f"user {uid} may not enter {closed}: " + _typed(f"chmod a+x {shlex.quote(closed)}")
 
 
-def _closed_directory(path: str) -> str:
-    """Return `path`, or the directory above it that keeps this process from seeing what is there."""
-    while True:
+def _visible(path: str) -> str:
+    """Return `path`, or the lowest directory above it that this process can see: it keeps it from what is below."""
+    while path not in {"", "/"}:
         with suppress(OSError):
             os.stat(path)
             return path
         path = os.path.dirname(path)
+    return "/"
 
 
 def _mode_permits(status: os.stat_result) -> bool:
-    """Tell whether owner and mode let this process write."""
+    """Tell whether owner and mode let this process use a directory, or a file, in every way."""
     if _overrides():
         return True
     if status.st_uid == os.geteuid():
-        needed = 0o700
+        shift = 6
     elif status.st_gid in {os.getegid(), *os.getgroups()}:
-        needed = 0o070
+        shift = 3
     else:
-        needed = 0o007
-    return status.st_mode & needed == needed
+        shift = 0
+    needed = 0o7 if stat.S_ISDIR(status.st_mode) else 0o6
+    return (status.st_mode >> shift) & needed == needed
 
 
 def _overrides() -> bool:
