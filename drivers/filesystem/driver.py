@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from drivers.base import (
     ChangedError,
-    DriverError,
     ObjectTooLargeError,
     PathNotFoundError,
     Stat,
@@ -47,6 +46,7 @@ from drivers.filesystem.names import DirectoryNames
 from drivers.filesystem.renaming import locked_if
 from drivers.filesystem.rights import find_foreign, remedy, require_writable_way
 from drivers.filesystem.uploads import FileWriter, pread, size_if_still_at
+from drivers.translation import word_of
 from registry.foundation.errors import ParameterError
 from registry.foundation.files import sync_directory
 
@@ -95,7 +95,7 @@ class FilesystemDriver(StorageDriver):
             for path in below:
                 require_writable_way(self._root, checked_path(path))
         except OSError as error:
-            raise DriverError(self._reason(call, error)) from error
+            raise word_of(error)(self._reason(call, error)) from error
         for path in below:
             if foreign := find_foreign(self._name_of(path)):
                 _log.warning("%s", self._reason("use", foreign))

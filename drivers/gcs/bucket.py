@@ -129,7 +129,8 @@ class Bucket:
                     iter(self._client.list_blobs(self.name, max_results=1, retry=None, timeout=_TIMEOUT_SECONDS)), None
                 )
         except PathNotFoundError as error:
-            raise DriverError(f"{error}; there is no such bucket, or the credentials may not see it") from error
+            # It may be about to be made.
+            raise UnavailableError(f"{error}; there is no such bucket, or the credentials may not see it") from error
 
     def stat(self, key: str) -> Stat:
         """Return size and time of an object."""

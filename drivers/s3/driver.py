@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 from drivers.base import DriverError, PathNotFoundError
 from drivers.flat import FlatDriver
 from drivers.s3.bucket import Bucket
+from drivers.s3.errors import word_at_start
 from drivers.s3.parameters import Parameters, parse
 from drivers.s3.staging import PartPlan, staging_prefix
 from drivers.s3.uploads import Uploads
@@ -50,7 +51,9 @@ class S3Driver(FlatDriver):
             self._bucket.check(self._parameters.root)
         except DriverError as error:
             where = self._parameters.endpoint or f"region {self._parameters.region}"
-            raise type(error)(f"{error} at {where}; check bucket, region, regionendpoint and credentials") from error
+            raise word_at_start(error)(
+                f"{error} at {where}; check bucket, region, regionendpoint and credentials"
+            ) from error
 
     def delete(self, path: str) -> None:
         # Unlike the other stores, S3 does not say whether there was anything to delete: one listing tells, and

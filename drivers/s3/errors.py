@@ -104,6 +104,16 @@ def word_for(code: str) -> type[DriverError]:
     return _ERRORS.get(code, DriverError)
 
 
+def word_at_start(error: DriverError) -> type[DriverError]:
+    """Return the contract's error for a bucket that cannot be listed at the start.
+
+    A bucket may be about to be made, and credentials that are not there will not come; later on it is the other way.
+    """
+    if code_of(error) == "NoSuchBucket":
+        return UnavailableError
+    return DriverError if isinstance(error.__cause__, exceptions.NoCredentialsError) else type(error)
+
+
 def code_of(error: DriverError) -> str:
     """Return S3's code for the failure that became `error`, or "" if S3 gave none."""
     cause = error.__cause__

@@ -122,6 +122,15 @@ def test_a_push_that_the_disk_does_not_take_is_answered_and_can_be_repeated(
     assert server.get(push(server, CONFIG)).body == CONFIG
 
 
+def test_a_server_starts_on_a_disk_that_is_full_says_so_and_serves_what_is_there(
+    tmp_path: Path, faults: Faults
+) -> None:
+    with faults.raising("write", errno.ENOSPC, "/root/"), serving(tmp_path, environ=faults.environ) as server:
+        assert len(told(server, "No space left on device")) == 1
+        assert "pushes are refused" in server.log()
+        assert server.get("/v2/").status == 200
+
+
 def test_without_threads_requests_and_checks_are_served_and_threads_come_back(tmp_path: Path, faults: Faults) -> None:
     health = {"health": {"storagedriver": {"enabled": True, "interval": "50ms"}}}
     with serving(tmp_path, ONE_WORKER | health, faults.environ) as server:
