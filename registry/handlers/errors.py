@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 import auth.base
 import drivers.base
-from registry.error_codes import FAULTS, RETRY_SECONDS, UNKNOWN, UNSUPPORTED, body, code_of, entry
+from registry.error_codes import FAULTS, RETRY_SECONDS, UNKNOWN, UNSUPPORTED, body, code_of, entry, message_of
 from registry.handlers.response import Response
 from registry.handlers.urls import upload_url
 from registry.oci import errors, media_types
@@ -61,10 +61,9 @@ def _answer(error: Exception) -> Response:
     if isinstance(error, _ACCESS_ERRORS):
         return _answer_access(error, code, status)
     if isinstance(error, FAULTS):
-        # What exactly is the operator's business; it may name hosts, buckets, files.
         of_storage = isinstance(error, drivers.base.DriverError)
         _log.error("%s %s: %s" if of_storage else "%s %s: %r", request.method, request.path, error)
-        return _json([entry(code, f"{'the storage of ' if of_storage else ''}this registry could not do it")], status)
+        return _json([entry(code, message_of(error))], status)
     # A bug of ours. The Go registry panics here, and operators who want mail of it ask for mail of that level.
     _log.critical("%s %s failed", request.method, request.path, exc_info=error)
     return _json([entry(code, "unknown error")], status)
