@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from flask import Blueprint
 
 from registry.handlers.current import services
 from registry.handlers.response import Response
 from registry.health.gate import LIVENESS_PATH, READINESS_PATH
 from registry.health.report import public_readiness
-from registry.oci import media_types
+from registry.oci import encoding, media_types
 
 blueprint = Blueprint("operations", __name__)
 
@@ -33,4 +31,4 @@ def get_liveness() -> Response:
 def get_readiness() -> Response:
     """Say whether to send requests here, from what is known already, and nothing that only an operator should know."""
     status, errors = public_readiness(services().board)
-    return Response(json.dumps(errors) + "\n", status, headers=_UNCACHED, content_type=media_types.JSON)
+    return Response(encoding.answer(errors), status, headers=_UNCACHED, content_type=media_types.JSON)
