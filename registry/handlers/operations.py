@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint
 
 from registry.handlers.current import services
+from registry.handlers.front_page import front_page, is_wanted
 from registry.handlers.response import Response
 from registry.health.gate import LIVENESS_PATH, READINESS_PATH
 from registry.health.report import public_readiness
@@ -17,8 +18,8 @@ _UNCACHED = {"Cache-Control": "no-cache"}
 
 @blueprint.get("/")
 def get_root() -> Response:
-    """Say that the process answers."""
-    return Response(status=200, headers=_UNCACHED)
+    """Say that the process answers; to a browser, what this is."""
+    return front_page() if is_wanted() else Response(status=200, headers=_UNCACHED)
 
 
 @blueprint.get(LIVENESS_PATH)
