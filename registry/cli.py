@@ -31,6 +31,7 @@ from registry.storage.repository import Repositories
 if TYPE_CHECKING:
     import types
 
+_NAME_AND_VERSION = f"registry {DISTRIBUTION} v{__version__}"
 _FORGIVING = {"allow_extra_args": True}
 """The Go registry takes no notice of arguments after the first."""
 
@@ -40,9 +41,7 @@ _FORGIVING = {"allow_extra_args": True}
     __version__,
     "-v",
     "--version",
-    package_name=DISTRIBUTION,
-    prog_name="registry",
-    message="%(prog)s %(package)s v%(version)s",
+    message=_NAME_AND_VERSION,
 )
 @click.pass_context
 def commands(context: click.Context) -> None:
@@ -114,6 +113,26 @@ def rebuild(config: str | None) -> None:
     if progress:
         click.echo(err=True)
     click.echo(f"{referrers} referrers in {repositories} repositories")
+
+
+@commands.command()
+def version() -> None:
+    """Show the version, as --version does."""
+    click.echo(_NAME_AND_VERSION)
+
+
+@commands.command("help")
+@click.argument("command", nargs=-1)
+@click.pass_context
+def help_command(context: click.Context, command: tuple[str, ...]) -> None:
+    """Show what COMMAND does, as its --help does."""
+    shown = context.find_root()
+    for name in command:
+        found = shown.command.get_command(shown, name) if isinstance(shown.command, click.Group) else None
+        if found is None:
+            shown.fail(f"No such command '{name}'.")
+        shown = click.Context(found, parent=shown, info_name=name, **found.context_settings)
+    click.echo(shown.get_help())
 
 
 commands.add_command(htpasswd_command)

@@ -6,12 +6,11 @@ here needs a framework: what is refused before the application is reached is ans
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 import auth.base
 import drivers.base
-from registry.oci import errors
+from registry.oci import encoding, errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,7 +93,7 @@ def entry(code: str, message: str, detail: object = None) -> dict[str, object]:
 
 def body(entries: Sequence[Mapping[str, object]]) -> str:
     """Return the JSON of an answer that tells of `entries`."""
-    return json.dumps({"errors": entries}, separators=(",", ":")) + "\n"
+    return encoding.answer({"errors": entries})
 
 
 def error_body(code: str, message: str, detail: object = None) -> str:

@@ -4,12 +4,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from registry import __version__
+from registry.cli import commands
 from registry.foundation.extras import DISTRIBUTION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 CONFIG = """
@@ -37,9 +41,9 @@ def registry(*arguments: str, environ: dict[str, str] | None = None) -> subproce
     )
 
 
-@pytest.mark.parametrize("flag", ["-v", "--version"])
-def test_the_version_is_told_in_the_form_of_the_go_registry(flag: str) -> None:
-    done = registry(flag)
+@pytest.mark.parametrize("argument", ["-v", "--version", "version"])
+def test_the_version_is_told_in_the_form_of_the_go_registry(argument: str) -> None:
+    done = registry(argument)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"registry {DISTRIBUTION} v{__version__}\n", "")
 
 
@@ -54,6 +58,33 @@ def test_help_goes_to_stdout(arguments: tuple[str, ...]) -> None:
     done = registry(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: registry ")
+
+
+def each_command(group: click.Group, *names: str) -> Iterator[tuple[str, ...]]:
+    yield names
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from each_command(command, *names, name)
+        else:
+            yield (*names, name)
+
+
+@pytest.mark.parametrize("names", list(each_command(commands)), ids=" ".join)
+def test_help_of_a_command_is_what_its_option_shows(names: tuple[str, ...]) -> None:
+    run = CliRunner().invoke
+
+    told = run(commands, ["help", *names], prog_name="registry")
+
+    assert told.exit_code == 0
+    assert told.stdout == run(commands, [*names, "--help"], prog_name="registry").stdout
+
+
+@pytest.mark.parametrize("names", [("nope",), ("config", "nope"), ("serve", "nope")], ids=" ".join)
+def test_help_of_what_is_no_command_is_an_error_that_names_it(names: tuple[str, ...]) -> None:
+    done = registry("help", *names)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "No such command 'nope'." in done.stderr
 
 
 def test_no_error_of_the_configuration_shows_a_secret(config: str) -> None:

@@ -23,6 +23,8 @@ from gunicorn.http.wsgi import FileWrapper
 from gunicorn.sock import ssl_wrap_socket
 from gunicorn.systemd import listen_fds, sd_notify
 
+from registry.foundation.reasons import reason
+
 if TYPE_CHECKING:
     import socket
     import ssl
@@ -140,7 +142,7 @@ class Framing(wsgi.Response, ABC):
         """Return the lines that every response begins with."""
         major, minor = self._version
         lines = [
-            f"HTTP/{major}.{minor} {self.status}\r\n",
+            f"HTTP/{major}.{minor} {self.final_status} {reason(self.final_status)}\r\n",
             f"Date: {_date()}\r\n",
             f"Connection: {'close' if self.should_close() else 'keep-alive'}\r\n",
         ]
