@@ -39,7 +39,7 @@ class Terminal:
         deadline = time.monotonic() + SECONDS
         while text not in self.written:
             assert time.monotonic() < deadline, f"no {text!r} in {self.written!r}"
-            assert self._read() or text in self.written, f"it ended without {text!r}: {self.written!r}"
+            assert self.read() or text in self.written, f"it ended without {text!r}: {self.written!r}"
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
@@ -48,11 +48,11 @@ class Terminal:
     def finish(self) -> int:
         """Return the exit status, once the process has ended and all is read that it wrote."""
         deadline = time.monotonic() + SECONDS
-        while self._read():
+        while self.read():
             assert time.monotonic() < deadline, f"it goes on: {self.written!r}"
         return self.process.wait(SECONDS)
 
-    def _read(self) -> bool:
+    def read(self) -> bool:
         """Take what there is; False when the last process of the terminal has ended."""
         if not select.select([self._leader], [], [], 0.1)[0]:
             return True
@@ -66,7 +66,7 @@ class Terminal:
 
 @contextmanager
 def on_terminal(
-    command: Sequence[str | Path],
+    command: Sequence[object],
     *,
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
