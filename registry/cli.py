@@ -64,7 +64,9 @@ def serve(config: str | None) -> None:
     from registry.server.master import serve as run  # noqa: PLC0415
 
     path = find_path(config, os.environ)
-    run(lambda: load(path, os.environ), traces=exporter_of(os.environ))
+    # https://no-color.org
+    colored = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    run(lambda: load(path, os.environ), traces=exporter_of(os.environ), colored=colored)
 
 
 @commands.command(context_settings=_FORGIVING)

@@ -40,11 +40,11 @@ class AccessLog:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """``log``."""
+    """``log``; without a `formatter` lines are ``terminal`` where stderr is one, else ``text``."""
 
     accesslog: AccessLog = AccessLog()
     level: Literal["error", "warn", "info", "debug"] = "info"
-    formatter: Literal["text", "json", "logstash"] = "text"
+    formatter: Literal["text", "json", "logstash", "terminal"] | None = None
     fields: Parameters = field(default_factory=dict)
     hooks: tuple[LogHook, ...] = ()
     reportcaller: bool = False

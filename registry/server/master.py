@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import stat
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from registry.config import Configuration
-    from registry.config.values import HTTP
+    from registry.config.values import HTTP, Log
     from registry.server.shared import Shared
     from registry.server.tls.certificates import Certificates
 
@@ -57,10 +58,10 @@ _HEADER_FIELDS: Final = 256
 _log = logging.getLogger(__name__)
 
 
-def serve(reread: Callable[[], Configuration], *, traces: str = "") -> None:
+def serve(reread: Callable[[], Configuration], *, traces: str = "", colored: bool = False) -> None:
     """Serve until told to stop. `reread` gives the configuration, now and again on SIGHUP.
 
-    `traces` names the exporter of traces, if there is to be one.
+    `traces` names the exporter of traces, if there is to be one. `colored` says whether a terminal may have colours.
 
     Raises:
         ConfigurationError, PluginError: it cannot start.
@@ -68,7 +69,7 @@ def serve(reread: Callable[[], Configuration], *, traces: str = "") -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # Until the arbiter has its own: without a handler, the kernel keeps them from the first process of a container.
         signal.signal(number, _end_at_once)
-    _Application(reread, traces).run()
+    _Application(reread, traces, colored=colored).run()
 
 
 def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
@@ -77,9 +78,10 @@ def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 class _Application(BaseApplication):
-    def __init__(self, reread: Callable[[], Configuration], traces: str) -> None:
+    def __init__(self, reread: Callable[[], Configuration], traces: str, *, colored: bool) -> None:
         self._reread = reread
         self._traces = traces
+        self._colored = colored
         self._secret = secrets.token_hex(32)
         self._shared: Shared | None = None
         self._certificates: Certificates | None = None
@@ -144,7 +146,7 @@ class _Application(BaseApplication):
     def _read(self) -> tuple[Configuration, dict[str, object]]:
         """Return the configuration and gunicorn's options, both known to be usable."""
         configuration = self._reread()
-        log.configure(configuration.log)
+        log.configure(configuration.log, colored=self._colored)
         for warning in configuration.warnings:
             _log.warning("%s", warning)
         # A server that runs does not wait: it has a configuration to go on with.
@@ -219,7 +221,7 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "threads": http.threads or _THREADS,
         "worker_class": Worker,
         "logger_class": AccessLog,
-        "accesslog": None if configuration.log.accesslog.disabled else "-",
+        "accesslog": "-" if _wants_access_log(configuration.log) else None,
         "http_parser": "fast",
         "graceful_timeout": math.ceil(http.draintimeout_seconds) or _DRAIN_SECONDS,
         # The limit is that of the whole head.
@@ -235,6 +237,12 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "child_exit": _leave_slot,
         "on_exit": _remove_metrics,
     }
+
+
+def _wants_access_log(section: Log) -> bool:
+    """Tell whether to write the access log: not on a terminal where each request has its line for people already."""
+    told = log.is_for_people(section) and section.level in {"info", "debug"} and sys.stdout.isatty()
+    return not (section.accesslog.disabled or told)
 
 
 def _address(http: HTTP) -> str:
