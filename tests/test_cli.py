@@ -141,7 +141,7 @@ def test_the_file_is_found_by_its_variable(config: str) -> None:
     [
         ({"REGISTRY_HTTP_NET": "udp"}, 'http.net: must be one of tcp, unix, not "udp" (set by REGISTRY_HTTP_NET)'),
         ({"REGISTRY_AUTH": "[htpasswd]"}, "auth: must be a mapping, not a list (set by REGISTRY_AUTH)"),
-        ({"REGISTRY_HTTP_SECRET": "[x"}, "REGISTRY_HTTP_SECRET: not YAML: line 1, column 3: expected ',' or ']'"),
+        ({"REGISTRY_HTTP_SECRET": "[x"}, "REGISTRY_HTTP_SECRET: not YAML: "),
     ],
 )
 def test_a_wrong_configuration_is_one_line_and_exit_1(
