@@ -22,6 +22,7 @@ from registry.commands.doctor import doctor_command
 from registry.commands.garbage import garbage_collect_command
 from registry.commands.storage import storage_commands
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
+from registry.foundation.extras import DISTRIBUTION
 from registry.foundation.redaction import redacted, redacted_setting
 from registry.plugins import PluginError
 from registry.services import open_storage
@@ -30,6 +31,7 @@ from registry.storage.repository import Repositories
 if TYPE_CHECKING:
     import types
 
+_NAME_AND_VERSION = f"registry {DISTRIBUTION} v{__version__}"
 _FORGIVING = {"allow_extra_args": True}
 """The Go registry takes no notice of arguments after the first."""
 
@@ -39,9 +41,7 @@ _FORGIVING = {"allow_extra_args": True}
     __version__,
     "-v",
     "--version",
-    package_name="py-registry",
-    prog_name="registry",
-    message="%(prog)s %(package)s v%(version)s",
+    message=_NAME_AND_VERSION,
 )
 @click.pass_context
 def commands(context: click.Context) -> None:
@@ -64,7 +64,9 @@ def serve(config: str | None) -> None:
     from registry.server.master import serve as run  # noqa: PLC0415
 
     path = find_path(config, os.environ)
-    run(lambda: load(path, os.environ), traces=exporter_of(os.environ))
+    # https://no-color.org
+    colored = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    run(lambda: load(path, os.environ), traces=exporter_of(os.environ), colored=colored)
 
 
 @commands.command(context_settings=_FORGIVING)
@@ -113,6 +115,26 @@ def rebuild(config: str | None) -> None:
     if progress:
         click.echo(err=True)
     click.echo(f"{referrers} referrers in {repositories} repositories")
+
+
+@commands.command()
+def version() -> None:
+    """Show the version, as --version does."""
+    click.echo(_NAME_AND_VERSION)
+
+
+@commands.command("help")
+@click.argument("command", nargs=-1)
+@click.pass_context
+def help_command(context: click.Context, command: tuple[str, ...]) -> None:
+    """Show what COMMAND does, as its --help does."""
+    shown = context.find_root()
+    for name in command:
+        found = shown.command.get_command(shown, name) if isinstance(shown.command, click.Group) else None
+        if found is None:
+            shown.fail(f"No such command '{name}'.")
+        shown = click.Context(found, parent=shown, info_name=name, **found.context_settings)
+    click.echo(shown.get_help())
 
 
 commands.add_command(htpasswd_command)

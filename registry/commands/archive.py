@@ -12,7 +12,8 @@ from registry.archive.importing import plan_import, publish
 from registry.archive.layout import ArchiveError
 from registry.archive.plan import plan_export
 from registry.archive.reading import Archive
-from registry.commands.progress import Progress, spelled
+from registry.commands.progress import Progress
+from registry.foundation.sizes import spelled
 from registry.publishing import Operator
 from registry.services import build_services
 

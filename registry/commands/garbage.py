@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry.commands.progress import spelled
 from registry.foundation import durations
+from registry.foundation.sizes import spelled
 from registry.lifecycle.garbage import GarbageCollection
 from registry.publishing import Operator
 from registry.services import build_publishing, open_storage

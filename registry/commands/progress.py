@@ -7,14 +7,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Self
 
+from registry.foundation.sizes import spelled
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import TextIO
 
 _TERMINAL_SECONDS: Final = 0.1
 _CLEAR: Final = "\r\x1b[K"
-_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
-_STEP: Final = 1024
 _WIDTH: Final = 100
 
 
@@ -57,13 +57,3 @@ class Progress:
         if self._terminal:
             self._stream.write(_CLEAR)
             self._stream.flush()
-
-
-def spelled(size: int) -> str:
-    """Return a number of bytes for people: ``1.5 GiB``."""
-    value, unit = float(size), _UNITS[0]
-    for unit in _UNITS:
-        if value < _STEP or unit == _UNITS[-1]:
-            break
-        value /= _STEP
-    return f"{value:.0f} {unit}" if unit == _UNITS[0] else f"{value:.1f} {unit}"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry.commands.progress import Progress, spelled
+from registry.commands.progress import Progress
 from registry.copying.copy import copy_storage, measure
+from registry.foundation.sizes import spelled
 from registry.services import open_storage
 
 if TYPE_CHECKING:

@@ -40,11 +40,11 @@ class AccessLog:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """``log``."""
+    """``log``; without a `formatter` lines are ``terminal`` where stderr is one, else ``text``."""
 
     accesslog: AccessLog = AccessLog()
     level: Literal["error", "warn", "info", "debug"] = "info"
-    formatter: Literal["text", "json", "logstash"] = "text"
+    formatter: Literal["text", "json", "logstash", "terminal"] | None = None
     fields: Parameters = field(default_factory=dict)
     hooks: tuple[LogHook, ...] = ()
     reportcaller: bool = False
@@ -106,7 +106,10 @@ class TagStorage:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """``storage``: the driver, named by the one key that is not listed here, and what concerns all drivers."""
+    """``storage``: the driver, named by the one key that is not listed here, and what concerns all drivers.
+
+    `starttimeout_seconds` is how long the start of the server waits for a storage that cannot be reached.
+    """
 
     driver: Annotated[str, Mark.PLUGIN_NAME]
     parameters: Annotated[Parameters, Mark.PLUGIN_PARAMETERS] = field(default_factory=dict)
@@ -115,6 +118,7 @@ class Storage:
     cache: Cache = Cache()
     maintenance: Maintenance = Maintenance()
     tag: TagStorage = TagStorage()
+    starttimeout_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

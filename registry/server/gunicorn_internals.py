@@ -8,6 +8,7 @@ tests/server/test_gunicorn_internals.py holds setup.cfg to that.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from abc import ABC, abstractmethod
@@ -21,6 +22,8 @@ from gunicorn.http.unreader import IterUnreader
 from gunicorn.http.wsgi import FileWrapper
 from gunicorn.sock import ssl_wrap_socket
 from gunicorn.systemd import listen_fds, sd_notify
+
+from registry.foundation.reasons import reason
 
 if TYPE_CHECKING:
     import socket
@@ -38,12 +41,14 @@ __all__ = [
     "errors",
     "expects_continue",
     "listen_fds",
+    "notify_systemd",
     "parse_head",
-    "sd_notify",
     "wake_up_pipe",
     "worker_listeners",
     "wrap_in_tls",
 ]
+
+_log = logging.getLogger(__name__)
 
 
 class Settings:
@@ -137,7 +142,7 @@ class Framing(wsgi.Response, ABC):
         """Return the lines that every response begins with."""
         major, minor = self._version
         lines = [
-            f"HTTP/{major}.{minor} {self.status}\r\n",
+            f"HTTP/{major}.{minor} {self.final_status} {reason(self.final_status)}\r\n",
             f"Date: {_date()}\r\n",
             f"Connection: {'close' if self.should_close() else 'keep-alive'}\r\n",
         ]
@@ -165,6 +170,12 @@ def expects_continue(request: Any) -> bool:
 def body_length(request: Any) -> float:
     """Return how many bytes the body has; infinite if it comes in chunks."""
     return getattr(request.body.reader, "length", math.inf)
+
+
+def notify_systemd(state: str) -> None:
+    """Tell systemd `state`, as in sd_notify(3), if the server is a service of ``Type=notify``."""
+    log: Any = _log  # only debug() is called of gunicorn's own
+    sd_notify(state, log)
 
 
 def arbiter_listeners(arbiter: Arbiter) -> list[tuple[str, socket.socket]]:

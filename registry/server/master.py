@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import stat
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 from gunicorn.app.base import BaseApplication
 
-from drivers.base import DriverError
 from registry import __version__
 from registry.app import create_app
 from registry.config import ConfigurationError
@@ -25,25 +25,27 @@ from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
 from registry.observation.tracing import Tracing
-from registry.plugins import PluginError, load_access
-from registry.redis.loading import load_connector
+from registry.plugins import PluginError
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
 from registry.server.channel import limit_waiting
 from registry.server.connection import ConnectionLimits
-from registry.server.gunicorn_internals import Arbiter, arbiter_listeners, listen_fds, sd_notify
+from registry.server.gunicorn_internals import Arbiter, arbiter_listeners, listen_fds, notify_systemd
 from registry.server.listening import ListeningLimits, connections_for, raise_descriptor_limit
 from registry.server.pace import PaceLimits
+from registry.server.starting import prepare
 from registry.server.tls import serving as tls
 from registry.server.worker import Worker, WorkerContext
-from registry.services import build_services, open_storage
+from registry.services import build_services
 from registry.storage.hashing import log_what_cannot_be_resumed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
+    from typing import NoReturn
 
     from registry.config import Configuration
-    from registry.config.values import HTTP
+    from registry.config.values import HTTP, Log
     from registry.server.shared import Shared
     from registry.server.tls.certificates import Certificates
 
@@ -56,21 +58,30 @@ _HEADER_FIELDS: Final = 256
 _log = logging.getLogger(__name__)
 
 
-def serve(reread: Callable[[], Configuration], *, traces: str = "") -> None:
+def serve(reread: Callable[[], Configuration], *, traces: str = "", colored: bool = False) -> None:
     """Serve until told to stop. `reread` gives the configuration, now and again on SIGHUP.
 
-    `traces` names the exporter of traces, if there is to be one.
+    `traces` names the exporter of traces, if there is to be one. `colored` says whether a terminal may have colours.
 
     Raises:
         ConfigurationError, PluginError: it cannot start.
     """
-    _Application(reread, traces).run()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Until the arbiter has its own: without a handler, the kernel keeps them from the first process of a container.
+        signal.signal(number, _end_at_once)
+    _Application(reread, traces, colored=colored).run()
+
+
+def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
+    _log.info("stopped by %s before it listened", signal.Signals(number).name)
+    raise SystemExit(0)
 
 
 class _Application(BaseApplication):
-    def __init__(self, reread: Callable[[], Configuration], traces: str) -> None:
+    def __init__(self, reread: Callable[[], Configuration], traces: str, *, colored: bool) -> None:
         self._reread = reread
         self._traces = traces
+        self._colored = colored
         self._secret = secrets.token_hex(32)
         self._shared: Shared | None = None
         self._certificates: Certificates | None = None
@@ -135,17 +146,18 @@ class _Application(BaseApplication):
     def _read(self) -> tuple[Configuration, dict[str, object]]:
         """Return the configuration and gunicorn's options, both known to be usable."""
         configuration = self._reread()
-        log.configure(configuration.log)
+        log.configure(configuration.log, colored=self._colored)
         for warning in configuration.warnings:
             _log.warning("%s", warning)
-        configuration = _checked(configuration)
+        # A server that runs does not wait: it has a configuration to go on with.
+        wait_seconds = 0.0 if self._shared else configuration.storage.starttimeout_seconds
+        configuration, certificates = prepare(configuration, wait_seconds=wait_seconds)
         if not configuration.http.secret:
             _log.warning(
                 "No HTTP secret provided - generated random secret. Uploads will not survive a restart, and "
                 "several registries behind one address need a common http.secret.",
             )
             configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
-        certificates = tls.load(configuration.http.tls)
         options = _options(configuration) | tls.options(certificates)
         self._shared = sharing.share(configuration, self._shared)
         self._certificates = certificates
@@ -187,9 +199,9 @@ class _Arbiter(Arbiter):
         """Read the configuration again; not on the way out, where a new board would say that all is well."""
         if self.app.shared.board.draining:
             return
-        self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        notify_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         super().handle_hup()
-        self._notify("READY=1")
+        notify_systemd("READY=1")
 
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002  as it is called
         self._say_that_it_stops()
@@ -198,30 +210,7 @@ class _Arbiter(Arbiter):
     def _say_that_it_stops(self) -> None:
         if not self.app.shared.board.draining:
             self.app.shared.board.drain()
-            self._notify("STOPPING=1")
-
-    def _notify(self, state: str) -> None:
-        """Tell systemd, if the server is a service of ``Type=notify``."""
-        if self.log:
-            sd_notify(state, self.log)
-
-
-def _checked(configuration: Configuration) -> Configuration:
-    """Return the configuration to run with, after a trial of everything that could stop a worker from starting."""
-    storage, auth, http = configuration.storage, configuration.auth, configuration.http
-    driver = open_storage(configuration)
-    try:
-        driver.check()
-    except DriverError as error:
-        raise ConfigurationError(f"storage.{storage.driver}", str(error)) from error
-    if auth:
-        load_access(auth.name, auth.parameters)
-    load_connector(configuration)
-    if not driver.shared_between_processes:
-        if (http.workers or 1) > 1:
-            _log.warning("storage.%s lives in one process: http.workers is 1, not %s", storage.driver, http.workers)
-        http = replace(http, workers=1)
-    return replace(configuration, http=http)
+            notify_systemd("STOPPING=1")
 
 
 def _options(configuration: Configuration) -> dict[str, object]:
@@ -232,7 +221,7 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "threads": http.threads or _THREADS,
         "worker_class": Worker,
         "logger_class": AccessLog,
-        "accesslog": None if configuration.log.accesslog.disabled else "-",
+        "accesslog": "-" if _wants_access_log(configuration.log) else None,
         "http_parser": "fast",
         "graceful_timeout": math.ceil(http.draintimeout_seconds) or _DRAIN_SECONDS,
         # The limit is that of the whole head.
@@ -248,6 +237,12 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "child_exit": _leave_slot,
         "on_exit": _remove_metrics,
     }
+
+
+def _wants_access_log(section: Log) -> bool:
+    """Tell whether to write the access log: not on a terminal where each request has its line for people already."""
+    told = log.is_for_people(section) and section.level in {"info", "debug"} and sys.stdout.isatty()
+    return not (section.accesslog.disabled or told)
 
 
 def _address(http: HTTP) -> str:

@@ -21,7 +21,7 @@ def test_the_defaults_are_those_of_the_go_registry() -> None:
     assert (purging.enabled, purging.age_seconds, purging.interval_seconds) == (True, 604800.0, 86400.0)
     assert configuration.storage.cache.blobdescriptorsize == 10000
     assert (configuration.catalog.maxentries, configuration.tags.maxtags) == (1000, 1000)
-    assert configuration.log == Log(level="info", formatter="text")
+    assert configuration.log == Log(level="info", formatter=None)
     assert configuration.http == HTTP(addr="", net="tcp", tls=TLS(minimumtls="tls1.2"))
     assert configuration.http.debug.prometheus.path == "/metrics"
     assert configuration.proxy.ttl_seconds == 604800.0
@@ -235,7 +235,7 @@ def test_the_cache_section_of_older_registries_is_mapped() -> None:
         ("http: {tls: {minimumtls: ssl3}}", "http.tls.minimumtls: must be one of tls1.0, "),
         ("log: {level: trace}", 'log.level: must be one of error, warn, info, debug, not "trace"'),
         ("loglevel: fatal", 'log.level: must be one of error, warn, info, debug, not "fatal" (set by loglevel)'),
-        ("log: {formatter: xml}", 'log.formatter: must be one of text, json, logstash, not "xml"'),
+        ("log: {formatter: xml}", 'log.formatter: must be one of text, json, logstash, terminal, not "xml"'),
         ("log: {hooks: [{levels: error}]}", "log.hooks[0].levels: must be a list, not a string"),
         ("log: {hooks: {}}", "log.hooks: must be a list, not a mapping"),
         ("log: {hooks: [5]}", "log.hooks[0]: must be a mapping, not a number"),
