@@ -118,7 +118,7 @@ class Storage:
     cache: Cache = Cache()
     maintenance: Maintenance = Maintenance()
     tag: TagStorage = TagStorage()
-    starttimeout_seconds: float = 30.0
+    starttimeout_seconds: Annotated[float, Mark.UNIT] = 30.0
 
 
 @dataclass(frozen=True, slots=True)
