@@ -22,6 +22,7 @@ from registry.commands.doctor import doctor_command
 from registry.commands.garbage import garbage_collect_command
 from registry.commands.storage import storage_commands
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
+from registry.foundation.extras import DISTRIBUTION
 from registry.foundation.redaction import redacted, redacted_setting
 from registry.plugins import PluginError
 from registry.services import open_storage
@@ -39,7 +40,7 @@ _FORGIVING = {"allow_extra_args": True}
     __version__,
     "-v",
     "--version",
-    package_name="py-registry",
+    package_name=DISTRIBUTION,
     prog_name="registry",
     message="%(prog)s %(package)s v%(version)s",
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry import __version__
+from registry.foundation.extras import DISTRIBUTION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ def registry(*arguments: str, environ: dict[str, str] | None = None) -> subproce
 @pytest.mark.parametrize("flag", ["-v", "--version"])
 def test_the_version_is_told_in_the_form_of_the_go_registry(flag: str) -> None:
     done = registry(flag)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"registry py-registry v{__version__}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"registry {DISTRIBUTION} v{__version__}\n", "")
 
 
 def test_without_a_command_the_usage_goes_to_stderr() -> None:

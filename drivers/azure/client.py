@@ -22,6 +22,7 @@ from azure.storage.blob import BlobServiceClient
 from drivers.azure.parameters import CLIENT_SECRET, SAS, SHARED_KEY, AzureParameters
 from drivers.base import PIECE_SIZE, DriverError, PathNotFoundError, UnavailableError
 from drivers.translation import Translation, foreign, one_line
+from registry.foundation.extras import DISTRIBUTION
 
 _CONNECTIONS: Final = 100
 _DOWNLOAD_SIZE: Final = 4 * PIECE_SIZE
@@ -81,7 +82,7 @@ def connect(parameters: AzureParameters) -> BlobServiceClient:
         retry_total=parameters.max_retries,
         max_single_get_size=_DOWNLOAD_SIZE,
         max_chunk_get_size=_DOWNLOAD_SIZE,
-        user_agent="py-registry",
+        user_agent=DISTRIBUTION,
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
 from registry.foundation import addresses
+from registry.foundation.extras import installing
 from registry.jobs.job import Job, JobFailedError
 from registry.server.acme.challenges import serve_challenges
 from registry.server.acme.store import Attempts, Store
@@ -49,7 +50,7 @@ def prepare(section: TLS) -> TLS:
     try:
         from registry.server.acme.orders import placeholder  # noqa: PLC0415  an extra
     except ImportError as error:
-        raise ConfigurationError(f"{_KEY}.cachefile", "needs the extra: pip install 'py-registry[acme]'") from error
+        raise ConfigurationError(f"{_KEY}.cachefile", f"needs the extra acme; try: {installing('acme')}") from error
     store = Store(asked.cachefile)
     try:
         store.create()
