@@ -26,7 +26,7 @@ COPY . /source
 RUN python3 -m venv --without-pip /opt/registry \
     && /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation -w /wheels /source \
     && /opt/build/bin/pip --python /opt/registry/bin/python install --no-index --find-links /wheels "$(sed -n '/^name = /{s///p;q}' /source/setup.cfg)${EXTRAS}" \
-    && cp -r /source/deploy/docker /opt/registry/share \
+    && cp -r /source/deploy/docker/. /opt/registry/share \
     && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /opt/registry/share/sbom.cdx.json \
         /opt/registry/bin/python
 

@@ -15,6 +15,7 @@ from tests.integration.clients import finish, run
 from tests.integration.image.test_docs import PAGES as PAGES_WITH_CONTAINERS
 from tests.integration.pages import PROGRAMS, PROJECT, Block, Reader, blocks, page_path
 from tests.integration.servers import Server, configuration, free_port
+from tests.integration.test_package import PAGE as INSTALLING
 from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ WITHOUT_COMMANDS = {
     "middleware.md": {},
     "performance.md": {"make bench": "measures for minutes up to an hour, with programs that only load a server"},
     "proxy.md": {},
-    "storage-drivers.md": {"/opt/registry/bin/pip install": INSTALLS},
+    "storage-drivers.md": {},
     "tls.md": {
         "cat domain.crt": "on deploying.md, too, and executed there",
         "level=error msg=": "what the log says; test_tls.py reads it there",
@@ -54,7 +55,7 @@ def all_pages() -> list[str]:
 
 
 def test_every_page_is_worked_through() -> None:
-    assert sorted([*PAGES, *PAGES_WITH_CONTAINERS, *WITHOUT_COMMANDS]) == sorted(all_pages())
+    assert sorted([*PAGES, INSTALLING, *PAGES_WITH_CONTAINERS, *WITHOUT_COMMANDS]) == sorted(all_pages())
 
 
 @pytest.mark.parametrize("page", WITHOUT_COMMANDS)
@@ -111,6 +112,8 @@ def test_error_of_the_reference_is_what_is_said(tmp_path: Path) -> None:
 def test_extras_that_pages_name_exist() -> None:
     texts = [page_path(page).read_text() for page in all_pages()]
     named = {name for text in texts for names in re.findall(r"'\.\[([\w,]+)\]'", text) for name in names.split(",")}
+    (table,) = re.findall(r"^\| extra \| for \|\n((?:\|.*\n)+)", page_path(INSTALLING).read_text(), re.MULTILINE)
+    named |= {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     extras = (PROJECT / "setup.cfg").read_text().partition("[options.extras_require]")[2].partition("\n[")[0]
     assert (
         {"acme", "azure", "gcs", "otel", "redis", "s3"} <= named <= set(re.findall(r"^(\w+) =$", extras, re.MULTILINE))
