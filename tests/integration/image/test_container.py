@@ -122,7 +122,13 @@ def test_the_bill_of_materials_lists_what_is_installed_and_all_of_it_is_pinned(e
     run = ("run", "--rm", "--network=host", "--entrypoint", "/opt/registry/bin/python", image, "-c")
     listed = json.loads(engine.docker(*run, "print(open('/opt/registry/share/sbom.cdx.json').read())"))
     assert listed["bomFormat"] == "CycloneDX"
-    components = {canonicalize_name(each["name"]): each["version"] for each in listed["components"]}
+    assert listed["metadata"]["component"]["type"] == "container"
+    debian = [each for each in listed["components"] if each.get("purl", "").startswith("pkg:deb/debian/")]
+    query = ("--entrypoint", "dpkg-query", image, "--show", "--showformat=${Package} ${Version}\n")
+    installed = engine.docker("run", "--rm", "--network=host", *query).splitlines()
+    assert {f"{each['name']} {each['version']}" for each in debian} == set(installed)
+    python = [each for each in listed["components"] if each not in debian]
+    components = {canonicalize_name(each["name"]): each["version"] for each in python}
     names = "from importlib.metadata import distributions; print(*(each.name for each in distributions()))"
     assert set(components) == {canonicalize_name(name) for name in engine.docker(*run, names).split()}
     del components[canonicalize_name(DISTRIBUTION)]
