@@ -8,10 +8,9 @@ import os
 import secrets
 import signal
 import socket
-import stat
 import time
+from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gunicorn.app.base import BaseApplication
@@ -19,24 +18,30 @@ from gunicorn.app.base import BaseApplication
 from registry import __version__
 from registry.app import create_app
 from registry.config import ConfigurationError
-from registry.foundation import addresses
+from registry.config.values import LetsEncrypt
 from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
 from registry.observation.tracing import Tracing
 from registry.plugins import PluginError
+from registry.server import binding
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
 from registry.server.channel import limit_waiting
 from registry.server.connection import ConnectionLimits
-from registry.server.gunicorn_internals import Arbiter, arbiter_listeners, listen_fds, notify_systemd
+from registry.server.gunicorn_internals import (
+    Arbiter,
+    arbiter_listeners,
+    inherits_listeners,
+    listen_on,
+    notify_systemd,
+)
 from registry.server.listening import ListeningLimits, connections_for, raise_descriptor_limit
 from registry.server.pace import PaceLimits
 from registry.server.starting import prepare
 from registry.server.tls import serving as tls
 from registry.server.worker import Worker, WorkerContext
 from registry.services import build_services
-from registry.storage.hashing import log_what_cannot_be_resumed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +49,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from registry.config import Configuration
-    from registry.config.values import HTTP
     from registry.server.shared import Shared
     from registry.server.tls.certificates import Certificates
 
@@ -83,9 +87,10 @@ class _Application(BaseApplication):
         self._secret = secrets.token_hex(32)
         self._shared: Shared | None = None
         self._certificates: Certificates | None = None
+        self._address: binding.Address | None = None
+        self._listener: socket.socket | None = None
         self._descriptors = raise_descriptor_limit()
         self._configuration, self._options = self._read()
-        log_what_cannot_be_resumed()
         super().__init__()
 
     @property
@@ -105,8 +110,17 @@ class _Application(BaseApplication):
         """How long a client may do nothing while it is waited for."""
         return self._configuration.http.stalltimeout_seconds or math.inf
 
+    def take_listener(self) -> socket.socket | None:
+        """Return the socket to listen on from now on; None if it is none of ours, or still the same."""
+        listener, self._listener = self._listener, None
+        return listener
+
     def run(self) -> None:
-        _Arbiter(self).run()
+        arbiter = _Arbiter(self)
+        listener = self.take_listener()
+        if listener:
+            listen_on(arbiter, listener)
+        arbiter.run()
 
     def load_config(self) -> None:
         for option, value in self._options.items():
@@ -147,19 +161,41 @@ class _Application(BaseApplication):
         log.configure(configuration.log)
         for warning in configuration.warnings:
             _log.warning("%s", warning)
-        # A server that runs does not wait: it has a configuration to go on with.
-        wait_seconds = 0.0 if self._shared else configuration.storage.starttimeout_seconds
-        configuration, certificates = prepare(configuration, wait_seconds=wait_seconds)
-        if not configuration.http.secret:
-            _log.warning(
-                "No HTTP secret provided - generated random secret. Uploads will not survive a restart, and "
-                "several registries behind one address need a common http.secret.",
-            )
-            configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
-        options = _options(configuration) | tls.options(certificates)
-        self._shared = sharing.share(configuration, self._shared)
-        self._certificates = certificates
+        with ExitStack() as undoing:
+            # First, because the storage may have to be waited for.
+            address = binding.address_of(configuration.http)
+            listener = self._bind(address, undoing)
+            self._require_challenges(configuration.http.tls.letsencrypt)
+            # A server that runs does not wait: it has a configuration to go on with.
+            wait_seconds = 0.0 if self._shared else configuration.storage.starttimeout_seconds
+            configuration, certificates = prepare(configuration, wait_seconds=wait_seconds)
+            if not configuration.http.secret:
+                _log.warning(
+                    "No HTTP secret provided - generated random secret. Uploads will not survive a restart, and "
+                    "several registries behind one address need a common http.secret.",
+                )
+                configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
+            options = _options(configuration) | tls.options(certificates)
+            if listener:
+                binding.listen(listener, address)
+            self._shared = sharing.share(configuration, self._shared)
+            undoing.pop_all()
+        self._address, self._listener, self._certificates = address, listener, certificates
         return configuration, options
+
+    def _bind(self, address: binding.Address, undoing: ExitStack) -> socket.socket | None:
+        """Return a socket at `address`; None if the server has it already, or listens on what it was handed over."""
+        if address == self._address or inherits_listeners():
+            return None
+        bound = binding.bind(address, patient=self._address is None)
+        undoing.callback(binding.close, bound)
+        return bound
+
+    def _require_challenges(self, section: LetsEncrypt) -> None:
+        """Return if a worker will be able to listen on ``http.tls.letsencrypt.httpaddr``, if it is to do that."""
+        before = self._configuration.http.tls.letsencrypt if self._address else LetsEncrypt()
+        if section.cachefile and not (before.cachefile and before.httpaddr == section.httpaddr):
+            binding.require(section.httpaddr, "http.tls.letsencrypt.httpaddr")
 
 
 class _Arbiter(Arbiter):
@@ -214,7 +250,8 @@ class _Arbiter(Arbiter):
 def _options(configuration: Configuration) -> dict[str, object]:
     http = configuration.http
     return {
-        "bind": [_address(http)],
+        # What to listen on is handed over: see binding.
+        "bind": [],
         "workers": http.workers or len(os.sched_getaffinity(0)),
         "threads": http.threads or _THREADS,
         "worker_class": Worker,
@@ -231,40 +268,28 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "control_socket_disable": True,
         "proc_name": "registry",
         "when_ready": _announce,
+        "on_reload": _listen_elsewhere,
         "pre_fork": _take_slot,
         "child_exit": _leave_slot,
         "on_exit": _remove_metrics,
     }
 
 
-def _address(http: HTTP) -> str:
-    if http.net == "unix":
-        # A socket that systemd hands over is in use.
-        if not listen_fds(unset_environment=False):
-            _remove_stale_socket(Path(http.addr))
-        return f"unix:{http.addr}"
-    try:
-        host, port = addresses.parse_listening(http.addr or ":5000")
-    except (ValueError, OSError) as error:
-        raise ConfigurationError("http.addr", f"{http.addr!r} is not a HOST:PORT to listen on: {error}") from error
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _remove_stale_socket(path: Path) -> None:
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise ConfigurationError("http.addr", f"{path} exists and is not a socket")
-    path.unlink()
-
-
 def _announce(arbiter: _Arbiter) -> None:
-    for url, listener in arbiter_listeners(arbiter):
+    for listener in arbiter_listeners(arbiter):
         _protect(listener, arbiter.app.stall_seconds)
         secured = ", tls" if arbiter.cfg.is_ssl else ""
-        _log.info("listening on %s%s", url, secured, extra={"version": __version__})
+        # As the Go registry spells it: what waits for a registry looks for this line.
+        _log.info("listening on %s%s", binding.name_of(listener), secured, extra={"version": __version__})
+
+
+def _listen_elsewhere(arbiter: _Arbiter) -> None:
+    """Listen where the configuration that was read again says, if that is another address."""
+    listener = arbiter.app.take_listener()
+    if listener:
+        for each in listen_on(arbiter, listener):
+            binding.close(each)
+        _announce(arbiter)
 
 
 def _take_slot(arbiter: _Arbiter, worker: Worker) -> None:
