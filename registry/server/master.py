@@ -7,35 +7,25 @@ import math
 import os
 import secrets
 import signal
-import socket
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gunicorn.app.base import BaseApplication
 
-from registry import __version__
 from registry.app import create_app
-from registry.config import ConfigurationError
+from registry.config import ConfigurationError, changed_keys
 from registry.config.values import LetsEncrypt
 from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
 from registry.observation.tracing import Tracing
 from registry.plugins import PluginError
-from registry.server import binding
+from registry.server import arbiter, binding
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
-from registry.server.channel import limit_waiting
 from registry.server.connection import ConnectionLimits
-from registry.server.gunicorn_internals import (
-    Arbiter,
-    arbiter_listeners,
-    inherits_listeners,
-    listen_on,
-    notify_systemd,
-)
+from registry.server.gunicorn_internals import inherits_listeners, listen_on
 from registry.server.listening import ListeningLimits, connections_for, raise_descriptor_limit
 from registry.server.pace import PaceLimits
 from registry.server.starting import prepare
@@ -44,6 +34,7 @@ from registry.server.worker import Worker, WorkerContext
 from registry.services import build_services
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from types import FrameType
     from typing import NoReturn
@@ -55,7 +46,6 @@ if TYPE_CHECKING:
 _THREADS: Final = 16
 _KEEPALIVE_SECONDS: Final = 75
 _DRAIN_SECONDS: Final = 10
-_DEFER_SECONDS: Final = 30
 _HEADER_FIELDS: Final = 256
 """As many as the parser can take."""
 _log = logging.getLogger(__name__)
@@ -116,11 +106,11 @@ class _Application(BaseApplication):
         return listener
 
     def run(self) -> None:
-        arbiter = _Arbiter(self)
+        master = arbiter.ServerArbiter(self)
         listener = self.take_listener()
         if listener:
-            listen_on(arbiter, listener)
-        arbiter.run()
+            listen_on(master, listener)
+        master.run()
 
     def load_config(self) -> None:
         for option, value in self._options.items():
@@ -148,11 +138,14 @@ class _Application(BaseApplication):
         return WorkerContext(create_app(services), limits, listening, metrics, self._certificates)
 
     def reload(self) -> None:
+        before = self._configuration
         try:
             self._configuration, self._options = self._read()
         except (ConfigurationError, PluginError, OSError) as error:
             _log.error("the old configuration stays in force: %s", error)
             return
+        changed = ", ".join(changed_keys(before, self._configuration))
+        _log.info("configuration read again: %s", f"{changed} changed" if changed else "nothing changed")
         super().reload()
 
     def _read(self) -> tuple[Configuration, dict[str, object]]:
@@ -198,55 +191,6 @@ class _Application(BaseApplication):
             binding.require(section.httpaddr, "http.tls.letsencrypt.httpaddr")
 
 
-class _Arbiter(Arbiter):
-    """gunicorn's master process, which says that it stops before it does."""
-
-    app: _Application
-
-    slot_taken: int = -1
-    """The slot of the worker that is being forked, -1 if it has none."""
-
-    def spawn_worker(self) -> int:
-        """Fork a worker and return its pid; 0 if that is not possible now: the server goes on, and tries again soon."""
-        self.slot_taken = -1
-        mask = os.umask(0o077)
-        os.umask(mask)
-        try:
-            return super().spawn_worker()
-        except OSError as error:
-            _log.error("no worker can be started: %s", error)
-            os.umask(mask)  # gunicorn changes it for a moment
-            if self.app.shared.slots and self.slot_taken >= 0:
-                self.app.shared.slots.leave(self.slot_taken)
-            return 0
-
-    def handle_term(self) -> None:
-        """Say that it stops, and do so when load balancers had ``http.draindelay`` to hear it, or when told again."""
-        delay_seconds = self.app.drain_delay_seconds
-        if self.app.shared.board.draining or not delay_seconds:
-            super().handle_term()
-        self._say_that_it_stops()
-        signal.signal(signal.SIGALRM, lambda *_: self.signal(signal.SIGTERM, None))
-        signal.setitimer(signal.ITIMER_REAL, delay_seconds)
-
-    def handle_hup(self) -> None:
-        """Read the configuration again; not on the way out, where a new board would say that all is well."""
-        if self.app.shared.board.draining:
-            return
-        notify_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        super().handle_hup()
-        notify_systemd("READY=1")
-
-    def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002  as it is called
-        self._say_that_it_stops()
-        super().stop(graceful)
-
-    def _say_that_it_stops(self) -> None:
-        if not self.app.shared.board.draining:
-            self.app.shared.board.drain()
-            notify_systemd("STOPPING=1")
-
-
 def _options(configuration: Configuration) -> dict[str, object]:
     http = configuration.http
     return {
@@ -267,53 +211,9 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108  the kernel's own
         "control_socket_disable": True,
         "proc_name": "registry",
-        "when_ready": _announce,
-        "on_reload": _listen_elsewhere,
-        "pre_fork": _take_slot,
-        "child_exit": _leave_slot,
-        "on_exit": _remove_metrics,
+        "when_ready": arbiter.announce,
+        "on_reload": arbiter.listen_elsewhere,
+        "pre_fork": arbiter.take_slot,
+        "child_exit": arbiter.leave_slot,
+        "on_exit": arbiter.say_goodbye,
     }
-
-
-def _announce(arbiter: _Arbiter) -> None:
-    for listener in arbiter_listeners(arbiter):
-        _protect(listener, arbiter.app.stall_seconds)
-        secured = ", tls" if arbiter.cfg.is_ssl else ""
-        # As the Go registry spells it: what waits for a registry looks for this line.
-        _log.info("listening on %s%s", binding.name_of(listener), secured, extra={"version": __version__})
-
-
-def _listen_elsewhere(arbiter: _Arbiter) -> None:
-    """Listen where the configuration that was read again says, if that is another address."""
-    listener = arbiter.app.take_listener()
-    if listener:
-        for each in listen_on(arbiter, listener):
-            binding.close(each)
-        _announce(arbiter)
-
-
-def _take_slot(arbiter: _Arbiter, worker: Worker) -> None:
-    slots = arbiter.app.shared.slots
-    if slots:
-        worker.slot = arbiter.slot_taken = slots.take()
-
-
-def _leave_slot(arbiter: _Arbiter, worker: Worker) -> None:
-    slots = arbiter.app.shared.slots
-    if slots:
-        slots.leave(worker.slot)
-
-
-def _remove_metrics(arbiter: _Arbiter) -> None:
-    slots = arbiter.app.shared.slots
-    if slots:
-        slots.remove()
-
-
-def _protect(listener: socket.socket, stall_seconds: float) -> None:
-    """Set what accepted connections inherit."""
-    limit_waiting(listener, stall_seconds)
-    if listener.family != socket.AF_UNIX:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        # Wakes a worker only when a request has begun to arrive.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFER_SECONDS)
