@@ -17,6 +17,7 @@ from registry.redis.loading import load_connector
 from registry.server.tls import serving as tls
 from registry.server.waiting import wait_until_available
 from registry.services import open_storage
+from registry.storage.hashing import log_what_cannot_be_resumed
 from registry.storage.paths import WRITTEN
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def prepare(configuration: Configuration, *, wait_seconds: float = 0.0) -> tuple
     Raises:
         ConfigurationError, registry.plugins.PluginError: the server could not start.
     """
+    log_what_cannot_be_resumed()
     storage, auth, http = configuration.storage, configuration.auth, configuration.http
     driver = open_storage(configuration)
     if auth:

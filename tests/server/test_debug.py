@@ -185,6 +185,6 @@ def test_taken_debug_port_stops_the_start_with_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         addr = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(
-            AssertionError, match=rf"http\.debug\.addr: cannot listen on {addr}: Address already in use"
+            AssertionError, match=rf"http\.debug\.addr: cannot listen on {addr}: another program listens there"
         ):
             serving(tmp_path, {"http": {"debug": {"addr": addr}}}).__enter__()

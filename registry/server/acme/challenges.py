@@ -22,8 +22,8 @@ def serve_challenges(address: str, store: Store) -> None:
         ValueError: `address` is something else.
         OSError: it cannot be listened on.
     """
-    host, port = addresses.parse(address)
-    family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
+    host, port = addresses.parse_listening(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
     class Handler(PlainHandler):
         """One request."""
