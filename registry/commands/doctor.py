@@ -7,9 +7,10 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from registry.commands.progress import StatusLine
 from registry.doctor.client import Credentials, Deployment
 from registry.doctor.examination import examine
-from registry.doctor.findings import as_json, as_table, healthy
+from registry.doctor.findings import as_json, as_text, healthy
 
 _MIB = 1024 * 1024
 
@@ -52,6 +53,13 @@ def doctor_command(url: str, user: str | None, size: int, pause: float, *, in_js
     host = parts.netloc.rpartition("@")[2]
     address = f"{parts.scheme}://{host}{parts.path.rstrip('/').removesuffix('/v2')}"
     deployment = Deployment(address, credentials)
-    findings = list(examine(deployment, size=size * _MIB, pause_seconds=pause))
-    click.echo(as_json(address, findings) if in_json else as_table(findings))
+    findings = []
+    with StatusLine() as line:
+        for finding in examine(deployment, size=size * _MIB, pause_seconds=pause, begin=line.show):
+            findings.append(finding)
+            if not in_json:
+                line.clear()
+                click.echo(as_text(finding))
+    if in_json:
+        click.echo(as_json(address, findings))
     sys.exit(0 if healthy(findings) else 1)
