@@ -18,6 +18,7 @@ import click
 from auth.identities.apikeys import ApiKeyStore
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ACTIONS, ANONYMOUS
+from registry.commands.layout import Command, Group, examples
 from registry.config import ConfigurationError
 from registry.foundation import durations
 from registry.foundation.errors import ParameterError
@@ -37,7 +38,14 @@ if TYPE_CHECKING:
 _config = click.option("--config", metavar="CONFIG", help="The registry's configuration file.")
 
 
-@click.command("htpasswd")
+@click.command(
+    "htpasswd",
+    cls=Command,
+    epilog=examples(
+        "registry htpasswd alice --file /etc/registry/htpasswd",
+        "pwgen 20 1 | registry htpasswd ci --password-stdin --config config.yml",
+    ),
+)
 @click.argument("user")
 @click.option("--file", "path", metavar="FILE", help="The file, if not that of the configuration.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
@@ -59,19 +67,19 @@ def htpasswd_command(
     click.echo(f"{'added' if new else 'changed'} {user} in {path}")
 
 
-@click.group("auth")
+@click.group("auth", cls=Group)
 def auth_commands() -> None:
     """Look after who may do what."""
 
 
-@auth_commands.command()
+@auth_commands.command(epilog=examples("registry auth explain alice team/app push --config config.yml"))
 @click.argument("user")
 @click.argument("repository")
 @click.argument("action", type=click.Choice(ACTIONS))
 @_config
 @click.pass_obj
 def explain(load: LoadConfiguration, user: str, repository: str, action: str, config: str | None) -> None:
-    """Say which rule decides whether USER (or "anonymous") may do ACTION; exit 3 if not."""
+    """Say which rule decides whether USER (or "anonymous") may do something in REPOSITORY; exit 3 if not."""
     section = _section(load, config, "local")
     try:
         parse_name(repository)
@@ -99,8 +107,8 @@ def key_commands() -> None:
 _file = click.option("--file", "path", metavar="FILE", help="The file of keys, if not that of the configuration.")
 
 
-@key_commands.command()
-@click.option("--user", required=True, help="The user whose rights the key has.")
+@key_commands.command(epilog=examples("registry auth key create --user ci --expires 90d --config config.yml"))
+@click.option("--user", required=True, metavar="USER", help="The user whose rights the key has.")
 @click.option("--expires", required=True, metavar="DURATION", help="For how long it is good: 90d, 12h, or never.")
 @_file
 @_config
@@ -149,7 +157,7 @@ def list_keys(load: LoadConfiguration, path: str | None, config: str | None) -> 
 @_config
 @click.pass_obj
 def revoke(load: LoadConfiguration, key_id: str, path: str | None, config: str | None) -> None:
-    """Revoke a key; what it logged in is out at once."""
+    """Revoke the key ID; what it logged in is out at once."""
     with _one_line():
         revoked = _store(load, config, path).revoke(key_id)
     if not revoked:
@@ -168,7 +176,7 @@ _directory = click.option(
 
 
 @token_commands.command("list")
-@click.option("--user", help="Only those of this user.")
+@click.option("--user", metavar="USER", help="Only those of this user.")
 @click.option("--json", "in_json", is_flag=True, help="Print them as JSON.")
 @_directory
 @_config
@@ -202,14 +210,17 @@ def _print_lines(logins: Iterator[Login]) -> None:
 
 @token_commands.command("revoke")
 @click.argument("login_id", metavar="[ID]", required=False)
-@click.option("--user", help="Revoke all of this user.")
+@click.option("--user", metavar="USER", help="Revoke all of this user.")
 @_directory
 @_config
 @click.pass_obj
 def revoke_tokens(
     load: LoadConfiguration, login_id: str | None, user: str | None, directory: str | None, config: str | None
 ) -> None:
-    """Revoke a login, or all of a user: the refresh token is refused at once, what it was exchanged for runs out."""
+    """Revoke the login ID, or all of a user.
+
+    The refresh token is refused at once; what it was exchanged for runs out.
+    """
     if (login_id is None) == (user is None):
         raise click.UsageError("give the ID of a login, or --user")
     revoked = False

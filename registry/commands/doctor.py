@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from registry.commands.layout import Command, examples
 from registry.commands.progress import StatusLine
 from registry.doctor.client import Credentials, Deployment
 from registry.doctor.examination import examine
@@ -15,7 +16,14 @@ from registry.doctor.findings import as_json, as_text, healthy
 _MIB = 1024 * 1024
 
 
-@click.command("doctor")
+@click.command(
+    "doctor",
+    cls=Command,
+    epilog=examples(
+        "registry doctor http://localhost:5000",
+        "registry doctor https://images.example.com --user alice --size 500",
+    ),
+)
 @click.argument("url")
 @click.option("--user", metavar="USER[:PASSWORD]", help="Who asks; a password that is not given is asked for.")
 @click.option(
