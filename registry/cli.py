@@ -19,8 +19,8 @@ from registry import __version__
 from registry.commands.archive import export_command, import_command
 from registry.commands.auth import auth_commands, htpasswd_command
 from registry.commands.doctor import doctor_command
+from registry.commands.ending import Commands
 from registry.commands.garbage import garbage_collect_command
-from registry.commands.layout import Group
 from registry.commands.storage import storage_commands
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
 from registry.foundation.redaction import redacted, redacted_setting
@@ -35,7 +35,7 @@ _FORGIVING = {"allow_extra_args": True}
 """The Go registry takes no notice of arguments after the first."""
 
 
-@click.group(cls=Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(
     __version__,
     "-v",

@@ -34,7 +34,7 @@ class Group(click.Group):
     """A group of such commands, whose list has the whole first sentence of each. click cuts off what is too long."""
 
     command_class = Command
-    group_class = type
+    group_class: type[click.Group | type] | None = type
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a line or more for each command."""

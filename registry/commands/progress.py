@@ -30,8 +30,8 @@ class StatusLine:
     def show(self, text: str) -> None:
         """Write `text` over what was shown, as much of it as there is room for."""
         if self.visible:
-            self._write(f"{_CLEAR}{text[: self._width()]}")
             self._shown = True
+            self._write(f"{_CLEAR}{text[: self._width()]}")
 
     def clear(self) -> None:
         """Leave an empty line, for others to write on."""
