@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from registry.commands.layout import Command, examples
+from registry.commands.layout import Command, examples, json_option
 from registry.commands.progress import StatusLine
 from registry.doctor.client import Credentials, Deployment
 from registry.doctor.examination import examine
@@ -42,7 +42,7 @@ _MIB = 1024 * 1024
     type=click.FloatRange(0),
     help="Pause in its upload, to find timeouts.",
 )
-@click.option("--json", "in_json", is_flag=True, help="Print the findings as JSON.")
+@json_option
 def doctor_command(url: str, user: str | None, size: int, pause: float, *, in_json: bool) -> None:
     """Look at the registry at URL from outside, as a client would, and say what to change.
 

@@ -13,6 +13,9 @@ _CONFIG: Final = (
 )
 
 
+json_option: Final = click.option("--json", "in_json", is_flag=True, help="Print JSON, for scripts.")
+
+
 def examples(*lines: str) -> str:
     """Return an epilog that shows `lines` as one would type them."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
