@@ -19,6 +19,7 @@ from registry import __version__
 from registry.commands.archive import export_command, import_command
 from registry.commands.auth import auth_commands, htpasswd_command
 from registry.commands.doctor import doctor_command
+from registry.commands.ending import Commands
 from registry.commands.garbage import garbage_collect_command
 from registry.commands.storage import storage_commands
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
@@ -36,7 +37,7 @@ _FORGIVING = {"allow_extra_args": True}
 """The Go registry takes no notice of arguments after the first."""
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(
     __version__,
     "-v",

@@ -10,6 +10,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from registry.foundation.printable import printable
 from registry.foundation.redaction import redacted
 from registry.foundation.sizes import spelled
 from registry.observation.formats import Formatter, quoted, without_secrets
@@ -52,33 +53,26 @@ class TerminalFormatter(Formatter):
         path = str(facts.get("http.request.uri", "")).partition("?")[0]
         size = int(str(facts["http.request.read"])) or int(str(facts["http.response.written"]))
         words = [
-            f"{_visible(str(facts['http.request.method'])):<6}",
-            _DIGEST.sub(r"\1…", _visible(redacted(path))),
+            f"{printable(str(facts['http.request.method'])):<6}",
+            _DIGEST.sub(r"\1…", printable(redacted(path))),
             self._in(color, str(status)),
             _short(str(facts["http.response.duration"])),
             spelled(size),
         ]
-        words += [_visible(redacted(str(facts[key]))) for key in ("auth.user.name", "err.message") if key in facts]
+        words += [printable(redacted(str(facts[key]))) for key in ("auth.user.name", "err.message") if key in facts]
         return "  ".join(words)
 
     def _told(self, message: str, facts: Mapping[str, object]) -> str:
-        told = _visible(redacted(message))
+        told = printable(redacted(message))
         for key in sorted(facts.keys() - _EVERYWHERE - {_TRACEBACK}):
-            told += f" {self._in(_DIM, f'{key}={_visible(quoted(without_secrets(facts[key])))}')}"
+            told += f" {self._in(_DIM, f'{key}={printable(quoted(without_secrets(facts[key])))}')}"
         if _TRACEBACK in facts:
             lines = redacted(str(facts[_TRACEBACK])).splitlines()
-            told += "".join(f"\n    {_visible(line)}" for line in lines)
+            told += "".join(f"\n    {printable(line)}" for line in lines)
         return told
 
     def _in(self, color: str, text: str) -> str:
         return f"\x1b[{color}m{text}\x1b[0m" if self._colored else text
-
-
-def _visible(text: str) -> str:
-    """Return `text` with everything escaped that is not printed but obeyed."""
-    if text.isprintable():
-        return text
-    return "".join([each if each.isprintable() else ascii(each)[1:-1] for each in text])
 
 
 def _short(duration: str) -> str:

@@ -193,3 +193,42 @@ def test_a_key_is_made_listed_and_revoked(directory: Path) -> None:
     assert made.stdout.strip().split("_", 2)[2] not in listed
     assert registry(directory, "auth", "key", "revoke", key_id).stdout == f"revoked {key_id}\n"
     assert key_id not in registry(directory, "auth", "key", "list").stdout
+
+
+def test_keys_are_listed_as_json_without_what_proves_them(directory: Path) -> None:
+    assert json.loads(registry(directory, "auth", "key", "list", "--json").stdout) == []
+    for expires in ("90d", "never", "1s"):
+        registry(directory, "auth", "key", "create", "--user", "ci", "--expires", expires)
+    time.sleep(1.1)
+
+    listed = json.loads(registry(directory, "auth", "key", "list", "--json").stdout)
+
+    assert [key["expired"] for key in listed] == [False, False, True]
+    assert listed[1]["expires"] is None
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", key["created"]) for key in listed)
+    assert {frozenset(key) for key in listed} == {frozenset({"id", "user", "created", "expires", "expired"})}
+
+
+def test_a_decision_is_explained_as_json(directory: Path) -> None:
+    done = registry(directory, "auth", "explain", "alice", "team/app", "push", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (
+        0,
+        {
+            "user": "alice",
+            "repository": "team/app",
+            "action": "push",
+            "allowed": True,
+            "rule": {"number": 1, "repositories": "team/**"},
+            "principals": ["group:dev"],
+            "reason": "alice may push team/app: rule 1 (team/**) grants it to group:dev",
+        },
+    )
+    done = registry(directory, "auth", "explain", "anonymous", "other", "delete", "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["user"], told["allowed"], told["rule"], told["tags_too"]) == (
+        3,
+        "anonymous",
+        False,
+        None,
+        False,
+    )
