@@ -7,7 +7,6 @@ import math
 import os
 import secrets
 import signal
-import socket
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
