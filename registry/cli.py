@@ -20,7 +20,10 @@ from registry.commands.archive import export_command, import_command
 from registry.commands.auth import auth_commands, htpasswd_command
 from registry.commands.doctor import doctor_command
 from registry.commands.garbage import garbage_collect_command
+from registry.commands.listing import ls_command, tags_command
+from registry.commands.removing import rm_command
 from registry.commands.storage import storage_commands
+from registry.commands.usage import du_command
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
 from registry.foundation.redaction import redacted, redacted_setting
 from registry.plugins import PluginError
@@ -115,6 +118,10 @@ def rebuild(config: str | None) -> None:
     click.echo(f"{referrers} referrers in {repositories} repositories")
 
 
+commands.add_command(ls_command)
+commands.add_command(tags_command)
+commands.add_command(rm_command)
+commands.add_command(du_command)
 commands.add_command(htpasswd_command)
 commands.add_command(auth_commands)
 commands.add_command(doctor_command)

@@ -59,6 +59,33 @@ class Progress:
             self._stream.flush()
 
 
+class Counting:
+    """Tells on stderr, on a terminal only, how many things were looked at and which one is; a context manager."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._terminal = self._stream.isatty()
+        self._count = 0
+        self._told = time.monotonic()
+
+    def __call__(self, what: str) -> None:
+        """Note that `what` is looked at."""
+        self._count += 1
+        now = time.monotonic()
+        if self._terminal and now - self._told >= _TERMINAL_SECONDS:
+            self._told = now
+            self._stream.write(f"{_CLEAR}{self._count} {what}"[:_WIDTH])
+            self._stream.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._terminal:
+            self._stream.write(_CLEAR)
+            self._stream.flush()
+
+
 def spelled(size: int) -> str:
     """Return a number of bytes for people: ``1.5 GiB``."""
     value, unit = float(size), _UNITS[0]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Self
 
+from registry.foundation.temporary_database import temporary_database
 from registry.oci.digest import Digest
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ class Sets:
     """
 
     def __init__(self) -> None:
-        # An empty name is a temporary file, which SQLite deletes when the connection is closed.
-        self._connection = sqlite3.connect("", isolation_level=None)
-        self._connection.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_SCHEMA}")
+        self._connection = temporary_database(_SCHEMA)
 
     def __enter__(self) -> Self:
         return self
