@@ -21,7 +21,10 @@ from registry.commands.auth import auth_commands, htpasswd_command
 from registry.commands.doctor import doctor_command
 from registry.commands.ending import Commands
 from registry.commands.garbage import garbage_collect_command
+from registry.commands.listing import ls_command, tags_command
+from registry.commands.removing import rm_command
 from registry.commands.storage import storage_commands
+from registry.commands.usage import du_command
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
 from registry.foundation.extras import DISTRIBUTION
 from registry.foundation.redaction import redacted, redacted_setting
@@ -138,6 +141,10 @@ def help_command(context: click.Context, command: tuple[str, ...]) -> None:
     click.echo(shown.get_help())
 
 
+commands.add_command(ls_command)
+commands.add_command(tags_command)
+commands.add_command(rm_command)
+commands.add_command(du_command)
 commands.add_command(htpasswd_command)
 commands.add_command(auth_commands)
 commands.add_command(doctor_command)
