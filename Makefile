@@ -7,7 +7,7 @@ ADDR   ?= 127.0.0.1:5000
 DATA   ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types layers format lock test-s3 test-gcs test-azure integration conformance compat bench clean
+.PHONY: help run test check lint types layers format lock man test-s3 test-gcs test-azure integration conformance compat bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: $(BIN)/.lock ## Pin what the image is made of, with hashes, as setup.cfg asks for it (UPGRADE=1: newest versions)
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) $(LOCKED) --output-file deploy/docker/requirements.txt setup.cfg
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file deploy/docker/build.txt deploy/docker/build.in
+
+man: $(BIN)/.run ## Write the manual page from the help of the commands
+	@$(BIN)/python -m tests.packaging.manual
 
 format: $(BIN)/.check ## Let ruff format and mend what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -26,6 +26,7 @@ from registry.commands.layout import json_option
 from registry.commands.progress import StatusLine
 from registry.commands.storage import storage_commands
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
+from registry.foundation.extras import DISTRIBUTION
 from registry.foundation.redaction import redacted, redacted_setting
 from registry.plugins import PluginError
 from registry.services import open_storage
@@ -34,6 +35,7 @@ from registry.storage.repository import Repositories
 if TYPE_CHECKING:
     import types
 
+_NAME_AND_VERSION = f"registry {DISTRIBUTION} v{__version__}"
 _FORGIVING = {"allow_extra_args": True}
 """The Go registry takes no notice of arguments after the first."""
 
@@ -43,9 +45,7 @@ _FORGIVING = {"allow_extra_args": True}
     __version__,
     "-v",
     "--version",
-    package_name="py-registry",
-    prog_name="registry",
-    message="%(prog)s %(package)s v%(version)s",
+    message=_NAME_AND_VERSION,
 )
 @click.pass_context
 def commands(context: click.Context) -> None:
@@ -120,6 +120,26 @@ def rebuild(config: str | None, *, in_json: bool) -> None:
         click.echo(json.dumps({"repositories": repositories, "referrers": referrers}))
     else:
         click.echo(f"{referrers} referrers in {repositories} repositories")
+
+
+@commands.command()
+def version() -> None:
+    """Show the version, as --version does."""
+    click.echo(_NAME_AND_VERSION)
+
+
+@commands.command("help")
+@click.argument("command", nargs=-1)
+@click.pass_context
+def help_command(context: click.Context, command: tuple[str, ...]) -> None:
+    """Show what COMMAND does, as its --help does."""
+    shown = context.find_root()
+    for name in command:
+        found = shown.command.get_command(shown, name) if isinstance(shown.command, click.Group) else None
+        if found is None:
+            shown.fail(f"No such command '{name}'.")
+        shown = click.Context(found, parent=shown, info_name=name, **found.context_settings)
+    click.echo(shown.get_help())
 
 
 commands.add_command(htpasswd_command)

@@ -146,12 +146,12 @@ def create(load: LoadConfiguration, user: str, expires: str, path: str | None, c
 
 def _lifetime_seconds(expires: str) -> int | None:
     try:
-        seconds = None if expires == "never" else int(durations.parse(expires, bare_unit="s"))
+        seconds = None if expires == "never" else int(durations.parse(expires))
     except ValueError:
         seconds = 0
     if seconds is not None and seconds < 1:
         text = f"must be a duration such as 90d or 12h, of at least a second, or never, not {expires!r}"
-        raise click.BadParameter(text, param_hint="--expires")
+        raise click.BadParameter(text + durations.hint(expires, "d"), param_hint="--expires")
     return seconds
 
 

@@ -48,7 +48,8 @@ class _Duration(click.ParamType[float]):
         try:
             return durations.parse(value)
         except ValueError:
-            self.fail(f"{value!r} is not a duration such as 90s, 30m or 24h", param, context)
+            missing = durations.hint(value, "h")
+            self.fail(f"{value!r} is not a duration such as 90s, 30m or 24h{missing}", param, context)
 
 
 @click.command(

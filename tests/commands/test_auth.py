@@ -74,6 +74,8 @@ def test_htpasswd_takes_the_file_of_the_go_registrys_section_too(directory: Path
         (("auth", "explain", "alice", "team/app", "read"), "", "'read' is not one of"),
         (("auth", "key", "create", "--user", "ci", "--expires", "soon"), "", "must be a duration"),
         (("auth", "key", "create", "--user", "ci", "--expires", "0"), "", "of at least a second"),
+        (("auth", "key", "create", "--user", "ci", "--expires", "90"), "", "not '90'; a unit is missing, as in 90d"),
+        (("auth", "key", "create", "--user", "ci", "--expires", "1.5"), "", "; a unit is missing, as in 1.5d"),
         (("auth", "key", "create", "--user", "c:i", "--expires", "1d"), "", "no colon"),
         (("auth", "key", "revoke", "0123"), "", "there is no key 0123"),
     ],
@@ -188,7 +190,7 @@ def test_a_key_is_made_listed_and_revoked(directory: Path) -> None:
     assert "until revoked" in lasting.stderr
     listed = registry(directory, "auth", "key", "list").stdout
     assert re.search(rf"^{key_id}  ci  created .* UTC  until .* UTC$", listed, re.MULTILINE)
-    assert made.stdout.strip().rpartition("_")[2] not in listed
+    assert made.stdout.strip().split("_", 2)[2] not in listed
     assert registry(directory, "auth", "key", "revoke", key_id).stdout == f"revoked {key_id}\n"
     assert key_id not in registry(directory, "auth", "key", "list").stdout
 
