@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,4 +77,4 @@ def _is_of(line: bytes, user: str) -> bool:
 
 def _target(path: str) -> str:
     """Return the file that a link leads to: whoever changes it by another name waits for the same lock."""
-    return str(Path(path).resolve())
+    return os.path.realpath(path)

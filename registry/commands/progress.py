@@ -60,6 +60,24 @@ class StatusLine:
         self.clear()
 
 
+class Count:
+    """Shows on the last line of a terminal how many there are so far of `what`, where no total is known."""
+
+    def __init__(self, line: StatusLine, what: str) -> None:
+        self._line = line
+        self._what = what
+        self._count = 0
+        self._told = time.monotonic()
+
+    def add(self, name: str) -> None:
+        """Count one more, called `name`."""
+        self._count += 1
+        now = time.monotonic()
+        if self._line.visible and now - self._told >= _TERMINAL_SECONDS:
+            self._told = now
+            self._line.show(f"{self._count} {self._what}: {name}")
+
+
 class Progress:
     """Tells on stderr how much of `total` bytes is done; on anything but a terminal every `plain_seconds`, 0 for never.
 

@@ -49,8 +49,8 @@ def du_command(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Show the size of repositories: what no other has (UNIQUE), what others have too (SHARED), and both (TOTAL).
 
-    On a storage that is all that a repository links. With --url it is what tags lead to; every manifest is fetched. The
-    exit status is 1 if there is no such repository.
+    A REPOSITORY may be a pattern: 'team/*', 'team/**'. On a storage that is all that a repository links. With --url it
+    is what tags lead to; every manifest is fetched. The exit status is 1 if there is no such repository.
     """
     patterns = repository_patterns(names)
     with errors_in_a_line(), Usage(lambda name: not patterns or _is_meant(name, patterns)) as usage:

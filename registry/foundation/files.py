@@ -174,7 +174,7 @@ def replace_file(path: str, content: bytes) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    target = Path(path).resolve()
+    target = Path(os.path.realpath(path))  # Path.resolve() ends in a RuntimeError where a link leads to itself
     temporary = _write_temporary(target.parent, content)
     try:
         with suppress(FileNotFoundError):
