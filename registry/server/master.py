@@ -216,5 +216,5 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "on_reload": arbiter.listen_elsewhere,
         "pre_fork": arbiter.take_slot,
         "child_exit": arbiter.leave_slot,
-        "on_exit": arbiter.say_goodbye,
+        "on_exit": arbiter.say_that_it_has_stopped,
     }
