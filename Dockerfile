@@ -27,6 +27,8 @@ RUN python3 -m venv --without-pip /opt/registry \
     && /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation -w /wheels /source \
     && /opt/build/bin/pip --python /opt/registry/bin/python install --no-index --find-links /wheels "py-registry${EXTRAS}" \
     && cp -r /source/deploy/docker /opt/registry/share \
+    && /opt/registry/bin/python -c 'from registry.cli import commands; print(*commands.commands, sep="\n")' \
+        > /opt/registry/share/commands \
     && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /opt/registry/share/sbom.cdx.json \
         /opt/registry/bin/python
 
