@@ -5,7 +5,8 @@
 # Python packages come as deploy/docker/requirements.txt says, by version and hash. The base is Debian 12 or later; name one
 # by its digest to have the same one in every build: --build-arg BASE=debian@sha256:...
 #
-# It runs as uid 1000 of group 0, or as any other uid of group 0 (--user), on a read-only root file system.
+# Started as root, it makes what it needs usable and goes on as uid 1000 of group 0 (docs/containers.md). It also starts as
+# any other user of group 0 (--user), with a read-only root file system, and without capabilities.
 # PIP_* variables may be given as build arguments where the package index is another one.
 ARG BASE=debian:bookworm-slim
 
@@ -37,17 +38,20 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/registry /opt/registry
-RUN ln -s /opt/registry/bin/registry /bin/registry \
+# What is mounted where registry:2 has its configuration gets to where registry:3 has it, which is served. Root's home
+# directory may hold files of the operator, such as .aws/credentials.
+RUN ln -s /opt/registry/share/registry /bin/registry \
     && ln -s /opt/registry/share/entrypoint.sh /entrypoint.sh \
     && install -D -m 0644 /opt/registry/share/config.yml /etc/distribution/config.yml \
-    && install -D -m 0644 /opt/registry/share/config.yml /etc/docker/registry/config.yml \
-    && install -d -m 0775 -o 1000 -g 0 /var/lib/registry
+    && mkdir /etc/docker \
+    && ln -s /etc/distribution /etc/docker/registry \
+    && install -d -m 0775 -o 1000 -g 0 /var/lib/registry \
+    && chmod 0711 /root
 # Drivers of object stores write uploads to temporary files: in the volume, which is writable when the root is not.
 ENV OTEL_TRACES_EXPORTER=none \
     TMPDIR=/var/lib/registry \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-USER 1000:0
 VOLUME /var/lib/registry
 EXPOSE 5000
 HEALTHCHECK --interval=30s --timeout=15s --start-period=15s CMD ["/bin/registry", "probe"]
