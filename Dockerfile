@@ -54,6 +54,8 @@ ENV OTEL_TRACES_EXPORTER=none \
     PYTHONUNBUFFERED=1
 VOLUME /var/lib/registry
 EXPOSE 5000
-HEALTHCHECK --interval=30s --timeout=15s --start-period=15s CMD ["/bin/registry", "probe"]
+# Healthy seconds after the start: engines before Docker 25 begin with --interval and know no --start-interval.
+# While a volume changes hands for the first time, which takes minutes if it is large, nothing answers yet.
+HEALTHCHECK --interval=5s --timeout=15s --start-period=5m --retries=12 CMD ["/bin/registry", "probe"]
 ENTRYPOINT ["/entrypoint.sh"]
 CMD ["/etc/distribution/config.yml"]

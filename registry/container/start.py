@@ -9,16 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from registry.cli import main as run
-from registry.container.invocation import Invocation, read_arguments
+from registry.container import health
 from registry.container.ownership import make_usable, unusable
 from registry.container.user import VARIABLE, Capability, User, ask_as, become, may_pass_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from registry.container.invocation import Invocation
     from registry.container.needs import Needs
 
     Tell = Callable[[int, str], None]
@@ -34,19 +32,31 @@ _ROUNDS: Final = 3
 def main() -> None:
     """Run the command that the arguments name, and exit."""
     arguments = sys.argv[1:]
+    if arguments == ["probe"]:
+        if health.is_healthy(health.place()):
+            sys.exit()
+        arguments += filter(None, [health.configuration_path(health.place())])
     # The server starts itself again by this name.
     sys.argv = [str(Path(sys.prefix) / "bin/registry"), *arguments]
     try:
         user = User.parse(os.environ.get(VARIABLE, ""))
     except ValueError as error:
         sys.exit(f"configuration error: {error}")
+    # The probe that runs every few seconds needs none of it.
+    from registry.cli import main as run  # noqa: PLC0415
+    from registry.container.invocation import Invocation, read_arguments  # noqa: PLC0415
+
     privileged = os.geteuid() == 0 and user.uid != 0
-    invocation = read_arguments(arguments, os.environ) if privileged else Invocation()
+    reads = privileged or arguments[:1] == ["serve"]
+    invocation = read_arguments(arguments, os.environ) if reads else Invocation()
     command = [sys.executable, "-P", "-m", "registry.container", *arguments]
     if privileged and invocation.name not in _AS_STARTED:
         _go_on_as(user, invocation, command)
     elif privileged and invocation.name in _WRITES_FOR_THE_SERVER and _may_write(user, invocation):
         become(user, command, ())
+    if invocation.name == "serve" and invocation.configuration:
+        path, configuration = invocation.configuration
+        health.remember(health.place(), path, configuration.http)
     try:
         run()
     finally:
@@ -122,6 +132,8 @@ def _leave_readable(user: User, invocation: Invocation) -> None:
 
 def _teller(invocation: Invocation) -> Tell:
     """Return what tells a line: the log of a server, else stderr."""
+    import click  # noqa: PLC0415  as in main()
+
     if invocation.name == "serve" and invocation.configuration:
         from registry.observation import log  # noqa: PLC0415  other commands have none
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(1500)
 
+SECOND = 10**9
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 
@@ -98,7 +99,7 @@ def test_basic_authentication_is_turned_on_by_variables(
 
 
 def test_the_health_check_says_healthy(container: Container) -> None:
-    container.run("--health-interval=1s")
+    container.run()
     wait_until("it is healthy", lambda: container.state()["Health"]["Status"] == "healthy", seconds=60)
 
 
@@ -144,3 +145,4 @@ def test_the_image_is_declared_as_registry_2_is(engine: Engine, image: str) -> N
     assert config["Entrypoint"] == ["/entrypoint.sh"]
     assert config["Cmd"] == ["/etc/distribution/config.yml"]
     assert config["User"] == ""
+    assert config["Healthcheck"]["Interval"] == 5 * SECOND

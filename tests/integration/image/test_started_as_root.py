@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.api import Api
 from tests.integration.image.containers import UID, push_and_pull
 from tests.integration.waiting import wait_until
 from tests.server.tls.authority import Authority
@@ -227,3 +229,18 @@ def test_a_command_on_a_volume_of_root_is_run_by_the_unprivileged_user(
     assert owners(volume) == {0}  # to read it, nothing has to change
     engine.docker(*mount, "garbage-collect", "--delete-untagged", "--grace=0")
     assert owners(volume) == {UID}
+
+
+def test_the_health_check_follows_the_configuration_that_is_served(
+    engine: Engine, container: Container, tmp_path: Path
+) -> None:
+    config = tmp_path / "other.yml"
+    config.write_text(
+        json.dumps({"version": 0.1, "storage": {"inmemory": {}}, "http": {"addr": f"127.0.0.1:{container.port}"}})
+    )
+    options = ("-d", "--network=host", "--name=registry", "-v", f"{config}:/other.yml")
+    engine.docker("run", *options, container.image, "/other.yml")
+    api = Api("localhost", container.port)
+    wait_until("it serves", lambda: container.answers(api))
+    engine.docker("exec", "registry", "/bin/registry", "probe")
+    wait_until("it is healthy", lambda: container.state()["Health"]["Status"] == "healthy", seconds=60)
