@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.utils import canonicalize_name
 
+from registry import __version__
 from registry.cli import commands
 from tests.integration.api import Api
 from tests.integration.image.containers import add_user, certificates, owned, push_and_pull
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(1500)
 
 SECOND = 10**9
+LARGEST_BYTES = 220 * 10**6
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 
@@ -146,3 +148,31 @@ def test_the_image_is_declared_as_registry_2_is(engine: Engine, image: str) -> N
     assert config["Cmd"] == ["/etc/distribution/config.yml"]
     assert config["User"] == ""
     assert config["Healthcheck"]["Interval"] == 5 * SECOND
+
+
+def test_the_image_is_small_and_says_what_it_is(engine: Engine, image: str) -> None:
+    declared = json.loads(engine.docker("image", "inspect", image))[0]
+    assert declared["Size"] < LARGEST_BYTES
+    labels = {key.removeprefix("org.opencontainers.image."): text for key, text in declared["Config"]["Labels"].items()}
+    assert labels["title"] == "registry"
+    assert labels["version"] == __version__
+    assert labels["licenses"] == "Apache-2.0"
+    assert set(labels) == {"title", "description", "licenses", "version", "revision"}
+
+
+def test_nothing_is_left_of_apt_and_debian_is_whole(engine: Engine, image: str) -> None:
+    run = ("run", "--rm", "--network=host", image, "sh", "-c")
+    left = (
+        "find /var/lib/apt/lists /var/cache/apt /var/log /usr/share/man /usr/share/locale -type f 2>/dev/null || true"
+    )
+    assert engine.docker(*run, left) == ""
+    assert (
+        engine.docker(*run, "dpkg --audit; stat -c '%a %U %G' /etc/shadow /tmp") == "640 root shadow\n1777 root root\n"
+    )
+    assert "ca-certificates" in engine.docker(*run, "dpkg-query --show --showformat '${Package} '")
+
+
+def test_s3_and_its_sources_of_credentials_find_their_data(engine: Engine, image: str) -> None:
+    services = ("s3", "sts", "sso", "sso-oidc", "signin")
+    make = f"import boto3; [boto3.client(each, region_name='us-east-1') for each in {services}]"
+    engine.docker("run", "--rm", "--network=host", "--entrypoint", "/opt/registry/bin/python", image, "-c", make)
