@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from registry import __version__
 from registry.cli import commands
 from registry.config import load
 
@@ -117,6 +118,10 @@ def test_the_systemd_units_are_well_formed(tmp_path: Path) -> None:
 def test_the_systemd_service_is_hardened() -> None:
     done = analyze("security", "--offline=true", f"--threshold={LARGEST_EXPOSURE}", DEPLOY / "systemd/registry.service")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_image_is_labelled_with_the_version_of_the_registry() -> None:
+    assert f"\nARG VERSION={__version__}\n" in (DEPLOY.parent / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,9 @@ def _make_one_usable(path: str, needs: Needs, user: User, tell: Callable[[str], 
         yield f"{path} (to write)"
     for tree in needs.trees | needs.read_trees:
         if path == tree or path.startswith(f"{tree}/"):
-            yield f"{tree} (to write, {hand_over(tree, user, tell)} changed owner)"
+            changed = hand_over(tree, user, tell)
+            if changed:
+                yield f"{tree} (to write, {changed} changed owner)"
 
 
 def hand_over(tree: str, user: User, tell: Callable[[str], None]) -> int:
