@@ -10,6 +10,16 @@
 # PIP_* variables may be given as build arguments where the package index is another one.
 ARG BASE=debian:bookworm-slim
 
+# What is left of the base: no lists and caches of apt, no manuals and no translations. The licences stay.
+FROM ${BASE} AS system
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates python3 \
+    && apt-get clean \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* \
+        /usr/share/man /usr/share/info /usr/share/locale \
+    && find /usr/share/doc -type f ! -name copyright -delete \
+    && find /usr/share/doc -type d -empty -delete
+
 FROM ${BASE} AS build
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev python3-dev python3-venv
@@ -24,28 +34,21 @@ RUN python3 -m venv /opt/build \
     && /opt/build/bin/pip wheel --no-cache-dir --require-hashes --no-build-isolation -w /wheels \
         -r /source/deploy/docker/requirements.txt
 COPY . /source
+COPY --from=system /usr/lib/os-release /var/lib/dpkg/status /system/
 RUN python3 -m venv --without-pip /opt/registry \
+    && name="$(sed -n '/^name = /{s///p;q}' /source/setup.cfg)" \
     && /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation -w /wheels /source \
-    && /opt/build/bin/pip --python /opt/registry/bin/python install --no-index --find-links /wheels "py-registry${EXTRAS}" \
-    && cp -r /source/deploy/docker /opt/registry/share \
+    && /opt/build/bin/pip --python /opt/registry/bin/python install --no-index --find-links /wheels "${name}${EXTRAS}" \
+    && cp -r /source/deploy/docker/. /opt/registry/share \
     && /opt/registry/bin/python -c 'from registry.cli import commands; print(*commands.commands, sep="\n")' \
         > /opt/registry/share/commands \
     && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /opt/registry/share/sbom.cdx.json \
-        /opt/registry/bin/python
+        /opt/registry/bin/python \
+    && /opt/build/bin/python /source/deploy/docker/sbom.py "${name}" /system /opt/registry/share/sbom.cdx.json
 # boto3 describes 400 services, of which the driver uses one and the sources of credentials a few.
 RUN cd /opt/registry/lib/python3*/site-packages \
     && if [ -d botocore ]; then find botocore/data -mindepth 1 -maxdepth 1 -type d \
         ! -name s3 ! -name sts ! -name sso ! -name sso-oidc ! -name signin -exec rm -r {} +; fi
-
-# What is left of the base: no lists and caches of apt, no manuals and no translations. The licences stay.
-FROM ${BASE} AS system
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates python3 \
-    && apt-get clean \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* \
-        /usr/share/man /usr/share/info /usr/share/locale \
-    && find /usr/share/doc -type f ! -name copyright -delete \
-    && find /usr/share/doc -type d -empty -delete
 
 FROM scratch
 # The base in one layer, without what was deleted from it. It changes only when Debian does.

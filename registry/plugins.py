@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from registry.foundation.errors import ParameterError
+from registry.foundation.extras import installing
 from registry.foundation.parameters import Section
 from registry.foundation.redaction import redacted_setting
 
@@ -82,7 +83,7 @@ def _built(build: Callable[[Section], T], parameters: Mapping[str, object], sect
         built = build(watched)
     except ParameterError as error:
         raise PluginError(f"{section}: {error}") from error
-    for warning in watched.unknown():
+    for warning in watched.warnings():
         _log.warning("%s.%s", section, warning)
     return built
 
@@ -108,10 +109,10 @@ def _load(group: str, name: str, section: str) -> Any:
     try:
         return plugin.load()
     except ImportError as error:
-        raise PluginError(f"{section}: {error}; try: pip install '{_requirement(plugin)}'") from error
+        raise PluginError(f"{section}: {error}; try: {_installing(plugin)}") from error
 
 
-def _requirement(plugin: EntryPoint) -> str:
-    """Return what to install for `plugin`: by convention the extra is called as its package is."""
-    distribution = plugin.dist.name if plugin.dist else "py-registry"
-    return f"{distribution}[{plugin.module.removesuffix('.driver').rpartition('.')[2]}]"
+def _installing(plugin: EntryPoint) -> str:
+    """Return how to install what `plugin` needs: by convention the extra is called as its package is."""
+    extra = plugin.module.removesuffix(".driver").rpartition(".")[2]
+    return installing(extra, plugin.dist.name) if plugin.dist else installing(extra)

@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
-from registry.foundation import addresses
+from registry.foundation.extras import installing
 from registry.jobs.job import Job, JobFailedError
+from registry.server import binding
 from registry.server.acme.challenges import serve_challenges
 from registry.server.acme.store import Attempts, Store
 
@@ -42,14 +43,11 @@ def prepare(section: TLS) -> TLS:
         raise ConfigurationError(f"{_KEY}.cachefile", "http.tls.certificate is given as well")
     if not asked.hosts:
         raise ConfigurationError(f"{_KEY}.hosts", "missing: the names to get a certificate for")
-    try:
-        addresses.parse(asked.httpaddr)
-    except ValueError as error:
-        raise ConfigurationError(f"{_KEY}.httpaddr", f"{asked.httpaddr!r}: {error}") from error
+    binding.tcp_address(asked.httpaddr, f"{_KEY}.httpaddr")
     try:
         from registry.server.acme.orders import placeholder  # noqa: PLC0415  an extra
     except ImportError as error:
-        raise ConfigurationError(f"{_KEY}.cachefile", "needs the extra: pip install 'py-registry[acme]'") from error
+        raise ConfigurationError(f"{_KEY}.cachefile", f"needs the extra acme; try: {installing('acme')}") from error
     store = Store(asked.cachefile)
     try:
         store.create()
