@@ -178,7 +178,7 @@ class _Application(BaseApplication):
         return configuration, options
 
     def _listen(self, address: binding.Address, undoing: ExitStack) -> socket.socket | None:
-        """Return a socket that listens at `address`; None if the server has it already, or was handed what it listens on."""
+        """Return a socket that listens at `address`; None if the server has it already, or was handed another one."""
         if address == self._address or self._inherits:
             return None
         bound = binding.bind(address, patient=self._address is None)
