@@ -23,8 +23,11 @@ from registry.commands.doctor import doctor_command
 from registry.commands.ending import Commands
 from registry.commands.garbage import garbage_collect_command
 from registry.commands.layout import json_option
+from registry.commands.listing import ls_command, tags_command
 from registry.commands.progress import StatusLine
+from registry.commands.removing import rm_command
 from registry.commands.storage import storage_commands
+from registry.commands.usage import du_command
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
 from registry.foundation.extras import DISTRIBUTION
 from registry.foundation.redaction import redacted, redacted_setting
@@ -142,6 +145,10 @@ def help_command(context: click.Context, command: tuple[str, ...]) -> None:
     click.echo(shown.get_help())
 
 
+commands.add_command(ls_command)
+commands.add_command(tags_command)
+commands.add_command(rm_command)
+commands.add_command(du_command)
 commands.add_command(htpasswd_command)
 commands.add_command(auth_commands)
 commands.add_command(doctor_command)

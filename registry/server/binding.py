@@ -23,7 +23,7 @@ _ORPHAN_SECONDS: Final = 1.2
 """How long workers whose server was killed may go on listening: each looks once a second whether it is there."""
 _PAUSE_SECONDS: Final = 0.1
 _CONNECT_SECONDS: Final = 1.0
-_UNPRIVILEGED: Final = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+_SYSCTL: Final = "net.ipv4.ip_unprivileged_port_start"
 _KEY: Final = "http.addr"
 
 
@@ -180,7 +180,7 @@ def refusal(error: OSError, address: Address, key: str) -> ConfigurationError:
     elif error.errno == errno.EAFNOSUPPORT:
         reason = f"this machine has no addresses of this family (IPv6); {other}"
     elif error.errno in {errno.EACCES, errno.EPERM} and not address.path:
-        reason = f"{_privileged()}; {other}, or give the right (root, CAP_NET_BIND_SERVICE)"
+        reason = f"{_privileged()}; {other}, or give it the right (root, CAP_NET_BIND_SERVICE, sysctl {_SYSCTL})"
     elif address.path and error.errno:
         reason = f"{error.strerror}; user {os.geteuid()} needs a directory there that it may write to"
     else:
@@ -190,7 +190,7 @@ def refusal(error: OSError, address: Address, key: str) -> ConfigurationError:
 
 def _privileged() -> str:
     try:
-        first = int(_UNPRIVILEGED.read_bytes())
+        first = int(Path("/proc/sys", *_SYSCTL.split(".")).read_bytes())
     except (OSError, ValueError):
         first = 1024
     return f"user {os.geteuid()} may not listen on a port below {first}"

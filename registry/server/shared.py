@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from registry.observation.metrics import Metrics
     from registry.services import Services
 
-_DEBUG_KEY: Final = "http.debug.addr"
+DEBUG_KEY: Final = "http.debug.addr"
 _log = logging.getLogger(__name__)
 
 
@@ -90,10 +90,10 @@ def start(shared: Shared, services: Services, metrics: Metrics | None, stopping:
 def _listen(addr: str) -> socket.socket | None:
     if not addr:
         return None
-    address = binding.tcp_address(addr, _DEBUG_KEY)
+    address = binding.tcp_address(addr, DEBUG_KEY)
     try:
         listener = debug.listen(address.host, address.port)
     except OSError as error:
-        raise binding.refusal(error, address, _DEBUG_KEY) from error
+        raise binding.refusal(error, address, DEBUG_KEY) from error
     _log.info("debug server listening %s", addr)
     return listener

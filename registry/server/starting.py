@@ -14,6 +14,8 @@ from drivers.base import DriverError, NoSpaceError
 from registry.config import ConfigurationError
 from registry.plugins import load_access
 from registry.redis.loading import load_connector
+from registry.server import binding
+from registry.server.shared import DEBUG_KEY
 from registry.server.tls import serving as tls
 from registry.server.waiting import wait_until_available
 from registry.services import open_storage
@@ -38,6 +40,9 @@ def prepare(configuration: Configuration, *, wait_seconds: float = 0.0) -> tuple
     """
     log_what_cannot_be_resumed()
     storage, auth, http = configuration.storage, configuration.auth, configuration.http
+    binding.address_of(http)
+    if http.debug.addr:
+        binding.tcp_address(http.debug.addr, DEBUG_KEY)
     driver = open_storage(configuration)
     if auth:
         load_access(auth.name, auth.parameters)

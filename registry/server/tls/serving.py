@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
+from registry.server.acme.ondemand import NamedCertificates
 from registry.server.acme.renewal import prepare
 from registry.server.tls.certificates import Certificates
 
@@ -28,6 +29,8 @@ def load(section: TLS) -> Certificates | None:
     """
     if section.letsencrypt.cachefile:
         section = prepare(section)
+        if not section.letsencrypt.hosts:
+            return NamedCertificates(section)
     if not section.certificate:
         if section.key or section.clientcas:
             raise ConfigurationError("http.tls.certificate", "missing, though http.tls has a key or clientcas")
