@@ -27,7 +27,7 @@ from registry.commands.usage import du_command
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
 from registry.foundation.redaction import redacted, redacted_setting
 from registry.plugins import PluginError
-from registry.services import open_storage
+from registry.services import open_existing_storage
 from registry.storage.repository import Repositories
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def referrers_commands() -> None:
 @click.argument("config", required=False)
 def rebuild(config: str | None) -> None:
     """Write the index anew from the manifests, for a store that another registry has written to."""
-    stored = Repositories(open_storage(_configuration(config)))
+    stored = Repositories(open_existing_storage(_configuration(config)))
     progress = sys.stderr.isatty()
     repositories = referrers = 0
     for name, found in stored.rebuild_referrers():

@@ -15,7 +15,8 @@ from registry.archive.reading import Archive
 from registry.commands.progress import Progress, spelled
 from registry.commands.source import errors_in_a_line, open_configured, parse_patterns, storage_source
 from registry.publishing import Operator
-from registry.services import build_publishing
+from registry.services import build_publishing, open_storage
+from registry.storage.repository import Repositories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -104,15 +105,16 @@ def import_command(load: LoadConfiguration, file: Path, name: str | None, config
     """
     if not file.is_file():
         raise click.ClickException(f"{file} is not a regular file: what comes from a pipe cannot be read in any order")
-    storage = open_configured(load, config)
-    publishing = build_publishing(storage.configuration, Operator())
+    configuration = load(config)
+    repositories = Repositories(open_storage(configuration))
+    publishing = build_publishing(configuration, Operator())
     try:
         with file.open("rb") as opened:
             archive = Archive(opened)
             with Progress(2 * archive.size) as progress:
                 archive.verify(progress)
                 planned = plan_import(archive, name)
-                publish(storage.repositories, publishing, archive, planned, progress)
+                publish(repositories, publishing, archive, planned, progress)
     except ArchiveError as error:
         raise click.ClickException(f"{file}: {error}") from error
     for each in planned:

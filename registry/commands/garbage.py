@@ -11,7 +11,7 @@ from registry.commands.progress import spelled
 from registry.foundation import durations
 from registry.lifecycle.garbage import GarbageCollection
 from registry.publishing import Operator
-from registry.services import build_publishing, open_storage
+from registry.services import build_publishing, open_existing_storage
 from registry.storage.repository import Repositories
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def garbage_collect_command(  # noqa: PLR0913 - one for each flag
     stays, in case somebody does.
     """
     configuration = load(config)
-    driver = open_storage(configuration)
+    driver = open_existing_storage(configuration)
     driver.check()
     tell = _silent if quiet else click.echo
     publishing = build_publishing(configuration, Operator())

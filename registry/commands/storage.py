@@ -8,7 +8,7 @@ import click
 
 from registry.commands.progress import Progress, spelled
 from registry.copying.copy import copy_storage, measure
-from registry.services import open_storage
+from registry.services import open_existing_storage, open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def copy_command(load: LoadConfiguration, source: str, target: str, jobs: int) -
     while the source is in use copies what is new; nothing is deleted at the target. The exit status is 1 if a blob was
     damaged at its source.
     """
-    origin, destination = open_storage(load(source)), open_storage(load(target))
+    origin, destination = open_existing_storage(load(source)), open_storage(load(target))
     destination.check()
     total = measure(origin)
     with Progress(total, plain_seconds=_PLAIN_SECONDS) as progress:

@@ -100,6 +100,7 @@ def test_what_cannot_be_exported_is_one_line_and_leaves_no_file(
 
 def test_an_empty_registry_is_nothing_to_export(tmp_path: Path) -> None:
     configure(tmp_path)
+    (tmp_path / "root").mkdir()
     done = export(tmp_path, "--all", str(tmp_path / "a.tar"))
     assert (done.returncode, done.stderr) == (1, "Error: no repository matches **\n")
 
