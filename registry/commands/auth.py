@@ -7,7 +7,6 @@ by itself.
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ import click
 from auth.identities.apikeys import ApiKeyStore
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ACTIONS, ANONYMOUS
+from registry.commands.printing import print_json_array, rfc3339
 from registry.config import ConfigurationError
 from registry.foundation import durations
 from registry.foundation.errors import ParameterError
@@ -79,8 +79,7 @@ def _list_users(path: str, *, in_json: bool) -> None:
 
     found = users(path)
     if in_json:
-        told = [{"user": user, "fault": fault or None} for user, fault in found.items()]
-        click.echo(json.dumps(told, ensure_ascii=False))
+        print_json_array({"user": user, "fault": fault or None} for user, fault in found.items())
         return
     for user, fault in found.items():
         click.echo(f"{user}  cannot log in: {fault}" if fault else user)
@@ -237,13 +236,12 @@ def list_tokens(
 
 
 def _print_json(logins: Iterator[Login]) -> None:
-    separator = "["
-    for login in logins:
-        told = {name: getattr(login, name) for name in ("id", "user", "client", "address", "rotates", "revoked")}
-        told |= {name: _rfc3339(getattr(login, name)) for name in ("created", "used", "expires")}
-        click.echo(f"{separator}{json.dumps(told)}", nl=False)
-        separator = ",\n "
-    click.echo("[]" if separator == "[" else "]")
+    print_json_array(map(_as_json, logins))
+
+
+def _as_json(login: Login) -> dict[str, object]:
+    told = {name: getattr(login, name) for name in ("id", "user", "client", "address", "rotates", "revoked")}
+    return told | {name: rfc3339(getattr(login, name)) for name in ("created", "used", "expires")}
 
 
 def _print_lines(logins: Iterator[Login]) -> None:
@@ -332,10 +330,6 @@ def _store(load: LoadConfiguration, config: str | None, path: str | None) -> Api
             raise ConfigurationError("auth.local.apikeys", "is not there; name the file with --file")
         path = configured
     return ApiKeyStore(path)
-
-
-def _rfc3339(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _moment(at: int | None) -> str:
