@@ -228,7 +228,10 @@ def test_garbage_collection_page(start_server: StartServer, tmp_path: Path) -> N
 
 def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server()
-    fill(server, "base:12", "ci/app:pr-1", "ci/app:pr-2", "team/app:v1", "team/app:v1.1", "team/app:v2", "team/web:v1")
+    fill(server, "base:12", "ci/app:pr-1", "ci/app:pr-2", "team/api:v1", "team/old:v1")
+    fill(server, "team/app:v1", "team/app:v1.1", "team/app:v2", "team/web:v1")
+    blob = server.api.push_blob("team/old", b"a layer that no other image has")
+    (data,) = server.root.rglob(f"{blob.partition(':')[2]}/data")
     for path in server.root.rglob("*"):
         os.utime(path, (0, 0))
     reader = Reader(
@@ -239,13 +242,16 @@ def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None
         skipped={"    UNIQUE": "what a command says"},
     )
     said = reader.work_through("list-and-delete.md")
-    assert said["registry ls"].split() == ["base", "ci/app", "team/app", "team/web"]
+    assert not data.exists()
+    assert said["registry ls"].split() == ["base", "ci/app", "team/api", "team/app", "team/web"]
     assert said["registry rm team/app:v1"].startswith("deleted team/app:v1\n")
     assert " with its tags v1.1, v2\n" in said["registry rm team/app:v2 --all-tags"]
     assert "deleted base, the whole repository with 1 tag\n" in said["registry rm base"]
-    assert said["registry ls --url http://localhost:5000"].split() == ["team/web"]
+    assert said["registry ls --url http://localhost:5000"].split() == ["team/api", "team/web"]
     assert "team/web:v1" in said["registry tags team/web --url http://localhost:5000 --user alice"]
     assert "deleted team/web:v1\n" in said["registry rm team/web:v1 --url http://localhost:5000 --user alice"]
+    assert "sha256:" in next(text for command, text in said.items() if command.startswith("curl -sI"))
+    assert json.loads(server.api.get("/v2/team/api/tags/list").body) == {"name": "team/api", "tags": []}
 
 
 def test_storage_copy_page(start_server: StartServer, tmp_path: Path) -> None:
