@@ -6,12 +6,13 @@ import base64
 import json
 import os
 import re
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from tests.integration.clients import finish, run
+from tests.integration.clients import finish, require_program, run
 from tests.integration.image.test_docs import PAGES as PAGES_WITH_CONTAINERS
 from tests.integration.pages import PROGRAMS, PROJECT, Block, Reader, blocks, page_path
 from tests.integration.servers import Server, configuration, free_port
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import StartServer
 
 PAGES = (
-    *("access-control.md", "airgap.md", "cors.md", "doctor.md"),
+    *("access-control.md", "airgap.md", "backup.md", "cors.md", "doctor.md"),
     *("garbage-collection.md", "list-and-delete.md", "logs.md", "migrating.md", "storage-copy.md"),
 )
 INSTALLS = "installs what make has installed here; test_extras_that_pages_name_exist"
@@ -252,6 +253,53 @@ def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None
     assert "deleted team/web:v1\n" in said["registry rm team/web:v1 --url http://localhost:5000 --user alice"]
     assert "sha256:" in next(text for command, text in said.items() if command.startswith("curl -sI"))
     assert json.loads(server.api.get("/v2/team/api/tags/list").body) == {"name": "team/api", "tags": []}
+
+
+def test_backup_page(start_server: StartServer, tmp_path: Path) -> None:
+    require_program("rsync")
+    server = start_server()
+    fill(server, "team/app:v1", "team/app:v2", "base:12")
+    config, backup = next(tmp_path.glob("*.yml")), tmp_path / "backup"
+    for directory in ("backup", "etc/distribution", "auth", "certs"):
+        (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / "auth/htpasswd").write_text("alice:!\n")
+    (tmp_path / "backup.yml").write_text(yaml.safe_dump(configuration(tmp_path / "copy", free_port(), "secret")))
+    copied: list[set[Path]] = []
+
+    def before(command: str) -> None:
+        if command.startswith("rsync") and "--exclude=_uploads --exclude=" in command:
+            fill(server, "team/app:v3", "new:v1")
+        if command.startswith("tar") and "-xzf" in command:
+            server.stop()
+            copied.append({path.relative_to(server.root) for path in server.root.rglob("link")})
+            shutil.rmtree(server.root)
+            server.root.mkdir()
+            shutil.rmtree(tmp_path / "auth")
+
+    reader = Reader(
+        tmp_path,
+        {
+            "/etc/distribution/config.yml": str(config),
+            "/var/lib/registry": str(server.root),
+            "/backup": str(backup),
+            "tar -C /": f"tar -C {tmp_path}",
+        },
+        environment=configured_by(config),
+        skipped={"python3 -m venv /opt/registry-NEW": "test_package.py installs from the source archive"},
+        before=before,
+    )
+    said = reader.work_through("backup.md")
+    assert copied == [{path.relative_to(tmp_path / "copy") for path in (tmp_path / "copy").rglob("link")}]
+    assert (tmp_path / "auth/htpasswd").read_text() == "alice:!\n"
+    listed = next(text for command, text in said.items() if command.endswith("registry ls -l"))
+    assert re.findall(r"^ *(\d+) .* (\S+)$", listed, re.MULTILINE) == [("1", "base"), ("0", "new"), ("2", "team/app")]
+    server.start()
+    for name, tags in {"team/app": ["v1", "v2"], "base": ["12"]}.items():
+        assert json.loads(server.api.get(f"/v2/{name}/tags/list").body)["tags"] == tags
+        for tag in tags:
+            manifest = server.api.manifest(name, tag).json()
+            for each in (manifest["config"], *manifest["layers"]):
+                assert server.api.get(f"/v2/{name}/blobs/{each['digest']}").status == 200
 
 
 def test_storage_copy_page(start_server: StartServer, tmp_path: Path) -> None:
