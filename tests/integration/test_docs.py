@@ -13,9 +13,11 @@ import pytest
 import yaml
 
 from tests.integration.clients import finish, require_program, run
+from tests.integration.content import fill
 from tests.integration.image.test_docs import PAGES as PAGES_WITH_CONTAINERS
 from tests.integration.pages import PROGRAMS, PROJECT, Block, Reader, blocks, page_path
-from tests.integration.servers import Server, configuration, free_port
+from tests.integration.servers import configuration, free_port
+from tests.integration.test_docs_of_clients import PAGES as PAGES_WITH_CLIENTS
 from tests.integration.test_package import PAGE as INSTALLING
 from tests.server.tls.authority import Authority
 
@@ -56,7 +58,9 @@ def all_pages() -> list[str]:
 
 
 def test_every_page_is_worked_through() -> None:
-    assert sorted([*PAGES, INSTALLING, *PAGES_WITH_CONTAINERS, *WITHOUT_COMMANDS]) == sorted(all_pages())
+    assert sorted([*PAGES, INSTALLING, *PAGES_WITH_CONTAINERS, *PAGES_WITH_CLIENTS, *WITHOUT_COMMANDS]) == sorted(
+        all_pages()
+    )
 
 
 @pytest.mark.parametrize("page", WITHOUT_COMMANDS)
@@ -125,10 +129,18 @@ def test_extras_that_pages_name_exist() -> None:
 def test_files_and_sections_that_a_page_names_exist(page: str) -> None:
     path = page_path(page)
     text = path.read_text()
-    for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
-        assert (path.parent / link).exists(), link
+    for link, section in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+        target = path.parent / link if link else path
+        assert target.exists(), link
+        assert not section or section in anchors(target.read_text()), f"{link}#{section}"
     for name in re.findall(r"`((?:deploy|tests|registry)/[\w./-]+)`", text):
         assert (PROJECT / name).exists(), name
+
+
+def anchors(text: str) -> set[str]:
+    """Return the names under which the sections of a page are linked to."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.fixture
@@ -137,19 +149,6 @@ def config(tmp_path: Path) -> Path:
     file = tmp_path / "config.yml"
     file.write_text(yaml.safe_dump(configuration(tmp_path / "root", free_port(), "secret")))
     return file
-
-
-def fill(server: Server, *images: str) -> None:
-    """Push an image of one small layer under each name and tag."""
-    for image in images:
-        name, _, tag = image.partition(":")
-        described = [server.api.push_blob(name, content) for content in (b"{}", b"layer")]
-        manifest = (
-            '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":'
-            f'"application/vnd.oci.image.config.v1+json","digest":"{described[0]}","size":2}},"layers":[{{"mediaType":'
-            f'"application/vnd.oci.image.layer.v1.tar","digest":"{described[1]}","size":5}}]}}'
-        )
-        assert server.api.put_manifest(name, tag or "latest", manifest.encode()).status == 201
 
 
 def test_airgap_page(start_server: StartServer, tmp_path: Path) -> None:
