@@ -21,6 +21,8 @@ from tests.integration.clients import finish, require_program, run
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tests.integration.servers import Server
+
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
@@ -139,6 +141,19 @@ def make_samples(path: Path, rootfs_tar: Path) -> Samples:
     for name, descriptor in {"debian": debian, "multi": multi, "amd64": amd64}.items():
         layout.tag(name, descriptor)
     return Samples(layout, debian, multi, amd64, layout.add_document(OCI_MANIFEST, artifact))
+
+
+def fill(server: Server, *images: str) -> None:
+    """Push an image of one small layer under each name and tag."""
+    for image in images:
+        name, _, tag = image.partition(":")
+        described = [server.api.push_blob(name, content) for content in (b"{}", b"layer")]
+        manifest = (
+            '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":'
+            f'"application/vnd.oci.image.config.v1+json","digest":"{described[0]}","size":2}},"layers":[{{"mediaType":'
+            f'"application/vnd.oci.image.layer.v1.tar","digest":"{described[1]}","size":5}}]}}'
+        )
+        assert server.api.put_manifest(name, tag or "latest", manifest.encode()).status == 201
 
 
 def debian_rootfs() -> Path:

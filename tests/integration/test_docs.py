@@ -6,15 +6,18 @@ import base64
 import json
 import os
 import re
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from tests.integration.clients import finish, run
+from tests.integration.clients import finish, require_program, run
+from tests.integration.content import fill
 from tests.integration.image.test_docs import PAGES as PAGES_WITH_CONTAINERS
 from tests.integration.pages import PROGRAMS, PROJECT, Block, Reader, blocks, page_path
-from tests.integration.servers import Server, configuration, free_port
+from tests.integration.servers import configuration, free_port
+from tests.integration.test_docs_of_clients import PAGES as PAGES_WITH_CLIENTS
 from tests.integration.test_package import PAGE as INSTALLING
 from tests.server.tls.authority import Authority
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import StartServer
 
 PAGES = (
-    *("access-control.md", "airgap.md", "cors.md", "doctor.md"),
+    *("access-control.md", "airgap.md", "backup.md", "cors.md", "doctor.md"),
     *("garbage-collection.md", "list-and-delete.md", "logs.md", "migrating.md", "storage-copy.md"),
 )
 INSTALLS = "installs what make has installed here; test_extras_that_pages_name_exist"
@@ -55,7 +58,9 @@ def all_pages() -> list[str]:
 
 
 def test_every_page_is_worked_through() -> None:
-    assert sorted([*PAGES, INSTALLING, *PAGES_WITH_CONTAINERS, *WITHOUT_COMMANDS]) == sorted(all_pages())
+    assert sorted([*PAGES, INSTALLING, *PAGES_WITH_CONTAINERS, *PAGES_WITH_CLIENTS, *WITHOUT_COMMANDS]) == sorted(
+        all_pages()
+    )
 
 
 @pytest.mark.parametrize("page", WITHOUT_COMMANDS)
@@ -124,10 +129,18 @@ def test_extras_that_pages_name_exist() -> None:
 def test_files_and_sections_that_a_page_names_exist(page: str) -> None:
     path = page_path(page)
     text = path.read_text()
-    for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
-        assert (path.parent / link).exists(), link
+    for link, section in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+        target = path.parent / link if link else path
+        assert target.exists(), link
+        assert not section or section in anchors(target.read_text()), f"{link}#{section}"
     for name in re.findall(r"`((?:deploy|tests|registry)/[\w./-]+)`", text):
         assert (PROJECT / name).exists(), name
+
+
+def anchors(text: str) -> set[str]:
+    """Return the names under which the sections of a page are linked to."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.fixture
@@ -136,19 +149,6 @@ def config(tmp_path: Path) -> Path:
     file = tmp_path / "config.yml"
     file.write_text(yaml.safe_dump(configuration(tmp_path / "root", free_port(), "secret")))
     return file
-
-
-def fill(server: Server, *images: str) -> None:
-    """Push an image of one small layer under each name and tag."""
-    for image in images:
-        name, _, tag = image.partition(":")
-        described = [server.api.push_blob(name, content) for content in (b"{}", b"layer")]
-        manifest = (
-            '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":'
-            f'"application/vnd.oci.image.config.v1+json","digest":"{described[0]}","size":2}},"layers":[{{"mediaType":'
-            f'"application/vnd.oci.image.layer.v1.tar","digest":"{described[1]}","size":5}}]}}'
-        )
-        assert server.api.put_manifest(name, tag or "latest", manifest.encode()).status == 201
 
 
 def test_airgap_page(start_server: StartServer, tmp_path: Path) -> None:
@@ -228,7 +228,10 @@ def test_garbage_collection_page(start_server: StartServer, tmp_path: Path) -> N
 
 def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server()
-    fill(server, "base:12", "ci/app:pr-1", "ci/app:pr-2", "team/app:v1", "team/app:v1.1", "team/app:v2", "team/web:v1")
+    fill(server, "base:12", "ci/app:pr-1", "ci/app:pr-2", "team/api:v1", "team/old:v1")
+    fill(server, "team/app:v1", "team/app:v1.1", "team/app:v2", "team/web:v1")
+    blob = server.api.push_blob("team/old", b"a layer that no other image has")
+    (data,) = server.root.rglob(f"{blob.partition(':')[2]}/data")
     for path in server.root.rglob("*"):
         os.utime(path, (0, 0))
     reader = Reader(
@@ -239,13 +242,63 @@ def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None
         skipped={"    UNIQUE": "what a command says"},
     )
     said = reader.work_through("list-and-delete.md")
-    assert said["registry ls"].split() == ["base", "ci/app", "team/app", "team/web"]
+    assert not data.exists()
+    assert said["registry ls"].split() == ["base", "ci/app", "team/api", "team/app", "team/web"]
     assert said["registry rm team/app:v1"].startswith("deleted team/app:v1\n")
     assert " with its tags v1.1, v2\n" in said["registry rm team/app:v2 --all-tags"]
     assert "deleted base, the whole repository with 1 tag\n" in said["registry rm base"]
-    assert said["registry ls --url http://localhost:5000"].split() == ["team/web"]
+    assert said["registry ls --url http://localhost:5000"].split() == ["team/api", "team/web"]
     assert "team/web:v1" in said["registry tags team/web --url http://localhost:5000 --user alice"]
     assert "deleted team/web:v1\n" in said["registry rm team/web:v1 --url http://localhost:5000 --user alice"]
+    assert "sha256:" in next(text for command, text in said.items() if command.startswith("curl -sI"))
+    assert json.loads(server.api.get("/v2/team/api/tags/list").body) == {"name": "team/api", "tags": []}
+
+
+def test_backup_page(start_server: StartServer, tmp_path: Path) -> None:
+    require_program("rsync")
+    server = start_server()
+    fill(server, "team/app:v1", "team/app:v2", "base:12")
+    config, backup = next(tmp_path.glob("*.yml")), tmp_path / "backup"
+    for directory in ("backup", "etc/distribution", "auth", "certs"):
+        (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / "auth/htpasswd").write_text("alice:!\n")
+    (tmp_path / "backup.yml").write_text(yaml.safe_dump(configuration(tmp_path / "copy", free_port(), "secret")))
+    copied: list[set[Path]] = []
+
+    def before(command: str) -> None:
+        if command.startswith("rsync") and "--exclude=_uploads --exclude=" in command:
+            fill(server, "team/app:v3", "new:v1")
+        if command.startswith("tar") and "-xzf" in command:
+            server.stop()
+            copied.append({path.relative_to(server.root) for path in server.root.rglob("link")})
+            shutil.rmtree(server.root)
+            server.root.mkdir()
+            shutil.rmtree(tmp_path / "auth")
+
+    reader = Reader(
+        tmp_path,
+        {
+            "/etc/distribution/config.yml": str(config),
+            "/var/lib/registry": str(server.root),
+            "/backup": str(backup),
+            "tar -C /": f"tar -C {tmp_path}",
+        },
+        environment=configured_by(config),
+        skipped={"python3 -m venv /opt/registry-NEW": "test_package.py installs from the source archive"},
+        before=before,
+    )
+    said = reader.work_through("backup.md")
+    assert copied == [{path.relative_to(tmp_path / "copy") for path in (tmp_path / "copy").rglob("link")}]
+    assert (tmp_path / "auth/htpasswd").read_text() == "alice:!\n"
+    listed = next(text for command, text in said.items() if command.endswith("registry ls -l"))
+    assert re.findall(r"^ *(\d+) .* (\S+)$", listed, re.MULTILINE) == [("1", "base"), ("0", "new"), ("2", "team/app")]
+    server.start()
+    for name, tags in {"team/app": ["v1", "v2"], "base": ["12"]}.items():
+        assert json.loads(server.api.get(f"/v2/{name}/tags/list").body)["tags"] == tags
+        for tag in tags:
+            manifest = server.api.manifest(name, tag).json()
+            for each in (manifest["config"], *manifest["layers"]):
+                assert server.api.get(f"/v2/{name}/blobs/{each['digest']}").status == 200
 
 
 def test_storage_copy_page(start_server: StartServer, tmp_path: Path) -> None:
