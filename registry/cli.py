@@ -1,7 +1,6 @@
 """The command line. The only place that reads the process's environment.
 
-A command raises ConfigurationError or PluginError for what the operator got wrong; :func:`main` turns either
-into one line.
+A command raises ConfigurationError for what the operator got wrong; :func:`main` turns it into one line.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from registry.commands.garbage import garbage_collect_command
 from registry.commands.storage import storage_commands
 from registry.config import Configuration, ConfigurationError, effective, find_path, load
 from registry.foundation.redaction import redacted, redacted_setting
-from registry.plugins import PluginError
 from registry.services import open_storage
 from registry.storage.repository import Repositories
 
@@ -90,7 +88,7 @@ def check(config: str | None) -> None:
     """Print the configuration in force, without its secrets; what was ignored goes to stderr."""
     configuration = _configuration(config)
     for warning in configuration.warnings:
-        click.echo(f"warning: {redacted_setting(warning)}", err=True)
+        click.echo(f"warning: {redacted_setting(configuration.origins.located_warning(warning))}", err=True)
     click.echo(effective(configuration), nl=False)
 
 
@@ -144,8 +142,9 @@ def main() -> None:
     threading.excepthook = _print_traceback_of_thread
     try:
         commands(prog_name="registry")
-    except (ConfigurationError, PluginError) as error:
-        click.echo(f"configuration error: {error}", err=True)
+    except ConfigurationError as error:
+        for each in error.each:
+            click.echo(f"configuration error: {each.line}", err=True)
         sys.exit(1)
     except DriverError as error:
         click.echo(f"storage error: {redacted(str(error))}", err=True)

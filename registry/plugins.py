@@ -7,13 +7,15 @@ distribution adds one by declaring it. An SDK that one of them needs is imported
 from __future__ import annotations
 
 import logging
+import re
 from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from registry.config.errors import ConfigurationError
+from registry.foundation import guessing
 from registry.foundation.errors import ParameterError
 from registry.foundation.parameters import Section
-from registry.foundation.redaction import redacted_setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,16 +36,24 @@ _WITHDRAWN = {
 }
 """Drivers of registry:2 that registry:3 has dropped, and what takes their place."""
 
+_EXAMPLES = {
+    _DRIVERS: "; write, for example, storage: {filesystem: {rootdirectory: /var/lib/registry}}",
+    _CONTROLLERS: "; write, for example, auth: {htpasswd: {realm: Registry, path: /etc/distribution/htpasswd}}",
+}
+_PARAMETER = re.compile(r"[\w.\[\]:-]+(?=[:,] )")
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-class PluginError(Exception):
+class PluginError(ConfigurationError):
     """The configured plugin cannot be had; the text is one line that names the section and what to change."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(redacted_setting(text))
+    @property
+    def key(self) -> str:
+        """The section, and the parameter that the reason begins with, if it begins with one."""
+        found = _PARAMETER.match(self.reason)
+        return f"{self.where}.{found[0]}" if found else self.where
 
 
 def load_driver(name: str, parameters: Mapping[str, object]) -> StorageDriver:
@@ -57,7 +67,7 @@ def load_driver(name: str, parameters: Mapping[str, object]) -> StorageDriver:
     section = f"storage.{name}"
     found = entry_points(group=_DRIVERS, name=name)
     if not found and name in _WITHDRAWN:
-        raise PluginError(f"{section}: this driver is gone since registry:3; {_WITHDRAWN[name]}")
+        raise PluginError(section, f"this driver is gone since registry:3; {_WITHDRAWN[name]}")
     driver: type[StorageDriver] = _load(_DRIVERS, name, section)
     return _built(driver.from_parameters, parameters, section)
 
@@ -81,7 +91,7 @@ def _built(build: Callable[[Section], T], parameters: Mapping[str, object], sect
     try:
         built = build(watched)
     except ParameterError as error:
-        raise PluginError(f"{section}: {error}") from error
+        raise PluginError(section, str(error)) from error
     for warning in watched.unknown():
         _log.warning("%s.%s", section, warning)
     return built
@@ -103,12 +113,13 @@ def load_access(name: str, parameters: Mapping[str, object]) -> AccessController
 def _load(group: str, name: str, section: str) -> Any:
     known = entry_points(group=group)
     if name not in known.names:
-        raise PluginError(f"{section}: unknown, must be one of {', '.join(sorted(known.names))}")
+        hint = guessing.question(name, known.names) or _EXAMPLES.get(group, "")
+        raise PluginError(section, f"unknown, must be one of {', '.join(sorted(known.names))}{hint}")
     plugin = known[name]
     try:
         return plugin.load()
     except ImportError as error:
-        raise PluginError(f"{section}: {error}; try: pip install '{_requirement(plugin)}'") from error
+        raise PluginError(section, f"{error}; try: pip install '{_requirement(plugin)}'") from error
 
 
 def _requirement(plugin: EntryPoint) -> str:

@@ -81,8 +81,9 @@ def open_storage(configuration: Configuration, driver: StorageDriver | None = No
         registry.plugins.PluginError: the driver or a middleware cannot be had.
     """
     storage = configuration.storage
-    driver = driver or load_driver(storage.driver, storage.parameters)
-    return load_middleware(driver, configuration.middleware.get("storage", ()))
+    with configuration.origins.locating():
+        driver = driver or load_driver(storage.driver, storage.parameters)
+        return load_middleware(driver, configuration.middleware.get("storage", ()))
 
 
 def build_services(

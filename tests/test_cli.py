@@ -11,7 +11,7 @@ from registry import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONFIG = """
+CONFIG = """\
 version: 0.1
 storage: {filesystem: {rootdirectory: /data}}
 http: {secret: hunter2, flavour: red}
@@ -84,7 +84,7 @@ def test_config_check_prints_what_is_in_force_and_warns_on_stderr(config: str) -
     assert done.returncode == 0
     assert "  addr: :5000\n" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
-    assert done.stderr == "warning: http.flavour: unknown key, ignored\n"
+    assert done.stderr == f"warning: {config}:3: http.flavour: unknown key, ignored\n"
 
 
 def test_config_check_of_what_it_printed_prints_the_same(config: str, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_file_that_is_not_there_is_one_line_and_exit_1(command: tuple[str, ...
 def test_a_storage_that_cannot_be_used_is_said_in_one_line_and_exit_1(config: str) -> None:
     done = registry("serve", config, environ={"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": "/proc/nowhere"})
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("configuration error: storage.filesystem: ")
+    assert done.stderr.splitlines()[-1].startswith(f"configuration error: {config}:2: storage.filesystem: ")
     assert "Traceback" not in done.stderr
 
 

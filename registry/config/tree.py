@@ -49,11 +49,39 @@ def parse(text: str, where: str) -> Tree:
         # The snippet, and the name of an unknown anchor, may be parts of a secret: they are not shown.
         composing = isinstance(error, yaml.composer.ComposerError)
         problem = "misused anchor, alias or document" if composing else error.problem
-        raise ConfigurationError(where, f"not YAML: {_position(error.problem_mark)}{problem}") from None
+        raise _error(where, error.problem_mark, f"{problem}") from None
     except yaml.YAMLError:
         raise ConfigurationError(where, "not YAML: it holds characters that YAML forbids") from None
     except RecursionError:
         raise ConfigurationError(where, "nested too deeply") from None
+
+
+def lines(text: str) -> dict[str, int]:
+    """Return the line of each key and each item of a list in `text`, by its path; nothing for what is not YAML."""
+    found: dict[str, int] = {}
+    try:
+        loader = _Loader(text)
+        node = loader.get_node() if loader.check_node() else None
+        if node:
+            _add_lines(node, "", found)
+    except (yaml.YAMLError, RecursionError):
+        pass
+    return found
+
+
+def _add_lines(node: yaml.Node, path: str, found: dict[str, int]) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        children = [(f"{path}[{index}]", item, item) for index, item in enumerate(node.value)]
+    elif isinstance(node, yaml.MappingNode):
+        for _, merged in _pairs(node, merges=True):
+            for source in merged.value if isinstance(merged, yaml.SequenceNode) else [merged]:
+                _add_lines(source, path, found)
+        children = [(f"{path}.{key.value}" if path else str(key.value), key, value) for key, value in _pairs(node)]
+    else:
+        return
+    for below, marked, value in children:
+        found[below] = marked.start_mark.line + 1
+        _add_lines(value, below, found)
 
 
 def plain(tree: Tree) -> object:
@@ -106,7 +134,7 @@ for _tag, _pattern, _first in (
 
 def _tree(node: yaml.Node, where: str, outer: tuple[yaml.Node, ...]) -> Tree:
     if any(node is ancestor for ancestor in outer):
-        raise ConfigurationError(where, f"not YAML: {_position(node.start_mark)}an anchor that contains itself")
+        raise _error(where, node.start_mark, "an anchor that contains itself")
     if isinstance(node, yaml.MappingNode):
         own = {_key(key, where): _tree(value, where, (*outer, node)) for key, value in _pairs(node)}
         return _merged(node, where, outer) | own
@@ -126,14 +154,14 @@ def _merged(node: yaml.MappingNode, where: str, outer: tuple[yaml.Node, ...]) ->
         for source in sources:
             tree = _tree(source, where, (*outer, node))
             if not isinstance(tree, dict):
-                raise ConfigurationError(where, f"not YAML: {_position(value.start_mark)}<< takes mappings")
+                raise _error(where, value.start_mark, "<< takes mappings")
             merged = tree | merged  # of several, the first one wins
     return merged
 
 
 def _key(node: yaml.Node, where: str) -> str:
     if not isinstance(node, yaml.ScalarNode):
-        raise ConfigurationError(where, f"not YAML: {_position(node.start_mark)}a key must be a plain word")
+        raise _error(where, node.start_mark, "a key must be a plain word")
     return str(node.value)
 
 
@@ -153,7 +181,7 @@ def _resolved(node: yaml.Node, where: str) -> str | bool | int | float | None:
                 return float(text.replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
     except ValueError:  # it looks like a number and is not one: 0x_
         return text
-    raise ConfigurationError(where, f"not YAML: {_position(node.start_mark)}tags are not supported")
+    raise _error(where, node.start_mark, "tags are not supported")
 
 
 def _integer(text: str) -> int:
@@ -162,5 +190,8 @@ def _integer(text: str) -> int:
     return int(text, 8) if octal else int(text, 0)
 
 
-def _position(mark: yaml.Mark | None) -> str:
-    return f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+def _error(where: str, mark: yaml.Mark | None, problem: str) -> ConfigurationError:
+    if mark is None:
+        return ConfigurationError(where, f"not YAML: {problem}")
+    line = mark.line + 1
+    return ConfigurationError(where, f"not YAML: line {line}, column {mark.column + 1}: {problem}", f"{where}:{line}")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from registry.config.origins import Origins
 from registry.config.remote import Health, LogHook, Notifications, Proxy, Redis
 from registry.config.schema import ANY_SIGN, Mark, Minimum
 from registry.foundation.patterns import Pattern
@@ -308,7 +309,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The whole of it, with the `warnings` that reading it gave: one line each, beginning with the key."""
+    """The whole of it.
+
+    `warnings` are those that reading it gave: one line each, beginning with the key. `origins` tells where each value
+    was written.
+    """
 
     version: str
     storage: Storage
@@ -325,3 +330,4 @@ class Configuration:
     validation: Validation = Validation()
     policy: Policy = Policy()
     warnings: Annotated[Strings, Mark.NOT_A_KEY] = ()
+    origins: Annotated[Origins, Mark.NOT_A_KEY] = field(default=Origins(), compare=False, repr=False)

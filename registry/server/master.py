@@ -25,7 +25,7 @@ from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
 from registry.observation.tracing import Tracing
-from registry.plugins import PluginError, load_access
+from registry.plugins import load_access
 from registry.redis.loading import load_connector
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
@@ -62,7 +62,7 @@ def serve(reread: Callable[[], Configuration], *, traces: str = "") -> None:
     `traces` names the exporter of traces, if there is to be one.
 
     Raises:
-        ConfigurationError, PluginError: it cannot start.
+        ConfigurationError: it cannot start.
     """
     _Application(reread, traces).run()
 
@@ -127,7 +127,11 @@ class _Application(BaseApplication):
     def reload(self) -> None:
         try:
             self._configuration, self._options = self._read()
-        except (ConfigurationError, PluginError, OSError) as error:
+        except ConfigurationError as error:
+            for each in error.each:
+                _log.error("the old configuration stays in force: %s", each.line)
+            return
+        except OSError as error:
             _log.error("the old configuration stays in force: %s", error)
             return
         super().reload()
@@ -137,7 +141,11 @@ class _Application(BaseApplication):
         configuration = self._reread()
         log.configure(configuration.log)
         for warning in configuration.warnings:
-            _log.warning("%s", warning)
+            _log.warning("%s", configuration.origins.located_warning(warning))
+        with configuration.origins.locating():
+            return self._prepared(configuration)
+
+    def _prepared(self, configuration: Configuration) -> tuple[Configuration, dict[str, object]]:
         configuration = _checked(configuration)
         if not configuration.http.secret:
             _log.warning(
