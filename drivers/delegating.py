@@ -26,6 +26,9 @@ class DelegatingDriver(StorageDriver):
     def check(self) -> None:
         self._inner.check()
 
+    def absent(self) -> str:
+        return self._inner.absent()
+
     def probe(self) -> None:
         self._inner.probe()
 

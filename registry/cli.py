@@ -17,11 +17,12 @@ from drivers.base import DriverError
 from registry import __version__
 from registry.commands.archive import export_command, import_command
 from registry.commands.auth import auth_commands, htpasswd_command
+from registry.commands.config import config_commands
 from registry.commands.doctor import doctor_command
 from registry.commands.garbage import garbage_collect_command
 from registry.commands.storage import storage_commands
-from registry.config import Configuration, ConfigurationError, effective, find_path, load
-from registry.foundation.redaction import redacted, redacted_setting
+from registry.config import Configuration, ConfigurationError, find_path, load
+from registry.foundation.redaction import redacted
 from registry.services import open_storage
 from registry.storage.repository import Repositories
 
@@ -77,21 +78,6 @@ def probe(config: str | None) -> None:
         sys.exit(1)
 
 
-@commands.group("config")
-def config_commands() -> None:
-    """Look at the configuration."""
-
-
-@config_commands.command(context_settings=_FORGIVING)
-@click.argument("config", required=False)
-def check(config: str | None) -> None:
-    """Print the configuration in force, without its secrets; what was ignored goes to stderr."""
-    configuration = _configuration(config)
-    for warning in configuration.warnings:
-        click.echo(f"warning: {redacted_setting(configuration.origins.located_warning(warning))}", err=True)
-    click.echo(effective(configuration), nl=False)
-
-
 @commands.group("referrers")
 def referrers_commands() -> None:
     """Look after the index of referrers: signatures, attestations and other manifests that name a subject."""
@@ -113,6 +99,7 @@ def rebuild(config: str | None) -> None:
     click.echo(f"{referrers} referrers in {repositories} repositories")
 
 
+commands.add_command(config_commands)
 commands.add_command(htpasswd_command)
 commands.add_command(auth_commands)
 commands.add_command(doctor_command)

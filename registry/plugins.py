@@ -7,7 +7,6 @@ distribution adds one by declaring it. An SDK that one of them needs is imported
 from __future__ import annotations
 
 import logging
-import re
 from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,7 +39,6 @@ _EXAMPLES = {
     _DRIVERS: "; write, for example, storage: {filesystem: {rootdirectory: /var/lib/registry}}",
     _CONTROLLERS: "; write, for example, auth: {htpasswd: {realm: Registry, path: /etc/distribution/htpasswd}}",
 }
-_PARAMETER = re.compile(r"[\w.\[\]:-]+(?=[:,] )")
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -49,11 +47,13 @@ T = TypeVar("T")
 class PluginError(ConfigurationError):
     """The configured plugin cannot be had; the text is one line that names the section and what to change."""
 
+    path: str = ""
+    """Leads to what is wrong within the section."""
+
     @property
     def key(self) -> str:
-        """The section, and the parameter that the reason begins with, if it begins with one."""
-        found = _PARAMETER.match(self.reason)
-        return f"{self.where}.{found[0]}" if found else self.where
+        """The section, and what is wrong in it."""
+        return f"{self.where}.{self.path}" if self.path else self.where
 
 
 def load_driver(name: str, parameters: Mapping[str, object]) -> StorageDriver:
@@ -91,7 +91,9 @@ def _built(build: Callable[[Section], T], parameters: Mapping[str, object], sect
     try:
         built = build(watched)
     except ParameterError as error:
-        raise PluginError(section, str(error)) from error
+        refusal = PluginError(section, str(error))
+        refusal.path = error.path or str(error).partition(":")[0]
+        raise refusal from error
     for warning in watched.unknown():
         _log.warning("%s.%s", section, warning)
     return built
@@ -108,6 +110,17 @@ def load_access(name: str, parameters: Mapping[str, object]) -> AccessController
     section = f"auth.{name}"
     controller: type[AccessController] = _load(_CONTROLLERS, name, section)
     return _built(controller.from_parameters, parameters, section)
+
+
+def examine_access(name: str, parameters: Mapping[str, object]) -> AccessController:
+    """Return the access controller as load_access() does, but make no file: it is only to be looked at.
+
+    Raises:
+        PluginError: as load_access().
+    """
+    section = f"auth.{name}"
+    controller: type[AccessController] = _load(_CONTROLLERS, name, section)
+    return _built(controller.examined, parameters, section)
 
 
 def _load(group: str, name: str, section: str) -> Any:

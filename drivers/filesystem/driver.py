@@ -46,7 +46,7 @@ from drivers.filesystem.names import DirectoryNames
 from drivers.filesystem.renaming import locked_if
 from drivers.filesystem.uploads import FileWriter, pread, size_if_still_at
 from registry.foundation.errors import ParameterError
-from registry.foundation.files import sync_directory
+from registry.foundation.files import check_creatable, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -95,10 +95,22 @@ class FilesystemDriver(StorageDriver):
                 os.unlink(probe)
             sync_directories([self._root, *grown])
         except OSError as error:
-            raise DriverError(
-                f"filesystem: cannot {call} rootdirectory {self._root}: {error.strerror};"
-                f" it must be a directory that user {os.geteuid()} may write to, with locks"
-            ) from error
+            raise DriverError(self._reason(call, error)) from error
+
+    def absent(self) -> str:
+        if os.path.lexists(self._root):
+            return ""
+        try:
+            check_creatable(self._root)
+        except OSError as error:
+            raise DriverError(self._reason("create", error)) from error
+        return self._root
+
+    def _reason(self, call: str, error: OSError) -> str:
+        return (
+            f"filesystem: cannot {call} rootdirectory {self._root}: {error.strerror};"
+            f" it must be a directory that user {os.geteuid()} may write to, with locks"
+        )
 
     def probe(self) -> None:
         with Translated("use rootdirectory", self._root):

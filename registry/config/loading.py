@@ -11,7 +11,7 @@ from registry.config import legacy, tree
 from registry.config.environment import PATH_VARIABLE, override
 from registry.config.errors import ConfigurationError
 from registry.config.origins import Origins
-from registry.config.reading import read
+from registry.config.reading import read, refuse_unusable_text
 from registry.config.schema import shape_of
 from registry.config.support import refuse_unsupported, warn_unsupported
 from registry.config.tree import Scalar
@@ -71,6 +71,7 @@ def parse(text: str, where: str, environ: Mapping[str, str]) -> Configuration:
         document = override(shape, document, environ, warnings, sources)
         if isinstance(document, dict):
             legacy.modernize(document, warnings, sources)
+        refuse_unusable_text(document)
         configuration: Configuration = read(shape, document, "", warnings)
         if configuration.auth and configuration.auth.name.lower() == "none":
             configuration = replace(configuration, auth=None)

@@ -48,10 +48,9 @@ class Origins:
         return type(error)(error.where, reason, self.place(error.key))
 
     def located_warning(self, warning: str) -> str:
-        """Return `warning`, which begins with a key or a variable, with the place of the key before it."""
-        key = warning.partition(": ")[0]
-        place = self.place(key) if self.file else ""
-        return f"{place}: {warning}" if place else warning
+        """Return `warning` with the place of the key before it, if it begins with a key that is in the file."""
+        place = self.place(warning.partition(": ")[0]) if self.file else ""
+        return f"{place}: {warning}" if place not in {"", self.file} else warning
 
     @contextmanager
     def locating(self) -> Iterator[None]:

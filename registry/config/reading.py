@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from registry.config.errors import ConfigurationError, Findings
 from registry.config.schema import ANYTHING, Mark, keys, plugin_attributes
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from registry.config.tree import Tree
 
 _LARGEST = 2**63 - 1
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_CONTROL = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
 
 
 def join(path: str, name: str) -> str:
@@ -40,6 +44,28 @@ def section_mapping(shape: Shape, tree: Tree, path: str) -> Mapping[str, Tree]:
         if plugin_attributes(shape.base):
             return {tree.text: NULL}
     raise ConfigurationError(path, f"must be a mapping, not {_kind(tree)}{_example(shape, tree, path)}")
+
+
+def refuse_unusable_text(tree: Tree, path: str = "") -> None:
+    """Return if all text in `tree` can be a name of a file, a header, a password or whatever else there is.
+
+    Raises:
+        ConfigurationError: YAML can spell what nothing takes: a NUL, and a half of a character of two.
+    """
+    if isinstance(tree, dict):
+        for name, child in tree.items():
+            _refuse_unusable(name, path)
+            refuse_unusable_text(child, join(path, name))
+    elif isinstance(tree, list):
+        for index, item in enumerate(tree):
+            refuse_unusable_text(item, f"{path}[{index}]")
+    else:
+        _refuse_unusable(tree.text, path)
+
+
+def _refuse_unusable(text: str, path: str) -> None:
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise ConfigurationError(path, "holds a NUL, or a character that is not one of Unicode")
 
 
 def read(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> Any:
@@ -123,7 +149,22 @@ def _list(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> tuple[obj
 def _mapping(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> dict[str, object]:
     if not isinstance(tree, dict) or shape.item is None:
         raise ConfigurationError(path, f"must be a mapping, not {_kind(tree)}{_example(shape, tree, path)}")
-    return {name: read(shape.item, child, join(path, name), warnings) for name, child in tree.items()}
+    found = {name: read(shape.item, child, join(path, name), warnings) for name, child in tree.items()}
+    return _headers(found, path, warnings) if Mark.HEADERS in shape.marks else found
+
+
+def _headers(found: Mapping[str, tuple[str, ...]], path: str, warnings: list[str]) -> dict[str, object]:
+    """Return the headers as the Go registry sends them: names that cannot be are left out, values are one line each."""
+    headers: dict[str, object] = {}
+    for name, values in found.items():
+        lines = tuple(re.sub("[\r\n]", " ", value).strip(" \t") for value in values)
+        if any(_CONTROL.search(line) for line in lines):
+            raise ConfigurationError(join(path, name), "must not hold control characters")
+        if _HEADER_NAME.fullmatch(name):
+            headers[name] = lines
+        else:
+            warnings.append(f"{join(path, name)}: cannot be the name of a header, ignored")
+    return headers
 
 
 def _is_null(tree: Tree) -> bool:
@@ -169,12 +210,22 @@ def _text(shape: Shape, tree: Tree, path: str) -> str:
     text = "" if tree.value is None else tree.text
     if Mark.URL_PATH in shape.marks and text and not text.startswith("/"):
         raise ConfigurationError(path, f"must begin with a slash, not {_shown(tree)}")
+    if Mark.URL in shape.marks and not _is_url(text):
+        raise ConfigurationError(path, f"must be a URL such as https://registry.example, not {_shown(tree)}")
     if Mark.NETWORK in shape.marks:
         try:
             proxies.parse_network(text)
         except ValueError as error:
             raise ConfigurationError(path, f"{error}, not {_shown(tree)}") from None
     return text
+
+
+def _is_url(text: str) -> bool:
+    try:
+        port = urlsplit(text).port
+    except ValueError:
+        return False
+    return port != 0 and text.isprintable() and " " not in text
 
 
 def _flag(_shape: Shape, tree: Tree, path: str) -> bool:

@@ -16,7 +16,7 @@ from registry.foundation.patterns import Pattern
 from registry.foundation.proxies import LOOPBACK
 
 Strings = tuple[str, ...]
-Headers = Mapping[str, Strings]
+Headers = Annotated[Mapping[str, Strings], Mark.HEADERS]
 Parameters = Mapping[str, object]
 Secret = Annotated[str, Mark.SECRET]
 Patterns = tuple[Pattern, ...]
@@ -208,7 +208,7 @@ class HTTP:
 
     addr: str = ""
     net: Literal["tcp", "unix"] = "tcp"
-    host: str = ""
+    host: Annotated[str, Mark.URL] = ""
     prefix: Annotated[str, Mark.URL_PATH] = ""
     secret: Secret = ""
     relativeurls: bool = False

@@ -218,9 +218,9 @@ class Parameters:
             raise self.error(name, f"must be a section of values, not {type(value).__name__}")
         return value
 
-    def error(self, name: str, text: str) -> ParameterError:
-        """Return the error that says `text` of the parameter `name`."""
-        return ParameterError(f"{self._prefix}{name}: {text}")
+    def error(self, name: str, text: str, path: str = "") -> ParameterError:
+        """Return the error that says `text` of the parameter `name`, or of what `path` leads to within the section."""
+        return ParameterError(f"{self._prefix}{name}: {text}", f"{self._prefix}{path or name}")
 
 
 def _parts(url: str) -> re.Match[str] | None:

@@ -56,15 +56,24 @@ def configure(section: Log) -> None:
     Raises:
         ConfigurationError: a mail hook has no server.
     """
-    form = _TextFormatter if section.formatter == "text" else _JSONFormatter
-    handler = _StderrHandler()
-    handler.setFormatter(form(section.fields, reportcaller=section.reportcaller))
-    mails = [_mail(hook, index, section) for index, hook in enumerate(section.hooks) if _sends_mail(hook)]
+    wanted = handlers(section)
     root = logging.getLogger()
     for old in root.handlers:
         old.close()
-    root.handlers[:] = [handler, *mails]
+    root.handlers[:] = wanted
     root.setLevel(_LEVELS[section.level])
+
+
+def handlers(section: Log) -> list[logging.Handler]:
+    """Return what writes, and mails, log lines as the ``log`` section says; the one for stderr is the first.
+
+    Raises:
+        ConfigurationError: a mail hook has no server.
+    """
+    form = _TextFormatter if section.formatter == "text" else _JSONFormatter
+    handler = _StderrHandler()
+    handler.setFormatter(form(section.fields, reportcaller=section.reportcaller))
+    return [handler, *(_mail(hook, index, section) for index, hook in enumerate(section.hooks) if _sends_mail(hook))]
 
 
 class _StderrHandler(CountingHandler, logging.StreamHandler[TextIO]):

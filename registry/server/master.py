@@ -8,7 +8,6 @@ import os
 import secrets
 import signal
 import socket
-import stat
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,17 +15,15 @@ from typing import TYPE_CHECKING, Final
 
 from gunicorn.app.base import BaseApplication
 
-from drivers.base import DriverError
 from registry import __version__
 from registry.app import create_app
 from registry.config import ConfigurationError
-from registry.foundation import addresses
 from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
 from registry.observation.tracing import Tracing
 from registry.plugins import load_access
-from registry.redis.loading import load_connector
+from registry.server import addresses
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
 from registry.server.channel import limit_waiting
@@ -34,14 +31,16 @@ from registry.server.connection import ConnectionLimits
 from registry.server.gunicorn_internals import Arbiter, arbiter_listeners, listen_fds, sd_notify
 from registry.server.listening import ListeningLimits, connections_for, raise_descriptor_limit
 from registry.server.pace import PaceLimits
+from registry.server.preparation import check_storage, examine
 from registry.server.tls import serving as tls
 from registry.server.worker import Worker, WorkerContext
-from registry.services import build_services, open_storage
+from registry.services import build_services
 from registry.storage.hashing import log_what_cannot_be_resumed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from drivers.base import StorageDriver
     from registry.config import Configuration
     from registry.config.values import HTTP
     from registry.server.shared import Shared
@@ -139,21 +138,22 @@ class _Application(BaseApplication):
     def _read(self) -> tuple[Configuration, dict[str, object]]:
         """Return the configuration and gunicorn's options, both known to be usable."""
         configuration = self._reread()
-        log.configure(configuration.log)
-        for warning in configuration.warnings:
-            _log.warning("%s", configuration.origins.located_warning(warning))
         with configuration.origins.locating():
+            log.configure(configuration.log)
+            for warning in configuration.warnings:
+                _log.warning("%s", configuration.origins.located_warning(warning))
             return self._prepared(configuration)
 
     def _prepared(self, configuration: Configuration) -> tuple[Configuration, dict[str, object]]:
-        configuration = _checked(configuration)
+        examined = examine(configuration)
+        configuration = _checked(configuration, examined.storage)
         if not configuration.http.secret:
             _log.warning(
                 "No HTTP secret provided - generated random secret. Uploads will not survive a restart, and "
                 "several registries behind one address need a common http.secret.",
             )
             configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
-        certificates = tls.load(configuration.http.tls)
+        certificates = tls.load(configuration.http.tls, examined.certificates)
         options = _options(configuration) | tls.options(certificates)
         self._shared = sharing.share(configuration, self._shared)
         self._certificates = certificates
@@ -214,20 +214,13 @@ class _Arbiter(Arbiter):
             sd_notify(state, self.log)
 
 
-def _checked(configuration: Configuration) -> Configuration:
-    """Return the configuration to run with, after a trial of everything that could stop a worker from starting."""
-    storage, auth, http = configuration.storage, configuration.auth, configuration.http
-    driver = open_storage(configuration)
-    try:
-        driver.check()
-    except DriverError as error:
-        raise ConfigurationError(f"storage.{storage.driver}", str(error)) from error
+def _checked(configuration: Configuration, driver: StorageDriver) -> Configuration:
+    """Return the configuration to run with, after storage and access control have made what they need."""
+    auth, http = configuration.auth, configuration.http
+    check_storage(configuration, driver)
     if auth:
         load_access(auth.name, auth.parameters)
-    load_connector(configuration)
     if not driver.shared_between_processes:
-        if (http.workers or 1) > 1:
-            _log.warning("storage.%s lives in one process: http.workers is 1, not %s", storage.driver, http.workers)
         http = replace(http, workers=1)
     return replace(configuration, http=http)
 
@@ -259,26 +252,14 @@ def _options(configuration: Configuration) -> dict[str, object]:
 
 
 def _address(http: HTTP) -> str:
-    if http.net == "unix":
+    address = addresses.api(http)
+    if isinstance(address, Path):
         # A socket that systemd hands over is in use.
         if not listen_fds(unset_environment=False):
-            _remove_stale_socket(Path(http.addr))
-        return f"unix:{http.addr}"
-    try:
-        host, port = addresses.parse_listening(http.addr or ":5000")
-    except (ValueError, OSError) as error:
-        raise ConfigurationError("http.addr", f"{http.addr!r} is not a HOST:PORT to listen on: {error}") from error
+            address.unlink(missing_ok=True)
+        return f"unix:{address}"
+    host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _remove_stale_socket(path: Path) -> None:
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise ConfigurationError("http.addr", f"{path} exists and is not a socket")
-    path.unlink()
 
 
 def _announce(arbiter: _Arbiter) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from registry.config import ConfigurationError
-from registry.foundation import addresses
 from registry.health.board import Board
 from registry.health.threads import ThreadBoard
 from registry.jobs.board import JobBoard
 from registry.jobs.runner import Elections, Runner
 from registry.observation.metrics import Slots, exposition
-from registry.server import debug
+from registry.server import addresses, debug
 from registry.server.periodic import periodic_jobs
 from registry.services import Remembered
 
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from registry.observation.metrics import Metrics
     from registry.services import Services
 
+_KEY: Final = "http.debug.addr"
 _log = logging.getLogger(__name__)
 
 
@@ -91,13 +90,10 @@ def start(shared: Shared, services: Services, metrics: Metrics | None, stopping:
 def _listen(addr: str) -> socket.socket | None:
     if not addr:
         return None
-    try:
-        host, port = addresses.parse_listening(addr)
-    except (ValueError, OSError) as error:
-        raise ConfigurationError("http.debug.addr", f"{addr!r} is not a HOST:PORT to listen on: {error}") from error
+    host, port = addresses.parse(_KEY, addr)
     try:
         listener = debug.listen(host, port)
     except OSError as error:
-        raise ConfigurationError("http.debug.addr", f"cannot listen on {addr}: {error.strerror}") from error
+        raise addresses.refusal(_KEY, addr, error) from error
     _log.info("debug server listening %s", addr)
     return listener

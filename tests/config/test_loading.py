@@ -162,6 +162,15 @@ def test_validation_is_on_unless_disabled_and_not_enabled(text: str, enabled: bo
         ("http: {draintimout: 5}", "http.draintimout: unknown key, ignored (is draintimeout meant?)"),
         ("http: {debug: {zzz: {}}}", "http.debug.zzz: unknown key, ignored"),
         ("log: {hooks: [{disabled: true}, {disabled: true, qq: 1}]}", "log.hooks[1].qq: unknown key, ignored"),
+        (
+            "http: {host: registry.example}",
+            "http.host: ignored, as it is not a whole URL such as https://registry.example",
+        ),
+        ("http: {headers: {X A: [b]}}", "http.headers.X A: cannot be the name of a header, ignored"),
+        (
+            "http: {tls: {letsencrypt: {hosts: [a.example]}}}",
+            "http.tls.letsencrypt: ignored without cachefile, so that there is no TLS from it",
+        ),
         ("HTTP: {addr: x}", "HTTP: unknown key, ignored (is http meant?)"),
         ("http: {adress: x}", "http.adress: unknown key, ignored (is addr meant?)"),
         ("reporting: {bugsnag: {apikey: k}}", "reporting: has no meaning any more, ignored"),
@@ -219,6 +228,11 @@ def test_the_cache_section_of_older_registries_is_mapped() -> None:
         ("http: {net: [tcp]}", "http.net: must be one of tcp, unix, not a list"),
         ("http: {headers: {X: no-sniff}}", "http.headers.X: must be a list, not a string"),
         ("http: {headers: {X: [{}]}}", "http.headers.X[0]: must be a string, not a mapping; quote it"),
+        ('http: {headers: {X: ["a\\eb"]}}', "http.headers.X: must not hold control characters"),
+        ("http: {host: 'http://['}", "http.host: must be a URL such as https://registry.example, not "),
+        ('http: {host: "https://a b"}', "http.host: must be a URL such as https://registry.example, not "),
+        ('http: {host: "a\\0b"}', "http.host: holds a NUL, or a character that is not one of Unicode"),
+        ('auth: {htpasswd: {realm: r, path: "a\\ud800b"}}', "auth.htpasswd.path: holds a NUL, or a character that"),
         ("http: {headers: []}", "http.headers: must be a mapping, not a list"),
         ("http: {prefix: a/}", 'http.prefix: must begin with a slash, not "a/"'),
         (

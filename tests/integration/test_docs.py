@@ -96,7 +96,7 @@ def test_configuration_on_a_page_is_loaded_without_a_warning(block: Block, tmp_p
         document["storage"]["inmemory"] = {}
     file = tmp_path / "config.yml"
     file.write_text(yaml.safe_dump(document))
-    done = finish(PROGRAMS / "registry", "config", "check", file)
+    done = finish(PROGRAMS / "registry", "config", "show", file)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
 from registry.foundation import addresses
+from registry.foundation.files import check_creatable
 from registry.jobs.job import Job, JobFailedError
 from registry.server.acme.challenges import serve_challenges
 from registry.server.acme.store import Attempts, Store
@@ -31,8 +32,8 @@ _KEY: Final = "http.tls.letsencrypt"
 _log = logging.getLogger(__name__)
 
 
-def prepare(section: TLS) -> TLS:
-    """Return `section` with the file of the certificate that ACME keeps, which is there when this returns.
+def examine(section: TLS) -> TLS:
+    """Return `section` with the file of the certificate that ACME keeps, which need not be there yet.
 
     Raises:
         ConfigurationError: the section is not complete, the extra is missing, or the directory cannot be used.
@@ -47,9 +48,27 @@ def prepare(section: TLS) -> TLS:
     except ValueError as error:
         raise ConfigurationError(f"{_KEY}.httpaddr", f"{asked.httpaddr!r}: {error}") from error
     try:
-        from registry.server.acme.orders import placeholder  # noqa: PLC0415  an extra
+        import registry.server.acme.orders  # noqa: F401, PLC0415  an extra
     except ImportError as error:
         raise ConfigurationError(f"{_KEY}.cachefile", "needs the extra: pip install 'py-registry[acme]'") from error
+    path = str(Store(asked.cachefile).certificate)
+    try:
+        check_creatable(path)
+    except OSError as error:
+        raise ConfigurationError(f"{_KEY}.cachefile", f"{asked.cachefile}: {error.strerror}") from error
+    return replace(section, certificate=path, key=path)
+
+
+def prepare(section: TLS) -> TLS:
+    """Return what examine() does, and make the file: until ACME has given a certificate it holds one of our own.
+
+    Raises:
+        ConfigurationError: as examine().
+    """
+    prepared = examine(section)
+    from registry.server.acme.orders import placeholder  # noqa: PLC0415  an extra, which is there
+
+    asked = section.letsencrypt
     store = Store(asked.cachefile)
     try:
         store.create()
@@ -57,8 +76,7 @@ def prepare(section: TLS) -> TLS:
             store.write_certificate(placeholder(asked.hosts))
     except OSError as error:
         raise ConfigurationError(f"{_KEY}.cachefile", f"{asked.cachefile}: {error.strerror}") from error
-    path = str(store.certificate)
-    return replace(section, certificate=path, key=path)
+    return prepared
 
 
 def jobs(section: LetsEncrypt) -> Iterator[Job]:

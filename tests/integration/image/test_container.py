@@ -104,9 +104,9 @@ def test_the_health_check_says_healthy(container: Container) -> None:
     ("arguments", "said"),
     [
         (("--version",), "registry py-registry v"),
-        (("config", "check"), "rootdirectory: /var/lib/registry"),
-        (("config", "check", "/etc/docker/registry/config.yml"), "rootdirectory: /var/lib/registry"),
-        (("/bin/registry", "config", "check", "/etc/distribution/config.yml"), "addr: :5000"),
+        (("config", "show"), "rootdirectory: /var/lib/registry"),
+        (("config", "show", "/etc/docker/registry/config.yml"), "rootdirectory: /var/lib/registry"),
+        (("/bin/registry", "config", "show", "/etc/distribution/config.yml"), "addr: :5000"),
         (("sh", "-c", "id -u"), "1000"),
         (("serve", "--help"), "Usage: registry serve"),
     ],
