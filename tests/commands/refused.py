@@ -236,6 +236,10 @@ MORE: Final = {
     "traces that go nowhere": _with(
         "", 0, "OTEL_TRACES_EXPORTER: must be one of otlp, console, none, not 'jaeger'", OTEL_TRACES_EXPORTER="jaeger"
     ),
+    "traces with a wrong variable": _with(
+        "", 0, "OTEL_TRACES_EXPORTER: traces cannot be sent as the variables OTEL_... say: ValueError: ",
+        OTEL_TRACES_EXPORTER="console", OTEL_PROPAGATORS="none-such",
+    ),
     "a file that is not YAML": Refused(f"{_HEAD}http:\n  addr: a: b\n", 3, "not YAML: line 3, column 10: mapping values"),
     "a file without a mapping": Refused("- a\n", -1, "must hold a mapping of keys"),
     "a version that there is not": Refused("version: 0.2\n" + _STORAGE, 1, "version: unsupported (0.2)"),
