@@ -9,6 +9,11 @@
 # PIP_* variables may be given as build arguments where the package index is another one.
 ARG BASE=debian:bookworm-slim
 
+FROM ${BASE} AS system
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates python3 \
+    && rm -rf /var/lib/apt/lists/*
+
 FROM ${BASE} AS build
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev python3-dev python3-venv
@@ -23,17 +28,17 @@ RUN python3 -m venv /opt/build \
     && /opt/build/bin/pip wheel --no-cache-dir --require-hashes --no-build-isolation -w /wheels \
         -r /source/deploy/docker/requirements.txt
 COPY . /source
+COPY --from=system /usr/lib/os-release /var/lib/dpkg/status /system/
 RUN python3 -m venv --without-pip /opt/registry \
+    && name="$(sed -n '/^name = /{s///p;q}' /source/setup.cfg)" \
     && /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation -w /wheels /source \
-    && /opt/build/bin/pip --python /opt/registry/bin/python install --no-index --find-links /wheels "py-registry${EXTRAS}" \
-    && cp -r /source/deploy/docker /opt/registry/share \
+    && /opt/build/bin/pip --python /opt/registry/bin/python install --no-index --find-links /wheels "${name}${EXTRAS}" \
+    && cp -r /source/deploy/docker/. /opt/registry/share \
     && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /opt/registry/share/sbom.cdx.json \
-        /opt/registry/bin/python
+        /opt/registry/bin/python \
+    && /opt/build/bin/python /source/deploy/docker/sbom.py "${name}" /system /opt/registry/share/sbom.cdx.json
 
-FROM ${BASE}
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates python3 \
-    && rm -rf /var/lib/apt/lists/*
+FROM system
 COPY --from=build /opt/registry /opt/registry
 RUN ln -s /opt/registry/bin/registry /bin/registry \
     && ln -s /opt/registry/share/entrypoint.sh /entrypoint.sh \

@@ -1,4 +1,5 @@
-# Everything goes through one virtual environment, made on first use and again when setup.cfg changes.
+# Everything goes through one virtual environment, made on first use, and again when setup.cfg changes, when an installation
+# was interrupted, when the checkout moved.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -6,43 +7,57 @@ ADDR   ?= 127.0.0.1:5000
 DATA   ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types layers format lock test-s3 test-gcs test-azure integration conformance compat bench clean
+.PHONY: help run test check lint types layers format lock man test-s3 test-gcs test-azure integration conformance compat bench clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(BIN)/.run: setup.cfg pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	@touch $@
+INSTALL = @$(PYTHON) deploy/environment.py $@
+
+# Looked at each time; a stamp that is left as it is makes nothing else again.
+$(BIN)/.run: FORCE
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		for other in python3.14 python3.13 python3.12 python3.11; do \
+			$$other -c '' 2>/dev/null && try="try: make $(MAKECMDGOALS) PYTHON=$$other" && break; \
+		done; \
+		echo "$(PYTHON) is missing or too old: Python 3.11 or later is needed;" \
+			"$${try:-install it (Debian, Ubuntu: apt-get install python3 python3-venv; Fedora: dnf install python3; macOS: brew install python)}" >&2; \
+		exit 1; }
+	$(INSTALL)
 
 $(BIN)/.test: $(BIN)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	@touch $@
+	$(INSTALL) test
 
 $(BIN)/.check: $(BIN)/.test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check,integration]'
-	@touch $@
+	$(INSTALL) test check integration
+
+$(BIN)/.lock: $(BIN)/.run
+	$(INSTALL) lock
 
 $(BIN)/.test-s3: $(BIN)/.test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,integration,test-s3]'
-	@touch $@
+	$(INSTALL) test integration test-s3
 
 $(BIN)/.test-gcs: $(BIN)/.test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,integration,test-gcs]'
-	@touch $@
+	$(INSTALL) test integration test-gcs
 
 $(BIN)/.test-azure: $(BIN)/.test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,integration,test-azure,test-s3]'
-	@touch $@
+	$(INSTALL) test integration test-azure test-s3
+
+FORCE:
 
 .azurite/node_modules/.bin/azurite-blob:
 	npm install --loglevel=error --no-fund --no-audit --prefix .azurite azurite@3
 
+# Where clients of this machine reach what listens on ADDR.
+REACHED = $(patsubst :%,localhost:%,$(patsubst 0.0.0.0:%,localhost:%,$(patsubst [::]:%,localhost:%,$(ADDR))))
+
 run: $(BIN)/.run ## Serve a registry on ADDR (127.0.0.1:5000) from the directory DATA (./data)
-	@echo "Next: docker push $(ADDR)/NAME:TAG (or skopeo, podman, crane, oras). Stop with Ctrl-C; the images stay in $(DATA)/."
-	@REGISTRY_HTTP_ADDR=$(ADDR) REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=$(DATA) $(BIN)/registry serve deploy/config-dev.yml
+	@echo "Next, in another terminal, with whichever you have:"
+	@echo "  docker pull alpine && docker tag alpine $(REACHED)/alpine && docker push $(REACHED)/alpine"
+	@echo "  podman pull alpine && podman push --tls-verify=false alpine $(REACHED)/alpine"
+	@echo "  skopeo copy --dest-tls-verify=false docker://alpine docker://$(REACHED)/alpine"
+	@echo "Stop with Ctrl-C; the images stay in $(DATA)."
+	@REGISTRY_HTTP_ADDR="$(ADDR)" REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY="$(DATA)" $(BIN)/registry serve deploy/config-dev.yml
 
 test: $(BIN)/.test ## Run the unit and HTTP tests (no network, no root, about 5 minutes on two cores)
 	@$(BIN)/python -m pytest -n auto
@@ -63,10 +78,12 @@ layers: $(BIN)/.check
 LOCKED = $(addprefix --extra ,acme azure gcs otel redis s3)
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
 
-lock: $(BIN)/.run ## Pin what the image is made of, with hashes, as setup.cfg asks for it (UPGRADE=1: newest versions)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lock]'
+lock: $(BIN)/.lock ## Pin what the image is made of, with hashes, as setup.cfg asks for it (UPGRADE=1: newest versions)
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) $(LOCKED) --output-file deploy/docker/requirements.txt setup.cfg
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file deploy/docker/build.txt deploy/docker/build.in
+
+man: $(BIN)/.run ## Write the manual page from the help of the commands
+	@$(BIN)/python -m tests.packaging.manual
 
 format: $(BIN)/.check ## Let ruff format and mend what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
 PIECE_SIZE = 1024 * 1024
@@ -33,8 +33,7 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*+)++")
 class DriverError(Exception):
     """The storage failed; the text says which call and how, in one line fit for a log.
 
-    Where it is none of the classes below, it stays so until somebody changes something: rights are missing, the medium
-    is read-only, what is stored is damaged.
+    Where it is none of the classes below, it stays so until somebody changes something: what is stored is damaged, say.
     """
 
     call: str = ""
@@ -69,6 +68,14 @@ class UploadBusyError(DriverError):
 
 class NoSpaceError(DriverError):
     """The medium is full or over its quota; reads still work."""
+
+
+class NotPermittedError(DriverError):
+    """The medium does not let this registry do it, until somebody changes owner, mode or credentials."""
+
+
+class NotWritableError(NotPermittedError):
+    """The medium does not let this registry write or delete; it may still let it read."""
 
 
 class UnavailableError(DriverError):
@@ -172,8 +179,11 @@ class StorageDriver(ABC):
         """
 
     @abstractmethod
-    def check(self) -> None:
-        """Return if the medium can be used. It is called once, at the start.
+    def check(self, *, below: Sequence[str] = (), read_only: bool = False) -> None:
+        """Return if the medium can be used. It is called at the start, and looks at little however much is stored.
+
+        `below` are the prefixes below which the caller will write, unless it will only read: then nothing is written.
+        Where the caller cannot write to all that lies deeper, it is told so in the log.
 
         Raises:
             DriverError: it cannot be used; the text says which call failed, how, and what to change.
@@ -187,12 +197,15 @@ class StorageDriver(ABC):
         """
         return ""
 
-    def probe(self) -> None:
+    def probe(self, *, read_only: bool = False) -> None:
         """Return if the medium answers. It is called every few seconds, so it is cheap and writes nothing.
+
+        `read_only` is as for check().
 
         Raises:
             DriverError: it does not answer; the text says how it failed.
         """
+        del read_only
         with suppress(PathNotFoundError):
             self.stat("/docker")
 

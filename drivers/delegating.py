@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from drivers.base import Stat, StorageDriver, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 
 class DelegatingDriver(StorageDriver):
@@ -23,14 +23,14 @@ class DelegatingDriver(StorageDriver):
         del parameters
         raise TypeError("it is made for another driver, not from a configuration")
 
-    def check(self) -> None:
-        self._inner.check()
+    def check(self, *, below: Sequence[str] = (), read_only: bool = False) -> None:
+        self._inner.check(below=below, read_only=read_only)
 
     def absent(self) -> str:
         return self._inner.absent()
 
-    def probe(self) -> None:
-        self._inner.probe()
+    def probe(self, *, read_only: bool = False) -> None:
+        self._inner.probe(read_only=read_only)
 
     def get(self, path: str, *, limit: int) -> bytes:
         return self._inner.get(path, limit=limit)

@@ -22,7 +22,7 @@ from drivers.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class InMemoryDriver(StorageDriver):
         del parameters
         return cls()
 
-    def check(self) -> None:
+    def check(self, *, below: Sequence[str] = (), read_only: bool = False) -> None:
         pass
 
     def get(self, path: str, *, limit: int) -> bytes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from drivers.base import DriverError, NoSpaceError, UnavailableError
+from drivers.base import DriverError, NoSpaceError, NotPermittedError, NotWritableError, UnavailableError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -46,7 +47,11 @@ _PASSING: Final = frozenset(
         errno.EINTR,
     }
 )
-_NOT_PERMITTED: Final = frozenset({errno.EACCES, errno.EPERM})
+NOT_PERMITTED: Final = frozenset({errno.EACCES, errno.EPERM})
+"""The operating system's errors where an owner, a mode or a rule of SELinux forbids it."""
+CHECK_RIGHTS: Final = "check what these credentials may do"
+_READING: Final = re.compile(r"get|read|stat|list|use|sign|open$|Get|Head|List")
+"""How calls begin that only read."""
 _LONGEST_REASON: Final = 200
 
 
@@ -91,26 +96,37 @@ class Translation(ABC):
             raise self._translated(error) from error
 
     def _translated(self, error: Exception) -> DriverError:
-        translated = self.word(error)(f"{self.driver}: {self._call} {self._subject}: {self.text(error)}")
+        word = self.word(error)
+        if not _READING.match(self._call):
+            word = writing(word)
+        translated = word(f"{self.driver}: {self._call} {self._subject}: {self.text(error)}")
         translated.call, translated.subject = self._call, self._subject
         return translated
+
+
+def writing(word: type[DriverError]) -> type[DriverError]:
+    """Return the contract's error for a call that writes, given the error for any call."""
+    return NotWritableError if word is NotPermittedError else word
 
 
 def word_of(error: OSError) -> type[DriverError]:
     """Return the contract's error for what the operating system says of a file, whatever file it is.
 
-    What stays wrong until somebody changes something, such as a wrong owner or a file system that is read-only, is a
-    DriverError.
+    What stays wrong until somebody changes something, and is none of these, is a DriverError.
     """
     if error.errno in _FULL:
         return NoSpaceError
+    if error.errno == errno.EROFS:
+        return NotWritableError
+    if error.errno in NOT_PERMITTED:
+        return NotPermittedError
     return UnavailableError if error.errno in _PASSING else DriverError
 
 
 def reason_of(error: OSError) -> str:
     """Return what the operating system says, in one line; who may not do it, if it is not permitted."""
     reason = error.strerror or one_line(error)
-    return f"{reason} for user {os.geteuid()}" if error.errno in _NOT_PERMITTED else reason
+    return f"{reason} for user {os.geteuid()}" if error.errno in NOT_PERMITTED else reason
 
 
 def foreign(error: Exception) -> str:

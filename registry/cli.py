@@ -19,9 +19,11 @@ from registry.commands.archive import export_command, import_command
 from registry.commands.auth import auth_commands, htpasswd_command
 from registry.commands.config import config_commands
 from registry.commands.doctor import doctor_command
+from registry.commands.ending import Commands
 from registry.commands.garbage import garbage_collect_command
 from registry.commands.storage import storage_commands
 from registry.config import Configuration, ConfigurationError, find_path, load
+from registry.foundation.extras import DISTRIBUTION
 from registry.foundation.redaction import redacted
 from registry.services import open_storage
 from registry.storage.repository import Repositories
@@ -29,18 +31,17 @@ from registry.storage.repository import Repositories
 if TYPE_CHECKING:
     import types
 
+_NAME_AND_VERSION = f"registry {DISTRIBUTION} v{__version__}"
 _FORGIVING = {"allow_extra_args": True}
 """The Go registry takes no notice of arguments after the first."""
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(
     __version__,
     "-v",
     "--version",
-    package_name="py-registry",
-    prog_name="registry",
-    message="%(prog)s %(package)s v%(version)s",
+    message=_NAME_AND_VERSION,
 )
 @click.pass_context
 def commands(context: click.Context) -> None:
@@ -63,7 +64,9 @@ def serve(config: str | None) -> None:
     from registry.server.master import serve as run  # noqa: PLC0415
 
     path = find_path(config, os.environ)
-    run(lambda: load(path, os.environ), traces=exporter_of(os.environ))
+    # https://no-color.org
+    colored = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    run(lambda: load(path, os.environ), traces=exporter_of(os.environ), colored=colored)
 
 
 @commands.command(context_settings=_FORGIVING)
@@ -97,6 +100,26 @@ def rebuild(config: str | None) -> None:
     if progress:
         click.echo(err=True)
     click.echo(f"{referrers} referrers in {repositories} repositories")
+
+
+@commands.command()
+def version() -> None:
+    """Show the version, as --version does."""
+    click.echo(_NAME_AND_VERSION)
+
+
+@commands.command("help")
+@click.argument("command", nargs=-1)
+@click.pass_context
+def help_command(context: click.Context, command: tuple[str, ...]) -> None:
+    """Show what COMMAND does, as its --help does."""
+    shown = context.find_root()
+    for name in command:
+        found = shown.command.get_command(shown, name) if isinstance(shown.command, click.Group) else None
+        if found is None:
+            shown.fail(f"No such command '{name}'.")
+        shown = click.Context(found, parent=shown, info_name=name, **found.context_settings)
+    click.echo(shown.get_help())
 
 
 commands.add_command(config_commands)

@@ -6,12 +6,11 @@ here needs a framework: what is refused before the application is reached is ans
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 import auth.base
 import drivers.base
-from registry.oci import errors
+from registry.oci import encoding, errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +50,9 @@ CODES: Final[dict[type[Exception], tuple[str, int]]] = {
     drivers.base.InvalidPathError: ("NAME_INVALID", 400),
     drivers.base.UploadBusyError: (UNAVAILABLE, 503),
     drivers.base.NoSpaceError: (UNAVAILABLE, 507),
+    drivers.base.NotPermittedError: (UNAVAILABLE, 503),
+    # RFC 4918 section 11.5: the server cannot store it. Clients that try again at any 503 do not at 507.
+    drivers.base.NotWritableError: (UNAVAILABLE, 507),
     drivers.base.UnavailableError: (UNAVAILABLE, 503),
     # What this machine has no more of: file descriptors, memory; or a file of our own that cannot be read.
     OSError: (UNAVAILABLE, 503),
@@ -60,6 +62,20 @@ CODES: Final[dict[type[Exception], tuple[str, int]]] = {
 
 FAULTS: Final = (drivers.base.DriverError, OSError, MemoryError)
 """What is neither a client's mistake nor a bug: one line in the log says all that there is to say."""
+
+
+_MESSAGES: Final = {
+    drivers.base.NoSpaceError: "the storage of this registry is full",
+    drivers.base.NotWritableError: "the storage of this registry cannot be written to",
+    drivers.base.DriverError: "the storage of this registry could not do it",
+    Exception: "this registry could not do it",
+}
+"""What clients are told of faults. What exactly is the operator's business; it may name hosts, buckets, files."""
+
+
+def message_of(error: Exception) -> str:
+    """Return what a client is told of one of FAULTS."""
+    return next(_MESSAGES[each] for each in type(error).__mro__ if each in _MESSAGES)
 
 
 def code_of(error: Exception) -> tuple[str, int]:
@@ -77,7 +93,7 @@ def entry(code: str, message: str, detail: object = None) -> dict[str, object]:
 
 def body(entries: Sequence[Mapping[str, object]]) -> str:
     """Return the JSON of an answer that tells of `entries`."""
-    return json.dumps({"errors": entries}, separators=(",", ":")) + "\n"
+    return encoding.answer({"errors": entries})
 
 
 def error_body(code: str, message: str, detail: object = None) -> str:

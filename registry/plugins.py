@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from registry.config.errors import ConfigurationError
 from registry.foundation import guessing
 from registry.foundation.errors import ParameterError
+from registry.foundation.extras import installing
 from registry.foundation.parameters import Section
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _built(build: Callable[[Section], T], parameters: Mapping[str, object], sect
         refusal = PluginError(section, str(error))
         refusal.path = error.path or str(error).partition(":")[0]
         raise refusal from error
-    for warning in watched.unknown():
+    for warning in watched.warnings():
         _log.warning("%s.%s", section, warning)
     return built
 
@@ -132,10 +133,10 @@ def _load(group: str, name: str, section: str) -> Any:
     try:
         return plugin.load()
     except ImportError as error:
-        raise PluginError(section, f"{error}; try: pip install '{_requirement(plugin)}'") from error
+        raise PluginError(section, f"{error}; try: {_installing(plugin)}") from error
 
 
-def _requirement(plugin: EntryPoint) -> str:
-    """Return what to install for `plugin`: by convention the extra is called as its package is."""
-    distribution = plugin.dist.name if plugin.dist else "py-registry"
-    return f"{distribution}[{plugin.module.removesuffix('.driver').rpartition('.')[2]}]"
+def _installing(plugin: EntryPoint) -> str:
+    """Return how to install what `plugin` needs: by convention the extra is called as its package is."""
+    extra = plugin.module.removesuffix(".driver").rpartition(".")[2]
+    return installing(extra, plugin.dist.name) if plugin.dist else installing(extra)

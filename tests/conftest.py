@@ -11,7 +11,7 @@ from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from registry.app import create_app
 from registry.config.loading import parse
-from registry.observation import log
+from registry.observation import formats
 from registry.services import build_services
 from tests.drivers.stores import STORES, running_store
 from tests.integration.clients import require_seaweedfs
@@ -41,7 +41,7 @@ SECRET = re.compile(
     r"\beyJ[\w-]{8,}\.eyJ|\b(?:Basic|Bearer) [\w+/=.-]{8,}|_state=[\w%-]{9,}|\$2[aby]\$\d\d\$[\w./]{22}"
 )
 
-FORMATTER = log._TextFormatter({}, reportcaller=False)
+FORMATTER = formats.TextFormatter({}, reportcaller=False)
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "storage": {"inmemory": {}, "delete": {"enabled": True}, "redirect": {"disable": True}},

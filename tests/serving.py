@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 SECONDS = 90
 POLL_SECONDS = 0.02
@@ -93,9 +93,15 @@ def _request(port: int, method: str, path: str, body: bytes | None, headers: Map
 
 @contextmanager
 def serving(
-    directory: Path, overlay: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+    directory: Path,
+    overlay: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    before: Sequence[str] = (),
 ) -> Iterator[Serving]:
-    """Run a server on `directory`/root, its configuration changed by `overlay`, and stop it at the end."""
+    """Run a server on `directory`/root, its configuration changed by `overlay`, and stop it at the end.
+
+    `before` is what stands before the command.
+    """
     port, debug_port = free_port(), free_port()
     configuration: dict[str, Any] = {
         "version": 0.1,
@@ -114,7 +120,7 @@ def serving(
     stdout, stderr = directory / "stdout", directory / "stderr"
     with stdout.open("wb") as out, stderr.open("wb") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "registry", "serve", str(path)],
+            [*before, sys.executable, "-m", "registry", "serve", str(path)],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,

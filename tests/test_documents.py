@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
+
+from registry import __version__
 
 PROJECT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -29,3 +32,14 @@ def test_readme_is_two_screens_and_runs_on_the_first() -> None:
     until_it_runs = text[: text.index("\n## ", text.index("\n## Run it in earnest") + 1)]
     assert len(text.splitlines()) <= README_LINES
     assert len(until_it_runs.splitlines()) <= LINES_UNTIL_IT_RUNS
+
+
+def test_changelog_tells_of_this_version_or_of_what_is_not_released_yet() -> None:
+    """A tag is made of a commit whose first section is the version's: CONTRIBUTING.md, Releasing."""
+    first, *others = re.findall(r"^## (.*)$", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    released = [first, *others] if first != "Unreleased" else others
+    dated = [re.fullmatch(r"(\d+\.\d+\.\d+), \d{4}-\d\d-\d\d", section) for section in released]
+    assert all(dated), released
+    versions = [Version(match[1]) for match in dated if match]
+    assert versions == sorted(set(versions), reverse=True)
+    assert versions[:1] in ([], [Version(__version__)])

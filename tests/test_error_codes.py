@@ -43,6 +43,17 @@ def test_what_the_machine_has_no_more_of_may_be_asked_for_later(error: Exception
     assert isinstance(error, error_codes.FAULTS)
 
 
+def test_a_client_is_told_what_the_storage_cannot_do_and_not_where_it_is() -> None:
+    for error, message in (
+        (drivers.base.NoSpaceError("/a"), "the storage of this registry is full"),
+        (drivers.base.NotWritableError("/a"), "the storage of this registry cannot be written to"),
+        (drivers.base.NotPermittedError("/a"), "the storage of this registry could not do it"),
+        (OSError("/a"), "this registry could not do it"),
+    ):
+        assert error_codes.message_of(error) == message
+        assert error_codes.code_of(error)[1] in {503, 507}
+
+
 def test_an_error_without_detail_has_none() -> None:
     assert json.loads(error_codes.error_body("DENIED", "no")) == {"errors": [{"code": "DENIED", "message": "no"}]}
     assert json.loads(error_codes.error_body("DENIED", "no", {"a": 1}))["errors"][0]["detail"] == {"a": 1}

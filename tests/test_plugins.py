@@ -12,6 +12,7 @@ from auth.controllers.anonymous import AnonymousController
 from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from registry.foundation.errors import ParameterError
+from registry.foundation.extras import DISTRIBUTION, installing
 from registry.plugins import PluginError, load_access, load_driver
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def test_a_missing_sdk_is_one_line_naming_the_extra(
         load_driver("cloud", {})
 
     assert str(caught.value) == (
-        "storage.cloud: No module named 'cloud_sdk_that_nobody_has'; try: pip install 'py-registry[cloudy]'"
+        f"storage.cloud: No module named 'cloud_sdk_that_nobody_has'; try: {installing('cloudy')}"
     )
 
 
@@ -162,4 +163,4 @@ def test_loading_a_driver_imports_no_flask() -> None:
 
 @pytest.mark.parametrize("package", ["auth", "drivers", "registry"])
 def test_no_other_installed_distribution_owns_our_generic_names(package: str) -> None:
-    assert set(packages_distributions()[package]) == {"py-registry"}
+    assert set(packages_distributions()[package]) == {DISTRIBUTION}

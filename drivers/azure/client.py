@@ -20,8 +20,9 @@ from azure.identity import ClientSecretCredential, DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient
 
 from drivers.azure.parameters import CLIENT_SECRET, SAS, SHARED_KEY, AzureParameters
-from drivers.base import PIECE_SIZE, DriverError, PathNotFoundError, UnavailableError
-from drivers.translation import Translation, foreign, one_line
+from drivers.base import PIECE_SIZE, DriverError, NotPermittedError, PathNotFoundError, UnavailableError
+from drivers.translation import CHECK_RIGHTS, Translation, foreign, one_line
+from registry.foundation.extras import DISTRIBUTION
 
 _CONNECTIONS: Final = 100
 _DOWNLOAD_SIZE: Final = 4 * PIECE_SIZE
@@ -33,6 +34,8 @@ class ConflictError(DriverError):
 
 
 _WORDS: dict[int, type[DriverError]] = {
+    HTTPStatus.UNAUTHORIZED: NotPermittedError,
+    HTTPStatus.FORBIDDEN: NotPermittedError,
     HTTPStatus.NOT_FOUND: PathNotFoundError,
     HTTPStatus.REQUEST_TIMEOUT: UnavailableError,
     HTTPStatus.PRECONDITION_FAILED: ConflictError,
@@ -69,7 +72,8 @@ class Translated(Translation):
             return one_line(error) if isinstance(error, _TELLING) else foreign(error)
         text = str(error.message or error).strip().partition("\n")[0]
         code = code_of(error)
-        return f"{text} ({code})" if code else text
+        text = f"{text} ({code})" if code else text
+        return f"{text}; {CHECK_RIGHTS}" if Translated.word(error) is NotPermittedError else text
 
 
 def connect(parameters: AzureParameters) -> BlobServiceClient:
@@ -81,7 +85,7 @@ def connect(parameters: AzureParameters) -> BlobServiceClient:
         retry_total=parameters.max_retries,
         max_single_get_size=_DOWNLOAD_SIZE,
         max_chunk_get_size=_DOWNLOAD_SIZE,
-        user_agent="py-registry",
+        user_agent=DISTRIBUTION,
     )
 
 

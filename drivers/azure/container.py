@@ -66,7 +66,9 @@ class Container:
             with Translated("list the container", name):
                 next(iter(self._container.list_blob_names(results_per_page=1)), None)
         except DriverError as error:
-            raise type(error)(f"{error}; check container, accountname, serviceurl or realm, and credentials") from error
+            # A container that is not there may be about to be made.
+            word = UnavailableError if isinstance(error, PathNotFoundError) else type(error)
+            raise word(f"{error}; check container, accountname, serviceurl or realm, and credentials") from error
 
     # Blobs
 

@@ -19,7 +19,7 @@ from drivers.flat import FlatDriver, delete_tree
 from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _THREADS: Final = 32
 
@@ -40,7 +40,8 @@ class AzureDriver(FlatDriver):
         pool = Pool(_THREADS, thread_name_prefix="azure")
         return cls(Container(connect(read), read, pool), read.rootdirectory)
 
-    def check(self) -> None:
+    def check(self, *, below: Sequence[str] = (), read_only: bool = False) -> None:
+        del below, read_only
         self._container.check()
 
     def delete(self, path: str) -> None:

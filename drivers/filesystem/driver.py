@@ -7,12 +7,13 @@ lock keeps out other threads, other processes and, on NFS, other hosts.
 """
 
 # A string is passed to the system call as it is; to make a Path costs more than the call.
-# ruff: noqa: PTH100, PTH104, PTH106, PTH108, PTH116, PTH120, PTH123
+# ruff: noqa: PTH100, PTH104, PTH106, PTH108, PTH112, PTH116, PTH120, PTH123
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import stat
 from functools import cache
@@ -20,7 +21,6 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from drivers.base import (
     ChangedError,
-    DriverError,
     ObjectTooLargeError,
     PathNotFoundError,
     Stat,
@@ -44,16 +44,19 @@ from drivers.filesystem.files import (
 from drivers.filesystem.locks import LOCK_SECONDS, lock
 from drivers.filesystem.names import DirectoryNames
 from drivers.filesystem.renaming import locked_if
+from drivers.filesystem.rights import find_foreign, remedy, require_writable_way
 from drivers.filesystem.uploads import FileWriter, pread, size_if_still_at
+from drivers.translation import word_of
 from registry.foundation.errors import ParameterError
 from registry.foundation.files import check_creatable, sync_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
 _DEFAULT_ROOT = "/var/lib/registry"
 _DEFAULT_THREADS = 100
 _LEAST_THREADS = 25
+_log = logging.getLogger(__name__)
 
 
 class FilesystemDriver(StorageDriver):
@@ -78,24 +81,24 @@ class FilesystemDriver(StorageDriver):
         _parse_threads(parameters.get("maxthreads", _DEFAULT_THREADS))
         return cls(root)
 
-    def check(self) -> None:
-        probe = f"{self._root}/{hidden_name()}"
+    def check(self, *, below: Sequence[str] = (), read_only: bool = False) -> None:
         call = "create"
         try:
-            grown = make_directory(self._root)
+            grown = [] if os.path.isdir(self._root) else make_directory(self._root)
+            call = "read"
+            os.close(os.open(self._root, os.O_RDONLY | os.O_DIRECTORY))
+            if read_only:
+                return
             call = "write to"
-            fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            try:
-                write_all(fd, b"probe")
-                os.fsync(fd)
-                call = "lock a file in"
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            finally:
-                os.close(fd)
-                os.unlink(probe)
+            self._write_probe()
             sync_directories([self._root, *grown])
+            for path in below:
+                require_writable_way(self._root, checked_path(path))
         except OSError as error:
-            raise DriverError(self._reason(call, error)) from error
+            raise word_of(error)(self._reason(call, error)) from error
+        for path in below:
+            if foreign := find_foreign(self._name_of(path)):
+                _log.warning("%s", self._reason("use", foreign))
 
     def absent(self) -> str:
         if os.path.lexists(self._root):
@@ -103,24 +106,40 @@ class FilesystemDriver(StorageDriver):
         try:
             check_creatable(self._root)
         except OSError as error:
-            raise DriverError(self._reason("create", error)) from error
+            raise word_of(error)(self._reason("create", error)) from error
         return self._root
 
-    def _reason(self, call: str, error: OSError) -> str:
-        return (
-            f"filesystem: cannot {call} rootdirectory {self._root}: {error.strerror};"
-            f" it must be a directory that user {os.geteuid()} may write to, with locks"
-        )
+    def _write_probe(self) -> None:
+        """Write, sync and lock a file in the root."""
+        probe = f"{self._root}/{hidden_name()}"
+        fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            write_all(fd, b"probe")
+            os.fsync(fd)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(fd)
+            os.unlink(probe)
 
-    def probe(self) -> None:
+    def _reason(self, call: str, error: OSError) -> str:
+        """Return why the medium cannot be used, in one line that says what to change."""
+        below = str(error.filename).startswith(f"{self._root}/") and os.path.lexists(error.filename)
+        where = error.filename if below else f"rootdirectory {self._root}"
+        advice = (
+            remedy(error, self._root) or f"it must be a directory that user {os.geteuid()} may write to, with locks"
+        )
+        return f"filesystem: cannot {call} {where}: {error.strerror}; {advice}"
+
+    def probe(self, *, read_only: bool = False) -> None:
         with Translated("use rootdirectory", self._root):
             os.stat(self._root)
             self._check_mount()
             needed = os.R_OK | os.X_OK
-            if not os.statvfs(self._root).f_flag & os.ST_RDONLY:  # what can be read there is still served
+            # What can be read on a file system that is read-only is still served.
+            if not read_only and not os.statvfs(self._root).f_flag & os.ST_RDONLY:
                 needed |= os.W_OK
             if not os.access(self._root, needed, effective_ids=True):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self._root)
 
     def _check_mount(self) -> None:
         """Raise UnavailableError if nothing is mounted there any more: the next mount would hide what is written."""

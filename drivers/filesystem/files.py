@@ -28,6 +28,7 @@ from drivers.base import (
 from drivers.filesystem.locks import LOCK_SECONDS
 from drivers.filesystem.mounts import keeps_order
 from drivers.filesystem.renaming import rename_if, rename_over, rename_to_new
+from drivers.filesystem.rights import remedy
 from drivers.translation import Translation, reason_of, word_of
 from registry.foundation.files import sync_directory
 
@@ -64,7 +65,10 @@ class Translated(Translation):
     def word(error: OSError) -> type[DriverError]:
         return _ERRORS.get(error.errno) or word_of(error)
 
-    text = staticmethod(reason_of)
+    @staticmethod
+    def text(error: OSError) -> str:
+        advice = remedy(error)
+        return f"{reason_of(error)}; {advice}" if advice else reason_of(error)
 
 
 class NewNames:

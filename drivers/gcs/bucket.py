@@ -21,6 +21,7 @@ from drivers.base import (
     PIECE_SIZE,
     ChangedError,
     DriverError,
+    NotPermittedError,
     ObjectTooLargeError,
     PathExistsError,
     PathNotFoundError,
@@ -29,7 +30,7 @@ from drivers.base import (
 )
 from drivers.flat import Page
 from drivers.gcs.client import signed_url
-from drivers.translation import Translation, foreign, one_line
+from drivers.translation import CHECK_RIGHTS, Translation, foreign, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -57,6 +58,7 @@ _PASSING = (
     urllib3.exceptions.HTTPError,
     OSError,
 )
+_REFUSING = (api_errors.Unauthorized, api_errors.Forbidden)
 _TELLING = (*_PASSING, api_errors.GoogleAPIError, google.auth.exceptions.GoogleAuthError)
 
 
@@ -80,7 +82,8 @@ class _Translated(Translation):
 
     @staticmethod
     def text(error: Exception) -> str:
-        return one_line(error) if isinstance(error, _TELLING) else foreign(error)
+        text = one_line(error) if isinstance(error, _TELLING) else foreign(error)
+        return f"{text}; {CHECK_RIGHTS}" if _Translated.word(error) is NotPermittedError else text
 
     @staticmethod
     def word(error: Exception) -> type[DriverError]:
@@ -88,10 +91,12 @@ class _Translated(Translation):
             return PathNotFoundError
         if isinstance(error, api_errors.PreconditionFailed):
             return ConflictError
+        if isinstance(error, _REFUSING):
+            return NotPermittedError
         if isinstance(error, _PASSING) or not isinstance(error, _TELLING):
             return UnavailableError
         if isinstance(error, google.auth.exceptions.GoogleAuthError):
-            return UnavailableError if error.retryable else DriverError
+            return UnavailableError if error.retryable else NotPermittedError
         code: int = getattr(error, "code", None) or 0
         passing = code == HTTPStatus.REQUEST_TIMEOUT or code >= HTTPStatus.INTERNAL_SERVER_ERROR
         return UnavailableError if passing else DriverError
@@ -124,7 +129,8 @@ class Bucket:
                     iter(self._client.list_blobs(self.name, max_results=1, retry=None, timeout=_TIMEOUT_SECONDS)), None
                 )
         except PathNotFoundError as error:
-            raise DriverError(f"{error}; there is no such bucket, or the credentials may not see it") from error
+            # It may be about to be made.
+            raise UnavailableError(f"{error}; there is no such bucket, or the credentials may not see it") from error
 
     def stat(self, key: str) -> Stat:
         """Return size and time of an object."""

@@ -15,6 +15,7 @@ from google.cloud import storage
 
 from drivers.translation import one_line
 from registry.foundation.errors import ParameterError
+from registry.foundation.extras import DISTRIBUTION
 
 if TYPE_CHECKING:
     from drivers.gcs.parameters import GcsParameters
@@ -33,7 +34,7 @@ def connect(parameters: GcsParameters) -> storage.Client:
     arguments: dict[str, Any] = {
         "project": None,
         "client_options": {"api_endpoint": parameters.endpoint} if parameters.endpoint else None,
-        "client_info": ClientInfo(user_agent=parameters.useragent or "py-registry"),  # type: ignore[no-untyped-call]
+        "client_info": ClientInfo(user_agent=parameters.useragent or DISTRIBUTION),  # type: ignore[no-untyped-call]
         # An endpoint without credentials is that of an emulator.
         "use_auth_w_custom_endpoint": bool(parameters.account),
     }

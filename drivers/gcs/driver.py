@@ -18,7 +18,7 @@ from drivers.gcs.uploads import STATE, STATE_LIMIT, GcsWriter, State, below_uplo
 from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class GcsDriver(FlatDriver):
@@ -38,7 +38,8 @@ class GcsDriver(FlatDriver):
         bucket = Bucket(connect(read), read.bucket, pool, read.redirectendpoint)
         return cls(bucket, read.rootdirectory, part_size=read.chunksize)
 
-    def check(self) -> None:
+    def check(self, *, below: Sequence[str] = (), read_only: bool = False) -> None:
+        del below, read_only
         self._bucket.check()
 
     def delete(self, path: str) -> None:

@@ -23,6 +23,7 @@ from drivers.base import (
 )
 from drivers.s3.errors import Translated, code_of, word_for
 from drivers.s3.listing import pages
+from drivers.translation import writing
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -267,7 +268,7 @@ class Bucket:
                 )
             for error in answer.get("Errors", ()):
                 if error.get("Code") not in {"NoSuchKey", "404"}:
-                    raise word_for(error.get("Code", ""))(
+                    raise writing(word_for(error.get("Code", "")))(
                         f"s3: DeleteObjects {error.get('Key')}: {error.get('Code')} {error.get('Message')}"
                     )
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final, Self
 from drivers.base import DriverError, PathNotFoundError
 from drivers.flat import FlatDriver
 from drivers.s3.bucket import Bucket
+from drivers.s3.errors import word_at_start
 from drivers.s3.parameters import Parameters, parse
 from drivers.s3.staging import PartPlan, staging_prefix
 from drivers.s3.uploads import Uploads
 from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from drivers.base import Writer
 
@@ -44,12 +45,15 @@ class S3Driver(FlatDriver):
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
         return cls(parse(parameters))
 
-    def check(self) -> None:
+    def check(self, *, below: Sequence[str] = (), read_only: bool = False) -> None:
+        del below, read_only
         try:
             self._bucket.check(self._parameters.root)
         except DriverError as error:
             where = self._parameters.endpoint or f"region {self._parameters.region}"
-            raise type(error)(f"{error} at {where}; check bucket, region, regionendpoint and credentials") from error
+            raise word_at_start(error)(
+                f"{error} at {where}; check bucket, region, regionendpoint and credentials"
+            ) from error
 
     def delete(self, path: str) -> None:
         # Unlike the other stores, S3 does not say whether there was anything to delete: one listing tells, and

@@ -11,11 +11,12 @@ from drivers.base import (
     DriverError,
     InvalidPathError,
     NoSpaceError,
+    NotPermittedError,
     PathNotFoundError,
     UnavailableError,
     UploadBusyError,
 )
-from drivers.translation import Translation, foreign, one_line
+from drivers.translation import CHECK_RIGHTS, Translation, foreign, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +50,9 @@ _ERRORS: Final[Mapping[str, type[DriverError]]] = {
     "TokenRefreshRequired": UnavailableError,
     "408": UnavailableError,
     "429": UnavailableError,
+    "AccessDenied": NotPermittedError,
+    "401": NotPermittedError,
+    "403": NotPermittedError,
 }
 _LEAST_SERVER_ERROR: Final = 500
 _UNREACHABLE: Final = (
@@ -91,12 +95,23 @@ class Translated(Translation):
         if not isinstance(error, exceptions.ClientError):
             return one_line(error) if isinstance(error, _TELLING) else foreign(error)
         found = error.response.get("Error", {})
-        return one_line(f"{found.get('Code', 'error')} {found.get('Message', '')}")
+        text = one_line(f"{found.get('Code', 'error')} {found.get('Message', '')}")
+        return f"{text}; {CHECK_RIGHTS}" if Translated.word(error) is NotPermittedError else text
 
 
 def word_for(code: str) -> type[DriverError]:
     """Return the contract's error for S3's `code`."""
     return _ERRORS.get(code, DriverError)
+
+
+def word_at_start(error: DriverError) -> type[DriverError]:
+    """Return the contract's error for a bucket that cannot be listed at the start.
+
+    A bucket may be about to be made, and credentials that are not there will not come; later on it is the other way.
+    """
+    if code_of(error) == "NoSuchBucket":
+        return UnavailableError
+    return DriverError if isinstance(error.__cause__, exceptions.NoCredentialsError) else type(error)
 
 
 def code_of(error: DriverError) -> str:

@@ -12,7 +12,9 @@ from registry.archive.importing import plan_import, publish
 from registry.archive.layout import ArchiveError
 from registry.archive.plan import plan_export
 from registry.archive.reading import Archive
-from registry.commands.progress import Progress, spelled
+from registry.commands.layout import Command, examples
+from registry.commands.progress import Progress
+from registry.foundation.sizes import spelled
 from registry.publishing import Operator
 from registry.services import build_services
 
@@ -26,7 +28,15 @@ if TYPE_CHECKING:
 _config_option = click.option("--config", metavar="FILE", help="The registry's configuration; by default as for serve.")
 
 
-@click.command("export")
+@click.command(
+    "export",
+    cls=Command,
+    epilog=examples(
+        "registry export team/app app.tar                      # all its tags",
+        "registry export team/app:v1 team/db:v7 release.tar    # two images",
+        "registry export --config /etc/registry.yml team/app@sha256:... app.tar",
+    ),
+)
 @click.argument("images", nargs=-1, required=True, metavar="NAME[:TAG]...")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @_config_option
@@ -53,7 +63,14 @@ def export_command(load: LoadConfiguration, images: tuple[str, ...], file: Path,
     click.echo(f"{len(plan.entries)} entries, {len(plan.items)} blobs, {spelled(plan.size)}")
 
 
-@click.command("import")
+@click.command(
+    "import",
+    cls=Command,
+    epilog=examples(
+        "registry import release.tar               # under the names in it",
+        "registry import --as mirror/app app.tar   # under another name",
+    ),
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--as", "name", metavar="NAME", help="The repository, for an archive that names none, or another.")
 @_config_option

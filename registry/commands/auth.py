@@ -18,6 +18,7 @@ import click
 from auth.identities.apikeys import ApiKeyStore
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ACTIONS, ANONYMOUS
+from registry.commands.layout import Command, Group, examples, json_option
 from registry.config import ConfigurationError
 from registry.foundation import durations
 from registry.foundation.errors import ParameterError
@@ -26,8 +27,10 @@ from registry.oci.errors import NameInvalidError
 from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    from auth.identities.apikeys import ApiKey
+    from auth.rules.ruleset import Decision
     from auth.tokenservice.logins import Login, Logins
     from registry.config import Configuration
     from registry.config.values import Plugin
@@ -37,7 +40,14 @@ if TYPE_CHECKING:
 _config = click.option("--config", metavar="CONFIG", help="The registry's configuration file.")
 
 
-@click.command("htpasswd")
+@click.command(
+    "htpasswd",
+    cls=Command,
+    epilog=examples(
+        "registry htpasswd alice --file /etc/registry/htpasswd",
+        "pwgen 20 1 | registry htpasswd ci --password-stdin --config config.yml",
+    ),
+)
 @click.argument("user")
 @click.option("--file", "path", metavar="FILE", help="The file, if not that of the configuration.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
@@ -59,19 +69,22 @@ def htpasswd_command(
     click.echo(f"{'added' if new else 'changed'} {user} in {path}")
 
 
-@click.group("auth")
+@click.group("auth", cls=Group)
 def auth_commands() -> None:
     """Look after who may do what."""
 
 
-@auth_commands.command()
+@auth_commands.command(epilog=examples("registry auth explain alice team/app push --config config.yml"))
 @click.argument("user")
 @click.argument("repository")
 @click.argument("action", type=click.Choice(ACTIONS))
+@json_option
 @_config
 @click.pass_obj
-def explain(load: LoadConfiguration, user: str, repository: str, action: str, config: str | None) -> None:
-    """Say which rule decides whether USER (or "anonymous") may do ACTION; exit 3 if not."""
+def explain(  # noqa: PLR0913 - one for each flag
+    load: LoadConfiguration, user: str, repository: str, action: str, config: str | None, *, in_json: bool
+) -> None:
+    """Say which rule decides whether USER (or "anonymous") may do something in REPOSITORY; exit 3 if not."""
     section = _section(load, config, "local")
     try:
         parse_name(repository)
@@ -83,12 +96,25 @@ def explain(load: LoadConfiguration, user: str, repository: str, action: str, co
     except ParameterError as error:
         raise ConfigurationError("auth.local", str(error)) from error
     decision = policy.decide("" if user == ANONYMOUS else user, repository, action)
-    click.echo(decision)
-    untag = policy.decide_untag(decision.user, repository)
-    if action == "delete" and decision.allowed and not untag.allowed:
-        click.echo(f"but no tag, nor a manifest that has one: {untag}")
+    untag = policy.decide_untag(decision.user, repository) if action == "delete" else None
+    if in_json:
+        click.echo(json.dumps(_told_of_decision(decision, untag)))
+    else:
+        click.echo(decision)
+        if untag and decision.allowed and not untag.allowed:
+            click.echo(f"but no tag, nor a manifest that has one: {untag}")
     if not decision.allowed:
         sys.exit(3)
+
+
+def _told_of_decision(decision: Decision, untag: Decision | None) -> dict[str, object]:
+    """Return what decides, for scripts; `untag` decides about the tags of what may be deleted."""
+    rule = decision.rule and {"number": decision.rule.number, "repositories": decision.rule.glob.text}
+    told: dict[str, object] = {"user": decision.user or ANONYMOUS, "allowed": decision.allowed, "rule": rule}
+    told |= {name: getattr(decision, name) for name in ("repository", "action", "principals")}
+    if untag:
+        told["tags_too"] = decision.allowed and untag.allowed
+    return told | {"reason": str(decision)}
 
 
 @auth_commands.group("key")
@@ -99,8 +125,8 @@ def key_commands() -> None:
 _file = click.option("--file", "path", metavar="FILE", help="The file of keys, if not that of the configuration.")
 
 
-@key_commands.command()
-@click.option("--user", required=True, help="The user whose rights the key has.")
+@key_commands.command(epilog=examples("registry auth key create --user ci --expires 90d --config config.yml"))
+@click.option("--user", required=True, metavar="USER", help="The user whose rights the key has.")
 @click.option("--expires", required=True, metavar="DURATION", help="For how long it is good: 90d, 12h, or never.")
 @_file
 @_config
@@ -120,27 +146,37 @@ def create(load: LoadConfiguration, user: str, expires: str, path: str | None, c
 
 def _lifetime_seconds(expires: str) -> int | None:
     try:
-        seconds = None if expires == "never" else int(durations.parse(expires, bare_unit="s"))
+        seconds = None if expires == "never" else int(durations.parse(expires))
     except ValueError:
         seconds = 0
     if seconds is not None and seconds < 1:
         text = f"must be a duration such as 90d or 12h, of at least a second, or never, not {expires!r}"
-        raise click.BadParameter(text, param_hint="--expires")
+        raise click.BadParameter(text + durations.hint(expires, "d"), param_hint="--expires")
     return seconds
 
 
 @key_commands.command("list")
+@json_option
 @_file
 @_config
 @click.pass_obj
-def list_keys(load: LoadConfiguration, path: str | None, config: str | None) -> None:
+def list_keys(load: LoadConfiguration, path: str | None, config: str | None, *, in_json: bool) -> None:
     """List the keys, oldest first."""
     with _one_line():
         keys = _store(load, config, path).list()
     now = datetime.now(UTC).timestamp()
+    if in_json:
+        _print_json(_told(key, now) for key in keys)
+        return
     for key in keys:
         state = "" if key.alive(now) else "  expired"
         click.echo(f"{key.id}  {key.user}  created {_moment(key.created)}  until {_moment(key.expires)}{state}")
+
+
+def _told(key: ApiKey, now: float) -> dict[str, object]:
+    expires = None if key.expires is None else _rfc3339(key.expires)
+    times = {"created": _rfc3339(key.created), "expires": expires}
+    return {"id": key.id, "user": key.user, **times, "expired": not key.alive(now)}
 
 
 @key_commands.command()
@@ -149,7 +185,7 @@ def list_keys(load: LoadConfiguration, path: str | None, config: str | None) -> 
 @_config
 @click.pass_obj
 def revoke(load: LoadConfiguration, key_id: str, path: str | None, config: str | None) -> None:
-    """Revoke a key; what it logged in is out at once."""
+    """Revoke the key ID; what it logged in is out at once."""
     with _one_line():
         revoked = _store(load, config, path).revoke(key_id)
     if not revoked:
@@ -168,8 +204,8 @@ _directory = click.option(
 
 
 @token_commands.command("list")
-@click.option("--user", help="Only those of this user.")
-@click.option("--json", "in_json", is_flag=True, help="Print them as JSON.")
+@click.option("--user", metavar="USER", help="Only those of this user.")
+@json_option
 @_directory
 @_config
 @click.pass_obj
@@ -180,15 +216,22 @@ def list_tokens(
     with _one_line():
         logins = _logins(load, config, directory)
         # There may be many: each is printed as it is read.
-        (_print_json if in_json else _print_lines)(logins.all() if user is None else logins.of_user(user))
+        found = logins.all() if user is None else logins.of_user(user)
+        if in_json:
+            _print_json(map(_told_of_login, found))
+        else:
+            _print_lines(found)
 
 
-def _print_json(logins: Iterator[Login]) -> None:
+def _told_of_login(login: Login) -> dict[str, object]:
+    told = {name: getattr(login, name) for name in ("id", "user", "client", "address", "rotates", "revoked")}
+    return told | {name: _rfc3339(getattr(login, name)) for name in ("created", "used", "expires")}
+
+
+def _print_json(objects: Iterable[Mapping[str, object]]) -> None:
     separator = "["
-    for login in logins:
-        told = {name: getattr(login, name) for name in ("id", "user", "client", "address", "rotates", "revoked")}
-        told |= {name: _rfc3339(getattr(login, name)) for name in ("created", "used", "expires")}
-        click.echo(f"{separator}{json.dumps(told)}", nl=False)
+    for each in objects:
+        click.echo(f"{separator}{json.dumps(each)}", nl=False)
         separator = ",\n "
     click.echo("[]" if separator == "[" else "]")
 
@@ -202,14 +245,17 @@ def _print_lines(logins: Iterator[Login]) -> None:
 
 @token_commands.command("revoke")
 @click.argument("login_id", metavar="[ID]", required=False)
-@click.option("--user", help="Revoke all of this user.")
+@click.option("--user", metavar="USER", help="Revoke all of this user.")
 @_directory
 @_config
 @click.pass_obj
 def revoke_tokens(
     load: LoadConfiguration, login_id: str | None, user: str | None, directory: str | None, config: str | None
 ) -> None:
-    """Revoke a login, or all of a user: the refresh token is refused at once, what it was exchanged for runs out."""
+    """Revoke the login ID, or all of a user.
+
+    The refresh token is refused at once; what it was exchanged for runs out.
+    """
     if (login_id is None) == (user is None):
         raise click.UsageError("give the ID of a login, or --user")
     revoked = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry.commands.layout import Group, json_option
 from registry.config import effective
 from registry.config.printing import effective_json
 from registry.foundation.redaction import redacted, redacted_setting
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _FORGIVING = {"allow_extra_args": True}
 
 
-@click.group("config")
+@click.group("config", cls=Group)
 def config_commands() -> None:
     """Check the configuration, or show it."""
 
@@ -32,10 +33,10 @@ def config_commands() -> None:
 @click.argument("config", required=False)
 @click.pass_obj
 def check(load: LoadConfiguration, config: str | None) -> None:
-    """Try everything that `serve` does before it listens, and say "ok", or what is wrong and exit 1.
+    """Try all that serve does before it listens, and say "ok" or what is wrong.
 
-    Nothing is changed: what `serve` would make is not made, and no port is opened. The storage is asked,
-    and where there is one, a file is written to it and deleted again.
+    Exit status 1 if something is wrong. Nothing is changed: what serve would make is not made, and no port is opened.
+    The storage is asked, and where there is one, a file is written to it and deleted again.
     """
     from registry.server.trial import try_out  # noqa: PLC0415  `config show` needs no server
 
@@ -49,10 +50,13 @@ def check(load: LoadConfiguration, config: str | None) -> None:
 
 @config_commands.command(context_settings=_FORGIVING)
 @click.argument("config", required=False)
-@click.option("--json", "in_json", is_flag=True, help="Print it as JSON.")
+@json_option
 @click.pass_obj
 def show(load: LoadConfiguration, config: str | None, *, in_json: bool) -> None:
-    """Print the configuration in force, without its secrets; what was ignored goes to stderr."""
+    """Print the configuration in force as YAML, without its secrets.
+
+    What was ignored goes to stderr.
+    """
     configuration = load(config)
     _warn(configuration)
     click.echo(effective_json(configuration) if in_json else effective(configuration), nl=in_json)

@@ -7,14 +7,23 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from registry.commands.layout import Command, examples, json_option
+from registry.commands.progress import StatusLine
 from registry.doctor.client import Credentials, Deployment
 from registry.doctor.examination import examine
-from registry.doctor.findings import as_json, as_table, healthy
+from registry.doctor.findings import as_json, as_text, healthy
 
 _MIB = 1024 * 1024
 
 
-@click.command("doctor")
+@click.command(
+    "doctor",
+    cls=Command,
+    epilog=examples(
+        "registry doctor http://localhost:5000",
+        "registry doctor https://images.example.com --user alice --size 500",
+    ),
+)
 @click.argument("url")
 @click.option("--user", metavar="USER[:PASSWORD]", help="Who asks; a password that is not given is asked for.")
 @click.option(
@@ -33,7 +42,7 @@ _MIB = 1024 * 1024
     type=click.FloatRange(0),
     help="Pause in its upload, to find timeouts.",
 )
-@click.option("--json", "in_json", is_flag=True, help="Print the findings as JSON.")
+@json_option
 def doctor_command(url: str, user: str | None, size: int, pause: float, *, in_json: bool) -> None:
     """Look at the registry at URL from outside, as a client would, and say what to change.
 
@@ -52,6 +61,13 @@ def doctor_command(url: str, user: str | None, size: int, pause: float, *, in_js
     host = parts.netloc.rpartition("@")[2]
     address = f"{parts.scheme}://{host}{parts.path.rstrip('/').removesuffix('/v2')}"
     deployment = Deployment(address, credentials)
-    findings = list(examine(deployment, size=size * _MIB, pause_seconds=pause))
-    click.echo(as_json(address, findings) if in_json else as_table(findings))
+    findings = []
+    with StatusLine() as line:
+        for finding in examine(deployment, size=size * _MIB, pause_seconds=pause, begin=line.show):
+            findings.append(finding)
+            if not in_json:
+                line.clear()
+                click.echo(as_text(finding))
+    if in_json:
+        click.echo(as_json(address, findings))
     sys.exit(0 if healthy(findings) else 1)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry.commands.progress import spelled
+from registry.commands.layout import Command, examples
 from registry.foundation import durations
+from registry.foundation.sizes import spelled
 from registry.lifecycle.garbage import GarbageCollection
 from registry.publishing import Operator
 from registry.services import build_publishing, open_storage
@@ -25,7 +26,7 @@ _YES = ("=true", "=True", "=TRUE", "=t", "=T", "=1")
 _NO = ("=false", "=False", "=FALSE", "=f", "=F", "=0")
 
 
-class _GoFlags(click.Command):
+class _GoFlags(Command):
     """A command whose flags may be spelled ``--flag=true`` as well, as Helm charts do for the Go registry."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
@@ -47,10 +48,19 @@ class _Duration(click.ParamType[float]):
         try:
             return durations.parse(value)
         except ValueError:
-            self.fail(f"{value!r} is not a duration such as 90s, 30m or 24h", param, context)
+            missing = durations.hint(value, "h")
+            self.fail(f"{value!r} is not a duration such as 90s, 30m or 24h{missing}", param, context)
 
 
-@click.command("garbage-collect", cls=_GoFlags, context_settings={"allow_extra_args": True})
+@click.command(
+    "garbage-collect",
+    cls=_GoFlags,
+    context_settings={"allow_extra_args": True},
+    epilog=examples(
+        "registry garbage-collect --dry-run /etc/distribution/config.yml",
+        "registry garbage-collect --delete-untagged --grace 24h config.yml",
+    ),
+)
 @click.option("-d", "--dry-run", is_flag=True, help="Delete nothing, say what would be deleted.")
 @click.option("-m", "--delete-untagged", is_flag=True, help="Delete manifests to which no tag leads, too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Final, Self
+
+from registry.foundation.sizes import spelled
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -13,9 +16,48 @@ if TYPE_CHECKING:
 
 _TERMINAL_SECONDS: Final = 0.1
 _CLEAR: Final = "\r\x1b[K"
-_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
-_STEP: Final = 1024
 _WIDTH: Final = 100
+
+
+class StatusLine:
+    """The last line of a terminal, which says what is being done and is written over; nothing on anything else."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self.visible = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        """Write `text` over what was shown, as much of it as there is room for."""
+        if self.visible:
+            self._shown = True
+            self._write(f"{_CLEAR}{text[: self._width()]}")
+
+    def clear(self) -> None:
+        """Leave an empty line, for others to write on."""
+        if self._shown:
+            self._write(_CLEAR)
+            self._shown = False
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+    def _width(self) -> int:
+        try:
+            columns = os.get_terminal_size(self._stream.fileno()).columns
+        except (OSError, ValueError):
+            return _WIDTH
+        # A character in the last column would begin another line.
+        return columns - 1 if columns else _WIDTH
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.clear()
 
 
 class Progress:
@@ -26,8 +68,8 @@ class Progress:
 
     def __init__(self, total: int, *, plain_seconds: float = 0, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._terminal = self._stream.isatty()
-        self._interval = _TERMINAL_SECONDS if self._terminal else plain_seconds
+        self._line = StatusLine(self._stream)
+        self._interval = _TERMINAL_SECONDS if self._line.visible else plain_seconds
         self._total = total
         self._done = 0
         self._told = time.monotonic()
@@ -45,8 +87,11 @@ class Progress:
     def _tell(self, what: str) -> None:
         share = f"{100 * self._done // self._total:3d} %" if self._total else f"{'':5}"
         line = f"{share} {spelled(self._done)} of {spelled(self._total)}  {what}"
-        self._stream.write(f"{_CLEAR}{line[:_WIDTH]}" if self._terminal else f"{line}\n")
-        self._stream.flush()
+        if self._line.visible:
+            self._line.show(line)
+        else:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -54,16 +99,4 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._terminal:
-            self._stream.write(_CLEAR)
-            self._stream.flush()
-
-
-def spelled(size: int) -> str:
-    """Return a number of bytes for people: ``1.5 GiB``."""
-    value, unit = float(size), _UNITS[0]
-    for unit in _UNITS:
-        if value < _STEP or unit == _UNITS[-1]:
-            break
-        value /= _STEP
-    return f"{value:.0f} {unit}" if unit == _UNITS[0] else f"{value:.1f} {unit}"
+        self._line.clear()

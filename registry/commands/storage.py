@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry.commands.progress import Progress, spelled
+from registry.commands.layout import Group, examples
+from registry.commands.progress import Progress
 from registry.copying.copy import copy_storage, measure
+from registry.foundation.sizes import spelled
 from registry.services import open_storage
 
 if TYPE_CHECKING:
@@ -20,18 +22,22 @@ if TYPE_CHECKING:
 _PLAIN_SECONDS = 10.0
 
 
-@click.group("storage")
+@click.group("storage", cls=Group)
 def storage_commands() -> None:
     """Work on a storage as a whole."""
 
 
-@storage_commands.command("copy")
+@storage_commands.command("copy", epilog=examples("registry storage copy disk.yml bucket.yml"))
 @click.argument("source", metavar="FROM.yml")
 @click.argument("target", metavar="TO.yml")
-@click.option("--jobs", default=8, show_default=True, type=click.IntRange(1, 256), help="Objects copied at a time.")
+@click.option(
+    "--jobs", metavar="N", default=8, show_default=True, type=click.IntRange(1, 256), help="Objects copied at a time."
+)
 @click.pass_obj
 def copy_command(load: LoadConfiguration, source: str, target: str, jobs: int) -> None:
     """Copy all repositories from the storage of one configuration to that of another, of whatever drivers.
+
+    FROM.yml and TO.yml are configuration files, of which the section storage is used.
 
     Every blob is verified on its way. A copy that broke off goes on when it is done again, and one that is done again
     while the source is in use copies what is new; nothing is deleted at the target. The exit status is 1 if a blob was

@@ -1,8 +1,9 @@
 """REGISTRY_* variables: each replaces one value, or one section, of the tree that the file gave.
 
 A name is split at ``_``; each part is a key in upper case, as the file or as the Go registry's source spells
-it, or the index of a list (the index one past its end appends). The value is YAML. A section's variable is
-applied before those of its parts, so REGISTRY_STORAGE=s3 with REGISTRY_STORAGE_S3_BUCKET=b changes driver.
+it, or the index of a list (the index one past its end appends). The value is YAML, and is not looked at if no key
+is called so. A section's variable is applied before those of its parts, so REGISTRY_STORAGE=s3 with
+REGISTRY_STORAGE_S3_BUCKET=b changes driver.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def override(
             warnings.append(f"{name}: the version is that of the file, ignored")
             continue
         try:
-            change = _Change(name, tree.parse(environ[name], name))
+            change = _Change(name, environ[name])
             current = change.apply(root, current, parts, "")
         except _UnknownNameError as error:
             warnings.append(f"{name}: no such key, ignored{error.meant(name)}")
@@ -86,7 +87,7 @@ def _order(parts: Iterable[str]) -> list[tuple[int, str]]:
 class _Change:
     """One variable on its way down the tree."""
 
-    def __init__(self, variable: str, value: Tree) -> None:
+    def __init__(self, variable: str, value: str) -> None:
         self._variable = variable
         self._value = value
         self.path = ""
@@ -96,7 +97,7 @@ class _Change:
         """Return `current`, which lies at `path`, with the value put where `parts` lead from there."""
         if not parts:
             self.path = path
-            return self._value
+            return tree.parse(self._value, self._variable, shape)
         if shape.is_section:
             return self._in_section(shape, current, parts, path)
         if shape.base is tuple or (shape.base is object and isinstance(current, list)):
@@ -108,8 +109,8 @@ class _Change:
     def _in_section(self, shape: Shape, current: Tree, parts: list[str], path: str) -> Tree:
         mapping = section_mapping(shape, current, path)
         part, *rest = parts
-        if rest and part == getattr(shape.base, "inlined", None):
-            return self._in_section(shape, current, rest, path)
+        if part == getattr(shape.base, "inlined", None):
+            return self._in_section(shape, current, rest, path) if rest else self._inlined(shape, mapping, path)
         for key in keys(shape.base).values():
             if part in key.variable_parts:
                 return self._replaced(key.shape, mapping, key.name, rest, path)
@@ -118,6 +119,12 @@ class _Change:
         if plugin_attributes(shape.base):
             return self._in_mapping(ANYTHING, dict(mapping), parts, path)
         raise _UnknownNameError(part, rest, [name.upper() for name in keys(shape.base)])
+
+    def _inlined(self, shape: Shape, mapping: Mapping[str, Tree], path: str) -> Tree:
+        """Return the section with all keys replaced but those that are sections of their own."""
+        value = self.apply(shape, NULL, [], path)
+        stay = {key.name for key in keys(shape.base).values() if key.shape.is_section} & mapping.keys()
+        return {**section_mapping(shape, value, path), **{name: mapping[name] for name in stay}}
 
     def _in_mapping(self, item: Shape, current: Tree, parts: list[str], path: str) -> Tree:
         mapping = current if isinstance(current, dict) else {}

@@ -50,22 +50,21 @@ def load(path: str, environ: Mapping[str, str]) -> Configuration:
         ConfigurationError: the file cannot be read, a value is wrong, or a feature is not supported yet.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigurationError(path, f"cannot be read: {reason}") from None
-    return parse(text, path, environ)
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(path, f"cannot be read: {error.strerror}") from None
+    return parse(content, path, environ)
 
 
-def parse(text: str, where: str, environ: Mapping[str, str]) -> Configuration:
-    """Return the configuration in `text`, which came from `where`; else as `load`."""
-    document = tree.parse(text, where)
+def parse(content: bytes | str, where: str, environ: Mapping[str, str]) -> Configuration:
+    """Return the configuration in `content`, which came from `where`; else as `load`."""
+    shape = shape_of(Configuration)
+    document = tree.parse(content, where, shape)
     if not isinstance(document, dict):
         raise ConfigurationError(where, "must hold a mapping of keys")
     warnings: list[str] = []
     sources: dict[str, str] = {}
-    origins = Origins(where, text, sources)
-    shape = shape_of(Configuration)
+    origins = Origins(where, content if isinstance(content, bytes) else content.encode("utf-8", "replace"), sources)
     with origins.locating():
         _check_version(document)
         document = override(shape, document, environ, warnings, sources)

@@ -6,21 +6,21 @@ from collections.abc import Iterator, Mapping  # noqa: TC003  the fields of a da
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from registry.config import tree
 from registry.config.errors import CombinedError, ConfigurationError
+from registry.config.lines import lines
 
 _VARIABLES = ("REGISTRY_", "OTEL_")
 
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """The `text` of the configuration `file`, and what came from elsewhere.
+    """The `content` of the configuration `file`, and what came from elsewhere.
 
     `sources` says for the path of a key which variable, or which key of an older format, gave what is there.
     """
 
     file: str = ""
-    text: str = field(default="", repr=False)
+    content: bytes = field(default=b"", repr=False)
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def place(self, key: str) -> str:
@@ -28,12 +28,12 @@ class Origins:
         if key.startswith(_VARIABLES):
             return ""
         source = self._source(key)
-        if source and source not in self._lines():
+        known, path = lines(self.content), source or key
+        if source and source not in known:
             return ""
-        lines, path = self._lines(), source or key
-        while path and path not in lines:
+        while path and path not in known:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        return f"{self.file}:{lines[path]}" if path else self.file
+        return f"{self.file}:{known[path]}" if path else self.file
 
     def located(self, error: ConfigurationError) -> ConfigurationError:
         """Return `error` with the place of its key, or with the name of the variable that set it, if one did."""
@@ -67,6 +67,3 @@ class Origins:
     def _source(self, key: str) -> str:
         around = [path for path in self.sources if f"{key}.".startswith((f"{path}.", f"{path}["))]
         return self.sources[max(around, key=len)] if around else ""
-
-    def _lines(self) -> Mapping[str, int]:
-        return tree.lines(self.text)

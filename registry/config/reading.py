@@ -80,6 +80,8 @@ def read(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> Any:
         return _list(shape, tree, path, warnings)
     if shape.base is Mapping:
         return _mapping(shape, tree, path, warnings)
+    if shape.base is float:
+        return _duration(shape, tree, path, warnings)
     return _LEAVES[shape.base](shape, tree, path)
 
 
@@ -181,23 +183,26 @@ def _kind(tree: Tree) -> str:
 
 def _example(shape: Shape, tree: Tree, path: str) -> str:
     """Return what could have been written instead of `tree`, a scalar, to be put behind what is said of it."""
-    text = _EXAMPLES.get(path) or _spelled(shape)
+    text = _EXAMPLES.get(path) or _sample(shape)
     return f"; write, for example, {path.rpartition('.')[2]}: {text}" if isinstance(tree, Scalar) and text else ""
 
 
-def _spelled(shape: Shape) -> str:
+def _sample(shape: Shape) -> str:
     if shape.is_section:
         name, key = next(iter(keys(shape.base).items()))
-        return f"{{{name}: {_spelled(key.shape)}}}"
+        return f"{{{name}: {_sample(key.shape)}}}"
     if shape.item:
-        item = _spelled(shape.item)
+        item = _sample(shape.item)
         return f"[{item}]" if shape.base is tuple else f"{{NAME: {item}}}"
     return shape.choices[0] if shape.choices else _EXAMPLES_OF_TYPES.get(shape.base, "")
 
 
 def _shown(tree: Tree) -> str:
-    """Show the value, for keys that hold no secret."""
-    return json.dumps(tree.value, ensure_ascii=False) if isinstance(tree, Scalar) else _kind(tree)
+    """Show the value, a number as it is written, for keys that hold no secret."""
+    if not isinstance(tree, Scalar):
+        return _kind(tree)
+    is_number = isinstance(tree.value, int | float) and not isinstance(tree.value, bool)
+    return tree.text if is_number else json.dumps(tree.value, ensure_ascii=False)
 
 
 def _anything(_shape: Shape, tree: Tree, _path: str) -> object:
@@ -235,28 +240,44 @@ def _flag(_shape: Shape, tree: Tree, path: str) -> bool:
 
 
 def _integer(shape: Shape, tree: Tree, path: str) -> int:
-    value = tree.value if isinstance(tree, Scalar) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
+    value = _whole(tree.value) if isinstance(tree, Scalar) else None
+    if value is None:
         raise ConfigurationError(path, f"must be a whole number, not {_shown(tree)}")
     if value < shape.minimum:
         raise ConfigurationError(path, f"must be at least {shape.minimum:g}, not {_shown(tree)}")
     if value > _LARGEST:
         raise ConfigurationError(path, f"must be less than 2**63, not {_shown(tree)}")
-    return int(value)
+    return value
 
 
-def _duration(shape: Shape, tree: Tree, path: str) -> float:
-    value = tree.value if isinstance(tree, Scalar) else None
+def _duration(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> float:
+    text = str(tree.value) if isinstance(tree, Scalar) else ""
+    number = _whole(tree.value) if isinstance(tree, Scalar) else None
+    if number is not None:
+        text = str(number) if Mark.UNIT in shape.marks else f"{number}ns"  # a time.Duration of Go's counts those
     try:
-        if isinstance(value, int) and not isinstance(value, bool) and Mark.QUOTED not in shape.marks:
-            seconds = durations.parse(str(value), bare_unit="ns")
-        else:
-            seconds = durations.parse(value if isinstance(value, str) else "")
+        seconds = durations.parse(text)
     except ValueError:
-        raise ConfigurationError(path, f"must be a duration such as 1h30m, not {_shown(tree)}") from None
+        wrong = f"must be a duration such as 1h30m, not {_shown(tree)}{durations.hint(text)}"
+        raise ConfigurationError(path, wrong) from None
     if seconds < shape.minimum:
         raise ConfigurationError(path, f"must not be negative: {_shown(tree)}")
+    if number and seconds > 0:
+        nanoseconds = f"{number} means {number} ns, as for the Go registry, since it has no unit"
+        warnings.append(f"{path}: {nanoseconds}; write {number}s if seconds are meant, else {_spelled(number)}")
     return seconds
+
+
+def _spelled(nanoseconds: int) -> str:
+    seconds, rest = divmod(nanoseconds, durations.NANOSECONDS)
+    return f"{nanoseconds}ns" if rest else durations.spell(seconds)
+
+
+def _whole(value: object) -> int | None:
+    """Return the number, if it is one without a fraction."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
+        return None
+    return int(value)
 
 
 def _choice(shape: Shape, tree: Tree, path: str) -> str:
@@ -291,7 +312,6 @@ _LEAVES: dict[Any, Callable[[Shape, Tree, str], Any]] = {
     str: _text,
     bool: _flag,
     int: _integer,
-    float: _duration,
     Literal: _choice,
     Pattern: _pattern,
 }

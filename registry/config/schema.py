@@ -26,8 +26,8 @@ class Mark(Enum):
     SECRET = auto()
     """Printed as ``<redacted>``, whole: every value below it."""
 
-    QUOTED = auto()
-    """A duration that must be written as text; a bare number is an error and not nanoseconds."""
+    UNIT = auto()
+    """A duration of which a number without a unit is an error, and not nanoseconds. 0 needs no unit."""
 
     ZERO_IS_DEFAULT = auto()
     """Zero, a negative number and "" mean the default, as they do where Go cannot tell them from absent."""

@@ -7,20 +7,26 @@ Nothing is ever constructed from a tag.
 
 from __future__ import annotations
 
-import re
+import base64
+from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import yaml
 
 from registry.config.errors import ConfigurationError
+from registry.config.nodes import PREFIX, compose
+from registry.config.scalars import Value, resolve
+from registry.config.schema import ANYTHING, keys, plugin_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-_PREFIX = "tag:yaml.org,2002:"
-_MERGE = _PREFIX + "merge"
-_TRUE = frozenset({"y", "yes", "true", "on"})
+    from registry.config.schema import Shape
+
+_MERGE = PREFIX + "merge"
+_MOST_COPIES = 100_000  # nodes that aliases may add: a few lines of them could stand for billions
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ class Scalar:
     """A leaf: the text as written and what YAML resolves it to."""
 
     text: str
-    value: str | bool | int | float | None
+    value: Value
 
 
 Tree: TypeAlias = "Scalar | list[Tree] | dict[str, Tree]"
@@ -36,52 +42,30 @@ Tree: TypeAlias = "Scalar | list[Tree] | dict[str, Tree]"
 NULL = Scalar("", None)
 
 
-def parse(text: str, where: str) -> Tree:
-    """Return the tree of the one document in `text`; `where` is named in errors.
+def parse(content: bytes | str, where: str, shape: Shape = ANYTHING) -> Tree:
+    """Return the tree of the first document in `content`, of the given shape; `where` is named in errors.
+
+    Of equal keys the last one counts, but where a section is given twice, what the second one leaves out stays.
 
     Raises:
-        ConfigurationError: it is not YAML, holds several documents, or uses a tag of its own.
+        ConfigurationError: it is not YAML.
     """
+    if isinstance(content, str):
+        content = content.encode("utf-8", "surrogateescape")
     try:
-        node = _Loader(text).get_single_node()
-        return NULL if node is None else _tree(node, where, ())
+        node = compose(content)
+        return NULL if node is None else _Reading(where).tree(node, shape)
     except yaml.MarkedYAMLError as error:
-        # The snippet, and the name of an unknown anchor, may be parts of a secret: they are not shown.
-        composing = isinstance(error, yaml.composer.ComposerError)
-        problem = "misused anchor, alias or document" if composing else error.problem
+        # The snippet may be part of a secret: it is not shown.
+        problem = "a tab where only spaces may be" if _is_tab(content, error.problem_mark) else error.problem
         raise _error(where, error.problem_mark, f"{problem}") from None
-    except yaml.YAMLError:
-        raise ConfigurationError(where, "not YAML: it holds characters that YAML forbids") from None
+    except yaml.reader.ReaderError as error:
+        line = content[: error.position].count(b"\n") + 1
+        raise ConfigurationError(where, f"not YAML: line {line}: {error.reason}", f"{where}:{line}") from None
     except RecursionError:
         raise ConfigurationError(where, "nested too deeply") from None
-
-
-def lines(text: str) -> dict[str, int]:
-    """Return the line of each key and each item of a list in `text`, by its path; nothing for what is not YAML."""
-    found: dict[str, int] = {}
-    try:
-        loader = _Loader(text)
-        node = loader.get_node() if loader.check_node() else None
-        if node:
-            _add_lines(node, "", found)
-    except (yaml.YAMLError, RecursionError):
-        pass
-    return found
-
-
-def _add_lines(node: yaml.Node, path: str, found: dict[str, int]) -> None:
-    if isinstance(node, yaml.SequenceNode):
-        children = [(f"{path}[{index}]", item, item) for index, item in enumerate(node.value)]
-    elif isinstance(node, yaml.MappingNode):
-        for _, merged in _pairs(node, merges=True):
-            for source in merged.value if isinstance(merged, yaml.SequenceNode) else [merged]:
-                _add_lines(source, path, found)
-        children = [(f"{path}.{key.value}" if path else str(key.value), key, value) for key, value in _pairs(node)]
-    else:
-        return
-    for below, marked, value in children:
-        found[below] = marked.start_mark.line + 1
-        _add_lines(value, below, found)
+    except ValueError:  # of PyYAML's own parser
+        raise ConfigurationError(where, "not YAML: an escaped character does not exist") from None
 
 
 def plain(tree: Tree) -> object:
@@ -98,96 +82,116 @@ def dump(value: object) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False)
 
 
-class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers = {}  # noqa: RUF012  # PyYAML's declaration; filled below
-
-
 class _Dumper(yaml.SafeDumper):
-    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:
+        """Return the tag that the Go library gives a plain scalar, so that PyYAML quotes what is not one."""
+        if kind is yaml.ScalarNode:
+            return PREFIX + (resolve(value)[0] if implicit[0] else "str")
+        return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
 
     def ignore_aliases(self, data: object) -> bool:
         del data
         return True
 
 
-for _tag, _pattern, _first in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    (
-        "bool",
-        r"y|Y|yes|Yes|YES|true|True|TRUE|on|On|ON|n|N|no|No|NO|false|False|FALSE|off|Off|OFF",
-        list("yYtToOnNfF"),
-    ),
-    (
-        "int",
-        r"[-+]?(?:0[bB][01_]+|0[xX][0-9a-fA-F_]+|0[oO]?[0-7_]+|0|[1-9][0-9_]*)",
-        list("-+0123456789"),
-    ),
-    (
-        "float",
-        r"[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        list("-+.0123456789"),
-    ),
-    ("merge", r"<<", ["<"]),
-):
-    _Loader.add_implicit_resolver(_PREFIX + _tag, re.compile(rf"(?:{_pattern})\Z"), _first)
+class _Reading:
+    """One document on its way from PyYAML's nodes to a tree."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._open: list[yaml.Node] = []
+        self._seen: set[yaml.Node] = set()
+        self._copies = 0
+
+    def tree(self, node: yaml.Node, shape: Shape, current: Tree | None = None) -> Tree:
+        """Return the tree of `node`. If both are mappings, what `current` has and `node` has not stays."""
+        if isinstance(node, yaml.MappingNode):
+            filled = dict(current) if isinstance(current, dict) else {}
+            self._fill(filled, node, shape)
+            return filled
+        with self._entered(node):
+            if isinstance(node, yaml.ScalarNode):
+                return self._scalar(node)
+            return [self.tree(item, shape.item or ANYTHING) for item in node.value]
+
+    @contextmanager
+    def _entered(self, node: yaml.Node) -> Iterator[None]:
+        if node in self._open:
+            raise self._error(node, "an anchor that contains itself")
+        self._copies += node in self._seen
+        if self._copies > _MOST_COPIES:
+            raise self._error(node, "its aliases stand for too much")
+        self._seen.add(node)
+        self._open.append(node)
+        yield
+        self._open.pop()
+
+    def _fill(self, filled: dict[str, Tree], node: yaml.MappingNode, shape: Shape) -> None:
+        """Add the pairs of `node` in their order: what comes later counts, also where one of them is a merge."""
+        with self._entered(node):
+            for key, value in node.value:
+                if key.tag == _MERGE:
+                    for source in self._sources(value):
+                        self._fill(filled, source, shape)
+                else:
+                    name = self._key(key)
+                    child = _child(shape, name)
+                    current = filled.get(name) if _stays(shape, child) else None
+                    filled[name] = self.tree(value, child, current)
+
+    def _sources(self, value: yaml.Node) -> Iterable[yaml.MappingNode]:
+        """Return what a merge takes its pairs from: of several the first one counts, so it is the last."""
+        sources: list[yaml.Node] = value.value if isinstance(value, yaml.SequenceNode) else [value]
+        mappings = [source for source in sources if isinstance(source, yaml.MappingNode)]
+        if mappings != sources:
+            raise self._error(value, "<< takes mappings")
+        return reversed(mappings)
+
+    def _key(self, node: yaml.Node) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            raise self._error(node, "a key must be a plain word")
+        return self._scalar(node).text
+
+    def _scalar(self, node: yaml.ScalarNode) -> Scalar:
+        tag, text = node.tag.removeprefix(PREFIX), node.value
+        if tag == "binary":
+            return self._binary(node)
+        if tag not in {"null", "bool", "int", "float"}:
+            return Scalar(text, text)
+        kind, value = resolve(text)
+        if tag == "float" and isinstance(value, int):
+            return Scalar(text, float(value))
+        if tag != kind:
+            raise self._error(node, f"it is not of the type that !!{tag} says")
+        return Scalar(text, value)
+
+    def _binary(self, node: yaml.ScalarNode) -> Scalar:
+        try:
+            text = base64.b64decode(node.value.replace("\n", ""), validate=True).decode()
+        except ValueError:
+            raise self._error(node, "!!binary is not the base64 of a text") from None
+        return Scalar(text, text)
+
+    def _error(self, node: yaml.Node, problem: str) -> ConfigurationError:
+        return _error(self._where, node.start_mark, problem)
 
 
-def _tree(node: yaml.Node, where: str, outer: tuple[yaml.Node, ...]) -> Tree:
-    if any(node is ancestor for ancestor in outer):
-        raise _error(where, node.start_mark, "an anchor that contains itself")
-    if isinstance(node, yaml.MappingNode):
-        own = {_key(key, where): _tree(value, where, (*outer, node)) for key, value in _pairs(node)}
-        return _merged(node, where, outer) | own
-    if isinstance(node, yaml.SequenceNode):
-        return [_tree(item, where, (*outer, node)) for item in node.value]
-    return Scalar(node.value, _resolved(node, where))
+def _child(shape: Shape, name: str) -> Shape:
+    """Return the shape of what the key `name` has in a mapping of the given shape."""
+    if not shape.is_section:
+        return shape.item or ANYTHING
+    key = keys(shape.base).get(name)
+    return key.shape if key and not plugin_attributes(shape.base) else ANYTHING
 
 
-def _pairs(node: yaml.MappingNode, *, merges: bool = False) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-    return ((key, value) for key, value in node.value if (key.tag == _MERGE) is merges)
+def _stays(shape: Shape, child: Shape) -> bool:
+    """Whether a mapping that is given twice is one: where Go has a structure, or a map, in a structure."""
+    return shape.is_section and (child.base is Mapping or (child.is_section and not plugin_attributes(child.base)))
 
 
-def _merged(node: yaml.MappingNode, where: str, outer: tuple[yaml.Node, ...]) -> dict[str, Tree]:
-    merged: dict[str, Tree] = {}
-    for _, value in _pairs(node, merges=True):
-        sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
-        for source in sources:
-            tree = _tree(source, where, (*outer, node))
-            if not isinstance(tree, dict):
-                raise _error(where, value.start_mark, "<< takes mappings")
-            merged = tree | merged  # of several, the first one wins
-    return merged
-
-
-def _key(node: yaml.Node, where: str) -> str:
-    if not isinstance(node, yaml.ScalarNode):
-        raise _error(where, node.start_mark, "a key must be a plain word")
-    return str(node.value)
-
-
-def _resolved(node: yaml.Node, where: str) -> str | bool | int | float | None:
-    text = str(node.value)
-    try:
-        match node.tag.removeprefix(_PREFIX):
-            case "str" | "merge" | "timestamp":
-                return text
-            case "null":
-                return None
-            case "bool":
-                return text.lower() in _TRUE
-            case "int":
-                return _integer(text.replace("_", ""))
-            case "float":
-                return float(text.replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
-    except ValueError:  # it looks like a number and is not one: 0x_
-        return text
-    raise _error(where, node.start_mark, "tags are not supported")
-
-
-def _integer(text: str) -> int:
-    digits = text.lstrip("-+")
-    octal = len(digits) > 1 and digits[0] == "0" and digits.isdigit()
-    return int(text, 8) if octal else int(text, 0)
+def _is_tab(content: bytes, mark: yaml.Mark | None) -> bool:
+    lines = content.decode("utf-8", "replace").splitlines()
+    return mark is not None and mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t"
 
 
 def _error(where: str, mark: yaml.Mark | None, problem: str) -> ConfigurationError:

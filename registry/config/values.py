@@ -41,11 +41,11 @@ class AccessLog:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """``log``."""
+    """``log``; without a `formatter` lines are ``terminal`` where stderr is one, else ``text``."""
 
     accesslog: AccessLog = AccessLog()
     level: Literal["error", "warn", "info", "debug"] = "info"
-    formatter: Literal["text", "json", "logstash"] = "text"
+    formatter: Literal["text", "json", "logstash", "terminal"] | None = None
     fields: Parameters = field(default_factory=dict)
     hooks: tuple[LogHook, ...] = ()
     reportcaller: bool = False
@@ -70,8 +70,8 @@ class UploadPurging:
     """``storage.maintenance.uploadpurging``."""
 
     enabled: bool = True
-    age_seconds: Annotated[float, Mark.QUOTED] = 7 * _DAY
-    interval_seconds: Annotated[float, Mark.QUOTED] = _DAY
+    age_seconds: Annotated[float, Mark.UNIT] = 7 * _DAY
+    interval_seconds: Annotated[float, Mark.UNIT] = _DAY
     dryrun: bool = False
 
 
@@ -107,7 +107,10 @@ class TagStorage:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """``storage``: the driver, named by the one key that is not listed here, and what concerns all drivers."""
+    """``storage``: the driver, named by the one key that is not listed here, and what concerns all drivers.
+
+    `starttimeout_seconds` is how long the start of the server waits for a storage that cannot be reached.
+    """
 
     driver: Annotated[str, Mark.PLUGIN_NAME]
     parameters: Annotated[Parameters, Mark.PLUGIN_PARAMETERS] = field(default_factory=dict)
@@ -116,6 +119,7 @@ class Storage:
     cache: Cache = Cache()
     maintenance: Maintenance = Maintenance()
     tag: TagStorage = TagStorage()
+    starttimeout_seconds: Annotated[float, Mark.UNIT] = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +203,7 @@ class CORS:
 
     origins: Strings = ()
     credentials: bool = False
-    maxage_seconds: float = 600.0
+    maxage_seconds: Annotated[float, Mark.UNIT] = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +217,10 @@ class HTTP:
     secret: Secret = ""
     relativeurls: bool = False
     draintimeout_seconds: float = 0.0
-    draindelay_seconds: float = 0.0
-    headertimeout_seconds: float = 10.0
+    draindelay_seconds: Annotated[float, Mark.UNIT] = 0.0
+    headertimeout_seconds: Annotated[float, Mark.UNIT] = 10.0
     headerlimit: Annotated[int, Minimum(4096)] = 64 * 1024
-    stalltimeout_seconds: float = 60.0
+    stalltimeout_seconds: Annotated[float, Mark.UNIT] = 60.0
     minimumrate: int = 1024
     maxconnections: Annotated[int, Minimum(1)] | None = None
     maxconnectionsperclient: int = 0

@@ -7,6 +7,7 @@ becomes a copy of its source. Listeners are not told.
 from __future__ import annotations
 
 import hashlib
+import threading
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -55,28 +56,12 @@ def copy_storage(source: StorageDriver, target: StorageDriver, jobs: int, progre
     result = Result()
     # In this order, so that a copy that breaks off leaves nothing that leads nowhere. Uploads under way are not copied:
     # their sessions belong to the registry that has begun them.
-    _run(copier.copy_blob, enumeration.blobs(source), jobs, result)
-    _run(copier.copy_link, enumeration.links_but_tags(source), jobs, result)
-    _run(copier.copy_link, enumeration.tag_links(source), jobs, result)
+    copier.run(copier.copy_blob, enumeration.blobs(source), jobs, result)
+    copier.run(copier.copy_link, enumeration.links_but_tags(source), jobs, result)
+    copier.run(copier.copy_link, enumeration.tag_links(source), jobs, result)
     with suppress(PathNotFoundError):
         target.delete(paths.COPIES)
     return result
-
-
-def _run(copy: Callable[[Stored], bool], objects: Iterable[Stored], jobs: int, result: Result) -> None:
-    """Copy `objects` by `copy`; no more of them are held than are being copied."""
-    with Pool(jobs, thread_name_prefix="copy") as pool:
-        running: set[Future[bool]] = set()
-        try:
-            for each in objects:
-                if len(running) >= jobs:
-                    ended, running = wait(running, return_when=FIRST_COMPLETED)
-                    _note(ended, result)
-                running.add(pool.submit(copy, each))
-            _note(wait(running).done, result)
-        finally:
-            for future in running:
-                future.cancel()
 
 
 def _note(ended: Iterable[Future[bool]], result: Result) -> None:
@@ -95,6 +80,26 @@ class _Copier:
         self._source = source
         self._target = target
         self._progress = progress
+        self._stopped = threading.Event()
+
+    def run(self, copy: Callable[[Stored], bool], objects: Iterable[Stored], jobs: int, result: Result) -> None:
+        """Copy `objects` by `copy`; no more of them are held than are being copied."""
+        with Pool(jobs, thread_name_prefix="copy") as pool:
+            running: set[Future[bool]] = set()
+            try:
+                for each in objects:
+                    if len(running) >= jobs:
+                        ended, running = wait(running, return_when=FIRST_COMPLETED)
+                        _note(ended, result)
+                    running.add(pool.submit(copy, each))
+                _note(wait(running).done, result)
+            except BaseException:
+                # The pool waits for what has begun, and a large blob may take hours.
+                self._stopped.set()
+                raise
+            finally:
+                for future in running:
+                    future.cancel()
 
     def copy_link(self, link: Link) -> bool:
         """Copy a link, and tell whether that was needed."""
@@ -140,6 +145,8 @@ class _Copier:
         hasher = hashlib.new(digest.algorithm)
         with self._target.open_upload(upload) as writer:
             for piece in self._source.read(path):
+                if self._stopped.is_set():
+                    raise CopyError(f"{digest}: the copy was stopped")
                 hasher.update(piece)
                 writer.write(piece)
                 self._progress.advance(len(piece), path)

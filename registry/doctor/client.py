@@ -108,8 +108,12 @@ class Deployment:
         reply = ask("GET", self.absolute(realm) + separator + urlencode(query), None, headers)
         if reply.status != OK:
             raise UnreachableError(f"the token service {realm} answers {reply.status}")
-        document: Any = json.loads(reply.body)
-        return replace(self, authorization=f"Bearer {document.get('token') or document['access_token']}")
+        try:
+            document: Any = json.loads(reply.body)
+            token = document.get("token") or document["access_token"]
+        except (ValueError, LookupError, AttributeError) as error:
+            raise UnreachableError(f"the token service {realm} answers with something else than a token") from error
+        return replace(self, authorization=f"Bearer {token}")
 
 
 def parse_challenge(challenge: str) -> tuple[str, dict[str, str]]:

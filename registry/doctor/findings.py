@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from registry.foundation.printable import printable
 from registry.foundation.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_CHECK_WIDTH: Final = len("header on 404")
+"""The longest name of a check: the column is set before all are known."""
 
 
 class Status(StrEnum):
@@ -35,7 +39,7 @@ class Finding:
     advice: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "found", redacted(self.found))
+        object.__setattr__(self, "found", printable(redacted(self.found)))
 
 
 def well(check: str, found: str) -> Finding:
@@ -58,15 +62,10 @@ def skipped(check: str, found: str, advice: str = "") -> Finding:
     return Finding(check, Status.SKIPPED, found, advice)
 
 
-def as_table(findings: Sequence[Finding]) -> str:
-    """Return the findings for people; what to change stands below what was found."""
-    width = max(len(finding.check) for finding in findings)
-    lines = []
-    for finding in findings:
-        lines.append(f"{finding.status:<8} {finding.check:<{width}}  {finding.found}")
-        if finding.advice:
-            lines.append(f"{'':<8} {'':<{width}}  -> {finding.advice}")
-    return "\n".join(lines)
+def as_text(finding: Finding) -> str:
+    """Return a finding for people; what to change stands below what was found."""
+    text = f"{finding.status:<8} {finding.check:<{_CHECK_WIDTH}}  {finding.found}"
+    return f"{text}\n{'':<8} {'':<{_CHECK_WIDTH}}  -> {finding.advice}" if finding.advice else text
 
 
 def as_json(url: str, findings: Sequence[Finding]) -> str:

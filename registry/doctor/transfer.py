@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 from registry.doctor.client import UnreachableError
 from registry.doctor.findings import odd, skipped, well, wrong
 from registry.doctor.front import REPOSITORY
+from registry.foundation.sizes import spelled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from registry.doctor.client import Deployment, Reply
     from registry.doctor.findings import Finding
@@ -47,8 +48,11 @@ class _Paused:
             yield self.content[start : start + _PIECE_BYTES]
 
 
-def transfer(deployment: Deployment, *, size: int, pause_seconds: float) -> Iterator[Finding]:
+def transfer(
+    deployment: Deployment, *, size: int, pause_seconds: float, begin: Callable[[str], None]
+) -> Iterator[Finding]:
     """Push a blob of `size` bytes with a pause in it, read some of it back, and delete it."""
+    begin("beginning an upload")
     begun = deployment.ask("POST", f"/v2/{REPOSITORY}/blobs/uploads/", b"")
     if begun.status != _ACCEPTED:
         yield skipped(
@@ -61,6 +65,7 @@ def transfer(deployment: Deployment, *, size: int, pause_seconds: float) -> Iter
         return
     content = os.urandom(size)
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    begin(f"pushing {spelled(size)} with a pause of {pause_seconds:g} s")
     appended, arrived = _append(deployment, location, content, pause_seconds)
     yield from _judged(appended, arrived, size, pause_seconds)
     if appended is None or appended.status != _ACCEPTED:
@@ -69,6 +74,7 @@ def transfer(deployment: Deployment, *, size: int, pause_seconds: float) -> Iter
         return
     location = appended.header("Location")
     separator = "&" if "?" in location else "?"
+    begin("finishing the upload")
     finished = deployment.ask("PUT", f"{location}{separator}digest={digest}", b"", _OCTETS)
     if finished.status != _CREATED:
         yield wrong(
@@ -77,6 +83,7 @@ def transfer(deployment: Deployment, *, size: int, pause_seconds: float) -> Iter
         return
     yield well("push", f"{size} bytes pushed")
     blob = f"/v2/{REPOSITORY}/blobs/{digest}"
+    begin("reading a part of it")
     yield from _read_back(deployment, blob, content)
     deployment.ask("DELETE", blob)
 

@@ -26,20 +26,23 @@ _BARE = re.compile(rf"[-+]?{_NUMBER}")
 _DURATION = re.compile(rf"[-+]?(?:0|(?:{_TERM.pattern})+)")
 
 
-def parse(text: str, *, bare_unit: str = "") -> float:
-    """Return the seconds that `text` stands for; a number without a unit counts in `bare_unit`, if there is one.
+def parse(text: str) -> float:
+    """Return the seconds that `text` stands for; a number other than 0 needs a unit.
 
     Raises:
         ValueError: `text` is not a duration, or a longer one than Go can count.
     """
-    if bare_unit and _BARE.fullmatch(text):
-        text += bare_unit
     if not _DURATION.fullmatch(text):
         raise ValueError(text)
     nanoseconds = sum(int(Decimal(number) * _UNITS[unit]) for number, unit in _TERM.findall(text))
     if nanoseconds > _LONGEST:
         raise ValueError(text)
     return (-nanoseconds if text.startswith("-") else nanoseconds) / NANOSECONDS
+
+
+def hint(text: str, unit: str = "s") -> str:
+    """Return what to add to the error about `text`: with `unit`, if it is a number without one, else nothing."""
+    return f"; a unit is missing, as in {text}{unit}" if _BARE.fullmatch(text) and text != "0" else ""
 
 
 def spell(seconds: float) -> str:

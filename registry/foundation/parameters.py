@@ -24,7 +24,7 @@ _URL: Final = re.compile(r"https?://[^/?#@\\\s]+(?P<path>/[^?#\\\s]*)?")
 
 
 class Section(Mapping[str, object]):
-    """The values of a section. It remembers which were asked for: the plugin does not know the others.
+    """The values of a section. It remembers remarks, and what was asked for: the plugin does not know the rest.
 
     Code that iterates over a section is taken to know all of it.
     """
@@ -32,6 +32,7 @@ class Section(Mapping[str, object]):
     def __init__(self, values: Mapping[str, object]) -> None:
         self._values = {name: _watched(value) for name, value in values.items()}
         self._asked: set[str] = set()
+        self._remarks: list[str] = []
 
     def __getitem__(self, name: str) -> object:
         self._asked.add(name)
@@ -44,16 +45,21 @@ class Section(Mapping[str, object]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def unknown(self) -> Iterator[str]:
-        """Yield a warning for each value that was not asked for, beginning with its path."""
+    def remark(self, name: str, text: str) -> None:
+        """Add a warning about the value `name`."""
+        self._remarks.append(f"{name}: {text}")
+
+    def warnings(self) -> Iterator[str]:
+        """Yield the remarks, and a warning for each value that was not asked for; each begins with its path."""
+        yield from self._remarks
         for name, value in self._values.items():
             if name not in self._asked:
                 yield f"{name}: unknown, ignored{guessing.question(name, self._asked - self._values.keys())}"
             elif isinstance(value, Section):
-                yield from (f"{name}.{warning}" for warning in value.unknown())
+                yield from (f"{name}.{warning}" for warning in value.warnings())
             elif isinstance(value, list):
                 sections = [(index, item) for index, item in enumerate(value) if isinstance(item, Section)]
-                yield from (f"{name}[{index}].{warning}" for index, item in sections for warning in item.unknown())
+                yield from (f"{name}[{index}].{warning}" for index, item in sections for warning in item.warnings())
 
 
 def _watched(value: object) -> object:
@@ -161,15 +167,22 @@ class Parameters:
         return found
 
     def seconds(self, name: str, default: float, *, minimum: float = 0, bare_unit: str = "") -> float:
-        """Return the seconds of a duration; a number without a unit counts in `bare_unit`, if there is one."""
+        """Return the seconds of a duration. A number other than 0 needs a unit.
+
+        Where it may be missing, `bare_unit` is taken, with a warning.
+        """
         value = self._values.get(name)
         if value is None or value == "":
             return default
-        counted = bare_unit and isinstance(value, int) and not isinstance(value, bool)
+        text = str(value)
+        if bare_unit and durations.hint(text):
+            text += bare_unit
+            self._remark(name, f"{value} means {text}, since it has no unit; write {text}")
         try:
-            found = durations.parse(str(value) if counted or isinstance(value, str) else "", bare_unit=bare_unit)
+            found = durations.parse(text)
         except ValueError:
-            raise self.error(name, f"must be a duration like 100ms, 1h30m or 90d, not {_shown(name, value)}") from None
+            wrong = f"must be a duration like 100ms, 1h30m or 90d, not {_shown(name, value)}"
+            raise self.error(name, wrong + durations.hint(text)) from None
         if found < minimum:
             raise self.error(name, f"must be at least {minimum:g}s, not {value}")
         return found
@@ -217,6 +230,10 @@ class Parameters:
         if not isinstance(value, Mapping):
             raise self.error(name, f"must be a section of values, not {type(value).__name__}")
         return value
+
+    def _remark(self, name: str, text: str) -> None:
+        if isinstance(self._values, Section):
+            self._values.remark(name, text)
 
     def error(self, name: str, text: str, path: str = "") -> ParameterError:
         """Return the error that says `text` of the parameter `name`, or of what `path` leads to within the section."""

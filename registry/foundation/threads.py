@@ -47,3 +47,5 @@ class LastingThread(threading.Thread):
             except RuntimeError as error:
                 _log.error("the thread %s has to wait: %s", self.name, error)
                 time.sleep(_START_PAUSE_SECONDS)
+                # In Python 3.13 a thread that could not be started takes itself for one that was.
+                threading.Thread.__init__(self, name=self.name, daemon=True)

@@ -124,5 +124,5 @@ def _headers(blob: Blob) -> dict[str, str]:
         "Accept-Ranges": "bytes",
         "Cache-Control": "max-age=31536000",
         "Docker-Content-Digest": str(blob.digest),
-        "ETag": etag(blob.digest),
+        "Etag": etag(blob.digest),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 
 from flask import Blueprint
@@ -12,7 +11,7 @@ from registry.handlers.context import authorize
 from registry.handlers.current import services
 from registry.handlers.paging import last_seen, next_link, page_size
 from registry.handlers.response import Response
-from registry.oci import media_types
+from registry.oci import encoding, media_types
 
 blueprint = Blueprint("catalog", __name__)
 
@@ -29,7 +28,7 @@ def list_repositories() -> Response:
         size = min(_DEFAULT_SIZE, maximum)
     access, catalog = services().access, services().repositories.catalog
     page = catalog.page(after=last_seen(), limit=size + 1, shown=partial(access.lists, grant)) if size else []
-    response = Response(json.dumps({"repositories": page[:size]}) + "\n", content_type=media_types.JSON)
+    response = Response(encoding.answer({"repositories": page[:size]}), content_type=media_types.JSON)
     if len(page) > size:
         response.headers["Link"] = next_link(last=page[size - 1], n=size)
     return response

@@ -163,4 +163,4 @@ def require_deletable() -> None:
     """
     require_writable()
     if not services().configuration.storage.delete.enabled:
-        raise UnsupportedError("deletion is off; storage.delete.enabled turns it on")
+        raise UnsupportedError("The operation is unsupported.", "deletion is off; storage.delete.enabled turns it on")

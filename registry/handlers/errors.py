@@ -6,7 +6,6 @@ failed precondition (412), have the status of their HTTPException.
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import TYPE_CHECKING
 
@@ -15,10 +14,11 @@ from werkzeug.exceptions import HTTPException
 
 import auth.base
 import drivers.base
-from registry.error_codes import FAULTS, RETRY_SECONDS, UNKNOWN, UNSUPPORTED, body, code_of, entry
+from registry.error_codes import FAULTS, RETRY_SECONDS, UNKNOWN, UNSUPPORTED, body, code_of, entry, message_of
+from registry.foundation.reasons import reason
 from registry.handlers.response import Response
 from registry.handlers.urls import upload_url
-from registry.oci import errors, media_types
+from registry.oci import encoding, errors, media_types
 from registry.oci.uploads import OffsetError
 
 if TYPE_CHECKING:
@@ -61,10 +61,9 @@ def _answer(error: Exception) -> Response:
     if isinstance(error, _ACCESS_ERRORS):
         return _answer_access(error, code, status)
     if isinstance(error, FAULTS):
-        # What exactly is the operator's business; it may name hosts, buckets, files.
         of_storage = isinstance(error, drivers.base.DriverError)
         _log.error("%s %s: %s" if of_storage else "%s %s: %r", request.method, request.path, error)
-        return _json([entry(code, f"{'the storage of ' if of_storage else ''}this registry could not do it")], status)
+        return _json([entry(code, message_of(error))], status)
     # A bug of ours. The Go registry panics here, and operators who want mail of it ask for mail of that level.
     _log.critical("%s %s failed", request.method, request.path, exc_info=error)
     return _json([entry(code, "unknown error")], status)
@@ -74,20 +73,22 @@ def _answer_access(error: Exception, code: str, status: int) -> Response:
     if isinstance(error, auth.base.ControllerError):
         _log.error("%s %s: %s", request.method, request.path, error)
         return _json([entry(code, "the access control of this registry is out of order")], status)
-    wanted = error.accesses if isinstance(error, auth.base.UnauthorizedError) else ()
-    detail = [{"Type": each.type, "Class": "", "Name": each.name, "Action": each.action} for each in wanted]
-    told = entry(code, str(error), detail or None)
+    told = entry(code, str(error))
+    if isinstance(error, auth.base.UnauthorizedError):
+        wanted = [{"Type": each.type, "Class": "", "Name": each.name, "Action": each.action} for each in error.accesses]
+        # As in the Go registry, whose list of nothing is null.
+        told["detail"] = wanted or None
     if isinstance(error, auth.base.TokenRequestError):
         # Two readers: registry clients know "errors", those of RFC 6749 section 5.2 know "error".
         both = {"error": error.code, "error_description": str(error), "errors": [told]}
-        return Response(json.dumps(both) + "\n", status, content_type=media_types.JSON)
+        return Response(encoding.answer(both), status, content_type=media_types.JSON)
     return _json([told], status)
 
 
 def _answer_http(error: HTTPException) -> Response:
     """Answer what the framework itself refuses: no such route, no such method."""
     status = error.code or 500
-    response = _json([entry(_HTTP_CODES.get(status, UNKNOWN), error.name.lower())], status)
+    response = _json([entry(_HTTP_CODES.get(status, UNKNOWN), reason(status).lower())], status)
     for name, value in error.get_headers():
         if name.lower() == "allow":
             response.headers[name] = value
@@ -96,14 +97,14 @@ def _answer_http(error: HTTPException) -> Response:
 
 def _add_headers(response: Response, error: Exception, services: Services) -> None:
     if isinstance(error, auth.base.UnauthorizedError):
-        response.headers["WWW-Authenticate"] = error.challenge
+        response.headers["Www-Authenticate"] = error.challenge
     elif isinstance(error, auth.base.ThrottledError):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     elif isinstance(error, OffsetError):
         state = error.state
         response.headers["Location"] = upload_url(state.name, state.upload_id, services.tokens.sign(state))
         response.headers["Range"] = upload_range(state.offset)
-        response.headers["Docker-Upload-UUID"] = state.upload_id
+        response.headers["Docker-Upload-Uuid"] = state.upload_id
     elif isinstance(error, errors.RangeNotSatisfiableError):
         response.headers["Content-Range"] = f"bytes */{error.size}"
     elif response.status_code in {503, 507}:

@@ -30,7 +30,7 @@ def get_manifest(name: str, reference: str) -> Response:
     repository = open_repository(name, "pull")
     digest = _resolve(repository, parse_reference(reference))
     manifest = repository.manifests.serve(digest)
-    headers = {"Docker-Content-Digest": str(digest), "ETag": etag(digest)}
+    headers = {"Docker-Content-Digest": str(digest), "Etag": etag(digest)}
     if unmodified(digest):
         return Response(status=304, headers=headers)
     return Response(manifest.content, headers=headers, content_type=manifest.media_type)

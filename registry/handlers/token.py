@@ -5,7 +5,6 @@ It lies outside of ``/v2/``: distribution's "Token Authentication Specification"
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
@@ -13,7 +12,7 @@ from flask import Blueprint, request
 from registry.handlers.context import AccessRequest
 from registry.handlers.current import services
 from registry.handlers.response import Response
-from registry.oci import media_types
+from registry.oci import encoding, media_types
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,4 +52,4 @@ def _fields(values: MultiDict[str, str]) -> Mapping[str, list[str]]:
 
 def _answer(members: Mapping[str, object]) -> Response:
     headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-    return Response(json.dumps(members), headers=headers, content_type=media_types.JSON)
+    return Response(encoding.answer(members), headers=headers, content_type=media_types.JSON)

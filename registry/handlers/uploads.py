@@ -93,7 +93,7 @@ def cancel_upload(name: str, upload_id: str) -> Response:
     require_writable()
     _resume(repository, upload_id)
     repository.uploads.cancel(upload_id)
-    return Response(status=204, headers={"Docker-Upload-UUID": upload_id})
+    return Response(status=204, headers={"Docker-Upload-Uuid": upload_id})
 
 
 def _mount(repository: Repository) -> Digest | None:
@@ -179,7 +179,7 @@ def _accepted(state: UploadState, status: int) -> Response:
 
 
 def _standing(state: UploadState) -> dict[str, str]:
-    return {"Range": upload_range(state.offset), "Docker-Upload-UUID": state.upload_id}
+    return {"Range": upload_range(state.offset), "Docker-Upload-Uuid": state.upload_id}
 
 
 def _created(name: str, digest: Digest) -> Response:

@@ -68,6 +68,16 @@ def root_url() -> str:
     return f"{scheme}://{host}{prefix}" if host else prefix
 
 
+def api_url() -> str:
+    """Return where the API is, also to who has asked outside of ``http.prefix``."""
+    configured = _configured()
+    if configured:
+        return f"{configured}/v2/"
+    scheme, host = origin()
+    prefix = services().configuration.http.prefix.strip("/")
+    return (f"{scheme}://{host}" if host else "") + (f"/{prefix}/v2/" if prefix else "/v2/")
+
+
 def claimed_address() -> str:
     """Return the address that the client has as its proxies tell, trusted or not, as the Go registry finds it.
 

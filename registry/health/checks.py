@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,12 +43,17 @@ class Check:
     kind: str = "check"
 
 
-def configured_checks(section: Health, driver: StorageDriver) -> Iterator[Check]:
-    """Yield the checks of the ``health`` section, and always that of the storage: readiness depends on it."""
+def configured_checks(section: Health, driver: StorageDriver, *, read_only: bool = False) -> Iterator[Check]:
+    """Yield the checks of the ``health`` section, and always that of the storage: readiness depends on it.
+
+    `read_only` says that nothing will be written to the storage.
+    """
     storage = section.storagedriver
     name = f"storagedriver_{driver.name}"
     seconds, threshold = storage.interval_seconds, storage.threshold
-    yield Check(name, driver.probe, seconds, threshold, refuses=storage.enabled, kind="storage")
+    yield Check(
+        name, partial(driver.probe, read_only=read_only), seconds, threshold, refuses=storage.enabled, kind="storage"
+    )
     for file in section.file:
         yield Check(file.file, _file(file), file.interval_seconds, file.threshold, kind="file")
     for http in section.http:

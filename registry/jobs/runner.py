@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from registry.observation.metrics import Metrics
 
 _RETRY_SECONDS: Final = 10.0
+_LEAST_PAUSE_SECONDS: Final = 0.1  # an interval without a unit is one of nanoseconds: it would take all of a core
 _log = logging.getLogger(__name__)
 
 
@@ -127,7 +128,7 @@ class Runner:
         if self._metrics:
             self._metrics.job_ran(job.name, failed=bool(error))
         self._note(job, last_run=time.time(), error=error)
-        return job.interval_seconds if pause is None else pause
+        return max(job.interval_seconds if pause is None else pause, _LEAST_PAUSE_SECONDS)
 
     def _note(self, job: Job, **changed: Any) -> None:
         with self._posting:

@@ -87,7 +87,7 @@ def _add_known(facts: dict[str, object], record: RequestRecord) -> None:
     for error in record.errors[:1]:
         facts["err.code"] = str(error["code"]).lower().replace("_", " ")
         facts["err.message"] = error["message"]
-        if "detail" in error:
+        if error.get("detail") is not None:
             facts["err.detail"] = error["detail"]
 
 

@@ -1,4 +1,4 @@
-"""Log lines in the forms of the Go registry: logrus text, JSON, and what it calls logstash, the same JSON.
+"""The log: where lines go and in which form, see registry.observation.formats and registry.observation.terminal.
 
 What a line states goes into ``extra={}``; each key becomes a field. Secrets are taken out of it before it is written:
 see registry.foundation.redaction.
@@ -6,24 +6,20 @@ see registry.foundation.redaction.
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import sys
 import time
-import uuid
 from contextlib import nullcontext, suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TextIO
 
-from registry import __version__
 from registry.config import ConfigurationError
-from registry.foundation.redaction import redacted
-from registry.observation.mail import MailHandler, level_word
-from registry.observation.repeats import CountingHandler, Repeats, facts_of
+from registry.observation.formats import Formatter, JSONFormatter, TextFormatter
+from registry.observation.mail import MailHandler
+from registry.observation.repeats import CountingHandler, Repeats
+from registry.observation.terminal import TerminalFormatter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from registry.config.remote import LogHook
     from registry.config.values import Log
@@ -43,20 +39,17 @@ _HOOK_LEVELS: Final = {
 }
 _EACH_LINE: Final = frozenset({"registry.observation.lines", "drivers.s3.calls"})
 """Loggers that have a line for each request or call because somebody wants each of them."""
-_is_plain: Final = re.compile(r"[A-Za-z0-9._/@^+-]+").fullmatch
-_in_quotes: Final = json.JSONEncoder(ensure_ascii=False).encode
-_to_json: Final = json.JSONEncoder(default=str).encode
-_HARMLESS: Final = (int, float, type(None))
-"""Types whose values hold no secret."""
 
 
-def configure(section: Log) -> None:
+def configure(section: Log, *, colored: bool = False) -> None:
     """Send all loggers of this process to stderr, at the level and in the form of the ``log`` section.
+
+    Lines for people on a terminal are in colours if `colored`.
 
     Raises:
         ConfigurationError: a mail hook has no server.
     """
-    wanted = handlers(section)
+    wanted = handlers(section, colored=colored)
     root = logging.getLogger()
     for old in root.handlers:
         old.close()
@@ -64,16 +57,29 @@ def configure(section: Log) -> None:
     root.setLevel(_LEVELS[section.level])
 
 
-def handlers(section: Log) -> list[logging.Handler]:
+def handlers(section: Log, *, colored: bool = False) -> list[logging.Handler]:
     """Return what writes, and mails, log lines as the ``log`` section says; the one for stderr is the first.
+
+    `colored` is as for configure().
 
     Raises:
         ConfigurationError: a mail hook has no server.
     """
-    form = _TextFormatter if section.formatter == "text" else _JSONFormatter
     handler = _StderrHandler()
-    handler.setFormatter(form(section.fields, reportcaller=section.reportcaller))
+    handler.setFormatter(_formatter(section, colored=colored and sys.stderr.isatty()))
     return [handler, *(_mail(hook, index, section) for index, hook in enumerate(section.hooks) if _sends_mail(hook))]
+
+
+def is_for_people(section: Log) -> bool:
+    """Tell whether lines are short ones for people: where stderr is a terminal, unless a form is configured."""
+    return section.formatter == "terminal" or (section.formatter is None and sys.stderr.isatty())
+
+
+def _formatter(section: Log, *, colored: bool) -> Formatter:
+    if is_for_people(section):
+        return TerminalFormatter(reportcaller=section.reportcaller, colored=colored)
+    form = JSONFormatter if section.formatter in {"json", "logstash"} else TextFormatter
+    return form(section.fields, reportcaller=section.reportcaller)
 
 
 class _StderrHandler(CountingHandler, logging.StreamHandler[TextIO]):
@@ -98,11 +104,7 @@ def info_writer(logger: logging.Logger) -> Callable[[str, dict[str, object]], No
     """
     handler = next(iter(logging.getLogger().handlers), None)
     formatter = handler.formatter if handler else None
-    if (
-        not isinstance(handler, logging.StreamHandler)
-        or not isinstance(formatter, _Formatter)
-        or formatter.reportcaller
-    ):
+    if not isinstance(handler, logging.StreamHandler) or not isinstance(formatter, Formatter) or formatter.reportcaller:
         return lambda message, facts: logger.info(message, extra=facts)
 
     def write(message: str, facts: dict[str, object]) -> None:
@@ -144,55 +146,5 @@ def _mail(hook: LogHook, index: int, section: Log) -> logging.Handler:
         given = hook.options.smtp.addr
         raise ConfigurationError(f"log.hooks[{index}].options.smtp.addr", f"must be host:port, not {given!r}") from None
     handler.addFilter(lambda record: record.levelno in levels)
-    handler.setFormatter(_TextFormatter(section.fields, reportcaller=section.reportcaller))
+    handler.setFormatter(TextFormatter(section.fields, reportcaller=section.reportcaller))
     return handler
-
-
-class _Formatter(logging.Formatter):
-    def __init__(self, fields: Mapping[str, object], *, reportcaller: bool) -> None:
-        super().__init__()
-        self._fields = {"instance.id": str(uuid.uuid4()), "version": __version__, **fields}
-        self.reportcaller = reportcaller
-
-    def format(self, record: logging.LogRecord) -> str:
-        facts = facts_of(record)
-        if self.reportcaller:
-            facts |= {"file": f"{record.pathname}:{record.lineno}", "func": f"{record.module}.{record.funcName}"}
-        if record.exc_info:
-            facts["error"] = self.formatException(record.exc_info)
-        return self.line(record.created, level_word(record), record.getMessage(), facts)
-
-    def line(self, created: float, level: str, message: str, stated: Mapping[str, object]) -> str:
-        """Return a line: time, level and message, then what is `stated` and configured in the order of the names."""
-        moment = datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds")
-        facts = {**self._fields, **stated}
-        said: dict[str, object] = {"time": f"{moment[:-6]}Z", "level": level, "msg": redacted(message)}
-        for key in sorted(facts):
-            value = facts[key]
-            said[key] = value if type(value) is int else _without_secrets(value)
-        return self.spelled(said)
-
-    def spelled(self, facts: Mapping[str, object]) -> str:
-        """Return `facts` in the form of this formatter, on one line."""
-        raise NotImplementedError
-
-
-class _TextFormatter(_Formatter):
-    def spelled(self, facts: Mapping[str, object]) -> str:
-        return " ".join([f"{key}={_quoted(value)}" for key, value in facts.items()])
-
-
-class _JSONFormatter(_Formatter):
-    def spelled(self, facts: Mapping[str, object]) -> str:
-        return _to_json(facts)
-
-
-def _without_secrets(value: object) -> object:
-    if isinstance(value, str):
-        return redacted(value)
-    return value if isinstance(value, _HARMLESS) else redacted(_to_json(value))
-
-
-def _quoted(value: object) -> str:
-    text = value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
-    return text if _is_plain(text) else _in_quotes(text)

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
+from registry.foundation.extras import installing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,7 @@ def exporter_of(environ: Mapping[str, str]) -> str:
     if exporter not in {_CONSOLE, _OTLP}:
         raise ConfigurationError(_EXPORTER_VARIABLE, f"must be one of otlp, console, none, not {exporter!r}")
     if importlib.util.find_spec("opentelemetry") is None:
-        raise ConfigurationError(_EXPORTER_VARIABLE, "traces need OpenTelemetry: install py-registry[otel]")
+        raise ConfigurationError(_EXPORTER_VARIABLE, f"traces need OpenTelemetry; try: {installing('otel')}")
     try:
         Tracing(exporter).close()
     except Exception as error:  # the libraries read a dozen variables, and raise what comes

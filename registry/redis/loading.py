@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry.config import ConfigurationError
+from registry.foundation.extras import installing
 
 if TYPE_CHECKING:
     from registry.config import Configuration
@@ -23,7 +24,7 @@ def load_connector(configuration: Configuration) -> Connector | None:
     try:
         from registry.redis.connecting import connector  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigurationError("redis", f"{error}; try: pip install 'py-registry[redis]'") from error
+        raise ConfigurationError("redis", f"{error}; try: {installing('redis')}") from error
     return connector(configuration.redis)
 
 

@@ -5,20 +5,18 @@ The socket is opened before the fork and every worker answers on it, so one of t
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from registry.health import report
 from registry.health.gate import LIVENESS_PATH, READINESS_PATH
-from registry.oci import media_types
-from registry.server.plain_http import PlainHTTPServer
+from registry.oci import encoding, media_types
+from registry.server.plain_http import PlainHandler, PlainHTTPServer
 
 if TYPE_CHECKING:
     from registry.health.board import Board
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 _HEALTH_PATH: Final = "/debug/health"
 _JOBS_PATH: Final = "/debug/jobs"
 _BACKLOG: Final = 64
-_PATIENCE_SECONDS: Final = 10
 _log = logging.getLogger(__name__)
 
 
@@ -68,7 +65,7 @@ def health_pages(board: Board, jobs: JobBoard, threads: ThreadBoard) -> dict[str
 
     def page(told: tuple[HTTPStatus, Mapping[str, object]]) -> Page:
         status, found = told
-        return Page(status, media_types.JSON, json.dumps(found).encode())
+        return Page(status, media_types.JSON, encoding.encode(found).encode())
 
     return {
         _HEALTH_PATH: lambda _: page(_with_work(report.health(board), jobs, threads)),
@@ -106,20 +103,13 @@ def start(listener: socket.socket, pages: Pages) -> None:
     server.begin("debug")
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(PlainHandler):
     served: Pages
     protocol_version = "HTTP/1.1"
-    timeout = _PATIENCE_SECONDS
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802  the base class looks for this name
         """Answer with the page, if there is one."""
-        page = self._page()
-        self.send_response(page.status)
-        self.send_header("Content-Type", page.content_type)
-        self.send_header("Content-Length", str(len(page.content)))
-        self.send_header("Cache-Control", "no-cache")
-        self.end_headers()
-        self.wfile.write(page.content)
+        self._send(self._page())
 
     def _page(self) -> Page:
         found = self.served.get(urlsplit(self.path).path)
@@ -131,18 +121,24 @@ class _Handler(BaseHTTPRequestHandler):
             _log.exception("the page %s has failed", self.path)
             return _FAILED
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802  as above
         """Answer as the Go registry does to any method that it does not expect."""
+        # The request may have a body, which is not read.
         self.close_connection = True
-        self.send_error(HTTPStatus.NOT_FOUND)
+        self._send(_MISSING)
 
     do_PUT = do_DELETE = do_HEAD = do_POST  # noqa: N815  the base class looks for these names
 
-    def version_string(self) -> str:
-        return "registry"
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class calls it so
-        _log.debug(format, *args)
+    def _send(self, page: Page) -> None:
+        self.send_response(page.status)
+        self.send_header("Content-Type", page.content_type)
+        self.send_header("Content-Length", str(len(page.content)))
+        self.send_header("Cache-Control", "no-cache")
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(page.content)
 
 
 _FAILED: Final = Page(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", b"500 see the log\n")

@@ -8,7 +8,9 @@ tests/server/test_gunicorn_internals.py holds setup.cfg to that.
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 import time
 from abc import ABC, abstractmethod
 from email.utils import formatdate
@@ -19,8 +21,10 @@ from gunicorn.http import errors, wsgi
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 from gunicorn.http.wsgi import FileWrapper
-from gunicorn.sock import ssl_wrap_socket
+from gunicorn.sock import create_sockets, ssl_wrap_socket
 from gunicorn.systemd import listen_fds, sd_notify
+
+from registry.foundation.reasons import reason
 
 if TYPE_CHECKING:
     import socket
@@ -37,13 +41,16 @@ __all__ = [
     "body_length",
     "errors",
     "expects_continue",
-    "listen_fds",
+    "inherits_listeners",
+    "listen_on",
+    "notify_systemd",
     "parse_head",
-    "sd_notify",
     "wake_up_pipe",
     "worker_listeners",
     "wrap_in_tls",
 ]
+
+_log = logging.getLogger(__name__)
 
 
 class Settings:
@@ -137,7 +144,7 @@ class Framing(wsgi.Response, ABC):
         """Return the lines that every response begins with."""
         major, minor = self._version
         lines = [
-            f"HTTP/{major}.{minor} {self.status}\r\n",
+            f"HTTP/{major}.{minor} {self.final_status} {reason(self.final_status)}\r\n",
             f"Date: {_date()}\r\n",
             f"Connection: {'close' if self.should_close() else 'keep-alive'}\r\n",
         ]
@@ -167,10 +174,30 @@ def body_length(request: Any) -> float:
     return getattr(request.body.reader, "length", math.inf)
 
 
-def arbiter_listeners(arbiter: Arbiter) -> list[tuple[str, socket.socket]]:
-    """Return the sockets that `arbiter` listens on, each with its URL."""
+def notify_systemd(state: str) -> None:
+    """Tell systemd `state`, as in sd_notify(3), if the server is a service of ``Type=notify``."""
+    log: Any = _log  # only debug() is called of gunicorn's own
+    sd_notify(state, log)
+
+
+def arbiter_listeners(arbiter: Arbiter) -> list[socket.socket]:
+    """Return the sockets that `arbiter` listens on."""
     listeners: list[Any] = arbiter.LISTENERS
-    return [(str(each), each.sock) for each in listeners]
+    return [each.sock for each in listeners]
+
+
+def inherits_listeners() -> bool:
+    """Tell whether this process was started with sockets to listen on: by systemd, or by an arbiter that it follows."""
+    return bool(listen_fds(unset_environment=False)) or "GUNICORN_FD" in os.environ
+
+
+def listen_on(arbiter: Arbiter, listener: socket.socket) -> list[socket.socket]:
+    """Have `arbiter` take over `listener`, for the workers that it forks; return what it listened on before."""
+    before = arbiter_listeners(arbiter)
+    # It reads the option "bind" where it has none, and never again as long as that stays the same.
+    log: Any = arbiter.log
+    arbiter.LISTENERS = create_sockets(arbiter.cfg, log, [listener.detach()])  # type: ignore[misc]  # of an instance
+    return before
 
 
 def worker_listeners(worker: Worker) -> list[socket.socket]:

@@ -7,75 +7,82 @@ import math
 import os
 import secrets
 import signal
-import socket
-import time
+import sys
+from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gunicorn.app.base import BaseApplication
 
-from registry import __version__
 from registry.app import create_app
-from registry.config import ConfigurationError
+from registry.config import ConfigurationError, changed_keys
+from registry.config.values import LetsEncrypt
 from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
 from registry.observation.tracing import Tracing
-from registry.plugins import load_access
-from registry.server import addresses
+from registry.server import arbiter, binding
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
-from registry.server.channel import limit_waiting
 from registry.server.connection import ConnectionLimits
-from registry.server.gunicorn_internals import Arbiter, arbiter_listeners, listen_fds, sd_notify
+from registry.server.gunicorn_internals import inherits_listeners, listen_on
 from registry.server.listening import ListeningLimits, connections_for, raise_descriptor_limit
 from registry.server.pace import PaceLimits
-from registry.server.preparation import check_storage, examine
+from registry.server.starting import examine, prepare
 from registry.server.tls import serving as tls
 from registry.server.worker import Worker, WorkerContext
 from registry.services import build_services
-from registry.storage.hashing import log_what_cannot_be_resumed
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
+    from types import FrameType
+    from typing import NoReturn
 
-    from drivers.base import StorageDriver
     from registry.config import Configuration
-    from registry.config.values import HTTP
+    from registry.config.values import Log
     from registry.server.shared import Shared
     from registry.server.tls.certificates import Certificates
 
 _THREADS: Final = 16
 _KEEPALIVE_SECONDS: Final = 75
 _DRAIN_SECONDS: Final = 10
-_DEFER_SECONDS: Final = 30
 _HEADER_FIELDS: Final = 256
 """As many as the parser can take."""
 _log = logging.getLogger(__name__)
 
 
-def serve(reread: Callable[[], Configuration], *, traces: str = "") -> None:
+def serve(reread: Callable[[], Configuration], *, traces: str = "", colored: bool = False) -> None:
     """Serve until told to stop. `reread` gives the configuration, now and again on SIGHUP.
 
-    `traces` names the exporter of traces, if there is to be one.
+    `traces` names the exporter of traces, if there is to be one. `colored` says whether a terminal may have colours.
 
     Raises:
         ConfigurationError: it cannot start.
     """
-    _Application(reread, traces).run()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Until the arbiter has its own: without a handler, the kernel keeps them from the first process of a container.
+        signal.signal(number, _end_at_once)
+    _Application(reread, traces, colored=colored).run()
+
+
+def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
+    _log.info("stopped by %s before it listened", signal.Signals(number).name)
+    raise SystemExit(0)
 
 
 class _Application(BaseApplication):
-    def __init__(self, reread: Callable[[], Configuration], traces: str) -> None:
+    def __init__(self, reread: Callable[[], Configuration], traces: str, *, colored: bool) -> None:
         self._reread = reread
         self._traces = traces
+        self._colored = colored
         self._secret = secrets.token_hex(32)
         self._shared: Shared | None = None
         self._certificates: Certificates | None = None
+        self._address: binding.Address | None = None
+        self._listener: socket.socket | None = None
         self._descriptors = raise_descriptor_limit()
         self._configuration, self._options = self._read()
-        log_what_cannot_be_resumed()
         super().__init__()
 
     @property
@@ -95,8 +102,17 @@ class _Application(BaseApplication):
         """How long a client may do nothing while it is waited for."""
         return self._configuration.http.stalltimeout_seconds or math.inf
 
+    def take_listener(self) -> socket.socket | None:
+        """Return the socket to listen on from now on; None if it is none of ours, or still the same."""
+        listener, self._listener = self._listener, None
+        return listener
+
     def run(self) -> None:
-        _Arbiter(self).run()
+        master = arbiter.ServerArbiter(self)
+        listener = self.take_listener()
+        if listener:
+            listen_on(master, listener)
+        master.run()
 
     def load_config(self) -> None:
         for option, value in self._options.items():
@@ -124,6 +140,7 @@ class _Application(BaseApplication):
         return WorkerContext(create_app(services), limits, listening, metrics, self._certificates)
 
     def reload(self) -> None:
+        before = self._configuration
         try:
             self._configuration, self._options = self._read()
         except ConfigurationError as error:
@@ -133,107 +150,68 @@ class _Application(BaseApplication):
         except OSError as error:
             _log.error("the old configuration stays in force: %s", error)
             return
+        changed = ", ".join(changed_keys(before, self._configuration))
+        _log.info("configuration read again: %s", f"{changed} changed" if changed else "nothing changed")
         super().reload()
 
     def _read(self) -> tuple[Configuration, dict[str, object]]:
         """Return the configuration and gunicorn's options, both known to be usable."""
         configuration = self._reread()
         with configuration.origins.locating():
-            log.configure(configuration.log)
+            log.configure(configuration.log, colored=self._colored)
             for warning in configuration.warnings:
                 _log.warning("%s", configuration.origins.located_warning(warning))
             return self._prepared(configuration)
 
     def _prepared(self, configuration: Configuration) -> tuple[Configuration, dict[str, object]]:
         examined = examine(configuration)
-        configuration = _checked(configuration, examined.storage)
-        if not configuration.http.secret:
-            _log.warning(
-                "No HTTP secret provided - generated random secret. Uploads will not survive a restart, and "
-                "several registries behind one address need a common http.secret.",
-            )
-            configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
-        certificates = tls.load(configuration.http.tls, examined.certificates)
-        options = _options(configuration) | tls.options(certificates)
-        self._shared = sharing.share(configuration, self._shared)
-        self._certificates = certificates
+        with ExitStack() as undoing:
+            # First, because the storage may have to be waited for.
+            address = binding.address_of(configuration.http)
+            listener = self._bind(address, undoing)
+            self._require_challenges(configuration.http.tls.letsencrypt)
+            # A server that runs does not wait: it has a configuration to go on with.
+            wait_seconds = 0.0 if self._shared else configuration.storage.starttimeout_seconds
+            configuration, certificates = prepare(configuration, examined, wait_seconds=wait_seconds)
+            if not configuration.http.secret:
+                _log.warning(
+                    "No HTTP secret provided - generated random secret. Uploads will not survive a restart, and "
+                    "several registries behind one address need a common http.secret.",
+                )
+                configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
+            options = _options(configuration) | tls.options(certificates)
+            if listener:
+                binding.listen(listener, address)
+            self._shared = sharing.share(configuration, self._shared)
+            undoing.pop_all()
+        self._address, self._listener, self._certificates = address, listener, certificates
         return configuration, options
 
+    def _bind(self, address: binding.Address, undoing: ExitStack) -> socket.socket | None:
+        """Return a socket at `address`; None if the server has it already, or listens on what it was handed over."""
+        if address == self._address or inherits_listeners():
+            return None
+        bound = binding.bind(address, patient=self._address is None)
+        undoing.callback(binding.close, bound)
+        return bound
 
-class _Arbiter(Arbiter):
-    """gunicorn's master process, which says that it stops before it does."""
-
-    app: _Application
-
-    slot_taken: int = -1
-    """The slot of the worker that is being forked, -1 if it has none."""
-
-    def spawn_worker(self) -> int:
-        """Fork a worker and return its pid; 0 if that is not possible now: the server goes on, and tries again soon."""
-        self.slot_taken = -1
-        mask = os.umask(0o077)
-        os.umask(mask)
-        try:
-            return super().spawn_worker()
-        except OSError as error:
-            _log.error("no worker can be started: %s", error)
-            os.umask(mask)  # gunicorn changes it for a moment
-            if self.app.shared.slots and self.slot_taken >= 0:
-                self.app.shared.slots.leave(self.slot_taken)
-            return 0
-
-    def handle_term(self) -> None:
-        """Say that it stops, and do so when load balancers had ``http.draindelay`` to hear it, or when told again."""
-        delay_seconds = self.app.drain_delay_seconds
-        if self.app.shared.board.draining or not delay_seconds:
-            super().handle_term()
-        self._say_that_it_stops()
-        signal.signal(signal.SIGALRM, lambda *_: self.signal(signal.SIGTERM, None))
-        signal.setitimer(signal.ITIMER_REAL, delay_seconds)
-
-    def handle_hup(self) -> None:
-        """Read the configuration again; not on the way out, where a new board would say that all is well."""
-        if self.app.shared.board.draining:
-            return
-        self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        super().handle_hup()
-        self._notify("READY=1")
-
-    def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002  as it is called
-        self._say_that_it_stops()
-        super().stop(graceful)
-
-    def _say_that_it_stops(self) -> None:
-        if not self.app.shared.board.draining:
-            self.app.shared.board.drain()
-            self._notify("STOPPING=1")
-
-    def _notify(self, state: str) -> None:
-        """Tell systemd, if the server is a service of ``Type=notify``."""
-        if self.log:
-            sd_notify(state, self.log)
-
-
-def _checked(configuration: Configuration, driver: StorageDriver) -> Configuration:
-    """Return the configuration to run with, after storage and access control have made what they need."""
-    auth, http = configuration.auth, configuration.http
-    check_storage(configuration, driver)
-    if auth:
-        load_access(auth.name, auth.parameters)
-    if not driver.shared_between_processes:
-        http = replace(http, workers=1)
-    return replace(configuration, http=http)
+    def _require_challenges(self, section: LetsEncrypt) -> None:
+        """Return if a worker will be able to listen on ``http.tls.letsencrypt.httpaddr``, if it is to do that."""
+        before = self._configuration.http.tls.letsencrypt if self._address else LetsEncrypt()
+        if section.cachefile and not (before.cachefile and before.httpaddr == section.httpaddr):
+            binding.require(section.httpaddr, binding.CHALLENGES_KEY)
 
 
 def _options(configuration: Configuration) -> dict[str, object]:
     http = configuration.http
     return {
-        "bind": [_address(http)],
+        # What to listen on is handed over: see binding.
+        "bind": [],
         "workers": http.workers or len(os.sched_getaffinity(0)),
         "threads": http.threads or _THREADS,
         "worker_class": Worker,
         "logger_class": AccessLog,
-        "accesslog": None if configuration.log.accesslog.disabled else "-",
+        "accesslog": "-" if _wants_access_log(configuration.log) else None,
         "http_parser": "fast",
         "graceful_timeout": math.ceil(http.draintimeout_seconds) or _DRAIN_SECONDS,
         # The limit is that of the whole head.
@@ -244,53 +222,15 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108  the kernel's own
         "control_socket_disable": True,
         "proc_name": "registry",
-        "when_ready": _announce,
-        "pre_fork": _take_slot,
-        "child_exit": _leave_slot,
-        "on_exit": _remove_metrics,
+        "when_ready": arbiter.announce,
+        "on_reload": arbiter.listen_elsewhere,
+        "pre_fork": arbiter.take_slot,
+        "child_exit": arbiter.leave_slot,
+        "on_exit": arbiter.say_goodbye,
     }
 
 
-def _address(http: HTTP) -> str:
-    address = addresses.api(http)
-    if isinstance(address, Path):
-        # A socket that systemd hands over is in use.
-        if not listen_fds(unset_environment=False):
-            address.unlink(missing_ok=True)
-        return f"unix:{address}"
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _announce(arbiter: _Arbiter) -> None:
-    for url, listener in arbiter_listeners(arbiter):
-        _protect(listener, arbiter.app.stall_seconds)
-        secured = ", tls" if arbiter.cfg.is_ssl else ""
-        _log.info("listening on %s%s", url, secured, extra={"version": __version__})
-
-
-def _take_slot(arbiter: _Arbiter, worker: Worker) -> None:
-    slots = arbiter.app.shared.slots
-    if slots:
-        worker.slot = arbiter.slot_taken = slots.take()
-
-
-def _leave_slot(arbiter: _Arbiter, worker: Worker) -> None:
-    slots = arbiter.app.shared.slots
-    if slots:
-        slots.leave(worker.slot)
-
-
-def _remove_metrics(arbiter: _Arbiter) -> None:
-    slots = arbiter.app.shared.slots
-    if slots:
-        slots.remove()
-
-
-def _protect(listener: socket.socket, stall_seconds: float) -> None:
-    """Set what accepted connections inherit."""
-    limit_waiting(listener, stall_seconds)
-    if listener.family != socket.AF_UNIX:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        # Wakes a worker only when a request has begun to arrive.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFER_SECONDS)
+def _wants_access_log(section: Log) -> bool:
+    """Tell whether to write the access log: not on a terminal where each request has its line for people already."""
+    told = log.is_for_people(section) and section.level in {"info", "debug"} and sys.stdout.isatty()
+    return not (section.accesslog.disabled or told)

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 def periodic_jobs(services: Services) -> Iterator[Job]:
-    """Yield the jobs that the configuration asks for."""
+    """Yield the jobs that the configuration asks for; none writes to a registry that is read-only."""
     configuration = services.configuration
-    yield from purge.jobs(services.repositories, configuration.storage.maintenance.uploadpurging)
+    maintenance = configuration.storage.maintenance
+    if not maintenance.readonly.enabled:
+        yield from purge.jobs(services.repositories, maintenance.uploadpurging)
     yield from cluster.jobs(services.driver, configuration, services.board)
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
     # Last, as there may be more of them than are told of.
@@ -27,6 +29,8 @@ def periodic_jobs(services: Services) -> Iterator[Job]:
 
 
 def _checks(services: Services) -> Iterator[Check]:
-    yield from configured_checks(services.configuration.health, services.driver)
+    configuration = services.configuration
+    read_only = configuration.storage.maintenance.readonly.enabled
+    yield from configured_checks(configuration.health, services.driver, read_only=read_only)
     if services.redis:
         yield optional_check("redis", services.redis.look)

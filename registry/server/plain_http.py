@@ -5,16 +5,35 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from http.server import ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final
 
+from registry.foundation.reasons import REASONS
 from registry.foundation.threads import LastingThread
 from registry.server.listening import EXHAUSTED, PAUSE_SECONDS
 
 if TYPE_CHECKING:
     import socket
 
+_PATIENCE_SECONDS: Final = 10
 _log = logging.getLogger(__name__)
+
+
+class PlainHandler(BaseHTTPRequestHandler):
+    """Serves one connection. What it refuses is told in one line of text."""
+
+    timeout = _PATIENCE_SECONDS
+    responses = {status: (phrase, "") for status, phrase in REASONS.items()}  # noqa: RUF012  the base class's is like it
+    error_content_type = "text/plain; charset=utf-8"
+    error_message_format = "%(code)d %(message)s\n"
+
+    def version_string(self) -> str:
+        """Return what the Server header says."""
+        return "registry"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class calls it so
+        """Log what the base prints."""
+        _log.debug(format, *args)
 
 
 class PlainHTTPServer(ThreadingHTTPServer):

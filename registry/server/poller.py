@@ -39,6 +39,8 @@ _OVERFULL: Final = 1.25
 """Times the limit of connections, at which clients have to wait for those to go that were ended to make room."""
 _log = logging.getLogger(__name__)
 
+_IN_PROGRESS: Final = frozenset({Phase.HEAD, Phase.SERVED, Phase.SENDING})
+
 
 class Poller:
     """Owns the connections of a worker and knows for which of them there is something to do.
@@ -156,6 +158,10 @@ class Poller:
         self._stopped_at = time.monotonic()
         for fd in self._listeners.stop():
             self._accept(fd)
+
+    def count_in_progress(self) -> int:
+        """Return how many connections have a request that is not answered, as far as has been noticed."""
+        return sum(each.phase in _IN_PROGRESS for each in list(self._connections.values()))
 
     def _accept(self, fd: int) -> None:
         accepted = self._listeners.accept(fd)

@@ -10,19 +10,19 @@ import logging
 import socket
 import ssl
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any, Final
 
 from registry.error_codes import FAULTS, RETRY_SECONDS, TOO_MANY_REQUESTS, UNSUPPORTED, code_of, error_body
+from registry.foundation.reasons import reason
 from registry.server.gunicorn_internals import errors
 from registry.server.tls import serving as tls
 
-_STATUS: Final[dict[type[BaseException], tuple[int, str]]] = {
-    errors.LimitRequestLine: (414, "URI Too Long"),
-    errors.LimitRequestHeaders: (431, "Request Header Fields Too Large"),
-    errors.ExpectationFailed: (417, "Expectation Failed"),
-    errors.UnsupportedTransferCoding: (501, "Not Implemented"),
-    errors.ParseException: (400, "Bad Request"),
+_STATUS: Final[dict[type[BaseException], int]] = {
+    errors.LimitRequestLine: 414,
+    errors.LimitRequestHeaders: 431,
+    errors.ExpectationFailed: 417,
+    errors.UnsupportedTransferCoding: 501,
+    errors.ParseException: 400,
 }
 _GONE: Final = frozenset(
     {
@@ -39,21 +39,19 @@ def refuse(client: socket.socket, peer: str, error: Exception) -> None:
     Only where nothing of an answer has been sent; otherwise broke_off() is to be called.
     """
     if isinstance(error, ssl.SSLError):
-        tls.refuse(client, peer, error, _answer(400, "Bad Request", UNSUPPORTED, "this port speaks HTTPS only"))
+        tls.refuse(client, peer, error, _answer(400, UNSUPPORTED, "this port speaks HTTPS only"))
         return
-    refused = next((_STATUS[each] for each in type(error).__mro__ if each in _STATUS), None)
-    if refused:
-        status, reason = refused
-        code = UNSUPPORTED
+    status = next((_STATUS[each] for each in type(error).__mro__ if each in _STATUS), 0)
+    code = UNSUPPORTED
+    if status:
         _log.info("refused a request of %s: %s", peer, type(error).__name__)
     elif _is_of_network(error):
         _log.info("a request of %s has ended: %s", peer, error)
         return
     else:
         code, status = code_of(error)
-        reason = HTTPStatus(status).phrase
         _tell("a request of %s failed", peer, error)
-    _send(client, peer, _answer(status, reason, code, reason.lower()))
+    _send(client, peer, _answer(status, code, reason(status).lower()))
 
 
 def broke_off(peer: str, error: Exception) -> None:
@@ -91,17 +89,17 @@ def refuse_crowd(client: socket.socket, address: Any, *, is_tls: bool) -> None:
     _log.info("refused a connection of %s: it has http.maxconnectionsperclient already", peer)
     with client:
         if not is_tls:
-            answer = _answer(429, "Too Many Requests", TOO_MANY_REQUESTS, "too many connections from this address")
+            answer = _answer(429, TOO_MANY_REQUESTS, "too many connections from this address")
             _send(client, peer, answer)
             with suppress(OSError):
                 client.shutdown(socket.SHUT_WR)
 
 
-def _answer(status: int, reason: str, code: str, message: str) -> bytes:
+def _answer(status: int, code: str, message: str) -> bytes:
     body = error_body(code, message).encode()
     retry = f"Retry-After: {RETRY_SECONDS}\r\n" if status in {503, 507} else ""
     head = (
-        f"HTTP/1.1 {status} {reason}\r\n"
+        f"HTTP/1.1 {status} {reason(status)}\r\n"
         "Docker-Distribution-Api-Version: registry/2.0\r\n"
         "Content-Type: application/json\r\n"
         f"{retry}"

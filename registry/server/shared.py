@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from registry.health.board import Board
 from registry.health.threads import ThreadBoard
 from registry.jobs.board import JobBoard
 from registry.jobs.runner import Elections, Runner
 from registry.observation.metrics import Slots, exposition
-from registry.server import addresses, debug
+from registry.server import binding, debug
 from registry.server.periodic import periodic_jobs
 from registry.services import Remembered
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from registry.observation.metrics import Metrics
     from registry.services import Services
 
-_KEY: Final = "http.debug.addr"
 _log = logging.getLogger(__name__)
 
 
@@ -90,10 +89,10 @@ def start(shared: Shared, services: Services, metrics: Metrics | None, stopping:
 def _listen(addr: str) -> socket.socket | None:
     if not addr:
         return None
-    host, port = addresses.parse(_KEY, addr)
+    address = binding.tcp_address(addr, binding.DEBUG_KEY)
     try:
-        listener = debug.listen(host, port)
+        listener = debug.listen(address.host, address.port)
     except OSError as error:
-        raise addresses.refusal(_KEY, addr, error) from error
+        raise binding.refusal(error, address, binding.DEBUG_KEY) from error
     _log.info("debug server listening %s", addr)
     return listener

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from registry.config import Findings
 from registry.observation.tracing import exporter_of
-from registry.server import addresses
-from registry.server.preparation import examine, examine_storage
+from registry.server import binding
+from registry.server.starting import examine, examine_storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +33,9 @@ def try_out(configuration: Configuration, environ: Mapping[str, str]) -> list[st
                 absent = examine_storage(configuration, examined.storage)
                 if absent:
                     notes.append(f"{absent} does not exist: it is made at the start")
-            with findings.gathered():
-                addresses.try_to_bind(configuration.http)
+            for key, address in binding.addresses_of(configuration.http).items():
+                with findings.gathered():
+                    binding.try_out(address, key)
         findings.conclude()
     if not configuration.http.secret:
         notes.append("http.secret is not given: uploads do not survive a restart, nor another registry beside this one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from registry.server.listening import ListeningLimits
     from registry.server.tls.certificates import Certificates
 
+_log = logging.getLogger(__name__)
 _WATCH_SECONDS: Final = 1.0
 _STOPPING_SECONDS: Final = 0.1
 
@@ -81,6 +83,9 @@ class Worker(base.Worker):
         while self.alive and self.ppid == os.getppid():
             self._keep_watch(at_most=_WATCH_SECONDS)
         self._poller.stop_listening()
+        if waited_for := self._poller.count_in_progress():
+            seconds = self.cfg.graceful_timeout
+            _log.info("worker %d waits for %d requests, %d s at most", os.getpid(), waited_for, seconds)
         deadline = time.monotonic() + self.cfg.graceful_timeout
         while len(self._poller) and time.monotonic() < deadline:
             self._keep_watch(at_most=_STOPPING_SECONDS)

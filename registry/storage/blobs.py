@@ -174,4 +174,4 @@ def stat_target(driver: StorageDriver, digest: Digest, target: Digest) -> Blob:
 
 
 def _unknown(digest: Digest) -> BlobUnknownError:
-    return BlobUnknownError("blob unknown to registry", {"digest": str(digest)})
+    return BlobUnknownError("blob unknown to registry", str(digest))

@@ -130,7 +130,7 @@ class ManifestStore:
             ManifestUnknownError: this repository does not have it.
         """
         if not self.has(digest):
-            raise _unknown(digest)
+            raise self._unknown(digest)
         untagged = list(self._untag(digest))
         self.forget(digest)
         if not self.has(digest):
@@ -147,7 +147,7 @@ class ManifestStore:
         try:
             self._driver.delete(paths.revision_link(self._name, digest))
         except PathNotFoundError:
-            raise _unknown(digest) from None
+            raise self._unknown(digest) from None
         if subject:
             self._referrers.remove(subject.digest, digest)
             with suppress(ManifestUnknownError):  # unless a push at the same time has stored it again
@@ -171,18 +171,21 @@ class ManifestStore:
         """Return the digest under which the bytes of a manifest of this repository lie."""
         target = read_link(self._driver, paths.revision_link(self._name, digest))
         if target is None:
-            raise _unknown(digest)
+            raise self._unknown(digest)
         return target
 
     def _load(self, digest: Digest, target: Digest) -> bytes:
         try:
             content = self._driver.get(paths.blob_data(target), limit=MAX_SIZE)
         except (PathNotFoundError, ObjectTooLargeError):
-            raise _unknown(digest) from None
+            raise self._unknown(digest) from None
         if Digest.of(content, target.algorithm) != target:
             # A torn write of another registry, or a damaged disk: absent, so that a push repairs it.
-            raise _unknown(digest)
+            raise self._unknown(digest)
         return content
+
+    def _unknown(self, digest: Digest) -> ManifestUnknownError:
+        return ManifestUnknownError("manifest unknown", f"unknown manifest name={self._name} revision={digest}")
 
     def _untag(self, digest: Digest) -> Iterator[str]:
         for name in self._tags.pointing_to(digest):
@@ -194,7 +197,7 @@ class ManifestStore:
 
 def _require_digest(manifest: Manifest, digest: Digest) -> None:
     if Digest.of(manifest.content, digest.algorithm) != digest:
-        raise DigestInvalidError("the manifest does not match the digest", {"digest": str(digest)})
+        raise DigestInvalidError("provided digest did not match uploaded content", {"digest": str(digest)})
 
 
 def _served(manifest: Manifest) -> ServedManifest:
@@ -207,7 +210,3 @@ def _unknown_if_unreadable() -> Iterator[None]:
         yield
     except ManifestInvalidError as error:
         raise ManifestUnknownError(f"the stored manifest cannot be served: {error.message}", error.detail) from None
-
-
-def _unknown(digest: Digest) -> ManifestUnknownError:
-    return ManifestUnknownError("manifest unknown", {"digest": str(digest)})

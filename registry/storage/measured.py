@@ -46,9 +46,9 @@ class MeasuredDriver(DelegatingDriver):
         """Report a call."""
         self._observer.storage_called(self.name, action, seconds)
 
-    def probe(self) -> None:
+    def probe(self, *, read_only: bool = False) -> None:
         with self.timed("Probe"):
-            self._inner.probe()
+            self._inner.probe(read_only=read_only)
 
     def get(self, path: str, *, limit: int) -> bytes:
         with self.timed("GetContent"):

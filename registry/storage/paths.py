@@ -32,6 +32,8 @@ REPOSITORIES: Final = f"{ROOT}/repositories"
 BLOBS: Final = f"{ROOT}/blobs"
 COPIES: Final = f"{ROOT}/copies"
 CLUSTER: Final = "/registry/cluster"
+WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
+"""The prefixes below which a push writes."""
 
 # The parts of a repository. No component of a repository's name begins with an underscore.
 LAYERS: Final = "_layers"

@@ -37,7 +37,7 @@ class TagStore:
         """
         digest = read_link(self._driver, paths.tag_link(self._name, tag.name))
         if digest is None:
-            raise ManifestUnknownError("manifest unknown", {"tag": tag.name})
+            raise _unknown(tag)
         return digest
 
     def point(self, tag: Tag, digest: Digest) -> None:
@@ -114,7 +114,7 @@ class TagStore:
         try:
             self._driver.delete(paths.tag_directory(self._name, tag.name))
         except PathNotFoundError:
-            raise ManifestUnknownError("manifest unknown", {"tag": tag.name}) from None
+            raise _unknown(tag) from None
 
     def delete_from(self, tag: Tag, current: Digest) -> None:
         """Forget `tag` and its history if it points to `current`.
@@ -171,3 +171,7 @@ class TagStore:
         for name in enumeration.tags(self._driver, self._name):
             if read_link(self._driver, paths.tag_link(self._name, name)) == digest:
                 yield name
+
+
+def _unknown(tag: Tag) -> ManifestUnknownError:
+    return ManifestUnknownError("manifest unknown", f"unknown tag={tag.name}")

@@ -120,7 +120,10 @@ class UploadStore:
                 writer.cancel()
         self.discard(state.upload_id)
         if content != digest:
-            raise DigestInvalidError("the content does not match the digest", {"digest": str(digest)})
+            raise DigestInvalidError(
+                "provided digest did not match uploaded content",
+                f"invalid digest for referenced layer: {digest}, content does not match digest",
+            )
         return size
 
     def cancel(self, upload_id: str) -> None:

@@ -72,7 +72,7 @@ FOURTEEN: Final = {
     ),
     "a certificate without a key": _with(f"{_TLS}tls.crt'\n", 6, "http.tls.key: missing: No such file or directory"),
     "an extra that is not installed": _storage(
-        "storage:\n  s3: {bucket: b, region: r}\n", 4, "storage.s3: no boto3 here; try: pip install '",
+        "storage:\n  s3: {bucket: b, region: r}\n", 4, "storage.s3: no boto3 here; try: ",
         PYTHONPATH="{there}/without",
     ),
     "a bucket without credentials": _storage(
@@ -128,14 +128,25 @@ MORE: Final = {
     ),
     "one address for two servers": _with(
         "http:\n  addr: :5907\n  debug:\n    addr: 127.0.0.1:5907\n",
-        7, "http.debug.addr: 127.0.0.1:5907 is taken by http.addr",
+        7, "http.debug.addr: 127.0.0.1:5907 is what http.addr has already",
     ),
     "a file in place of a socket": _with(
         "http:\n  net: unix\n  addr: '{there}/garbage'\n", 6, "http.addr: {there}/garbage exists and is not a socket"
     ),
     "a socket without a path": _with("http:\n  net: unix\n", 4, "http.addr: missing: the path of the socket"),
     "a socket with a path that is too long": _with(
-        f"http: {{net: unix, addr: /{'s' * 200}}}\n", 4, "http.addr: the path of a socket has 107 bytes at most"
+        f"http: {{net: unix, addr: /{'s' * 200}}}\n", 4, f"http.addr: cannot listen on /{'s' * 200}: AF_UNIX path too long"
+    ),
+    "a socket where there is no directory": _with(
+        "http: {net: unix, addr: /nowhere/socket}\n",
+        4, "http.addr: cannot listen on /nowhere/socket: No such file or directory; user ",
+    ),
+    "an address of another machine": _with(
+        "http:\n  addr: 192.0.2.1:5000\n", 5, "http.addr: cannot listen on 192.0.2.1:5000: this machine has no such"
+    ),
+    "a debug server on another machine": _with(
+        "http:\n  addr: 127.0.0.1:0\n  debug:\n    addr: 192.0.2.1:0\n",
+        7, "http.debug.addr: cannot listen on 192.0.2.1:0: this machine has no such address",
     ),
     "a header with a control character": _with(
         'http:\n  headers:\n    X-A:\n    - "a\\eb"\n', 6, "http.headers.X-A: must not hold control characters"
@@ -232,7 +243,7 @@ MORE: Final = {
         "http: {net: tcp}\n", 0, 'http.net: must be one of tcp, unix, not "udp" (set by REGISTRY_HTTP_NET)',
         REGISTRY_HTTP_NET="udp",
     ),
-    "a variable that is not YAML": _with("", 0, "REGISTRY_HTTP: not YAML: line 1, column 2: ", REGISTRY_HTTP="["),
+    "a variable that is not YAML": _with("", 0, "REGISTRY_HTTP: not YAML: line ", REGISTRY_HTTP="["),
     "traces that go nowhere": _with(
         "", 0, "OTEL_TRACES_EXPORTER: must be one of otlp, console, none, not 'jaeger'", OTEL_TRACES_EXPORTER="jaeger"
     ),

@@ -74,6 +74,8 @@ def test_htpasswd_takes_the_file_of_the_go_registrys_section_too(directory: Path
         (("auth", "explain", "alice", "team/app", "read"), "", "'read' is not one of"),
         (("auth", "key", "create", "--user", "ci", "--expires", "soon"), "", "must be a duration"),
         (("auth", "key", "create", "--user", "ci", "--expires", "0"), "", "of at least a second"),
+        (("auth", "key", "create", "--user", "ci", "--expires", "90"), "", "not '90'; a unit is missing, as in 90d"),
+        (("auth", "key", "create", "--user", "ci", "--expires", "1.5"), "", "; a unit is missing, as in 1.5d"),
         (("auth", "key", "create", "--user", "c:i", "--expires", "1d"), "", "no colon"),
         (("auth", "key", "revoke", "0123"), "", "there is no key 0123"),
     ],
@@ -188,6 +190,45 @@ def test_a_key_is_made_listed_and_revoked(directory: Path) -> None:
     assert "until revoked" in lasting.stderr
     listed = registry(directory, "auth", "key", "list").stdout
     assert re.search(rf"^{key_id}  ci  created .* UTC  until .* UTC$", listed, re.MULTILINE)
-    assert made.stdout.strip().rpartition("_")[2] not in listed
+    assert made.stdout.strip().split("_", 2)[2] not in listed
     assert registry(directory, "auth", "key", "revoke", key_id).stdout == f"revoked {key_id}\n"
     assert key_id not in registry(directory, "auth", "key", "list").stdout
+
+
+def test_keys_are_listed_as_json_without_what_proves_them(directory: Path) -> None:
+    assert json.loads(registry(directory, "auth", "key", "list", "--json").stdout) == []
+    for expires in ("90d", "never", "1s"):
+        registry(directory, "auth", "key", "create", "--user", "ci", "--expires", expires)
+    time.sleep(1.1)
+
+    listed = json.loads(registry(directory, "auth", "key", "list", "--json").stdout)
+
+    assert [key["expired"] for key in listed] == [False, False, True]
+    assert listed[1]["expires"] is None
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", key["created"]) for key in listed)
+    assert {frozenset(key) for key in listed} == {frozenset({"id", "user", "created", "expires", "expired"})}
+
+
+def test_a_decision_is_explained_as_json(directory: Path) -> None:
+    done = registry(directory, "auth", "explain", "alice", "team/app", "push", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (
+        0,
+        {
+            "user": "alice",
+            "repository": "team/app",
+            "action": "push",
+            "allowed": True,
+            "rule": {"number": 1, "repositories": "team/**"},
+            "principals": ["group:dev"],
+            "reason": "alice may push team/app: rule 1 (team/**) grants it to group:dev",
+        },
+    )
+    done = registry(directory, "auth", "explain", "anonymous", "other", "delete", "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["user"], told["allowed"], told["rule"], told["tags_too"]) == (
+        3,
+        "anonymous",
+        False,
+        None,
+        False,
+    )

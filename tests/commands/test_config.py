@@ -189,32 +189,6 @@ def test_config_check_says_until_when_a_certificate_is_good_and_removes_no_socke
     assert (tmp_path / "socket").is_socket()
 
 
-@pytest.mark.parametrize(
-    ("http", "said"),
-    [
-        ({"addr": "192.0.2.1:5000"}, "http.addr: cannot listen on 192.0.2.1:5000: Cannot assign requested address"),
-        (
-            {"addr": "127.0.0.1:0", "debug": {"addr": "192.0.2.1:0"}},
-            "http.debug.addr: cannot listen on 192.0.2.1:0: Cannot assign requested address",
-        ),
-        (
-            {"addr": "/nowhere/socket", "net": "unix"},
-            "http.addr: cannot listen on /nowhere/socket: No such file or directory",
-        ),
-    ],
-)
-def test_config_check_refuses_an_address_that_is_not_of_this_machine(
-    tmp_path: Path, http: dict[str, object], said: str
-) -> None:
-    path = tmp_path / "config.yml"
-    path.write_text(json.dumps({"version": 0.1, "storage": {"inmemory": None}, "http": http}))
-
-    done = check(path)
-
-    assert (done.returncode, done.stdout) == (1, "")
-    assert f"configuration error: {path}:1: {said}\n" in done.stderr
-
-
 def test_config_check_says_all_that_is_wrong_at_once_and_warns_of_what_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "config.yml"
     path.write_text(

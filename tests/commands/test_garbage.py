@@ -93,9 +93,9 @@ def test_what_was_written_within_the_hour_stays_unless_told(config: str, tmp_pat
     assert not (tmp_path / "root" / paths.blob_data(young)[1:]).exists()
 
 
-@pytest.mark.parametrize("grace", ["soon", "1"])
-def test_a_grace_that_is_no_duration_is_one_line(config: str, grace: str) -> None:
+@pytest.mark.parametrize(("grace", "hint"), [("soon", ""), ("1", "; a unit is missing, as in 1h")])
+def test_a_grace_that_is_no_duration_is_one_line(config: str, grace: str, hint: str) -> None:
     done = registry("garbage-collect", "--grace", grace, config)
 
     assert done.returncode == 2
-    assert done.stderr.endswith(f"{grace!r} is not a duration such as 90s, 30m or 24h\n")
+    assert done.stderr.endswith(f"{grace!r} is not a duration such as 90s, 30m or 24h{hint}\n")

@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from registry.commands.progress import Progress, spelled
+from registry.commands.progress import Progress
+from registry.foundation.sizes import spelled
 
 
 class Terminal(io.StringIO):

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from registry.config import Configuration
+from registry.config.remote import Redis, RedisTLS
 from registry.config.schema import Key, keys
-from registry.config.values import Plugin
+from registry.config.values import HTTP, TLS, Plugin
 from tests.config.forms import FILESYSTEM, configure, refusal
 
 
@@ -83,6 +84,22 @@ def _leaves(section: type, name: str) -> list[tuple[str, Key]]:
 @pytest.mark.parametrize("name", [name for name, _ in _leaves(Configuration, "REGISTRY") if "VERSION" not in name])
 def test_every_key_has_a_variable_that_is_known(name: str) -> None:
     assert not [w for w in configure(environ={name: ""}).warnings if "no such key" in w]
+
+
+@pytest.mark.parametrize("value", ["5\t# a comment", "\n5\n---\n[", "!!int '5'", "0x5", "\ufeff5"])
+def test_a_value_is_read_as_the_first_document_of_a_file(value: str) -> None:
+    assert configure(environ={"REGISTRY_CATALOG_MAXENTRIES": value}).catalog.maxentries == 5
+
+
+def test_a_section_that_has_a_part_twice_has_it_once() -> None:
+    environ = {"REGISTRY_HTTP": "{tls: {key: k}, addr: a, tls: {certificate: c}}"}
+    assert configure(environ=environ).http == HTTP(addr="a", tls=TLS(certificate="c", key="k"))
+
+
+def test_the_options_of_redis_are_all_of_its_keys_but_tls() -> None:
+    text = "redis: {db: 3, tls: {key: k}}"
+    redis = configure(text, {"REGISTRY_REDIS_OPTIONS": "{addrs: [a]}", "REGISTRY_REDIS_OPTIONS_PASSWORD": "p"}).redis
+    assert redis == Redis(addrs=("a",), password="p", tls=RedisTLS(key="k"))
 
 
 def test_a_section_is_replaced_and_not_merged() -> None:
@@ -218,6 +235,13 @@ def test_a_variable_that_names_nothing_is_a_warning(name: str) -> None:
 )
 def test_a_variable_that_is_like_one_that_there_is_is_asked_about(name: str, meant: str) -> None:
     assert configure(environ={name: "x"}).warnings == (f"{name}: no such key, ignored (is {meant} meant?)",)
+
+
+@pytest.mark.parametrize("value", ["p@[ss: {", "*x", "&", "'", "%a", "\x01", "\udcff", "!!int x", "{a: b", "\t- ["])
+@pytest.mark.parametrize("name", ["REGISTRY_PASSWORD", "REGISTRY_HTTP_PASSWORD", "REGISTRY_HTTP_ADDR_X"])
+def test_the_value_of_a_variable_that_names_nothing_is_not_looked_at(name: str, value: str) -> None:
+    assert configure(environ={name: value}).warnings == (f"{name}: no such key, ignored",)
+    assert refusal(environ={"REGISTRY_HTTP_SECRET": value}).startswith("REGISTRY_HTTP_SECRET: not YAML: ")
 
 
 def test_the_variable_with_the_path_of_the_file_is_no_key() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from registry.config import ConfigurationError, find_path, load
-from registry.config.values import HTTP, TLS, Configuration, Indexes, Log, Platform, Storage, Validation
+from registry.config.values import HTTP, TLS, Configuration, Indexes, Log, Platform, Plugin, Storage, Validation
 from tests.config.forms import FILESYSTEM, SMALLEST, configure, refusal
 
 EXAMPLES = Path(__file__).parents[2] / "deploy"
@@ -21,7 +21,7 @@ def test_the_defaults_are_those_of_the_go_registry() -> None:
     assert (purging.enabled, purging.age_seconds, purging.interval_seconds) == (True, 604800.0, 86400.0)
     assert configuration.storage.cache.blobdescriptorsize == 10000
     assert (configuration.catalog.maxentries, configuration.tags.maxtags) == (1000, 1000)
-    assert configuration.log == Log(level="info", formatter="text")
+    assert configuration.log == Log(level="info", formatter=None)
     assert configuration.http == HTTP(addr="", net="tcp", tls=TLS(minimumtls="tls1.2"))
     assert configuration.http.debug.prometheus.path == "/metrics"
     assert configuration.proxy.ttl_seconds == 604800.0
@@ -214,6 +214,7 @@ def test_the_cache_section_of_older_registries_is_mapped() -> None:
         ("http: {draintimeout: '60'}", 'http.draintimeout: must be a duration such as 1h30m, not "60"'),
         ("http: {draintimeout: -5s}", 'http.draintimeout: must not be negative: "-5s"'),
         ("http: {draintimeout: -5}", "http.draintimeout: must not be negative: -5"),
+        ("http: {draintimeout: 9223372036854775808}", "http.draintimeout: must be a duration such as 1h30m, not 922"),
         ("http: {draintimeout: 1.5}", "http.draintimeout: must be a duration such as 1h30m, not 1.5"),
         ("http: {draintimeout: true}", "http.draintimeout: must be a duration such as 1h30m, not true"),
         ("http: {draintimeout: [1s]}", "http.draintimeout: must be a duration such as 1h30m, not a list"),
@@ -232,7 +233,7 @@ def test_the_cache_section_of_older_registries_is_mapped() -> None:
         ("http: {host: 'http://['}", "http.host: must be a URL such as https://registry.example, not "),
         ('http: {host: "https://a b"}', "http.host: must be a URL such as https://registry.example, not "),
         ('http: {host: "a\\0b"}', "http.host: holds a NUL, or a character that is not one of Unicode"),
-        ('auth: {htpasswd: {realm: r, path: "a\\ud800b"}}', "auth.htpasswd.path: holds a NUL, or a character that"),
+        ('auth: {htpasswd: {realm: r, path: "a\\0b"}}', "auth.htpasswd.path: holds a NUL, or a character that"),
         ("http: {headers: []}", "http.headers: must be a mapping, not a list"),
         ("http: {prefix: a/}", 'http.prefix: must begin with a slash, not "a/"'),
         (
@@ -253,7 +254,7 @@ def test_the_cache_section_of_older_registries_is_mapped() -> None:
         ("http: 5", 'http: must be a mapping, not a number; write, for example, http: {addr: ":5000"}'),
         ("health: on", "health: must be a mapping, not true or false; write, for example, health: {storagedriver: {"),
         ("policy: {repository: {classes: image}}", "policy.repository.classes: must be a list, not a string; write, "),
-        ("log: {formatter: xml}", 'log.formatter: must be one of text, json, logstash, not "xml"'),
+        ("log: {formatter: xml}", 'log.formatter: must be one of text, json, logstash, terminal, not "xml"'),
         ("log: {hooks: [{levels: error}]}", "log.hooks[0].levels: must be a list, not a string"),
         ("log: {hooks: {}}", "log.hooks: must be a list, not a mapping"),
         ("log: {hooks: [5]}", "log.hooks[0]: must be a mapping, not a number"),
@@ -324,13 +325,117 @@ def test_a_file_is_read_from_disk(tmp_path: Path) -> None:
     assert load(str(path), {}).storage.parameters == {"rootdirectory": "/data"}
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
-def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("http: {stalltimeout: 60}", "http.stalltimeout"),
+        ("http: {headertimeout: 60}", "http.headertimeout"),
+        ("http: {draindelay: 60.0}", "http.draindelay"),
+        ("http: {cors: {maxage: 0x3c}}", "http.cors.maxage"),
+        ("http: {draintimeout: '60'}", "http.draintimeout"),
+        ("http: {draintimeout: !!str 60}", "http.draintimeout"),
+    ],
+)
+def test_a_duration_without_a_unit_is_refused_where_the_go_registry_has_no_key_or_refuses_it(
+    text: str, where: str
+) -> None:
+    message = refusal(text)
+    assert message.startswith(f"{where}: must be a duration such as 1h30m, not ")
+    assert message.endswith("; a unit is missing, as in 60s")
+
+
+@pytest.mark.parametrize("key", ["stalltimeout", "headertimeout", "draindelay", "draintimeout"])
+def test_zero_needs_no_unit(key: str) -> None:
+    configuration = configure(f"http: {{{key}: 0}}")
+    assert getattr(configuration.http, f"{key}_seconds") == 0
+    assert configuration.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "number", "spelled"),
+    [
+        ("http: {draintimeout: 60}", "http.draintimeout", 60, "60ns"),
+        ("health: {http: [{timeout: 90000000000}]}", "health.http[0].timeout", 90000000000, "1m30s"),
+        ("proxy: {ttl: 1e3}", "proxy.ttl", 1000, "1000ns"),
+    ],
+)
+def test_a_duration_without_a_unit_is_a_warning_where_the_go_registry_takes_it(
+    text: str, key: str, number: int, spelled: str
+) -> None:
+    taken = f"{key}: {number} means {number} ns, as for the Go registry, since it has no unit"
+    assert configure(text).warnings == (f"{taken}; write {number}s if seconds are meant, else {spelled}",)
+
+
+def test_a_negative_duration_without_a_unit_is_a_word_of_its_own_and_no_warning() -> None:
+    configuration = configure(
+        "redis: {addrs: [a], minretrybackoff: -1}\nstorage: {inmemory: , cache: {blobdescriptor: redis}}"
+    )
+    assert configuration.redis.minretrybackoff_seconds == -1e-9
+    assert configuration.warnings == ()
+
+
+def test_a_file_may_be_in_utf_16_if_it_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    path.write_bytes(FILESYSTEM.encode("utf-16"))
+    assert load(str(path), {}).storage.parameters == {"rootdirectory": "/data"}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"\xff\xfe", "must hold a mapping of keys"),
+        (FILESYSTEM.encode() + b"http: {secret: \xe9}\n#", "not YAML: line 3: invalid trailing UTF-8 octet"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path, content: bytes | None, reason: str) -> None:
     path = tmp_path / "config.yml"
     if content:
         path.write_bytes(content)
-    with pytest.raises(ConfigurationError, match=rf"{path}: cannot be read: "):
+    with pytest.raises(ConfigurationError) as caught:
         load(str(path), {})
+    assert str(caught.value) == f"{path}: {reason}"
+
+
+def test_a_section_that_is_given_twice_is_one_section() -> None:
+    configuration = configure(
+        "http: {addr: a, tls: {key: k}}\nlog: {level: warn}\nhttp: {net: unix, tls: {certificate: c}}"
+    )
+    assert configuration.http == HTTP(addr="a", net="unix", tls=TLS(certificate="c", key="k"))
+
+
+def test_a_map_of_a_section_that_is_given_twice_is_one_map_of_the_last_values() -> None:
+    configuration = configure("http: {headers: {A: [x], B: [x]}}\nhttp: {headers: {B: [y], C: [z]}}")
+    assert configuration.http.headers == {"A": ("x",), "B": ("y",), "C": ("z",)}
+
+
+@pytest.mark.parametrize("again", ["http:", "http: null"])
+def test_a_section_that_is_given_again_without_a_value_is_empty(again: str) -> None:
+    assert configure(f"http: {{addr: a}}\n{again}").http.addr == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x: &x {addr: a, net: unix}\nhttp: {<<: *x, addr: b}", HTTP(addr="b", net="unix")),
+        ("x: &x {addr: a, net: unix}\nhttp: {addr: b, <<: *x}", HTTP(addr="a", net="unix")),
+        ("x: &x {tls: {key: k}}\nhttp: {tls: {certificate: c}, <<: *x}", HTTP(tls=TLS(certificate="c", key="k"))),
+        ("x: &x {addr: a}\ny: &y {addr: b, net: unix}\nhttp: {<<: [*x, *y]}", HTTP(addr="a", net="unix")),
+    ],
+)
+def test_what_is_merged_into_a_section_counts_where_it_stands(text: str, expected: HTTP) -> None:
+    assert configure(text).http == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("auth: {htpasswd: {realm: a, path: /p}}\nauth: {htpasswd: {path: /q}}", Plugin("htpasswd", {"path": "/q"})),
+        ("auth: {htpasswd: {path: /p}}\nauth: silly", Plugin("silly")),
+    ],
+)
+def test_of_a_plugin_that_is_chosen_twice_the_last_choice_counts_alone(text: str, expected: Plugin) -> None:
+    assert configure(text).auth == expected
 
 
 def test_a_directory_is_no_file(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import signal
 from contextlib import suppress
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import pytest
 
 from drivers.base import DriverError, PathNotFoundError
+from drivers.delegating import DelegatingDriver
 from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from registry.copying.copy import copy_storage
@@ -17,6 +20,7 @@ from tests.archive.images import Quiet, fill
 from tests.drivers.failing import FailingDriver
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from drivers.base import StorageDriver
@@ -122,3 +126,27 @@ def test_power_may_go_at_any_call_and_nothing_dangles_and_the_next_copy_complete
 def test_failure_of_a_storage_ends_the_copy(source: InMemoryDriver) -> None:
     with pytest.raises(DriverError):
         copy_storage(source, FailingDriver(InMemoryDriver(), fail_at=10), 4, Quiet())
+
+
+def test_a_copy_that_is_interrupted_ends_in_the_middle_of_a_blob(source: InMemoryDriver) -> None:
+    large = b"x" * (2 * 1024 * 1024)
+    digest = Digest.of(large)
+    source.put(paths.blob_data(digest), large)
+
+    class Endless(DelegatingDriver):
+        def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+            return repeat(b"x") if path == paths.blob_data(digest) else super().read(path, start, stop)
+
+    class Interrupting(Quiet):
+        def advance(self, size: int, what: str) -> None:
+            del size
+            if what == paths.blob_data(digest) and not interrupted:
+                interrupted.append(what)
+                signal.raise_signal(signal.SIGINT)
+
+    interrupted: list[str] = []
+    target = InMemoryDriver()
+    with pytest.raises(KeyboardInterrupt):
+        copy_storage(Endless(source), target, 2, Interrupting())
+    assert dangling(target) == []
+    assert paths.blob_data(digest) not in objects(target)

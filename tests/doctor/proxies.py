@@ -55,6 +55,10 @@ class _Proxy(BaseHTTPRequestHandler):
         if self.fault == "challenge":
             headers.pop("WWW-Authenticate", None)
             status = 401
+        if self.fault == "no token":
+            asked = self.path.startswith("/token")
+            headers = {"WWW-Authenticate": f'Bearer realm="http://{self.headers["Host"]}/token",service="x"'}
+            status, body = (200, b"<html>log in</html>") if asked else (401, body)
         if self.fault == "redirect" and self.command == "GET" and "/blobs/sha256" in self.path:
             status, headers, body = 307, {"Location": "http://127.0.0.1:1/blob"}, b""
         self.answer(status, headers, body)

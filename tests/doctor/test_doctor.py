@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,9 +10,11 @@ from click.testing import CliRunner
 
 from registry.commands.doctor import doctor_command
 from registry.doctor.client import parse_challenge
+from registry.doctor.findings import as_text, odd
 from tests.doctor.proxies import proxy
 from tests.growth import grows_linearly
 from tests.serving import Serving, serving
+from tests.terminal import on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +128,50 @@ def test_url_where_nothing_listens_is_a_failure() -> None:
 def test_url_without_https_where_there_is_none_is_a_failure(server: Serving) -> None:
     status, findings = examined(server.url.replace("http:", "https:"))
     assert (status, findings["tls"]["status"]) == (1, "failure")
+
+
+def test_findings_are_printed_as_soon_as_they_are_known(server: Serving) -> None:
+    command = [sys.executable, "-m", "registry", "doctor", server.url, "--size", "2", "--pause", "600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        lines = [process.stdout.readline() for _ in range(3)]
+        found = process.poll()
+        process.kill()
+        rest, errors = process.communicate()
+    assert (found, errors) == (None, "")  # it is still at it
+    assert [line.split()[1] for line in lines] == ["tls", "api", "header"]
+    assert "pause" not in rest
+
+
+def test_a_terminal_shows_what_is_looked_at(server: Serving) -> None:
+    with on_terminal([sys.executable, "-m", "registry", "doctor", server.url, *SMALL], columns=50) as terminal:
+        assert terminal.finish() == 0
+    assert "\r\x1b[Kpushing 2.0 MiB with a pause of 1.5 s\r\x1b[K" in terminal.written
+    assert "\r\x1b[Kok       push           2097152 bytes pushed\r\n" in terminal.written
+
+
+def test_a_pipe_and_a_dumb_terminal_have_nothing_but_findings(server: Serving) -> None:
+    command = [sys.executable, "-m", "registry", "doctor", server.url, *SMALL]
+    piped = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert piped.stderr == ""
+    with on_terminal(command, environ={"TERM": "dumb"}) as terminal:
+        assert terminal.finish() == 0
+    for said in (piped.stdout, terminal.written):
+        assert said.splitlines()[0] == "ok       tls            plain HTTP, which clients accept from this host"
+        assert "\x1b" not in said
+
+
+def test_a_token_service_that_gives_no_token_is_a_finding(server: Serving) -> None:
+    with proxy(server.port, "no token") as url:
+        status, findings = examined(url, "--user", "user:hunter2")
+    assert (status, findings["login"]["status"]) == (1, "failure")
+    assert "something else than a token" in findings["login"]["found"]
+
+
+def test_what_a_server_says_moves_no_cursor() -> None:
+    assert as_text(odd("tls", "\x1b[2J", "renew it")) == (
+        "warning  tls            \\x1b[2J\n                        -> renew it"
+    )
 
 
 def test_table_is_for_people(server: Serving) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from drivers.base import DriverError, Stat, StorageDriver, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class PowerLossError(DriverError):
@@ -48,9 +48,9 @@ class FailingDriver(StorageDriver):
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
         raise NotImplementedError
 
-    def check(self) -> None:
+    def check(self, *, below: Sequence[str] = (), read_only: bool = False) -> None:
         self.count()
-        self._inner.check()
+        self._inner.check(below=below, read_only=read_only)
 
     def get(self, path: str, *, limit: int) -> bytes:
         self.count()

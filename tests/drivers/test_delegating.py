@@ -26,8 +26,8 @@ def test_every_method_of_the_contract_is_handed_on(name: str) -> None:
 
 def test_what_the_contract_has_a_default_for_is_asked_of_the_driver_behind() -> None:
     class Bucket(InMemoryDriver):
-        def probe(self) -> None:
-            raise ZeroDivisionError
+        def probe(self, *, read_only: bool = False) -> None:
+            raise ZeroDivisionError(read_only)
 
         def purge(self, before: float) -> int:
             return int(before)
@@ -46,8 +46,8 @@ def test_what_the_contract_has_a_default_for_is_asked_of_the_driver_behind() -> 
 
     driver = DelegatingDriver(DelegatingDriver(Bucket()))
 
-    with pytest.raises(ZeroDivisionError):
-        driver.probe()
+    with pytest.raises(ZeroDivisionError, match="True"):
+        driver.probe(read_only=True)
     assert driver.purge(7.0) == 7
     assert driver.local_path("/a") == "/local/a"
     file = driver.open_local("/a")

@@ -44,18 +44,17 @@ def test_what_go_would_not_read_is_no_duration(text: str) -> None:
         durations.parse(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "unit", "seconds"),
-    [("300", "s", 300), ("1.5", "s", 1.5), ("-1", "s", -1), ("1500000000", "ns", 1.5), ("5m", "s", 300), ("0", "d", 0)],
-)
-def test_number_without_a_unit_counts_in_the_one_that_is_given(text: str, unit: str, seconds: float) -> None:
-    assert durations.parse(text, bare_unit=unit) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "s", "1 ", "1e3", "9223372037"])
-def test_what_is_not_a_number_is_no_duration_with_a_unit_given_either(text: str) -> None:
+@pytest.mark.parametrize(("text", "unit"), [("60", "s"), ("1.5", "h"), ("-1", "d"), ("+3", "s"), (".5", "m")])
+def test_a_number_without_a_unit_is_no_duration_and_there_is_a_hint(text: str, unit: str) -> None:
     with pytest.raises(ValueError):
-        durations.parse(text, bare_unit="s")
+        durations.parse(text)
+    assert durations.hint(text, unit) == f"; a unit is missing, as in {text}{unit}"
+    durations.parse(text + unit)
+
+
+@pytest.mark.parametrize("text", ["", "s", "1 ", "1e3", "0", "5m", "soon"])
+def test_there_is_no_hint_about_what_misses_more_than_a_unit_or_nothing(text: str) -> None:
+    assert durations.hint(text) == ""
 
 
 @pytest.mark.parametrize(

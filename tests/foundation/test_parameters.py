@@ -16,6 +16,9 @@ def read(value: object) -> Parameters:
     return Parameters({"outer": {"name": value}}).section("outer")
 
 
+NO_DURATION = "must be a duration like 100ms, 1h30m or 90d"
+
+
 @pytest.mark.parametrize(
     ("value", "call", "text"),
     [
@@ -27,7 +30,8 @@ def read(value: object) -> Parameters:
         ("a", lambda p: p.strings("name"), "must be a list of strings, not 'a'"),
         (["a", 5], lambda p: p.strings("name"), "must be a list of strings, but one is 5; quote it"),
         ("soon", lambda p: p.seconds("name", 1), "must be a duration like 100ms, 1h30m or 90d, not 'soon'"),
-        (60, lambda p: p.seconds("name", 1), "must be a duration like 100ms, 1h30m or 90d, not 60"),
+        (60, lambda p: p.seconds("name", 1), f"{NO_DURATION}, not 60; a unit is missing, as in 60s"),
+        ("-5", lambda p: p.seconds("name", 1), f"{NO_DURATION}, not '-5'; a unit is missing, as in -5s"),
         (True, lambda p: p.seconds("name", 1, bare_unit="s"), "must be a duration like 100ms, 1h30m or 90d, not True"),
         ("-5m", lambda p: p.seconds("name", 1), "must be at least 0s, not -5m"),
         (0, lambda p: p.seconds("name", 1, minimum=1, bare_unit="s"), "must be at least 1s, not 0"),
@@ -67,6 +71,23 @@ def test_a_bare_number_is_a_duration_only_where_it_has_a_unit() -> None:
     for value in (90, "90", "90s", "1m30s"):
         assert read(value).seconds("name", 1, bare_unit="s") == 90
     assert read("1d").seconds("name", 1) == 86400
+    for value in (0, "0"):
+        assert read(value).seconds("name", 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "warnings"),
+    [
+        (90, ["outer.name: 90 means 90s, since it has no unit; write 90s"]),
+        ("1.5", ["outer.name: 1.5 means 1.5s, since it has no unit; write 1.5s"]),
+        ("90s", []),
+        (0, []),
+    ],
+)
+def test_a_number_whose_unit_is_taken_for_granted_is_a_warning(value: object, warnings: list[str]) -> None:
+    section = Section({"outer": {"name": value}})
+    Parameters(section).section("outer").seconds("name", 1, bare_unit="s")
+    assert list(section.warnings()) == warnings
 
 
 def test_what_nobody_asked_for_is_named_wherever_it_is() -> None:
@@ -79,4 +100,4 @@ def test_what_nobody_asked_for_is_named_wherever_it_is() -> None:
     assert entries[0]["f"] == 1
     assert dict(parameters.mapping("i")) == {"all": 1}
 
-    assert list(section.unknown()) == ["b.d: unknown, ignored", "e[0].g: unknown, ignored", "e[2].h: unknown, ignored"]
+    assert list(section.warnings()) == ["b.d: unknown, ignored", "e[0].g: unknown, ignored", "e[2].h: unknown, ignored"]

@@ -273,7 +273,7 @@ def test_what_is_not_there_is_404(client: FlaskClient, method: str, name: str) -
     if method != "HEAD":
         assert error_of(response) == (404, "BLOB_UNKNOWN")
         assert response.json
-        assert response.json["errors"][0]["detail"] == {"digest": str(digest)}
+        assert response.json["errors"][0]["detail"] == str(digest)
 
 
 @pytest.mark.parametrize(

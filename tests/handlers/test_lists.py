@@ -77,6 +77,22 @@ class TestTags:
 
             assert response.json == {"name": "team/app", "tags": [tag for tag in TAGS if tag > last]}
 
+    @pytest.mark.parametrize(("query", "tags"), [("", TAGS), ("?n=2", TAGS[:2]), ("?last=ab", TAGS[7:]), ("?n=0", [])])
+    def test_a_list_has_the_bytes_of_the_go_registry_s(self, client: FlaskClient, query: str, tags: list[str]) -> None:
+        response = client.get(f"/v2/team/app/tags/list{query}")
+
+        listed = ",".join(f'"{tag}"' for tag in tags)
+        assert response.text == f'{{"name":"team/app","tags":[{listed}]}}\n'
+        assert response.content_length == len(response.data)
+
+    def test_a_list_of_many_is_written_page_by_page(self, serve: Serve, client: FlaskClient) -> None:
+        small = serve(tags={"maxtags": 3})
+
+        response = small.get("/v2/team/app/tags/list")
+
+        assert "Content-Length" not in response.headers
+        assert response.data == client.get("/v2/team/app/tags/list").data
+
     def test_a_page_of_none_has_none(self, client: FlaskClient) -> None:
         response = client.get("/v2/team/app/tags/list?n=0")
 
@@ -145,6 +161,13 @@ class TestCatalog:
     @pytest.mark.parametrize("last", ["\0", "..", "../..", "a/" * 3500, "_", "%ff", "é", "a//b", "x" * 7000])
     def test_no_place_to_go_on_from_is_an_error(self, client: FlaskClient, last: str) -> None:
         assert client.get("/v2/_catalog", query_string={"last": last}).status_code == 200
+
+    @pytest.mark.parametrize(("query", "names"), [("", NAMES), ("?n=2", NAMES[:2]), ("?n=0", [])])
+    def test_a_list_has_the_bytes_of_the_go_registry_s(self, client: FlaskClient, query: str, names: list[str]) -> None:
+        response = client.get(f"/v2/_catalog{query}")
+
+        listed = ",".join(f'"{name}"' for name in names)
+        assert response.text == f'{{"repositories":[{listed}]}}\n'
 
     def test_a_registry_with_nothing_in_it_lists_nothing(self, serve: Serve) -> None:
         assert serve().get("/v2/_catalog").json == {"repositories": []}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from registry.foundation.extras import DISTRIBUTION
 from tests.integration.api import OCI_INDEX, OCI_MANIFEST, Api, digest_of
 from tests.integration.clients import finish, require_program, run
 
@@ -142,7 +143,7 @@ def make_samples(path: Path, rootfs_tar: Path) -> Samples:
 
 def debian_rootfs() -> Path:
     """Give a tar file with a small Debian system, made once by debootstrap and kept in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "py-registry"
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / DISTRIBUTION
     suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
     rootfs_tar = cache / f"debian-{suite}.tar"
     if rootfs_tar.exists():

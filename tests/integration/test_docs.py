@@ -15,6 +15,7 @@ from tests.integration.clients import finish, run
 from tests.integration.image.test_docs import PAGES as PAGES_WITH_CONTAINERS
 from tests.integration.pages import PROGRAMS, PROJECT, Block, Reader, blocks, page_path
 from tests.integration.servers import Server, configuration, free_port
+from tests.integration.test_package import PAGE as INSTALLING
 from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ PAGES = (
     *("access-control.md", "airgap.md", "cors.md", "doctor.md"),
     *("garbage-collection.md", "logs.md", "migrating.md", "storage-copy.md"),
 )
-NOT_PUBLISHED = "the package is on no index yet; test_extras_that_pages_name_exist"
+INSTALLS = "installs what make has installed here; test_extras_that_pages_name_exist"
 WITHOUT_COMMANDS = {
-    "cache.md": {"pip install": NOT_PUBLISHED},
+    "cache.md": {"/opt/registry/bin/pip install": INSTALLS},
     "cluster.md": {"level=warning msg=": "what the log says; tests/jobs/test_cluster.py reads it there"},
     "configuration.md": {"configuration error:": "what is said; test_error_of_the_reference_is_what_is_said"},
     "health.md": {},
@@ -41,7 +42,7 @@ WITHOUT_COMMANDS = {
     "tls.md": {
         "cat domain.crt": "on deploying.md, too, and executed there",
         "level=error msg=": "what the log says; test_tls.py reads it there",
-        "pip install": NOT_PUBLISHED,
+        "/opt/registry/bin/pip install": INSTALLS,
     },
 }
 SECTIONS_OF_STORAGE = {"cache", "delete", "maintenance", "redirect", "tag"}
@@ -54,7 +55,7 @@ def all_pages() -> list[str]:
 
 
 def test_every_page_is_worked_through() -> None:
-    assert sorted([*PAGES, *PAGES_WITH_CONTAINERS, *WITHOUT_COMMANDS]) == sorted(all_pages())
+    assert sorted([*PAGES, INSTALLING, *PAGES_WITH_CONTAINERS, *WITHOUT_COMMANDS]) == sorted(all_pages())
 
 
 @pytest.mark.parametrize("page", WITHOUT_COMMANDS)
@@ -109,7 +110,10 @@ def test_error_of_the_reference_is_what_is_said(tmp_path: Path) -> None:
 
 
 def test_extras_that_pages_name_exist() -> None:
-    named = {name for page in all_pages() for name in re.findall(r"py-registry\[(\w+)\]", page_path(page).read_text())}
+    texts = [page_path(page).read_text() for page in all_pages()]
+    named = {name for text in texts for names in re.findall(r"'\.\[([\w,]+)\]'", text) for name in names.split(",")}
+    (table,) = re.findall(r"^\| extra \| for \|\n((?:\|.*\n)+)", page_path(INSTALLING).read_text(), re.MULTILINE)
+    named |= {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     extras = (PROJECT / "setup.cfg").read_text().partition("[options.extras_require]")[2].partition("\n[")[0]
     assert (
         {"acme", "azure", "gcs", "otel", "redis", "s3"} <= named <= set(re.findall(r"^(\w+) =$", extras, re.MULTILINE))
@@ -189,7 +193,7 @@ def test_logs_page(config: Path, tmp_path: Path) -> None:
         tmp_path,
         {"http://collector:4318": f"http://127.0.0.1:{free_port()}"},
         environment=configured_by(config),
-        skipped={"pip install": NOT_PUBLISHED},
+        skipped={"/opt/registry/bin/pip install": INSTALLS},
         serves=answering(int(port)),
     )
     reader.work_through("logs.md")

@@ -166,6 +166,14 @@ def test_a_job_whose_thread_trips_over_something_is_begun_anew(
     wait_until("it runs", workers.ran)
 
 
+def test_a_job_whose_interval_is_nanoseconds_pauses_all_the_same(workers: Workers) -> None:
+    begun = time.monotonic()
+    workers.fork(Elections(), [workers.job("often", then=lambda: 1e-8)])
+
+    wait_until("it has run five times", lambda: len(workers.ran()) >= 5)
+    assert time.monotonic() - begun >= 4 * 0.1
+
+
 def test_what_is_known_of_jobs_outlasts_a_reload(workers: Workers) -> None:
     workers.board.post([JobState("job", LONG_AGO, LONG_AGO, "an error")])
     assert JobBoard(workers.board.read()).read() == [JobState("job", LONG_AGO, None, "an error")]

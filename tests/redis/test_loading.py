@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from registry.config import ConfigurationError
+from registry.foundation.extras import installing
 from registry.redis.loading import load_connector
 from tests.config.forms import configure
 
@@ -20,7 +21,7 @@ def test_missing_library_is_one_line_naming_the_extra(monkeypatch: pytest.Monkey
         load_connector(configure(base=REDIS))
 
     assert str(caught.value).startswith("redis: ")
-    assert str(caught.value).endswith("; try: pip install 'py-registry[redis]'")
+    assert str(caught.value).endswith(f"; try: {installing('redis')}")
 
 
 def test_library_is_imported_where_it_is_asked_for_and_nowhere_else() -> None:

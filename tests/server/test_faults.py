@@ -69,8 +69,8 @@ def told(server: Serving, text: str) -> list[str]:
         ("open", errno.ESTALE, 503, "UNAVAILABLE"),
         ("open", errno.ENOTCONN, 503, "UNAVAILABLE"),
         ("open", errno.EMFILE, 503, "UNAVAILABLE"),
-        ("open", errno.EACCES, 500, "UNKNOWN"),
-        ("open", errno.EPERM, 500, "UNKNOWN"),
+        ("open", errno.EACCES, 503, "UNAVAILABLE"),
+        ("open", errno.EPERM, 503, "UNAVAILABLE"),
         ("open", errno.ELOOP, 500, "UNKNOWN"),
         ("open", errno.ENOENT, 404, "BLOB_UNKNOWN"),
     ],
@@ -100,8 +100,10 @@ def test_a_blob_whose_file_cannot_be_opened_is_answered_and_told_in_one_line(
         ("write", errno.EIO, 503),
         ("fsync", errno.EIO, 503),
         ("rename", errno.EIO, 503),
-        ("mkdir", errno.EROFS, 500),
-        ("open", errno.EACCES, 500),
+        ("mkdir", errno.EROFS, 507),
+        ("open", errno.EACCES, 507),
+        ("mkdir", errno.EPERM, 507),
+        ("rename", errno.EACCES, 507),
         ("open", errno.ENFILE, 503),
         ("close", errno.EIO, 503),
     ],
@@ -114,10 +116,19 @@ def test_a_push_that_the_disk_does_not_take_is_answered_and_can_be_repeated(
         answer = server.request("POST", f"{UPLOADS}?digest={digest}", CONFIG)
 
     assert answer.status == status
-    assert json.loads(answer.body)["errors"][0]["code"] == ("UNKNOWN" if status == 500 else "UNAVAILABLE")
+    assert json.loads(answer.body)["errors"][0]["code"] == "UNAVAILABLE"
     assert ("Retry-After" in answer.headers) == (status in {503, 507})
     assert "Traceback" not in server.log()
     assert server.get(push(server, CONFIG)).body == CONFIG
+
+
+def test_a_server_starts_on_a_disk_that_is_full_says_so_and_serves_what_is_there(
+    tmp_path: Path, faults: Faults
+) -> None:
+    with faults.raising("write", errno.ENOSPC, "/root/"), serving(tmp_path, environ=faults.environ) as server:
+        assert len(told(server, "No space left on device")) == 1
+        assert "pushes are refused" in server.log()
+        assert server.get("/v2/").status == 200
 
 
 def test_without_threads_requests_and_checks_are_served_and_threads_come_back(tmp_path: Path, faults: Faults) -> None:

@@ -111,7 +111,8 @@ def test_the_log_says_at_the_start_when_uploads_will_be_read_back(
     tmp_path: Path, serve: Sequence[str], said: int
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        lines = start(tmp_path, address=f"127.0.0.1:{taken.getsockname()[1]}", serve=serve)
+        debug = f"127.0.0.1:{taken.getsockname()[1]}"
+        lines = start(tmp_path, net=f"tcp, debug: {{addr: '{debug}'}}", serve=serve)
 
     for algorithm in ("sha256", "sha512"):
         assert lines.count(f"the state of {algorithm} cannot be carried from one request to the next") == said

@@ -22,6 +22,7 @@ from josepy.jwk import JWKEC
 from requests import RequestException
 
 from registry import __version__
+from registry.foundation.extras import DISTRIBUTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +104,7 @@ def _server(section: LetsEncrypt, store: Store) -> client.ClientV2:
     net = client.ClientNetwork(
         JWKEC(key=load_pem_private_key(pem, None)),
         alg=ES256,
-        user_agent=f"py-registry/{__version__}",
+        user_agent=f"{DISTRIBUTION}/{__version__}",
     )
     directory = client.ClientV2.get_directory(section.directoryurl or _LETS_ENCRYPT, net)
     server = client.ClientV2(directory, net)

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
-from registry.foundation import addresses
+from registry.foundation.extras import installing
 from registry.foundation.files import check_creatable
 from registry.jobs.job import Job, JobFailedError
+from registry.server import binding
 from registry.server.acme.challenges import serve_challenges
 from registry.server.acme.store import Attempts, Store
 
@@ -43,14 +44,11 @@ def examine(section: TLS) -> TLS:
         raise ConfigurationError(f"{_KEY}.cachefile", "http.tls.certificate is given as well")
     if not asked.hosts:
         raise ConfigurationError(f"{_KEY}.hosts", "missing: the names to get a certificate for")
-    try:
-        addresses.parse(asked.httpaddr)
-    except ValueError as error:
-        raise ConfigurationError(f"{_KEY}.httpaddr", f"{asked.httpaddr!r}: {error}") from error
+    binding.tcp_address(asked.httpaddr, f"{_KEY}.httpaddr")
     try:
         import registry.server.acme.orders  # noqa: F401, PLC0415  an extra
     except ImportError as error:
-        raise ConfigurationError(f"{_KEY}.cachefile", "needs the extra: pip install 'py-registry[acme]'") from error
+        raise ConfigurationError(f"{_KEY}.cachefile", f"needs the extra acme; try: {installing('acme')}") from error
     path = str(Store(asked.cachefile).certificate)
     try:
         check_creatable(path)

@@ -719,6 +719,12 @@ class TestParameters:
             controller = LocalController.from_parameters({**parameters, "tokenlifetime": given})
             assert answer(controller)["expires_in"] == seconds
 
+    def test_a_lifetime_without_a_unit_is_warned_of(
+        self, parameters: dict[str, Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        load_access("local", {**parameters, "tokenlifetime": 90, "refreshlifetime": "90d"})
+        assert caplog.messages == ["auth.local.tokenlifetime: 90 means 90s, since it has no unit; write 90s"]
+
     def test_unknown_ones_are_warned_of_wherever_they_are(
         self, parameters: dict[str, Any], caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.utils import canonicalize_name
 
+from registry.foundation.extras import DISTRIBUTION
 from tests.integration.api import Api
 from tests.integration.image.containers import add_user, certificates, owned, push_and_pull
 from tests.integration.waiting import wait_until
@@ -103,7 +104,7 @@ def test_the_health_check_says_healthy(container: Container) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--version",), "registry py-registry v"),
+        (("--version",), f"registry {DISTRIBUTION} v"),
         (("config", "show"), "rootdirectory: /var/lib/registry"),
         (("config", "show", "/etc/docker/registry/config.yml"), "rootdirectory: /var/lib/registry"),
         (("/bin/registry", "config", "show", "/etc/distribution/config.yml"), "addr: :5000"),
@@ -121,10 +122,16 @@ def test_the_bill_of_materials_lists_what_is_installed_and_all_of_it_is_pinned(e
     run = ("run", "--rm", "--network=host", "--entrypoint", "/opt/registry/bin/python", image, "-c")
     listed = json.loads(engine.docker(*run, "print(open('/opt/registry/share/sbom.cdx.json').read())"))
     assert listed["bomFormat"] == "CycloneDX"
-    components = {canonicalize_name(each["name"]): each["version"] for each in listed["components"]}
+    assert listed["metadata"]["component"]["type"] == "container"
+    debian = [each for each in listed["components"] if each.get("purl", "").startswith("pkg:deb/debian/")]
+    query = ("--entrypoint", "dpkg-query", image, "--show", "--showformat=${Package} ${Version}\n")
+    installed = engine.docker("run", "--rm", "--network=host", *query).splitlines()
+    assert {f"{each['name']} {each['version']}" for each in debian} == set(installed)
+    python = [each for each in listed["components"] if each not in debian]
+    components = {canonicalize_name(each["name"]): each["version"] for each in python}
     names = "from importlib.metadata import distributions; print(*(each.name for each in distributions()))"
     assert set(components) == {canonicalize_name(name) for name in engine.docker(*run, names).split()}
-    del components[canonicalize_name("py-registry")]
+    del components[canonicalize_name(DISTRIBUTION)]
     pinned = {name: {pin.version for pin in found} for name, found in pins("requirements.txt").items()}
     assert {name: version for name, version in components.items() if version not in pinned.get(name, ())} == {}
 

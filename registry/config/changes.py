@@ -1,0 +1,31 @@
+"""Which keys differ between two configurations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from registry.config.schema import keys, plugin_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from registry.config.values import Configuration
+
+
+def changed_keys(before: Configuration, after: Configuration) -> Iterator[str]:
+    """Yield the keys whose values differ, such as ``log.level``; for what a plugin is given, the key of its section."""
+    yield from _changed(before, after, "")
+
+
+def _changed(before: Any, after: Any, prefix: str) -> Iterator[str]:
+    section: type = type(after)
+    if any(getattr(before, each) != getattr(after, each) for each in plugin_attributes(section) or ()):
+        yield prefix.removesuffix(".")
+    for name, key in keys(section).items():
+        old, new = getattr(before, key.attribute), getattr(after, key.attribute)
+        if old == new:
+            continue
+        if key.shape.is_section and old is not None and new is not None:
+            yield from _changed(old, new, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
