@@ -97,8 +97,8 @@ class Translation(ABC):
 
     def _translated(self, error: Exception) -> DriverError:
         word = self.word(error)
-        if not _READING.match(self._call):
-            word = writing(word)
+        if word is NotPermittedError and not _READING.match(self._call):
+            word = NotWritableError
         translated = word(f"{self.driver}: {self._call} {self._subject}: {self.text(error)}")
         translated.call, translated.subject = self._call, self._subject
         return translated

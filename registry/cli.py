@@ -5,6 +5,7 @@ A command raises ConfigurationError for what the operator got wrong; :func:`main
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -21,7 +22,12 @@ from registry.commands.config import config_commands
 from registry.commands.doctor import doctor_command
 from registry.commands.ending import Commands
 from registry.commands.garbage import garbage_collect_command
+from registry.commands.layout import json_option
+from registry.commands.listing import ls_command, tags_command
+from registry.commands.progress import StatusLine
+from registry.commands.removing import rm_command
 from registry.commands.storage import storage_commands
+from registry.commands.usage import du_command
 from registry.config import Configuration, ConfigurationError, find_path, load
 from registry.foundation.extras import DISTRIBUTION
 from registry.foundation.redaction import redacted
@@ -88,18 +94,19 @@ def referrers_commands() -> None:
 
 @referrers_commands.command(context_settings=_FORGIVING)
 @click.argument("config", required=False)
-def rebuild(config: str | None) -> None:
+@json_option
+def rebuild(config: str | None, *, in_json: bool) -> None:
     """Write the index anew from the manifests, for a store that another registry has written to."""
     stored = Repositories(open_storage(_configuration(config)))
-    progress = sys.stderr.isatty()
     repositories = referrers = 0
-    for name, found in stored.rebuild_referrers():
-        repositories, referrers = repositories + 1, referrers + found
-        if progress:
-            click.echo(f"\r\x1b[K{repositories} repositories, {referrers} referrers: {name}", err=True, nl=False)
-    if progress:
-        click.echo(err=True)
-    click.echo(f"{referrers} referrers in {repositories} repositories")
+    with StatusLine() as line:
+        for name, found in stored.rebuild_referrers():
+            repositories, referrers = repositories + 1, referrers + found
+            line.show(f"{repositories} repositories, {referrers} referrers: {name}")
+    if in_json:
+        click.echo(json.dumps({"repositories": repositories, "referrers": referrers}))
+    else:
+        click.echo(f"{referrers} referrers in {repositories} repositories")
 
 
 @commands.command()
@@ -123,6 +130,10 @@ def help_command(context: click.Context, command: tuple[str, ...]) -> None:
 
 
 commands.add_command(config_commands)
+commands.add_command(ls_command)
+commands.add_command(tags_command)
+commands.add_command(rm_command)
+commands.add_command(du_command)
 commands.add_command(htpasswd_command)
 commands.add_command(auth_commands)
 commands.add_command(doctor_command)

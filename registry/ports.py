@@ -213,6 +213,13 @@ class TagStore(Protocol):
             ManifestUnknownError: there is no such tag.
         """
 
+    def pushed(self, tag: Tag) -> float:
+        """Return when `tag` was pointed to a manifest the last time, in seconds since the epoch.
+
+        Raises:
+            ManifestUnknownError: there is no such tag.
+        """
+
     def point(self, tag: Tag, digest: Digest) -> None:
         """Let `tag` point to a manifest that the repository has."""
 

@@ -170,14 +170,15 @@ def test_a_file_that_is_not_there_is_one_line_and_exit_1(command: tuple[str, ...
 
 
 def test_a_storage_that_cannot_be_used_is_said_in_one_line_and_exit_1(config: str) -> None:
-    done = registry("serve", config, environ={"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": "/proc/nowhere"})
+    environ = {"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": "/proc/nowhere", "REGISTRY_HTTP_ADDR": "127.0.0.1:0"}
+    done = registry("serve", config, environ=environ)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"configuration error: {config}:2: storage.filesystem: ")
     assert "Traceback" not in done.stderr
 
 
 def test_an_unknown_driver_is_one_line_and_exit_1(config: str) -> None:
-    done = registry("serve", config, environ={"REGISTRY_STORAGE": "tape"})
+    done = registry("serve", config, environ={"REGISTRY_STORAGE": "tape", "REGISTRY_HTTP_ADDR": "127.0.0.1:0"})
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("configuration error: storage.tape: unknown")
 

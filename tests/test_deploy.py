@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from registry import __version__
+from registry.cli import commands
 from registry.config import load
 
 if TYPE_CHECKING:
@@ -118,6 +120,10 @@ def test_the_systemd_service_is_hardened() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_image_is_labelled_with_the_version_of_the_registry() -> None:
+    assert f"\nARG VERSION={__version__}\n" in (DEPLOY.parent / "Dockerfile").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -127,12 +133,17 @@ def test_the_systemd_service_is_hardened() -> None:
         (["garbage-collect", "--dry-run", "/a.yml"], ["/bin/registry", "garbage-collect", "--dry-run", "/a.yml"]),
         (["--version"], ["/bin/registry", "--version"]),
         (["sh", "-c", "x y"], ["sh", "-c", "x y"]),
+        ([".*"], [".*"]),
+        *([[name, "x"], ["/bin/registry", name, "x"]] for name in commands.commands),
     ],
 )
 def test_the_entrypoint_has_the_argument_rules_of_registry_2(
     tmp_path: Path, arguments: list[str], expected: list[str]
 ) -> None:
     text = (DEPLOY / "docker/entrypoint.sh").read_text()
+    (tmp_path / "commands").write_text("".join(f"{name}\n" for name in commands.commands))
+    assert "/opt/registry/share/commands" in text
+    text = text.replace("/opt/registry/share/commands", str(tmp_path / "commands"))
     script = tmp_path / "entrypoint.sh"
     script.write_text(text.replace('exec "$@"', "printf '%s\\n' \"$@\""))
     said = subprocess.run(["/bin/sh", str(script), *arguments], capture_output=True, text=True, check=True).stdout

@@ -18,13 +18,13 @@ from passlib.apache import HtpasswdFile
 
 from auth.base import ControllerError, ThrottledError
 from auth.identities.line import Line, LineFullError
-from registry.foundation.files import FileError, WatchedFile, check_creatable, create_file, replace_file
+from registry.foundation.files import FileError, WatchedFile, check_creatable_file, create_file
 from registry.foundation.proxies import customer_of
 from registry.foundation.recent import RecentlyUsed
 from registry.foundation.shared_set import SharedSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from auth.headers import Credentials
     from auth.identities.throttle import FailureThrottle
@@ -217,6 +217,38 @@ def parse(content: bytes) -> Entries:
         ValueError: a line is neither blank nor a comment and has no colon.
     """
     lines: dict[str, bytes] = {}
+    for line in lines_of(content):
+        # Of a user's lines passlib takes the first, and it cannot read a second colon. It gets what Go reads.
+        lines.pop(line.user, None)
+        if line.fault:
+            logger.error("htpasswd line %d: user %r cannot log in: %s", line.number, line.user, line.fault)
+        else:
+            lines[line.user] = line.name + b":" + line.hashed
+    file = HtpasswdFile.from_string(b"\n".join(lines.values()))
+    return Entries({user: found for user in lines if (found := file.get_hash(user))})
+
+
+@dataclass(frozen=True, slots=True)
+class UserLine:
+    """A line of an htpasswd file that has a user; `fault` says why that one cannot log in by it, "" if nothing does."""
+
+    number: int
+    name: bytes
+    hashed: bytes
+    fault: str
+
+    @property
+    def user(self) -> str:
+        """The name as text."""
+        return self.name.decode(errors="backslashreplace")
+
+
+def lines_of(content: bytes) -> Iterator[UserLine]:
+    """Yield the lines of an htpasswd file that are neither blank nor comments.
+
+    Raises:
+        ValueError: one of them has no colon.
+    """
     for number, line in enumerate(content.splitlines(), 1):
         stripped = line.strip()
         if not stripped or stripped.startswith(b"#"):
@@ -224,16 +256,8 @@ def parse(content: bytes) -> Entries:
         name, colon, hashed = stripped.partition(b":")
         if not colon:
             raise ValueError(f"line {number} has no colon; expected USER:HASH")
-        user = name.decode(errors="backslashreplace")
-        # Of a user's lines passlib takes the first, and it cannot read a second colon. It gets what Go reads.
-        lines.pop(user, None)
         hashed = hashed[:_HASH_BYTES] if _BCRYPT.match(hashed) else hashed  # Go compares no more than this
-        if fault := _fault(name, hashed):
-            logger.error("htpasswd line %d: user %r cannot log in: %s", number, user, fault)
-        else:
-            lines[user] = name + b":" + hashed
-    file = HtpasswdFile.from_string(b"\n".join(lines.values()))
-    return Entries({user: found for user in lines if (found := file.get_hash(user))})
+        yield UserLine(number, name, hashed, _fault(name, hashed))
 
 
 def _fault(name: bytes, hashed: bytes) -> str:
@@ -276,7 +300,7 @@ def examine(path: str) -> None:
         with suppress(FileError):  # it has been logged, and may be mended while the registry runs
             WatchedFile(path, parse).current()
         return
-    check_creatable(path)
+    check_creatable_file(path)
     logger.info("there is no %s: it is created at the start, with the user docker and a random password", path)
 
 
@@ -289,28 +313,3 @@ def hash_password(password: bytes, cost: int = _COST) -> bytes:
     if not 0 < len(password) <= _BCRYPT_BYTES:
         raise ValueError(f"a password has 1 to {_BCRYPT_BYTES} bytes, this one {len(password)}")
     return b"$2y$" + bcrypt.hashpw(password, bcrypt.gensalt(cost)).removeprefix(b"$2b$")
-
-
-def set_password(path: str, user: str, password: bytes) -> bool:
-    """Write the entry of `user` to the htpasswd file at `path`, created if missing; tell whether it is new.
-
-    Other lines stay as they are.
-
-    Raises:
-        ValueError: the name or the password cannot stand in the file, or the file is malformed.
-        OSError: the file cannot be read or written.
-    """
-    if not user or user.strip() != user or user.startswith("#"):
-        raise ValueError(f"{user!r} cannot be a user name")
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        content = b""
-    # Where a user has several lines, the last one counts, while passlib would change the first.
-    of_user = [line for line in content.splitlines() if line.strip().startswith(user.encode() + b":")]
-    kept = (line for line in content.splitlines() if line not in of_user[:-1])
-    file = HtpasswdFile.from_string(b"\n".join(kept))
-    known = file.set_hash(user, hash_password(password))
-    replace_file(path, file.to_string())
-    return not known

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auth.rules.globs import Glob
+from registry.foundation.globs import Glob
 from registry.foundation.recent import MOST_ENTRIES
 
 if TYPE_CHECKING:

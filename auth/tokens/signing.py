@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from auth.base import ControllerError
 from auth.tokens.trusted import TrustedKey, TrustedKeys, thumbprint, trusted_key
-from registry.foundation.files import FileError, WatchedFile, check_creatable, create_file
+from registry.foundation.files import FileError, WatchedFile, check_creatable_file, create_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ class SigningKeys:
         """
         if Path(path).exists():
             return cls.open(path)
-        check_creatable(path)
+        check_creatable_file(path)
         return cls(path)
 
     def newest(self) -> SigningKey:

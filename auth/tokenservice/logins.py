@@ -108,7 +108,7 @@ class Logins:
 
     @classmethod
     def open(cls, directory: str) -> Logins:
-        """Return the logins in `directory`, which is created if it is missing; a warning says if that is impossible."""
+        """Return the logins in `directory`, which is created in its parent; a warning says if that is impossible."""
         logins = cls(directory)
         logins.recorded = _writable(logins._directory)
         return logins
@@ -242,7 +242,7 @@ class Logins:
 
 def _writable(directory: Path) -> bool:
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         if os.access(directory, os.W_OK | os.X_OK):
             return True
         reason = "it is not writable"

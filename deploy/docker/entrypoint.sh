@@ -1,10 +1,12 @@
 #!/bin/sh
-# The argument rules of registry:2 and registry:3.
+# The argument rules of registry:2 and registry:3: a configuration file is served, and what the registry has a command for
+# goes to it, as options do. Anything else is run as it is.
 set -e
 
 case "$1" in
     *.yaml|*.yml) set -- /bin/registry serve "$@" ;;
-    serve|garbage-collect|config|referrers|probe|htpasswd|auth|help|-*) set -- /bin/registry "$@" ;;
+    -*) set -- /bin/registry "$@" ;;
+    *) if grep -qxFe "$1" /opt/registry/share/commands; then set -- /bin/registry "$@"; fi ;;
 esac
 
 exec "$@"

@@ -29,7 +29,7 @@ from drivers.filesystem.locks import LOCK_SECONDS
 from drivers.filesystem.mounts import keeps_order
 from drivers.filesystem.renaming import rename_if, rename_over, rename_to_new
 from drivers.filesystem.rights import remedy
-from drivers.translation import Translation, reason_of, word_of
+from drivers.translation import NOT_PERMITTED, Translation, reason_of, word_of
 from registry.foundation.files import sync_directory
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ _ERRORS: Mapping[int | None, type[DriverError]] = {
     errno.ENAMETOOLONG: InvalidPathError,
     errno.ESTALE: StaleError,
 }
+_MENDABLE = NOT_PERMITTED | {errno.EROFS}
 
 
 class Translated(Translation):
@@ -67,8 +68,9 @@ class Translated(Translation):
 
     @staticmethod
     def text(error: OSError) -> str:
-        advice = remedy(error)
-        return f"{reason_of(error)}; {advice}" if advice else reason_of(error)
+        if error.errno in _MENDABLE and (advice := remedy(error)):
+            return f"{reason_of(error)}; {advice}"
+        return reason_of(error)
 
 
 class NewNames:

@@ -5,7 +5,7 @@ call knows: rights are the owner's and the mode's, capabilities', access lists',
 """
 
 # A string is passed to the system call as it is; to make a Path costs more than the call.
-# ruff: noqa: PTH116, PTH120
+# ruff: noqa: PTH112, PTH116, PTH120
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ _MOST_DIRECTORIES: Final = 64
 _FANOUT: Final = 4
 _MOST_ENTRIES: Final = 64
 """Entries that are read of a directory, however many it has."""
+_TREE: Final = "/docker/registry/v2/"
+"""What stands between the root and the names of a registry's tree: what is wrong in one place is so in others."""
 _CAP_DAC_OVERRIDE: Final = 1 << 1
 _READING: Final = os.R_OK | os.X_OK
 _WRITING: Final = _READING | os.W_OK
@@ -100,7 +102,7 @@ def subject_of(root: str, error: OSError) -> str:
 def remedy(error: OSError, root: str = "") -> str:
     """Return what to change so that this process may do it; "" if that is not what `error` is about.
 
-    It names the command with the ids of this process, for the whole `root` if that is given.
+    It names the command with the ids of this process, for the whole `root` if that is given or can be told.
     """
     if error.errno == errno.EROFS:
         return "mount it writable, or set storage.maintenance.readonly.enabled to serve pulls alone"
@@ -116,8 +118,9 @@ def _advice(name: str, root: str) -> str:
     visible = _visible(name)
     if root and not f"{visible}/".startswith(f"{root}/"):
         return _advice_above(root, visible)
-    # To delete a file, or to make one, the directory must be writable.
-    closed = next((each for each in (visible, os.path.dirname(visible)) if not _mode_permits(os.stat(each))), "")
+    # To make a file, or to delete one, is to write to its directory.
+    places = (visible,) if os.path.isdir(visible) else (os.path.dirname(visible), visible)
+    closed = next((each for each in places if not _mode_permits(os.stat(each))), "")
     if not closed:
         return (
             f"owner and mode of {visible} permit it, so SELinux, AppArmor or an NFS server (root_squash) does not:"
@@ -125,7 +128,8 @@ def _advice(name: str, root: str) -> str:
         )
     status = os.stat(closed)
     subject = "it" if closed == name else closed
-    tree = shlex.quote(root or closed)
+    top, found, _ = name.partition(_TREE)
+    tree = shlex.quote(root or (top if found else closed))
     if status.st_uid == os.geteuid():
         return f"{subject} is this user's own, but its mode is {stat.S_IMODE(status.st_mode):04o}: " + _typed(
             f"chmod -R u+rwX {tree}"

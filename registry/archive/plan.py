@@ -11,7 +11,7 @@ from registry.oci.errors import BlobUnknownError, ManifestUnknownError, Registry
 from registry.oci.reference import Tag, parse_name, parse_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from registry.oci.digest import Digest
     from registry.oci.manifest import Descriptor, Kind, Manifest
@@ -46,14 +46,18 @@ class Plan:
         return sum(item.size for item in self.items.values())
 
 
-def plan_export(repositories: Repositories, images: Sequence[str]) -> Plan:
+def plan_export(
+    repositories: Repositories, images: Sequence[str], found: Callable[[str], None] = lambda _: None
+) -> Plan:
     """Return what belongs to `images`: ``NAME`` (all its tags), ``NAME:TAG`` or ``NAME@DIGEST``.
+
+    `found` is told the repository of each manifest that is read.
 
     Raises:
         ArchiveError: there is no such image, or something that it names is missing.
     """
     plan = Plan()
-    planner = _Planner(repositories, plan)
+    planner = _Planner(repositories, plan, found)
     for image in images:
         try:
             planner.add_image(image)
@@ -70,9 +74,10 @@ def plan_export(repositories: Repositories, images: Sequence[str]) -> Plan:
 
 
 class _Planner:
-    def __init__(self, repositories: Repositories, plan: Plan) -> None:
+    def __init__(self, repositories: Repositories, plan: Plan, found: Callable[[str], None]) -> None:
         self._repositories = repositories
         self._plan = plan
+        self._found = found
         self._walked: set[tuple[str, Digest]] = set()
         self._listed: set[tuple[str, Digest]] = set()
 
@@ -124,6 +129,7 @@ class _Planner:
                 continue
             self._walked.add((repository.name, digest))
             manifest = repository.manifests.get(digest)
+            self._found(repository.name)
             self._plan.items[digest] = Item(repository.name, digest, len(manifest.content), is_manifest=True)
             below = [*self._add_references(repository, digest, manifest)]
             for referrer in repository.referrers.after(digest):

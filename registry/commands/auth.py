@@ -43,29 +43,76 @@ _config = click.option("--config", metavar="CONFIG", help="The registry's config
 @click.command(
     "htpasswd",
     cls=Command,
+    short_help="Set a user's password; list or delete users.",
     epilog=examples(
         "registry htpasswd alice --file /etc/registry/htpasswd",
         "pwgen 20 1 | registry htpasswd ci --password-stdin --config config.yml",
     ),
 )
-@click.argument("user")
+@click.argument("user", required=False)
+@click.option("--list", "listing", is_flag=True, help="List the users instead.")
+@click.option("--delete", "deleting", is_flag=True, help="Delete USER instead, who is out at once.")
 @click.option("--file", "path", metavar="FILE", help="The file, if not that of the configuration.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--json", "in_json", is_flag=True, help="With --list: print them as JSON.")
 @_config
 @click.pass_obj
-def htpasswd_command(
-    load: LoadConfiguration, user: str, path: str | None, config: str | None, *, password_stdin: bool
+def htpasswd_command(  # noqa: PLR0913 - one for each option
+    load: LoadConfiguration,
+    user: str | None,
+    path: str | None,
+    config: str | None,
+    *,
+    listing: bool,
+    deleting: bool,
+    password_stdin: bool,
+    in_json: bool,
 ) -> None:
-    """Set the password of USER, who is added if new."""
-    from auth.identities.passwords import set_password  # noqa: PLC0415  # no other command needs bcrypt
+    """Set the password of USER, who is added if new. The file is created if missing, its directory is not."""
+    if listing and (deleting or user is not None or password_stdin):
+        raise click.UsageError("--list stands alone or with --json and --file")
+    if (in_json and not listing) or (deleting and password_stdin):
+        raise click.UsageError("--json goes with --list, --password-stdin with neither --list nor --delete")
+    if user is None and not listing:
+        raise click.UsageError("name a USER, or --list")
+    path = _htpasswd_path(_section(load, config)) if path is None else path
+    with _one_line():
+        if user is None:
+            _list_users(path, in_json=in_json)
+        elif deleting:
+            _delete_user(path, user)
+        else:
+            _set_password(path, user, from_stdin=password_stdin)
 
-    path = path or _htpasswd_path(_section(load, config))
-    if password_stdin:
+
+def _list_users(path: str, *, in_json: bool) -> None:
+    from auth.identities.user_file import users  # noqa: PLC0415  no other command needs bcrypt
+
+    found = users(path)
+    if in_json:
+        told = [{"user": user, "fault": fault or None} for user, fault in found.items()]
+        click.echo(json.dumps(told, ensure_ascii=False))
+        return
+    for user, fault in found.items():
+        click.echo(f"{user}  cannot log in: {fault}" if fault else user)
+
+
+def _delete_user(path: str, user: str) -> None:
+    from auth.identities.user_file import delete_user  # noqa: PLC0415  as above
+
+    if not delete_user(path, user):
+        raise click.ClickException(f"{user} is not in {path}")
+    click.echo(f"deleted {user} from {path}")
+
+
+def _set_password(path: str, user: str, *, from_stdin: bool) -> None:
+    from auth.identities.user_file import set_password  # noqa: PLC0415  as above
+
+    if from_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    with _one_line():
-        new = set_password(path, user, password.encode())
+    new = set_password(path, user, password.encode())
     click.echo(f"{'added' if new else 'changed'} {user} in {path}")
 
 
@@ -122,7 +169,11 @@ def key_commands() -> None:
     """Make, list and revoke API keys: passwords for machines."""
 
 
-_file = click.option("--file", "path", metavar="FILE", help="The file of keys, if not that of the configuration.")
+_FILE_HELP = "The file of keys, if not that of the configuration."
+_file = click.option("--file", "path", metavar="FILE", help=_FILE_HELP)
+_existing_file = click.option(
+    "--file", "path", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help=_FILE_HELP
+)
 
 
 @key_commands.command(epilog=examples("registry auth key create --user ci --expires 90d --config config.yml"))
@@ -157,7 +208,7 @@ def _lifetime_seconds(expires: str) -> int | None:
 
 @key_commands.command("list")
 @json_option
-@_file
+@_existing_file
 @_config
 @click.pass_obj
 def list_keys(load: LoadConfiguration, path: str | None, config: str | None, *, in_json: bool) -> None:
@@ -181,7 +232,7 @@ def _told(key: ApiKey, now: float) -> dict[str, object]:
 
 @key_commands.command()
 @click.argument("key_id", metavar="ID")
-@_file
+@_existing_file
 @_config
 @click.pass_obj
 def revoke(load: LoadConfiguration, key_id: str, path: str | None, config: str | None) -> None:
@@ -199,7 +250,10 @@ def token_commands() -> None:
 
 
 _directory = click.option(
-    "--directory", metavar="DIRECTORY", help="Where refresh tokens are recorded, if not as configured."
+    "--directory",
+    metavar="DIRECTORY",
+    type=click.Path(exists=True, file_okay=False),
+    help="Where refresh tokens are recorded, if not as configured.",
 )
 
 
@@ -318,6 +372,7 @@ def _htpasswd_path(section: Plugin) -> str:
 
 
 def _store(load: LoadConfiguration, config: str | None, path: str | None) -> ApiKeyStore:
+    """Return the keys in the file at `path`, or in that of the configuration."""
     if path is None:
         configured = _section(load, config, "local").parameters.get("apikeys")
         if not isinstance(configured, str):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -12,8 +12,22 @@ from registry.commands.progress import StatusLine
 from registry.doctor.client import Credentials, Deployment
 from registry.doctor.examination import examine
 from registry.doctor.findings import as_json, as_text, healthy
+from registry.foundation.registry_url import parse_registry_url
 
 _MIB = 1024 * 1024
+_MOST_MIB = 1024 * 1024
+_LONGEST_PAUSE_SECONDS = 3600
+
+
+class _Seconds(click.FloatRange):
+    """A number, which "nan" is not: it is in no range and beyond none."""
+
+    def convert(self, value: str | float, param: click.Parameter | None, context: click.Context | None) -> float:
+        """Return the number of seconds."""
+        seconds = float(super().convert(value, param, context))  # type: ignore[arg-type]  # it takes text as well
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds", param, context)
+        return seconds
 
 
 @click.command(
@@ -31,7 +45,7 @@ _MIB = 1024 * 1024
     default=16,
     show_default=True,
     metavar="MIB",
-    type=click.IntRange(1),
+    type=click.IntRange(1, _MOST_MIB),
     help="Size of the blob that is pushed.",
 )
 @click.option(
@@ -39,7 +53,7 @@ _MIB = 1024 * 1024
     default=3.0,
     show_default=True,
     metavar="SECONDS",
-    type=click.FloatRange(0),
+    type=_Seconds(0, _LONGEST_PAUSE_SECONDS),
     help="Pause in its upload, to find timeouts.",
 )
 @json_option
@@ -49,17 +63,17 @@ def doctor_command(url: str, user: str | None, size: int, pause: float, *, in_js
     A blob is pushed to the repository registry-doctor/probe and deleted again, if that is allowed.
     The exit status is 1 if something is wrong; a mere warning is 0.
     """
-    parts = urlsplit(url if "://" in url else f"https://{url}")
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise click.BadParameter("must be http://HOST or https://HOST", param_hint="URL")
+    try:
+        parts = parse_registry_url(url)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="URL") from error
     credentials = None
     if user:
         name, colon, password = user.partition(":")
         credentials = Credentials(name, password if colon else click.prompt("Password", hide_input=True, err=True))
-    elif parts.username is not None:
-        credentials = Credentials(unquote(parts.username), unquote(parts.password or ""))
-    host = parts.netloc.rpartition("@")[2]
-    address = f"{parts.scheme}://{host}{parts.path.rstrip('/').removesuffix('/v2')}"
+    elif parts.user is not None:
+        credentials = Credentials(parts.user, parts.password or "")
+    address = parts.address
     deployment = Deployment(address, credentials)
     findings = []
     with StatusLine() as line:

@@ -46,10 +46,13 @@ class _Duration(click.ParamType[float]):
         if not isinstance(value, str):
             return value
         try:
-            return durations.parse(value)
+            seconds = durations.parse(value)
         except ValueError:
             missing = durations.hint(value, "h")
             self.fail(f"{value!r} is not a duration such as 90s, 30m or 24h{missing}", param, context)
+        if seconds < 0:
+            self.fail(f"{value!r} is negative; 0s is the least", param, context)
+        return seconds
 
 
 @click.command(
@@ -92,8 +95,8 @@ def garbage_collect_command(  # noqa: PLR0913 - one for each flag
     if quiet:
         return
     if collected.young_blobs:
-        young = f"{collected.young_blobs} blobs younger than {durations.spell(grace)}"
-        click.echo(f"{young} are kept, in case a push is about to name them: see --grace", err=True)
+        young = f"{collected.young_blobs} blobs, {spelled(collected.young_size)}"
+        click.echo(f"{young} are younger than {durations.spell(grace)} and stay (--grace)", err=True)
     click.echo(f"{spelled(collected.size)} {'would be' if dry_run else 'are'} freed", err=True)
 
 

@@ -60,6 +60,24 @@ class StatusLine:
         self.clear()
 
 
+class Count:
+    """Shows on the last line of a terminal how many there are so far of `what`, where no total is known."""
+
+    def __init__(self, line: StatusLine, what: str) -> None:
+        self._line = line
+        self._what = what
+        self._count = 0
+        self._told = time.monotonic()
+
+    def add(self, name: str) -> None:
+        """Count one more, called `name`."""
+        self._count += 1
+        now = time.monotonic()
+        if self._line.visible and now - self._told >= _TERMINAL_SECONDS:
+            self._told = now
+            self._line.show(f"{self._count} {self._what}: {name}")
+
+
 class Progress:
     """Tells on stderr how much of `total` bytes is done; on anything but a terminal every `plain_seconds`, 0 for never.
 
@@ -99,4 +117,27 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._line.clear()
+
+
+class Counting:
+    """Tells on stderr, on a terminal only, how many things were looked at and which one is; a context manager."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._line = StatusLine(stream)
+        self._count = 0
+        self._told = time.monotonic()
+
+    def __call__(self, what: str) -> None:
+        """Note that `what` is looked at."""
+        self._count += 1
+        now = time.monotonic()
+        if now - self._told >= _TERMINAL_SECONDS:
+            self._told = now
+            self._line.show(f"{self._count} {what}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._line.clear()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from registry.commands.layout import Group, examples
-from registry.commands.progress import Progress
+from registry.commands.layout import Group, examples, json_option
+from registry.commands.progress import Count, Progress, StatusLine
 from registry.copying.copy import copy_storage, measure
 from registry.foundation.sizes import spelled
 from registry.services import open_storage
@@ -33,8 +35,9 @@ def storage_commands() -> None:
 @click.option(
     "--jobs", metavar="N", default=8, show_default=True, type=click.IntRange(1, 256), help="Objects copied at a time."
 )
+@json_option
 @click.pass_obj
-def copy_command(load: LoadConfiguration, source: str, target: str, jobs: int) -> None:
+def copy_command(load: LoadConfiguration, source: str, target: str, jobs: int, *, in_json: bool) -> None:
     """Copy all repositories from the storage of one configuration to that of another, of whatever drivers.
 
     FROM.yml and TO.yml are configuration files, of which the section storage is used.
@@ -45,11 +48,15 @@ def copy_command(load: LoadConfiguration, source: str, target: str, jobs: int) -
     """
     origin, destination = open_storage(load(source)), open_storage(load(target))
     destination.check()
-    total = measure(origin)
+    with StatusLine() as line:
+        total = measure(origin, Count(line, "blobs to compare").add)
     with Progress(total, plain_seconds=_PLAIN_SECONDS) as progress:
         result = copy_storage(origin, destination, jobs, progress)
-    for line in result.damaged:
-        click.echo(line, err=True)
-    click.echo(f"{result.copied} objects copied, {result.there} were there; {spelled(total)} of blobs")
+    for damage in result.damaged:
+        click.echo(damage, err=True)
+    if in_json:
+        click.echo(json.dumps({**asdict(result), "bytes": total}))
+    else:
+        click.echo(f"{result.copied} objects copied, {result.there} were there; {spelled(total)} of blobs")
     if result.damaged:
         raise click.exceptions.Exit(1)

@@ -80,10 +80,12 @@ def _warn_outdated(http: HTTP) -> Iterator[str]:
 
 
 def _warn_without_effect(http: HTTP) -> Iterator[str]:
-    """Yield a warning for each key that lacks another one to have an effect, as in the Go registry."""
+    """Yield a warning for each key that, as in the Go registry, lacks another one to have an effect, or a safe one."""
     asked = http.tls.letsencrypt
     if not asked.cachefile and (asked.hosts or asked.email or asked.directoryurl):
         yield "http.tls.letsencrypt: ignored without cachefile, so that there is no TLS from it"
+    if asked.cachefile and not asked.hosts:
+        yield "http.tls.letsencrypt.hosts is empty: whoever asks for a name has a certificate ordered for it; set hosts"
     host = urlsplit(http.host)
     if http.host and not (host.scheme and host.netloc):
         yield "http.host: ignored, as it is not a whole URL such as https://registry.example"

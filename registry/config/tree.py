@@ -120,7 +120,7 @@ class _Reading:
             raise self._error(node, "an anchor that contains itself")
         self._copies += node in self._seen
         if self._copies > _MOST_COPIES:
-            raise self._error(node, "its aliases stand for too much")
+            raise self._error(node, f"aliases stand for more than {_MOST_COPIES} values")
         self._seen.add(node)
         self._open.append(node)
         yield
@@ -159,7 +159,7 @@ class _Reading:
         if tag not in {"null", "bool", "int", "float"}:
             return Scalar(text, text)
         kind, value = resolve(text)
-        if tag == "float" and isinstance(value, int):
+        if (tag, kind) == ("float", "int") and isinstance(value, int):
             return Scalar(text, float(value))
         if tag != kind:
             raise self._error(node, f"it is not of the type that !!{tag} says")

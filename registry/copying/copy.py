@@ -162,10 +162,14 @@ def _verify(found: str, digest: Digest) -> None:
         raise CopyError(f"{digest} is damaged at its source and was not copied")
 
 
-def measure(source: StorageDriver) -> int:
-    """Return the bytes of all blobs.
+def measure(source: StorageDriver, found: Callable[[str], None]) -> int:
+    """Return the bytes of all blobs; `found` is told each of them.
 
     Raises:
         DriverError: the storage failed.
     """
-    return sum(each.size for each in enumeration.blobs(source))
+    size = 0
+    for blob in enumeration.blobs(source):
+        size += blob.size
+        found(str(blob.digest))
+    return size

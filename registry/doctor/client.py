@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import re
 import ssl
 import time
 from contextlib import closing, suppress
@@ -13,13 +12,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from registry.foundation.challenges import parse_challenge
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     Body = bytes | Iterable[bytes] | None
 
 _TIMEOUT_SECONDS: Final = 60
-_PARAMETER: Final = re.compile(r'\b(\w+)="([^"]*)"')
 _LONGEST_ANSWER: Final = 64 * 1024 * 1024
 UNAUTHORIZED: Final = 401
 OK: Final = 200
@@ -114,12 +114,6 @@ class Deployment:
         except (ValueError, LookupError, AttributeError) as error:
             raise UnreachableError(f"the token service {realm} answers with something else than a token") from error
         return replace(self, authorization=f"Bearer {token}")
-
-
-def parse_challenge(challenge: str) -> tuple[str, dict[str, str]]:
-    """Return scheme, in lower case, and parameters of a WWW-Authenticate header (RFC 9110 section 11.6.1)."""
-    scheme, _, rest = challenge.partition(" ")
-    return scheme.lower(), dict(_PARAMETER.findall(rest))
 
 
 def ask(method: str, url: str, body: Body, headers: Mapping[str, str]) -> Reply:

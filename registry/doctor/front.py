@@ -9,8 +9,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from registry.doctor.client import OK, UNAUTHORIZED, UnreachableError, explained, parse_challenge
+from registry.doctor.client import OK, UNAUTHORIZED, UnreachableError, explained
 from registry.doctor.findings import odd, skipped, well, wrong
+from registry.foundation.challenges import parse_challenge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import socket
+    import ssl
 
 
 class Deadline:
@@ -33,11 +34,15 @@ class Deadline:
 
 
 class DeadlineHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    """Opens ``http`` and ``https`` addresses, until `deadline`; an opener takes it in place of its own two."""
+    """Opens ``http`` and ``https`` addresses, until `deadline`; an opener takes it in place of its own two.
 
-    def __init__(self, deadline: Deadline) -> None:
+    `context` says how the peer's certificate is verified; without one, as the system does.
+    """
+
+    def __init__(self, deadline: Deadline, context: ssl.SSLContext | None = None) -> None:
         super().__init__()
         self._deadline = deadline
+        self._verifying = {"context": context} if context else {}
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         """Open `req`."""
@@ -45,7 +50,7 @@ class DeadlineHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         """Open `req`."""
-        return self.do_open(_kept_to(self._deadline, http.client.HTTPSConnection), req)
+        return self.do_open(_kept_to(self._deadline, http.client.HTTPSConnection), req, **self._verifying)
 
 
 def _kept_to(deadline: Deadline, kind: type[http.client.HTTPConnection]) -> Any:

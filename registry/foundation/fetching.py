@@ -10,13 +10,16 @@ import http.client
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from registry.foundation.deadlines import Deadline, DeadlineHandler
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Mapping
+    from email.message import Message
     from typing import IO
 
 _SCHEMES: Final = frozenset({"http", "https"})
@@ -45,6 +48,45 @@ def fetch(
     if len(content) > most_bytes:
         raise FetchError(f"more than {most_bytes} bytes")
     return content
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, of whatever status."""
+
+    status: int
+    headers: Message
+    content: bytes
+
+
+def exchange(  # noqa: PLR0913 - what is sent, and how much and how long is waited for
+    method: str,
+    url: str,
+    *,
+    most_bytes: int,
+    timeout_seconds: float,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    context: ssl.SSLContext | None = None,
+) -> Answer:
+    """Return the answer to a request, whatever its status; the rest is as with fetch().
+
+    Redirects of ``GET`` and ``HEAD`` are followed. `context` verifies the certificates of ``https``.
+
+    Raises:
+        FetchError: there is no answer, it has more than `most_bytes`, or is too late.
+    """
+    request = _request(method, url, headers, body)
+    with _errors_in_one_line():
+        try:
+            answer = _opener(timeout_seconds, context=context).open(request)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            content: bytes = answer.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise FetchError(f"more than {most_bytes} bytes")
+    return Answer(answer.status, answer.headers, content)
 
 
 def status_of(url: str, *, timeout_seconds: float | None, headers: Mapping[str, str]) -> int:
@@ -95,18 +137,20 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         raise FetchError("it redirects, which is not followed")
 
 
-def _opener(timeout_seconds: float | None, *, follow: bool = True) -> urllib.request.OpenerDirector:
+def _opener(
+    timeout_seconds: float | None, *, follow: bool = True, context: ssl.SSLContext | None = None
+) -> urllib.request.OpenerDirector:
     # Made for each call, which is rare: a proxy is looked for in the environment as it is by then.
     deadline = Deadline(timeout_seconds)
     redirects = _Redirects if follow else _NoRedirects
-    return urllib.request.build_opener(redirects, DeadlineHandler(deadline))
+    return urllib.request.build_opener(redirects, DeadlineHandler(deadline, context))
 
 
-def _request(method: str, url: str, headers: Mapping[str, str]) -> urllib.request.Request:
+def _request(method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> urllib.request.Request:
     try:
         if urlsplit(url).scheme not in _SCHEMES:  # in lower case, whatever the case in the URL
             raise FetchError("not an http or https address")
-        return urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310  checked above
+        return urllib.request.Request(url, body, dict(headers), method=method)  # noqa: S310  checked above
     except ValueError as error:
         raise FetchError(str(error)) from error
 

@@ -130,10 +130,10 @@ def locked(path: str) -> Iterator[None]:
     The file may be replaced in the block, so the lock is on one beside it, ``PATH.lock``, which stays.
 
     Raises:
-        OSError: that file cannot be created.
+        OSError: that file cannot be created; the text says so if its directory is missing.
     """
     target = Path(path)
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _require_directory(target)
     with target.with_name(f"{target.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -155,16 +155,32 @@ def check_creatable(path: str) -> None:
     Path(tempfile.mkdtemp(prefix=".registry-", dir=nearest)).rmdir()
 
 
+def check_creatable_file(path: str) -> None:
+    """Return if create_file() could create the file at `path`, which does not exist.
+
+    Raises:
+        OSError: it could not.
+    """
+    _require_directory(Path(path))
+    check_creatable(path)
+
+
+def _require_directory(target: Path) -> None:
+    """Return if the directory of `target` is there. It is not made: more often than new, the path is mistyped."""
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no directory {target.parent}")
+
+
 def create_file(path: str, content: bytes) -> bool:
     """Create `path` with `content`, whole and readable by its owner only, unless it exists; tell which.
 
     However many processes try at once, one of them creates it and the others find all of its content.
 
     Raises:
-        OSError: it cannot be created.
+        OSError: it cannot be created; the text says so if its directory is missing.
     """
     parent = Path(path).parent
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _require_directory(Path(path))
     temporary = _write_temporary(parent, content)
     try:
         os.link(temporary, path)
@@ -185,7 +201,7 @@ def replace_file(path: str, content: bytes) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    target = Path(path).resolve()
+    target = Path(os.path.realpath(path))  # Path.resolve() ends in a RuntimeError where a link leads to itself
     temporary = _write_temporary(target.parent, content)
     try:
         with suppress(FileNotFoundError):

@@ -35,6 +35,11 @@ class RecentlyUsed(Generic[K, V]):
                 self._entries.move_to_end(key)
             return value
 
+    def values(self) -> list[V]:
+        """Return all values, which are not thereby used."""
+        with self._lock:
+            return [*self._entries.values()]
+
     def put(self, key: K, value: V) -> None:
         """Keep `value` in place of what `key` had. What was not used for longest makes room."""
         with self._lock:

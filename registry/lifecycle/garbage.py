@@ -35,7 +35,8 @@ class Collected:
     blobs: int
     size: int
     young_blobs: int
-    """How many blobs nothing leads to, and were kept because they are young."""
+    """How many blobs were kept for no other reason than that they are young, or what leads to them is."""
+    young_size: int
 
 
 class GarbageCollection:
@@ -74,27 +75,29 @@ class GarbageCollection:
                 marker.mark(self._repositories.open(name), only_tagged=only_tagged)
             for name, digest in sets.unreferenced_manifests():
                 self._tell(f"manifest eligible for deletion: {{{name} {digest} [{' '.join(sets.tags(name, digest))}]}}")
-            young = self._note_unreferenced_blobs(sets)
+            young_blobs, young_size = self._note_unreferenced_blobs(sets)
             self._tell(
                 f"\n{sets.marked()} blobs marked, {sets.blobs()} blobs and {sets.manifests()} manifests"
                 " eligible for deletion"
             )
             self._delete_manifests(sets)
             self._delete_links(sets)
-            return Collected(sets.manifests(), sets.blobs(), self._delete_blobs(sets), young)
+            return Collected(sets.manifests(), sets.blobs(), self._delete_blobs(sets), young_blobs, young_size)
 
-    def _note_unreferenced_blobs(self, sets: Sets) -> int:
-        """Note the blobs that are not marked; return how many of these are too young to go."""
-        young = 0
+    def _note_unreferenced_blobs(self, sets: Sets) -> tuple[int, int]:
+        """Note the blobs that are not marked; return how many would be, but for their age, and their size."""
+        young, young_size = 0, 0
         for blob in enumeration.blobs(self._driver):
             if sets.is_marked(blob.digest):
-                continue
-            written = modified(self._driver, paths.blob_data(blob.digest))
-            if written is not None and written < self._cutoff:
-                sets.add_unreferenced_blob(blob.digest, blob.size)
+                is_young = sets.is_only_young(blob.digest)
             else:
-                young += 1
-        return young
+                written = modified(self._driver, paths.blob_data(blob.digest))
+                is_young = written is None or written >= self._cutoff
+                if not is_young:
+                    sets.add_unreferenced_blob(blob.digest, blob.size)
+            if is_young:
+                young, young_size = young + 1, young_size + blob.size
+        return young, young_size
 
     def _delete_manifests(self, sets: Sets) -> None:
         for name, digest in sets.unreferenced_manifests():

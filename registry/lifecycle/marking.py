@@ -30,7 +30,8 @@ _log = logging.getLogger(__name__)
 class Marker:
     """Marks in `sets` what is to be kept and notes the manifests that are not; `tell` prints a line.
 
-    What was written at or after `cutoff`, in seconds since the epoch, is kept: a push may be about to name it.
+    What was written at or after `cutoff`, in seconds since the epoch, is kept: a push may be about to name it. What is
+    kept for that reason alone is followed last, so that it can be told from what the next collection keeps, too.
     """
 
     def __init__(self, driver: StorageDriver, sets: Sets, tell: Callable[[str], None], cutoff: float) -> None:
@@ -47,18 +48,27 @@ class Marker:
             manifest = self._read(repository, digest)
             for subject in manifest.subjects if manifest else ():
                 self._sets.lead(subject.digest, digest)
-            if not only_tagged or self._is_young(paths.revision_link(repository.name, digest)):
+            if not only_tagged:
                 self._reach_manifest(repository, digest)
+            elif self._is_young(paths.revision_link(repository.name, digest)):
+                self._sets.wait(digest)
         if only_tagged:
             for digest in self._tagged(repository):
                 self._reach_manifest(repository, digest)
+        for digest in self._sets.follow():
+            self._keep(repository, digest, only_young=False)
+        self._reach_young(repository)
+        for digest in self._sets.follow():
+            self._keep(repository, digest, only_young=True)
+        if only_tagged:
+            self._note_unreferenced(repository)
+
+    def _reach_young(self, repository: Repository) -> None:
+        for digest in self._sets.waiting():
+            self._reach_manifest(repository, digest)
         for digest in enumeration.layers(self._driver, repository.name):
             if self._is_young(paths.layer_link(repository.name, digest)):
                 self._sets.reach(digest)
-        for digest in self._sets.follow():
-            self._keep(repository, digest)
-        if only_tagged:
-            self._note_unreferenced(repository)
 
     def _tagged(self, repository: Repository) -> Iterator[Digest]:
         for tag in enumeration.tags(self._driver, repository.name):
@@ -71,15 +81,15 @@ class Marker:
             self._tell(f"{repository.name}: marking manifest {digest} ")
             self._sets.reach(digest)
 
-    def _keep(self, repository: Repository, digest: Digest) -> None:
+    def _keep(self, repository: Repository, digest: Digest, *, only_young: bool) -> None:
         name = repository.name
-        if self._sets.mark(digest):
+        if self._sets.mark(digest, only_young=only_young):
             self._tell(f"{name}: marking blob {digest}")
         # The Go registry keeps the bytes of what was pushed by sha512 under their sha256.
         for link in (paths.revision_link(name, digest), paths.layer_link(name, digest)):
             target = read_link(self._driver, link)
             if target:
-                self._sets.mark(target)
+                self._sets.mark(target, only_young=only_young)
         if not repository.manifests.has(digest):
             return
         manifest = self._read(repository, digest)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Self
 
+from registry.foundation.temporary_database import temporary_database
 from registry.oci.digest import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SCHEMA = """
-    CREATE TABLE marked (digest TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE marked (digest TEXT PRIMARY KEY, young INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE reached (digest TEXT PRIMARY KEY, followed INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX to_follow ON reached (digest) WHERE NOT followed;
+    CREATE TABLE waiting (digest TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE leads (source TEXT, digest TEXT, PRIMARY KEY (source, digest)) WITHOUT ROWID;
     CREATE TABLE manifests (repository TEXT, digest TEXT, PRIMARY KEY (repository, digest)) WITHOUT ROWID;
     CREATE TABLE history (repository TEXT, digest TEXT, tag TEXT, PRIMARY KEY (repository, digest, tag)) WITHOUT ROWID;
@@ -25,13 +26,11 @@ class Sets:
     """What one garbage collection has found so far; a context manager, because it has a file of its own.
 
     Of the whole registry: the digests that are marked, and the manifests and blobs to be deleted. Of one repository,
-    until the next is begun: the digests that are reached, and which digest leads to which others.
+    until the next is begun: the digests that are reached, those that are to be later, and which leads to which others.
     """
 
     def __init__(self) -> None:
-        # An empty name is a temporary file, which SQLite deletes when the connection is closed.
-        self._connection = sqlite3.connect("", isolation_level=None)
-        self._connection.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_SCHEMA}")
+        self._connection = temporary_database(_SCHEMA)
 
     def __enter__(self) -> Self:
         return self
@@ -43,10 +42,20 @@ class Sets:
         """Forget what was reached in the repository before."""
         self._connection.execute("DELETE FROM reached")
         self._connection.execute("DELETE FROM leads")
+        self._connection.execute("DELETE FROM waiting")
 
     def reach(self, digest: Digest) -> None:
         """Note that something leads to `digest`."""
         self._connection.execute("INSERT OR IGNORE INTO reached VALUES (?, 0)", (str(digest),))
+
+    def wait(self, digest: Digest) -> None:
+        """Note a digest that is to be reached later."""
+        self._connection.execute("INSERT OR IGNORE INTO waiting VALUES (?)", (str(digest),))
+
+    def waiting(self) -> Iterator[Digest]:
+        """Yield each digest that is to be reached later."""
+        for (digest,) in self._connection.execute("SELECT digest FROM waiting"):
+            yield Digest.parse(digest)
 
     def is_reached(self, digest: Digest) -> bool:
         """Tell whether something in this repository leads to `digest`."""
@@ -66,13 +75,22 @@ class Sets:
             )
             yield Digest.parse(row[0])
 
-    def mark(self, digest: Digest) -> bool:
-        """Mark `digest`, to be kept; tell whether that is new."""
-        return self._connection.execute("INSERT OR IGNORE INTO marked VALUES (?)", (str(digest),)).rowcount > 0
+    def mark(self, digest: Digest, *, only_young: bool) -> bool:
+        """Mark `digest`, to be kept, perhaps for no other reason than that something is young; tell if it is new."""
+        row = (str(digest), only_young)
+        new = self._connection.execute("INSERT OR IGNORE INTO marked VALUES (?, ?)", row).rowcount > 0
+        if not new and not only_young:
+            self._connection.execute("UPDATE marked SET young = 0 WHERE digest = ? AND young", row[:1])
+        return new
 
     def is_marked(self, digest: Digest) -> bool:
         """Tell whether `digest` is to be kept."""
         return self._has("marked", digest)
+
+    def is_only_young(self, digest: Digest) -> bool:
+        """Tell whether a marked `digest` is kept for no other reason than that something is young."""
+        query = "SELECT young FROM marked WHERE digest = ?"
+        return bool(self._connection.execute(query, (str(digest),)).fetchone()[0])
 
     def marked(self) -> int:
         """Return how many digests are to be kept."""

@@ -15,7 +15,7 @@ import struct
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -179,9 +179,16 @@ def exposition(directory: str) -> Callable[[str], tuple[str, bytes]]:
     """Return what gives content type and text of the metrics of all processes, as an Accept header asks for them."""
     from prometheus_client import CollectorRegistry, exposition, multiprocess  # noqa: PLC0415
 
+    class Collector(multiprocess.MultiProcessCollector):
+        """Reads the files that have something in them: one that a worker has just made is empty for a moment."""
+
+        def collect(self) -> Any:
+            files = [str(path) for path in Path(directory).glob("*.db") if path.stat().st_size]
+            return self.merge(files)  # type: ignore[no-untyped-call]
+
     def render_once(accept: str) -> tuple[str, bytes]:
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry, directory)  # type: ignore[no-untyped-call]
+        Collector(registry, directory)  # type: ignore[no-untyped-call]
         encode, content_type = exposition.choose_encoder(accept)
         return content_type, encode(registry)
 

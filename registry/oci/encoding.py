@@ -15,8 +15,10 @@ _ESCAPED: Final = {
 
 def encode(value: object) -> str:
     """Return `value` as JSON without spaces, members in their order, characters beyond ASCII as they are."""
-    # Outside of strings, JSON has none of the characters that are escaped.
-    return _encode(value).translate(_ESCAPED)
+    text = _encode(value)
+    # Most often nothing is to be escaped. Outside of strings, JSON has none of these characters.
+    is_plain = text.isascii() and "<" not in text and ">" not in text and "&" not in text
+    return text if is_plain else text.translate(_ESCAPED)
 
 
 def answer(value: object) -> str:

@@ -143,7 +143,7 @@ def leave_slot(arbiter: ServerArbiter, worker: Worker) -> None:
         slots.leave(worker.slot)
 
 
-def say_goodbye(arbiter: ServerArbiter) -> None:
+def say_that_it_has_stopped(arbiter: ServerArbiter) -> None:
     """Leave no files behind, and say that the server has stopped."""
     slots = arbiter.app.shared.slots
     if slots:

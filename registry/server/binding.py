@@ -29,7 +29,7 @@ _CONNECT_SECONDS: Final = 1.0
 _LONGEST_PATH: Final = 107
 """Bytes that fit into the address of a socket, unix(7)."""
 _EVERY_HOST: Final = frozenset({"::", "0.0.0.0"})  # noqa: S104  to compare with
-_UNPRIVILEGED: Final = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+_SYSCTL: Final = "net.ipv4.ip_unprivileged_port_start"
 _KEY: Final = "http.addr"
 DEBUG_KEY: Final = "http.debug.addr"
 CHALLENGES_KEY: Final = "http.tls.letsencrypt.httpaddr"
@@ -249,7 +249,7 @@ def refusal(error: OSError, address: Address, key: str) -> ConfigurationError:
     elif error.errno == errno.EAFNOSUPPORT:
         reason = f"this machine has no addresses of this family (IPv6); {other}"
     elif error.errno in {errno.EACCES, errno.EPERM} and not address.path:
-        reason = f"{_privileged()}; {other}, or give the right (root, CAP_NET_BIND_SERVICE)"
+        reason = f"{_privileged()}; {other}, or give it the right (root, CAP_NET_BIND_SERVICE, sysctl {_SYSCTL})"
     elif address.path and error.errno:
         reason = f"{error.strerror}; user {os.geteuid()} needs a directory there that it may write to"
     else:
@@ -264,6 +264,6 @@ def _privileged() -> str:
 def _first_free_port() -> int:
     """Return the first port that takes no right to listen on."""
     try:
-        return int(_UNPRIVILEGED.read_bytes())
+        return int(Path("/proc/sys", *_SYSCTL.split(".")).read_bytes())
     except (OSError, ValueError):
         return socket.IPPORT_RESERVED

@@ -143,8 +143,9 @@ class Framing(wsgi.Response, ABC):
     def default_headers(self) -> list[str]:
         """Return the lines that every response begins with."""
         major, minor = self._version
+        status = self.final_status
         lines = [
-            f"HTTP/{major}.{minor} {self.final_status} {reason(self.final_status)}\r\n",
+            f"HTTP/{major}.{minor} {status} {reason(status)}\r\n",
             f"Date: {_date()}\r\n",
             f"Connection: {'close' if self.should_close() else 'keep-alive'}\r\n",
         ]

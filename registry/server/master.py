@@ -79,6 +79,7 @@ class _Application(BaseApplication):
         self._secret = secrets.token_hex(32)
         self._shared: Shared | None = None
         self._certificates: Certificates | None = None
+        self._inherits = inherits_listeners()
         self._address: binding.Address | None = None
         self._listener: socket.socket | None = None
         self._descriptors = raise_descriptor_limit()
@@ -189,7 +190,7 @@ class _Application(BaseApplication):
 
     def _bind(self, address: binding.Address, undoing: ExitStack) -> socket.socket | None:
         """Return a socket at `address`; None if the server has it already, or listens on what it was handed over."""
-        if address == self._address or inherits_listeners():
+        if address == self._address or self._inherits:
             return None
         bound = binding.bind(address, patient=self._address is None)
         undoing.callback(binding.close, bound)
@@ -226,7 +227,7 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "on_reload": arbiter.listen_elsewhere,
         "pre_fork": arbiter.take_slot,
         "child_exit": arbiter.leave_slot,
-        "on_exit": arbiter.say_goodbye,
+        "on_exit": arbiter.say_that_it_has_stopped,
     }
 
 

@@ -117,7 +117,7 @@ def prepare(
     auth, http = configuration.auth, configuration.http
     if auth:
         load_access(auth.name, auth.parameters)
-    certificates = tls.load(http.tls, examined.certificates)
+    certificates = examined.certificates or tls.load(http.tls)
     # Last, as it may have to wait.
     _try_storage(examined.storage, configuration, wait_seconds)
     if not examined.storage.shared_between_processes:

@@ -83,12 +83,18 @@ class Worker(base.Worker):
         while self.alive and self.ppid == os.getppid():
             self._keep_watch(at_most=_WATCH_SECONDS)
         self._poller.stop_listening()
-        if waited_for := self._poller.count_in_progress():
-            seconds = self.cfg.graceful_timeout
-            _log.info("worker %d waits for %d requests, %d s at most", os.getpid(), waited_for, seconds)
         deadline = time.monotonic() + self.cfg.graceful_timeout
+        told = False
         while len(self._poller) and time.monotonic() < deadline:
             self._keep_watch(at_most=_STOPPING_SECONDS)
+            if not told:
+                told = True
+                self._tell_what_it_waits_for()
+
+    def _tell_what_it_waits_for(self) -> None:
+        requests, seconds = self._poller.count_in_progress(), self.cfg.graceful_timeout
+        if requests:
+            _log.info("worker %d waits for requests in progress: %d, %d s at most", os.getpid(), requests, seconds)
 
     def notify(self) -> None:
         """Say that this process lives, and how much of it is in use."""

@@ -40,6 +40,17 @@ class TagStore:
             raise _unknown(tag)
         return digest
 
+    def pushed(self, tag: Tag) -> float:
+        """Return when the link of `tag` was written, in seconds since the epoch.
+
+        Raises:
+            ManifestUnknownError: there is no such tag.
+        """
+        try:
+            return self._driver.stat(paths.tag_link(self._name, tag.name)).modified
+        except PathNotFoundError:
+            raise ManifestUnknownError("manifest unknown", {"tag": tag.name}) from None
+
     def point(self, tag: Tag, digest: Digest) -> None:
         """Let `tag` point to a manifest that the repository has."""
         self._driver.put_in_order([self.pointer(tag, digest)], best_effort=[self.history(tag, digest)])

@@ -210,6 +210,9 @@ MORE: Final = {
     "an htpasswd file that cannot be created": _with(
         "auth: {htpasswd: {realm: r,\n  path: '{there}/garbage/htpasswd'}}\n", 5, "auth.htpasswd: path: {there}/garbage/"
     ),
+    "an htpasswd file in a directory that is not there": _with(
+        "auth: {htpasswd: {realm: r,\n  path: /nowhere/htpasswd}}\n", 5, "auth.htpasswd: path: /nowhere/htpasswd is missing and"
+    ),
     "an htpasswd file that is not there": _with(
         "auth:\n  local:\n    htpasswd: /nowhere/htpasswd\n    rules: []\n",
         6, "auth.local: htpasswd: /nowhere/htpasswd does not exist",

@@ -63,6 +63,62 @@ def test_htpasswd_takes_the_file_of_the_go_registrys_section_too(directory: Path
     assert path.read_text().startswith("alice:$2y$10$")
 
 
+def test_htpasswd_lists_and_deletes_users(directory: Path) -> None:
+    path = directory / "htpasswd"
+    path.write_text("# ours\nbob:{SHA}x\n")
+    registry(directory, "htpasswd", "alice", "--password-stdin", stdin="one\n")
+    listed = registry(directory, "htpasswd", "--list")
+    assert listed.stdout.splitlines()[1:] == ["alice"]
+    assert listed.stdout.startswith("bob  cannot log in: the hash is SHA-1, only bcrypt")
+    bob, alice = json.loads(registry(directory, "htpasswd", "--list", "--json").stdout)
+    assert alice == {"user": "alice", "fault": None}
+    assert bob["fault"].startswith("the hash is SHA-1")
+    done = registry(directory, "htpasswd", "--delete", "alice")
+    assert (done.returncode, done.stdout) == (0, f"deleted alice from {path}\n")
+    assert path.read_text() == "# ours\nbob:{SHA}x\n"
+    done = registry(directory, "htpasswd", "--delete", "alice")
+    assert (done.returncode, done.stderr) == (1, f"Error: alice is not in {path}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("alice", "--list"),
+        ("--list", "--delete"),
+        ("--delete",),
+        ("alice", "--json"),
+        ("alice", "--delete", "--password-stdin"),
+    ],
+)
+def test_htpasswd_with_flags_that_contradict_is_a_usage_error(directory: Path, arguments: tuple[str, ...]) -> None:
+    done = registry(directory, "htpasswd", *arguments, stdin="x\n")
+    assert done.returncode == 2
+    assert not (directory / "htpasswd").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("htpasswd", "alice", "--password-stdin", "--file", "{}/ayth/htpasswd"),
+        ("htpasswd", "--list", "--file", "{}/ayth/htpasswd"),
+        ("htpasswd", "--delete", "alice", "--file", "{}/ayth/htpasswd"),
+        ("auth", "key", "create", "--user", "ci", "--expires", "1d", "--file", "{}/ayth/keys"),
+        ("auth", "key", "list", "--file", "{}/ayth/keys"),
+        ("auth", "key", "revoke", "0123", "--file", "{}/ayth/keys"),
+        ("auth", "token", "list", "--directory", "{}/ayth/tokens"),
+    ],
+)
+def test_a_path_that_is_mistyped_is_an_error_and_makes_no_directory(
+    directory: Path, arguments: tuple[str, ...]
+) -> None:
+    done = registry(directory, *(each.format(directory) for each in arguments), stdin="x\n")
+    assert done.returncode in {1, 2}
+    assert f"{directory}/ayth" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert sorted(each.name for each in directory.iterdir()) == ["config.yml", "rules.yml"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "text"),
     [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.filesystem.driver import FilesystemDriver
+from registry.oci.reference import Tag
 from registry.storage import paths
 from registry.storage.repository import Repositories
 from tests.archive.images import blob, fill, image
@@ -85,12 +86,53 @@ def test_what_was_written_within_the_hour_stays_unless_told(config: str, tmp_pat
 
     done = registry("garbage-collect", config)
 
-    assert "1 blobs younger than 1h are kept" in done.stderr
+    assert "2 blobs, 25 B are younger than 1h and stay (--grace)\n" in done.stderr
     assert repository.blobs.has(young)
     registry("garbage-collect", "--grace=0s", config)
 
     assert not repository.blobs.has(young)
     assert not (tmp_path / "root" / paths.blob_data(young)[1:]).exists()
+
+
+@pytest.mark.parametrize("only_tagged", [(), ("-m",)])
+@pytest.mark.parametrize("deleted", ["manifest", "repository"])
+def test_after_a_deletion_it_says_how_much_stays_because_it_is_young(
+    tmp_path: Path, deleted: str, only_tagged: tuple[str, ...]
+) -> None:
+    repositories = Repositories(FilesystemDriver(str(tmp_path / "root")))
+    app, other = repositories.open("app"), repositories.open("other")
+    for repository, layer in ((app, b"layer of app"), (other, b"layer of other")):
+        pushed = image(repository, blob(repository, layer))
+        repository.tags.point(Tag("v1"), digest_of(pushed))
+    if deleted == "manifest":
+        app.manifests.delete(app.tags.resolve(Tag("v1")))
+    else:
+        app.delete()
+    path = tmp_path / "config.yml"
+    path.write_text(f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path / 'root'}}}}}\n")
+
+    done = registry("garbage-collect", *only_tagged, str(path))
+
+    size = len(b"layer of app") + pushed["size"]  # the manifests of both are equally long
+    assert f"2 blobs, {size} B are younger than 1h and stay (--grace)\n" in done.stderr
+    assert done.stderr.endswith("\n0 B are freed\n")
+
+
+def test_nothing_is_said_of_age_where_all_that_is_young_is_tagged(tmp_path: Path) -> None:
+    repository = Repositories(FilesystemDriver(str(tmp_path / "root"))).open("app")
+    repository.tags.point(Tag("v1"), digest_of(image(repository, blob(repository, b"layer"))))
+    path = tmp_path / "config.yml"
+    path.write_text(f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path / 'root'}}}}}\n")
+
+    assert registry("garbage-collect", "-m", str(path)).stderr == "0 B are freed\n"
+
+
+@pytest.mark.parametrize("grace", ["-1h", "-1ns"])
+def test_a_negative_grace_is_one_line(config: str, grace: str) -> None:
+    done = registry("garbage-collect", f"--grace={grace}", config)
+
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"{grace!r} is negative; 0s is the least\n")
 
 
 @pytest.mark.parametrize(("grace", "hint"), [("soon", ""), ("1", "; a unit is missing, as in 1h")])

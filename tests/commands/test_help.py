@@ -48,7 +48,7 @@ def test_help_reads_whole_at_80_columns(path: tuple[str, ...]) -> None:
     if isinstance(command, click.Group):
         words = " ".join(text.split())
         for name, below in command.commands.items():
-            first = (below.help or "").split("\n\n")[0].split(". ")[0]
+            first = (below.short_help or below.help or "").split("\n\n")[0].split(". ")[0]
             assert f"{name} {' '.join(first.split()).rstrip('.')}" in words
 
 

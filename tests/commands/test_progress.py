@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from registry.commands.progress import Progress
+from registry.commands.progress import Count, Progress, StatusLine
 from registry.foundation.sizes import spelled
 
 
@@ -33,6 +33,26 @@ def test_pipe_has_no_progress_unless_lines_are_asked_for() -> None:
             progress.advance(5, "a")
     assert quiet.getvalue() == ""
     assert plain.getvalue() == " 50 % 5 B of 10 B  a\n"
+
+
+def test_what_has_no_total_is_counted_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("registry.commands.progress._TERMINAL_SECONDS", 0.0)
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        with StatusLine(stream) as line:
+            count = Count(line, "manifests read")
+            count.add("a")
+            count.add("b")
+    assert terminal.getvalue().split("\r\x1b[K")[1:] == ["1 manifests read: a", "2 manifests read: b", ""]
+    assert pipe.getvalue() == ""
+
+
+def test_a_dumb_terminal_has_no_line_that_is_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    terminal = Terminal()
+    with StatusLine(terminal) as line:
+        line.show("something")
+    assert terminal.getvalue() == ""
 
 
 @pytest.mark.parametrize(

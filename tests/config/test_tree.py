@@ -170,9 +170,9 @@ def bomb(levels: int) -> str:
 
 def test_aliases_may_stand_for_some_thousand_values_and_not_for_billions() -> None:
     parse(bomb(4), "f")
-    assert "its aliases stand for too much" in refused(bomb(10))
+    assert "aliases stand for more than 100000 values" in refused(bomb(10))
     merging = bomb(10).replace("[", "{<<: {k: [").replace("]", "]}}")
-    assert "its aliases stand for too much" in refused(merging)
+    assert "aliases stand for more than 100000 values" in refused(merging)
 
 
 def test_an_alias_is_a_copy_of_its_anchor() -> None:
@@ -204,6 +204,7 @@ def test_an_empty_document_is_null() -> None:
         ("a: {<<: *x, b: &x {}}", "f.yml: not YAML: line 1, column 9: an alias of an unknown anchor"),
         ("a: &x {<<: *x}", "f.yml: not YAML: line 1, column 4: an anchor that contains itself"),
         ("a: !!int x", "f.yml: not YAML: line 1, column 4: it is not of the type that !!int says"),
+        ("a: !!float yes", "f.yml: not YAML: line 1, column 4: it is not of the type that !!float says"),
         ("a: !!bool 1", "f.yml: not YAML: line 1, column 4: it is not of the type that !!bool says"),
         ("a: !!binary xx", "f.yml: not YAML: line 1, column 4: !!binary is not the base64 of a text"),
         ("a: !!binary /w==", "f.yml: not YAML: line 1, column 4: !!binary is not the base64 of a text"),

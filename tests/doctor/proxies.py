@@ -53,7 +53,7 @@ class _Proxy(BaseHTTPRequestHandler):
         if self.fault == "clock":
             headers["Date"] = "Thu, 01 Jan 2015 00:00:00 GMT"
         if self.fault == "challenge":
-            headers.pop("WWW-Authenticate", None)
+            headers = {name: value for name, value in headers.items() if name.lower() != "www-authenticate"}
             status = 401
         if self.fault == "no token":
             asked = self.path.startswith("/token")

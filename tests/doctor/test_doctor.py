@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from registry.commands.doctor import doctor_command
-from registry.doctor.client import parse_challenge
 from registry.doctor.findings import as_text, odd
+from registry.foundation.challenges import parse_challenge
 from tests.doctor.proxies import proxy
 from tests.growth import grows_linearly
 from tests.serving import Serving, serving
@@ -184,3 +184,23 @@ def test_table_is_for_people(server: Serving) -> None:
 @pytest.mark.parametrize("url", ["ftp://x", "https://"])
 def test_what_is_no_url_is_a_usage_error(url: str) -> None:
     assert CliRunner().invoke(doctor_command, [url]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("https://127.0.0.1:99999",),
+        ("http://127.0.0.1:99999",),
+        ("http://[::1",),
+        ("http://127.0.0.1:1", "--pause", "nan"),
+        ("http://127.0.0.1:1", "--pause", "inf"),
+        ("http://127.0.0.1:1", "--pause", "soon"),
+        ("http://127.0.0.1:1", "--pause", "-1"),
+        ("http://127.0.0.1:1", "--size", "0"),
+        ("http://127.0.0.1:1", "--size", "99999999999"),
+    ],
+)
+def test_a_number_or_a_url_that_makes_no_sense_is_a_usage_error(arguments: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(doctor_command, arguments)
+    assert done.exit_code == 2
+    assert "Invalid value" in done.output

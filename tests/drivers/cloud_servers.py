@@ -15,13 +15,6 @@ if TYPE_CHECKING:
 START_SECONDS = 60
 
 
-def free_port() -> int:
-    """Give a port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextlib.contextmanager
 def running(command: Sequence[str], port: int, directory: Path) -> Iterator[None]:
     """Run a server until the block ends; the block begins once something answers on `port`."""

@@ -10,7 +10,7 @@ from drivers.base import StorageDriver
 from drivers.delegating import DelegatingDriver
 from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
-from tests.drivers.conformance import DriverConformance
+from tests.drivers.conformance import PATIENT_SECONDS, DriverConformance
 from tests.drivers.filesystem.test_driver import Directory
 
 if TYPE_CHECKING:
@@ -69,4 +69,8 @@ class TestDelegatingDriver(DriverConformance):
 
     @pytest.fixture
     def driver(self, medium: Directory) -> StorageDriver:
+        return DelegatingDriver(FilesystemDriver(str(medium.root), lock_seconds=PATIENT_SECONDS))
+
+    @pytest.fixture
+    def impatient(self, medium: Directory) -> StorageDriver:
         return DelegatingDriver(FilesystemDriver(str(medium.root), lock_seconds=0.2))

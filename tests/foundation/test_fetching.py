@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.foundation.fetching import FetchError, fetch, status_of
+from registry.foundation.fetching import Answer, FetchError, exchange, fetch, status_of
 from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
@@ -226,3 +226,37 @@ def test_no_redirect_leads_from_https_to_http(server: Server, tmp_path: Path, mo
         with pytest.raises(FetchError, match=r"^it redirects from https to http$"):
             get(f"{secured.url}/moved")
     assert server.asked == []
+
+
+def exchanged(method: str, url: str, context: ssl.SSLContext | None = None) -> Answer:
+    return exchange(method, url, most_bytes=10, timeout_seconds=5, headers=SECRET, context=context)
+
+
+def test_an_exchange_gives_an_answer_of_any_status() -> None:
+    with serving() as server:
+        assert exchanged("GET", f"{server.url}/10").content == b"x" * 10
+        for status in (200, 202, 304, 401, 404, 405, 500):
+            assert exchanged("GET", f"{server.url}/status/{status}").status == status
+        with pytest.raises(FetchError, match="more than 10 bytes"):
+            exchanged("GET", f"{server.url}/11")
+
+
+def test_an_exchange_follows_a_redirect_without_secrets_and_only_where_nothing_is_changed() -> None:
+    with serving() as server, serving() as other:
+        server.moved["/away"] = f"{other.url}/3"
+        assert exchanged("GET", f"{server.url}/away").content == b"xxx"
+        assert "Authorization" not in other.asked[0][2]
+    with pytest.raises(FetchError, match="refused"):
+        exchanged("GET", server.url)
+
+
+def test_an_exchange_verifies_by_the_context_that_it_is_given(tmp_path: Path) -> None:
+    authority = Authority.create(tmp_path)
+    pair = authority.issue("server")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    with serving(context) as server:
+        url = server.url.replace("http://", "https://")
+        with pytest.raises(FetchError, match="certificate verify failed"):
+            exchanged("GET", f"{url}/1")
+        assert exchanged("GET", f"{url}/1", authority.trusting_client()).content == b"x"

@@ -152,7 +152,7 @@ def test_a_file_system_that_cannot_sync_a_directory_will_do_and_one_that_fails_t
 
 
 def test_one_of_many_creates_a_file_and_the_others_find_it_whole(tmp_path: Path) -> None:
-    path = tmp_path / "directory" / "a"
+    path = tmp_path / "a"
 
     def create(number: int) -> tuple[bool, bytes]:
         return create_file(str(path), b"%d" % number * 1000), path.read_bytes()
@@ -165,7 +165,7 @@ def test_one_of_many_creates_a_file_and_the_others_find_it_whole(tmp_path: Path)
 
 
 def test_changes_under_a_lock_are_all_kept(tmp_path: Path) -> None:
-    path = tmp_path / "directory" / "count"
+    path = tmp_path / "count"
 
     def count(_: int) -> None:
         with locked(str(path)):
@@ -176,3 +176,12 @@ def test_changes_under_a_lock_are_all_kept(tmp_path: Path) -> None:
         list(pool.map(count, range(40)))
 
     assert path.read_bytes() == b"40"
+
+
+def test_no_directory_is_made_for_a_file_or_a_lock(tmp_path: Path) -> None:
+    path = str(tmp_path / "mistyped" / "file")
+    with pytest.raises(FileNotFoundError, match=f"^there is no directory {tmp_path}/mistyped$"):
+        create_file(path, b"x")
+    with pytest.raises(FileNotFoundError, match=f"^there is no directory {tmp_path}/mistyped$"), locked(path):
+        pass
+    assert list(tmp_path.iterdir()) == []

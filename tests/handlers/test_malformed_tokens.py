@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 TRUSTED = ec.generate_private_key(ec.SECP256R1())
 LEAF = ec.generate_private_key(ec.SECP256R1())
+STRANGER = ec.generate_private_key(ec.SECP256R1())
 ROOT = certificate(TRUSTED, "root", authority=True)
 CERTIFICATE = certificate(LEAF, "leaf", signer=(ROOT, TRUSTED))
 PRIVATE = {**jwk(TRUSTED, kid="key"), "d": encoded(b"\1" * 32)}
@@ -171,7 +172,9 @@ def test_header_that_nobody_signed_is_401(clients: dict[str, FlaskClient], heade
 
 @given(HEADERS)
 def test_header_that_a_stranger_signed_is_401(clients: dict[str, FlaskClient], header: Any) -> None:
-    refused_everywhere(clients, signed_by(LEAF, {"alg": "ES256", "jwk": jwk(LEAF, kid="key"), **header}, claims()))
+    refused_everywhere(
+        clients, signed_by(STRANGER, {"alg": "ES256", "jwk": jwk(STRANGER, kid="key"), **header}, claims())
+    )
 
 
 @given(SEGMENTS, SEGMENTS, SEGMENTS)

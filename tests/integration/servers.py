@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from tests.integration.api import Api
 from tests.integration.clients import SEARCH_PATH
 from tests.integration.secrecy import SUITE
 from tests.integration.waiting import wait_until
+from tests.serving import free_port as free_port  # noqa: PLC0414  others take it from here
 
 if TYPE_CHECKING:
     import ssl
@@ -57,13 +57,6 @@ def distribution_v3() -> Flavour | None:
     """Give distribution v3 if DISTRIBUTION_V3 names its program."""
     program = os.environ.get("DISTRIBUTION_V3")
     return Flavour("v3", (program, "serve")) if program else None
-
-
-def free_port() -> int:
-    """Give a port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def configuration(root: Path, port: int, secret: str, storage: Mapping[str, object] | None = None) -> dict[str, Any]:

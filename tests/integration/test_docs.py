@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PAGES = (
     *("access-control.md", "airgap.md", "cors.md", "doctor.md"),
-    *("garbage-collection.md", "logs.md", "migrating.md", "storage-copy.md"),
+    *("garbage-collection.md", "list-and-delete.md", "logs.md", "migrating.md", "storage-copy.md"),
 )
 INSTALLS = "installs what make has installed here; test_extras_that_pages_name_exist"
 WITHOUT_COMMANDS = {
@@ -224,6 +224,28 @@ def test_garbage_collection_page(start_server: StartServer, tmp_path: Path) -> N
     said = Reader(tmp_path, {"/etc/distribution/config.yml": config}).work_through("garbage-collection.md")
     assert ["1 blobs and 0 manifests eligible" in text for text in said.values()] == [True, True]
     assert {path for path in server.root.rglob("data") if path.is_file()} == before
+
+
+def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server()
+    fill(server, "base:12", "ci/app:pr-1", "ci/app:pr-2", "team/app:v1", "team/app:v1.1", "team/app:v2", "team/web:v1")
+    for path in server.root.rglob("*"):
+        os.utime(path, (0, 0))
+    reader = Reader(
+        tmp_path,
+        {"http://localhost:5000": server.url},
+        answers={"Password: ?$": "a password", r"\[y/N\]: ?$": "y"},
+        environment=configured_by(next(tmp_path.glob("*.yml"))),
+        skipped={"    UNIQUE": "what a command says"},
+    )
+    said = reader.work_through("list-and-delete.md")
+    assert said["registry ls"].split() == ["base", "ci/app", "team/app", "team/web"]
+    assert said["registry rm team/app:v1"].startswith("deleted team/app:v1\n")
+    assert " with its tags v1.1, v2\n" in said["registry rm team/app:v2 --all-tags"]
+    assert "deleted base, the whole repository with 1 tag\n" in said["registry rm base"]
+    assert said["registry ls --url http://localhost:5000"].split() == ["team/web"]
+    assert "team/web:v1" in said["registry tags team/web --url http://localhost:5000 --user alice"]
+    assert "deleted team/web:v1\n" in said["registry rm team/web:v1 --url http://localhost:5000 --user alice"]
 
 
 def test_storage_copy_page(start_server: StartServer, tmp_path: Path) -> None:

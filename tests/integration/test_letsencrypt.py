@@ -80,9 +80,9 @@ def pebble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pebble]:
         yield Pebble(f"https://localhost:{port}/dir", http_port, management, tmp_path / "pebble.log")
 
 
-def answers(api: Api) -> bool:
+def answers(api: Api, path: str = "/roots/0", status: int = 200) -> bool:
     try:
-        return api.get("/roots/0").status == 200
+        return api.get(path).status == status
     except OSError:
         return False
 
@@ -181,3 +181,43 @@ def test_of_two_hosts_that_share_the_directory_one_orders_and_both_serve_what_co
         assert "no certificate for" not in server.log
     ordered = sum(server.log.count("there is a new certificate for") for server in servers)
     assert ordered == pebble.log.read_text().count("Issued certificate serial")
+
+
+def named(port: int, context: ssl.SSLContext, name: str) -> str:
+    """Shake hands with the registry as `name`, and give the serial number of its certificate."""
+    plain = socket.create_connection(("127.0.0.1", port), timeout=30)
+    with context.wrap_socket(plain, server_hostname=name) as connection:
+        peer: Any = connection.getpeercert()
+        return str(peer["serialNumber"])
+
+
+def test_without_hosts_the_first_handshake_for_any_name_waits_for_its_certificate(
+    start_server: StartServer, pebble: Pebble, tmp_path: Path, untrusting: ssl.SSLContext
+) -> None:
+    directory = tmp_path / "acme"
+    anyone = merged(settings(pebble, directory, pebble.http_port), {"http": {"tls": {"letsencrypt": {"hosts": []}}}})
+    server = start_server(settings=anyone, tls=untrusting)
+    trusting = pebble.trusting_client()
+    wait_until("challenges are answered", lambda: answers(Api("127.0.0.1", pebble.http_port), "/none", 404))
+
+    first, second = (named(server.port, trusting, name) for name in (HOST, "other.example.com"))
+    assert first != second
+    assert named(server.port, trusting, HOST.upper()) == first
+    assert "hosts is empty" in server.log
+    assert f"listening on 127.0.0.1:{server.port}, tls" in server.log
+
+    # Nobody can have one for these: the client is shown that there is none.
+    for name in ("localhost", "registry", "127.0.0.1", "a_b.example.com"):
+        with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
+            named(server.port, trusting, name)
+    assert pebble.log.read_text().count("Issued certificate serial") == 2
+
+    server.stop_cleanly()
+    server.start()
+    assert named(server.port, trusting, HOST)
+    wait_until("it is renewed", lambda: named(server.port, trusting, HOST) != first, seconds=PATIENCE_SECONDS)
+    wait_until(
+        "so is the other", lambda: named(server.port, trusting, "other.example.com") != second, seconds=PATIENCE_SECONDS
+    )
+    assert "no certificate for" not in server.log
+    assert not list(directory.glob("challenge-*"))

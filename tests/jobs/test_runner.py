@@ -109,7 +109,7 @@ def test_another_process_takes_over_at_once_when_the_elected_one_is_killed(worke
 
     workers.kill(elected)
 
-    wait_until("it runs them", lambda: len(workers.ran()) == 4, seconds=5)
+    wait_until("it runs them", lambda: len(workers.ran()) == 4)
     assert sorted(workers.ran()[2:]) == [("health", successor), ("purge", successor)]
 
 
@@ -127,7 +127,7 @@ def test_after_a_reload_exclusive_jobs_wait_until_the_processes_before_have_ende
     time.sleep(0.1)
     assert ("purge", after) not in workers.ran()
     workers.kill(before)
-    wait_until("uploads are purged", lambda: ("purge", after) in workers.ran(), seconds=5)
+    wait_until("uploads are purged", lambda: ("purge", after) in workers.ran())
 
 
 def test_a_process_that_is_told_to_stop_begins_no_job_and_leaves_the_election_to_others(workers: Workers) -> None:

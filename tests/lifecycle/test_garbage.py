@@ -79,7 +79,7 @@ def test_a_multi_architecture_image_with_its_signatures_stays(
 
     collected, _ = collect(driver, only_tagged=only_tagged)
 
-    assert collected == Collected(0, 0, 0, 0)
+    assert collected == Collected(0, 0, 0, 0, 0)
     assert is_whole(repository, digest_of(index))
     [signature] = repository.referrers.after(digest_of(index))
     [countersignature] = repository.referrers.after(signature)
@@ -104,7 +104,7 @@ def test_an_image_without_a_tag_goes_only_when_asked_and_its_signatures_with_it(
     assert list(repository.referrers.after(index)) == []
     assert f"manifest eligible for deletion: {{team/app {index} [v1]}}" in lines
     assert_nothing_dangles(driver, "team/app")
-    assert collect(driver, only_tagged=True)[0] == Collected(0, 0, 0, 0)
+    assert collect(driver, only_tagged=True)[0] == Collected(0, 0, 0, 0, 0)
 
 
 def test_blobs_that_no_manifest_names_go_with_their_links(driver: InMemoryDriver, repository: Repository) -> None:
@@ -274,7 +274,7 @@ def test_whatever_any_client_finds_named_in_a_stored_manifest_stays(
 
 
 def test_an_empty_registry_is_nothing_to_collect(driver: InMemoryDriver) -> None:
-    assert collect(driver, only_tagged=True)[0] == Collected(0, 0, 0, 0)
+    assert collect(driver, only_tagged=True)[0] == Collected(0, 0, 0, 0, 0)
 
 
 def test_breaking_off_at_any_call_leaves_nothing_that_dangles_and_the_next_run_finishes() -> None:

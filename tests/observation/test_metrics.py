@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from registry.observation.metrics import Slots
+from registry.observation.metrics import Slots, exposition
 from tests.integration.api import Api, digest_of
 from tests.serving import Serving, serving, wait_until
 
@@ -166,6 +166,16 @@ def kill_workers(server: Serving) -> None:
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     wait_until("the workers are new", lambda: len(server.workers() - killed) == 2)
+
+
+def test_a_file_that_a_worker_has_just_made_fails_no_page(tmp_path: Path) -> None:
+    for name in ("counter_1.db", "histogram_1.db", "gauge_livesum_1.db"):
+        (tmp_path / name).touch()
+
+    content_type, page = exposition(str(tmp_path))("")
+
+    assert content_type.startswith("text/plain")
+    assert page == b""
 
 
 def test_worker_takes_the_slot_that_was_left_and_finds_no_gauge_of_its_predecessor() -> None:

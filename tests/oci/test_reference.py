@@ -83,12 +83,12 @@ def test_a_name_may_have_255_characters() -> None:
     "name", ["a-" * 127, "a/" * 127, "a." * 127, "A." * 127, "-" * 255, "a" + "-" * 254, "A-" * 127]
 )
 def test_no_name_takes_long_to_refuse(name: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
 
     with pytest.raises(NameInvalidError):
         parse_name(name)
 
-    assert time.perf_counter() - began < 0.1
+    assert time.thread_time() - began < 0.1
 
 
 @given(st.from_regex(SPECIFIED_TAG, fullmatch=True))

@@ -22,6 +22,8 @@ def test_every_command_has_its_section_and_all_of_its_options() -> None:
 def every_command(group: click.Group, context: click.Context) -> list[tuple[str, click.Command]]:
     found: list[tuple[str, click.Command]] = []
     for name, command in group.commands.items():
+        if command.hidden:
+            continue
         inner = click.Context(command, info_name=name, parent=context)
         found.append((inner.command_path, command))
         if isinstance(command, click.Group):

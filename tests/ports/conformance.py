@@ -12,6 +12,7 @@ What content comes from elsewhere, or which of the ways to a blob there are, is 
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -374,6 +375,13 @@ class RepositoriesConformance:
         put(repository, MANIFEST, V1)
         assert repository.tags.resolve(V1) == first
 
+    def test_a_tag_was_pushed_when_it_was_last_pointed_to_a_manifest(self, repository: Repository) -> None:
+        put(repository, MANIFEST, V1)
+        first = repository.tags.pushed(V1)
+        time.sleep(0.02)
+        put(repository, OTHER, V1)
+        assert first < repository.tags.pushed(V1) < first + 3600
+
     def test_a_tag_that_points_elsewhere_is_not_claimed(self, repository: Repository) -> None:
         first, second = put(repository), put(repository, OTHER)
 
@@ -425,7 +433,7 @@ class RepositoriesConformance:
 
         repository.tags.delete(V1)
 
-        for ask in (repository.tags.resolve, repository.tags.delete):
+        for ask in (repository.tags.resolve, repository.tags.delete, repository.tags.pushed):
             with pytest.raises(ManifestUnknownError):
                 ask(V1)
         assert repository.tags.resolve(V2) == digest

@@ -25,6 +25,13 @@ def one_worker(**http: Any) -> dict[str, Any]:
     return {"http": {"workers": 1, **http}}
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A server of one worker that waits for a head as long as it takes."""
+    with serving(tmp_path_factory.mktemp("server"), one_worker(headertimeout="1h")) as running:
+        yield running
+
+
 @pytest.fixture
 def connected() -> Iterator[Callable[[Serving], socket.socket]]:
     """Connect clients, which are closed at the end."""
@@ -36,19 +43,16 @@ def connected() -> Iterator[Callable[[Serving], socket.socket]]:
 
 @pytest.mark.parametrize("sent", [b"G", b"GET /v2/ HTTP/1.1\r\nHost:", b"\r\n"], ids=["line", "header", "empty line"])
 def test_others_are_answered_while_many_send_half_a_head(
-    tmp_path: Path, connected: Callable[[Serving], socket.socket], sent: bytes
+    server: Serving, connected: Callable[[Serving], socket.socket], sent: bytes
 ) -> None:
-    with serving(tmp_path, one_worker(headertimeout="1h")) as server:
-        slow = [connected(server) for _ in range(SLOW)]
-        for client in slow:
-            client.sendall(sent)
+    slow = [connected(server) for _ in range(SLOW)]
+    for client in slow:
+        client.sendall(sent)
 
-        assert server.get("/v2/").status == 200
+    assert server.get("/v2/").status == 200
 
-        slow[-1].sendall(REQUEST.removeprefix(sent) if REQUEST.startswith(sent) else REQUEST)
-        assert slow[-1].recv(12) == b"HTTP/1.1 200"
-        for client in slow:
-            client.close()
+    slow[-1].sendall(REQUEST.removeprefix(sent) if REQUEST.startswith(sent) else REQUEST)
+    assert slow[-1].recv(12) == b"HTTP/1.1 200"
 
 
 def test_a_head_that_comes_byte_by_byte_is_answered_and_so_is_the_next_one(
@@ -77,12 +81,11 @@ def test_a_head_that_comes_byte_by_byte_is_answered_and_so_is_the_next_one(
     ids=["TLS", "TLS later", "blank", "long", "line"],
 )
 def test_what_cannot_become_a_request_is_refused_at_once(
-    tmp_path: Path, connected: Callable[[Serving], socket.socket], sent: bytes
+    server: Serving, connected: Callable[[Serving], socket.socket], sent: bytes
 ) -> None:
-    with serving(tmp_path, one_worker(headertimeout="1h")) as server:
-        client = connected(server)
-        client.sendall(sent)
-        assert client.recv(12) == b"HTTP/1.1 400"
+    client = connected(server)
+    client.sendall(sent)
+    assert client.recv(12) == b"HTTP/1.1 400"
 
 
 def test_a_head_that_takes_too_long_ends_the_connection_and_an_idle_one_is_kept(

@@ -57,7 +57,7 @@ def test_a_server_with_requests_says_how_many_it_waits_for(tmp_path: Path) -> No
         uploads = tmp_path / "root/docker/registry/v2/repositories/a/_uploads"
         wait_until("both have begun", lambda: len(list(uploads.glob("*/data"))) == 2)
         server.process.send_signal(signal.SIGTERM)
-        line = f"worker {worker} waits for 2 requests, 60 s at most"
+        line = f"worker {worker} waits for requests in progress: 2, 60 s at most"
         wait_until("it says so", lambda: line in said(server))
         for client in clients:
             client.send(LAYER[-1:])

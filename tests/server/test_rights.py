@@ -62,7 +62,7 @@ def server(tmp_path: Path) -> Iterator[Serving]:
     ],
 )
 def test_a_change_is_507_with_a_message_one_line_says_what_to_type_and_pulls_go_on(
-    server: Serving, method: str, path: str, body: bytes | None
+    server: Serving, tmp_path: Path, method: str, path: str, body: bytes | None
 ) -> None:
     answers = [server.request(method, path, body, AS_MANIFEST if body else None) for _ in range(4)]
 
@@ -73,7 +73,7 @@ def test_a_change_is_507_with_a_message_one_line_says_what_to_type_and_pulls_go_
     assert 1 <= len(lines) <= 2, "one of each worker"
     for line in lines:
         assert "Permission denied for user 0; " in line
-        assert "run as root `chown -R 0:0 " in line
+        assert f"run as root `chown -R 0:0 {tmp_path}/root`" in line
     assert "Traceback" not in server.log()
     assert server.get("/v2/app/manifests/v1", Accept=MANIFEST_TYPE).body == MANIFEST
     assert server.get(f"/v2/app/blobs/{DIGEST}").body == CONFIG

@@ -24,6 +24,8 @@ SLOW = 200
 """More clients than threads of a worker may work."""
 LARGE = 6 * 1024 * 1024
 OPEN_FILES = 400
+ATTEMPTS = 10
+"""How often it is tried to be on time on a machine that is busy."""
 
 Connect = Callable[[Serving], socket.socket]
 
@@ -119,21 +121,34 @@ def test_a_client_that_takes_a_file_slowly_has_no_thread_and_gets_all_of_it(tmp_
         wait_until("each is logged", lambda: server.stdout.read_text().count(blob) == SLOW)
 
 
+def upload_in_drops(client: socket.socket, upload: str) -> tuple[bytes, float]:
+    """Send twelve bytes in three seconds; return the answer's beginning, and the longest pause of a busy machine."""
+    client.sendall(head("PATCH", upload, "Content-Length: 12"))
+    longest, before = 0.0, time.monotonic()
+    with suppress(OSError):
+        for _ in range(12):
+            client.sendall(b"x")
+            longest, before = max(longest, time.monotonic() - before), time.monotonic()
+            time.sleep(0.25)
+        return client.recv(12), longest
+    return b"", longest
+
+
 @pytest.mark.parametrize("limits", [{"stalltimeout": "1s", "minimumrate": 0}], ids=["stall"])
 def test_a_client_that_stalls_in_a_body_or_an_answer_is_ended(
     tmp_path: Path, connected: Connect, limits: dict[str, Any]
 ) -> None:
     with serving(tmp_path, one_worker(**limits)) as server:
         blob = push(server, bytes(LARGE))
-        sending, moving, taking = (connected(server) for _ in range(3))
-        for client in (sending, moving):
-            client.sendall(head("PATCH", begin_upload(server), "Content-Length: 12"))
+        sending, taking = connected(server), connected(server)
+        sending.sendall(head("PATCH", begin_upload(server), "Content-Length: 12"))
         taking.sendall(head("GET", blob))
         assert taking.recv(1) == b"H"
-        for _ in range(12):
-            moving.sendall(b"x")
-            time.sleep(0.25)
-        assert moving.recv(12) == b"HTTP/1.1 202", "three times as long as the limit, and never still"
+        for _ in range(ATTEMPTS):
+            answer, longest = upload_in_drops(connected(server), begin_upload(server))
+            if longest < 0.5:
+                break
+        assert answer == b"HTTP/1.1 202", "three times as long as the limit, and never still"
         assert is_ended(sending)
         wait_until("the download is noted as ended", lambda: "GET /v2/a/b/blobs" in server.stdout.read_text())
 
@@ -147,7 +162,7 @@ def test_a_client_that_reads_slowly_and_steadily_is_not_ended(tmp_path: Path, wi
         client.connect(("127.0.0.1", server.port))
         client.sendall(head("GET", blob))
         began, received = time.monotonic(), 0
-        while time.monotonic() < began + 6:
+        while time.monotonic() < began + 4:
             # The kernel of the server keeps more than this for a client.
             received += len(client.recv(20_000))
             time.sleep(0.1)
@@ -184,7 +199,8 @@ def test_a_client_that_was_idle_longest_makes_room_for_a_new_one(tmp_path: Path,
         for client in clients:
             client.sendall(head("GET", "/v2/"))
             assert client.recv(12) == b"HTTP/1.1 200"
-        ended = [is_ended(client, seconds=0.2) for client in clients]
+        # Each was ended before the last one was answered.
+        ended = [is_ended(client, seconds=0.02) for client in clients]
         assert ended[0]
         assert not ended[-1]
         assert 25 <= sum(ended) <= 45

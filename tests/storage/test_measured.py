@@ -11,7 +11,7 @@ from registry.oci.digest import Digest
 from registry.storage.cache import ServedManifest
 from registry.storage.descriptors import InMemoryDescriptors
 from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
-from tests.drivers.conformance import DriverConformance
+from tests.drivers.conformance import PATIENT_SECONDS, DriverConformance
 from tests.drivers.filesystem.test_driver import Directory
 
 if TYPE_CHECKING:
@@ -122,4 +122,8 @@ class TestMeasuredDriver(DriverConformance):
 
     @pytest.fixture
     def driver(self, medium: Directory) -> StorageDriver:
+        return MeasuredDriver(FilesystemDriver(str(medium.root), lock_seconds=PATIENT_SECONDS), Notebook())
+
+    @pytest.fixture
+    def impatient(self, medium: Directory) -> StorageDriver:
         return MeasuredDriver(FilesystemDriver(str(medium.root), lock_seconds=0.2), Notebook())

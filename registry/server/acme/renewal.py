@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
@@ -18,6 +19,7 @@ from registry.jobs.job import Job, JobFailedError
 from registry.server import binding
 from registry.server.acme.challenges import serve_challenges
 from registry.server.acme.store import Attempts, Store
+from registry.server.tls.expiry import not_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +44,6 @@ def examine(section: TLS) -> TLS:
     asked = section.letsencrypt
     if section.certificate:
         raise ConfigurationError(f"{_KEY}.cachefile", "http.tls.certificate is given as well")
-    if not asked.hosts:
-        raise ConfigurationError(f"{_KEY}.hosts", "missing: the names to get a certificate for")
     binding.tcp_address(asked.httpaddr, f"{_KEY}.httpaddr")
     try:
         import registry.server.acme.orders  # noqa: F401, PLC0415  an extra
@@ -83,31 +83,47 @@ def jobs(section: LetsEncrypt) -> Iterator[Job]:
         yield Job("acme", _Renewal(section).run, _RETRY_SECONDS)
 
 
-def renew_if_due(section: LetsEncrypt, store: Store) -> float:
+def renew_if_due(section: LetsEncrypt, store: Store, name: str = "") -> float:
     """Order a certificate if it is time; return how many seconds to wait until it may be time again.
+
+    It is that of the configured hosts, or of the one host `name` that clients have asked for.
 
     Raises:
         JobFailedError: the order has failed.
     """
-    from registry.server.acme.orders import OrderError, due, order  # noqa: PLC0415  an extra
+    from registry.server.acme.orders import due  # noqa: PLC0415  an extra
 
+    hosts = (name,) if name else section.hosts
     with store.locked() as alone:
         now = time.time()
-        attempts = store.attempts()
-        next_look = max(due(store.certificate.read_bytes(), section.hosts).timestamp(), attempts.not_before)
+        due_at = due(store.certificate_of(name).read_bytes(), hosts).timestamp()
+        next_look = max(due_at, store.attempts(name).not_before)
         if next_look > now or not alone:
             return next_look - now if alone else _RETRY_SECONDS
-        pause: float = min(_FIRST_RETRY_SECONDS * 2**attempts.failed, _LONGEST_RETRY_SECONDS)
-        # Counted as failed beforehand: a process that dies while it orders must not order again at once.
-        store.write_attempts(Attempts(attempts.failed + 1, now + pause))
-        try:
-            store.write_certificate(order(section, store))
-        except OrderError as error:
-            text = f"no certificate for {', '.join(section.hosts)}, next try in {pause:.0f} s: {error}"
-            raise JobFailedError(text, pause_seconds=_bounded(pause), level=logging.ERROR) from error
-        store.write_attempts(Attempts())
-        _log.info("there is a new certificate for %s", ", ".join(section.hosts))
+        order_and_keep(section, store, name)
         return 0.0
+
+
+def order_and_keep(section: LetsEncrypt, store: Store, name: str = "") -> None:
+    """Order a certificate; the store is locked. `name` is as for renew_if_due().
+
+    Raises:
+        JobFailedError: the order has failed; the store says when the next one may be made.
+    """
+    from registry.server.acme.orders import OrderError, order  # noqa: PLC0415  an extra
+
+    hosts = (name,) if name else section.hosts
+    failed = store.attempts(name).failed
+    pause: float = min(_FIRST_RETRY_SECONDS * 2**failed, _LONGEST_RETRY_SECONDS)
+    # Counted as failed beforehand: a process that dies while it orders must not order again at once.
+    store.write_attempts(Attempts(failed + 1, time.time() + pause), name)
+    try:
+        store.write_certificate(order(replace(section, hosts=hosts), store), name)
+    except OrderError as error:
+        text = f"no certificate for {', '.join(hosts)}, next try in {pause:.0f} s: {error}"
+        raise JobFailedError(text, pause_seconds=_bounded(pause), level=logging.ERROR) from error
+    store.write_attempts(Attempts(), name)
+    _log.info("there is a new certificate for %s", ", ".join(hosts))
 
 
 class _Renewal:
@@ -120,9 +136,24 @@ class _Renewal:
         if not self._answering:
             self._serve_challenges()
         try:
-            return _bounded(renew_if_due(self._section, self._store))
+            if self._section.hosts:
+                return _bounded(renew_if_due(self._section, self._store))
+            return self._renew_each()
         except (OSError, ValueError) as error:
             raise JobFailedError(f"the certificate cannot be looked after: {error}", level=logging.ERROR) from error
+
+    def _renew_each(self) -> float:
+        """Renew what clients have asked for; a name that is no longer ours is dropped when its certificate expires."""
+        # A name that is new is due in days at the earliest, but there may soon be one.
+        pause = _LONGEST_SLEEP_SECONDS if self._store.names() else _RETRY_SECONDS
+        for name in self._store.names():
+            try:
+                pause = min(pause, _bounded(renew_if_due(self._section, self._store, name)))
+            except JobFailedError as error:
+                _log.error("%s", error)
+                if not_after(self._store.certificate_of(name).read_bytes()) < datetime.now(UTC):
+                    self._store.forget(name)
+        return pause
 
     def _serve_challenges(self) -> None:
         """Answer challenges from now on.

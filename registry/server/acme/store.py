@@ -34,6 +34,7 @@ class Store:
 
     def __init__(self, directory: str) -> None:
         self._directory = Path(directory)
+        self._names = self._directory / "names"
         self.certificate = self._directory / "registry.pem"
         """The private key, the certificate and its chain, in one file."""
 
@@ -43,11 +44,42 @@ class Store:
         Raises:
             OSError: it cannot be made.
         """
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in (self._directory, self._names):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def write_certificate(self, pem: bytes) -> None:
-        """Replace key and certificate."""
-        self._write("registry.pem", pem)
+    def certificate_of(self, name: str) -> Path:
+        """Return the file of key, certificate and chain: for the host `name`, or if it is "" for those configured."""
+        return self._names / f"{name}.pem" if name else self.certificate
+
+    def names(self) -> list[str]:
+        """Return the hosts that have a certificate of their own."""
+        return sorted(path.stem for path in self._names.glob("*.pem"))
+
+    def forget(self, name: str) -> None:
+        """Drop what is kept for the one host `name`."""
+        for ending in ("pem", "json"):
+            (self._names / f"{name}.{ending}").unlink(missing_ok=True)
+
+    def forget_failures(self, *, most: int) -> None:
+        """Keep the attempts of at most `most` hosts without a certificate, those that were made last."""
+        failed = [path for path in self._names.glob("*.json") if not path.with_suffix(".pem").exists()]
+        for path in sorted(failed, key=lambda each: each.stat().st_mtime)[: max(len(failed) - most, 0)]:
+            path.unlink(missing_ok=True)
+
+    def orders(self) -> list[float]:
+        """Return when certificates were last ordered for names that clients have asked for, in seconds since 1970."""
+        try:
+            return [float(each) for each in json.loads(self._read("orders.json") or b"[]")]
+        except (ValueError, TypeError):
+            return []
+
+    def write_orders(self, orders: list[float]) -> None:
+        """Keep when certificates were last ordered."""
+        self._write("orders.json", json.dumps(orders).encode())
+
+    def write_certificate(self, pem: bytes, name: str = "") -> None:
+        """Replace key and certificate; `name` is as for certificate_of()."""
+        replace_private_file(str(self.certificate_of(name)), pem)
 
     def account_key(self) -> bytes | None:
         """Return the key of the account in PEM, or None before there is one."""
@@ -57,17 +89,17 @@ class Store:
         """Keep the key of the account."""
         self._write("account.key", pem)
 
-    def attempts(self) -> Attempts:
-        """Return how the last orders went."""
-        content = self._read("attempts.json")
+    def attempts(self, name: str = "") -> Attempts:
+        """Return how the last orders went; `name` is as for certificate_of()."""
+        content = self._read(_attempts(name))
         try:
             return Attempts(**json.loads(content)) if content else Attempts()
         except (ValueError, TypeError):
             return Attempts()
 
-    def write_attempts(self, attempts: Attempts) -> None:
+    def write_attempts(self, attempts: Attempts, name: str = "") -> None:
         """Keep how the last orders went."""
-        self._write("attempts.json", json.dumps(asdict(attempts)).encode())
+        self._write(_attempts(name), json.dumps(asdict(attempts)).encode())
 
     def challenge(self, token: str) -> bytes | None:
         """Return what the ACME server is to be told when it asks for `token`, or None."""
@@ -84,10 +116,10 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[bool]:
-        """Give True if no other process of any host that shares the directory is in such a block."""
+        """Give True if no other thread of any process of any host that shares the directory is in such a block."""
         with (self._directory / "lock").open("ab") as lock:
             try:
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 yield False
             else:
@@ -101,3 +133,7 @@ class Store:
 
     def _write(self, name: str, content: bytes) -> None:
         replace_private_file(str(self._directory / name), content)
+
+
+def _attempts(name: str) -> str:
+    return f"names/{name}.json" if name else "attempts.json"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
 from registry.server.acme import renewal
+from registry.server.acme.ondemand import NamedCertificates
 from registry.server.tls.certificates import Certificates
 from registry.server.tls.context import context_without_certificate
 
@@ -33,6 +34,8 @@ def examine(section: TLS) -> Certificates | None:
         if not Path(section.certificate).exists():
             context_without_certificate(section)
             return None
+        if not section.letsencrypt.hosts:
+            return NamedCertificates(section)
     if not section.certificate:
         if section.key or section.clientcas:
             raise ConfigurationError("http.tls.certificate", "missing, though http.tls has a key or clientcas")
@@ -40,18 +43,15 @@ def examine(section: TLS) -> Certificates | None:
     return Certificates(section)
 
 
-def load(section: TLS, examined: Certificates | None = None) -> Certificates | None:
-    """Return the certificates of ``http.tls``, or None where it does not ask for TLS.
-
-    `examined` are those that examine() gave just now, if it was asked.
+def load(section: TLS) -> Certificates | None:
+    """Return the certificates of ``http.tls``, or None where it does not ask for TLS; ACME's first one is made.
 
     Raises:
         ConfigurationError: as examine(), or what ACME keeps cannot be made.
     """
-    certificates = examined or examine(section)
-    if certificates or not section.letsencrypt.cachefile:
-        return certificates
-    return Certificates(renewal.prepare(section))
+    if section.letsencrypt.cachefile:
+        renewal.prepare(section)
+    return examine(section)
 
 
 def options(certificates: Certificates | None) -> dict[str, object]:

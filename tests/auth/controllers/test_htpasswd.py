@@ -16,8 +16,9 @@ import pytest
 from auth.base import ControllerError, Grant, UnauthorizedError
 from auth.controllers.htpasswd import HtpasswdController
 from auth.headers import Credentials
-from auth.identities.passwords import MEMORY_SECONDS, PasswordFile, set_password
+from auth.identities.passwords import MEMORY_SECONDS, PasswordFile
 from auth.identities.throttle import FailureThrottle
+from auth.identities.user_file import delete_user, set_password, users
 from registry.foundation.errors import ParameterError
 from tests.auth.asking import basic, challenge, on, request
 from tests.auth.conformance import AccessConformance, Welcome
@@ -166,7 +167,7 @@ class TestAMissingFile:
     def test_it_is_made_with_a_random_password_that_is_logged_once(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        path = tmp_path / "new" / "deep" / "htpasswd"
+        path = tmp_path / "htpasswd"
         controller_of(path)
         controller = controller_of(path)
         (record,) = [each for each in caplog.records if "provisioning with default user" in each.getMessage()]
@@ -175,7 +176,6 @@ class TestAMissingFile:
         assert len(password) == 43
         assert lets_in(controller, "docker", password)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert path.read_bytes().startswith(b"docker:$2y$10$")
         assert not path.read_bytes().endswith(b"\n")
         assert [each.name for each in path.parent.iterdir()] == ["htpasswd"]
@@ -346,6 +346,45 @@ class TestWritingEntries:
         path.write_text(line("alice", "one") + line("alice", "two"))
         set_password(str(path), "alice", b"three")
         assert lets_in(controller_of(path), "alice", "three")
+
+    def test_a_user_who_is_deleted_is_out_with_every_line_and_the_rest_stays_as_it_is(self, tmp_path: Path) -> None:
+        path = tmp_path / "htpasswd"
+        rest = "# alice:\n" + line("bob", "b") + " \r\nalicea:x"
+        path.write_text(line("alice", "one") + rest.replace("# alice", "#") + "\n " + line("alice", "two"), newline="")
+        assert delete_user(str(path), "alice")
+        assert path.read_bytes() == rest.replace("# alice", "#").encode() + b"\n"
+        assert not delete_user(str(path), "alice")
+        assert not lets_in(controller_of(path), "alice", "two")
+
+    def test_users_are_listed_once_with_what_keeps_them_out(self, tmp_path: Path) -> None:
+        path = tmp_path / "htpasswd"
+        path.write_text("# ours\nalice:{SHA}x\nbob:plain\n" + line("alice", "one"))
+        found = users(str(path))
+        assert list(found) == ["alice", "bob"]
+        assert not found["alice"]
+        assert "only bcrypt is accepted" in found["bob"]
+
+    def test_two_who_change_the_file_at_once_lose_no_entry(self, tmp_path: Path) -> None:
+        path = tmp_path / "htpasswd"
+        path.write_text("".join(line(f"old{number}", "x") for number in range(4)))
+        script = (
+            "import sys; from auth.identities.user_file import *\n"
+            f"path, number = {str(path)!r}, sys.argv[1]\n"
+            "set_password(path, 'new' + number, b'x'); delete_user(path, 'old' + number)"
+        )
+        children = [subprocess.Popen([sys.executable, "-c", script, str(number)]) for number in range(4)]
+        assert [child.wait() for child in children] == [0] * 4
+        assert set(users(str(path))) == {"new0", "new1", "new2", "new3"}
+
+    def test_no_directory_is_made_for_a_path_that_may_be_mistyped(self, tmp_path: Path) -> None:
+        path = str(tmp_path / "ayth" / "htpasswd")
+        with pytest.raises(FileNotFoundError, match=f"there is no directory {tmp_path}/ayth"):
+            set_password(path, "alice", b"x")
+        with pytest.raises(FileNotFoundError, match=f"there is no file {path}"):
+            delete_user(path, "alice")
+        with pytest.raises(ParameterError, match=f"there is no directory {tmp_path}/ayth"):
+            controller_of(tmp_path / "ayth" / "htpasswd")
+        assert list(tmp_path.iterdir()) == []
 
     def test_mode_and_link_are_kept(self, tmp_path: Path) -> None:
         path, link = tmp_path / "htpasswd", tmp_path / "link"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.rules.globs import Glob
 from auth.rules.ruleset import ACTIONS, Policy, parse_policy
+from registry.foundation.globs import Glob
 from tests.growth import grows_linearly
 
 RULES = [

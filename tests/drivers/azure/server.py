@@ -16,9 +16,10 @@ from azure.storage.blob import ContainerClient, generate_container_sas
 
 from drivers.azure.driver import AzureDriver
 from drivers.base import PIECE_SIZE
-from tests.drivers.cloud_servers import free_port, running
+from tests.drivers.cloud_servers import running
 from tests.drivers.conformance import Medium
 from tests.drivers.proxy import Proxy, serving
+from tests.serving import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

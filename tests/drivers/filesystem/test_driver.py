@@ -30,7 +30,17 @@ from drivers.base import (
 from drivers.filesystem import files as filesystem_files
 from drivers.filesystem.driver import FilesystemDriver
 from registry.foundation.errors import ParameterError
-from tests.drivers.conformance import BLOB, LIMIT, ROOT, UPLOAD, DriverConformance, Medium, noise, upload
+from tests.drivers.conformance import (
+    BLOB,
+    LIMIT,
+    PATIENT_SECONDS,
+    ROOT,
+    UPLOAD,
+    DriverConformance,
+    Medium,
+    noise,
+    upload,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -72,7 +82,7 @@ def medium(tmp_path: Path) -> Directory:
 
 @pytest.fixture
 def driver(medium: Directory) -> FilesystemDriver:
-    return FilesystemDriver(str(medium.root), lock_seconds=0.3)
+    return FilesystemDriver(str(medium.root), lock_seconds=PATIENT_SECONDS)
 
 
 class TestFilesystemDriver(DriverConformance):
@@ -86,6 +96,10 @@ class TestFilesystemDriver(DriverConformance):
 
     @pytest.fixture
     def colleague(self, medium: Directory) -> FilesystemDriver:
+        return FilesystemDriver(str(medium.root), lock_seconds=PATIENT_SECONDS)
+
+    @pytest.fixture
+    def impatient(self, medium: Directory) -> FilesystemDriver:
         return FilesystemDriver(str(medium.root), lock_seconds=0.3)
 
 
@@ -370,7 +384,7 @@ def test_a_writer_in_another_process_keeps_us_out_until_it_dies(driver: Filesyst
         child.stdout.readline()
 
         with pytest.raises(UploadBusyError):
-            driver.open_upload(UPLOAD)
+            FilesystemDriver(str(medium.root), lock_seconds=0.3).open_upload(UPLOAD)
         child.kill()
         child.wait()
 

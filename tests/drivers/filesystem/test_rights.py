@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from drivers.base import DriverError
 from drivers.filesystem.driver import FilesystemDriver
+from drivers.filesystem.rights import remedy
 from registry.storage.paths import ROOT, WRITTEN
 
 if TYPE_CHECKING:
@@ -129,6 +131,14 @@ def test_a_mode_that_forbids_it_is_mended_by_chmod(root: Path) -> None:
     Path(f"{root}{ROOT}").chmod(0o500)
 
     assert refusal(root).endswith(f"it is this user's own, but its mode is 0500: run as root `chmod -R u+rwX {root}`")
+
+
+def test_what_owner_and_mode_permit_is_forbidden_by_something_else(root: Path) -> None:
+    with unprivileged():
+        for path in (root, f"{root}{ROOT}/blobs", f"{root}{ROOT}/new"):
+            told = remedy(PermissionError(errno.EACCES, "no", str(path)), str(root))
+            assert "owner and mode of " in told
+            assert "SELinux" in told
 
 
 def test_a_root_that_cannot_be_made_or_reached_names_the_directory_above(root: Path) -> None:

@@ -17,9 +17,10 @@ from google.cloud import storage
 
 from drivers.base import PIECE_SIZE
 from drivers.gcs.driver import GcsDriver
-from tests.drivers.cloud_servers import free_port, running
+from tests.drivers.cloud_servers import running
 from tests.drivers.conformance import Medium
 from tests.drivers.proxy import Answer, Proxy, serving
+from tests.serving import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

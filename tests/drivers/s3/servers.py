@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from drivers.s3.driver import S3Driver
 from drivers.s3.parameters import parse
 from tests.drivers.conformance import Medium
+from tests.serving import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,14 +99,10 @@ class S3Medium(Medium):
 def weed_port() -> int:
     """Give a port that is free, as is the one 10,000 above, which SeaweedFS takes for gRPC."""
     while True:
-        with socket.socket() as probe, socket.socket() as above:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-            if port > 55_000:
-                continue
-            with contextlib.suppress(OSError):
-                above.bind(("127.0.0.1", port + 10_000))
-                return port
+        port = free_port()
+        with socket.socket() as above, contextlib.suppress(OSError):
+            above.bind(("127.0.0.1", port + 10_000))
+            return port
 
 
 @dataclass(frozen=True, slots=True)

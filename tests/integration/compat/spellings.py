@@ -38,7 +38,18 @@ QUOTED = [
     *['"\\e\\0\\a\\b\\v\\f\\r"', '"\\x4"', "'\\n'", '"a\n   b"', "'a\n\n   b'", '"a\\\n   b"', '"yes"', "'5'", "'0x5'"],
 ]
 TAGGED = [
-    *["!!str 5", "!!str ~", "!!str", '!!int "5"', "!!int x", "!!float x", '!!float "5"', "!!bool yes", "!!bool 1"],
+    *[
+        "!!str 5",
+        "!!str ~",
+        "!!str",
+        '!!int "5"',
+        "!!int x",
+        "!!float x",
+        "!!float yes",
+        '!!float "5"',
+        "!!bool yes",
+        "!!bool 1",
+    ],
     *["!!null x", "!!binary aGVsbG8=", "!!binary xx", "!!timestamp 2001-01-01", "!x 5", '!x "y"', "! 5", '! "5"'],
     *["!<tag:yaml.org,2002:str> 5", "!<tag:yaml.org,2002:int> 5", "!<x> 5", "!!merge <<", "!!python/object:a.b {}"],
     *["!!seq [a]", "!!map {a: b}", "!!set {a, b}", "!x [a]", "!!str [a]", "&a x", "&a", "&a !!str 5", "!!str &a 5"],

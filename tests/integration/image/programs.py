@@ -55,6 +55,11 @@ def import_seaweedfs(engine: Engine, directory: Path) -> None:
     _import(engine, directory, "chrislusf/seaweedfs", weed, files, {"ENTRYPOINT": ["/usr/bin/weed"]})
 
 
+def import_httpd(engine: Engine, directory: Path) -> None:
+    """Make ``httpd:2``, of which the pages need htpasswd."""
+    _import(engine, directory, "httpd:2", Path(require_program("htpasswd")), {}, {})
+
+
 def _import(
     engine: Engine,
     directory: Path,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.utils import canonicalize_name
 
+from registry import __version__
+from registry.cli import commands
 from registry.foundation.extras import DISTRIBUTION
 from tests.integration.api import Api
 from tests.integration.image.containers import add_user, certificates, owned, push_and_pull
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(1500)
 
+SECOND = 10**9
+LARGEST_BYTES = 220 * 10**6
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 
@@ -58,12 +62,13 @@ def test_storage_is_bind_mounted_from_the_host(container: Container, tmp_path: P
     assert stored.read_bytes() == b"content"
 
 
-def test_a_directory_that_is_not_the_images_to_write_stops_it_with_one_line(
+def test_a_directory_that_is_not_the_users_to_write_stops_it_with_one_line(
     engine: Engine, container: Container, tmp_path: Path
 ) -> None:
     root = tmp_path / "of-root"
     root.mkdir(mode=0o755)
-    engine.docker("run", "-d", "--network=host", "--name=registry", "-v", f"{root}:/var/lib/registry", container.image)
+    options = ("-d", "--network=host", "--name=registry", "--user=1000:0", "-v", f"{root}:/var/lib/registry")
+    engine.docker("run", *options, container.image)
     wait_until("it has ended", lambda: not container.state()["Running"])
     assert container.state()["ExitCode"] == 1
 
@@ -97,7 +102,7 @@ def test_basic_authentication_is_turned_on_by_variables(
 
 
 def test_the_health_check_says_healthy(container: Container) -> None:
-    container.run("--health-interval=1s")
+    container.run()
     wait_until("it is healthy", lambda: container.state()["Health"]["Status"] == "healthy", seconds=60)
 
 
@@ -108,7 +113,7 @@ def test_the_health_check_says_healthy(container: Container) -> None:
         (("config", "show"), "rootdirectory: /var/lib/registry"),
         (("config", "show", "/etc/docker/registry/config.yml"), "rootdirectory: /var/lib/registry"),
         (("/bin/registry", "config", "show", "/etc/distribution/config.yml"), "addr: :5000"),
-        (("sh", "-c", "id -u"), "1000"),
+        (("sh", "-c", "id -u"), "0\n"),
         (("serve", "--help"), "Usage: registry serve"),
     ],
 )
@@ -116,6 +121,11 @@ def test_arguments_go_where_the_go_registrys_image_sends_them(
     engine: Engine, image: str, arguments: tuple[str, ...], said: str
 ) -> None:
     assert said in engine.docker("run", "--rm", "--network=host", image, *arguments)
+
+
+def test_every_command_goes_to_the_registry(engine: Engine, image: str) -> None:
+    said = {name: engine.docker("run", "--rm", "--network=host", image, name, "--help") for name in commands.commands}
+    assert {name: text for name, text in said.items() if not text.startswith(f"Usage: registry {name}")} == {}
 
 
 def test_the_bill_of_materials_lists_what_is_installed_and_all_of_it_is_pinned(engine: Engine, image: str) -> None:
@@ -137,9 +147,39 @@ def test_the_bill_of_materials_lists_what_is_installed_and_all_of_it_is_pinned(e
 
 
 def test_the_image_is_declared_as_registry_2_is(engine: Engine, image: str) -> None:
-    config = json.loads(engine.docker("image", "inspect", image))[0]["Config"]
+    declared = json.loads(engine.docker("image", "inspect", image))[0]
+    config = declared["Config"]
     assert config["Volumes"] == {"/var/lib/registry": {}}
     assert config["ExposedPorts"] == {"5000/tcp": {}}
     assert config["Entrypoint"] == ["/entrypoint.sh"]
     assert config["Cmd"] == ["/etc/distribution/config.yml"]
-    assert config["User"] == "1000:0"
+    assert config["User"] == ""
+    assert config["Healthcheck"]["Interval"] == 5 * SECOND
+
+
+def test_the_image_is_small_and_says_what_it_is(engine: Engine, image: str) -> None:
+    declared = json.loads(engine.docker("image", "inspect", image))[0]
+    assert declared["Size"] < LARGEST_BYTES
+    labels = {key.removeprefix("org.opencontainers.image."): text for key, text in declared["Config"]["Labels"].items()}
+    assert labels["title"] == "registry"
+    assert labels["version"] == __version__
+    assert labels["licenses"] == "Apache-2.0"
+    assert set(labels) == {"title", "description", "licenses", "version", "revision"}
+
+
+def test_nothing_is_left_of_apt_and_debian_is_whole(engine: Engine, image: str) -> None:
+    run = ("run", "--rm", "--network=host", image, "sh", "-c")
+    left = (
+        "find /var/lib/apt/lists /var/cache/apt /var/log /usr/share/man /usr/share/locale -type f 2>/dev/null || true"
+    )
+    assert engine.docker(*run, left) == ""
+    assert (
+        engine.docker(*run, "dpkg --audit; stat -c '%a %U %G' /etc/shadow /tmp") == "640 root shadow\n1777 root root\n"
+    )
+    assert "ca-certificates" in engine.docker(*run, "dpkg-query --show --showformat '${Package} '")
+
+
+def test_s3_and_its_sources_of_credentials_find_their_data(engine: Engine, image: str) -> None:
+    services = ("s3", "sts", "sso", "sso-oidc", "signin")
+    make = f"import boto3; [boto3.client(each, region_name='us-east-1') for each in {services}]"
+    engine.docker("run", "--rm", "--network=host", "--entrypoint", "/opt/registry/bin/python", image, "-c", make)

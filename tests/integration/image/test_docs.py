@@ -13,66 +13,23 @@ import yaml
 
 from tests.integration.api import Api
 from tests.integration.base_image import base_name
-from tests.integration.clients import finish, require_program, run
+from tests.integration.clients import run
 from tests.integration.image.containers import owned, serves
+from tests.integration.image.page import certificates, places, remove
 from tests.integration.image.test_compose import adapted
 from tests.integration.pages import PROJECT, Reader, blocks
-from tests.integration.servers import Server, configuration, free_port
+from tests.integration.servers import configuration
 from tests.integration.waiting import wait_until
-from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.integration.content import Samples
     from tests.integration.engine import Engine
 
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.usefixtures("image")]
 
 PAGES: Final = ("README.md", "containers.md", "deploying.md")
 PEM: Final = re.compile(r"-----BEGIN.*?-----END[^\n]*\n", re.DOTALL)
-
-
-@pytest.fixture
-def hub(server: Server, samples: Samples) -> str:
-    """A registry instead of the public one, with everything that the pages pull."""
-    for name in ("ubuntu:16.04", "alpine"):
-        source, target = f"oci:{samples.layout.path}:amd64", f"docker://{server.host}/{name}"
-        run(require_program("skopeo"), "--insecure-policy", "copy", "--dest-tls-verify=false", source, target)
-    return server.host
-
-
-@pytest.fixture
-def environment(engine: Engine, tmp_path: Path) -> dict[str, str]:
-    return {"DOCKER_HOST": engine.socket, "DOCKER_BUILDKIT": "0", "DOCKER_CONFIG": str(tmp_path / "docker")}
-
-
-@pytest.fixture
-def port(engine: Engine) -> Iterator[int]:
-    """The port that containers of the page get; they are gone afterwards."""
-    yield free_port()
-    remove(engine, "registry")
-    remove(engine, "registry-test")
-
-
-def remove(engine: Engine, container: str) -> None:
-    finish(engine.client, "--host", engine.socket, "container", "rm", "--force", "--volumes", container)
-
-
-def places(hub: str, port: int, directory: Path) -> dict[str, str]:
-    """Map the page's names to the test's: the host has one port for all, and images come from the hub."""
-    return {
-        r"docker pull ubuntu:16.04$": f"docker pull {hub}/ubuntu:16.04 && docker tag {hub}/ubuntu:16.04 ubuntu:16.04",
-        r"REGISTRY_HTTP_ADDR=0.0.0.0:\d+": f"REGISTRY_HTTP_ADDR=0.0.0.0:{port}",
-        r"-p (5001:5001|443:443)": "--network=host",
-        r"-p 500[01]:5000": f"--network=host -e REGISTRY_HTTP_ADDR=0.0.0.0:{port}",
-        r"docker run --rm": "docker run --network=host --rm",
-        r"--publish published=443,target=443": "--network=host --detach --no-resolve-image",
-        r"(localhost:5000|registry.example.com(:5000)?)/": f"localhost:{port}/",
-        r"registry.example.com:5000": f"localhost:{port}",
-        r"/mnt/registry": f"{directory}/mnt/registry",
-    }
 
 
 def test_deploying_page(
@@ -105,27 +62,6 @@ def test_deploying_page(
     (daemon,) = (block.text for block in blocks("deploying.md") if block.language == "json")
     options = run(engine.daemon, "--help")
     assert [key for key in json.loads(daemon) if f"--{key} list" not in options] == []
-
-
-def certificates(directory: Path) -> Authority:
-    """Write what an authority supplies: domain.crt, domain.key, and intermediate-certificates.pem."""
-    authority = Authority.create(directory / "ca")
-    pair = Authority.create(directory / "intermediate", parent=authority).issue("server")
-    own, *intermediates = PEM.findall(pair.certificate.read_text())
-    assert intermediates
-    (directory / "domain.crt").write_text(own)
-    (directory / "intermediate-certificates.pem").write_text("".join(intermediates))
-    shutil.copy(pair.key, directory / "domain.key")
-    (directory / "domain.key").chmod(0o644)
-    return authority
-
-
-@pytest.fixture
-def swarm(engine: Engine) -> Iterator[str]:
-    """The name of the only node of a swarm."""
-    engine.docker("swarm", "init", "--advertise-addr=127.0.0.1", "--listen-addr=127.0.0.1:0")
-    yield engine.docker("node", "ls", "--format", "{{.Hostname}}").strip()
-    engine.docker("swarm", "leave", "--force")
 
 
 def test_containers_page(engine: Engine, hub: str, port: int, environment: dict[str, str], tmp_path: Path) -> None:

@@ -50,7 +50,6 @@ def test_there_is_a_certificate_from_the_start_and_it_is_due_at_once(section: Le
     ("tls", "message"),
     [
         (TLS(certificate="/c", letsencrypt=LetsEncrypt(cachefile="/x", hosts=("h",))), "cachefile: http.tls.cert"),
-        (TLS(letsencrypt=LetsEncrypt(cachefile="/x")), "hosts: missing"),
         (
             TLS(letsencrypt=LetsEncrypt(cachefile="/x", hosts=("h",), httpaddr="80")),
             "httpaddr: '80' is not a HOST:PORT to listen on: ",

@@ -1,4 +1,4 @@
-"""Patterns for repository names."""
+"""Patterns for repository names, of rules and of commands."""
 
 from __future__ import annotations
 

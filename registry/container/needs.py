@@ -1,0 +1,122 @@
+"""What a command needs of the file system, as its configuration says: directories to write to, files to read."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from registry.storage.paths import CLUSTER, ROOT
+
+if TYPE_CHECKING:
+    from registry.config import Configuration
+
+_DEFAULT_ROOT: Final = "/var/lib/registry"
+_TREES: Final = frozenset(path.split("/")[1] for path in (ROOT, CLUSTER))
+"""All that the registry keeps in a root directory is below these; what else is there belongs to others."""
+_VARIABLES: Final = ("AWS_", "AZURE_", "GOOGLE_", "OTEL_", "REQUESTS_", "SSL_")
+"""How the variables begin that name files for the libraries of object stores, of traces and of TLS."""
+_CREDENTIALS: Final = ("path", "htpasswd", "apikeys")
+_HOME_FILES: Final = (".aws/credentials", ".aws/config")
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Paths by what is done with them. They may be missing."""
+
+    files: frozenset[str] = frozenset()
+    """Files that are read."""
+    made: frozenset[str] = frozenset()
+    """Directories in which names are made and deleted, and which are made themselves if they are missing."""
+    directories: frozenset[str] = frozenset()
+    """Directories in which names are made and deleted."""
+    trees: frozenset[str] = frozenset()
+    """Directories that are written to, with all that is in them."""
+    read_trees: frozenset[str] = frozenset()
+    """Directories that are read, with all that is in them."""
+
+    def __or__(self, other: Needs) -> Needs:
+        """Return what both need."""
+        return Needs(
+            self.files | other.files,
+            self.made | other.made,
+            self.directories | other.directories,
+            self.trees | other.trees,
+            self.read_trees | other.read_trees,
+        )
+
+
+def needs_of(configuration: Configuration, *, reading: bool = False) -> Needs:
+    """Return what `configuration` needs; with `reading` its storage is only read."""
+    needs = Needs(files=frozenset(path for path in _paths(configuration) if Path(path).is_file()))
+    needs |= _needs_of_storage(configuration, reading=reading or configuration.storage.maintenance.readonly.enabled)
+    needs |= needs_of_auth(configuration)
+    http = configuration.http
+    if http.net == "unix":
+        needs |= Needs(directories=frozenset({_parent(http.addr)}))
+    if cache := http.tls.letsencrypt.cachefile:
+        needs |= Needs(made=frozenset({cache}), trees=frozenset({cache}))
+    return needs
+
+
+def needs_of_environment(environ: Mapping[str, str]) -> Needs:
+    """Return the files that variables name, such as those of credentials, and where temporary files go."""
+    home = Path(environ.get("HOME") or "/")
+    values = [value for name, value in environ.items() if name.startswith(_VARIABLES)]
+    named = [*values, *(str(home / name) for name in _HOME_FILES)]
+    files = frozenset(path for path in named if path.startswith("/") and os.path.isfile(path))  # noqa: PTH113  any text
+    temporary = environ.get("TMPDIR")
+    return Needs(files=files, directories=frozenset({temporary} if temporary else ()))
+
+
+def credentials_of(configuration: Configuration) -> frozenset[str]:
+    """Return the files of users and keys that the ``auth`` section names."""
+    parameters = configuration.auth.parameters if configuration.auth else {}
+    return frozenset(str(parameters[key]) for key in _CREDENTIALS if parameters.get(key))
+
+
+def _needs_of_storage(configuration: Configuration, *, reading: bool) -> Needs:
+    storage = configuration.storage
+    if storage.driver != "filesystem":
+        return Needs()
+    root = str(storage.parameters.get("rootdirectory") or _DEFAULT_ROOT)
+    trees = frozenset(f"{root}/{name}" for name in _TREES)
+    return Needs(read_trees=trees) if reading else Needs(made=frozenset({root}), trees=trees)
+
+
+def needs_of_auth(configuration: Configuration) -> Needs:
+    """Return the directories in which an access controller makes files."""
+    auth = configuration.auth
+    if auth is None:
+        return Needs()
+    named = {key: value for key, value in auth.parameters.items() if isinstance(value, str) and value}
+    if auth.name == "htpasswd" and "path" in named and not Path(named["path"]).exists():
+        return Needs(directories=frozenset({_parent(named["path"])}))
+    if auth.name != "local" or not named.keys() & {"key", "htpasswd"}:
+        return Needs()
+    key = named.get("key") or str(Path(named["htpasswd"]).with_name("token-key.pem"))
+    logins = named.get("refreshtokens") or str(Path(key).with_name("refresh-tokens"))
+    return Needs(directories=frozenset({_parent(key), _parent(logins)}), trees=frozenset({logins}))
+
+
+def _paths(value: object) -> Iterator[str]:
+    """Yield every string in a section that could be the path of a file."""
+    if isinstance(value, str):
+        if value.startswith("/") and "\0" not in value:
+            yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _paths(each)
+    elif isinstance(value, tuple | list):
+        for each in value:
+            yield from _paths(each)
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _paths(getattr(value, field.name))
+
+
+def _parent(path: str) -> str:
+    return str(Path(path).parent)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry.cli import commands
+from registry.container.invocation import read_arguments
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}}}}}\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "config"
+    path.write_text(TEXT.format(root="/one"))
+    return str(path)
+
+
+@pytest.mark.parametrize("name", sorted(commands.commands))
+def test_every_command_is_recognized(name: str) -> None:
+    assert read_arguments([name], {}).name == name
+
+
+@pytest.mark.parametrize("arguments", [[], ["--version"], ["-h"]])
+def test_without_a_command_nothing_is_needed(arguments: list[str]) -> None:
+    assert read_arguments(arguments, {}).name == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "{config}"],
+        ["serve", "{config}", "more"],
+        ["garbage-collect", "--dry-run", "-m", "{config}"],
+        ["garbage-collect", "--delete-untagged=true", "{config}"],
+        ["referrers", "rebuild", "{config}"],
+        ["import", "--config", "{config}", "missing.tar"],
+        ["auth", "key", "list", "--config", "{config}"],
+        ["htpasswd", "--config={config}", "alice"],
+        ["--unknown", "serve", "{config}"],
+    ],
+)
+def test_the_configuration_is_the_one_that_the_command_reads(arguments: list[str], config: str) -> None:
+    found = read_arguments([each.format(config=config) for each in arguments], {})
+    assert found.configuration
+    path, loaded = found.configuration
+    assert (path, loaded.storage.parameters) == (config, {"rootdirectory": "/one"})
+    assert "/one" in found.needs({}).made
+    assert config in found.needs({}).files
+
+
+@pytest.mark.parametrize(
+    ("arguments", "credentials"),
+    [
+        (["htpasswd", "alice"], {"/auth/users"}),
+        (["auth", "key", "list"], {"/auth/users"}),
+        (["htpasswd", "--file", "/other", "alice"], {"/other"}),
+        (["auth", "key", "revoke", "--file=/keys", "1"], {"/keys"}),
+    ],
+)
+def test_files_of_users_and_keys_are_those_of_the_command_or_else_of_the_configuration(
+    tmp_path: Path, arguments: list[str], credentials: set[str]
+) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(TEXT.format(root="/one") + "auth: {htpasswd: {realm: r, path: /auth/users}}\n")
+    assert read_arguments(arguments, {"REGISTRY_CONFIGURATION_PATH": str(path)}).credentials == credentials
+
+
+def test_without_a_configuration_it_is_the_one_of_the_variable(config: str) -> None:
+    found = read_arguments(["serve"], {"REGISTRY_CONFIGURATION_PATH": config})
+    assert found.configuration
+    assert found.configuration[0] == config
+
+
+def test_a_configuration_that_is_wrong_is_left_to_the_command_but_must_be_readable(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text("storage: none")
+    found = read_arguments(["serve", str(path)], {})
+    assert found.configuration is None
+    assert found.needs({}).files == {str(path)}
+
+
+def test_a_copy_reads_one_storage_and_writes_to_the_other(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yml").write_text(TEXT.format(root=f"/{name}"))
+    needs = read_arguments(["storage", "copy", f"{tmp_path}/one.yml", f"{tmp_path}/two.yml"], {}).needs({})
+    assert needs.read_trees == {"/one/docker", "/one/registry"}
+    assert needs.trees == {"/two/docker", "/two/registry"}
+    assert needs.made == {"/two"}
+
+
+def test_an_archive_that_is_imported_is_read_and_one_that_is_exported_is_not_there_yet(
+    tmp_path: Path, config: str
+) -> None:
+    archive, environ = tmp_path / "a.tar", {"REGISTRY_CONFIGURATION_PATH": config}
+    assert read_arguments(["export", "a:1", str(archive)], environ).files == {config}
+    archive.touch()
+    assert read_arguments(["import", str(archive)], environ).files == {config, str(archive)}
