@@ -31,7 +31,7 @@ from registry.commands.usage import du_command
 from registry.config import Configuration, ConfigurationError, find_path, load
 from registry.foundation.extras import DISTRIBUTION
 from registry.foundation.redaction import redacted
-from registry.services import open_storage
+from registry.services import open_existing_storage
 from registry.storage.repository import Repositories
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def referrers_commands() -> None:
 @json_option
 def rebuild(config: str | None, *, in_json: bool) -> None:
     """Write the index anew from the manifests, for a store that another registry has written to."""
-    stored = Repositories(open_storage(_configuration(config)))
+    stored = Repositories(open_existing_storage(_configuration(config)))
     repositories = referrers = 0
     with StatusLine() as line:
         for name, found in stored.rebuild_referrers():

@@ -6,10 +6,12 @@ storage in the same way, its middleware included.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from drivers.base import DriverError, PathNotFoundError
 from registry.foundation.proxies import TrustedProxies
 from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from registry.redis.descriptors import RedisDescriptors
     from registry.storage.descriptors import DescriptorCache
 
+_log = logging.getLogger(__name__)
 _SECRET_BYTES: Final = 32
 
 
@@ -92,6 +95,23 @@ def open_storage(configuration: Configuration, driver: StorageDriver | None = No
     with configuration.origins.locating():
         driver = driver or load_driver(storage.driver, storage.parameters)
         return load_middleware(driver, configuration.middleware.get("storage", ()))
+
+
+def open_existing_storage(configuration: Configuration) -> StorageDriver:
+    """Return the storage as open_storage() does, for a command that works on what is stored, and makes no place for it.
+
+    Raises:
+        registry.plugins.PluginError: as open_storage().
+        drivers.base.DriverError: there is no such place; other faults are left to the calls that meet them.
+    """
+    driver = open_storage(configuration)
+    try:
+        driver.probe()
+    except PathNotFoundError as error:
+        raise DriverError(f"{error}; nothing was ever stored there, or the path is mistyped") from error
+    except DriverError as error:
+        _log.debug("the storage may be used only in part: %s", error)
+    return driver
 
 
 def build_services(

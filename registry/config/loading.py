@@ -30,8 +30,11 @@ def find_path(argument: str | None, environ: Mapping[str, str]) -> str:
     """Return the configuration file to use: `argument`, else the variable's, else the first that exists.
 
     Raises:
-        ConfigurationError: none is named and none exists; the text lists where it was looked for.
+        ConfigurationError: none is named and none exists, and the text lists where it was looked for; or `argument` is
+            empty, as a variable of a script may be that was never set.
     """
+    if argument is not None and not argument:
+        raise ConfigurationError("CONFIG", "is empty; give the path of a file")
     named = argument or environ.get(PATH_VARIABLE)
     if named:
         return named

@@ -1,4 +1,4 @@
-"""The sockets that a server listens on: bound before it starts, so that what is wrong is one line with the way out."""
+"""The sockets that a server listens on, bound by itself: what is wrong with one is one line with the way out."""
 
 from __future__ import annotations
 

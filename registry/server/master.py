@@ -28,7 +28,7 @@ from registry.server.connection import ConnectionLimits
 from registry.server.gunicorn_internals import inherits_listeners, listen_on
 from registry.server.listening import ListeningLimits, connections_for, raise_descriptor_limit
 from registry.server.pace import PaceLimits
-from registry.server.starting import examine, prepare
+from registry.server.starting import prepare
 from registry.server.tls import serving as tls
 from registry.server.worker import Worker, WorkerContext
 from registry.services import build_services
@@ -165,35 +165,32 @@ class _Application(BaseApplication):
             return self._prepared(configuration)
 
     def _prepared(self, configuration: Configuration) -> tuple[Configuration, dict[str, object]]:
-        examined = examine(configuration)
+        # A server that runs does not wait: it has a configuration to go on with.
+        wait_seconds = 0.0 if self._shared else configuration.storage.starttimeout_seconds
+        configuration, certificates = prepare(configuration, wait_seconds=wait_seconds)
+        if not configuration.http.secret:
+            _log.warning(
+                "No HTTP secret provided - generated random secret. Uploads will not survive a restart, and "
+                "several registries behind one address need a common http.secret.",
+            )
+            configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
+        options = _options(configuration) | tls.options(certificates)
+        address = binding.address_of(configuration.http)
         with ExitStack() as undoing:
-            # First, because the storage may have to be waited for.
-            address = binding.address_of(configuration.http)
-            listener = self._bind(address, undoing)
+            listener = self._listen(address, undoing)
             self._require_challenges(configuration.http.tls.letsencrypt)
-            # A server that runs does not wait: it has a configuration to go on with.
-            wait_seconds = 0.0 if self._shared else configuration.storage.starttimeout_seconds
-            configuration, certificates = prepare(configuration, examined, wait_seconds=wait_seconds)
-            if not configuration.http.secret:
-                _log.warning(
-                    "No HTTP secret provided - generated random secret. Uploads will not survive a restart, and "
-                    "several registries behind one address need a common http.secret.",
-                )
-                configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
-            options = _options(configuration) | tls.options(certificates)
-            if listener:
-                binding.listen(listener, address)
             self._shared = sharing.share(configuration, self._shared)
             undoing.pop_all()
         self._address, self._listener, self._certificates = address, listener, certificates
         return configuration, options
 
-    def _bind(self, address: binding.Address, undoing: ExitStack) -> socket.socket | None:
-        """Return a socket at `address`; None if the server has it already, or listens on what it was handed over."""
+    def _listen(self, address: binding.Address, undoing: ExitStack) -> socket.socket | None:
+        """Return a socket that listens at `address`; None if the server has it already, or was handed another one."""
         if address == self._address or self._inherits:
             return None
         bound = binding.bind(address, patient=self._address is None)
         undoing.callback(binding.close, bound)
+        binding.listen(bound, address)
         return bound
 
     def _require_challenges(self, section: LetsEncrypt) -> None:

@@ -102,18 +102,16 @@ def examine_storage(configuration: Configuration, storage: StorageDriver) -> str
     return absent
 
 
-def prepare(
-    configuration: Configuration, examined: Examined | None = None, *, wait_seconds: float = 0.0
-) -> tuple[Configuration, Certificates | None]:
+def prepare(configuration: Configuration, *, wait_seconds: float = 0.0) -> tuple[Configuration, Certificates | None]:
     """Return the configuration to run with and the certificates to serve, with all that is needed in place.
 
-    `examined` is from examine(), if it was asked. A storage that is not available is waited for so long.
+    A storage that is not available is waited for so long.
 
     Raises:
         ConfigurationError: the server could not start.
     """
     log_what_cannot_be_resumed()
-    examined = examined or examine(configuration)
+    examined = examine(configuration)
     auth, http = configuration.auth, configuration.http
     if auth:
         load_access(auth.name, auth.parameters)

@@ -447,6 +447,8 @@ def test_the_argument_goes_before_the_variable() -> None:
     environ = {"REGISTRY_CONFIGURATION_PATH": "/b"}
     assert find_path("/a", environ) == "/a"
     assert find_path(None, environ) == "/b"
+    with pytest.raises(ConfigurationError, match=r"^CONFIG: is empty"):
+        find_path("", environ)
 
 
 def test_without_any_file_the_error_lists_where_it_was_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
