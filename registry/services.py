@@ -51,6 +51,14 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class Plugins:
+    """What the configuration names: the storage behind its middleware, as open_storage() gives it, and who decides."""
+
+    storage: StorageDriver
+    access: AccessController
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """All state of a process. Modules hold constants and loggers only.
 
@@ -84,8 +92,9 @@ def open_storage(configuration: Configuration, driver: StorageDriver | None = No
         registry.plugins.PluginError: the driver or a middleware cannot be had.
     """
     storage = configuration.storage
-    driver = driver or load_driver(storage.driver, storage.parameters)
-    return load_middleware(driver, configuration.middleware.get("storage", ()))
+    with configuration.origins.locating():
+        driver = driver or load_driver(storage.driver, storage.parameters)
+        return load_middleware(driver, configuration.middleware.get("storage", ()))
 
 
 def open_existing_storage(configuration: Configuration) -> StorageDriver:
@@ -120,15 +129,33 @@ def build_services(
     Raises:
         registry.plugins.PluginError: the driver, a middleware or the access controller cannot be had.
     """
-    driver = open_storage(configuration, driver)
+    storage = open_storage(configuration, driver)
+    auth = configuration.auth
+    access = load_access(auth.name, auth.parameters) if auth else load_access("none", {})
+    plugins = Plugins(storage, access)
+    return assemble(configuration, plugins, board=board, remembered=remembered, observer=observer)
+
+
+def assemble(
+    configuration: Configuration,
+    plugins: Plugins,
+    *,
+    board: Board | None = None,
+    remembered: Remembered | None = None,
+    observer: Observer | None = None,
+) -> Services:
+    """Return the services made of `plugins`; else as build_services().
+
+    Raises:
+        ConfigurationError: redis cannot be had.
+    """
+    driver, access = plugins.storage, plugins.access
     if observer:
         driver = MeasuredDriver(driver, observer)
     redis = load_descriptors(configuration, observer)
     descriptors = _descriptors(configuration, redis)
     if descriptors and observer:
         descriptors = MeasuredDescriptors(descriptors, observer)
-    auth = configuration.auth
-    access = load_access(auth.name, auth.parameters) if auth else load_access("none", {})
     remembered = remembered or Remembered()
     access.share(remembered.proven)
     # The server makes one secret before it forks; without a server there is but one process.

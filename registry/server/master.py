@@ -21,7 +21,6 @@ from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
 from registry.observation.tracing import Tracing
-from registry.plugins import PluginError
 from registry.server import arbiter, binding
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
@@ -59,7 +58,7 @@ def serve(reread: Callable[[], Configuration], *, traces: str = "", colored: boo
     `traces` names the exporter of traces, if there is to be one. `colored` says whether a terminal may have colours.
 
     Raises:
-        ConfigurationError, PluginError: it cannot start.
+        ConfigurationError: it cannot start.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         # Until the arbiter has its own: without a handler, the kernel keeps them from the first process of a container.
@@ -145,7 +144,11 @@ class _Application(BaseApplication):
         before = self._configuration
         try:
             self._configuration, self._options = self._read()
-        except (ConfigurationError, PluginError, OSError) as error:
+        except ConfigurationError as error:
+            for each in error.each:
+                _log.error("the old configuration stays in force: %s", each.line)
+            return
+        except OSError as error:
             _log.error("the old configuration stays in force: %s", error)
             return
         changed = ", ".join(changed_keys(before, self._configuration))
@@ -155,9 +158,13 @@ class _Application(BaseApplication):
     def _read(self) -> tuple[Configuration, dict[str, object]]:
         """Return the configuration and gunicorn's options, both known to be usable."""
         configuration = self._reread()
-        log.configure(configuration.log, colored=self._colored)
-        for warning in configuration.warnings:
-            _log.warning("%s", warning)
+        with configuration.origins.locating():
+            log.configure(configuration.log, colored=self._colored)
+            for warning in configuration.warnings:
+                _log.warning("%s", configuration.origins.located_warning(warning))
+            return self._prepared(configuration)
+
+    def _prepared(self, configuration: Configuration) -> tuple[Configuration, dict[str, object]]:
         # A server that runs does not wait: it has a configuration to go on with.
         wait_seconds = 0.0 if self._shared else configuration.storage.starttimeout_seconds
         configuration, certificates = prepare(configuration, wait_seconds=wait_seconds)
@@ -190,7 +197,7 @@ class _Application(BaseApplication):
         """Return if a worker will be able to listen on ``http.tls.letsencrypt.httpaddr``, if it is to do that."""
         before = self._configuration.http.tls.letsencrypt if self._address else LetsEncrypt()
         if section.cachefile and not (before.cachefile and before.httpaddr == section.httpaddr):
-            binding.require(section.httpaddr, "http.tls.letsencrypt.httpaddr")
+            binding.require(section.httpaddr, binding.CHALLENGES_KEY)
 
 
 def _options(configuration: Configuration) -> dict[str, object]:
