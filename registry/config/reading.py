@@ -245,6 +245,8 @@ def _integer(shape: Shape, tree: Tree, path: str) -> int:
         raise ConfigurationError(path, f"must be a whole number, not {_shown(tree)}")
     if value < shape.minimum:
         raise ConfigurationError(path, f"must be at least {shape.minimum:g}, not {_shown(tree)}")
+    if value > shape.maximum:
+        raise ConfigurationError(path, f"must be at most {shape.maximum:g}, not {_shown(tree)}")
     if value > _LARGEST:
         raise ConfigurationError(path, f"must be less than 2**63, not {_shown(tree)}")
     return value

@@ -7,6 +7,7 @@ variables, unknown-key warnings and printing all derive from it through this mod
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,6 +69,13 @@ ANY_SIGN = Minimum(-(2.0**63))
 
 
 @dataclass(frozen=True, slots=True)
+class Maximum:
+    """The largest number allowed."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class GoName:
     """The field's name in the Go registry, where REGISTRY_* variables spell it so and not as the key."""
 
@@ -91,6 +99,11 @@ class Shape:
     def minimum(self) -> float:
         """The smallest number allowed."""
         return next((mark.value for mark in self.marks if isinstance(mark, Minimum)), 0)
+
+    @property
+    def maximum(self) -> float:
+        """The largest number allowed."""
+        return next((mark.value for mark in self.marks if isinstance(mark, Maximum)), math.inf)
 
     @property
     def is_section(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from registry.config.origins import Origins
 from registry.config.remote import Health, LogHook, Notifications, Proxy, Redis
-from registry.config.schema import ANY_SIGN, Mark, Minimum
+from registry.config.schema import ANY_SIGN, Mark, Maximum, Minimum
 from registry.foundation.patterns import Pattern
 from registry.foundation.proxies import LOOPBACK
 
@@ -224,8 +224,8 @@ class HTTP:
     minimumrate: int = 1024
     maxconnections: Annotated[int, Minimum(1)] | None = None
     maxconnectionsperclient: int = 0
-    workers: Annotated[int, Minimum(1)] | None = None
-    threads: Annotated[int, Minimum(1)] | None = None
+    workers: Annotated[int, Minimum(1), Maximum(1024)] | None = None
+    threads: Annotated[int, Minimum(1), Maximum(4096)] | None = None
     trustedproxies: tuple[Annotated[str, Mark.NETWORK], ...] = LOOPBACK
     accelredirect: AccelRedirect = AccelRedirect()
     tls: TLS = TLS()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from registry.observation.metrics import Metrics
 
 _RETRY_SECONDS: Final = 10.0
+_LONGEST_SLEEP_SECONDS: Final = 1e9  # the kernel refuses what ends after its clock does
 _LEAST_PAUSE_SECONDS: Final = 0.1  # an interval without a unit is one of nanoseconds: it would take all of a core
 _log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Runner:
         pause = job.first_pause()
         while True:
             self._note(job, next_run=time.time() + pause)
-            time.sleep(pause)
+            time.sleep(min(pause, _LONGEST_SLEEP_SECONDS))
             if self._stopping():
                 return
             pause = self._run(job)

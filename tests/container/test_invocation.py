@@ -64,7 +64,7 @@ def test_the_configuration_is_the_one_that_the_command_reads(arguments: list[str
         (["htpasswd", "alice"], {"/auth/users"}),
         (["auth", "key", "list"], {"/auth/users"}),
         (["htpasswd", "--file", "/other", "alice"], {"/other"}),
-        (["auth", "key", "revoke", "--file=/keys", "1"], {"/keys"}),
+        (["auth", "key", "create", "--file=/keys", "--user", "ci", "--expires", "1d"], {"/keys"}),
     ],
 )
 def test_files_of_users_and_keys_are_those_of_the_command_or_else_of_the_configuration(

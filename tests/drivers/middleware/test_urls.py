@@ -91,7 +91,10 @@ def test_the_middleware_listed_last_has_the_last_word_and_a_disabled_one_has_non
 
 
 def test_an_unknown_middleware_is_one_line_that_lists_the_known_ones() -> None:
-    message = r"^middleware\.storage\[1\]\.name: unknown, must be one of cloudfront, redirect, rewrite$"
+    message = (
+        r"^middleware\.storage\[1\]\.name: unknown, must be one of cloudfront, redirect, rewrite "
+        r"\(is cloudfront meant\?\)$"
+    )
     with pytest.raises(PluginError, match=message):
         before(InMemoryDriver(), {"name": "rewrite"}, {"name": "cloudflare"})
 
