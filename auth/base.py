@@ -155,6 +155,15 @@ class AccessController(ABC):
             registry.foundation.errors.ParameterError: a parameter is missing or wrong.
         """
 
+    @classmethod
+    def examined(cls, parameters: Mapping[str, object]) -> Self:
+        """Build the controller as from_parameters() does, but make no file: it is only looked at, and asked nothing.
+
+        Raises:
+            registry.foundation.errors.ParameterError: as from_parameters(), also for a file that could not be made.
+        """
+        return cls.from_parameters(parameters)
+
     def share(self, proven: SharedSet) -> None:
         """Keep in `proven`, which all processes of the server have in common, which credentials were good before.
 

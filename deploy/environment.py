@@ -7,18 +7,13 @@ unless ``.venv/bin/.test`` says that this was done. It needs nothing but the sta
 from __future__ import annotations
 
 import os
-import queue
 import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Final
 
 _PROJECT: Final = Path(__file__).parents[1]
 _UNFINISHED: Final = ".unfinished"
@@ -26,7 +21,7 @@ _UNFINISHED: Final = ".unfinished"
 _LOG: Final = "install.log"
 _CLEAR: Final = "\r\x1b[K"
 _SIGINT_STATUS: Final = 130
-_TICK_SECONDS: Final = 1.0
+_TICK_SECONDS: Final = 0.2
 
 _INDEX: Final = "check the network, or set PIP_INDEX_URL to a mirror, or HTTPS_PROXY to a proxy"
 _BUILT: Final = "{package} has no wheel for this platform and has to be compiled: install"
@@ -47,7 +42,7 @@ _REMEDIES: Final = (
 """What pip may say, and what to do about it."""
 _NOT_BUILT: Final = re.compile(r"(?:Failed building \S+ for|Failed to build|error: subprocess.* for) '?([\w.-]+)")
 _STEP: Final = re.compile(
-    r"\s*(Collecting|Downloading|Installing collected packages|Building (?:wheel|editable) for) (\S+)"
+    r"^ *(Collecting|Downloading|Installing collected packages|Building (?:wheel|editable) for):? (\S+)", re.MULTILINE
 )
 
 
@@ -106,21 +101,19 @@ def _begin_anew(venv: Path, reason: str) -> None:
             shutil.rmtree(entry)
         elif entry.name != _UNFINISHED:
             entry.unlink()
-    _show(f"Making {venv}")
-    made = subprocess.run(
-        [sys.executable, "-m", "venv", str(venv)],
-        text=True,
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    if made.returncode:
+    command = [sys.executable, "-m", "venv", str(venv)]
+    began = time.monotonic()
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as making:
+        while not _ends(making):
+            _show(f"Making {venv}, {time.monotonic() - began:.0f} s")
+        said = making.communicate()[0].strip()
+    if making.returncode:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        if re.search(r"ensurepip|No module named '?venv", made.stdout):
+        if re.search(r"ensurepip|No module named '?venv", said):
             package = f"Debian, Ubuntu: apt-get install python{version}-venv"
             raise _EnvironmentError(f"Python {version} has no venv module: install it ({package})")
-        said = made.stdout.strip().splitlines() or ["python3 -m venv failed"]
-        raise _EnvironmentError(f"{venv} cannot be made: {said[-1]}")
+        _, _, last = said.rpartition("\n")
+        raise _EnvironmentError(f"{venv} cannot be made: {last}")
 
 
 def _install(venv: Path, what: str) -> None:
@@ -128,53 +121,35 @@ def _install(venv: Path, what: str) -> None:
     log = venv / _LOG
     command = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     command += ["--no-color", "--progress-bar", "off", "--editable", what]
-    said: list[str] = []
     if not _is_terminal():
         _say(f"Installing into {venv}: the first time takes about half a minute.")
     with (
-        log.open("w", encoding="utf-8") as file,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as pip,
+        log.open("wb") as file,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT) as pip,
     ):
-        step = "starting pip"
-        for line in _lines_and_ticks(pip):
-            said.append(line)
-            file.write(line)
-            found = _STEP.match(line)
-            if found:
-                step = _spelled(*found.groups())
-            _show(f"Installing into {venv}, {time.monotonic() - began:.0f} s: {step}")
-    (venv / _UNFINISHED).unlink()  # pip installs nothing before it has everything, and undoes what fails
+        try:
+            while not _ends(pip):
+                steps = _STEP.findall(log.read_text(errors="replace"))
+                step = _spelled(*steps[-1]) if steps else "finding out what is needed"
+                _show(f"Installing into {venv}, {time.monotonic() - began:.0f} s: {step}")
+        except KeyboardInterrupt:
+            pip.terminate()  # a terminal has told it as well; nothing else has
+            raise
+    if pip.returncode >= 0:
+        # It was not killed. It installs nothing before it has everything, and undoes what fails.
+        (venv / _UNFINISHED).unlink()
     if pip.returncode:
-        raise _EnvironmentError(f"{_remedy(''.join(said), venv)}\nAll that pip said is in {log}.")
+        raise _EnvironmentError(f"{_remedy(log.read_text(errors='replace'), venv)}\nAll that pip said is in {log}.")
     _say(f"Installed into {venv} in {time.monotonic() - began:.0f} s.")
 
 
-def _lines_and_ticks(process: subprocess.Popen[str]) -> Iterator[str]:
-    """Yield the lines that `process` writes; "" when there is none for a while."""
-    lines: queue.Queue[str | None] = queue.Queue()
-
-    def read() -> None:
-        for line in process.stdout or ():
-            lines.put(line)
-        lines.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
-    while True:
-        try:
-            line = lines.get(timeout=_TICK_SECONDS)
-        except queue.Empty:
-            yield ""
-            continue
-        if line is None:
-            return
-        yield line
+def _ends(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> bool:
+    """Wait for a moment, and tell whether `process` has ended."""
+    try:
+        process.wait(_TICK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _spelled(step: str, what: str) -> str:

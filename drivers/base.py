@@ -189,6 +189,14 @@ class StorageDriver(ABC):
             DriverError: it cannot be used; the text says which call failed, how, and what to change.
         """
 
+    def absent(self) -> str:
+        """Return what :meth:`check` would make because it does not exist, "" if nothing; nothing is changed by this.
+
+        Raises:
+            DriverError: it could not be made; the text is that of :meth:`check`.
+        """
+        return ""
+
     def probe(self, *, read_only: bool = False) -> None:
         """Return if the medium answers. It is called every few seconds, so it is cheap and writes nothing.
 

@@ -26,6 +26,9 @@ class DelegatingDriver(StorageDriver):
     def check(self, *, below: Sequence[str] = (), read_only: bool = False) -> None:
         self._inner.check(below=below, read_only=read_only)
 
+    def absent(self) -> str:
+        return self._inner.absent()
+
     def probe(self, *, read_only: bool = False) -> None:
         self._inner.probe(read_only=read_only)
 

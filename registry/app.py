@@ -72,7 +72,11 @@ def create_app(services: Services) -> Flask:
 
 def _add_common_headers(app: Flask, configuration: Configuration) -> None:
     """Send on every answer what clients look for on every answer, errors included."""
-    configured = [(name, value) for name, values in configuration.http.headers.items() for value in values]
+    configured = [
+        (name, value.encode().decode("latin-1"))  # the characters of PEP 3333 are bytes
+        for name, values in configuration.http.headers.items()
+        for value in values
+    ]
 
     def add(response: Response) -> Response:
         if request.path not in _OUTSIDE_OF_PREFIX:

@@ -1,7 +1,6 @@
 """The command line. The only place that reads the process's environment.
 
-A command raises ConfigurationError or PluginError for what the operator got wrong; :func:`main` turns either
-into one line.
+A command raises ConfigurationError for what the operator got wrong; :func:`main` turns it into one line.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from drivers.base import DriverError
 from registry import __version__
 from registry.commands.archive import export_command, import_command
 from registry.commands.auth import auth_commands, htpasswd_command
+from registry.commands.config import config_commands
 from registry.commands.doctor import doctor_command
 from registry.commands.ending import Commands
 from registry.commands.garbage import garbage_collect_command
@@ -28,11 +28,10 @@ from registry.commands.progress import StatusLine
 from registry.commands.removing import rm_command
 from registry.commands.storage import storage_commands
 from registry.commands.usage import du_command
-from registry.config import Configuration, ConfigurationError, effective, find_path, load
+from registry.config import Configuration, ConfigurationError, find_path, load
 from registry.foundation.extras import DISTRIBUTION
-from registry.foundation.redaction import redacted, redacted_setting
-from registry.plugins import PluginError
-from registry.services import open_storage
+from registry.foundation.redaction import redacted
+from registry.services import open_existing_storage
 from registry.storage.repository import Repositories
 
 if TYPE_CHECKING:
@@ -88,21 +87,6 @@ def probe(config: str | None) -> None:
         sys.exit(1)
 
 
-@commands.group("config")
-def config_commands() -> None:
-    """Look at the configuration."""
-
-
-@config_commands.command(context_settings=_FORGIVING)
-@click.argument("config", required=False)
-def check(config: str | None) -> None:
-    """Print the configuration in force, without its secrets; what was ignored goes to stderr."""
-    configuration = _configuration(config)
-    for warning in configuration.warnings:
-        click.echo(f"warning: {redacted_setting(warning)}", err=True)
-    click.echo(effective(configuration), nl=False)
-
-
 @commands.group("referrers")
 def referrers_commands() -> None:
     """Look after the index of referrers: signatures, attestations and other manifests that name a subject."""
@@ -113,7 +97,7 @@ def referrers_commands() -> None:
 @json_option
 def rebuild(config: str | None, *, in_json: bool) -> None:
     """Write the index anew from the manifests, for a store that another registry has written to."""
-    stored = Repositories(open_storage(_configuration(config)))
+    stored = Repositories(open_existing_storage(_configuration(config)))
     repositories = referrers = 0
     with StatusLine() as line:
         for name, found in stored.rebuild_referrers():
@@ -145,6 +129,7 @@ def help_command(context: click.Context, command: tuple[str, ...]) -> None:
     click.echo(shown.get_help())
 
 
+commands.add_command(config_commands)
 commands.add_command(ls_command)
 commands.add_command(tags_command)
 commands.add_command(rm_command)
@@ -178,8 +163,9 @@ def main() -> None:
     threading.excepthook = _print_traceback_of_thread
     try:
         commands(prog_name="registry")
-    except (ConfigurationError, PluginError) as error:
-        click.echo(f"configuration error: {error}", err=True)
+    except ConfigurationError as error:
+        for each in error.each:
+            click.echo(f"configuration error: {each.line}", err=True)
         sys.exit(1)
     except DriverError as error:
         click.echo(f"storage error: {redacted(str(error))}", err=True)

@@ -11,10 +11,11 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from registry.config.errors import ConfigurationError
+from registry.foundation import guessing
 from registry.foundation.errors import ParameterError
 from registry.foundation.extras import installing
 from registry.foundation.parameters import Section
-from registry.foundation.redaction import redacted_setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,16 +36,25 @@ _WITHDRAWN = {
 }
 """Drivers of registry:2 that registry:3 has dropped, and what takes their place."""
 
+_EXAMPLES = {
+    _DRIVERS: "; write, for example, storage: {filesystem: {rootdirectory: /var/lib/registry}}",
+    _CONTROLLERS: "; write, for example, auth: {htpasswd: {realm: Registry, path: /etc/distribution/htpasswd}}",
+}
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-class PluginError(Exception):
+class PluginError(ConfigurationError):
     """The configured plugin cannot be had; the text is one line that names the section and what to change."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(redacted_setting(text))
+    path: str = ""
+    """Leads to what is wrong within the section."""
+
+    @property
+    def key(self) -> str:
+        """The section, and what is wrong in it."""
+        return f"{self.where}.{self.path}" if self.path else self.where
 
 
 def load_driver(name: str, parameters: Mapping[str, object]) -> StorageDriver:
@@ -58,7 +68,7 @@ def load_driver(name: str, parameters: Mapping[str, object]) -> StorageDriver:
     section = f"storage.{name}"
     found = entry_points(group=_DRIVERS, name=name)
     if not found and name in _WITHDRAWN:
-        raise PluginError(f"{section}: this driver is gone since registry:3; {_WITHDRAWN[name]}")
+        raise PluginError(section, f"this driver is gone since registry:3; {_WITHDRAWN[name]}")
     driver: type[StorageDriver] = _load(_DRIVERS, name, section)
     return _built(driver.from_parameters, parameters, section)
 
@@ -82,7 +92,9 @@ def _built(build: Callable[[Section], T], parameters: Mapping[str, object], sect
     try:
         built = build(watched)
     except ParameterError as error:
-        raise PluginError(f"{section}: {error}") from error
+        refusal = PluginError(section, str(error))
+        refusal.path = error.path or str(error).partition(":")[0]
+        raise refusal from error
     for warning in watched.warnings():
         _log.warning("%s.%s", section, warning)
     return built
@@ -101,15 +113,27 @@ def load_access(name: str, parameters: Mapping[str, object]) -> AccessController
     return _built(controller.from_parameters, parameters, section)
 
 
+def examine_access(name: str, parameters: Mapping[str, object]) -> AccessController:
+    """Return the access controller as load_access() does, but make no file: it is only to be looked at.
+
+    Raises:
+        PluginError: as load_access().
+    """
+    section = f"auth.{name}"
+    controller: type[AccessController] = _load(_CONTROLLERS, name, section)
+    return _built(controller.examined, parameters, section)
+
+
 def _load(group: str, name: str, section: str) -> Any:
     known = entry_points(group=group)
     if name not in known.names:
-        raise PluginError(f"{section}: unknown, must be one of {', '.join(sorted(known.names))}")
+        hint = guessing.question(name, known.names) or _EXAMPLES.get(group, "")
+        raise PluginError(section, f"unknown, must be one of {', '.join(sorted(known.names))}{hint}")
     plugin = known[name]
     try:
         return plugin.load()
     except ImportError as error:
-        raise PluginError(f"{section}: {error}; try: {_installing(plugin)}") from error
+        raise PluginError(section, f"{error}; try: {_installing(plugin)}") from error
 
 
 def _installing(plugin: EntryPoint) -> str:

@@ -6,10 +6,12 @@ storage in the same way, its middleware included.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from drivers.base import DriverError, PathNotFoundError
 from registry.foundation.proxies import TrustedProxies
 from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from registry.redis.descriptors import RedisDescriptors
     from registry.storage.descriptors import DescriptorCache
 
+_log = logging.getLogger(__name__)
 _SECRET_BYTES: Final = 32
 
 
@@ -45,6 +48,14 @@ class Remembered:
 
     proven: SharedSet = field(default_factory=SharedSet)
     told: SharedSet = field(default_factory=SharedSet)
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """What the configuration names: the storage behind its middleware, as open_storage() gives it, and who decides."""
+
+    storage: StorageDriver
+    access: AccessController
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +92,26 @@ def open_storage(configuration: Configuration, driver: StorageDriver | None = No
         registry.plugins.PluginError: the driver or a middleware cannot be had.
     """
     storage = configuration.storage
-    driver = driver or load_driver(storage.driver, storage.parameters)
-    return load_middleware(driver, configuration.middleware.get("storage", ()))
+    with configuration.origins.locating():
+        driver = driver or load_driver(storage.driver, storage.parameters)
+        return load_middleware(driver, configuration.middleware.get("storage", ()))
+
+
+def open_existing_storage(configuration: Configuration) -> StorageDriver:
+    """Return the storage as open_storage() does, for a command that works on what is stored, and makes no place for it.
+
+    Raises:
+        registry.plugins.PluginError: as open_storage().
+        drivers.base.DriverError: there is no such place; other faults are left to the calls that meet them.
+    """
+    driver = open_storage(configuration)
+    try:
+        driver.probe()
+    except PathNotFoundError as error:
+        raise DriverError(f"{error}; nothing was ever stored there, or the path is mistyped") from error
+    except DriverError as error:
+        _log.debug("the storage may be used only in part: %s", error)
+    return driver
 
 
 def build_services(
@@ -100,15 +129,33 @@ def build_services(
     Raises:
         registry.plugins.PluginError: the driver, a middleware or the access controller cannot be had.
     """
-    driver = open_storage(configuration, driver)
+    storage = open_storage(configuration, driver)
+    auth = configuration.auth
+    access = load_access(auth.name, auth.parameters) if auth else load_access("none", {})
+    plugins = Plugins(storage, access)
+    return assemble(configuration, plugins, board=board, remembered=remembered, observer=observer)
+
+
+def assemble(
+    configuration: Configuration,
+    plugins: Plugins,
+    *,
+    board: Board | None = None,
+    remembered: Remembered | None = None,
+    observer: Observer | None = None,
+) -> Services:
+    """Return the services made of `plugins`; else as build_services().
+
+    Raises:
+        ConfigurationError: redis cannot be had.
+    """
+    driver, access = plugins.storage, plugins.access
     if observer:
         driver = MeasuredDriver(driver, observer)
     redis = load_descriptors(configuration, observer)
     descriptors = _descriptors(configuration, redis)
     if descriptors and observer:
         descriptors = MeasuredDescriptors(descriptors, observer)
-    auth = configuration.auth
-    access = load_access(auth.name, auth.parameters) if auth else load_access("none", {})
     remembered = remembered or Remembered()
     access.share(remembered.proven)
     # The server makes one secret before it forks; without a server there is but one process.

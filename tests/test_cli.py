@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from registry import __version__
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CONFIG = """
+CONFIG = """\
 version: 0.1
 storage: {filesystem: {rootdirectory: /data}}
 http: {secret: hunter2, flavour: red}
@@ -111,26 +113,33 @@ def test_traceback_that_nobody_caught_has_no_secrets() -> None:
     assert "hunter2" not in done.stderr
 
 
-def test_config_check_prints_what_is_in_force_and_warns_on_stderr(config: str) -> None:
-    done = registry("config", "check", config, environ={"REGISTRY_HTTP_ADDR": ":5000"})
+def test_config_show_prints_what_is_in_force_and_warns_on_stderr(config: str) -> None:
+    done = registry("config", "show", config, environ={"REGISTRY_HTTP_ADDR": ":5000"})
     assert done.returncode == 0
     assert "  addr: :5000\n" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
-    assert done.stderr == "warning: http.flavour: unknown key, ignored\n"
+    assert done.stderr == f"warning: {config}:3: http.flavour: unknown key, ignored\n"
 
 
-def test_config_check_of_what_it_printed_prints_the_same(config: str, tmp_path: Path) -> None:
-    printed = registry("config", "check", config)
+def test_config_show_of_what_it_printed_prints_the_same(config: str, tmp_path: Path) -> None:
+    printed = registry("config", "show", config)
     (tmp_path / "printed.yml").write_text(printed.stdout)
-    assert registry("config", "check", str(tmp_path / "printed.yml")).stdout == printed.stdout
+    assert registry("config", "show", str(tmp_path / "printed.yml")).stdout == printed.stdout
+
+
+def test_config_show_prints_json_that_says_the_same(config: str) -> None:
+    printed = registry("config", "show", config)
+    in_json = registry("config", "show", "--json", config)
+    assert json.loads(in_json.stdout) == yaml.safe_load(printed.stdout)
+    assert in_json.stderr == printed.stderr
 
 
 def test_arguments_after_the_file_are_not_looked_at(config: str) -> None:
-    assert registry("config", "check", config, "other").returncode == 0
+    assert registry("config", "show", config, "other").returncode == 0
 
 
 def test_the_file_is_found_by_its_variable(config: str) -> None:
-    done = registry("config", "check", environ={"REGISTRY_CONFIGURATION_PATH": config})
+    done = registry("config", "show", environ={"REGISTRY_CONFIGURATION_PATH": config})
     assert done.returncode == 0
     assert "rootdirectory: /data" in done.stdout
 
@@ -164,7 +173,7 @@ def test_a_storage_that_cannot_be_used_is_said_in_one_line_and_exit_1(config: st
     environ = {"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": "/proc/nowhere", "REGISTRY_HTTP_ADDR": "127.0.0.1:0"}
     done = registry("serve", config, environ=environ)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("configuration error: storage.filesystem: ")
+    assert done.stderr.splitlines()[-1].startswith(f"configuration error: {config}:2: storage.filesystem: ")
     assert "Traceback" not in done.stderr
 
 

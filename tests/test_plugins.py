@@ -62,6 +62,26 @@ def test_an_unknown_driver_is_one_line_that_lists_the_known_ones() -> None:
         load_driver("floppy", {})
 
 
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("filesytem", r"s3aws \(is filesystem meant\?\)"),
+        ("none", "s3aws; write, for example, storage: {filesystem: .*"),
+    ],
+)
+def test_an_unknown_driver_is_asked_about_or_told_what_to_write(name: str, end: str) -> None:
+    with pytest.raises(PluginError, match=rf"^storage\.{name}: unknown, must be one of .*, {end}$"):
+        load_driver(name, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "end"), [("htpaswd", r" \(is htpasswd meant\?\)"), ("ldap", "; write, for example, auth: {htpasswd: .*")]
+)
+def test_an_unknown_controller_is_asked_about_or_told_what_to_write(name: str, end: str) -> None:
+    with pytest.raises(PluginError, match=rf"^auth\.{name}: unknown, must be one of .*{end}$"):
+        load_access(name, {})
+
+
 def test_an_unknown_controller_is_one_line_that_lists_the_known_ones() -> None:
     with pytest.raises(PluginError, match=r"^auth\.ldap: unknown, .*\bnone\b.*$"):
         load_access("ldap", {})

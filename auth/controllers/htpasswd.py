@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Self
 
 from auth.base import Access, AccessController, Grant, Request, UnauthorizedError
 from auth.headers import basic_challenge, basic_credentials
-from auth.identities.passwords import PasswordFile, provision
+from auth.identities.passwords import PasswordFile, examine, provision
 from auth.identities.throttle import FailureThrottle
 from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from registry.foundation.shared_set import SharedSet
 
@@ -31,12 +32,22 @@ class HtpasswdController(AccessController):
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
-        section = Parameters(parameters)
+        return cls._built(Parameters(parameters), provision)
+
+    @classmethod
+    def examined(cls, parameters: Mapping[str, object]) -> Self:
+        return cls._built(Parameters(parameters), examine)
+
+    @classmethod
+    def _built(cls, section: Parameters, provide: Callable[[str], None]) -> Self:
         realm, path = section.required_string("realm"), section.required_string("path")
+        if os.path.isdir(path):  # noqa: PTH112  a name that is too long is no error of its own
+            raise section.error("path", f"{path} is a directory: Docker makes one where a file to mount does not exist")
         try:
-            provision(path)
+            provide(path)
         except OSError as error:
-            raise section.error("path", f"{path} is missing and cannot be created: {error}") from error
+            reason = f"{path} is missing and cannot be created: {error.strerror or error}"
+            raise section.error("path", reason) from error
         return cls(realm, PasswordFile(path, FailureThrottle()))
 
     def share(self, proven: SharedSet) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
+
 
 class LocalController(AccessController):
     """Judges every request by the rules as they are now.
@@ -57,18 +61,31 @@ class LocalController(AccessController):
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
+        return cls._built(parameters, SigningKeys.open, Logins.open)
+
+    @classmethod
+    def examined(cls, parameters: Mapping[str, object]) -> Self:
+        return cls._built(parameters, SigningKeys.examined, Logins.examined)
+
+    @classmethod
+    def _built(
+        cls,
+        parameters: Mapping[str, object],
+        open_keys: Callable[[str], SigningKeys],
+        open_logins: Callable[[str], Logins],
+    ) -> Self:
         section = Parameters(parameters)
         service, realm = section.string("service", "registry"), section.string("realm")
         path = section.string("tokenpath", "/auth/token")
-        if not path.startswith("/") or path.startswith("/v2"):
-            raise section.error("tokenpath", "must begin with a slash and not with /v2")
+        if not _PATH.fullmatch(path) or path.startswith("/v2"):
+            raise section.error("tokenpath", "must be the path of a URL that begins with a slash and not with /v2")
         lifetimes = Lifetimes(
             access_seconds=_lifetime(section, "tokenlifetime", Lifetimes().access_seconds),
             refresh_seconds=_lifetime(section, "refreshlifetime", Lifetimes().refresh_seconds),
         )
         accounts, policy = _accounts(section), policy_source(parameters)
-        issuer = TokenIssuer(service, _signing_keys(section), lifetimes)
-        logins = Logins.open(logins_directory(section))
+        issuer = TokenIssuer(service, _signing_keys(section, open_keys), lifetimes)
+        logins = open_logins(logins_directory(section))
         endpoint = LocalTokenService(path, service, accounts, policy, issuer, logins)
         return cls(accounts, policy, issuer, endpoint, realm)
 
@@ -149,8 +166,9 @@ def _lifetime(section: Parameters, name: str, default: int) -> int:
 
 def _accounts(section: Parameters) -> Accounts:
     htpasswd, keys = section.string("htpasswd"), section.string("apikeys")
-    if htpasswd and not Path(htpasswd).exists():
-        raise section.error("htpasswd", f"{htpasswd} does not exist; create it with `registry htpasswd`")
+    if htpasswd and not os.path.isfile(htpasswd):  # noqa: PTH113  a name that is too long is no error of its own
+        reason = f"{htpasswd} does not exist or is not a file; create it with `registry htpasswd`"
+        raise section.error("htpasswd", reason)
     passwords = PasswordFile(htpasswd, FailureThrottle()) if htpasswd else None
     has_password = passwords.has if passwords else lambda _: False
     return Accounts(passwords, ApiKeys(keys, has_password) if keys else None, parse_ci_services(section.value("oidc")))
@@ -173,9 +191,10 @@ def _key_path(section: Parameters) -> str:
     return path
 
 
-def _signing_keys(section: Parameters) -> SigningKeys:
+def _signing_keys(section: Parameters, open_keys: Callable[[str], SigningKeys]) -> SigningKeys:
     path = _key_path(section)
     try:
-        return SigningKeys.open(path)
+        return open_keys(path)
     except (OSError, FileError) as error:
-        raise section.error("key", f"{path} cannot be used, nor created if missing: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise section.error("key", f"{path} cannot be used, nor created if missing: {reason}") from error

@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from passlib.apache import HtpasswdFile
 
 from auth.base import ControllerError, ThrottledError
 from auth.identities.line import Line, LineFullError
-from registry.foundation.files import FileError, WatchedFile, create_file
+from registry.foundation.files import FileError, WatchedFile, check_creatable_file, create_file
 from registry.foundation.proxies import customer_of
 from registry.foundation.recent import RecentlyUsed
 from registry.foundation.shared_set import SharedSet
@@ -287,6 +288,20 @@ def provision(path: str) -> None:
             password,
             extra={"user": "docker", "password": password},
         )
+
+
+def examine(path: str) -> None:
+    """Change nothing, and log what is wrong with an htpasswd file, or that there is none.
+
+    Raises:
+        OSError: it is missing, and :func:`provision` could not create it.
+    """
+    if Path(path).exists():
+        with suppress(FileError):  # it has been logged, and may be mended while the registry runs
+            WatchedFile(path, parse).current()
+        return
+    check_creatable_file(path)
+    logger.info("there is no %s: it is created at the start, with the user docker and a random password", path)
 
 
 def hash_password(password: bytes, cost: int = _COST) -> bytes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from auth.rules.ruleset import Policy, parse_policy
+from auth.rules.ruleset import Policy, PolicyError, parse_policy
 from registry.foundation.files import FileError, WatchedFile
 from registry.foundation.parameters import Parameters
 
@@ -27,8 +27,8 @@ def policy_source(parameters: Mapping[str, object]) -> Callable[[], Policy]:
     if not isinstance(rules, str):
         try:
             policy = parse_policy(rules, groups)
-        except ValueError as error:
-            raise section.error("rules", f"cannot be used: {error}") from error
+        except PolicyError as error:
+            raise section.error("rules", f"cannot be used: {error}", error.path) from error
         return lambda: policy
     if groups is not None:
         raise section.error("groups", f"must be in {rules}, where the rules are")

@@ -103,53 +103,65 @@ class Policy:
         return user == name if kind == "user" else user in self._groups.get(name, ())
 
 
+class PolicyError(ValueError):
+    """The values describe no policy; the text says where and what to change, `path` is ``rules[0].user:bob``."""
+
+    def __init__(self, text: str, path: str) -> None:
+        super().__init__(text)
+        self.path = path
+
+
 def parse_policy(rules: object, groups: object) -> Policy:
     """Return the policy that the values of a YAML document describe.
 
     Raises:
-        ValueError: they describe none; the text says where and what to change.
+        PolicyError: they describe none.
     """
     members = _groups({} if groups is None else groups)
     if not isinstance(rules, list):
-        raise ValueError("rules must be a list")  # noqa: TRY004 - the file is wrong, not a caller
+        raise PolicyError("rules must be a list", "rules")
     parsed = [rule for number, entry in enumerate(rules, 1) for rule in _rules(number, entry, members)]
     first: dict[str, Rule] = {}
     for rule in parsed:
         if first.setdefault(rule.glob.text, rule) is not rule:
             numbers = f"{first[rule.glob.text].number} and {rule.number}"
-            raise ValueError(f"rules {numbers} are both for {rule.glob.text!r}; make them one")
+            text = f"rules {numbers} are both for {rule.glob.text!r}; make them one"
+            raise PolicyError(text, f"rules[{rule.number - 1}]")
     return Policy(parsed, members)
 
 
 def _groups(value: object) -> dict[str, frozenset[str]]:
     if not isinstance(value, Mapping):
-        raise ValueError("groups must map the name of each group to a list of users")  # noqa: TRY004 - as above
+        raise PolicyError("groups must map the name of each group to a list of users", "groups")
     groups = {}
     for name, members in value.items():
         if not isinstance(members, list) or not all(isinstance(member, str) and member for member in members):
-            raise ValueError(f"groups.{name} must be a list of user names; quote names that look like numbers")
+            text = f"groups.{name} must be a list of user names; quote names that look like numbers"
+            raise PolicyError(text, f"groups.{name}")
         groups[str(name)] = frozenset(members)
     return groups
 
 
 def _rules(number: int, entry: object, groups: Mapping[str, frozenset[str]]) -> Iterable[Rule]:
-    where = f"rule {number}"
+    where, path = f"rule {number}", f"rules[{number - 1}]"
     if not isinstance(entry, Mapping):
-        raise ValueError(f"{where} must map repositories and principals")  # noqa: TRY004 - as above
+        raise PolicyError(f"{where} must map repositories and principals", path)
     globs = entry.get("repositories")
     texts = [text for text in (globs if isinstance(globs, list) else [globs]) if isinstance(text, str)]
     if not texts or (isinstance(globs, list) and len(texts) < len(globs)):
-        raise ValueError(f"{where}: repositories must be a glob or a list of globs")
-    grants = {
-        str(principal): _actions(f"{where}: {principal}", str(principal), actions, groups)
-        for principal, actions in entry.items()
-        if principal != "repositories"
-    }
+        raise PolicyError(f"{where}: repositories must be a glob or a list of globs", f"{path}.repositories")
+    grants = {}
+    for principal, actions in entry.items():
+        if principal != "repositories":
+            try:
+                grants[str(principal)] = _actions(f"{where}: {principal}", str(principal), actions, groups)
+            except ValueError as error:
+                raise PolicyError(str(error), f"{path}.{principal}") from None
     for text in texts:
         try:
             yield Rule(Glob.parse(text), number, grants)
         except ValueError as error:
-            raise ValueError(f"{where}: {error}") from None
+            raise PolicyError(f"{where}: {error}", f"{path}.repositories") from None
 
 
 def _actions(where: str, principal: str, value: object, groups: Mapping[str, frozenset[str]]) -> frozenset[str]:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from auth.base import ControllerError
 from auth.tokens.trusted import TrustedKey, TrustedKeys, thumbprint, trusted_key
-from registry.foundation.files import FileError, WatchedFile, create_file
+from registry.foundation.files import FileError, WatchedFile, check_creatable_file, create_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +65,19 @@ class SigningKeys:
         keys = cls(path)
         keys._file.current()
         return keys
+
+    @classmethod
+    def examined(cls, path: str) -> SigningKeys:
+        """Return the keys at `path`; where there is no file, none is created, and the keys are not to be used.
+
+        Raises:
+            OSError: it could not be created.
+            FileError: it cannot be read.
+        """
+        if Path(path).exists():
+            return cls.open(path)
+        check_creatable_file(path)
+        return cls(path)
 
     def newest(self) -> SigningKey:
         """Return the key to sign with."""

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from auth.base import ControllerError
-from registry.foundation.files import locked, replace_file
+from registry.foundation.files import check_creatable, locked, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,6 +111,18 @@ class Logins:
         """Return the logins in `directory`, which is created in its parent; a warning says if that is impossible."""
         logins = cls(directory)
         logins.recorded = _writable(logins._directory)
+        return logins
+
+    @classmethod
+    def examined(cls, directory: str) -> Logins:
+        """Return the logins in `directory`; nothing is created, but the warning is that of :meth:`open`."""
+        logins = cls(directory)
+        try:
+            if _exists(logins._directory):
+                return cls.open(directory)
+            check_creatable(directory)
+        except OSError as error:
+            _warn(logins._directory, error.strerror or str(error))
         return logins
 
     def begin(self, token: RefreshToken, client: str, address: str) -> None:
@@ -236,12 +248,16 @@ def _writable(directory: Path) -> bool:
         reason = "it is not writable"
     except OSError as error:
         reason = error.strerror or str(error)
+    _warn(directory, reason)
+    return False
+
+
+def _warn(directory: Path, reason: str) -> None:
     logger.warning(
         "refresh tokens are not recorded in %s (%s): they do not rotate, and cannot be listed or revoked one by one",
         directory,
         reason,
     )
-    return False
 
 
 def _exists(path: Path) -> bool:

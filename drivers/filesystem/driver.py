@@ -48,7 +48,7 @@ from drivers.filesystem.rights import find_foreign, remedy, require_writable_way
 from drivers.filesystem.uploads import FileWriter, pread, size_if_still_at
 from drivers.translation import word_of
 from registry.foundation.errors import ParameterError
-from registry.foundation.files import sync_directory
+from registry.foundation.files import check_creatable, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -99,6 +99,15 @@ class FilesystemDriver(StorageDriver):
         for path in below:
             if foreign := find_foreign(self._name_of(path)):
                 _log.warning("%s", self._reason("use", foreign))
+
+    def absent(self) -> str:
+        if os.path.lexists(self._root):
+            return ""
+        try:
+            check_creatable(self._root)
+        except OSError as error:
+            raise word_of(error)(self._reason("create", error)) from error
+        return self._root
 
     def _write_probe(self) -> None:
         """Write, sync and lock a file in the root."""

@@ -50,6 +50,8 @@ def connect(parameters: GcsParameters) -> storage.Client:
     adapter = requests.adapters.HTTPAdapter(pool_maxsize=2 * parameters.maxconcurrency)
     for scheme in ("https://", "http://"):
         client._http.mount(scheme, adapter)  # noqa: SLF001 - as the SDK's documentation recommends
+    # For attributes of traces of its own, the SDK would ask for the bucket in a thread, and after each failure again.
+    client._bucket_metadata_cache = None  # noqa: SLF001  the SDK looks whether there is one
     return client
 
 

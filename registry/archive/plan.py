@@ -11,7 +11,7 @@ from registry.oci.errors import BlobUnknownError, ManifestUnknownError, Registry
 from registry.oci.reference import Tag, parse_name, parse_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from registry.oci.digest import Digest
     from registry.oci.manifest import Descriptor, Kind, Manifest
@@ -32,13 +32,17 @@ class Item:
 class Plan:
     """`items` by digest, `entries` of index.json, and what is `left_out`, each with the reason.
 
-    `dead_tags` are tags, as ``NAME:TAG``, of a repository that is exported whole which lead to no manifest.
+    Tags, as ``NAME:TAG``, that were not named one by one and cannot be exported keep no other from it: `dead_tags` lead
+    to no manifest, `schema1_tags` to an image of schema 1, which names its layers in another way.
     """
 
     items: dict[Digest, Item] = field(default_factory=dict)
     entries: list[dict[str, object]] = field(default_factory=list)
     left_out: dict[Digest, str] = field(default_factory=dict)
     dead_tags: set[str] = field(default_factory=set)
+    schema1_tags: set[str] = field(default_factory=set)
+    index_size: int = 0
+    """Bytes of all entries."""
 
     @property
     def size(self) -> int:
@@ -47,14 +51,18 @@ class Plan:
 
 
 def plan_export(
-    repositories: Repositories, images: Sequence[str], found: Callable[[str], None] = lambda _: None
+    repositories: Repositories,
+    images: Sequence[str],
+    matched: Iterable[tuple[str, str]] = (),
+    found: Callable[[str], None] = lambda _: None,
 ) -> Plan:
     """Return what belongs to `images`: ``NAME`` (all its tags), ``NAME:TAG`` or ``NAME@DIGEST``.
 
-    `found` is told the repository of each manifest that is read.
+    `matched` are repositories and tags that are there; a tag of "" stands for all of them. `found` is told the
+    repository of each manifest that is read.
 
     Raises:
-        ArchiveError: there is no such image, or something that it names is missing.
+        ArchiveError: there is no such image, something that it names is missing, or it is too much for one archive.
     """
     plan = Plan()
     planner = _Planner(repositories, plan, found)
@@ -65,12 +73,22 @@ def plan_export(
             raise ArchiveError(f"{image}: {error.message}") from error
         except ArchiveError as error:
             raise ArchiveError(f"{image}: {error}") from error
-    if len(plan.items) > MAX_BLOBS or len(index(plan.entries)) > MAX_INDEX:
-        raise ArchiveError(
-            f"this is too much for one archive: {len(plan.entries)} images and referrers with {len(plan.items)} blobs; "
-            "export fewer images at a time"
-        )
+    for name, tag in matched:
+        try:
+            planner.add_matched(name, tag)
+        except RegistryError as error:
+            raise ArchiveError(f"{name}: {error.message}") from error
+        except ArchiveError as error:
+            raise ArchiveError(f"{name}: {error}") from error
     return plan
+
+
+def _require_room(plan: Plan) -> None:
+    if len(plan.items) > MAX_BLOBS or plan.index_size > MAX_INDEX:
+        raise ArchiveError(
+            f"this is too much for one archive: {len(plan.entries)} images and referrers with {len(plan.items)} blobs "
+            "so far; export fewer images at a time"
+        )
 
 
 class _Planner:
@@ -93,12 +111,23 @@ class _Planner:
                 self._add_below(repository, reference)
             return
         for tag in map(Tag, repository.tags.names()):
-            digest = _led_to(repository, tag)
-            if digest:
-                self._add_tag(repository, tag, digest)
-            else:
-                # A crash or another program has left it behind; it must not keep the others from being exported.
-                self._plan.dead_tags.add(f"{name}:{tag}")
+            self._add_if_possible(repository, tag)
+
+    def add_matched(self, name: str, tag: str) -> None:
+        repository = self._repositories.open(name)
+        for each in [tag] if tag else repository.tags.names():
+            self._add_if_possible(repository, Tag(each))
+
+    def _add_if_possible(self, repository: Repository, tag: Tag) -> None:
+        """Add a tag that was not named for itself: what cannot be exported must not keep the others from it."""
+        digest = _led_to(repository, tag)
+        if digest is None:
+            # A crash or another program has left it behind.
+            self._plan.dead_tags.add(f"{repository.name}:{tag}")
+        elif _is_schema1(repository, digest):
+            self._plan.schema1_tags.add(f"{repository.name}:{tag}")
+        else:
+            self._add_tag(repository, tag, digest)
 
     def _add_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
         try:
@@ -119,6 +148,8 @@ class _Planner:
         if (annotations[IMAGE_ANNOTATION], digest) not in self._listed:
             self._listed.add((annotations[IMAGE_ANNOTATION], digest))
             self._plan.entries.append(entry)
+            self._plan.index_size += len(index([entry]))
+            _require_room(self._plan)
 
     def _add_below(self, repository: Repository, root: Digest) -> None:
         """Add all that the manifest `root` leads to, however deep: indexes of indexes, referrers of referrers."""
@@ -128,6 +159,9 @@ class _Planner:
             if (repository.name, digest) in self._walked:
                 continue
             self._walked.add((repository.name, digest))
+            if digest != root and _is_schema1(repository, digest):
+                self._plan.left_out[digest] = "it is an image of schema 1"
+                continue
             manifest = repository.manifests.get(digest)
             self._found(repository.name)
             self._plan.items[digest] = Item(repository.name, digest, len(manifest.content), is_manifest=True)
@@ -171,6 +205,7 @@ class _Planner:
             self._plan.left_out[digest] = "it is not stored here"
         else:
             self._plan.items[digest] = Item(repository.name, digest, size, is_manifest=False)
+            _require_room(self._plan)
 
 
 def _led_to(repository: Repository, tag: Tag) -> Digest | None:
@@ -180,6 +215,13 @@ def _led_to(repository: Repository, tag: Tag) -> Digest | None:
     except ManifestUnknownError:
         return None
     return digest if repository.manifests.has(digest) else None
+
+
+def _is_schema1(repository: Repository, digest: Digest) -> bool:
+    try:
+        return repository.manifests.serve(digest).media_type in media_types.SCHEMA1
+    except ManifestUnknownError:
+        return False
 
 
 def _missing(parent: Digest, kind: Kind, described: Descriptor) -> str:

@@ -15,14 +15,18 @@ from registry.archive.plan import plan_export
 from registry.archive.reading import Archive
 from registry.commands.layout import Command, examples, json_option
 from registry.commands.progress import Count, Progress, StatusLine
+from registry.commands.source import errors_in_a_line, open_configured, parse_patterns, storage_source
 from registry.foundation.sizes import spelled
 from registry.publishing import Operator
-from registry.services import build_services
+from registry.services import build_publishing, open_storage
+from registry.storage.repository import Repositories
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from registry.config import Configuration
+    from registry.inventory.patterns import Pattern
+    from registry.inventory.source import Source
 
     LoadConfiguration = Callable[[str | None], Configuration]
 
@@ -32,29 +36,49 @@ _config_option = click.option("--config", metavar="FILE", help="The registry's c
 @click.command(
     "export",
     cls=Command,
+    short_help="Write repositories to a file.",
     epilog=examples(
         "registry export team/app app.tar                      # all its tags",
         "registry export team/app:v1 team/db:v7 release.tar    # two images",
-        "registry export --config /etc/registry.yml team/app@sha256:... app.tar",
+        "registry export 'team/**' 'base:v1.*' some.tar        # what matches",
+        "registry export --all --config /etc/registry.yml everything.tar",
     ),
 )
-@click.argument("images", nargs=-1, required=True, metavar="NAME[:TAG]...")
+@click.argument("images", nargs=-1, metavar="[NAME[:TAG]|PATTERN]...")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--all", "everything", is_flag=True, help="All tags of all repositories.")
 @json_option
 @_config_option
 @click.pass_obj
-def export_command(
-    load: LoadConfiguration, images: tuple[str, ...], file: Path, config: str | None, *, in_json: bool
+def export_command(  # noqa: PLR0913 - one for each option
+    load: LoadConfiguration,
+    images: tuple[str, ...],
+    file: Path,
+    config: str | None,
+    *,
+    everything: bool,
+    in_json: bool,
 ) -> None:
     """Write repositories, straight from the storage, to FILE: an OCI image layout in a tar.
 
-    NAME is all tags of a repository, NAME:TAG and NAME@DIGEST are one image; referrers (signatures, attestations) come
-    along. An export that broke off goes on from FILE.part.
+    NAME is all tags of a repository, NAME:TAG and NAME@DIGEST are one image; NAME and TAG may have wildcards ('team/*',
+    'team/**:v1.*'), in quotes. Referrers (signatures, attestations) come along. An export that broke off goes on from
+    FILE.part.
     """
-    repositories = build_services(load(config)).repositories
+    if everything == bool(images):
+        raise click.UsageError("name images or a pattern, or --all, and then FILE")
+    _require_file(file)
+    storage = open_configured(load, config)
+    repositories = storage.repositories
+    patterns = parse_patterns(["**"] if everything else images)
+    named = [pattern.text for pattern in patterns if not pattern.is_wild]
+    wild = [pattern for pattern in patterns if pattern.is_wild]
     try:
-        with StatusLine() as line:
-            plan = plan_export(repositories, images, Count(line, "manifests read").add)
+        with errors_in_a_line(), StatusLine() as line:
+            matched = _matched(storage_source(storage), wild)
+            plan = plan_export(repositories, named, matched, Count(line, "manifests read").add)
+        if not plan.entries:
+            raise click.ClickException("there is nothing to export")
         with Progress(plan.size) as progress:
             write_archive(repositories, plan, file, progress)
     except ArchiveError as error:
@@ -63,14 +87,36 @@ def export_command(
         raise click.ClickException(f"{file} cannot be written: {error.strerror}") from error
     for tag in sorted(plan.dead_tags):
         click.echo(f"left out, as it leads to no manifest: {tag}", err=True)
+    for tag in sorted(plan.schema1_tags):
+        click.echo(f"left out, as it is an image of schema 1: {tag}", err=True)
     for digest, reason in sorted(plan.left_out.items()):
         click.echo(f"left out, as {reason}: {digest}", err=True)
     if in_json:
         told = {"entries": len(plan.entries), "blobs": len(plan.items), "bytes": plan.size}
         left_out = {str(digest): reason for digest, reason in plan.left_out.items()}
-        click.echo(json.dumps({**told, "left_out": left_out, "dead_tags": sorted(plan.dead_tags)}))
+        tags = {"dead_tags": sorted(plan.dead_tags), "schema1_tags": sorted(plan.schema1_tags)}
+        click.echo(json.dumps({**told, "left_out": left_out, **tags}))
     else:
         click.echo(f"{len(plan.entries)} entries, {len(plan.items)} blobs, {spelled(plan.size)}")
+
+
+def _require_file(file: Path) -> None:
+    """Return if an archive can be written to `file`: it is renamed to that, which would replace a device or a pipe."""
+    if str(file) == "-" or (file.exists() and not file.is_file()):
+        raise click.ClickException(f"{file} is not a regular file: what is written must be one that can be continued")
+    if not file.parent.is_dir():
+        raise click.ClickException(f"{file} cannot be written: No such file or directory")
+
+
+def _matched(source: Source, patterns: Sequence[Pattern]) -> Iterator[tuple[str, str]]:
+    """Yield repository and tag of what matches; "" for all tags of a repository."""
+    for pattern in patterns:
+        if pattern.digest:
+            raise click.ClickException(f"{pattern.text}: a digest goes with the name of one repository")
+        if pattern.is_whole:
+            yield from ((repository, "") for repository in pattern.repositories(source))
+        else:
+            yield from pattern.tags(source)
 
 
 @click.command(
@@ -94,14 +140,16 @@ def import_command(load: LoadConfiguration, file: Path, name: str | None, config
     """
     if not file.is_file():
         raise click.ClickException(f"{file} is not a regular file: what comes from a pipe cannot be read in any order")
-    services = build_services(load(config))
+    configuration = load(config)
+    repositories = Repositories(open_storage(configuration))
+    publishing = build_publishing(configuration, Operator())
     try:
         with file.open("rb") as opened:
             archive = Archive(opened)
             with Progress(2 * archive.size) as progress:
                 archive.verify(progress)
                 planned = plan_import(archive, name)
-                publish(services.repositories, services.publishing(Operator()), archive, planned, progress)
+                publish(repositories, publishing, archive, planned, progress)
     except ArchiveError as error:
         raise click.ClickException(f"{file}: {error}") from error
     if in_json:

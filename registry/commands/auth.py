@@ -19,6 +19,7 @@ from auth.identities.apikeys import ApiKeyStore
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ACTIONS, ANONYMOUS
 from registry.commands.layout import Command, Group, examples, json_option
+from registry.commands.printing import print_json_array, rfc3339
 from registry.config import ConfigurationError
 from registry.foundation import durations
 from registry.foundation.errors import ParameterError
@@ -27,7 +28,7 @@ from registry.oci.errors import NameInvalidError
 from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator
 
     from auth.identities.apikeys import ApiKey
     from auth.rules.ruleset import Decision
@@ -90,8 +91,7 @@ def _list_users(path: str, *, in_json: bool) -> None:
 
     found = users(path)
     if in_json:
-        told = [{"user": user, "fault": fault or None} for user, fault in found.items()]
-        click.echo(json.dumps(told, ensure_ascii=False))
+        print_json_array({"user": user, "fault": fault or None} for user, fault in found.items())
         return
     for user, fault in found.items():
         click.echo(f"{user}  cannot log in: {fault}" if fault else user)
@@ -217,7 +217,7 @@ def list_keys(load: LoadConfiguration, path: str | None, config: str | None, *, 
         keys = _store(load, config, path).list()
     now = datetime.now(UTC).timestamp()
     if in_json:
-        _print_json(_told(key, now) for key in keys)
+        print_json_array(_told(key, now) for key in keys)
         return
     for key in keys:
         state = "" if key.alive(now) else "  expired"
@@ -225,8 +225,8 @@ def list_keys(load: LoadConfiguration, path: str | None, config: str | None, *, 
 
 
 def _told(key: ApiKey, now: float) -> dict[str, object]:
-    expires = None if key.expires is None else _rfc3339(key.expires)
-    times = {"created": _rfc3339(key.created), "expires": expires}
+    expires = None if key.expires is None else rfc3339(key.expires)
+    times = {"created": rfc3339(key.created), "expires": expires}
     return {"id": key.id, "user": key.user, **times, "expired": not key.alive(now)}
 
 
@@ -272,22 +272,14 @@ def list_tokens(
         # There may be many: each is printed as it is read.
         found = logins.all() if user is None else logins.of_user(user)
         if in_json:
-            _print_json(map(_told_of_login, found))
+            print_json_array(map(_told_of_login, found))
         else:
             _print_lines(found)
 
 
 def _told_of_login(login: Login) -> dict[str, object]:
     told = {name: getattr(login, name) for name in ("id", "user", "client", "address", "rotates", "revoked")}
-    return told | {name: _rfc3339(getattr(login, name)) for name in ("created", "used", "expires")}
-
-
-def _print_json(objects: Iterable[Mapping[str, object]]) -> None:
-    separator = "["
-    for each in objects:
-        click.echo(f"{separator}{json.dumps(each)}", nl=False)
-        separator = ",\n "
-    click.echo("[]" if separator == "[" else "]")
+    return told | {name: rfc3339(getattr(login, name)) for name in ("created", "used", "expires")}
 
 
 def _print_lines(logins: Iterator[Login]) -> None:
@@ -379,10 +371,6 @@ def _store(load: LoadConfiguration, config: str | None, path: str | None) -> Api
             raise ConfigurationError("auth.local.apikeys", "is not there; name the file with --file")
         path = configured
     return ApiKeyStore(path)
-
-
-def _rfc3339(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _moment(at: int | None) -> str:

@@ -12,7 +12,7 @@ from registry.foundation import durations
 from registry.foundation.sizes import spelled
 from registry.lifecycle.garbage import GarbageCollection
 from registry.publishing import Operator
-from registry.services import build_publishing, open_storage
+from registry.services import build_publishing, open_existing_storage
 from registry.storage.repository import Repositories
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def garbage_collect_command(  # noqa: PLR0913 - one for each flag
     stays, in case somebody does.
     """
     configuration = load(config)
-    driver = open_storage(configuration)
+    driver = open_existing_storage(configuration)
     driver.check()
     tell = _silent if quiet else click.echo
     publishing = build_publishing(configuration, Operator())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from registry.commands.printing import print_json_array
+from registry.commands.printing import print_json_array, rfc3339
 from registry.commands.source import errors_in_a_line, open_source, parse_patterns, place_options, repository_patterns
 from registry.foundation.sizes import spelled
 from registry.inventory.images import Images
@@ -172,11 +172,6 @@ def _print_rows(rows: Iterator[dict[str, Any]], *, in_json: bool, full: bool = F
         width = max(width, len(name))
         columns = (f"{_short_time(row['pushed']):16}", f"{size:>10}", f"{digest:{digest_width}}", f"{name:{width}}")
         click.echo("  ".join([*columns, ",".join(row["platforms"]) or "-"]))
-
-
-def rfc3339(at: float) -> str:
-    """Return a time as scripts read it (RFC 3339)."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _short_time(pushed: str | None) -> str:

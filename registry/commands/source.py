@@ -13,7 +13,7 @@ from registry.inventory.local import StorageSource
 from registry.inventory.patterns import Pattern, PatternError
 from registry.inventory.source import InventoryError
 from registry.publishing import Operator
-from registry.services import build_publishing, open_storage
+from registry.services import build_publishing, open_existing_storage
 from registry.storage.repository import Repositories
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Storage:
 def open_configured(load: LoadConfiguration, config: str | None) -> Storage:
     """Return the storage of the configuration in the file `config`."""
     configuration = load(config)
-    driver = open_storage(configuration)
+    driver = open_existing_storage(configuration)
     read_only = configuration.storage.maintenance.readonly.enabled
     return Storage(configuration, driver, Repositories(driver, read_only=read_only))
 

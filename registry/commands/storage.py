@@ -12,7 +12,7 @@ from registry.commands.layout import Group, examples, json_option
 from registry.commands.progress import Count, Progress, StatusLine
 from registry.copying.copy import copy_storage, measure
 from registry.foundation.sizes import spelled
-from registry.services import open_storage
+from registry.services import open_existing_storage, open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ def copy_command(load: LoadConfiguration, source: str, target: str, jobs: int, *
     while the source is in use copies what is new; nothing is deleted at the target. The exit status is 1 if a blob was
     damaged at its source.
     """
-    origin, destination = open_storage(load(source)), open_storage(load(target))
+    origin, destination = open_existing_storage(load(source)), open_storage(load(target))
     destination.check()
     with StatusLine() as line:
         total = measure(origin, Count(line, "blobs to compare").add)

@@ -16,6 +16,7 @@ from registry.config.errors import ConfigurationError
 from registry.config.reading import join, section_mapping
 from registry.config.schema import ANYTHING, keys, plugin_attributes
 from registry.config.tree import NULL
+from registry.foundation import guessing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +36,20 @@ _FREE_MAPPING = (Mapping, object)
 
 
 class _UnknownNameError(Exception):
-    """No key is called so."""
+    """No key is called so; `known` are the parts that there are, `rest` what follows the one that is wrong."""
+
+    def __init__(self, part: str = "", rest: Iterable[str] = (), known: Iterable[str] = ()) -> None:
+        super().__init__()
+        self.part = part
+        self.rest = tuple(rest)
+        self.known = tuple(known)
+
+    def meant(self, variable: str) -> str:
+        """Return the variable that may have been meant, in a question to be put behind what is said of this one."""
+        close = guessing.meant(self.part, self.known)
+        wrong = "_".join((self.part, *self.rest))
+        right = "_".join((variable.removesuffix(wrong) + close, *self.rest)).upper()
+        return f" (is {right} meant?)" if close else ""
 
 
 def override(
@@ -58,8 +72,8 @@ def override(
         try:
             change = _Change(name, environ[name])
             current = change.apply(root, current, parts, "")
-        except _UnknownNameError:
-            warnings.append(f"{name}: no such key, ignored")
+        except _UnknownNameError as error:
+            warnings.append(f"{name}: no such key, ignored{error.meant(name)}")
         else:
             sources[change.path] = name
     return current
@@ -104,7 +118,7 @@ class _Change:
             return self._replaced(ANYTHING, mapping, part.lower(), rest, path)
         if plugin_attributes(shape.base):
             return self._in_mapping(ANYTHING, dict(mapping), parts, path)
-        raise _UnknownNameError
+        raise _UnknownNameError(part, rest, [name.upper() for name in keys(shape.base)])
 
     def _inlined(self, shape: Shape, mapping: Mapping[str, Tree], path: str) -> Tree:
         """Return the section with all keys replaced but those that are sections of their own."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from registry.config import legacy, tree
 from registry.config.environment import PATH_VARIABLE, override
 from registry.config.errors import ConfigurationError
-from registry.config.reading import read
+from registry.config.origins import Origins
+from registry.config.reading import read, refuse_unusable_text
 from registry.config.schema import shape_of
 from registry.config.support import refuse_unsupported, warn_unsupported
 from registry.config.tree import Scalar
@@ -29,8 +30,11 @@ def find_path(argument: str | None, environ: Mapping[str, str]) -> str:
     """Return the configuration file to use: `argument`, else the variable's, else the first that exists.
 
     Raises:
-        ConfigurationError: none is named and none exists; the text lists where it was looked for.
+        ConfigurationError: none is named and none exists, and the text lists where it was looked for; or `argument` is
+            empty, as a variable of a script may be that was never set.
     """
+    if argument is not None and not argument:
+        raise ConfigurationError("CONFIG", "is empty; give the path of a file")
     named = argument or environ.get(PATH_VARIABLE)
     if named:
         return named
@@ -61,20 +65,20 @@ def parse(content: bytes | str, where: str, environ: Mapping[str, str]) -> Confi
     document = tree.parse(content, where, shape)
     if not isinstance(document, dict):
         raise ConfigurationError(where, "must hold a mapping of keys")
-    _check_version(document)
     warnings: list[str] = []
     sources: dict[str, str] = {}
-    try:
+    origins = Origins(where, content if isinstance(content, bytes) else content.encode("utf-8", "replace"), sources)
+    with origins.locating():
+        _check_version(document)
         document = override(shape, document, environ, warnings, sources)
         if isinstance(document, dict):
             legacy.modernize(document, warnings, sources)
+        refuse_unusable_text(document)
         configuration: Configuration = read(shape, document, "", warnings)
         if configuration.auth and configuration.auth.name.lower() == "none":
             configuration = replace(configuration, auth=None)
         refuse_unsupported(configuration)
-    except ConfigurationError as error:
-        raise _with_source(error, sources) from None
-    return replace(configuration, warnings=(*warnings, *warn_unsupported(configuration)))
+    return replace(configuration, warnings=(*warnings, *warn_unsupported(configuration)), origins=origins)
 
 
 def _check_version(document: Mapping[str, Tree]) -> None:
@@ -84,11 +88,3 @@ def _check_version(document: Mapping[str, Tree]) -> None:
     if not isinstance(version, Scalar) or version.text != _VERSION:
         given = version.text if isinstance(version, Scalar) else "not a number"
         raise ConfigurationError("version", f"unsupported ({given}); the format is version {_VERSION}")
-
-
-def _with_source(error: ConfigurationError, sources: Mapping[str, str]) -> ConfigurationError:
-    """Return `error` with the name of the variable that set the key, or a section around it, if one did."""
-    around = [path for path in sources if f"{error.where}.".startswith((f"{path}.", f"{path}["))]
-    if not around:
-        return error
-    return ConfigurationError(error.where, f"{error.reason} (set by {sources[max(around, key=len)]})")

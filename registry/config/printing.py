@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,11 @@ def effective(configuration: Configuration) -> str:
     called like one. Within URLs the user, the password and the values of the query are secrets anywhere.
     """
     return tree.dump(_plain(shape_of(type(configuration)), configuration))
+
+
+def effective_json(configuration: Configuration) -> str:
+    """Return the same as JSON; durations are as in the YAML."""
+    return json.dumps(_plain(shape_of(type(configuration)), configuration), indent=2, ensure_ascii=False)
 
 
 def _plain(shape: Shape, value: Any) -> object:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
-from registry.config.errors import ConfigurationError
-from registry.config.schema import Mark, keys, plugin_attributes
+from registry.config.errors import ConfigurationError, Findings
+from registry.config.schema import ANYTHING, Mark, keys, plugin_attributes
 from registry.config.tree import NULL, Scalar, plain
-from registry.foundation import durations, proxies
+from registry.foundation import durations, guessing, proxies
 from registry.foundation.patterns import Pattern
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from registry.config.tree import Tree
 
 _LARGEST = 2**63 - 1
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_CONTROL = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
 
 
 def join(path: str, name: str) -> str:
@@ -40,7 +43,29 @@ def section_mapping(shape: Shape, tree: Tree, path: str) -> Mapping[str, Tree]:
             return {}
         if plugin_attributes(shape.base):
             return {tree.text: NULL}
-    raise ConfigurationError(path, f"must be a mapping, not {_kind(tree)}")
+    raise ConfigurationError(path, f"must be a mapping, not {_kind(tree)}{_example(shape, tree, path)}")
+
+
+def refuse_unusable_text(tree: Tree, path: str = "") -> None:
+    """Return if all text in `tree` can be a name of a file, a header, a password or whatever else there is.
+
+    Raises:
+        ConfigurationError: YAML can spell what nothing takes: a NUL, and a half of a character of two.
+    """
+    if isinstance(tree, dict):
+        for name, child in tree.items():
+            _refuse_unusable(name, path)
+            refuse_unusable_text(child, join(path, name))
+    elif isinstance(tree, list):
+        for index, item in enumerate(tree):
+            refuse_unusable_text(item, f"{path}[{index}]")
+    else:
+        _refuse_unusable(tree.text, path)
+
+
+def _refuse_unusable(text: str, path: str) -> None:
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise ConfigurationError(path, "holds a NUL, or a character that is not one of Unicode")
 
 
 def read(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> Any:
@@ -66,17 +91,21 @@ def _section(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> object
         return None
     known = keys(shape.base)
     values = {}
+    findings = Findings()
     for name, key in known.items():
         child = mapping.get(name, NULL)
-        if not _absent(key.shape, child):
-            value = read(key.shape, child, join(path, name), warnings)
-            if not (Mark.ZERO_IS_DEFAULT in key.shape.marks and _is_zero(value)):
-                values[key.attribute] = value
+        with findings.gathered():
+            if not _absent(key.shape, child):
+                value = read(key.shape, child, join(path, name), warnings)
+                if not (Mark.ZERO_IS_DEFAULT in key.shape.marks and _is_zero(value)):
+                    values[key.attribute] = value
     others = {name: child for name, child in mapping.items() if name not in known}
     if plugin_attributes(shape.base):
-        values |= _plugin(shape, others, path)
+        with findings.gathered():
+            values |= _plugin(shape, others, path)
     else:
         warnings.extend(_unknown(path, name, known) for name in others)
+    findings.conclude()
     return shape.base(**values)
 
 
@@ -96,31 +125,48 @@ def _plugin(shape: Shape, others: Mapping[str, Tree], path: str) -> dict[str, ob
     attributes = plugin_attributes(shape.base)
     if attributes is None or len(others) != 1:
         given = ", ".join(others) or "none"
-        hint = f" (a variable REGISTRY_{path.upper()}=NAME replaces the whole section)" if others else ""
+        hint = f" (a variable REGISTRY_{path.upper()}=NAME replaces the whole section)"
+        hint = hint if others else _example(shape, NULL, path)
         raise ConfigurationError(path, f"must name exactly one type, given: {given}{hint}")
     ((name, parameters),) = others.items()
     if not isinstance(parameters, dict) and not _is_null(parameters):
-        raise ConfigurationError(join(path, name), f"must be a mapping, not {_kind(parameters)}")
+        where = join(path, name)
+        raise ConfigurationError(
+            where, f"must be a mapping, not {_kind(parameters)}{_example(ANYTHING, parameters, where)}"
+        )
     return {attributes[0]: name, attributes[1]: plain(parameters) or {}}
 
 
 def _unknown(path: str, name: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, known, 1)
-    hint = f" (is {close[0]} meant?)" if close else ""
-    return f"{join(path, name)}: unknown key, ignored{hint}"
+    return f"{join(path, name)}: unknown key, ignored{guessing.question(name, known)}"
 
 
 def _list(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> tuple[object, ...]:
     items = [] if _is_null(tree) else tree
     if not isinstance(items, list) or shape.item is None:
-        raise ConfigurationError(path, f"must be a list, not {_kind(tree)}")
+        raise ConfigurationError(path, f"must be a list, not {_kind(tree)}{_example(shape, tree, path)}")
     return tuple(read(shape.item, item, f"{path}[{index}]", warnings) for index, item in enumerate(items))
 
 
 def _mapping(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> dict[str, object]:
     if not isinstance(tree, dict) or shape.item is None:
-        raise ConfigurationError(path, f"must be a mapping, not {_kind(tree)}")
-    return {name: read(shape.item, child, join(path, name), warnings) for name, child in tree.items()}
+        raise ConfigurationError(path, f"must be a mapping, not {_kind(tree)}{_example(shape, tree, path)}")
+    found = {name: read(shape.item, child, join(path, name), warnings) for name, child in tree.items()}
+    return _headers(found, path, warnings) if Mark.HEADERS in shape.marks else found
+
+
+def _headers(found: Mapping[str, tuple[str, ...]], path: str, warnings: list[str]) -> dict[str, object]:
+    """Return the headers as the Go registry sends them: names that cannot be are left out, values are one line each."""
+    headers: dict[str, object] = {}
+    for name, values in found.items():
+        lines = tuple(re.sub("[\r\n]", " ", value).strip(" \t") for value in values)
+        if any(_CONTROL.search(line) for line in lines):
+            raise ConfigurationError(join(path, name), "must not hold control characters")
+        if _HEADER_NAME.fullmatch(name):
+            headers[name] = lines
+        else:
+            warnings.append(f"{join(path, name)}: cannot be the name of a header, ignored")
+    return headers
 
 
 def _is_null(tree: Tree) -> bool:
@@ -133,6 +179,22 @@ def _kind(tree: Tree) -> str:
         names = {str: "a string", bool: "true or false", int: "a number", float: "a number"}
         return names.get(type(tree.value), "nothing")
     return "a mapping" if isinstance(tree, dict) else "a list"
+
+
+def _example(shape: Shape, tree: Tree, path: str) -> str:
+    """Return what could have been written instead of `tree`, a scalar, to be put behind what is said of it."""
+    text = _EXAMPLES.get(path) or _sample(shape)
+    return f"; write, for example, {path.rpartition('.')[2]}: {text}" if isinstance(tree, Scalar) and text else ""
+
+
+def _sample(shape: Shape) -> str:
+    if shape.is_section:
+        name, key = next(iter(keys(shape.base).items()))
+        return f"{{{name}: {_sample(key.shape)}}}"
+    if shape.item:
+        item = _sample(shape.item)
+        return f"[{item}]" if shape.base is tuple else f"{{NAME: {item}}}"
+    return shape.choices[0] if shape.choices else _EXAMPLES_OF_TYPES.get(shape.base, "")
 
 
 def _shown(tree: Tree) -> str:
@@ -153,12 +215,22 @@ def _text(shape: Shape, tree: Tree, path: str) -> str:
     text = "" if tree.value is None else tree.text
     if Mark.URL_PATH in shape.marks and text and not text.startswith("/"):
         raise ConfigurationError(path, f"must begin with a slash, not {_shown(tree)}")
+    if Mark.URL in shape.marks and not _is_url(text):
+        raise ConfigurationError(path, f"must be a URL such as https://registry.example, not {_shown(tree)}")
     if Mark.NETWORK in shape.marks:
         try:
             proxies.parse_network(text)
         except ValueError as error:
             raise ConfigurationError(path, f"{error}, not {_shown(tree)}") from None
     return text
+
+
+def _is_url(text: str) -> bool:
+    try:
+        port = urlsplit(text).port
+    except ValueError:
+        return False
+    return port != 0 and text.isprintable() and " " not in text
 
 
 def _flag(_shape: Shape, tree: Tree, path: str) -> bool:
@@ -211,7 +283,8 @@ def _whole(value: object) -> int | None:
 def _choice(shape: Shape, tree: Tree, path: str) -> str:
     word = tree.text.lower() if isinstance(tree, Scalar) else ""
     if word not in shape.choices:
-        raise ConfigurationError(path, f"must be one of {', '.join(shape.choices)}, not {_shown(tree)}")
+        hint = guessing.question(word, shape.choices)
+        raise ConfigurationError(path, f"must be one of {', '.join(shape.choices)}, not {_shown(tree)}{hint}")
     return word
 
 
@@ -222,6 +295,18 @@ def _pattern(shape: Shape, tree: Tree, path: str) -> Pattern:
         raise ConfigurationError(path, f"must be a regular expression of RE2, {error}: {_shown(tree)}") from None
 
 
+_EXAMPLES = {
+    "storage": "{filesystem: {rootdirectory: /var/lib/registry}}",
+    "storage.filesystem": "{rootdirectory: /var/lib/registry}",
+    "auth": "{htpasswd: {realm: Registry, path: /etc/distribution/htpasswd}}",
+    "auth.htpasswd": "{realm: Registry, path: /etc/distribution/htpasswd}",
+    "http": '{addr: ":5000"}',
+    "http.debug": '{addr: "localhost:5001"}',
+    "http.tls": "{certificate: /etc/distribution/tls.crt, key: /etc/distribution/tls.key}",
+    "log": "{level: info}",
+    "redis": '{addrs: ["localhost:6379"]}',
+}
+_EXAMPLES_OF_TYPES = {str: "TEXT", bool: "true", int: "100", float: "10s", Pattern: "PATTERN", object: "VALUE"}
 _LEAVES: dict[Any, Callable[[Shape, Tree, str], Any]] = {
     object: _anything,
     str: _text,

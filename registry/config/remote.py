@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from registry.config.schema import ANY_SIGN, GoName, Mark
 
 Strings = tuple[str, ...]
-Headers = Mapping[str, Strings]
+Headers = Annotated[Mapping[str, Strings], Mark.HEADERS]
 Secret = Annotated[str, Mark.SECRET]
 SecretHeaders = Annotated[Headers, Mark.SECRET]
 SignedInteger = Annotated[int, ANY_SIGN]

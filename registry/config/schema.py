@@ -38,6 +38,12 @@ class Mark(Enum):
     NETWORK = auto()
     """An address or a network as CIDR."""
 
+    URL = auto()
+    """A URL, or a host where that is enough; where given, it can be parsed as one."""
+
+    HEADERS = auto()
+    """Headers of HTTP and their values (RFC 9110 section 5)."""
+
     OPTIONAL = auto()
     """The field may be None (derived from ``X | None``)."""
 

@@ -7,6 +7,7 @@ was asked for, the start is refused; anything else is a warning. A change that b
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from registry.config.errors import ConfigurationError
 from registry.config.remote import Redis
@@ -61,7 +62,13 @@ def warn_unsupported(configuration: Configuration) -> tuple[str, ...]:
         "storage.tag.concurrencylimit": configuration.storage.tag.concurrencylimit != 0,
     }
     ignored = [f"{key}: not supported yet, ignored" for key, is_asked in asked.items() if is_asked]
-    return (*ignored, *_warn_outdated(configuration.http), *_warn_open(configuration.http), *_warn_cache(configuration))
+    return (*ignored, *_warn_http(configuration.http), *_warn_cache(configuration))
+
+
+def _warn_http(http: HTTP) -> Iterator[str]:
+    yield from _warn_outdated(http)
+    yield from _warn_without_effect(http)
+    yield from _warn_open(http)
 
 
 def _warn_outdated(http: HTTP) -> Iterator[str]:
@@ -70,6 +77,18 @@ def _warn_outdated(http: HTTP) -> Iterator[str]:
         yield "http.h2c.enabled: HTTP/2 is spoken by the proxy in front, not by the registry: ignored"
     if http.tls.minimumtls in {"tls1.0", "tls1.1"}:
         yield f"http.tls.minimumtls: {http.tls.minimumtls} is not spoken any more (RFC 8996): tls1.2 is the minimum"
+
+
+def _warn_without_effect(http: HTTP) -> Iterator[str]:
+    """Yield a warning for each key that, as in the Go registry, lacks another one to have an effect, or a safe one."""
+    asked = http.tls.letsencrypt
+    if not asked.cachefile and (asked.hosts or asked.email or asked.directoryurl):
+        yield "http.tls.letsencrypt: ignored without cachefile, so that there is no TLS from it"
+    if asked.cachefile and not asked.hosts:
+        yield "http.tls.letsencrypt.hosts is empty: whoever asks for a name has a certificate ordered for it; set hosts"
+    host = urlsplit(http.host)
+    if http.host and not (host.scheme and host.netloc):
+        yield "http.host: ignored, as it is not a whole URL such as https://registry.example"
 
 
 def _warn_open(http: HTTP) -> Iterator[str]:

@@ -58,10 +58,10 @@ def parse(content: bytes | str, where: str, shape: Shape = ANYTHING) -> Tree:
     except yaml.MarkedYAMLError as error:
         # The snippet may be part of a secret: it is not shown.
         problem = "a tab where only spaces may be" if _is_tab(content, error.problem_mark) else error.problem
-        raise ConfigurationError(where, f"not YAML: {_position(error.problem_mark)}{problem}") from None
+        raise _error(where, error.problem_mark, f"{problem}") from None
     except yaml.reader.ReaderError as error:
         line = content[: error.position].count(b"\n") + 1
-        raise ConfigurationError(where, f"not YAML: line {line}: {error.reason}") from None
+        raise ConfigurationError(where, f"not YAML: line {line}: {error.reason}", f"{where}:{line}") from None
     except RecursionError:
         raise ConfigurationError(where, "nested too deeply") from None
     except ValueError:  # of PyYAML's own parser
@@ -173,7 +173,7 @@ class _Reading:
         return Scalar(text, text)
 
     def _error(self, node: yaml.Node, problem: str) -> ConfigurationError:
-        return ConfigurationError(self._where, f"not YAML: {_position(node.start_mark)}{problem}")
+        return _error(self._where, node.start_mark, problem)
 
 
 def _child(shape: Shape, name: str) -> Shape:
@@ -194,5 +194,8 @@ def _is_tab(content: bytes, mark: yaml.Mark | None) -> bool:
     return mark is not None and mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t"
 
 
-def _position(mark: yaml.Mark | None) -> str:
-    return f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+def _error(where: str, mark: yaml.Mark | None, problem: str) -> ConfigurationError:
+    if mark is None:
+        return ConfigurationError(where, f"not YAML: {problem}")
+    line = mark.line + 1
+    return ConfigurationError(where, f"not YAML: line {line}, column {mark.column + 1}: {problem}", f"{where}:{line}")

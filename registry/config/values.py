@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from registry.config.origins import Origins
 from registry.config.remote import Health, LogHook, Notifications, Proxy, Redis
 from registry.config.schema import ANY_SIGN, Mark, Minimum
 from registry.foundation.patterns import Pattern
 from registry.foundation.proxies import LOOPBACK
 
 Strings = tuple[str, ...]
-Headers = Mapping[str, Strings]
+Headers = Annotated[Mapping[str, Strings], Mark.HEADERS]
 Parameters = Mapping[str, object]
 Secret = Annotated[str, Mark.SECRET]
 Patterns = tuple[Pattern, ...]
@@ -211,7 +212,7 @@ class HTTP:
 
     addr: str = ""
     net: Literal["tcp", "unix"] = "tcp"
-    host: str = ""
+    host: Annotated[str, Mark.URL] = ""
     prefix: Annotated[str, Mark.URL_PATH] = ""
     secret: Secret = ""
     relativeurls: bool = False
@@ -312,7 +313,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The whole of it, with the `warnings` that reading it gave: one line each, beginning with the key."""
+    """The whole of it.
+
+    `warnings` are those that reading it gave: one line each, beginning with the key. `origins` tells where each value
+    was written.
+    """
 
     version: str
     storage: Storage
@@ -329,3 +334,4 @@ class Configuration:
     validation: Validation = Validation()
     policy: Policy = Policy()
     warnings: Annotated[Strings, Mark.NOT_A_KEY] = ()
+    origins: Annotated[Origins, Mark.NOT_A_KEY] = field(default=Origins(), compare=False, repr=False)

@@ -40,8 +40,10 @@ class Invocation:
         return self.configurations.get("config")
 
     def needs(self, environ: Mapping[str, str]) -> Needs:
-        """Return what the command needs of the file system."""
-        needs = needs_of_environment(environ) | Needs(files=self.files)
+        """Return what the command needs of the file system; without a configuration it stores nothing."""
+        needs = Needs(files=self.files)
+        if self.configurations:
+            needs |= needs_of_environment(environ)
         for parameter, (_, configuration) in self.configurations.items():
             needs |= needs_of(configuration, reading=parameter in _ONLY_READ)
         return needs

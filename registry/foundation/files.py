@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import stat
+import tempfile
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -136,6 +137,32 @@ def locked(path: str) -> Iterator[None]:
     with target.with_name(f"{target.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def check_creatable(path: str) -> None:
+    """Return if `path`, which does not exist, could be made, with the directories above it.
+
+    Nothing tells but to try: a directory is made in the nearest one that exists, and removed again.
+
+    Raises:
+        OSError: it could not.
+    """
+    with suppress(FileNotFoundError):
+        os.lstat(path)  # its name may be too long
+    nearest = Path(path).absolute().parent
+    while not os.path.lexists(nearest):
+        nearest = nearest.parent
+    Path(tempfile.mkdtemp(prefix=".registry-", dir=nearest)).rmdir()
+
+
+def check_creatable_file(path: str) -> None:
+    """Return if create_file() could create the file at `path`, which does not exist.
+
+    Raises:
+        OSError: it could not.
+    """
+    _require_directory(Path(path))
+    check_creatable(path)
 
 
 def _require_directory(target: Path) -> None:

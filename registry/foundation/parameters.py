@@ -5,13 +5,12 @@ Values come from YAML or, as text, from the environment, so a number or a truth 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from registry.foundation import durations
+from registry.foundation import durations, guessing
 from registry.foundation.errors import ParameterError
 from registry.foundation.redaction import is_secret_name
 
@@ -55,8 +54,7 @@ class Section(Mapping[str, object]):
         yield from self._remarks
         for name, value in self._values.items():
             if name not in self._asked:
-                close = difflib.get_close_matches(name, self._asked - self._values.keys(), 1)
-                yield f"{name}: unknown, ignored" + (f" (is {close[0]} meant?)" if close else "")
+                yield f"{name}: unknown, ignored{guessing.question(name, self._asked - self._values.keys())}"
             elif isinstance(value, Section):
                 yield from (f"{name}.{warning}" for warning in value.warnings())
             elif isinstance(value, list):
@@ -136,7 +134,8 @@ class Parameters:
         for choice in choices:
             if isinstance(value, str) and value.strip().lower() == choice.lower():
                 return choice
-        raise self.error(name, f"must be one of {', '.join(choices)}, not {_shown(name, value)}")
+        hint = guessing.question(value, choices) if isinstance(value, str) else ""
+        raise self.error(name, f"must be one of {', '.join(choices)}, not {_shown(name, value)}{hint}")
 
     def whole(self, name: str, default: int, *, minimum: int, maximum: int | None = None) -> int:
         """Return a whole number of at least `minimum`, and at most `maximum` if there is one."""
@@ -236,9 +235,9 @@ class Parameters:
         if isinstance(self._values, Section):
             self._values.remark(name, text)
 
-    def error(self, name: str, text: str) -> ParameterError:
-        """Return the error that says `text` of the parameter `name`."""
-        return ParameterError(f"{self._prefix}{name}: {text}")
+    def error(self, name: str, text: str, path: str = "") -> ParameterError:
+        """Return the error that says `text` of the parameter `name`, or of what `path` leads to within the section."""
+        return ParameterError(f"{self._prefix}{name}: {text}", f"{self._prefix}{path or name}")
 
 
 def _parts(url: str) -> re.Match[str] | None:

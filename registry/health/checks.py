@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry.config import ConfigurationError, Findings
 from registry.foundation import addresses
 from registry.foundation.fetching import FetchError, status_of
 
@@ -59,6 +60,30 @@ def configured_checks(section: Health, driver: StorageDriver, *, read_only: bool
         yield Check(http.uri, _http(http), http.interval_seconds, http.threshold, kind="http")
     for tcp in section.tcp:
         yield Check(tcp.addr, _tcp(tcp), tcp.interval_seconds, tcp.threshold, kind="tcp")
+
+
+def require_possible(section: Health) -> None:
+    """Return if every check of the ``health`` section is one that can be passed.
+
+    Raises:
+        ConfigurationError: one names nothing that could be looked at: the registry would be unhealthy for ever.
+    """
+    findings = Findings()
+    for index, file in enumerate(section.file):
+        with findings.gathered():
+            if not file.file:
+                raise ConfigurationError(f"health.file[{index}].file", "missing: the path of the file to look for")
+    for index, http in enumerate(section.http):
+        with findings.gathered():
+            if not http.uri.lower().startswith(("http://", "https://")):
+                raise ConfigurationError(f"health.http[{index}].uri", "must be a URL with http:// or https://")
+    for index, tcp in enumerate(section.tcp):
+        with findings.gathered():
+            try:
+                addresses.parse(tcp.addr)
+            except ValueError as error:
+                raise ConfigurationError(f"health.tcp[{index}].addr", str(error)) from error
+    findings.conclude()
 
 
 def optional_check(name: str, look: Callable[[], None]) -> Check:

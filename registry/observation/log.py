@@ -49,14 +49,25 @@ def configure(section: Log, *, colored: bool = False) -> None:
     Raises:
         ConfigurationError: a mail hook has no server.
     """
-    handler = _StderrHandler()
-    handler.setFormatter(_formatter(section, colored=colored and sys.stderr.isatty()))
-    mails = [_mail(hook, index, section) for index, hook in enumerate(section.hooks) if _sends_mail(hook)]
+    wanted = handlers(section, colored=colored)
     root = logging.getLogger()
     for old in root.handlers:
         old.close()
-    root.handlers[:] = [handler, *mails]
+    root.handlers[:] = wanted
     root.setLevel(_LEVELS[section.level])
+
+
+def handlers(section: Log, *, colored: bool = False) -> list[logging.Handler]:
+    """Return what writes, and mails, log lines as the ``log`` section says; the one for stderr is the first.
+
+    `colored` is as for configure().
+
+    Raises:
+        ConfigurationError: a mail hook has no server.
+    """
+    handler = _StderrHandler()
+    handler.setFormatter(_formatter(section, colored=colored and sys.stderr.isatty()))
+    return [handler, *(_mail(hook, index, section) for index, hook in enumerate(section.hooks) if _sends_mail(hook))]
 
 
 def is_for_people(section: Log) -> bool:

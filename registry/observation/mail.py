@@ -50,12 +50,13 @@ class MailHandler(CountingHandler):
         Raises:
             ValueError: the address of the server is not ``HOST:PORT``.
         """
+        # Before the base makes it known: logging flushes every handler at the end of the process.
+        host, self._port = addresses.parse(options.smtp.addr)
         super().__init__()
         self.begin_counting(Repeats(most_texts=_MOST_TEXTS))
         # What it says itself would be mailed again.
         self.addFilter(lambda record: record.name != __name__)
         self._options = options
-        host, self._port = addresses.parse(options.smtp.addr)
         self._host = host or "localhost"
         self._sender = 0
         """The process that has a thread that sends."""

@@ -37,7 +37,7 @@ def exporter_of(environ: Mapping[str, str]) -> str:
     """Return which exporter the variables ask for; "" for none.
 
     Raises:
-        ConfigurationError: it is not one that there is, or the extra is not installed.
+        ConfigurationError: it is not one that there is, the extra is not installed, or another variable is wrong.
     """
     given = environ.get(_EXPORTER_VARIABLE, "")
     exporter = given or (_OTLP if any(environ.get(name) for name in _ENDPOINT_VARIABLES) else _NONE)
@@ -47,6 +47,11 @@ def exporter_of(environ: Mapping[str, str]) -> str:
         raise ConfigurationError(_EXPORTER_VARIABLE, f"must be one of otlp, console, none, not {exporter!r}")
     if importlib.util.find_spec("opentelemetry") is None:
         raise ConfigurationError(_EXPORTER_VARIABLE, f"traces need OpenTelemetry; try: {installing('otel')}")
+    try:
+        Tracing(exporter).close()
+    except Exception as error:  # the libraries read a dozen variables, and raise what comes
+        text = f"traces cannot be sent as the variables OTEL_... say: {type(error).__name__}: {error}"
+        raise ConfigurationError(_EXPORTER_VARIABLE, text) from error
     return exporter
 
 
@@ -72,7 +77,12 @@ class Tracing:
         resource = Resource({"service.name": _SERVICE_NAME}).merge(Resource(OTELResourceDetector().detect().attributes))
         provider = TracerProvider(resource=resource)
         provider.add_span_processor(BatchSpanProcessor(sender))
+        self._provider = provider
         self._tracer = provider.get_tracer("registry")
+
+    def close(self) -> None:
+        """Send what is still to be sent, and end the thread."""
+        self._provider.shutdown()
 
     def request_begins(self, record: RequestRecord, environ: Mapping[str, object]) -> None:
         """Begin the span of a request."""

@@ -1,4 +1,4 @@
-"""The sockets that a server listens on: bound before it starts, so that what is wrong is one line with the way out."""
+"""The sockets that a server listens on, bound by itself: what is wrong with one is one line with the way out."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import errno
 import os
 import socket
 import stat
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from registry.config import ConfigurationError
+from registry.config import ConfigurationError, Findings
 from registry.foundation import addresses
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from registry.config.values import HTTP
 
 _BACKLOG: Final = 2048
@@ -23,8 +26,13 @@ _ORPHAN_SECONDS: Final = 1.2
 """How long workers whose server was killed may go on listening: each looks once a second whether it is there."""
 _PAUSE_SECONDS: Final = 0.1
 _CONNECT_SECONDS: Final = 1.0
+_LONGEST_PATH: Final = 107
+"""Bytes that fit into the address of a socket, unix(7)."""
+_EVERY_HOST: Final = frozenset({"::", "0.0.0.0"})  # noqa: S104  to compare with
 _SYSCTL: Final = "net.ipv4.ip_unprivileged_port_start"
 _KEY: Final = "http.addr"
+DEBUG_KEY: Final = "http.debug.addr"
+CHALLENGES_KEY: Final = "http.tls.letsencrypt.httpaddr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +52,16 @@ def address_of(section: HTTP) -> Address:
         ConfigurationError: they are not an address, or not one that this machine knows.
     """
     if section.net == "unix":
-        return Address(section.addr, path=section.addr)
+        return _path_address(section.addr)
     return tcp_address(section.addr or ":5000", _KEY)
+
+
+def _path_address(text: str) -> Address:
+    if not text:
+        raise ConfigurationError(_KEY, "missing: the path of the socket, as http.net is unix")
+    if os.path.lexists(text) and not _is_socket(Path(text)):
+        raise ConfigurationError(_KEY, f"{text} exists and is not a socket")
+    return Address(text, path=text)
 
 
 def tcp_address(text: str, key: str) -> Address:
@@ -59,6 +75,56 @@ def tcp_address(text: str, key: str) -> Address:
     except (ValueError, OSError) as error:
         raise ConfigurationError(key, f"{text!r} is not a HOST:PORT to listen on: {error}") from error
     return Address(text, host, port)
+
+
+def addresses_of(section: HTTP) -> dict[str, Address]:
+    """Return where the server says that it listens, by the keys that say so.
+
+    Raises:
+        ConfigurationError: one is not an address that this machine knows, or two are the same.
+    """
+    asked = {DEBUG_KEY: section.debug.addr}
+    if section.tls.letsencrypt.cachefile:
+        asked[CHALLENGES_KEY] = section.tls.letsencrypt.httpaddr
+    findings = Findings()
+    found: dict[str, Address] = {}
+    with findings.gathered():
+        found[_KEY] = address_of(section)
+    for key, text in asked.items():
+        with findings.gathered():
+            if text:
+                found[key] = _other_address(tcp_address(text, key), key, found)
+    findings.conclude()
+    return found
+
+
+def _other_address(address: Address, key: str, taken: Mapping[str, Address]) -> Address:
+    for other, found in taken.items():
+        hosts = {address.host, found.host}
+        meet = not found.path and (len(hosts) == 1 or not hosts.isdisjoint(_EVERY_HOST))
+        if meet and address.port == found.port != 0:
+            raise ConfigurationError(key, f"{address.text} is what {other} has already")
+    return address
+
+
+def try_out(address: Address, key: str) -> None:
+    """Return if `address`, the value of `key`, could be listened on, whether or not somebody does.
+
+    Nothing is bound to it, unless it is a port that takes a right: to that a socket is, for a moment.
+
+    Raises:
+        ConfigurationError: it could not; the text is that of bind().
+    """
+    try:
+        if len(os.fsencode(address.path)) > _LONGEST_PATH:
+            raise OSError("AF_UNIX path too long")  # as Python says where it is bound  # noqa: TRY301
+        if address.path:
+            Path(tempfile.mkdtemp(dir=Path(address.path).parent)).rmdir()
+        else:
+            _bound(address.host, address.port if address.port < _first_free_port() else 0).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise refusal(error, address, key) from error
 
 
 def bind(address: Address, key: str = _KEY, *, patient: bool = False) -> socket.socket:
@@ -151,12 +217,8 @@ def _bound_to_path(path: str) -> socket.socket:
 
 def _remove_stale_socket(path: Path) -> None:
     """Remove the socket that a server before has left at `path`; OSError if there is one that listens."""
-    try:
-        mode = path.stat().st_mode
-    except OSError:
+    if not _is_socket(path):
         return
-    if not stat.S_ISSOCK(mode):
-        raise ConfigurationError(_KEY, f"{path} exists and is not a socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(_CONNECT_SECONDS)
         try:
@@ -167,6 +229,13 @@ def _remove_stale_socket(path: Path) -> None:
         except OSError:
             pass  # somebody is there, and busy
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _is_socket(path: Path) -> bool:
+    try:
+        return stat.S_ISSOCK(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 def refusal(error: OSError, address: Address, key: str) -> ConfigurationError:
@@ -189,8 +258,12 @@ def refusal(error: OSError, address: Address, key: str) -> ConfigurationError:
 
 
 def _privileged() -> str:
+    return f"user {os.geteuid()} may not listen on a port below {_first_free_port()}"
+
+
+def _first_free_port() -> int:
+    """Return the first port that takes no right to listen on."""
     try:
-        first = int(Path("/proc/sys", *_SYSCTL.split(".")).read_bytes())
+        return int(Path("/proc/sys", *_SYSCTL.split(".")).read_bytes())
     except (OSError, ValueError):
-        first = 1024
-    return f"user {os.geteuid()} may not listen on a port below {first}"
+        return socket.IPPORT_RESERVED

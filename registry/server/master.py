@@ -21,7 +21,6 @@ from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
 from registry.observation.tracing import Tracing
-from registry.plugins import PluginError
 from registry.server import arbiter, binding
 from registry.server import shared as sharing
 from registry.server.access_log import AccessLog
@@ -59,7 +58,7 @@ def serve(reread: Callable[[], Configuration], *, traces: str = "", colored: boo
     `traces` names the exporter of traces, if there is to be one. `colored` says whether a terminal may have colours.
 
     Raises:
-        ConfigurationError, PluginError: it cannot start.
+        ConfigurationError: it cannot start.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         # Until the arbiter has its own: without a handler, the kernel keeps them from the first process of a container.
@@ -145,7 +144,11 @@ class _Application(BaseApplication):
         before = self._configuration
         try:
             self._configuration, self._options = self._read()
-        except (ConfigurationError, PluginError, OSError) as error:
+        except ConfigurationError as error:
+            for each in error.each:
+                _log.error("the old configuration stays in force: %s", each.line)
+            return
+        except OSError as error:
             _log.error("the old configuration stays in force: %s", error)
             return
         changed = ", ".join(changed_keys(before, self._configuration))
@@ -155,44 +158,46 @@ class _Application(BaseApplication):
     def _read(self) -> tuple[Configuration, dict[str, object]]:
         """Return the configuration and gunicorn's options, both known to be usable."""
         configuration = self._reread()
-        log.configure(configuration.log, colored=self._colored)
-        for warning in configuration.warnings:
-            _log.warning("%s", warning)
+        with configuration.origins.locating():
+            log.configure(configuration.log, colored=self._colored)
+            for warning in configuration.warnings:
+                _log.warning("%s", configuration.origins.located_warning(warning))
+            return self._prepared(configuration)
+
+    def _prepared(self, configuration: Configuration) -> tuple[Configuration, dict[str, object]]:
+        # A server that runs does not wait: it has a configuration to go on with.
+        wait_seconds = 0.0 if self._shared else configuration.storage.starttimeout_seconds
+        configuration, certificates = prepare(configuration, wait_seconds=wait_seconds)
+        if not configuration.http.secret:
+            _log.warning(
+                "No HTTP secret provided - generated random secret. Uploads will not survive a restart, and "
+                "several registries behind one address need a common http.secret.",
+            )
+            configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
+        options = _options(configuration) | tls.options(certificates)
+        address = binding.address_of(configuration.http)
         with ExitStack() as undoing:
-            # First, because the storage may have to be waited for.
-            address = binding.address_of(configuration.http)
-            listener = self._bind(address, undoing)
+            listener = self._listen(address, undoing)
             self._require_challenges(configuration.http.tls.letsencrypt)
-            # A server that runs does not wait: it has a configuration to go on with.
-            wait_seconds = 0.0 if self._shared else configuration.storage.starttimeout_seconds
-            configuration, certificates = prepare(configuration, wait_seconds=wait_seconds)
-            if not configuration.http.secret:
-                _log.warning(
-                    "No HTTP secret provided - generated random secret. Uploads will not survive a restart, and "
-                    "several registries behind one address need a common http.secret.",
-                )
-                configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
-            options = _options(configuration) | tls.options(certificates)
-            if listener:
-                binding.listen(listener, address)
             self._shared = sharing.share(configuration, self._shared)
             undoing.pop_all()
         self._address, self._listener, self._certificates = address, listener, certificates
         return configuration, options
 
-    def _bind(self, address: binding.Address, undoing: ExitStack) -> socket.socket | None:
-        """Return a socket at `address`; None if the server has it already, or listens on what it was handed over."""
+    def _listen(self, address: binding.Address, undoing: ExitStack) -> socket.socket | None:
+        """Return a socket that listens at `address`; None if the server has it already, or was handed another one."""
         if address == self._address or self._inherits:
             return None
         bound = binding.bind(address, patient=self._address is None)
         undoing.callback(binding.close, bound)
+        binding.listen(bound, address)
         return bound
 
     def _require_challenges(self, section: LetsEncrypt) -> None:
         """Return if a worker will be able to listen on ``http.tls.letsencrypt.httpaddr``, if it is to do that."""
         before = self._configuration.http.tls.letsencrypt if self._address else LetsEncrypt()
         if section.cachefile and not (before.cachefile and before.httpaddr == section.httpaddr):
-            binding.require(section.httpaddr, "http.tls.letsencrypt.httpaddr")
+            binding.require(section.httpaddr, binding.CHALLENGES_KEY)
 
 
 def _options(configuration: Configuration) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from registry.health.board import Board
 from registry.health.threads import ThreadBoard
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from registry.observation.metrics import Metrics
     from registry.services import Services
 
-DEBUG_KEY: Final = "http.debug.addr"
 _log = logging.getLogger(__name__)
 
 
@@ -90,10 +89,10 @@ def start(shared: Shared, services: Services, metrics: Metrics | None, stopping:
 def _listen(addr: str) -> socket.socket | None:
     if not addr:
         return None
-    address = binding.tcp_address(addr, DEBUG_KEY)
+    address = binding.tcp_address(addr, binding.DEBUG_KEY)
     try:
         listener = debug.listen(address.host, address.port)
     except OSError as error:
-        raise binding.refusal(error, address, DEBUG_KEY) from error
+        raise binding.refusal(error, address, binding.DEBUG_KEY) from error
     _log.info("debug server listening %s", addr)
     return listener

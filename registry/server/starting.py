@@ -1,28 +1,33 @@
-"""All that can stop a server before it listens, tried before it forks.
+"""All that can stop a server before it listens, tried before it forks; ``config check`` tries no less.
 
-A trial writes no more than a driver's check and the placeholder of ``http.tls.letsencrypt``, and it listens nowhere.
+What examine() and examine_storage() do has no effect that lasts: no file and no directory is made that stays, nothing
+is listened on, and nobody but the storage is asked. What is missing is made by prepare().
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from drivers.base import DriverError, NoSpaceError
-from registry.config import ConfigurationError
-from registry.plugins import load_access
+from registry.app import create_app
+from registry.config import ConfigurationError, Findings
+from registry.health.checks import require_possible
+from registry.observation import log
+from registry.plugins import examine_access, load_access
 from registry.redis.loading import load_connector
 from registry.server import binding
-from registry.server.shared import DEBUG_KEY
+from registry.server.periodic import periodic_jobs
 from registry.server.tls import serving as tls
 from registry.server.waiting import wait_until_available
-from registry.services import open_storage
+from registry.services import Plugins, assemble, open_storage
 from registry.storage.hashing import log_what_cannot_be_resumed
 from registry.storage.paths import WRITTEN
 
 if TYPE_CHECKING:
+    from auth.base import AccessController
     from drivers.base import StorageDriver
     from registry.config import Configuration
     from registry.server.tls.certificates import Certificates
@@ -30,40 +35,105 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def prepare(configuration: Configuration, *, wait_seconds: float = 0.0) -> tuple[Configuration, Certificates | None]:
-    """Return the configuration to run with and the certificates to serve, after a trial of all that a worker needs.
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a configuration leads to that could be served, if its storage can be used, which has not been asked yet.
 
-    A storage that is not available is waited for so long. It tells in the log what will be otherwise than configured.
+    `certificates` is None without TLS, and where ACME has yet to make one.
+    """
+
+    storage: StorageDriver
+    certificates: Certificates | None
+
+
+def examine(configuration: Configuration) -> Examined:
+    """Return what the server needs, after a trial of all that could stop it, or one of its workers, from starting.
 
     Raises:
-        ConfigurationError, registry.plugins.PluginError: the server could not start.
+        ConfigurationError: something could.
+    """
+    findings = Findings()
+    storage = access = certificates = None
+    with findings.gathered():
+        log.handlers(configuration.log)
+    with findings.gathered():
+        storage = open_storage(configuration)
+    with findings.gathered():
+        auth = configuration.auth
+        access = examine_access(auth.name, auth.parameters) if auth else examine_access("none", {})
+    with findings.gathered():
+        load_connector(configuration)
+    with findings.gathered():
+        binding.addresses_of(configuration.http)
+    with findings.gathered():
+        certificates = tls.examine(configuration.http.tls)
+    with findings.gathered():
+        require_possible(configuration.health)
+    findings.conclude()
+    if storage is None or access is None:
+        raise AssertionError("what is missing has been found")
+    _try_worker(configuration, storage, access)
+    return Examined(storage, certificates)
+
+
+def _try_worker(configuration: Configuration, storage: StorageDriver, access: AccessController) -> None:
+    """Put together what a worker does at its start; it tells in the log what will be otherwise than configured."""
+    services = assemble(configuration, Plugins(storage, access))
+    create_app(services)
+    list(periodic_jobs(services))
+    workers = configuration.http.workers or 1
+    if workers > 1 and not storage.shared_between_processes:
+        name = configuration.storage.driver
+        _log.warning("storage.%s lives in one process: http.workers is 1, not %s", name, workers)
+
+
+def examine_storage(configuration: Configuration, storage: StorageDriver) -> str:
+    """Return what the start would make because it does not exist, "" if nothing: then the storage can be used.
+
+    Raises:
+        ConfigurationError: it cannot be made, or not be used.
+    """
+    try:
+        absent = storage.absent()
+    except DriverError as error:
+        raise _refused(configuration, error) from error
+    if not absent:
+        _try_storage(storage, configuration, 0)
+    return absent
+
+
+def prepare(configuration: Configuration, *, wait_seconds: float = 0.0) -> tuple[Configuration, Certificates | None]:
+    """Return the configuration to run with and the certificates to serve, with all that is needed in place.
+
+    A storage that is not available is waited for so long.
+
+    Raises:
+        ConfigurationError: the server could not start.
     """
     log_what_cannot_be_resumed()
-    storage, auth, http = configuration.storage, configuration.auth, configuration.http
-    binding.address_of(http)
-    if http.debug.addr:
-        binding.tcp_address(http.debug.addr, DEBUG_KEY)
-    driver = open_storage(configuration)
+    examined = examine(configuration)
+    auth, http = configuration.auth, configuration.http
     if auth:
         load_access(auth.name, auth.parameters)
-    load_connector(configuration)
-    certificates = tls.load(http.tls)
+    certificates = examined.certificates or tls.load(http.tls)
     # Last, as it may have to wait.
-    _try_storage(driver, configuration, wait_seconds)
-    if not driver.shared_between_processes:
-        if (http.workers or 1) > 1:
-            _log.warning("storage.%s lives in one process: http.workers is 1, not %s", storage.driver, http.workers)
+    _try_storage(examined.storage, configuration, wait_seconds)
+    if not examined.storage.shared_between_processes:
         http = replace(http, workers=1)
     return replace(configuration, http=http), certificates
 
 
 def _try_storage(driver: StorageDriver, configuration: Configuration, wait_seconds: float) -> None:
     section = configuration.storage
-    key = f"storage.{section.driver}"
     look = partial(driver.check, below=WRITTEN, read_only=section.maintenance.readonly.enabled)
     try:
-        wait_until_available(look, key, wait_seconds)
+        driver.absent()
+        wait_until_available(look, f"storage.{section.driver}", wait_seconds)
     except NoSpaceError as error:
-        _log.warning("%s: %s; what is stored is served, and pushes are refused", key, error)
+        _log.warning("storage.%s: %s; what is stored is served, and pushes are refused", section.driver, error)
     except DriverError as error:
-        raise ConfigurationError(key, str(error)) from error
+        raise _refused(configuration, error) from error
+
+
+def _refused(configuration: Configuration, error: DriverError) -> ConfigurationError:
+    return ConfigurationError(f"storage.{configuration.storage.driver}", str(error))

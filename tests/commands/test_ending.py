@@ -23,7 +23,7 @@ PRINTING = (
     ["--help"],
     ["--version"],
     ["auth", "--help"],
-    ["config", "check", CONFIG],
+    ["config", "show", CONFIG],
     ["doctor", "http://127.0.0.1:1"],
 )
 

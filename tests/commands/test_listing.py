@@ -161,6 +161,29 @@ def test_what_is_not_there_is_one_line(directory: Path, arguments: tuple[str, ..
 
 def test_an_empty_registry_lists_nothing(tmp_path: Path) -> None:
     configure(tmp_path)
+    (tmp_path / "root").mkdir()
     assert listed(tmp_path, "ls") == []
     assert listed(tmp_path, "ls", "--json") == ["[]"]
-    assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("ls", "--config"), ("tags", "app", "--config"), ("du", "--config"), ("rm", "app:v1", "--config")),
+        *(("export", "app", "{}/a.tar", "--config"), ("garbage-collect",), ("referrers", "rebuild")),
+    ],
+)
+def test_a_storage_that_is_not_there_is_one_line_and_is_not_made(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    config = configure(tmp_path)
+    done = run(*(each.replace("{}", str(tmp_path)) for each in arguments), config)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("storage error: filesystem: use rootdirectory ")
+    assert done.stderr.endswith("; nothing was ever stored there, or the path is mistyped\n")
+    assert [each.name for each in tmp_path.iterdir()] == ["config.yml"]
+
+
+def test_an_empty_path_of_a_configuration_is_one_line(directory: Path) -> None:
+    environ = {"REGISTRY_CONFIGURATION_PATH": str(directory / "config.yml")}
+    done = run("ls", "--config", "", environ=environ)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "configuration error: CONFIG: is empty; give the path of a file\n"

@@ -212,7 +212,6 @@ def test_a_list_has_no_named_elements(index: str) -> None:
         "REGISTRY_PORT_5000_TCP_ADDR",
         "REGISTRY_SERVICE_HOST",
         "REGISTRY_HTTP_PORT",
-        "REGISTRY_http_secret",
         "REGISTRY_HTTP_ADDR_X",
         "REGISTRY_",
         "REGISTRY__HTTP",
@@ -223,6 +222,19 @@ def test_a_list_has_no_named_elements(index: str) -> None:
 )
 def test_a_variable_that_names_nothing_is_a_warning(name: str) -> None:
     assert configure(environ={name: "tcp://10.0.0.1:5000"}).warnings == (f"{name}: no such key, ignored",)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("REGISTRY_HTTP_ADRESS", "REGISTRY_HTTP_ADDR"),
+        ("REGISTRY_HTPP_TLS_KEY", "REGISTRY_HTTP_TLS_KEY"),
+        ("REGISTRY_HTTP_TSL_KEY", "REGISTRY_HTTP_TLS_KEY"),
+        ("REGISTRY_http_secret", "REGISTRY_HTTP_SECRET"),
+    ],
+)
+def test_a_variable_that_is_like_one_that_there_is_is_asked_about(name: str, meant: str) -> None:
+    assert configure(environ={name: "x"}).warnings == (f"{name}: no such key, ignored (is {meant} meant?)",)
 
 
 @pytest.mark.parametrize("value", ["p@[ss: {", "*x", "&", "'", "%a", "\x01", "\udcff", "!!int x", "{a: b", "\t- ["])

@@ -162,7 +162,17 @@ def test_validation_is_on_unless_disabled_and_not_enabled(text: str, enabled: bo
         ("http: {draintimout: 5}", "http.draintimout: unknown key, ignored (is draintimeout meant?)"),
         ("http: {debug: {zzz: {}}}", "http.debug.zzz: unknown key, ignored"),
         ("log: {hooks: [{disabled: true}, {disabled: true, qq: 1}]}", "log.hooks[1].qq: unknown key, ignored"),
-        ("HTTP: {addr: x}", "HTTP: unknown key, ignored"),
+        (
+            "http: {host: registry.example}",
+            "http.host: ignored, as it is not a whole URL such as https://registry.example",
+        ),
+        ("http: {headers: {X A: [b]}}", "http.headers.X A: cannot be the name of a header, ignored"),
+        (
+            "http: {tls: {letsencrypt: {hosts: [a.example]}}}",
+            "http.tls.letsencrypt: ignored without cachefile, so that there is no TLS from it",
+        ),
+        ("HTTP: {addr: x}", "HTTP: unknown key, ignored (is http meant?)"),
+        ("http: {adress: x}", "http.adress: unknown key, ignored (is addr meant?)"),
         ("reporting: {bugsnag: {apikey: k}}", "reporting: has no meaning any more, ignored"),
         ("compatibility: {schema1: {enabled: true}}", "compatibility: has no meaning any more, ignored"),
         ("loglevel: debug", "loglevel: old name of log.level"),
@@ -219,6 +229,11 @@ def test_the_cache_section_of_older_registries_is_mapped() -> None:
         ("http: {net: [tcp]}", "http.net: must be one of tcp, unix, not a list"),
         ("http: {headers: {X: no-sniff}}", "http.headers.X: must be a list, not a string"),
         ("http: {headers: {X: [{}]}}", "http.headers.X[0]: must be a string, not a mapping; quote it"),
+        ('http: {headers: {X: ["a\\eb"]}}', "http.headers.X: must not hold control characters"),
+        ("http: {host: 'http://['}", "http.host: must be a URL such as https://registry.example, not "),
+        ('http: {host: "https://a b"}', "http.host: must be a URL such as https://registry.example, not "),
+        ('http: {host: "a\\0b"}', "http.host: holds a NUL, or a character that is not one of Unicode"),
+        ('auth: {htpasswd: {realm: r, path: "a\\0b"}}', "auth.htpasswd.path: holds a NUL, or a character that"),
         ("http: {headers: []}", "http.headers: must be a mapping, not a list"),
         ("http: {prefix: a/}", 'http.prefix: must begin with a slash, not "a/"'),
         (
@@ -235,6 +250,10 @@ def test_the_cache_section_of_older_registries_is_mapped() -> None:
         ("http: {tls: {minimumtls: ssl3}}", "http.tls.minimumtls: must be one of tls1.0, "),
         ("log: {level: trace}", 'log.level: must be one of error, warn, info, debug, not "trace"'),
         ("loglevel: fatal", 'log.level: must be one of error, warn, info, debug, not "fatal" (set by loglevel)'),
+        ("log: {level: inof}", 'log.level: must be one of error, warn, info, debug, not "inof" (is info meant?)'),
+        ("http: 5", 'http: must be a mapping, not a number; write, for example, http: {addr: ":5000"}'),
+        ("health: on", "health: must be a mapping, not true or false; write, for example, health: {storagedriver: {"),
+        ("policy: {repository: {classes: image}}", "policy.repository.classes: must be a list, not a string; write, "),
         ("log: {formatter: xml}", 'log.formatter: must be one of text, json, logstash, terminal, not "xml"'),
         ("log: {hooks: [{levels: error}]}", "log.hooks[0].levels: must be a list, not a string"),
         ("log: {hooks: {}}", "log.hooks: must be a list, not a mapping"),
@@ -275,6 +294,7 @@ def test_a_wrong_value_is_refused_in_one_line_that_begins_with_its_path(text: st
         ("version: 0.1", "storage: must name exactly one type, given: none"),
         ("version: 0.1\nstorage: ", "storage: must name exactly one type, given: none"),
         ("version: 0.1\nstorage: {delete: {enabled: true}}", "storage: must name exactly one type, given: none"),
+        ("version: 0.1", "storage: must name exactly one type, given: none; write, for example, storage: {"),
         ("version: 0.1\nstorage: {a: , b: }", "storage: must name exactly one type, given: a, b"),
         ("version: 0.1\nstorage: [a]", "storage: must be a mapping, not a list"),
         ("version: 0.1\nstorage: {filesystem: /data}", "storage.filesystem: must be a mapping, not a string"),
@@ -427,6 +447,8 @@ def test_the_argument_goes_before_the_variable() -> None:
     environ = {"REGISTRY_CONFIGURATION_PATH": "/b"}
     assert find_path("/a", environ) == "/a"
     assert find_path(None, environ) == "/b"
+    with pytest.raises(ConfigurationError, match=r"^CONFIG: is empty"):
+        find_path("", environ)
 
 
 def test_without_any_file_the_error_lists_where_it_was_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:

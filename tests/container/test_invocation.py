@@ -6,6 +6,7 @@ import pytest
 
 from registry.cli import commands
 from registry.container.invocation import read_arguments
+from registry.container.needs import Needs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,10 @@ def test_every_command_is_recognized(name: str) -> None:
 @pytest.mark.parametrize("arguments", [[], ["--version"], ["-h"]])
 def test_without_a_command_nothing_is_needed(arguments: list[str]) -> None:
     assert read_arguments(arguments, {}).name == ""
+
+
+def test_a_command_without_a_configuration_needs_nothing() -> None:
+    assert read_arguments(["doctor", "http://localhost"], {}).needs({"TMPDIR": "/var/lib/registry"}) == Needs()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from drivers.base import (
     StorageDriver,
     UnavailableError,
 )
-from registry.foundation.pool import Pool
 from tests.faults import no_more_threads
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ pytest.importorskip("boto3", reason="the s3 extra is not installed")
 pytest.importorskip("google.cloud.storage", reason="the gcs extra is not installed")
 pytest.importorskip("azure.storage.blob", reason="the azure extra is not installed")
 
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
 
 from drivers.azure.driver import AzureDriver
 from drivers.gcs import bucket as gcs_bucket
@@ -132,12 +129,7 @@ def _s3(port: int) -> StorageDriver:
 
 
 def _gcs(port: int) -> StorageDriver:
-    client = storage.Client(
-        project="p",
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        client_options={"api_endpoint": f"http://127.0.0.1:{port}"},
-    )
-    return GcsDriver(gcs_bucket.Bucket(client, "images", Pool(2)))
+    return GcsDriver.from_parameters({"bucket": "images", "endpoint": f"http://127.0.0.1:{port}"})
 
 
 def _azure(port: int) -> StorageDriver:
@@ -219,3 +211,14 @@ def test_many_objects_are_read_also_where_no_thread_can_be_started(connect: Call
             driver.get("/a/b", limit=1)
         with no_more_threads():
             assert list(driver.get_each(["/a/b"] * 20, limit=1)) == [None] * 20
+
+
+def test_no_thread_asks_a_store_after_the_request(connect: Callable[[int], StorageDriver]) -> None:
+    before = set(threading.enumerate())
+    with store(PASSING["nothing"]) as port:
+        driver = connect(port)
+        for name in ("stat", "get", "list"):
+            with pytest.raises(DriverError):
+                OPERATIONS[name](driver)
+
+    assert set(threading.enumerate()) == before

@@ -127,6 +127,12 @@ class TestConfiguredHeaders:
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert response.headers.getlist("X-Two") == ["1", "2"]
 
+    def test_are_sent_as_the_go_registry_does(self, serve: Serve) -> None:
+        headers = serve(http={"headers": {"X-Lines": ["a\nb\n"], "X-Letters": ["\u20ac"]}}).get("/v2/").headers
+
+        assert headers["X-Lines"] == "a b"
+        assert headers["X-Letters"].encode("latin-1") == "\u20ac".encode()
+
 
 class TestMaintenance:
     WRITES = (

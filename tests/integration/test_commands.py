@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.integration.clients import finish
+from tests.integration.content import fill
 from tests.integration.pages import PROGRAMS
-from tests.integration.test_docs import fill
 from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:

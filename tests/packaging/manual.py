@@ -57,8 +57,8 @@ Where traces are sent.
 .IR /etc/distribution/config.yml ,\  /etc/docker/registry/config.yml
 The configuration where nothing else names one.
 .SH EXIT STATUS
-0 if all is well, 1 if something could not be done or is wrong, 2 if the arguments are not understood; any other is told
-with its command.
+0 if all is well, 1 if something could not be done or is wrong, 2 if the arguments are not understood,
+130 after Ctrl-C; any other is told with its command.
 """
 
 
@@ -82,6 +82,8 @@ def _sections(group: click.Group, context: click.Context) -> Iterator[str]:
         yield f".SS {_escaped(' '.join([inner.command_path, *arguments]))}\n"
         yield _paragraphs(command.help)
         yield from _options(inner)
+        if command.epilog:
+            yield _paragraphs(command.epilog)
         if isinstance(command, click.Group):
             yield from _sections(command, inner)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-CONFIGURATION = """
+CONFIGURATION = """\
 version: 0.1
 storage: {{filesystem: {{rootdirectory: {root}}}}}
 http: {{addr: "{address}", net: {net}}}
@@ -51,7 +51,9 @@ def test_address_that_cannot_be_listened_on_is_one_line(tmp_path: Path, address:
     lines = [line for line in start(tmp_path, address=address).splitlines() if "secret" not in line]
 
     assert len(lines) == 1
-    assert lines[0].startswith(f"configuration error: http.addr: '{address}' is not a HOST:PORT to listen on: ")
+    assert lines[0].startswith(
+        f"configuration error: {tmp_path}/config.yml:3: http.addr: '{address}' is not a HOST:PORT to listen on: "
+    )
 
 
 def test_unwritable_root_is_one_line(tmp_path: Path) -> None:
@@ -60,7 +62,8 @@ def test_unwritable_root_is_one_line(tmp_path: Path) -> None:
 
     (line,) = start(tmp_path, root=obstacle / "root").splitlines()
 
-    assert line.startswith("configuration error: storage.filesystem: filesystem: cannot create rootdirectory ")
+    where = f"{tmp_path}/config.yml:2: storage.filesystem"
+    assert line.startswith(f"configuration error: {where}: filesystem: cannot create rootdirectory ")
 
 
 def test_file_in_place_of_the_socket_is_one_line_and_stays(tmp_path: Path) -> None:
@@ -69,7 +72,7 @@ def test_file_in_place_of_the_socket_is_one_line_and_stays(tmp_path: Path) -> No
 
     line = start(tmp_path, address=str(obstacle), net="unix").splitlines()[-1]
 
-    assert line == f"configuration error: http.addr: {obstacle} exists and is not a socket"
+    assert line == f"configuration error: {tmp_path}/config.yml:3: http.addr: {obstacle} exists and is not a socket"
     assert obstacle.read_text() == "precious"
 
 
@@ -86,11 +89,11 @@ def test_wrong_option_of_a_middleware_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sections", "line"),
     [
-        ("redis: {addrs: ['redis://u:a-secret@h:1']}", "redis.addrs[0]: must be HOST:PORT or the path of a socket"),
-        ("redis: {password: a-secret}", "storage.cache.blobdescriptor: redis needs redis.addrs"),
+        ("redis: {addrs: ['redis://u:a-secret@h:1']}", "3: redis.addrs[0]: must be HOST:PORT or the path of a socket"),
+        ("redis: {password: a-secret}", "2: storage.cache.blobdescriptor: redis needs redis.addrs"),
         (
             "redis: {addrs: ['a:1'], password: a-secret, tls: {rootcas: [/nowhere]}}",
-            "redis.tls.rootcas[0]: /nowhere: No such file or directory",
+            "3: redis.tls.rootcas[0]: /nowhere: No such file or directory",
         ),
     ],
 )
@@ -100,7 +103,7 @@ def test_redis_that_cannot_be_is_one_line(tmp_path: Path, sections: str, line: s
     path.write_text(f"version: 0.1\nstorage: {{{storage}}}\n{sections}\n")
     command = [sys.executable, "-m", "registry", "serve", str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (ended.returncode, ended.stderr) == (1, f"configuration error: {line}\n")
+    assert (ended.returncode, ended.stderr) == (1, f"configuration error: {path}:{line}\n")
 
 
 @pytest.mark.parametrize(("serve", "said"), [(SERVE, 0), (("-c", WITHOUT_LIBCRYPTO, "serve"), 1)])

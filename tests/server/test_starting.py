@@ -24,9 +24,9 @@ def configured(directory: Path, **variables: str) -> Configuration:
 
 
 def test_it_listens_nowhere_so_a_server_may_be_running(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        configuration = configured(tmp_path, http_addr=address, http_debug_addr=address)
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
+        api, debug = (f"127.0.0.1:{each.getsockname()[1]}" for each in (taken, other))
+        configuration = configured(tmp_path, http_addr=api, http_debug_addr=debug)
 
         assert prepare(configuration) == (configuration, None)
 

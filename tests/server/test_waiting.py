@@ -185,7 +185,8 @@ def test_credentials_that_are_not_known_stop_the_start_at_once(tmp_path: Path, p
     with bucket(port, {"now": (403, UNKNOWN_KEY)}), starting(tmp_path, port, "1h") as (process, log):
         assert process.wait(SECONDS) == 1
     (line,) = log.read_text().splitlines()
-    assert line.startswith("configuration error: storage.s3: s3: ListObjectsV2 of bucket images: InvalidAccessKeyId no")
+    assert line.startswith("configuration error: ")
+    assert "config.yml:2: storage.s3: s3: ListObjectsV2 of bucket images: InvalidAccessKeyId no" in line
 
 
 def test_a_server_that_has_waited_in_vain_says_one_line_more_and_ends(tmp_path: Path, port: int) -> None:
@@ -193,7 +194,8 @@ def test_a_server_that_has_waited_in_vain_says_one_line_more_and_ends(tmp_path: 
         assert process.wait(SECONDS) == 1
     waits, ends = log.read_text().splitlines()
     assert "waiting for 3 s at most (storage.starttimeout)" in waits
-    assert ends.startswith("configuration error: storage.s3: ")
+    assert ends.startswith("configuration error: ")
+    assert "config.yml:2: storage.s3: " in ends
     assert ends.endswith("waited 3 s (storage.starttimeout)")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
 from registry.foundation.extras import installing
+from registry.foundation.files import check_creatable
 from registry.jobs.job import Job, JobFailedError
 from registry.server import binding
 from registry.server.acme.challenges import serve_challenges
@@ -34,8 +35,8 @@ _KEY: Final = "http.tls.letsencrypt"
 _log = logging.getLogger(__name__)
 
 
-def prepare(section: TLS) -> TLS:
-    """Return `section` with the file of the certificate that ACME keeps, which is there when this returns.
+def examine(section: TLS) -> TLS:
+    """Return `section` with the file of the certificate that ACME keeps, which need not be there yet.
 
     Raises:
         ConfigurationError: the section is not complete, the extra is missing, or the directory cannot be used.
@@ -43,13 +44,29 @@ def prepare(section: TLS) -> TLS:
     asked = section.letsencrypt
     if section.certificate:
         raise ConfigurationError(f"{_KEY}.cachefile", "http.tls.certificate is given as well")
-    if not asked.hosts:
-        _log.warning("%s.hosts is empty: whoever asks for a name has a certificate ordered for it; set hosts", _KEY)
     binding.tcp_address(asked.httpaddr, f"{_KEY}.httpaddr")
     try:
-        from registry.server.acme.orders import placeholder  # noqa: PLC0415  an extra
+        import registry.server.acme.orders  # noqa: F401, PLC0415  an extra
     except ImportError as error:
         raise ConfigurationError(f"{_KEY}.cachefile", f"needs the extra acme; try: {installing('acme')}") from error
+    path = str(Store(asked.cachefile).certificate)
+    try:
+        check_creatable(path)
+    except OSError as error:
+        raise ConfigurationError(f"{_KEY}.cachefile", f"{asked.cachefile}: {error.strerror}") from error
+    return replace(section, certificate=path, key=path)
+
+
+def prepare(section: TLS) -> TLS:
+    """Return what examine() does, and make the file: until ACME has given a certificate it holds one of our own.
+
+    Raises:
+        ConfigurationError: as examine().
+    """
+    prepared = examine(section)
+    from registry.server.acme.orders import placeholder  # noqa: PLC0415  an extra, which is there
+
+    asked = section.letsencrypt
     store = Store(asked.cachefile)
     try:
         store.create()
@@ -57,8 +74,7 @@ def prepare(section: TLS) -> TLS:
             store.write_certificate(placeholder(asked.hosts))
     except OSError as error:
         raise ConfigurationError(f"{_KEY}.cachefile", f"{asked.cachefile}: {error.strerror}") from error
-    path = str(store.certificate)
-    return replace(section, certificate=path, key=path)
+    return prepared
 
 
 def jobs(section: LetsEncrypt) -> Iterator[Job]:

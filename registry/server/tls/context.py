@@ -21,13 +21,23 @@ def server_context(section: TLS) -> ssl.SSLContext:
     Raises:
         ConfigurationError: a file cannot be used, or OpenSSL does not support what is asked for.
     """
+    context = context_without_certificate(section)
+    _load_chain(context, section.certificate, section.key)
+    return context
+
+
+def context_without_certificate(section: TLS) -> ssl.SSLContext:
+    """Return a context with all that `section` says but the certificate.
+
+    Raises:
+        ConfigurationError: as server_context().
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # TLS 1.0 and 1.1 are accepted in the configuration, with a warning, and not spoken (RFC 8996).
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if section.minimumtls == "tls1.3" else ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     restrict(context, section.ciphersuites)
-    _load_chain(context, section.certificate, section.key)
     ask_for_certificates(context, section)
     return context
 

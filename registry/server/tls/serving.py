@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
+from registry.server.acme import renewal
 from registry.server.acme.ondemand import NamedCertificates
-from registry.server.acme.renewal import prepare
 from registry.server.tls.certificates import Certificates
+from registry.server.tls.context import context_without_certificate
 
 if TYPE_CHECKING:
     import socket
@@ -21,14 +23,17 @@ _SPOKE_HTTP: Final = "HTTP_REQUEST"
 _log = logging.getLogger(__name__)
 
 
-def load(section: TLS) -> Certificates | None:
-    """Return the certificates of ``http.tls``, or None where it does not ask for TLS.
+def examine(section: TLS) -> Certificates | None:
+    """Return the certificates of ``http.tls``; None where it does not ask for TLS, or ACME has yet to make one.
 
     Raises:
         ConfigurationError: a file cannot be used, or OpenSSL does not support what is asked for.
     """
     if section.letsencrypt.cachefile:
-        section = prepare(section)
+        section = renewal.examine(section)
+        if not Path(section.certificate).exists():
+            context_without_certificate(section)
+            return None
         if not section.letsencrypt.hosts:
             return NamedCertificates(section)
     if not section.certificate:
@@ -36,6 +41,17 @@ def load(section: TLS) -> Certificates | None:
             raise ConfigurationError("http.tls.certificate", "missing, though http.tls has a key or clientcas")
         return None
     return Certificates(section)
+
+
+def load(section: TLS) -> Certificates | None:
+    """Return the certificates of ``http.tls``, or None where it does not ask for TLS; ACME's first one is made.
+
+    Raises:
+        ConfigurationError: as examine(), or what ACME keeps cannot be made.
+    """
+    if section.letsencrypt.cachefile:
+        renewal.prepare(section)
+    return examine(section)
 
 
 def options(certificates: Certificates | None) -> dict[str, object]:

@@ -110,9 +110,9 @@ def test_the_health_check_says_healthy(container: Container) -> None:
     ("arguments", "said"),
     [
         (("--version",), f"registry {DISTRIBUTION} v"),
-        (("config", "check"), "rootdirectory: /var/lib/registry"),
-        (("config", "check", "/etc/docker/registry/config.yml"), "rootdirectory: /var/lib/registry"),
-        (("/bin/registry", "config", "check", "/etc/distribution/config.yml"), "addr: :5000"),
+        (("config", "show"), "rootdirectory: /var/lib/registry"),
+        (("config", "show", "/etc/docker/registry/config.yml"), "rootdirectory: /var/lib/registry"),
+        (("/bin/registry", "config", "show", "/etc/distribution/config.yml"), "addr: :5000"),
         (("sh", "-c", "id -u"), "0\n"),
         (("serve", "--help"), "Usage: registry serve"),
     ],

@@ -122,7 +122,7 @@ def test_the_page_is_typed_in_its_order(
             tls = authority.trusting_client() if "TLS_CERTIFICATE" in command else None
             wait_until(f"it serves: {command}", lambda: serves(Api("localhost", port, tls)), seconds=90)
             assert Api("localhost", port, tls).get("/v2/").status == (401 if "REGISTRY_AUTH" in command else 200)
-            container = engine.docker("ps", "--quiet").strip()
+            container = engine.docker("ps", "--quiet", "--filter=name=registry").strip()
             assert engine.docker("exec", container, "stat", "-c", "%u", "/proc/1") == f"{UID}\n"
 
     reader = Reader(
