@@ -114,6 +114,28 @@ def test_error_of_the_reference_is_what_is_said(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.strip()) == (1, said.strip().replace("config.yml", str(file)))
 
 
+def test_costs_of_an_image_are_the_sums_of_its_requests() -> None:
+    text = page_path("storage-drivers.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    counted = [(row[0], int(row[1].partition(":")[0])) for row in rows if re.match(r"\d+: ", row[1])]
+    calls = dict(reversed(counted))
+    looked_up, missed = calls["HEAD a blob"], calls["HEAD a blob that is not there"]
+    manifest = calls["PUT a manifest by tag"]
+    pulled = calls["HEAD a manifest by tag"] + calls["GET a manifest by tag, later"]
+    redirected, streamed = calls["GET a layer of any size, redirected"], calls["GET a layer of 8 MiB, streamed"]
+    remembered = calls["GET a layer of any size, redirected, its size remembered"]
+    config, layer = (cost for title, cost in counted if title == "the same as docker does: POST, PATCH, PUT")
+    images = {
+        "push what is new": (config + missed, layer + missed, manifest),
+        "push what is there already": (looked_up, looked_up, manifest),
+        "pull, redirected": (redirected, redirected, pulled),
+        "pull, redirected, its sizes remembered": (remembered, remembered, pulled),
+        "pull, streamed": (streamed, streamed, pulled),
+    }
+    told = {row[0]: tuple(map(int, row[1:])) for row in rows if row[0] in images}
+    assert told == {title: (*costs, costs[0] + 5 * costs[1] + costs[2]) for title, costs in images.items()}
+
+
 def test_extras_that_pages_name_exist() -> None:
     texts = [page_path(page).read_text() for page in all_pages()]
     named = {name for text in texts for names in re.findall(r"'\.\[([\w,]+)\]'", text) for name in names.split(",")}

@@ -17,7 +17,7 @@ import pytest
 from registry.error_codes import CODES
 from tests.integration.clients import finish, require_program, run
 from tests.integration.content import fill
-from tests.integration.pages import PROJECT, Reader, blocks, page_path
+from tests.integration.pages import PROGRAMS, PROJECT, Reader, blocks, page_path
 from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
@@ -108,22 +108,24 @@ def guarded(start_server: StartServer, tmp_path: Path) -> Server:
 def test_messages_of_clients_are_those_of_the_page(
     start_server: StartServer, guarded: Server, samples: Samples
 ) -> None:
-    skopeo, curl = require_program("skopeo"), require_program("curl")
+    skopeo, crane, oras, curl = (require_program(name) for name in ("skopeo", "crane", "oras", "curl"))
     plain = start_server(settings={"storage": {"delete": {"enabled": False}}})
     image = f"docker://{plain.host}/team/app:v1"
     copy = (skopeo, "--insecure-policy", "copy", "--dest-tls-verify=false", f"oci:{samples.layout.path}:amd64")
     run(*copy, image)
     trials = {
-        "http: server gave HTTP response to HTTPS client": (skopeo, "inspect", image),
+        "http: server gave HTTP response to HTTPS client": (oras, "manifest", "fetch", f"{plain.host}/team/app:v1"),
         "this port speaks HTTPS only": (curl, "--show-error", f"http://{guarded.host}/v2/"),
         "x509: certificate signed by unknown authority": (skopeo, "inspect", f"docker://{guarded.host}/app"),
         "authentication required": (skopeo, "inspect", "--tls-verify=false", f"docker://{guarded.host}/app"),
         "manifest unknown": (skopeo, "inspect", "--tls-verify=false", f"docker://{plain.host}/team/app:no"),
+        "MANIFEST_UNKNOWN": (crane, "--insecure", "manifest", f"{plain.host}/team/app:no"),
         "repository name must be lowercase": (skopeo, "inspect", f"docker://{plain.host}/App"),
         "405 Method Not Allowed": (skopeo, "delete", "--tls-verify=false", image),
         "connection refused": (skopeo, "inspect", "docker://127.0.0.1:9/app"),
     }
-    messages = " ".join(row[0] for row in table("What clients say"))
+    page = page_path(TROUBLE).read_text()
+    messages = page[page.index("## What clients say") : page.index("## What the registry answers")]
     for message, command in trials.items():
         said = finish(*command)
         assert message in said.stdout + said.stderr, command
@@ -141,6 +143,31 @@ def test_every_error_of_the_registry_is_on_the_page() -> None:
     assert {code for code, _ in told} == {code for code, _ in CODES.values()}
 
 
+@pytest.mark.parametrize(
+    ("message", "document"),
+    [
+        ("not YAML: …", "storage: inmemory\n\thttp: x"),
+        ("unknown, must be one of …", "storage: none"),
+        ("unknown, must be one of …", "storage: inmemory\nauth: {ldap: {}}"),
+        ("must name exactly one type, given: …", "storage: {inmemory: {}, filesystem: {}}"),
+        ("not supported yet", "storage: inmemory\nproxy: {remoteurl: 'https://registry.example.com'}"),
+        ("must be true or false, not …", "storage: {inmemory: {}, delete: {enabled: 'true'}}"),
+        ("is not a HOST:PORT to listen on: …", "storage: inmemory\nhttp: {addr: ':99999'}"),
+        (
+            "does not exist or is not a file; create it with …",
+            "storage: inmemory\nauth: {local: {htpasswd: /none/htpasswd, rules: []}}",
+        ),
+        ("this machine has no such address", "storage: inmemory\nhttp: {addr: '192.0.2.1:5000'}"),
+    ],
+)
+def test_configuration_that_is_refused_is_told_of_on_the_page(message: str, document: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yml").write_text(f"version: 0.1\n{document}\n")
+    done = finish(PROGRAMS / "registry", "serve", tmp_path / "config.yml")
+    assert done.returncode == 1
+    assert message.strip(" …") in done.stderr
+    assert message in " ".join(row[0] for row in table("When it does not start"))
+
+
 def test_messages_of_the_log_on_the_page_are_in_the_code() -> None:
     constants = " \n".join(
         node.value
@@ -150,8 +177,9 @@ def test_messages_of_the_log_on_the_page_are_in_the_code() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
     said = re.sub(r"%(\.\d)?[a-z]", "…", constants)
-    messages = [message for cell, _ in table("What the log says") for message in re.findall(r"`([^`]+)`", cell)]
-    assert len(messages) > 25
+    rows = [*table("When it does not start"), *table("What the log says")]
+    messages = [message for cell, _ in rows for message in re.findall(r"`([^`]+)`", cell)]
+    assert len(messages) > 45
     pieces = {piece.strip(" :") for message in messages for piece in message.split("…")}
     assert [piece for piece in sorted(pieces) if piece not in said] == []
 

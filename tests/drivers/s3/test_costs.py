@@ -116,6 +116,8 @@ def test_the_table_in_the_documentation_is_what_the_driver_does(serve: Serve) ->
         digest = str(Digest.of(layer))
         assert client.head(f"/v2/a/b/blobs/{digest}").status_code == 200
         meter.note("HEAD a blob")
+        assert client.head(f"/v2/a/b/blobs/{Digest.of(b'not there')}").status_code == 404
+        meter.note("HEAD a blob that is not there")
         assert client.get(f"/v2/a/b/blobs/{digest}").data == layer
         meter.note("GET a layer of 8 MiB, streamed")
         assert redirecting.get(f"/v2/a/b/blobs/{digest}").status_code == 307

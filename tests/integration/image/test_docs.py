@@ -103,14 +103,25 @@ def by_digest(engine: Engine, hub: str) -> str:
     return f"{name}@{digest}"
 
 
-def test_readme(hub: str, port: int, environment: dict[str, str], tmp_path: Path) -> None:
+def test_readme(engine: Engine, hub: str, port: int, environment: dict[str, str], tmp_path: Path) -> None:
     copy, config = tmp_path / "project", tmp_path / "config.yml"
     left = shutil.ignore_patterns(".*", "build", "data", "*.egg-info", "__pycache__")
     shutil.copytree(PROJECT, copy, ignore=left)
     config.write_text(yaml.safe_dump(configuration(tmp_path / "root", port, "secret")))
+    owned(tmp_path / "mnt/registry")
+
+    def after(command: str) -> None:
+        if command.startswith("docker run"):
+            wait_until(f"it serves: {command}", lambda: serves(Api("localhost", port)), seconds=90)
+            remove(engine, "registry")
+
     reader = Reader(
         copy,
         {
+            r"docker build": "docker build --network=host",
+            r"(?<=--tag registry) \.$": f" {PROJECT}",
+            r"-p 5000:5000": f"--network=host -e REGISTRY_HTTP_ADDR=0.0.0.0:{port}",
+            r"/mnt/registry": f"{tmp_path}/mnt/registry",
             r"^make run$": f"make -C {PROJECT} run ADDR=127.0.0.1:{port} DATA={tmp_path}/data",
             r"docker pull alpine": f"docker pull {hub}/alpine && docker tag {hub}/alpine alpine",
             r"localhost:5000": hub,
@@ -119,6 +130,7 @@ def test_readme(hub: str, port: int, environment: dict[str, str], tmp_path: Path
         },
         environment=environment,
         skipped={"make test": "the tests would run themselves"},
+        after=after,
         serves=lambda: serves(Api("localhost", port)),
     )
     said = reader.work_through("README.md")
