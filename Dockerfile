@@ -26,7 +26,7 @@ RUN apt-get update \
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST
-ARG EXTRAS=[acme,azure,gcs,otel,redis,s3]
+ARG EXTRAS=[acme,azure,fast,gcs,otel,redis,s3]
 COPY deploy/docker /source/deploy/docker
 # Everything is downloaded here. Wheels are built with what was verified, never with what pip would fetch for it.
 RUN python3 -m venv /opt/build \

@@ -75,7 +75,7 @@ layers: $(BIN)/.check
 	@$(BIN)/lint-imports
 
 # The extras that the Dockerfile's EXTRAS may name. Versions stay as they are unless UPGRADE=1.
-LOCKED = $(addprefix --extra ,acme azure gcs otel redis s3)
+LOCKED = $(addprefix --extra ,acme azure fast gcs otel redis s3)
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
 
 lock: $(BIN)/.lock ## Pin what the image is made of, with hashes, as setup.cfg asks for it (UPGRADE=1: newest versions)

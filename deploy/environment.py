@@ -63,7 +63,8 @@ def prepare(stamp: Path, extras: str) -> None:
     if reason:
         _begin_anew(venv, reason)
     (venv / _UNFINISHED).touch()
-    _install(venv, f"{_PROJECT}[{extras}]" if extras else str(_PROJECT))
+    wanted = [*filter(None, [extras]), *(["fast"] if _can_compile(venv) else [])]
+    _install(venv, f"{_PROJECT}[{','.join(wanted)}]" if wanted else str(_PROJECT))
     stamp.touch()
 
 
@@ -82,6 +83,18 @@ def _reason_to_begin_anew(venv: Path) -> str:
     except (OSError, subprocess.CalledProcessError):
         return "its Python has changed, or it was not completed"
     return ""
+
+
+def _can_compile(venv: Path) -> bool:
+    """Tell whether extensions in C can be built for the Python of `venv`, as the extra "fast" wants it."""
+    asked = "import sysconfig; print(sysconfig.get_config_var('CC')); print(sysconfig.get_path('include'))"
+    said = subprocess.run([venv / "bin" / "python", "-c", asked], check=True, capture_output=True, text=True).stdout
+    compiler, headers = said.splitlines()
+    command = [*compiler.split(), "-fsyntax-only", f"-I{headers}", "-x", "c", "-"]
+    try:
+        return not subprocess.run(command, input=b"#include <Python.h>", capture_output=True, check=False).returncode
+    except OSError:
+        return False
 
 
 def _is_newer(stamp: Path, *sources: Path) -> bool:

@@ -1,8 +1,9 @@
 """All that the server takes from gunicorn beyond its documented interface, which any release may change.
 
 No other module imports more of gunicorn than its extension points: the application, the base of workers, the logger.
-It was tried with gunicorn 26.2.0, 27.0.0 and 27.0.1, and with gunicorn_h1c 0.6.10, its parser in C. setup.cfg allows
-nothing older or newer of gunicorn (there is nothing in between), and no older parser.
+It was tried with gunicorn 26.2.0, 27.0.0 and 27.0.1, each with its parser in Python and with gunicorn_h1c 0.6.10, its
+parser in C, which the extra "fast" installs. setup.cfg allows nothing older or newer of gunicorn (there is nothing in
+between), and no older parser in C.
 tests/server/test_gunicorn_internals.py holds setup.cfg to that.
 """
 

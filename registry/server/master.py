@@ -210,7 +210,7 @@ def _options(configuration: Configuration) -> dict[str, object]:
         "worker_class": Worker,
         "logger_class": AccessLog,
         "accesslog": "-" if _wants_access_log(configuration.log) else None,
-        "http_parser": "fast",
+        "http_parser": "auto",
         "graceful_timeout": math.ceil(http.draintimeout_seconds) or _DRAIN_SECONDS,
         # The limit is that of the whole head.
         "limit_request_line": 0,

@@ -40,7 +40,7 @@ OTHER = {"wsgi.errors", "wsgi.multithread", "wsgi.early_hints", "SERVER_SOFTWARE
 def test_the_environment_is_that_of_gunicorn(head: bytes, client: Any, server: Any) -> None:
     os.environ.pop("SCRIPT_NAME", None)
     configuration = Config()
-    configuration.set("http_parser", "fast")
+    configuration.set("http_parser", "auto")
     settings = Settings(configuration)
     ours, theirs = socket.socketpair()
     with ours, theirs:

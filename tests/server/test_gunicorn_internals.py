@@ -28,15 +28,18 @@ def test_the_installed_version_is_one_that_was_tried() -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "tried", "untried"),
-    [("gunicorn", TRIED, UNTRIED), ("gunicorn_h1c", TRIED_PARSERS, UNTRIED_PARSERS)],
+    ("section", "key", "package", "tried", "untried"),
+    [
+        ("options", "install_requires", "gunicorn", TRIED, UNTRIED),
+        ("options.extras_require", "fast", "gunicorn_h1c", TRIED_PARSERS, UNTRIED_PARSERS),
+    ],
 )
 def test_setup_allows_the_versions_that_were_tried_and_not_these_others(
-    package: str, tried: tuple[str, ...], untried: tuple[str, ...]
+    section: str, key: str, package: str, tried: tuple[str, ...], untried: tuple[str, ...]
 ) -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    (required,) = re.findall(rf"^{package}([<>=].*)$", setup["options"]["install_requires"], re.MULTILINE)
+    (required,) = re.findall(rf"^{package}([<>=].*)$", setup[section][key], re.MULTILINE)
     allowed = SpecifierSet(required)
     assert [each for each in tried + untried if Version(each) in allowed] == list(tried)
 
