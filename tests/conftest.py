@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.config import Configuration
     from tests.drivers.stores import Store
+
+# A shell starts what runs in the background with SIGINT ignored, and all that the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples everywhere, so that what fails here fails for whoever looks at it.
 settings.register_profile(

@@ -133,9 +133,9 @@ def test_a_copy_that_is_interrupted_ends_in_the_middle_of_a_blob(source: InMemor
     digest = Digest.of(large)
     source.put(paths.blob_data(digest), large)
 
-    class Endless(DelegatingDriver):
+    class Slow(DelegatingDriver):
         def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-            return repeat(b"x") if path == paths.blob_data(digest) else super().read(path, start, stop)
+            return repeat(b"x", len(large)) if path == paths.blob_data(digest) else super().read(path, start, stop)
 
     class Interrupting(Quiet):
         def advance(self, size: int, what: str) -> None:
@@ -147,6 +147,6 @@ def test_a_copy_that_is_interrupted_ends_in_the_middle_of_a_blob(source: InMemor
     interrupted: list[str] = []
     target = InMemoryDriver()
     with pytest.raises(KeyboardInterrupt):
-        copy_storage(Endless(source), target, 2, Interrupting())
+        copy_storage(Slow(source), target, 2, Interrupting())
     assert dangling(target) == []
     assert paths.blob_data(digest) not in objects(target)
