@@ -29,12 +29,12 @@ def installing(extra: str, distribution: str = DISTRIBUTION) -> str:
 
 def _record(distribution: str) -> dict[str, Any]:
     """Return where `distribution` was installed from; nothing if that was an index, or it is not installed."""
-    try:
-        text = metadata.distribution(distribution).read_text("direct_url.json")
-    except metadata.PackageNotFoundError:
-        return {}
-    record: dict[str, Any] = json.loads(text) if text else {}
-    return record
+    # Beside an installation from a checkout, the checkout itself may be found, which has no record.
+    for found in metadata.distributions(name=distribution):
+        if text := found.read_text("direct_url.json"):
+            record: dict[str, Any] = json.loads(text)
+            return record
+    return {}
 
 
 def _path(record: dict[str, Any]) -> str:

@@ -101,6 +101,7 @@ def results(there: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             result = str(directory / f"{number}.{command[0]}")
             orders.append({"arguments": [*command, str(path)], "environ": environ, "results": result})
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "AWS_"))}
+        environ["PYTHONDONTWRITEBYTECODE"] = "1"  # next to the boto3 that cannot be imported
         subprocess.run(
             [sys.executable, "-c", MANY], input=json.dumps(orders), text=True, env=environ, check=True, timeout=300
         )
