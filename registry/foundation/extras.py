@@ -29,10 +29,10 @@ def installing(extra: str, distribution: str = DISTRIBUTION) -> str:
 
 def _record(distribution: str) -> dict[str, Any]:
     """Return where `distribution` was installed from; nothing if that was an index, or it is not installed."""
-    # Beside an installation from a checkout, the checkout itself may be found, which has no record.
     for found in metadata.distributions(name=distribution):
-        if text := found.read_text("direct_url.json"):
-            record: dict[str, Any] = json.loads(text)
+        # Where a checkout is on the way of imports it is found, too; it was not installed, and has other files.
+        if found.read_text("METADATA") is not None:
+            record: dict[str, Any] = json.loads(found.read_text("direct_url.json") or "{}")
             return record
     return {}
 
