@@ -172,4 +172,6 @@ def _errors_in_one_line() -> Iterator[None]:
 
 
 def _line(error: object) -> str:
+    if getattr(error, "reason", "") == "WRONG_VERSION_NUMBER":  # of an ssl.SSLError
+        return "it does not speak TLS: is http:// meant?"
     return " ".join(str(error).split()) or type(error).__name__

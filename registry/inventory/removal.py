@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from registry.inventory.source import Source
 
 _SHOWN: Final = 10
+_KEPT: Final = (
+    " FROM targets AS one WHERE (tag = '' AND digest = '') OR NOT EXISTS"
+    " (SELECT 1 FROM targets WHERE repository = one.repository AND tag = '' AND digest = '')"
+)
+"""What goes with its whole repository is not a target of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +108,13 @@ class Removal:
 
     def targets(self, limit: int = -1) -> Iterator[Target]:
         """Yield the first `limit` targets, or all."""
-        query = "SELECT repository, tag, digest, tags, shown FROM targets ORDER BY number LIMIT ?"
+        query = f"SELECT repository, tag, digest, tags, shown{_KEPT} ORDER BY number LIMIT ?"
         for repository, tag, digest, tags, shown in self._connection.execute(query, (limit,)):
             yield Target(repository, tag, digest, tags, tuple(shown.split()))
 
     def count(self) -> int:
         """Return how many targets there are."""
-        found: int = self._connection.execute("SELECT count(*) FROM targets").fetchone()[0]
+        found: int = self._connection.execute(f"SELECT count(*){_KEPT}").fetchone()[0]
         return found
 
     def is_small(self) -> bool:

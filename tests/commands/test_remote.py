@@ -127,6 +127,12 @@ def test_a_url_where_no_registry_can_be_is_one_line(url: str, status: int, text:
     assert text in done.stderr.splitlines()[-1]
 
 
+def test_a_registry_without_tls_that_is_asked_by_it_is_one_line_with_the_way_out(server: Serving) -> None:
+    host = server.url.removeprefix("http://")
+    done = run("ls", "--url", host, environ={"DOCKER_CONFIG": "/nonexistent"})
+    assert (done.returncode, done.stderr) == (1, f"Error: {host}: it does not speak TLS: is http:// meant?\n")
+
+
 def test_tags_manifests_and_repositories_are_deleted(tmp_path: Path) -> None:
     with serving_filled(tmp_path) as server:
         done = asked(server, "rm", "team/app:v1")

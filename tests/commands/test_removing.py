@@ -88,6 +88,15 @@ def test_a_whole_repository_goes_and_others_stay(directory: Path) -> None:
     assert tags(directory, "team/web") == ["v1"]
 
 
+def test_what_goes_with_its_whole_repository_is_not_deleted_twice(directory: Path) -> None:
+    done = rm(directory, "team/app:v1", "team/app", "team/web:v1", "--yes", "--json")
+    assert json.loads(done.stdout) == [
+        {"repository": "team/app", "tags": 3},
+        {"repository": "team/web", "tag": "v1"},
+    ]
+    assert "any more" not in done.stderr
+
+
 def test_patterns_delete_what_matches_each_once(directory: Path) -> None:
     done = rm(directory, "team/*:v1", "**:v1", "base:1?", "--yes", "--json")
     assert done.returncode == 0
