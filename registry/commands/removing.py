@@ -105,7 +105,7 @@ class _Deletion:
         self._source = source
         self.done = self.failed = 0
         self.untagged = False
-        """Whether a tag went without its manifest, which may have no tag any more."""
+        """Whether a manifest may be left without a tag: that of a tag, or an image of an index, or a signature."""
 
     def of(self, targets: Iterator[Target]) -> Iterator[Target]:
         """Yield each target that was deleted."""
@@ -123,7 +123,7 @@ class _Deletion:
                 click.echo(str(error), err=True)
             else:
                 self.done += 1
-                self.untagged = self.untagged or bool(target.tag)
+                self.untagged = self.untagged or bool(target.tag or target.digest)
                 yield target
 
 

@@ -63,6 +63,16 @@ def test_what_is_said_to_free_space_does(directory: Path) -> None:
     assert len(gone) == 2  # the manifest, and the layer that no other repository has
 
 
+def test_what_is_said_to_free_space_also_frees_the_images_of_an_index(directory: Path) -> None:
+    done = rm(directory, "team/web:v1", "--all-tags", "--yes")
+    assert done.stderr == frees(directory)
+    run("garbage-collect", "--grace=0s", str(directory / "config.yml"))
+    assert list(stored(directory).open("team/web").manifests.digests())
+    command = done.stderr.rpartition("by: registry ")[2].partition(";")[0].split()
+    run(*command, "--grace=0s")
+    assert not list(stored(directory).open("team/web").manifests.digests())
+
+
 def test_a_manifest_goes_with_all_its_tags_which_are_named_first(directory: Path) -> None:
     digest = stored(directory).open("team/app").tags.resolve(Tag("v1"))
     named = f"team/app@{digest} with its tags latest, v1, v2"
