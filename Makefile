@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-ADDR   ?= 127.0.0.1:5000
-DATA   ?= data
+ADDR   ?= $(or $(REGISTRY_HTTP_ADDR),127.0.0.1:5000)
+DATA   ?= $(or $(REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY),data)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint types layers format lock man test-s3 test-gcs test-azure integration conformance compat bench clean
@@ -52,6 +52,7 @@ FORCE:
 REACHED = $(patsubst :%,localhost:%,$(patsubst 0.0.0.0:%,localhost:%,$(patsubst [::]:%,localhost:%,$(ADDR))))
 
 run: $(BIN)/.run ## Serve a registry on ADDR (127.0.0.1:5000) from the directory DATA (./data)
+	@$(BIN)/python deploy/address.py "$(ADDR)"
 	@echo "Next, in another terminal, with whichever you have:"
 	@echo "  docker pull alpine && docker tag alpine $(REACHED)/alpine && docker push $(REACHED)/alpine"
 	@echo "  podman pull alpine && podman push --tls-verify=false alpine $(REACHED)/alpine"

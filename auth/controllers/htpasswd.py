@@ -11,6 +11,7 @@ from auth.headers import basic_challenge, basic_credentials
 from auth.identities.passwords import PasswordFile, examine, provision
 from auth.identities.throttle import FailureThrottle
 from registry.foundation.parameters import Parameters
+from registry.foundation.unreadable import reason_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +47,7 @@ class HtpasswdController(AccessController):
         try:
             provide(path)
         except OSError as error:
-            reason = f"{path} is missing and cannot be created: {error.strerror or error}"
+            reason = f"{path} is missing and cannot be created: {reason_unreadable(error, path)}"
             raise section.error("path", reason) from error
         return cls(realm, PasswordFile(path, FailureThrottle()))
 

@@ -24,6 +24,7 @@ from auth.tokenservice.logins import Logins
 from auth.tokenservice.service import LocalTokenService
 from registry.foundation.files import FileError
 from registry.foundation.parameters import Parameters
+from registry.foundation.unreadable import reason_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -196,5 +197,5 @@ def _signing_keys(section: Parameters, open_keys: Callable[[str], SigningKeys]) 
     try:
         return open_keys(path)
     except (OSError, FileError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_unreadable(error, path) if isinstance(error, OSError) else error
         raise section.error("key", f"{path} cannot be used, nor created if missing: {reason}") from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from registry.foundation.errors import ParameterError
 from registry.foundation.parameters import Parameters
+from registry.foundation.unreadable import reason_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +68,7 @@ def _key_of(keyfile: str) -> Mapping[str, Any]:
     try:
         key = json.loads(Path(keyfile).read_bytes())
     except OSError as error:
-        raise ParameterError(f"keyfile: cannot read {keyfile}: {error.strerror}") from error
+        raise ParameterError(f"keyfile: cannot read {keyfile}: {reason_unreadable(error, keyfile)}") from error
     except ValueError as error:
         raise ParameterError(f"keyfile: {keyfile} is not JSON: {error}") from error
     if not isinstance(key, dict):

@@ -23,6 +23,7 @@ from drivers.middleware.aws_networks import AwsNetworks
 from drivers.middleware.base import Middleware
 from registry.foundation.errors import ParameterError
 from registry.foundation.parameters import Parameters
+from registry.foundation.unreadable import reason_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +91,7 @@ def _private_key(path: str) -> RSAPrivateKey:
     try:
         key = load_pem_private_key(Path(path).read_bytes(), None)
     except OSError as error:
-        raise ParameterError(f"privatekey: cannot read {path}: {error.strerror}") from error
+        raise ParameterError(f"privatekey: cannot read {path}: {reason_unreadable(error, path)}") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it is encrypted
         raise ParameterError(f"privatekey: {path} is not an RSA key in PEM without a password") from error
     if not isinstance(key, RSAPrivateKey):

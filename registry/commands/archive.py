@@ -70,6 +70,8 @@ def export_command(  # noqa: PLR0913 - one for each option
     _require_file(file)
     storage = open_configured(load, config)
     repositories = storage.repositories
+    if everything and not any(repositories.catalog.names()):
+        raise click.ClickException("the registry is empty: there is nothing to export")
     patterns = parse_patterns(["**"] if everything else images)
     named = [pattern.text for pattern in patterns if not pattern.is_wild]
     wild = [pattern for pattern in patterns if pattern.is_wild]

@@ -19,6 +19,7 @@ from auth.identities.apikeys import ApiKeyStore
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ACTIONS, ANONYMOUS
 from registry.commands.layout import Command, Group, examples, json_option
+from registry.commands.passwords import ask_password
 from registry.commands.printing import print_json_array, rfc3339
 from registry.config import ConfigurationError
 from registry.foundation import durations
@@ -108,11 +109,8 @@ def _delete_user(path: str, user: str) -> None:
 def _set_password(path: str, user: str, *, from_stdin: bool) -> None:
     from auth.identities.user_file import set_password  # noqa: PLC0415  as above
 
-    if from_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    new = set_password(path, user, password.encode())
+    typed = sys.stdin.readline().rstrip("\r\n") if from_stdin else ask_password("--password-stdin", twice=True)
+    new = set_password(path, user, typed.encode())
     click.echo(f"{'added' if new else 'changed'} {user} in {path}")
 
 

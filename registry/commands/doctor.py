@@ -8,6 +8,7 @@ import sys
 import click
 
 from registry.commands.layout import Command, examples, json_option
+from registry.commands.passwords import ask_password
 from registry.commands.progress import StatusLine
 from registry.doctor.client import Credentials, Deployment
 from registry.doctor.examination import examine
@@ -70,7 +71,7 @@ def doctor_command(url: str, user: str | None, size: int, pause: float, *, in_js
     credentials = None
     if user:
         name, colon, password = user.partition(":")
-        credentials = Credentials(name, password if colon else click.prompt("Password", hide_input=True, err=True))
+        credentials = Credentials(name, password if colon else ask_password("--user USER:PASSWORD", err=True))
     elif parts.user is not None:
         credentials = Credentials(parts.user, parts.password or "")
     address = parts.address

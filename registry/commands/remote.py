@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry.commands.passwords import ask_password
 from registry.foundation.registry_url import RegistryUrl, parse_registry_url
 from registry.inventory.docker_config import stored_login
 from registry.inventory.login import Credentials, Session
@@ -46,7 +47,7 @@ def _credentials(place: Place, url: RegistryUrl) -> Credentials | None:
         raise click.BadParameter("is empty", param_hint="--user")
     if place.password_stdin:
         return Credentials(name, sys.stdin.readline().rstrip("\r\n"))
-    return Credentials(name, password if colon else click.prompt("Password", hide_input=True, err=True))
+    return Credentials(name, password if colon else ask_password("--password-stdin", err=True))
 
 
 def _docker_config() -> Path:

@@ -70,7 +70,7 @@ def rm_command(  # noqa: PLR0913 - one for each option
         deletion = _Deletion(source)
         _print(deletion.of(removal.targets()), "deleted", in_json=in_json)
         if deletion.done:
-            click.echo(_what_frees(place), err=True)
+            click.echo(_what_frees(place, untagged=deletion.untagged), err=True)
         if deletion.failed:
             sys.exit(1)
 
@@ -104,6 +104,8 @@ class _Deletion:
     def __init__(self, source: Source) -> None:
         self._source = source
         self.done = self.failed = 0
+        self.untagged = False
+        """Whether a manifest may be left without a tag: that of a tag, or an image of an index, or a signature."""
 
     def of(self, targets: Iterator[Target]) -> Iterator[Target]:
         """Yield each target that was deleted."""
@@ -121,6 +123,7 @@ class _Deletion:
                 click.echo(str(error), err=True)
             else:
                 self.done += 1
+                self.untagged = self.untagged or bool(target.tag or target.digest)
                 yield target
 
 
@@ -139,8 +142,13 @@ def _row(target: Target) -> dict[str, Any]:
     return row | ({"digest": target.digest} if target.digest else {}) | {"tags": target.tags}
 
 
-def _what_frees(place: Place) -> str:
-    command = "registry garbage-collect --delete-untagged"
-    if place.url is not None:
-        return f"disk space is freed where its storage is, by: {command}"
-    return f"disk space is freed by: {command}{f' {place.config}' if place.config else ''}"
+def _what_frees(place: Place, *, untagged: bool) -> str:
+    """Return what to type, where manifests may have been left without a tag (`untagged`) or none have."""
+    command = "registry garbage-collect"
+    where = " where its storage is," if place.url is not None else ""
+    if untagged:
+        command += " --delete-untagged"
+    if place.url is None and place.config:
+        command += f" {place.config}"
+    warning = "; it deletes the untagged manifests of all repositories" if untagged else ""
+    return f"disk space is freed{where} by: {command}{warning}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,8 @@ def repository_patterns(texts: Sequence[str]) -> list[Pattern]:
     patterns = parse_patterns(texts)
     for pattern in patterns:
         if not pattern.is_whole:
-            raise click.ClickException(f"{pattern.text} is more than the name of a repository")
+            instead = "" if pattern.tag is None else f"; for tags: registry tags {shlex.quote(pattern.text)}"
+            raise click.ClickException(f"{pattern.text} is more than the name of a repository{instead}")
     return patterns
 
 

@@ -16,6 +16,7 @@ from registry.config.schema import shape_of
 from registry.config.support import refuse_unsupported, warn_unsupported
 from registry.config.tree import Scalar
 from registry.config.values import Configuration
+from registry.foundation.unreadable import reason_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ def load(path: str, environ: Mapping[str, str]) -> Configuration:
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise ConfigurationError(path, f"cannot be read: {error.strerror}") from None
+        raise ConfigurationError(path, f"cannot be read: {reason_unreadable(error, path)}") from None
     return parse(content, path, environ)
 
 

@@ -44,7 +44,9 @@ class Origins:
         if error.place or not self.file:
             return error
         source = self._source(error.where)
-        reason = f"{error.reason} (set by {source})" if source else error.reason
+        said = f" (set by {source})" if source else ""
+        # An error passes through each block around it, and has no place where a variable gave the key.
+        reason = error.reason.removesuffix(said) + said
         return type(error)(error.where, reason, self.place(error.key))
 
     def located_warning(self, warning: str) -> str:

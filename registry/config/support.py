@@ -86,6 +86,11 @@ def _warn_without_effect(http: HTTP) -> Iterator[str]:
         yield "http.tls.letsencrypt: ignored without cachefile, so that there is no TLS from it"
     if asked.cachefile and not asked.hosts:
         yield "http.tls.letsencrypt.hosts is empty: whoever asks for a name has a certificate ordered for it; set hosts"
+    if http.net == "unix" and http.addr and "/" not in http.addr:
+        yield (
+            f"http.addr: with http.net unix, {http.addr} is a socket of that name in the directory where the registry"
+            f" is started; write ./{http.addr} or a whole path, or http.net: tcp for HOST:PORT"
+        )
     host = urlsplit(http.host)
     if http.host and not (host.scheme and host.netloc):
         yield "http.host: ignored, as it is not a whole URL such as https://registry.example"

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Generic, TypeVar
 
+from registry.foundation.unreadable import reason_unreadable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -103,7 +105,7 @@ class WatchedFile(Generic[T]):
             self._value = self._parse(Path(self.path).read_bytes())
         except OSError as error:
             self._watch.forget()  # it may be readable again without having changed
-            self._fail(f"{self.path}: {error.strerror or error}")
+            self._fail(f"{self.path}: {reason_unreadable(error, self.path)}")
         except ValueError as error:
             self._fail(f"{self.path}: {error}")
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from html import escape
+from ipaddress import ip_address
 from string import Template
 from typing import Final
 from urllib.parse import urlsplit
@@ -117,8 +118,22 @@ def _commands(lines: str) -> str:
 
 
 def _how_without_tls(host: str) -> str:
+    if _is_this_machine(host):
+        return (
+            "<p>You have reached this registry without TLS, which docker accepts on its own machine. Podman and skopeo "
+            "take <code>--tls-verify=false</code>.</p>"
+        )
     return (
         "<p>You have reached this registry without TLS. Docker accepts that on the machine of the registry itself, "
         f"and elsewhere if <code>insecure-registries</code> in its <code>daemon.json</code> names "
         f"<code>{escape(host)}</code>. Podman and skopeo take <code>--tls-verify=false</code>.</p>"
     )
+
+
+def _is_this_machine(host: str) -> bool:
+    """Tell whether `host`, HOST[:PORT], is one that every machine calls itself."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -20,6 +20,7 @@ from redis.sentinel import Sentinel
 
 from registry.config import ConfigurationError
 from registry.foundation import addresses
+from registry.foundation.unreadable import reason_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +145,8 @@ def _tls(section: RedisTLS) -> dict[str, Any]:
         try:
             context.load_cert_chain(section.certificate, section.key or None)
         except (OSError, ssl.SSLError) as error:
-            reason = f"{section.certificate}, {section.key}: {error.strerror or error}"
+            read = (section.certificate, *filter(None, [section.key]))
+            reason = f"{section.certificate}, {section.key}: {reason_unreadable(error, *read)}"
             raise ConfigurationError("redis.tls.certificate", reason) from error
         options |= {"ssl_certfile": section.certificate, "ssl_keyfile": section.key or None}
     authorities = []
@@ -153,7 +155,7 @@ def _tls(section: RedisTLS) -> dict[str, Any]:
             authorities.append(Path(path).read_text(encoding="ascii"))
             context.load_verify_locations(cadata=authorities[-1])
         except (OSError, ValueError) as error:  # what the ssl module raises is an OSError
-            reason = f"{path}: {error.strerror if isinstance(error, OSError) else 'not PEM'}"
+            reason = f"{path}: {reason_unreadable(error, path) if isinstance(error, OSError) else 'not PEM'}"
             raise ConfigurationError(f"redis.tls.rootcas[{index}]", reason) from error
     if authorities:
         options["ssl_ca_data"] = "\n".join(authorities)

@@ -40,6 +40,9 @@ class Served(Protocol):
     def take_listener(self) -> socket.socket | None:
         """Return the socket to listen on from now on; None if it is none of ours, or still the same."""
 
+    def take_reload(self) -> bool:
+        """Tell, once, whether the configuration was to be read again before the server listened."""
+
 
 class ServerArbiter(Arbiter):
     """gunicorn's master process, which says that it stops before it does."""
@@ -118,6 +121,8 @@ def announce(arbiter: ServerArbiter) -> None:
         secured = ", tls" if arbiter.cfg.is_ssl else ""
         # As the Go registry spells it: what waits for a registry looks for this line.
         _log.info("listening on %s%s", binding.name_of(listener), secured, extra={"version": __version__})
+    if arbiter.app.take_reload():
+        os.kill(os.getpid(), signal.SIGHUP)
 
 
 def listen_elsewhere(arbiter: ServerArbiter) -> None:

@@ -83,6 +83,9 @@ class _Application(BaseApplication):
         self._address: binding.Address | None = None
         self._listener: socket.socket | None = None
         self._descriptors = raise_descriptor_limit()
+        self._reload_wanted = False
+        # Until the arbiter has its own, which may take long where the storage is waited for; without one it would end.
+        signal.signal(signal.SIGHUP, self._want_reload)
         self._configuration, self._options = self._read()
         super().__init__()
 
@@ -107,6 +110,15 @@ class _Application(BaseApplication):
         """Return the socket to listen on from now on; None if it is none of ours, or still the same."""
         listener, self._listener = self._listener, None
         return listener
+
+    def take_reload(self) -> bool:
+        """Tell, once, whether the configuration was to be read again before the server listened."""
+        wanted, self._reload_wanted = self._reload_wanted, False
+        return wanted
+
+    def _want_reload(self, _number: int, _frame: FrameType | None) -> None:
+        self._reload_wanted = True
+        _log.info("SIGHUP before it listens: the configuration is read again as soon as it does")
 
     def run(self) -> None:
         master = arbiter.ServerArbiter(self)

@@ -6,9 +6,12 @@ as the Go registry lists them: ``a``, ``a/b``, ``a-b``.
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from drivers.base import NotPermittedError
+from drivers.delegating import DelegatingDriver
 from registry.oci.digest import DEFAULT_ALGORITHM
 from registry.storage import paths
 from registry.storage.listing import PAGE, names_below, names_from
@@ -34,6 +37,8 @@ class _Mark(NamedTuple):
     likely: str = ""
 
 
+_log = logging.getLogger(__name__)
+
 _MANIFESTS: Final = _Mark(paths.MANIFESTS, paths.manifests, is_part_of_manifests, "tags")
 _LAYERS: Final = _Mark(paths.LAYERS, paths.all_layers, is_algorithm, DEFAULT_ALGORITHM)
 _UPLOADS: Final = _Mark(paths.UPLOADS, paths.uploads, is_upload_id)
@@ -46,11 +51,24 @@ class Catalog:
         self._driver = driver
 
     def page(self, *, after: str = "", limit: int, shown: Callable[[str], bool]) -> list[str]:
-        """Return the first `limit` repositories that come after `after` and are `shown`; `limit` is at least 1."""
-        return list(self._walk((_MANIFESTS,), after, limit, shown))
+        """Return the first `limit` repositories that come after `after` and are `shown`; `limit` is at least 1.
+
+        What this process may not look into is left out, and told of in the log: one directory that another user has
+        made in the tree does not hide all repositories. No other walk leaves anything out, for a collection of garbage
+        would delete what it cannot see.
+        """
+        try:
+            return list(self._walk((_MANIFESTS,), after, limit, shown))
+        except NotPermittedError:
+            readable = Catalog(_ReadablePart(self._driver))
+            return list(readable._walk((_MANIFESTS,), after, limit, shown))
 
     def names(self, *, after: str = "") -> Iterator[str]:
-        """Yield the repositories that come after `after`; holds no more than one page of each level."""
+        """Yield the repositories that come after `after`; holds no more than one page of each level.
+
+        Raises:
+            NotPermittedError: this process may not look into a part of the tree; so do the walks below.
+        """
         return self._walk((_MANIFESTS,), after)
 
     def uploading(self) -> Iterator[str]:
@@ -118,3 +136,23 @@ class Catalog:
             ):
                 return True
         return False
+
+
+class _ReadablePart(DelegatingDriver):
+    """A driver in whose listings nothing lies where this process may not look, but for the top of the tree."""
+
+    def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        try:
+            return self._inner.list_prefixes(path, after=after, limit=limit)
+        except NotPermittedError as error:
+            if path == paths.REPOSITORIES:
+                raise
+            _log.warning("left out of the catalog: %s", error)
+            return []
+
+    def holds(self, path: str, *, likely: str = "", is_name: Callable[[str], object] | None = None) -> bool:
+        try:
+            return self._inner.holds(path, likely=likely, is_name=is_name)
+        except NotPermittedError as error:
+            _log.warning("left out of the catalog: %s", error)
+            return False

@@ -102,7 +102,7 @@ def test_an_empty_registry_is_nothing_to_export(tmp_path: Path) -> None:
     configure(tmp_path)
     (tmp_path / "root").mkdir()
     done = export(tmp_path, "--all", str(tmp_path / "a.tar"))
-    assert (done.returncode, done.stderr) == (1, "Error: no repository matches **\n")
+    assert (done.returncode, done.stderr) == (1, "Error: the registry is empty: there is nothing to export\n")
 
 
 def test_images_of_schema_1_and_tags_that_lead_nowhere_are_left_out_and_named(directory: Path) -> None:

@@ -39,7 +39,8 @@ def files(directory: Path) -> set[Path]:
 
 
 def frees(directory: Path) -> str:
-    return f"disk space is freed by: registry garbage-collect --delete-untagged {directory}/config.yml\n"
+    command = f"registry garbage-collect --delete-untagged {directory}/config.yml"
+    return f"disk space is freed by: {command}; it deletes the untagged manifests of all repositories\n"
 
 
 def test_a_tag_goes_alone_without_asking_and_it_is_said_what_frees_space(directory: Path) -> None:
@@ -48,16 +49,28 @@ def test_a_tag_goes_alone_without_asking_and_it_is_said_what_frees_space(directo
     assert (done.returncode, done.stdout) == (0, "deleted team/app:v1\n")
     assert done.stderr == frees(directory)
     assert tags(directory, "team/app") == ["latest", "v2"]
+    assert rm(directory, "team/web", "team/app:v2", "--yes").stderr == frees(directory)
     assert stored(directory).open("team/app").manifests.has(digest)
 
 
 def test_what_is_said_to_free_space_does(directory: Path) -> None:
     done = rm(directory, "team/app", "--yes")
     command = done.stderr.rpartition("registry ")[2].split()
+    assert "--delete-untagged" not in command  # which would delete manifests of other repositories
     before = files(directory)
     run(*command, "--grace=0s")
     gone = {path.parent.name for path in before - files(directory) if path.name == "data"}
     assert len(gone) == 2  # the manifest, and the layer that no other repository has
+
+
+def test_what_is_said_to_free_space_also_frees_the_images_of_an_index(directory: Path) -> None:
+    done = rm(directory, "team/web:v1", "--all-tags", "--yes")
+    assert done.stderr == frees(directory)
+    run("garbage-collect", "--grace=0s", str(directory / "config.yml"))
+    assert list(stored(directory).open("team/web").manifests.digests())
+    command = done.stderr.rpartition("by: registry ")[2].partition(";")[0].split()
+    run(*command, "--grace=0s")
+    assert not list(stored(directory).open("team/web").manifests.digests())
 
 
 def test_a_manifest_goes_with_all_its_tags_which_are_named_first(directory: Path) -> None:

@@ -95,6 +95,13 @@ def test_an_error_of_a_variable_names_it_and_no_line(environ: Mapping[str, str],
     assert line.startswith(expected)
 
 
+def test_a_variable_is_named_once_however_many_blocks_the_error_passes_through() -> None:
+    origins = parse("version: 0.1\nstorage: inmemory\n", "/etc/c.yml", {"REGISTRY_STORAGE": "none"}).origins
+    with pytest.raises(ConfigurationError) as raised, origins.locating(), origins.locating():
+        raise ConfigurationError("storage.none", "unknown")
+    assert raised.value.line == "storage.none: unknown (set by REGISTRY_STORAGE)"
+
+
 def test_an_error_of_a_plugin_names_the_line_of_the_parameter() -> None:
     origins = parse(FILE.format(**GOOD), "/etc/c.yml", {}).origins
     for where, path, line in (

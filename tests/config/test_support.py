@@ -125,6 +125,16 @@ def test_what_is_left_out_for_good_is_a_warning_with_its_reason(text: str, warni
     assert given.startswith(warning)
 
 
+@pytest.mark.parametrize(
+    ("addr", "warned"),
+    [("127.0.0.1:5913", True), ("registry.sock", True), ("./registry.sock", False), ("/run/registry.sock", False)],
+)
+def test_a_socket_without_a_directory_is_a_warning(addr: str, *, warned: bool) -> None:
+    given = configure(f"http: {{net: unix, addr: '{addr}'}}").warnings
+    assert [each.startswith(f"http.addr: with http.net unix, {addr} is a socket") for each in given] == [True] * warned
+    assert configure(f"http: {{net: tcp, addr: '{addr}'}}").warnings == ()
+
+
 def test_that_everybody_is_a_trusted_proxy_is_a_warning() -> None:
     (given,) = configure("http: {trustedproxies: [10.0.0.0/8, 0.0.0.0/0]}").warnings
     assert given.startswith("http.trustedproxies[1]: with 0.0.0.0/0 every client chooses the address")

@@ -147,7 +147,22 @@ def test_below_a_prefix_the_page_says_where_the_api_is(serve: Serve) -> None:
 
 @pytest.mark.parametrize(("scheme", "told"), [("http", True), ("https", False)])
 def test_what_to_do_without_tls_is_told_where_there_is_none(client: FlaskClient, scheme: str, told: bool) -> None:
-    assert ("insecure-registries" in page(client, X_Forwarded_Proto=scheme)) == told
+    text = page(client, X_Forwarded_Proto=scheme, Host="registry.example:5000")
+    assert ("insecure-registries" in text) == ("--tls-verify=false" in text) == told
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:5991", "LOCALHOST:5000", "127.0.0.1:5000", "127.1.2.3", "[::1]:5000"]
+)
+def test_on_the_registry_s_own_machine_docker_needs_no_setting(client: FlaskClient, host: str) -> None:
+    text = page(client, Host=host)
+    assert "insecure-registries" not in text
+    assert "--tls-verify=false" in text
+
+
+@pytest.mark.parametrize("host", ["localhost.example:5000", "192.0.2.1:5000", "[2001:db8::1]:5000", "registry:5000"])
+def test_on_another_machine_docker_needs_one(client: FlaskClient, host: str) -> None:
+    assert "insecure-registries" in page(client, Host=host)
 
 
 def test_where_users_have_passwords_the_page_says_how_to_log_in_and_tells_a_stranger_no_more(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.base import DriverError
+from drivers.base import DriverError, NotPermittedError
 from drivers.inmemory import InMemoryDriver
 from registry.lifecycle.garbage import Collected, GarbageCollection
 from registry.oci import media_types
@@ -24,6 +24,7 @@ from registry.storage.repository import Repositories, Repository
 from registry.storage.validation import ValidationPolicy
 from tests.archive.images import blob, fill, image, manifest
 from tests.drivers.failing import FailingDriver
+from tests.drivers.forbidding import ForbiddingDriver
 from tests.storage.consistency import assert_nothing_dangles
 
 if TYPE_CHECKING:
@@ -275,6 +276,31 @@ def test_whatever_any_client_finds_named_in_a_stored_manifest_stays(
 
 def test_an_empty_registry_is_nothing_to_collect(driver: InMemoryDriver) -> None:
     assert collect(driver, only_tagged=True)[0] == Collected(0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("only_tagged", [False, True])
+@pytest.mark.parametrize(
+    "part",
+    [
+        paths.REPOSITORIES,
+        paths.repository("other"),
+        paths.manifests("other"),
+        paths.revisions("other", "sha256"),
+        paths.all_layers("other"),
+    ],
+)
+def test_a_part_that_may_not_be_looked_into_stops_it_before_anything_is_deleted(
+    driver: InMemoryDriver, repository: Repository, part: str, *, only_tagged: bool
+) -> None:
+    other = Repositories(driver).open("other")
+    kept = digest_of(fill(other, layer_bytes=600))
+    blob(repository, b"to which no manifest leads")
+
+    with pytest.raises(NotPermittedError):
+        collect(ForbiddingDriver(driver, part), only_tagged=only_tagged)
+
+    assert is_whole(other, kept)
+    assert collect(driver, dry_run=True)[0].blobs == 1
 
 
 def test_breaking_off_at_any_call_leaves_nothing_that_dangles_and_the_next_run_finishes() -> None:

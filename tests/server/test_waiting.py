@@ -207,3 +207,15 @@ def test_a_server_that_waits_ends_at_once_when_it_is_told_to(tmp_path: Path, por
         assert process.wait(SECONDS) == 0
     assert f"stopped by {number.name} before it listened" in log.read_text()
     assert "Traceback" not in log.read_text()
+
+
+def test_a_server_that_waits_reads_the_configuration_again_as_soon_as_it_listens(tmp_path: Path, port: int) -> None:
+    with starting(tmp_path, port, "1h") as (process, log):
+        wait_until("it waits", lambda: "waiting for" in log.read_text())
+        process.send_signal(signal.SIGHUP)
+        wait_until("it has heard", lambda: "SIGHUP before it listens" in log.read_text())
+        assert "configuration read again" not in log.read_text()
+        with bucket(port, {"now": (200, LISTING)}):
+            wait_until("it has read", lambda: "configuration read again: nothing changed" in log.read_text())
+            assert process.poll() is None
+    assert log.read_text().count("configuration read again") == 1

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers.base import NotPermittedError
 from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from registry.oci.digest import Digest
@@ -16,6 +17,7 @@ from registry.storage.catalog import Catalog
 from registry.storage.listing import PAGE
 from registry.storage.repository import Repositories
 from tests.drivers.failing import FailingDriver
+from tests.drivers.forbidding import ForbiddingDriver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -207,3 +209,47 @@ def test_what_another_process_writes_and_deletes_is_seen_by_the_next_page(tmp_pa
     for name in ("a", "c", "a/b"):
         remove(colleague, name)
         assert name not in catalog.names()
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "left"),
+    [
+        (paths.repository("b"), ["a", "b-c", "c"]),
+        (paths.manifests("b"), ["a", "b/nested", "b-c", "c"]),
+        (paths.repository("c"), ["a", "b", "b/nested", "b-c"]),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 10])
+def test_what_may_not_be_looked_into_is_left_out_of_the_pages_and_named_in_the_log(
+    driver: InMemoryDriver, caplog: pytest.LogCaptureFixture, forbidden: str, left: list[str], size: int
+) -> None:
+    for name in ("a", "b", "b/nested", "b-c", "c"):
+        add(driver, name)
+    catalog, listed, last = Catalog(ForbiddingDriver(driver, forbidden)), list[str](), ""
+
+    while found := catalog.page(after=last, limit=size, shown=lambda _: True):
+        listed += found
+        last = found[-1]
+
+    assert listed == left
+    assert f"left out of the catalog: {forbidden}" in caplog.text
+    after = [name for name in left if name.split("/") > ["b", "a"]]
+    assert catalog.page(after="b/a", limit=10, shown=lambda _: True) == after
+
+
+@pytest.mark.parametrize("forbidden", [paths.REPOSITORIES, paths.repository("b"), paths.manifests("b")])
+def test_no_other_walk_leaves_out_what_may_not_be_looked_into(driver: InMemoryDriver, forbidden: str) -> None:
+    add(driver, "a")
+    add(driver, "b")
+    catalog = Catalog(ForbiddingDriver(driver, forbidden))
+
+    for walk in (catalog.names, catalog.linking):
+        with pytest.raises(NotPermittedError):
+            list(walk())
+
+
+def test_a_tree_whose_top_may_not_be_looked_into_is_not_listed_as_empty(driver: InMemoryDriver) -> None:
+    add(driver, "a")
+
+    with pytest.raises(NotPermittedError):
+        Catalog(ForbiddingDriver(driver, paths.REPOSITORIES)).page(limit=10, shown=lambda _: True)

@@ -8,6 +8,7 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
+from registry.foundation.unreadable import reason_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,8 @@ def ask_for_certificates(context: ssl.SSLContext, section: TLS) -> None:
         try:
             context.load_verify_locations(path)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigurationError(f"http.tls.clientcas[{index}]", f"{path}: {error.strerror or error}") from error
+            reason = f"{path}: {reason_unreadable(error, path)}"
+            raise ConfigurationError(f"http.tls.clientcas[{index}]", reason) from error
     if not section.clientcas:
         return
     # An authority that is listed is trusted, whether or not another one has signed it.

@@ -6,6 +6,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from registry.config import ConfigurationError
+from registry.foundation.unreadable import reason_unreadable
 from registry.server.tls.ciphers import restrict
 from registry.server.tls.clients import ask_for_certificates
 
@@ -48,7 +49,8 @@ def _load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
             with open(path, "rb"):  # noqa: PTH123  "" is not a file, but Path("") is a directory
                 pass
         except OSError as error:
-            raise ConfigurationError(f"http.tls.{name}", f"{path or 'missing'}: {error.strerror}") from error
+            unreadable = f"{path or 'missing'}: {reason_unreadable(error, path)}"
+            raise ConfigurationError(f"http.tls.{name}", unreadable) from error
     try:
         context.load_cert_chain(certificate, key, password=_refuse_password)
     except (OSError, ssl.SSLError) as error:
