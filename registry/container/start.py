@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from registry.container import health
-from registry.container.ownership import make_usable, unusable
+from registry.container.ownership import Changes, make_usable, named_by_operator, unusable
 from registry.container.user import VARIABLE, Capability, User, ask_as, become, may_pass_on
 
 if TYPE_CHECKING:
@@ -67,8 +67,9 @@ def main() -> None:
 def _go_on_as(user: User, invocation: Invocation, command: list[str]) -> None:
     """Replace this process by `command` as `user`, for whom all is made usable; return if it cannot become that user.
 
-    What a registry that ran as root could use must be served. So the user gets the right to use what it is not, unless
-    somebody has chosen that user: files that are mounted read-only, and file systems that know no owners.
+    What a registry that ran as root could use must be served. So the user gets the right to use what cannot be changed,
+    unless somebody has chosen that user: what the operator has named, such as a key that is mounted read-only. It is
+    never given for what the user itself may have put there.
     """
     tell = _teller(invocation)
     needs = invocation.needs(os.environ)
@@ -80,31 +81,36 @@ def _go_on_as(user: User, invocation: Invocation, command: list[str]) -> None:
             tell(logging.WARNING, f"{reason}: --user {user} starts it as that user")
         return
     keep = [Capability.NET_BIND_SERVICE]
-    if left:
-        able = not os.environ.get(VARIABLE) and may_pass_on(Capability.DAC_OVERRIDE) and not unusable(needs)
-        if able:
-            keep.append(Capability.DAC_OVERRIDE)
+    named = [path for path in left if named_by_operator(path, needs, user)]
+    able = bool(named) and not os.environ.get(VARIABLE) and may_pass_on(Capability.DAC_OVERRIDE)
+    if able and not set(named) & set(unusable(needs)):
+        keep.append(Capability.DAC_OVERRIDE)
+    if left and invocation.name == "serve":
+        able = Capability.DAC_OVERRIDE in keep
         result = "gets the right to use all files (CAP_DAC_OVERRIDE)" if able else "goes on without"
-        reason = f"cannot use {', '.join(left)}, which cannot be changed here ({'; '.join(wrong)})"
-        tell(logging.WARNING, f"user {user} {reason}, and {result}: type chown -R {user} for it where it is")
+        reasons = "; ".join(wrong.get(path, f"{path}: it stays unusable") for path in left)
+        advice = f": type chown -R {user} for it where it is" if named else ""
+        tell(logging.WARNING, f"user {user} cannot use {', '.join(left)} ({reasons}), and {result}{advice}")
     become(user, command, keep)
 
 
-def _hand_over(user: User, needs: Needs, tell: Tell) -> tuple[list[str], list[str]]:
+def _hand_over(user: User, needs: Needs, tell: Tell) -> tuple[list[str], dict[str, str]]:
     """Make `needs` usable for `user`; return what it cannot use even so, and what went wrong.
 
     Raises:
         OSError: this process cannot become that user.
     """
-    wrong: list[str] = []
+    changes = Changes()
     left = ask_as(user, lambda: unusable(needs))
     # What lies in a directory that could not be searched shows in the next round.
     for _ in range(_ROUNDS):
         if not left:
             break
-        wrong = make_usable(left, needs, user, lambda text: tell(logging.INFO, text))
+        make_usable(left, needs, user, lambda text: tell(logging.INFO, text), changes)
         left = ask_as(user, lambda: unusable(needs))
-    return left, wrong
+    if changes.done:
+        tell(logging.INFO, f"made usable for user {user}: {', '.join(changes.done)}")
+    return left, changes.wrong
 
 
 def _may_write(user: User, invocation: Invocation) -> bool:
