@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from registry.container import health
 from registry.container.ownership import Changes, make_usable, named_by_operator, unusable
 from registry.container.user import VARIABLE, Capability, User, ask_as, become, may_pass_on
+from registry.container.way import may_be_replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +51,10 @@ def main() -> None:
     reads = privileged or arguments[:1] == ["serve"]
     invocation = read_arguments(arguments, os.environ) if reads else Invocation()
     command = [sys.executable, "-P", "-m", "registry.container", *arguments]
-    if privileged and invocation.name not in _AS_STARTED:
+    writes_for_the_server = privileged and invocation.name in _WRITES_FOR_THE_SERVER
+    if privileged and not invocation.only_reads and invocation.name not in _AS_STARTED:
         _go_on_as(user, invocation, command)
-    elif privileged and invocation.name in _WRITES_FOR_THE_SERVER and _may_write(user, invocation):
+    elif writes_for_the_server and (_may_write(user, invocation) or _may_mislead(user, invocation)):
         become(user, command, ())
     if invocation.name == "serve" and invocation.configuration:
         path, configuration = invocation.configuration
@@ -60,7 +62,7 @@ def main() -> None:
     try:
         run()
     finally:
-        if privileged and invocation.name in _WRITES_FOR_THE_SERVER:
+        if writes_for_the_server and not invocation.only_reads:
             _leave_readable(user, invocation)
 
 
@@ -125,6 +127,11 @@ def _may_write(user: User, invocation: Invocation) -> bool:
         return bool(paths) and not ask_as(user, lacking)
     except OSError:
         return False
+
+
+def _may_mislead(user: User, invocation: Invocation) -> bool:
+    """Tell whether `user` may put a link in the place of such a file, so that root would write or show another one."""
+    return any(may_be_replaced(path, user) for path in invocation.kept_by_root())
 
 
 def _leave_readable(user: User, invocation: Invocation) -> None:

@@ -92,10 +92,13 @@ def way_to(path: str, user: User, *, make: bool = False) -> Iterator[list[Step]]
 
 
 def may_be_replaced(path: str, user: User) -> bool:
-    """Tell whether `user` may replace what is at `path`, or what leads there; also where no more is known."""
+    """Tell whether `user` may replace what is at `path`, or will be, or what leads there."""
     try:
-        with way_to(str(Path(path).absolute().parent), user) as steps:
-            return any(step.may_be_emptied(user) for step in steps)
+        with way_to(path, user) as steps:
+            return any(step.may_be_emptied(user) for step in steps[:-1])
+    except FileNotFoundError:
+        # Something may be made where a link leads to.
+        return os.path.islink(path) or may_be_replaced(str(Path(path).absolute().parent), user)  # noqa: PTH114  any text
     except OSError:
         return True
 

@@ -1,0 +1,74 @@
+"""What ``/bin/registry`` of the image does, started by root."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+
+UID = 1234
+COMMAND = (sys.executable, "-P", "-m", "registry.container")
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    variables = {**os.environ, "RUN_AS": str(UID), **environ}
+    return subprocess.run(
+        [*COMMAND, *arguments], input="secret\n", capture_output=True, text=True, check=False, env=variables
+    )
+
+
+@pytest.fixture
+def config(open_path: Path) -> Path:
+    path = open_path / "config.yml"
+    root = open_path / "volume"
+    root.mkdir(mode=0o700)
+    (root / "docker/registry/v2/repositories").mkdir(parents=True)
+    path.write_text(f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}}}}}\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--help"],
+        ["rm", "-h"],
+        ["--version"],
+        ["garbage-collect", "-d"],
+        ["garbage-collect", "--dry-run", "--delete-untagged"],
+        ["rm", "-n", "a:1"],
+    ],
+)
+def test_where_nothing_is_written_no_owner_changes(open_path: Path, config: Path, arguments: list[str]) -> None:
+    environ = {"REGISTRY_CONFIGURATION_PATH": str(config), "TMPDIR": f"{open_path}/volume"}
+    result = run(*arguments, **environ)
+    assert {path.stat().st_uid for path in open_path.rglob("*")} == {0}
+    assert "made usable" not in result.stderr
+    assert (open_path / "volume").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("path", ["auth/ht", "auth/below/ht"])
+def test_root_writes_no_passwords_through_a_link_of_the_unprivileged_user(open_path: Path, path: str) -> None:
+    hostdir = open_path / "hostdir"
+    hostdir.mkdir(mode=0o700)
+    (hostdir / "shadow").write_text("root:x\n")
+    link = open_path / path
+    link.parent.mkdir(parents=True)
+    link.symlink_to(hostdir / "shadow")
+    os.chown(open_path / "auth", UID, 0)
+    run("htpasswd", "--file", str(link), "--password-stdin", "alice")
+    assert (hostdir / "shadow").read_text() == "root:x\n"
+    assert link.readlink() == hostdir / "shadow"
+
+
+def test_root_writes_passwords_where_only_root_may(open_path: Path) -> None:
+    run("htpasswd", "--file", f"{open_path}/ht", "--password-stdin", "alice")
+    status = (open_path / "ht").stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (0, 0, 0o640)
