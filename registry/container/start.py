@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.container import health
 from registry.container.ownership import Changes, make_usable, named_by_operator, unusable
+from registry.container.signals import interrupt_on_ctrl_c
 from registry.container.user import VARIABLE, Capability, User, ask_as, become, may_pass_on
 from registry.container.way import may_be_replaced
 
@@ -59,6 +60,7 @@ def main() -> None:
     if invocation.name == "serve" and invocation.configuration:
         path, configuration = invocation.configuration
         health.remember(health.place(), path, configuration.http)
+    interrupt_on_ctrl_c()
     try:
         run()
     finally:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from registry.container.ownership import UNFINISHED
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 
@@ -72,3 +72,35 @@ def test_root_writes_passwords_where_only_root_may(open_path: Path) -> None:
     run("htpasswd", "--file", f"{open_path}/ht", "--password-stdin", "alice")
     status = (open_path / "ht").stat()
     assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (0, 0, 0o640)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_process_of_a_container_ends_on_a_signal_that_came_before_it_ran(number: signal.Signals) -> None:
+    """The shell sends the signal to itself while it is blocked, and then becomes the registry."""
+    if subprocess.run(["unshare", "--pid", "--fork", "true"], check=False).returncode:
+        pytest.skip("this root may not make namespaces of processes")
+    text = f'kill -{int(number)} $$; exec "$@"'
+    start = ("unshare", "--pid", "--fork", "env", "--block-signal=TERM,INT", "sh", "-c", text, "sh")
+    result = subprocess.run([*start, *COMMAND, "version"], capture_output=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (128 + number, b"", b"")
+
+
+def test_a_change_of_owners_is_interrupted_by_a_signal_and_leaves_its_mark(config: Path, open_path: Path) -> None:
+    if subprocess.run(["unshare", "--pid", "--fork", "true"], check=False).returncode:
+        pytest.skip("this root may not make namespaces of processes")
+    tree = open_path / "volume/docker"
+    for number in range(20000):
+        (tree / str(number)).touch(mode=0o600)
+    variables = {**os.environ, "RUN_AS": str(UID)}
+    with subprocess.Popen(
+        ["unshare", "--pid", "--fork", *COMMAND, "garbage-collect", str(config)],
+        env=variables,
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        while process.poll() is None and not (tree / UNFINISHED).exists():
+            pass  # a pause might last until the change is done
+        (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGTERM)
+        assert process.wait() == 128 + signal.SIGTERM
+    assert (tree / UNFINISHED).exists()
+    assert tree.stat().st_uid == 0
