@@ -10,114 +10,23 @@ import errno
 import os
 import stat
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from registry.container.usability import PASSED_OVER, UNFINISHED, USE
 from registry.container.way import permits, way_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from registry.container.needs import Needs
     from registry.container.user import User
     from registry.container.way import Step
 
-UNFINISHED: Final = ".chown-unfinished"
-"""In a tree while it changes hands; if it is there at a start, the last one was interrupted."""
-_LOOKED_AT: Final = 4096
-_FOLLOWED: Final = 256
 _DEEPEST: Final = 300
 _TELL_SECONDS: Final = 30.0
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_PASSED_OVER: Final = frozenset({"lost+found", UNFINISHED})
-_READ: Final = os.R_OK | os.X_OK
-_USE: Final = _READ | os.W_OK
-
-
-def unusable(needs: Needs) -> list[str]:
-    """Return paths among `needs` that this process cannot use, one for each need at most.
-
-    Trees are looked at from the top, in each of their levels at the newest directories, and no more of them than takes
-    a moment: a small tree as a whole. What is read-only for all is not expected to be writable.
-    """
-    found = [path for path in sorted(needs.files) if not os.access(path, os.R_OK)]
-    for path in sorted(needs.made | needs.directories):
-        if os.path.exists(path) or path in needs.made:  # noqa: PTH110  Path raises where a way cannot be searched
-            found += [] if os.access(path, _READ if _is_read_only(path) else _USE) else [path]
-    for tree in sorted(needs.trees | needs.read_trees):
-        writing = tree in needs.trees and not _is_read_only(tree)
-        if writing and os.path.isfile(_unfinished(tree)):  # noqa: PTH113  as above
-            found.append(tree)
-        else:
-            found += islice(_unusable_below(tree, _USE if writing else _READ), 1)
-    return found
-
-
-def _unusable_below(tree: str, use: int) -> Iterator[str]:
-    """Yield what is found in `tree` of directories that cannot be used for `use` and files that cannot be read."""
-    try:
-        level = [tree] if stat.S_ISDIR(os.stat(tree).st_mode) else []  # noqa: PTH116  any text
-    except PermissionError:
-        yield tree
-        return
-    except OSError:  # it is not there
-        return
-    while level:
-        directories: list[tuple[int, str]] = []
-        left = _LOOKED_AT
-        for directory in level:
-            if not os.access(directory, use):
-                if os.path.lexists(directory):
-                    yield directory
-                continue
-            for path, status in _entries(directory, left):
-                left -= 1
-                if stat.S_ISREG(status.st_mode) and not os.access(path, os.R_OK):
-                    yield path
-                elif stat.S_ISDIR(status.st_mode):
-                    directories.append((status.st_mtime_ns, path))
-        level = [path for _, path in sorted(directories, reverse=True)[:_FOLLOWED]]
-
-
-def _entries(directory: str, limit: int) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield what is in `directory`, no more than `limit`, with its status; what a link leads to is not looked at.
-
-    A server that runs already may delete it meanwhile.
-    """
-    with suppress(FileNotFoundError), os.scandir(directory) as entries:
-        for entry in islice(entries, limit):
-            if entry.name not in _PASSED_OVER:
-                with suppress(OSError):  # gone
-                    yield entry.path, entry.stat(follow_symlinks=False)
-
-
-def named_by_operator(path: str, needs: Needs, user: User) -> bool:
-    """Tell whether it is for the operator alone, and not for `user`, that `path`, from unusable(), is to be used.
-
-    What `user` may have made or put in the place of something else gives it no right. What it finds on a file system
-    that is read-only here was given by whoever mounted that.
-    """
-    if _is_read_only(path):
-        return True
-    if path not in needs.files | needs.made | needs.directories | needs.trees | needs.read_trees:
-        return False
-    try:
-        with way_to(path, user) as steps:
-            status = steps[-1].status
-            replaceable = any(each.may_be_emptied(user) for each in steps[:-1])
-    except OSError:
-        return False
-    return stat.S_ISDIR(status.st_mode) or status.st_nlink == 1 or not replaceable
-
-
-def _is_read_only(path: str) -> bool:
-    try:
-        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
-    except OSError:
-        return False
 
 
 @dataclass(slots=True)
@@ -127,6 +36,11 @@ class Changes:
     done: list[str] = field(default_factory=list)
     wrong: dict[str, str] = field(default_factory=dict)
 
+    def add(self, done: Iterable[str]) -> None:
+        """Add what is `done`, one by one: what follows may go wrong."""
+        for each in done:
+            self.done.append(each)
+
 
 def make_usable(problems: list[str], needs: Needs, user: User, tell: Callable[[str], None], changes: Changes) -> None:
     """Change what is needed for `user` to use `needs`, where `problems`, from unusable(), are; say so in `changes`.
@@ -135,14 +49,22 @@ def make_usable(problems: list[str], needs: Needs, user: User, tell: Callable[[s
     tree is in, a symbolic link there, such as to another disk, may be its own.
     """
     changes.wrong.clear()
-    changed = {tree: _make_tree_usable(tree, needs, user, tell, changes) for tree in _trees_of(problems, needs)}
+    for tree in _trees_of(problems, needs):
+        try:
+            changed = hand_over(tree, user, tell)
+            if changed:
+                changes.done.append(f"{tree} (to write, {changed} changed owner)")
+            if tree in needs.read_trees:  # else the directory that it is in is given, too
+                changes.add(let_search(tree, user))
+        except OSError as error:
+            changes.wrong[tree] = f"{tree}: {error.strerror}"
     for path in problems:
         if path not in needs.files | needs.made | needs.directories:
             continue
         try:
             if path in needs.files:
-                changes.done += let_read(path, user)
-            elif give_directory(path, user, make=path in needs.made) and not changed.get(path):
+                changes.add(let_read(path, user))
+            elif give_directory(path, user, make=path in needs.made):
                 changes.done.append(f"{path} (to write)")
         except OSError as error:
             changes.wrong[path] = f"{path}: {error.strerror}"
@@ -157,19 +79,6 @@ def _trees_of(problems: list[str], needs: Needs) -> list[str]:
         if any(path == tree or path.startswith(f"{tree}/") for path in problems)
         or any(tree.startswith(f"{path.rstrip('/')}/") for path in closed)
     ]
-
-
-def _make_tree_usable(tree: str, needs: Needs, user: User, tell: Callable[[str], None], changes: Changes) -> int:
-    try:
-        changed = hand_over(tree, user, tell)
-        if changed:
-            changes.done.append(f"{tree} (to write, {changed} changed owner)")
-        if tree in needs.read_trees:  # else the directory that it is in is given, too
-            changes.done += let_search(tree, user)
-    except OSError as error:
-        changes.wrong[tree] = f"{tree}: {error.strerror}"
-        return 0
-    return changed
 
 
 def hand_over(tree: str, user: User, tell: Callable[[str], None]) -> int:
@@ -232,9 +141,9 @@ class _HandOver:
                 # Nothing is kept of what is found: a directory may hold any number of names.
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        if entry.name not in _PASSED_OVER:
+                        if entry.name not in PASSED_OVER:
                             self.enter(entry.name, directory, depth + 1)
-                    elif entry.is_file(follow_symlinks=False) and entry.name not in _PASSED_OVER:
+                    elif entry.is_file(follow_symlinks=False) and entry.name not in PASSED_OVER:
                         self._change_file(entry, directory)
             self._change_directory(directory)
         finally:
@@ -242,7 +151,7 @@ class _HandOver:
 
     def _change_directory(self, directory: int) -> None:
         status = os.fstat(directory)
-        if permits(status, self.user, _USE):
+        if permits(status, self.user, USE):
             return
         os.fchown(directory, self.user.uid, self.user.gid)
         if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
@@ -277,15 +186,15 @@ def give_directory(path: str, user: User, *, make: bool = False) -> bool:
         directory = steps[-1]
         if not stat.S_ISDIR(directory.status.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-        if permits(directory.status, user, _USE):
+        if permits(directory.status, user, USE):
             return False
         directory.give(user.uid, user.gid)
         directory.add_mode(stat.S_IRWXU)
     return True
 
 
-def let_read(path: str, user: User) -> list[str]:
-    """Let `user` read the file `path`, and search the directories that lead to it; return what was changed.
+def let_read(path: str, user: User) -> Iterator[str]:
+    """Let `user` read the file `path`, and search the directories that lead to it; yield what was changed.
 
     The owner stays where the group can be given the right, so that a key of root does not become another user's of the
     host. A directory keeps its owner: it may be somebody's home.
@@ -297,34 +206,32 @@ def let_read(path: str, user: User) -> list[str]:
         file = steps[-1]
         if not stat.S_ISREG(file.status.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", path)
-        if permits(file.status, user, os.R_OK):
-            return _let_search(steps[:-1], user)
-        if file.status.st_nlink > 1:
+        readable = permits(file.status, user, os.R_OK)
+        if not readable and file.status.st_nlink > 1:
             raise OSError(errno.EMLINK, "it has another name, which may be somebody else's", path)
-        changed = _let_search(steps[:-1], user)
+        yield from _let_search(steps[:-1], user)
+        if readable:
+            return
         if file.status.st_gid == user.gid and file.status.st_uid != user.uid:
             file.add_mode(os.R_OK << 3)
         else:
             file.give(user.uid, -1)
             file.add_mode(os.R_OK << 6)
-    return [*changed, f"{path} (to read)"]
+    yield f"{path} (to read)"
 
 
-def let_search(path: str, user: User) -> list[str]:
-    """Let `user` search the directories that lead to `path`; return what was changed.
+def let_search(path: str, user: User) -> Iterator[str]:
+    """Let `user` search the directories that lead to `path`; yield what was changed.
 
     Raises:
         OSError: one of them is of another group, or a link that `user` may have made.
     """
-    try:
-        with way_to(path, user) as steps:
-            return _let_search(steps[:-1], user)
-    except FileNotFoundError:
-        return []
+    with way_to(path, user) as steps:
+        yield from _let_search(steps[:-1], user)
 
 
-def _let_search(directories: list[Step], user: User) -> list[str]:
-    """Let `user` search `directories` by its group; return what was changed, which is all that is needed or nothing.
+def _let_search(directories: list[Step], user: User) -> Iterator[str]:
+    """Let `user` search `directories` by its group, unless one of them is of another group; yield what was changed.
 
     Raises:
         OSError: one of them is of another group.
@@ -333,10 +240,6 @@ def _let_search(directories: list[Step], user: User) -> list[str]:
     for each in closed.values():
         if each.status.st_gid != user.gid or each.status.st_uid == user.uid:
             raise OSError(errno.EACCES, f"the directory {each.path} is closed to user {user}", each.path)
-    for each in closed.values():
+    for path, each in closed.items():
         each.add_mode(os.X_OK << 3)
-    return [f"{path} (to search)" for path in closed]
-
-
-def _unfinished(tree: str) -> str:
-    return f"{tree}/{UNFINISHED}"
+        yield f"{path} (to search)"

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from registry.container import health
-from registry.container.ownership import Changes, make_usable, named_by_operator, unusable
+from registry.container.ownership import Changes, make_usable
 from registry.container.signals import interrupt_on_ctrl_c
+from registry.container.usability import named_by_operator, unusable
 from registry.container.user import VARIABLE, Capability, User, ask_as, become, may_pass_on
 from registry.container.way import may_be_replaced
 

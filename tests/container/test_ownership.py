@@ -10,18 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.container import ownership
+from registry.container import ownership, usability
 from registry.container.needs import Needs
-from registry.container.ownership import (
-    UNFINISHED,
-    Changes,
-    give_directory,
-    hand_over,
-    let_read,
-    make_usable,
-    named_by_operator,
-    unusable,
-)
+from registry.container.ownership import Changes, give_directory, hand_over, let_read, make_usable
+from registry.container.usability import UNFINISHED, named_by_operator, unusable
 from registry.container.user import User, ask_as
 
 if TYPE_CHECKING:
@@ -90,7 +82,7 @@ def test_what_was_pushed_last_is_looked_at_in_a_tree_that_is_too_large_to_be_loo
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The true limits would need a tree that takes long to make.
-    monkeypatch.setattr(ownership, "_FOLLOWED", 2)
+    monkeypatch.setattr(usability, "_FOLLOWED", 2)
     needs = Needs(trees=frozenset({str(tree)}))
     for age in range(6):
         blob = tree / f"registry/v2/blobs/sha256/a{age}/a{age}bcd/data"
@@ -268,7 +260,7 @@ def test_a_key_whose_group_is_not_the_users_becomes_the_users_and_its_group_keep
     key.write_bytes(b"key")
     os.chown(key, 0, 77)
     key.chmod(0o640)
-    assert let_read(str(key), USER)
+    assert list(let_read(str(key), USER))
     assert problems(Needs(files=frozenset({str(key)}))) == []
     assert (key.stat().st_uid, key.stat().st_gid, stat.S_IMODE(key.stat().st_mode)) == (1234, 77, 0o640)
 
@@ -282,7 +274,7 @@ def test_a_key_is_found_behind_links_that_root_has_made(open_path: Path) -> None
     key.chmod(0o600)
     link = open_path / "live/privkey.pem"
     link.symlink_to("../archive/privkey1.pem")
-    assert let_read(str(link), USER)
+    assert list(let_read(str(link), USER))
     assert problems(Needs(files=frozenset({str(link)}))) == []
 
 
@@ -315,7 +307,7 @@ def test_a_link_that_the_user_may_have_made_gives_it_nothing(open_path: Path, li
     else:
         made.hardlink_to(secret)
     with pytest.raises(OSError, match="another name" if link == "hard" else "may have made"):
-        let_read(str(made), USER)
+        list(let_read(str(made), USER))
     assert not named_by_operator(str(made), Needs(files=frozenset({str(made)})), USER)
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     assert secret.stat().st_uid == 0
@@ -346,7 +338,8 @@ def test_a_closed_volume_that_is_mounted_read_only_is_missed_and_named_by_the_op
     path = str(tree.parent if kind == "made" else tree)
     script = f"""
 from registry.container.needs import Needs
-from registry.container.ownership import Changes, make_usable, named_by_operator, unusable
+from registry.container.ownership import Changes, make_usable
+from registry.container.usability import named_by_operator, unusable
 from registry.container.user import User, ask_as
 needs, user = Needs({kind}=frozenset({{{path!r}}})), User(1234, 0)
 found = ask_as(user, lambda: unusable(needs))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.container.ownership import UNFINISHED
+from registry.container.usability import UNFINISHED
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 
@@ -104,3 +104,52 @@ def test_a_change_of_owners_is_interrupted_by_a_signal_and_leaves_its_mark(confi
         assert process.wait() == 128 + signal.SIGTERM
     assert (tree / UNFINISHED).exists()
     assert tree.stat().st_uid == 0
+
+
+def test_all_that_was_made_usable_is_one_line_and_a_link_in_the_volume_is_none_of_it(
+    open_path: Path, config: Path
+) -> None:
+    secret = open_path / "secret"
+    secret.touch(mode=0o600)
+    (open_path / "volume/docker/registry/v2/evil").symlink_to(secret)
+    config.chmod(0o600)
+    closed = open_path / "somebody"
+    closed.mkdir()
+    (closed / "key").touch(mode=0o600)
+    os.chown(closed, 77, 77)
+    closed.chmod(0o700)
+    result = run("garbage-collect", str(config), AWS_SHARED_CREDENTIALS_FILE=f"{closed}/key")
+    (line,) = [each for each in result.stderr.splitlines() if "made usable" in each]
+    changed = (
+        f"{open_path}/volume/docker (to write, 4 changed owner), {config} (to read), {open_path}/volume (to write)"
+    )
+    assert line == f"registry: made usable for user {UID}:0: {changed}"
+    assert "CAP_DAC_OVERRIDE" not in result.stderr
+    assert (secret.stat().st_uid, closed.stat().st_uid) == (0, 77)
+
+
+@pytest.mark.parametrize("place", ["volume/docker/registry/v2", "somebody"])
+def test_only_what_the_operator_has_named_gives_the_server_the_right_to_use_all_files(
+    open_path: Path, config: Path, place: str
+) -> None:
+    directory = open_path / place
+    directory.mkdir(exist_ok=True)
+    (directory / "key").touch(mode=0o600)
+    if place == "somebody":
+        os.chown(directory, 77, 77)
+        directory.chmod(0o700)
+    else:
+        os.chown(open_path / "volume", 1000, 0)
+        (directory / "other").hardlink_to(directory / "key")
+    # RUN_AS must not be set: who chooses a user has its rights. The port is wrong, so that the server ends at once.
+    result = run(
+        "serve",
+        str(config),
+        RUN_AS="",
+        AWS_SHARED_CREDENTIALS_FILE=f"{directory}/key",
+        REGISTRY_HTTP_ADDR="127.0.0.1:x",
+    )
+    named = place == "somebody"
+    assert f"cannot use {directory}/key" in result.stderr + result.stdout
+    assert ("gets the right to use all files" in result.stderr + result.stdout) == named
+    assert ("type chown -R 1000:0" in result.stderr + result.stdout) == named
