@@ -121,6 +121,8 @@ def become(user: User, command: Sequence[str], keep: Iterable[Capability]) -> No
     sys.stdout.flush()
     sys.stderr.flush()
     _hand_over_output(user)
+    # Advice on who could serve instead depends on it.
+    os.environ[VARIABLE] = str(user)
     keep_for_the_next_program()
     os.execvp(_SETPRIV, [_SETPRIV, *options, "--", *command])  # noqa: S606  no shell is what is wanted
 
