@@ -17,7 +17,7 @@ from registry.container.user import VARIABLE, Capability, User, ask_as, become, 
 from registry.container.way import may_be_replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from registry.container.invocation import Invocation
     from registry.container.needs import Needs
@@ -93,10 +93,16 @@ def _go_on_as(user: User, invocation: Invocation, command: list[str]) -> None:
     if left and invocation.name == "serve":
         able = Capability.DAC_OVERRIDE in keep
         result = "gets the right to use all files (CAP_DAC_OVERRIDE)" if able else "goes on without"
-        reasons = "; ".join(wrong.get(path, f"{path}: it stays unusable") for path in left)
+        reasons = "; ".join(_reason(path, wrong) for path in left)
         advice = f": type chown -R {user} for it where it is" if named else ""
         tell(logging.WARNING, f"user {user} cannot use {', '.join(left)} ({reasons}), and {result}{advice}")
     become(user, command, keep)
+
+
+def _reason(path: str, wrong: Mapping[str, str]) -> str:
+    """Return what is `wrong` with `path`, or with the tree that it is in."""
+    found = (text for place, text in wrong.items() if path == place or path.startswith(f"{place}/"))
+    return next(found, f"{path}: owner and mode permit it, another rule of the system does not")
 
 
 def _hand_over(user: User, needs: Needs, tell: Tell) -> tuple[list[str], dict[str, str]]:
