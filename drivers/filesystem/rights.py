@@ -137,8 +137,13 @@ def _advice(name: str, root: str) -> str:
     return (
         f"{subject} belongs to user {status.st_uid}: "
         + _typed(f"chown -R {os.geteuid()}:{os.getegid()} {tree}")
-        + f", or start the registry as user {status.st_uid} (docker run --user {status.st_uid})"
+        + f", or start the registry as user {status.st_uid} (docker run {_option(status.st_uid)})"
     )
+
+
+def _option(uid: int) -> str:
+    """Return the option of docker that has another user serve: what the image has started as root goes on as RUN_AS."""
+    return f"-e RUN_AS={uid}" if os.environ.get("RUN_AS") else f"--user {uid}"
 
 
 def _typed(command: str) -> str:

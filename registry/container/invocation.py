@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from registry.cli import commands
 from registry.config import Configuration, ConfigurationError, find_path, load
 from registry.container.needs import Needs, credentials_of, needs_of, needs_of_auth, needs_of_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _SUFFIXES: Final = (".yml", ".yaml")
 _ONLY_READ: Final = frozenset({"source"})
 """Parameters that name the configuration of a storage to which nothing is written."""
+_CREDENTIALS: Final = frozenset({"path", "directory"})
+"""Parameters that name a file of users or keys, or a directory of logins."""
+_FLAGS_THAT_ONLY_READ: Final = frozenset({"dry_run", "listing"})
+_COMMANDS_THAT_ONLY_READ: Final = (["list"], ["explain"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,8 @@ class Invocation:
     """Files of users and keys that the command may write."""
     configurations: Mapping[str, tuple[str, Configuration]] = field(default_factory=dict)
     """The configurations by the name of the parameter, each with its path."""
+    only_reads: bool = False
+    """Whether nothing is written, such as by a dry run."""
 
     @property
     def configuration(self) -> tuple[str, Configuration] | None:
@@ -41,12 +49,17 @@ class Invocation:
 
     def needs(self, environ: Mapping[str, str]) -> Needs:
         """Return what the command needs of the file system; without a configuration it stores nothing."""
-        needs = Needs(files=self.files)
-        if self.configurations:
-            needs |= needs_of_environment(environ)
+        # What is missing is told by the command.
+        needs = Needs(files=frozenset(path for path in self.files if os.path.exists(path)))  # noqa: PTH110  any text
         for parameter, (_, configuration) in self.configurations.items():
-            needs |= needs_of(configuration, reading=parameter in _ONLY_READ)
+            reading = parameter in _ONLY_READ or configuration.storage.maintenance.readonly.enabled
+            needs |= needs_of_environment(environ, reading=reading)
+            needs |= needs_of(configuration, reading=reading, serving=self.name == "serve")
         return needs
+
+    def kept_by_root(self) -> frozenset[str]:
+        """Return the paths of users, keys and logins that the command may read or write where it stays root."""
+        return self.credentials | (needs_of_auth(self.configuration[1]).trees if self.configuration else frozenset())
 
     def written(self) -> Needs:
         """Return which of the files of users, keys and logins are there, which the server needs as well."""
@@ -57,16 +70,19 @@ class Invocation:
 
 def read_arguments(arguments: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     """Return what `arguments` ask for; what cannot be understood or loaded is left out."""
-    name, parameters = _parameters(arguments)
+    words, parameters = _parameters(arguments)
     paths: dict[str, str] = {}
     files: set[str] = set()
     credentials: set[str] = set()
+    only_reads = words[-1:] in _COMMANDS_THAT_ONLY_READ
     for parameter, value in parameters:
         text = str(value) if value is not None else ""
         if parameter.name == "config":
             with suppress(ConfigurationError):
                 paths["config"] = find_path(text or None, environ)
-        elif parameter.name == "path" and text:
+        elif parameter.name in _FLAGS_THAT_ONLY_READ:
+            only_reads = only_reads or bool(value)
+        elif parameter.name in _CREDENTIALS and text:
             credentials.add(text)
         elif text.endswith(_SUFFIXES):
             paths[str(parameter.name)] = text
@@ -78,28 +94,37 @@ def read_arguments(arguments: Sequence[str], environ: Mapping[str, str]) -> Invo
             configurations[parameter_name] = (path, load(path, environ))
     if "config" in configurations and not credentials:
         credentials.update(credentials_of(configurations["config"][1]))
-    return Invocation(name, frozenset(files | {*paths.values()}), frozenset(credentials), configurations)
+    name, files = words[0] if words else "", files | {*paths.values()}
+    return Invocation(name, frozenset(files), frozenset(credentials), configurations, only_reads)
 
 
-def _parameters(arguments: Sequence[str]) -> tuple[str, list[tuple[click.Parameter, object]]]:
-    """Return the first word of the command, and its parameters with their values."""
-    command: click.Command | None = commands
+def _parameters(arguments: Sequence[str]) -> tuple[list[str], list[tuple[click.Parameter, object]]]:
+    """Return the words of the command, and its parameters with their values; neither if it only shows its help."""
+    command: click.Command = commands
+    context = click.Context(command, **commands.context_settings)
     words: list[str] = []
     rest = list(arguments)
     with suppress(click.ClickException, click.exceptions.Exit):
         while isinstance(command, click.Group):
-            while rest and rest[0].startswith("-"):
-                del rest[0]
+            options = [*takewhile(lambda word: word.startswith("-"), rest)]
+            if any(set(each.opts).intersection(options) for each in _showing(command, context)):
+                return [], []
+            del rest[: len(options)]
             if not rest:
-                break
+                return words, []
             words.append(rest.pop(0))
-            command = command.get_command(click.Context(command), words[-1])
-        if command and words:
-            context = command.make_context(words[-1], rest, resilient_parsing=True)
-            return words[0], list(_values(command, context))
-    return words[0] if words else "", []
+            found = command.get_command(context, words[-1])
+            if found is None:
+                return words, []
+            command, context = found, click.Context(found, parent=context, info_name=words[-1])
+        context = command.make_context(words[-1], rest, parent=context.parent, resilient_parsing=True)
+        sources = [context.get_parameter_source(str(each.name)) for each in _showing(command, context)]
+        if ParameterSource.COMMANDLINE in sources:
+            return [], []
+        return words, [(parameter, context.params.get(str(parameter.name))) for parameter in command.params]
+    return words, []
 
 
-def _values(command: click.Command, context: click.Context) -> Iterator[tuple[click.Parameter, object]]:
-    for parameter in command.params:
-        yield parameter, context.params.get(str(parameter.name))
+def _showing(command: click.Command, context: click.Context) -> list[click.Parameter]:
+    """Return the options with which `command` shows its help or its version, and does nothing else."""
+    return [each for each in command.get_params(context) if each.is_eager and not each.expose_value]

@@ -49,10 +49,12 @@ class Needs:
         )
 
 
-def needs_of(configuration: Configuration, *, reading: bool = False) -> Needs:
-    """Return what `configuration` needs; with `reading` its storage is only read."""
+def needs_of(configuration: Configuration, *, reading: bool = False, serving: bool = True) -> Needs:
+    """Return what `configuration` needs. With `reading` its storage is only read; only a server writes elsewhere."""
     needs = Needs(files=frozenset(path for path in _paths(configuration) if Path(path).is_file()))
     needs |= _needs_of_storage(configuration, reading=reading or configuration.storage.maintenance.readonly.enabled)
+    if not serving:
+        return needs
     needs |= needs_of_auth(configuration)
     http = configuration.http
     if http.net == "unix":
@@ -62,13 +64,13 @@ def needs_of(configuration: Configuration, *, reading: bool = False) -> Needs:
     return needs
 
 
-def needs_of_environment(environ: Mapping[str, str]) -> Needs:
-    """Return the files that variables name, such as those of credentials, and where temporary files go."""
+def needs_of_environment(environ: Mapping[str, str], *, reading: bool = False) -> Needs:
+    """Return the files that variables name, such as those of credentials, and where temporary files of pushes go."""
     home = Path(environ.get("HOME") or "/")
     values = [value for name, value in environ.items() if name.startswith(_VARIABLES)]
     named = [*values, *(str(home / name) for name in _HOME_FILES)]
     files = frozenset(path for path in named if path.startswith("/") and os.path.isfile(path))  # noqa: PTH113  any text
-    temporary = environ.get("TMPDIR")
+    temporary = None if reading else environ.get("TMPDIR")
     return Needs(files=files, directories=frozenset({temporary} if temporary else ()))
 
 

@@ -10,122 +10,75 @@ import errno
 import os
 import stat
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from registry.container.usability import PASSED_OVER, UNFINISHED, USE
+from registry.container.way import permits, way_to
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from registry.container.needs import Needs
     from registry.container.user import User
+    from registry.container.way import Step
 
-UNFINISHED: Final = ".chown-unfinished"
-"""In a tree while it changes hands; if it is there at a start, the last one was interrupted."""
-_LOOKED_AT: Final = 4096
-_FOLLOWED: Final = 256
 _DEEPEST: Final = 300
 _TELL_SECONDS: Final = 30.0
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_PASSED_OVER: Final = frozenset({"lost+found", UNFINISHED})
-_USE: Final = os.R_OK | os.W_OK | os.X_OK
 
 
-def unusable(needs: Needs) -> list[str]:
-    """Return paths among `needs` that this process cannot use, one for each need at most.
+@dataclass(slots=True)
+class Changes:
+    """What was changed so that the user can use it, and what went wrong, by path."""
 
-    Trees are looked at from the top, in each of their levels at the newest directories, and no more of them than takes
-    a moment: a small tree as a whole. What is read-only for all is not expected to be writable.
+    done: list[str] = field(default_factory=list)
+    wrong: dict[str, str] = field(default_factory=dict)
+
+    def add(self, done: Iterable[str]) -> None:
+        """Add what is `done`, one by one: what follows may go wrong."""
+        for each in done:
+            self.done.append(each)
+
+
+def make_usable(problems: list[str], needs: Needs, user: User, tell: Callable[[str], None], changes: Changes) -> None:
+    """Change what is needed for `user` to use `needs`, where `problems`, from unusable(), are; say so in `changes`.
+
+    How far it is goes to `tell` while that takes long. Trees come first: once `user` may write to the directory that a
+    tree is in, a symbolic link there, such as to another disk, may be its own.
     """
-    found = [path for path in sorted(needs.files) if not os.access(path, os.R_OK)]
-    for path in sorted(needs.made | needs.directories):
-        if os.path.exists(path) or path in needs.made:  # noqa: PTH110  Path raises where a way cannot be searched
-            found += [] if os.access(path, _USE) or _is_read_only(path) else [path]
-    for tree in sorted(needs.trees | needs.read_trees):
-        writing = tree in needs.trees and not _is_read_only(tree)
-        if writing and os.path.lexists(_unfinished(tree)):
-            found.append(tree)
-        else:
-            found += islice(_unusable_below(tree, _USE if writing else os.R_OK | os.X_OK), 1)
-    return found
-
-
-def _unusable_below(tree: str, use: int) -> Iterator[str]:
-    """Yield what is found in `tree` of directories that cannot be used for `use` and files that cannot be read."""
-    level = [tree] if os.path.isdir(tree) else []  # noqa: PTH112  as above
-    # A symbolic link may lead to a directory above it.
-    seen: set[tuple[int, int]] = set()
-    while level:
-        directories: list[tuple[int, str]] = []
-        left = _LOOKED_AT
-        for directory in level:
-            if not os.access(directory, use):
-                if os.path.lexists(directory):
-                    yield directory
-                continue
-            for path, status in _entries(directory, left):
-                left -= 1
-                if stat.S_ISREG(status.st_mode) and not os.access(path, os.R_OK):
-                    yield path
-                elif stat.S_ISDIR(status.st_mode) and (status.st_dev, status.st_ino) not in seen:
-                    seen.add((status.st_dev, status.st_ino))
-                    directories.append((status.st_mtime_ns, path))
-        level = [path for _, path in sorted(directories, reverse=True)[:_FOLLOWED]]
-
-
-def _entries(directory: str, limit: int) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield what is in `directory`, no more than `limit`, with the status of what it leads to.
-
-    A server that runs already may delete it meanwhile.
-    """
-    with suppress(FileNotFoundError), os.scandir(directory) as entries:
-        for entry in islice(entries, limit):
-            if entry.name not in _PASSED_OVER:
-                try:
-                    status = entry.stat()
-                except OSError:  # gone, or a link that leads nowhere
-                    continue
-                yield entry.path, status
-
-
-def _is_read_only(path: str) -> bool:
-    try:
-        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
-    except OSError:
-        return False
-
-
-def make_usable(problems: list[str], needs: Needs, user: User, tell: Callable[[str], None]) -> list[str]:
-    """Change what is needed for `user` to use `needs`, where `problems`, from unusable(), are; return what went wrong.
-
-    One line that says what was changed goes to `tell`, and how far it is while that takes long.
-    """
-    done: list[str] = []
-    wrong: list[str] = []
-    for path in problems:
+    changes.wrong.clear()
+    for tree in _trees_of(problems, needs):
         try:
-            done += _make_one_usable(path, needs, user, tell)
-        except OSError as error:
-            wrong.append(f"{path}: {error.strerror}")
-    if done:
-        tell(f"made usable for user {user}: {', '.join(done)}")
-    return wrong
-
-
-def _make_one_usable(path: str, needs: Needs, user: User, tell: Callable[[str], None]) -> Iterator[str]:
-    if path in needs.files:
-        if let_read(path, user):
-            yield f"{path} (to read)"
-        return
-    if path in needs.made | needs.directories and give_directory(path, user):
-        yield f"{path} (to write)"
-    for tree in needs.trees | needs.read_trees:
-        if path == tree or path.startswith(f"{tree}/"):
             changed = hand_over(tree, user, tell)
             if changed:
-                yield f"{tree} (to write, {changed} changed owner)"
+                changes.done.append(f"{tree} (to write, {changed} changed owner)")
+            if tree in needs.read_trees:  # else the directory that it is in is given, too
+                changes.add(let_search(tree, user))
+        except OSError as error:
+            changes.wrong[tree] = f"{tree}: {error.strerror}"
+    for path in problems:
+        if path not in needs.files | needs.made | needs.directories:
+            continue
+        try:
+            if path in needs.files:
+                changes.add(let_read(path, user))
+            elif give_directory(path, user, make=path in needs.made):
+                changes.done.append(f"{path} (to write)")
+        except OSError as error:
+            changes.wrong[path] = f"{path}: {error.strerror}"
+
+
+def _trees_of(problems: list[str], needs: Needs) -> list[str]:
+    """Return the trees that have one of `problems`, or are in a directory that has, and so could not be looked at."""
+    closed = [path for path in problems if path in needs.made]
+    return [
+        tree
+        for tree in sorted(needs.trees | needs.read_trees)
+        if any(path == tree or path.startswith(f"{tree}/") for path in problems)
+        or any(tree.startswith(f"{path.rstrip('/')}/") for path in closed)
+    ]
 
 
 def hand_over(tree: str, user: User, tell: Callable[[str], None]) -> int:
@@ -134,16 +87,40 @@ def hand_over(tree: str, user: User, tell: Callable[[str], None]) -> int:
     An interruption leaves a mark, so that the next start goes on. `tell` is told now and then how far it is.
 
     Raises:
-        OSError: an owner cannot be changed.
+        OSError: an owner cannot be changed, or the tree is behind a symbolic link that `user` may have made.
     """
     if not Path(tree).is_dir():
         return 0
-    mark = _unfinished(tree)
-    os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     walk = _HandOver(user, tree, tell)
-    walk.enter(tree, None)
-    mark.unlink()
+    with way_to(tree, user) as steps:
+        directory = steps[-1].open(_DIRECTORY_FLAGS & ~os.O_NOFOLLOW)
+    try:
+        marked = _mark(directory)
+        walk.enter(".", directory)
+        if marked:
+            os.unlink(UNFINISHED, dir_fd=directory)
+    finally:
+        os.close(directory)
     return walk.changed
+
+
+def _mark(directory: int) -> bool:
+    """Make the mark in `directory`, in the place of what is not one; return False where that cannot be deleted."""
+    try:
+        status = os.stat(UNFINISHED, dir_fd=directory, follow_symlinks=False)
+        if stat.S_ISREG(status.st_mode):
+            return True
+        remove = os.rmdir if stat.S_ISDIR(status.st_mode) else os.unlink
+        remove(UNFINISHED, dir_fd=directory)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        return False
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    os.close(os.open(UNFINISHED, flags, 0o600, dir_fd=directory))
+    return True
 
 
 @dataclass(slots=True)
@@ -164,9 +141,9 @@ class _HandOver:
                 # Nothing is kept of what is found: a directory may hold any number of names.
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        if entry.name not in _PASSED_OVER:
+                        if entry.name not in PASSED_OVER:
                             self.enter(entry.name, directory, depth + 1)
-                    elif entry.is_file(follow_symlinks=False) and entry.name not in _PASSED_OVER:
+                    elif entry.is_file(follow_symlinks=False) and entry.name not in PASSED_OVER:
                         self._change_file(entry, directory)
             self._change_directory(directory)
         finally:
@@ -174,7 +151,7 @@ class _HandOver:
 
     def _change_directory(self, directory: int) -> None:
         status = os.fstat(directory)
-        if _permits(status, self.user, _USE):
+        if permits(status, self.user, USE):
             return
         os.fchown(directory, self.user.uid, self.user.gid)
         if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
@@ -185,7 +162,7 @@ class _HandOver:
         status = entry.stat(follow_symlinks=False)
         # Another name may be outside of the tree, where the file is none of the registry's. What is complete is never
         # written to, so to read it is enough.
-        if status.st_nlink > 1 or status.st_uid == self.user.uid or _permits(status, self.user, os.R_OK | os.W_OK):
+        if status.st_nlink > 1 or status.st_uid == self.user.uid or permits(status, self.user, os.R_OK | os.W_OK):
             return
         os.chown(entry.name, self.user.uid, self.user.gid, dir_fd=directory, follow_symlinks=False)
         self._count()
@@ -197,78 +174,72 @@ class _HandOver:
             self.tell(f"{self.tree}: {self.changed} files belong to user {self.user} now, going on")
 
 
-def give_directory(path: str, user: User) -> bool:
-    """Give `user` the directory `path`, without what is in it, making it if need be; return whether it was changed.
+def give_directory(path: str, user: User, *, make: bool = False) -> bool:
+    """Give `user` the directory `path`, without what is in it; return whether it was changed.
+
+    With `make` it is made if need be, with its parents.
 
     Raises:
-        OSError: it cannot be made or its owner cannot be changed.
+        OSError: it cannot be made, its owner cannot be changed, or it is behind a link that `user` may have made.
     """
-    Path(path).mkdir(parents=True, exist_ok=True)
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        status = os.fstat(directory)
-        if _permits(status, user, _USE):
+    with way_to(path, user, make=make) as steps:
+        directory = steps[-1]
+        if not stat.S_ISDIR(directory.status.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        if permits(directory.status, user, USE):
             return False
-        os.fchown(directory, user.uid, user.gid)
-        os.fchmod(directory, stat.S_IMODE(status.st_mode) | stat.S_IRWXU)
-    finally:
-        os.close(directory)
+        directory.give(user.uid, user.gid)
+        directory.add_mode(stat.S_IRWXU)
     return True
 
 
-def let_read(path: str, user: User) -> bool:
-    """Let `user` read the file `path`, and search the directories that lead to it; return whether that was done.
+def let_read(path: str, user: User) -> Iterator[str]:
+    """Let `user` read the file `path`, and search the directories that lead to it; yield what was changed.
 
     The owner stays where the group can be given the right, so that a key of root does not become another user's of the
-    host. Where `user` may write to a directory on the way, a symbolic link may be its own: it is not followed.
+    host. A directory keeps its owner: it may be somebody's home.
 
     Raises:
-        OSError: an owner or a mode cannot be changed.
+        OSError: it cannot be changed, is no regular file, or is behind a link that `user` may have made.
     """
-    named, real = Path(path).absolute(), Path(path).resolve(strict=True)
-    ways = {*real.parents, *(each.resolve() for each in named.parents)}
-    if real != named and any(_may_replace(each.stat(), user) for each in ways):
-        return False
-    for directory in ways:
-        _grant(str(directory), user, os.X_OK, os.O_DIRECTORY)
-    return _grant(str(real), user, os.R_OK, os.O_NONBLOCK)
-
-
-def _may_replace(directory: os.stat_result, user: User) -> bool:
-    """Tell whether `user` may put a link in the place of what another user has in the directory."""
-    sticky = directory.st_mode & stat.S_ISVTX and directory.st_uid != user.uid
-    return not sticky and _permits(directory, user, os.W_OK)
-
-
-def _grant(path: str, user: User, use: int, flags: int) -> bool:
-    """Let `user` do `use` with what is at `path`, by its group if that is the user's own; return whether it can now."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags)
-    try:
-        status = os.fstat(descriptor)
-        if _permits(status, user, use):
-            return True
-        if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-            return False
-        if status.st_gid == user.gid and status.st_uid != user.uid:
-            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) | use << 3)
+    with way_to(path, user) as steps:
+        file = steps[-1]
+        if not stat.S_ISREG(file.status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", path)
+        readable = permits(file.status, user, os.R_OK)
+        if not readable and file.status.st_nlink > 1:
+            raise OSError(errno.EMLINK, "it has another name, which may be somebody else's", path)
+        yield from _let_search(steps[:-1], user)
+        if readable:
+            return
+        if file.status.st_gid == user.gid and file.status.st_uid != user.uid:
+            file.add_mode(os.R_OK << 3)
         else:
-            os.fchown(descriptor, user.uid, -1)
-            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) | use << 6)
-    finally:
-        os.close(descriptor)
-    return True
+            file.give(user.uid, -1)
+            file.add_mode(os.R_OK << 6)
+    yield f"{path} (to read)"
 
 
-def _permits(status: os.stat_result, user: User, use: int) -> bool:
-    """Tell whether the mode lets `user` do all of `use`: read is 4, write 2, execute 1, as for os.access()."""
-    if status.st_uid == user.uid:
-        shift = 6
-    elif status.st_gid == user.gid:
-        shift = 3
-    else:
-        shift = 0
-    return status.st_mode >> shift & use == use
+def let_search(path: str, user: User) -> Iterator[str]:
+    """Let `user` search the directories that lead to `path`; yield what was changed.
+
+    Raises:
+        OSError: one of them is of another group, or a link that `user` may have made.
+    """
+    with way_to(path, user) as steps:
+        yield from _let_search(steps[:-1], user)
 
 
-def _unfinished(tree: str) -> Path:
-    return Path(tree) / UNFINISHED
+def _let_search(directories: list[Step], user: User) -> Iterator[str]:
+    """Let `user` search `directories` by its group, unless one of them is of another group; yield what was changed.
+
+    Raises:
+        OSError: one of them is of another group.
+    """
+    closed = {each.path: each for each in directories if not permits(each.status, user, os.X_OK)}
+    for each in closed.values():
+        if each.status.st_gid != user.gid or each.status.st_uid == user.uid:
+            raise OSError(errno.EACCES, f"the directory {each.path} is closed to user {user}", each.path)
+    for path, each in closed.items():
+        each.add_mode(os.X_OK << 3)
+        yield f"{path} (to search)"

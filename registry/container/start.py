@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from registry.container import health
-from registry.container.ownership import make_usable, unusable
+from registry.container.ownership import Changes, make_usable
+from registry.container.signals import interrupt_on_ctrl_c
+from registry.container.usability import named_by_operator, unusable
 from registry.container.user import VARIABLE, Capability, User, ask_as, become, may_pass_on
+from registry.container.way import may_be_replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from registry.container.invocation import Invocation
     from registry.container.needs import Needs
@@ -50,25 +53,28 @@ def main() -> None:
     reads = privileged or arguments[:1] == ["serve"]
     invocation = read_arguments(arguments, os.environ) if reads else Invocation()
     command = [sys.executable, "-P", "-m", "registry.container", *arguments]
-    if privileged and invocation.name not in _AS_STARTED:
+    writes_for_the_server = privileged and invocation.name in _WRITES_FOR_THE_SERVER
+    if privileged and not invocation.only_reads and invocation.name not in _AS_STARTED:
         _go_on_as(user, invocation, command)
-    elif privileged and invocation.name in _WRITES_FOR_THE_SERVER and _may_write(user, invocation):
+    elif writes_for_the_server and (_may_write(user, invocation) or _may_mislead(user, invocation)):
         become(user, command, ())
     if invocation.name == "serve" and invocation.configuration:
         path, configuration = invocation.configuration
         health.remember(health.place(), path, configuration.http)
+    interrupt_on_ctrl_c()
     try:
         run()
     finally:
-        if privileged and invocation.name in _WRITES_FOR_THE_SERVER:
+        if writes_for_the_server and not invocation.only_reads:
             _leave_readable(user, invocation)
 
 
 def _go_on_as(user: User, invocation: Invocation, command: list[str]) -> None:
     """Replace this process by `command` as `user`, for whom all is made usable; return if it cannot become that user.
 
-    What a registry that ran as root could use must be served. So the user gets the right to use what it is not, unless
-    somebody has chosen that user: files that are mounted read-only, and file systems that know no owners.
+    What a registry that ran as root could use must be served. So the user gets the right to use what cannot be changed,
+    unless somebody has chosen that user: what the operator has named, such as a key that is mounted read-only. It is
+    never given for what the user itself may have put there.
     """
     tell = _teller(invocation)
     needs = invocation.needs(os.environ)
@@ -80,31 +86,42 @@ def _go_on_as(user: User, invocation: Invocation, command: list[str]) -> None:
             tell(logging.WARNING, f"{reason}: --user {user} starts it as that user")
         return
     keep = [Capability.NET_BIND_SERVICE]
-    if left:
-        able = not os.environ.get(VARIABLE) and may_pass_on(Capability.DAC_OVERRIDE) and not unusable(needs)
-        if able:
-            keep.append(Capability.DAC_OVERRIDE)
+    named = [path for path in left if named_by_operator(path, needs, user)]
+    able = bool(named) and not os.environ.get(VARIABLE) and may_pass_on(Capability.DAC_OVERRIDE)
+    if able and not set(named) & set(unusable(needs)):
+        keep.append(Capability.DAC_OVERRIDE)
+    if left and invocation.name == "serve":
+        able = Capability.DAC_OVERRIDE in keep
         result = "gets the right to use all files (CAP_DAC_OVERRIDE)" if able else "goes on without"
-        reason = f"cannot use {', '.join(left)}, which cannot be changed here ({'; '.join(wrong)})"
-        tell(logging.WARNING, f"user {user} {reason}, and {result}: type chown -R {user} for it where it is")
+        reasons = "; ".join(_reason(path, wrong) for path in left)
+        advice = f": type chown -R {user} for it where it is" if named else ""
+        tell(logging.WARNING, f"user {user} cannot use {', '.join(left)} ({reasons}), and {result}{advice}")
     become(user, command, keep)
 
 
-def _hand_over(user: User, needs: Needs, tell: Tell) -> tuple[list[str], list[str]]:
+def _reason(path: str, wrong: Mapping[str, str]) -> str:
+    """Return what is `wrong` with `path`, or with the tree that it is in."""
+    found = (text for place, text in wrong.items() if path == place or path.startswith(f"{place}/"))
+    return next(found, f"{path}: owner and mode permit it, another rule of the system does not")
+
+
+def _hand_over(user: User, needs: Needs, tell: Tell) -> tuple[list[str], dict[str, str]]:
     """Make `needs` usable for `user`; return what it cannot use even so, and what went wrong.
 
     Raises:
         OSError: this process cannot become that user.
     """
-    wrong: list[str] = []
+    changes = Changes()
     left = ask_as(user, lambda: unusable(needs))
     # What lies in a directory that could not be searched shows in the next round.
     for _ in range(_ROUNDS):
         if not left:
             break
-        wrong = make_usable(left, needs, user, lambda text: tell(logging.INFO, text))
+        make_usable(left, needs, user, lambda text: tell(logging.INFO, text), changes)
         left = ask_as(user, lambda: unusable(needs))
-    return left, wrong
+    if changes.done:
+        tell(logging.INFO, f"made usable for user {user}: {', '.join(changes.done)}")
+    return left, changes.wrong
 
 
 def _may_write(user: User, invocation: Invocation) -> bool:
@@ -119,6 +136,11 @@ def _may_write(user: User, invocation: Invocation) -> bool:
         return bool(paths) and not ask_as(user, lacking)
     except OSError:
         return False
+
+
+def _may_mislead(user: User, invocation: Invocation) -> bool:
+    """Tell whether `user` may put a link in the place of such a file, so that root would write or show another one."""
+    return any(may_be_replaced(path, user) for path in invocation.kept_by_root())
 
 
 def _leave_readable(user: User, invocation: Invocation) -> None:

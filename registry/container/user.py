@@ -13,6 +13,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from registry.container.signals import keep_for_the_next_program
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import NoReturn
@@ -105,6 +107,8 @@ def may_pass_on(capability: Capability) -> bool:
 def become(user: User, command: Sequence[str], keep: Iterable[Capability]) -> NoReturn:
     """Replace this process by `command`, executed as `user` with what it has of the capabilities `keep`, and no other.
 
+    Signals that end it are blocked: `command` has to call end_on_signals().
+
     Raises:
         OSError: there is no setpriv.
     """
@@ -117,6 +121,9 @@ def become(user: User, command: Sequence[str], keep: Iterable[Capability]) -> No
     sys.stdout.flush()
     sys.stderr.flush()
     _hand_over_output(user)
+    # Advice on who could serve instead depends on it.
+    os.environ[VARIABLE] = str(user)
+    keep_for_the_next_program()
     os.execvp(_SETPRIV, [_SETPRIV, *options, "--", *command])  # noqa: S606  no shell is what is wanted
 
 

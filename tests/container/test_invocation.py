@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.cli import commands
-from registry.container.invocation import read_arguments
+from registry.container.invocation import Invocation, read_arguments
 from registry.container.needs import Needs
 
 if TYPE_CHECKING:
@@ -105,3 +105,74 @@ def test_an_archive_that_is_imported_is_read_and_one_that_is_exported_is_not_the
     assert read_arguments(["export", "a:1", str(archive)], environ).files == {config}
     archive.touch()
     assert read_arguments(["import", str(archive)], environ).files == {config, str(archive)}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--help"],
+        ["serve", "{config}", "-h"],
+        ["rm", "--help"],
+        ["rm", "-h"],
+        ["-h", "serve", "{config}"],
+        ["--version", "serve", "{config}"],
+        ["-v", "garbage-collect", "{config}"],
+        ["garbage-collect", "-m", "{config}", "--help"],
+        ["auth", "-h", "key"],
+        ["auth", "key", "create", "--help"],
+        ["htpasswd", "--help", "alice"],
+    ],
+)
+def test_what_only_shows_something_is_nothing_that_needs_anything(arguments: list[str], config: str) -> None:
+    environ = {"REGISTRY_CONFIGURATION_PATH": config, "TMPDIR": "/var/lib/registry"}
+    assert read_arguments([each.format(config=config) for each in arguments], environ) == Invocation()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "only_reads"),
+    [
+        (["garbage-collect", "--dry-run", "{config}"], True),
+        (["garbage-collect", "-m", "-d", "{config}"], True),
+        (["garbage-collect", "-md", "{config}"], True),
+        (["garbage-collect", "{config}"], False),
+        (["rm", "-n", "a:1"], True),
+        (["rm", "--dry-run", "a:1"], True),
+        (["rm", "a:1", "--", "-n"], False),
+        (["htpasswd", "--list"], True),
+        (["htpasswd", "alice"], False),
+        (["auth", "key", "list"], True),
+        (["auth", "key", "revoke", "list"], False),
+        (["auth", "explain", "a", "b", "pull"], True),
+        (["serve", "{config}"], False),
+    ],
+)
+def test_a_command_that_only_reads_is_told_by_its_name_and_flags(
+    arguments: list[str], config: str, *, only_reads: bool
+) -> None:
+    environ = {"REGISTRY_CONFIGURATION_PATH": config}
+    found = read_arguments([each.format(config=config) for each in arguments], environ)
+    assert (found.name, found.only_reads) == (arguments[0], only_reads)
+
+
+def test_where_nothing_is_pushed_no_directory_of_temporary_files_is_needed(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    text = "version: 0.1\nstorage: {filesystem: {}, maintenance: {readonly: {enabled: %s}}}\n"
+    environ = {"TMPDIR": "/var/lib/registry"}
+    path.write_text(text % "true")
+    assert read_arguments(["serve", str(path)], environ).needs(environ).directories == frozenset()
+    path.write_text(text % "false")
+    assert read_arguments(["serve", str(path)], environ).needs(environ).directories == {"/var/lib/registry"}
+
+
+def test_only_a_server_writes_elsewhere_than_to_the_storage(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(TEXT.format(root="/one") + "auth: {local: {key: /keys/k.pem, tokenpath: /token}}\n")
+    assert read_arguments(["serve", str(path)], {}).needs({}).trees >= {"/keys/refresh-tokens"}
+    assert read_arguments(["garbage-collect", str(path)], {}).needs({}).trees == {"/one/docker", "/one/registry"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["serve", "/nonexist.yml"], ["storage", "copy", "/a.yml", "/b.yml"], ["import", "/missing.tar"]]
+)
+def test_a_file_that_is_missing_is_left_to_the_command(arguments: list[str]) -> None:
+    assert read_arguments(arguments, {"REGISTRY_CONFIGURATION_PATH": "/nonexist.yml"}).needs({}).files == frozenset()

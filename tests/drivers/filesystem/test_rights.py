@@ -90,6 +90,14 @@ def test_a_directory_that_every_push_writes_to_stops_the_start_and_the_line_says
     )
 
 
+def test_in_the_image_that_was_started_as_root_another_user_is_chosen_by_its_variable(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUN_AS", f"{NOBODY}:0")
+    os.chown(root, 0, 0)
+    assert refusal(root).endswith(" or start the registry as user 0 (docker run -e RUN_AS=0)")
+
+
 @pytest.mark.parametrize(
     "pattern", ["blobs/sha256/*", "blobs/sha256/*/*", "repositories/team", "repositories/team/*/_uploads"]
 )
