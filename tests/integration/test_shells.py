@@ -39,7 +39,7 @@ def test_shell_completes_commands_and_files(shell: str, tmp_path: Path) -> None:
     (tmp_path / "my-config.yml").write_text("version: 0.1\nstorage: inmemory\n")
     reader = Reader(
         tmp_path,
-        answers={"READY> [^\n]*$": "registry conf\tch\tmy-c\t; exit"},
+        answers={"READY> [^\n]*$": "registry conf\tsh\tmy-c\t; exit"},
         environment={"XDG_DATA_DIRS": f"{share}:/usr/share", "XDG_CONFIG_HOME": str(tmp_path / ".config")},
     )
     assert "inmemory: {}" in reader.type(SHELLS[shell])

@@ -138,7 +138,8 @@ def test_a_configuration_of_root_is_read_now_and_at_a_reload_from_where_either_g
     config.write_text(text.replace("true", "17"))
     engine.docker("kill", "--signal=HUP", "registry")
     wait_until(
-        "it has read the file", lambda: lines_of(container, "the old configuration stays in force: storage.delete")
+        "it has read the file",
+        lambda: lines_of(container, "config.yml:1: storage.delete.enabled: must be true or false"),
     )
 
 
