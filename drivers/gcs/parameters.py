@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.foundation.errors import ParameterError
+from registry.foundation.files import read_file
 from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class GcsParameters:
 
 def _key_of(keyfile: str) -> Mapping[str, Any]:
     try:
-        key = json.loads(Path(keyfile).read_bytes())
+        key = json.loads(read_file(keyfile))
     except OSError as error:
         raise ParameterError(f"keyfile: cannot read {keyfile}: {error.strerror}") from error
     except ValueError as error:

@@ -8,6 +8,7 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
+from registry.foundation.files import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ def ask_for_certificates(context: ssl.SSLContext, section: TLS) -> None:
     """
     for index, path in enumerate(section.clientcas):
         try:
+            read_file(path)  # OpenSSL would wait for a pipe
             context.load_verify_locations(path)
         except (OSError, ssl.SSLError) as error:
             raise ConfigurationError(f"http.tls.clientcas[{index}]", f"{path}: {error.strerror or error}") from error

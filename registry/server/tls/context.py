@@ -6,6 +6,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from registry.config import ConfigurationError
+from registry.foundation.files import read_file
 from registry.server.tls.ciphers import restrict
 from registry.server.tls.clients import ask_for_certificates
 
@@ -45,8 +46,7 @@ def context_without_certificate(section: TLS) -> ssl.SSLContext:
 def _load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
     for name, path in (("certificate", certificate), ("key", key)):
         try:
-            with open(path, "rb"):  # noqa: PTH123  "" is not a file, but Path("") is a directory
-                pass
+            read_file(path)  # OpenSSL would wait for a pipe
         except OSError as error:
             raise ConfigurationError(f"http.tls.{name}", f"{path or 'missing'}: {error.strerror}") from error
     try:
