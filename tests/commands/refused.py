@@ -66,7 +66,7 @@ FOURTEEN: Final = {
         7, "http.tls.certificate: {there}/tls.crt with key {there}/other.key: KEY_VALUES_MISMATCH",
     ),
     "a certificate of garbage": _with(
-        f"{_TLS}garbage'\n    key: '{{there}}/tls.key'\n", 7, "http.tls.certificate: {there}/garbage with key "
+        f"{_TLS}garbage'\n    key: '{{there}}/tls.key'\n", 7, "http.tls.certificate: {there}/garbage is not PEM: "
     ),
     "a key with a password": _with(
         f"{_TLS}tls.crt'\n    key: '{{there}}/locked.key'\n", 8, "http.tls.key: is encrypted: a key without a password"

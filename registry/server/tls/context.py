@@ -9,6 +9,7 @@ from registry.config import ConfigurationError
 from registry.foundation.files import read_file
 from registry.server.tls.ciphers import restrict
 from registry.server.tls.clients import ask_for_certificates
+from registry.server.tls.contents import fault_of_pair
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -44,16 +45,18 @@ def context_without_certificate(section: TLS) -> ssl.SSLContext:
 
 
 def _load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    contents = {}
     for name, path in (("certificate", certificate), ("key", key)):
         try:
-            read_file(path)  # OpenSSL would wait for a pipe
+            contents[name] = path, read_file(path)  # OpenSSL would wait for a pipe
         except OSError as error:
             raise ConfigurationError(f"http.tls.{name}", f"{path or 'missing'}: {error.strerror}") from error
     try:
         context.load_cert_chain(certificate, key, password=_refuse_password)
     except (OSError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or error
-        raise ConfigurationError("http.tls.certificate", f"{certificate} with key {key}: {reason}") from error
+        name, fault = fault_of_pair(contents["certificate"], contents["key"], str(reason))
+        raise ConfigurationError(f"http.tls.{name}", fault) from error
 
 
 def _refuse_password() -> NoReturn:
