@@ -10,6 +10,7 @@ from auth.base import Access, AccessController, Grant, Request, UnauthorizedErro
 from auth.headers import basic_challenge, basic_credentials
 from auth.identities.passwords import PasswordFile, examine, provision
 from auth.identities.throttle import FailureThrottle
+from registry.foundation.files import is_something_else
 from registry.foundation.parameters import Parameters
 from registry.foundation.unreadable import reason_unreadable
 
@@ -44,6 +45,8 @@ class HtpasswdController(AccessController):
         realm, path = section.required_string("realm"), section.required_string("path")
         if os.path.isdir(path):  # noqa: PTH112  a name that is too long is no error of its own
             raise section.error("path", f"{path} is a directory: Docker makes one where a file to mount does not exist")
+        if is_something_else(path):
+            raise section.error("path", f"{path} is not a regular file")
         try:
             provide(path)
         except OSError as error:

@@ -22,7 +22,7 @@ from auth.tokens.signing import SigningKeys
 from auth.tokenservice.issuer import AccessToken, Lifetimes, TokenIssuer
 from auth.tokenservice.logins import Logins
 from auth.tokenservice.service import LocalTokenService
-from registry.foundation.files import FileError
+from registry.foundation.files import FileError, is_something_else
 from registry.foundation.parameters import Parameters
 from registry.foundation.unreadable import reason_unreadable
 
@@ -170,6 +170,8 @@ def _accounts(section: Parameters) -> Accounts:
     if htpasswd and not os.path.isfile(htpasswd):  # noqa: PTH113  a name that is too long is no error of its own
         reason = f"{htpasswd} does not exist or is not a file; create it with `registry htpasswd`"
         raise section.error("htpasswd", reason)
+    if is_something_else(keys):
+        raise section.error("apikeys", f"{keys} is not a regular file")
     passwords = PasswordFile(htpasswd, FailureThrottle()) if htpasswd else None
     has_password = passwords.has if passwords else lambda _: False
     return Accounts(passwords, ApiKeys(keys, has_password) if keys else None, parse_ci_services(section.value("oidc")))

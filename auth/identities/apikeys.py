@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auth.base import ControllerError
-from registry.foundation.files import FileError, WatchedFile, locked, replace_file
+from registry.foundation.files import FileError, WatchedFile, locked, read_file, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -203,7 +203,7 @@ class ApiKeyStore:
 
     def _read(self) -> Keys:
         try:
-            return _parse(self._path.read_bytes())
+            return _parse(read_file(self._path))
         except FileNotFoundError:
             return Keys({})
 

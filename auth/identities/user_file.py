@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from passlib.apache import HtpasswdFile
 
 from auth.identities.passwords import hash_password, lines_of
-from registry.foundation.files import locked, replace_file
+from registry.foundation.files import locked, read_file, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ def users(path: str) -> Mapping[str, str]:
         OSError: the file cannot be read.
     """
     found: dict[str, str] = {}
-    for line in lines_of(Path(path).read_bytes()):
+    for line in lines_of(read_file(path)):
         found[line.user] = line.fault  # the last line of a user counts
     return found
 
@@ -42,7 +42,7 @@ def set_password(path: str, user: str, password: bytes) -> bool:
     hashed = hash_password(password)
     with locked(_target(path)):
         try:
-            content = Path(path).read_bytes()
+            content = read_file(path)
         except FileNotFoundError:
             content = b""
         # Where a user has several lines, the last one counts, while passlib would change the first.
@@ -63,7 +63,7 @@ def delete_user(path: str, user: str) -> bool:
     if not Path(path).exists():
         raise FileNotFoundError(f"there is no file {path}")
     with locked(_target(path)):
-        content = Path(path).read_bytes()
+        content = read_file(path)
         kept = [line for line in content.splitlines(keepends=True) if not _is_of(line, user)]
         if len(kept) == len(content.splitlines()):
             return False

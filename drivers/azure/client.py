@@ -22,6 +22,7 @@ from azure.storage.blob import BlobServiceClient
 from drivers.azure.parameters import CLIENT_SECRET, SAS, SHARED_KEY, AzureParameters
 from drivers.base import PIECE_SIZE, DriverError, NotPermittedError, PathNotFoundError, UnavailableError
 from drivers.translation import CHECK_RIGHTS, Translation, foreign, one_line
+from registry.foundation.errors import ParameterError
 from registry.foundation.extras import DISTRIBUTION
 
 _CONNECTIONS: Final = 100
@@ -77,7 +78,11 @@ class Translated(Translation):
 
 
 def connect(parameters: AzureParameters) -> BlobServiceClient:
-    """Return the client; nothing is sent yet."""
+    """Return the client; nothing is sent yet.
+
+    Raises:
+        ParameterError: the SDK does not take the tenant or the client of a login.
+    """
     return BlobServiceClient(
         parameters.serviceurl,
         credential=_credential(parameters),
@@ -109,12 +114,15 @@ def _credential(parameters: AzureParameters) -> Any:
     if parameters.type == SAS:
         return parameters.sastoken
     if parameters.type == CLIENT_SECRET:
-        return ClientSecretCredential(
-            parameters.tenantid,
-            parameters.clientid,
-            parameters.secret,
-            connection_verify=parameters.verify,
-        )
+        try:
+            return ClientSecretCredential(
+                parameters.tenantid,
+                parameters.clientid,
+                parameters.secret,
+                connection_verify=parameters.verify,
+            )
+        except ValueError as error:
+            raise ParameterError(f"credentials.tenantid: {one_line(error)}", "credentials.tenantid") from error
     return DefaultAzureCredential()
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +21,8 @@ _TYPES = (SHARED_KEY, CLIENT_SECRET, DEFAULT_CREDENTIALS, SAS)
 _DEFAULT_REALM = "core.windows.net"
 _DEFAULT_RETRIES = 5
 _DEFAULT_RETRY_DELAY = 0.1
+_ACCOUNT: Final = re.compile(r"[A-Za-z0-9-]+")
+_CONTAINER: Final = re.compile(r"\$root|(?=.{3,63}$)[a-z0-9](?:-?[a-z0-9])*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,9 @@ class AzureParameters:
             ParameterError: one is missing or wrong.
         """
         parameters = Parameters(values)
-        account = parameters.required_text("accountname")
-        realm = parameters.text("realm", _DEFAULT_REALM)
+        account = _matching(parameters, "accountname", _ACCOUNT, "letters and digits")
+        container = _matching(parameters, "container", _CONTAINER, "3 to 63 lower-case letters, digits and hyphens")
+        realm = parameters.host("realm") or _DEFAULT_REALM
         kind = _credential_type(parameters)
         credentials = parameters.section("credentials")
         login = kind == CLIENT_SECRET
@@ -56,10 +62,10 @@ class AzureParameters:
         retries = parameters.whole("max_retries", _DEFAULT_RETRIES, minimum=-1)
         return cls(
             accountname=account,
-            container=parameters.required_text("container"),
-            serviceurl=parameters.text("serviceurl").rstrip("/") or f"https://{account}.blob.{realm}",
+            container=container,
+            serviceurl=parameters.url("serviceurl") or f"https://{account}.blob.{realm}",
             type=kind,
-            accountkey=_used(parameters, "accountkey", when=kind == SHARED_KEY),
+            accountkey=_account_key(parameters, when=kind == SHARED_KEY),
             clientid=_used(credentials, "clientid", when=login),
             tenantid=_used(credentials, "tenantid", when=login),
             secret=_used(credentials, "secret", when=login),
@@ -80,6 +86,23 @@ def _credential_type(parameters: Parameters) -> str:
     if kind not in _TYPES:
         raise parameters.error("credentials.type", f"must be one of {', '.join(_TYPES)}, not {kind!r}")
     return kind
+
+
+def _matching(parameters: Parameters, name: str, pattern: re.Pattern[str], kind: str) -> str:
+    text = parameters.required_text(name)
+    if not pattern.fullmatch(text):
+        raise parameters.error(name, f"must be {kind}, not {text!r}")
+    return text
+
+
+def _account_key(parameters: Parameters, *, when: bool) -> str:
+    text = _used(parameters, "accountkey", when=when)
+    try:
+        base64.b64decode(re.sub("[\r\n]", "", text), validate=True)
+    except (binascii.Error, ValueError) as error:  # the latter if it is not ASCII
+        reason = f"must be a key of the account in base64, as the portal shows it: {error}"
+        raise parameters.error("accountkey", reason) from error
+    return text
 
 
 def _used(section: Parameters, name: str, *, when: bool) -> str:

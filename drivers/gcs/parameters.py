@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.foundation.errors import ParameterError
+from registry.foundation.files import read_file
 from registry.foundation.parameters import Parameters
 from registry.foundation.unreadable import reason_unreadable
 
@@ -18,6 +19,7 @@ CHUNK_STEP: Final = 256 * 1024
 DEFAULT_CHUNK: Final = 8 * 1024 * 1024
 _DEFAULT_CONCURRENCY = 50
 _LEAST_CONCURRENCY = 25
+_BUCKET: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,14 @@ class GcsParameters:
         chunksize = parameters.whole("chunksize", DEFAULT_CHUNK, minimum=CHUNK_STEP)
         if chunksize % CHUNK_STEP:
             raise parameters.error("chunksize", f"must be a multiple of {CHUNK_STEP}, not {chunksize}")
+        bucket = parameters.required_text("bucket")
+        if not _BUCKET.fullmatch(bucket):
+            raise parameters.error("bucket", f"must be the name of a bucket, not {bucket!r}")
         keyfile = parameters.text("keyfile")
         credentials = parameters.mapping("credentials")
         account = _key_of(keyfile) if keyfile else credentials
         return cls(
-            bucket=parameters.required_text("bucket"),
+            bucket=bucket,
             rootdirectory=parameters.text("rootdirectory"),
             account=account,
             account_origin=("keyfile" if keyfile else "credentials") if account else "",
@@ -59,14 +64,14 @@ class GcsParameters:
                 _LEAST_CONCURRENCY,
             ),
             useragent=parameters.text("useragent"),
-            endpoint=parameters.text("endpoint").rstrip("/"),
+            endpoint=parameters.url("endpoint"),
             redirectendpoint=parameters.origin("redirectendpoint"),
         )
 
 
 def _key_of(keyfile: str) -> Mapping[str, Any]:
     try:
-        key = json.loads(Path(keyfile).read_bytes())
+        key = json.loads(read_file(keyfile))
     except OSError as error:
         raise ParameterError(f"keyfile: cannot read {keyfile}: {reason_unreadable(error, keyfile)}") from error
     except ValueError as error:

@@ -9,7 +9,6 @@ import base64
 import json
 import logging
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from drivers.middleware.aws_networks import AwsNetworks
 from drivers.middleware.base import Middleware
 from registry.foundation.errors import ParameterError
+from registry.foundation.files import read_file
 from registry.foundation.parameters import Parameters
 from registry.foundation.unreadable import reason_unreadable
 
@@ -89,7 +89,7 @@ class CloudFrontMiddleware(Middleware):
 
 def _private_key(path: str) -> RSAPrivateKey:
     try:
-        key = load_pem_private_key(Path(path).read_bytes(), None)
+        key = load_pem_private_key(read_file(path), None)
     except OSError as error:
         raise ParameterError(f"privatekey: cannot read {path}: {reason_unreadable(error, path)}") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it is encrypted

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, InvalidRegionError
 
+from drivers.translation import one_line
 from registry.foundation import parameters
 from registry.foundation.errors import ParameterError
 
@@ -39,6 +42,9 @@ _STORAGE_CLASSES: Final = (
 )
 _MINIMUM_STAY: Final = frozenset({"STANDARD_IA", "ONEZONE_IA", "GLACIER_IR"})
 """Classes that bill an object for a month or more: nothing for what lives until the end of an upload."""
+
+_BUCKET: Final = re.compile(r"arn:\S+|[A-Za-z0-9._-]{1,255}")
+"""What the SDK takes for a bucket: a name, or the ARN of an access point."""
 
 _ACLS: Final = (
     "private",
@@ -113,12 +119,29 @@ class Parameters:
         return options
 
     def client(self, endpoint: str = "") -> Any:
-        """Return a client of the bucket's endpoint, or of another `endpoint`."""
+        """Return a client of the bucket's endpoint, or of another `endpoint`; nothing is sent yet.
+
+        Raises:
+            ParameterError: the SDK does not take the region or the endpoint, or what it looks up by itself.
+        """
+        try:
+            return self._client(endpoint or self.endpoint)
+        except InvalidRegionError as error:
+            reason = f"must be the name of a region, of letters, digits and hyphens, not {self.region!r}"
+            raise ParameterError(f"region: {reason}") from error
+        except ValueError as error:
+            name = "redirectendpoint" if endpoint else "regionendpoint"
+            reason = f"{endpoint or self.endpoint!r} is not taken by the SDK"
+            raise ParameterError(f"{name}: {reason}: a host has letters, digits, hyphens and dots") from error
+        except BotoCoreError as error:
+            raise ParameterError(f"region: the SDK's own configuration cannot be used: {one_line(error)}") from error
+
+    def _client(self, endpoint: str) -> Any:
         # A session of its own: the default one is shared by threads that may be making clients just now.
         return boto3.session.Session().client(
             "s3",
             region_name=self.region or ("us-east-1" if self.endpoint else None),
-            endpoint_url=self._url(endpoint or self.endpoint) or None,
+            endpoint_url=endpoint or None,
             aws_access_key_id=self.access_key or None,
             aws_secret_access_key=self.secret_key or None,
             aws_session_token=self.session_token or None,
@@ -157,11 +180,6 @@ class Parameters:
         # the signature does not survive. A certificate does not cover names with dots.
         return "auto" if "." in self.bucket else "virtual"
 
-    def _url(self, endpoint: str) -> str:
-        if not endpoint or "://" in endpoint:
-            return endpoint
-        return f"{'https' if self.secure else 'http'}://{endpoint}"
-
 
 def parse(values: Mapping[str, object]) -> Parameters:
     """Return the values of a section ``storage.s3``.
@@ -170,17 +188,18 @@ def parse(values: Mapping[str, object]) -> Parameters:
         ParameterError: one is missing or wrong.
     """
     section = parameters.Parameters(values)
+    secure = section.truth("secure", default=True)
     found = Parameters(
         bucket=section.text("bucket"),
         root=section.text("rootdirectory").strip("/"),
         region=section.text("region"),
-        endpoint=section.text("regionendpoint"),
+        endpoint=section.url("regionendpoint", "https" if secure else "http"),
         redirect_endpoint=section.origin("redirectendpoint"),
         access_key=section.text("accesskey"),
         secret_key=section.text("secretkey"),
         session_token=section.text("sessiontoken"),
         path_style=section.optional_truth("forcepathstyle"),
-        secure=section.truth("secure", default=True),
+        secure=secure,
         verify=not section.truth("skipverify", default=False),
         v4_signatures=section.truth("v4auth", default=True),
         accelerate=section.truth("accelerate", default=False),
@@ -205,6 +224,8 @@ def parse(values: Mapping[str, object]) -> Parameters:
 def _check(found: Parameters) -> None:
     if not found.bucket:
         raise ParameterError("bucket: is required, the name of an existing bucket")
+    if not _BUCKET.fullmatch(found.bucket):
+        raise ParameterError(f"bucket: must be the name of a bucket, not {found.bucket!r}")
     if not found.region and not found.endpoint:
         raise ParameterError("region: is required, unless regionendpoint names a store that is not Amazon's")
     if bool(found.access_key) != bool(found.secret_key):

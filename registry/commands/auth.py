@@ -10,7 +10,6 @@ import contextlib
 import json
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -24,6 +23,7 @@ from registry.commands.printing import print_json_array, rfc3339
 from registry.config import ConfigurationError
 from registry.foundation import durations
 from registry.foundation.errors import ParameterError
+from registry.foundation.files import read_file
 from registry.foundation.parameters import Parameters
 from registry.oci.errors import NameInvalidError
 from registry.oci.reference import parse_name
@@ -347,7 +347,7 @@ def _users_with_password(load: LoadConfiguration, config: str | None) -> Collect
     from auth.identities.passwords import parse  # noqa: PLC0415  no other command but htpasswd needs bcrypt
 
     try:
-        content = Path(_htpasswd_path(_section(load, config, "local"))).read_bytes()
+        content = read_file(_htpasswd_path(_section(load, config, "local")))
     except (ConfigurationError, FileNotFoundError):
         return ()
     return parse(content).hashes.keys()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _LARGEST = 2**63 - 1
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_FRAMING = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+"""Headers of one message or one connection (RFC 9110 sections 7.6.1 and 8.6, RFC 9112 section 6.1), in lower case."""
 _CONTROL = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
 
 
@@ -156,16 +158,21 @@ def _mapping(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> dict[s
 
 
 def _headers(found: Mapping[str, tuple[str, ...]], path: str, warnings: list[str]) -> dict[str, object]:
-    """Return the headers as the Go registry sends them: names that cannot be are left out, values are one line each."""
+    """Return the headers as the Go registry sends them: values are one line each.
+
+    Names that cannot be are left out, and those that would have the client misread where an answer ends.
+    """
     headers: dict[str, object] = {}
     for name, values in found.items():
         lines = tuple(re.sub("[\r\n]", " ", value).strip(" \t") for value in values)
         if any(_CONTROL.search(line) for line in lines):
             raise ConfigurationError(join(path, name), "must not hold control characters")
-        if _HEADER_NAME.fullmatch(name):
-            headers[name] = lines
-        else:
+        if not _HEADER_NAME.fullmatch(name):
             warnings.append(f"{join(path, name)}: cannot be the name of a header, ignored")
+        elif name.lower() in _FRAMING:
+            warnings.append(f"{join(path, name)}: belongs to a single message or connection, ignored")
+        else:
+            headers[name] = lines
     return headers
 
 

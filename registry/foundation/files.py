@@ -34,6 +34,30 @@ class FileError(Exception):
     """A watched file cannot be read or is malformed; the text names it and says why."""
 
 
+def read_file(path: str | Path) -> bytes:
+    """Return what the regular file at `path` holds.
+
+    A pipe, a device or a socket is refused: a read of it may wait forever, or never end.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise OSError(errno.EINVAL, "is not a regular file", str(path))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
+
+
+def is_something_else(path: str) -> bool:
+    """Tell whether what is at `path`, where symbolic links lead, is there and is not a regular file."""
+    return os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113  a name may be too long
+
+
 class FileWatch:
     """Tells when one of several files is another one or has changed.
 
@@ -102,7 +126,7 @@ class WatchedFile(Generic[T]):
         if not self._watch.changed():
             return
         try:
-            self._value = self._parse(Path(self.path).read_bytes())
+            self._value = self._parse(read_file(self.path))
         except OSError as error:
             self._watch.forget()  # it may be readable again without having changed
             self._fail(f"{self.path}: {reason_unreadable(error, self.path)}")
@@ -163,8 +187,20 @@ def check_creatable_file(path: str) -> None:
     Raises:
         OSError: it could not.
     """
-    _require_directory(Path(path))
-    check_creatable(path)
+    target = _target_of(path)
+    _require_directory(Path(target))
+    check_creatable(target)
+
+
+def _target_of(path: str) -> str:
+    """Return where a file at `path` would be: a symbolic link that leads nowhere yet says where.
+
+    Raises:
+        OSError: the link leads to itself, or its name is too long.
+    """
+    with suppress(FileNotFoundError):
+        os.stat(path)  # noqa: PTH116  "" is no file, where Path("") is a directory
+    return os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114  as above
 
 
 def _require_directory(target: Path) -> None:
@@ -176,16 +212,18 @@ def _require_directory(target: Path) -> None:
 def create_file(path: str, content: bytes) -> bool:
     """Create `path` with `content`, whole and readable by its owner only, unless it exists; tell which.
 
-    However many processes try at once, one of them creates it and the others find all of its content.
+    However many processes try at once, one of them creates it and the others find all of its content. A symbolic link
+    that leads nowhere is followed: what it names is created.
 
     Raises:
         OSError: it cannot be created; the text says so if its directory is missing.
     """
-    parent = Path(path).parent
-    _require_directory(Path(path))
+    target = _target_of(path)
+    parent = Path(target).parent
+    _require_directory(Path(target))
     temporary = _write_temporary(parent, content)
     try:
-        os.link(temporary, path)
+        os.link(temporary, target)
     except FileExistsError:
         return False
     finally:

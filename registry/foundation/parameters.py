@@ -192,11 +192,10 @@ class Parameters:
 
         A URL that names no scheme has the one given.
         """
-        text = self.text(name)
-        if text and scheme and "://" not in text:
-            text = f"{scheme}://{text}"
+        given = self.text(name)
+        text = f"{scheme}://{given}" if given and scheme and "://" not in given else given
         if text and not _parts(text):
-            raise self.error(name, f"must be http(s)://HOST[:PORT][/PATH], not {text!r}")
+            raise self.error(name, f"must be http(s)://HOST[:PORT][/PATH], not {given!r}")
         return text.rstrip("/")
 
     def origin(self, name: str) -> str:

@@ -40,6 +40,9 @@ _HOOK_LEVELS: Final = {
 _EACH_LINE: Final = frozenset({"registry.observation.lines", "drivers.s3.calls"})
 """Loggers that have a line for each request or call because somebody wants each of them."""
 
+_CHATTY: Final = ("azure",)
+"""Loggers of libraries that write at info what belongs to debug: all of each request and each answer."""
+
 
 def configure(section: Log, *, colored: bool = False) -> None:
     """Send all loggers of this process to stderr, at the level and in the form of the ``log`` section.
@@ -55,6 +58,8 @@ def configure(section: Log, *, colored: bool = False) -> None:
         old.close()
     root.handlers[:] = wanted
     root.setLevel(_LEVELS[section.level])
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET if section.level == "debug" else logging.WARNING)
 
 
 def handlers(section: Log, *, colored: bool = False) -> list[logging.Handler]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import redis
@@ -20,6 +19,7 @@ from redis.sentinel import Sentinel
 
 from registry.config import ConfigurationError
 from registry.foundation import addresses
+from registry.foundation.files import read_file
 from registry.foundation.unreadable import reason_unreadable
 
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ def _tls(section: RedisTLS) -> dict[str, Any]:
     options: dict[str, Any] = {"ssl": True}
     if section.certificate or section.key:
         try:
+            for path in filter(None, (section.certificate, section.key)):
+                read_file(path)  # OpenSSL would wait for a pipe
             context.load_cert_chain(section.certificate, section.key or None)
         except (OSError, ssl.SSLError) as error:
             read = (section.certificate, *filter(None, [section.key]))
@@ -152,7 +154,7 @@ def _tls(section: RedisTLS) -> dict[str, Any]:
     authorities = []
     for index, path in enumerate(section.rootcas):
         try:
-            authorities.append(Path(path).read_text(encoding="ascii"))
+            authorities.append(read_file(path).decode("ascii"))
             context.load_verify_locations(cadata=authorities[-1])
         except (OSError, ValueError) as error:  # what the ssl module raises is an OSError
             reason = f"{path}: {reason_unreadable(error, path) if isinstance(error, OSError) else 'not PEM'}"

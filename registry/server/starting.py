@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError, NoSpaceError
 from registry.app import create_app
@@ -21,17 +21,20 @@ from registry.redis.loading import load_connector
 from registry.server import binding
 from registry.server.periodic import periodic_jobs
 from registry.server.tls import serving as tls
-from registry.server.waiting import wait_until_available
+from registry.server.waiting import ask_once, wait_until_available
 from registry.services import Plugins, assemble, open_storage
 from registry.storage.hashing import log_what_cannot_be_resumed
 from registry.storage.paths import WRITTEN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from auth.base import AccessController
     from drivers.base import StorageDriver
     from registry.config import Configuration
     from registry.server.tls.certificates import Certificates
 
+_ANSWER_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -90,6 +93,8 @@ def _try_worker(configuration: Configuration, storage: StorageDriver, access: Ac
 def examine_storage(configuration: Configuration, storage: StorageDriver) -> str:
     """Return what the start would make because it does not exist, "" if nothing: then the storage can be used.
 
+    The storage is asked once, and has ``_ANSWER_SECONDS`` to answer: the retries of an SDK may take a minute or two.
+
     Raises:
         ConfigurationError: it cannot be made, or not be used.
     """
@@ -98,7 +103,7 @@ def examine_storage(configuration: Configuration, storage: StorageDriver) -> str
     except DriverError as error:
         raise _refused(configuration, error) from error
     if not absent:
-        _try_storage(storage, configuration, 0)
+        _try_storage(storage, configuration, partial(ask_once, seconds=_ANSWER_SECONDS))
     return absent
 
 
@@ -117,18 +122,21 @@ def prepare(configuration: Configuration, *, wait_seconds: float = 0.0) -> tuple
         load_access(auth.name, auth.parameters)
     certificates = examined.certificates or tls.load(http.tls)
     # Last, as it may have to wait.
-    _try_storage(examined.storage, configuration, wait_seconds)
+    name = f"storage.{configuration.storage.driver}"
+    _try_storage(examined.storage, configuration, partial(wait_until_available, name=name, seconds=wait_seconds))
     if not examined.storage.shared_between_processes:
         http = replace(http, workers=1)
     return replace(configuration, http=http), certificates
 
 
-def _try_storage(driver: StorageDriver, configuration: Configuration, wait_seconds: float) -> None:
+def _try_storage(
+    driver: StorageDriver, configuration: Configuration, ask: Callable[[Callable[[], None]], None]
+) -> None:
     section = configuration.storage
     look = partial(driver.check, below=WRITTEN, read_only=section.maintenance.readonly.enabled)
     try:
         driver.absent()
-        wait_until_available(look, f"storage.{section.driver}", wait_seconds)
+        ask(look)
     except NoSpaceError as error:
         _log.warning("storage.%s: %s; what is stored is served, and pushes are refused", section.driver, error)
     except DriverError as error:

@@ -1,4 +1,4 @@
-"""Waits at the start for a storage that is just starting itself, as where both are started at once."""
+"""Asks a storage at the start, and waits for one that is just starting itself, as where both are started at once."""
 
 from __future__ import annotations
 
@@ -58,6 +58,21 @@ def wait_until_available(look: Callable[[], None], name: str, seconds: float) ->
     if told:
         _log.info("%s answers after %.0f s", name, time.monotonic() - began)
     return None
+
+
+def ask_once(look: Callable[[], None], seconds: float) -> None:
+    """Call `look` once, in a thread, which may hang for longer than the `seconds` that this waits for it.
+
+    Raises:
+        DriverError: what `look` has raised; UnavailableError as well if it has not returned in time.
+    """
+    attempt = _Attempt(look)
+    attempt.start()
+    attempt.join(seconds)
+    if attempt.is_alive():
+        raise UnavailableError(f"no answer within {seconds:g} s; is it there, and can it be reached from here?")
+    if failure := attempt.failure():
+        raise failure
 
 
 class _Attempt(threading.Thread):

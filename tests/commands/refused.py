@@ -2,7 +2,8 @@
 
 In a configuration, and in what is said, ``{there}`` is a directory with these files: a key and a certificate (tls.key,
 tls.crt), a key of another certificate (other.key), one with a password (locked.key),
-garbage, an htpasswd file (htpasswd), a rules file that is not one (rules.yml), a directory (directory).
+garbage, an htpasswd file (htpasswd), a rules file that is not one (rules.yml), a directory
+(directory), a named pipe (pipe), a link to itself (loop).
 """
 
 # ruff: noqa: E501  a table: a case is read best on few lines
@@ -65,7 +66,7 @@ FOURTEEN: Final = {
         7, "http.tls.certificate: {there}/tls.crt with key {there}/other.key: KEY_VALUES_MISMATCH",
     ),
     "a certificate of garbage": _with(
-        f"{_TLS}garbage'\n    key: '{{there}}/tls.key'\n", 7, "http.tls.certificate: {there}/garbage with key "
+        f"{_TLS}garbage'\n    key: '{{there}}/tls.key'\n", 7, "http.tls.certificate: {there}/garbage is not PEM: "
     ),
     "a key with a password": _with(
         f"{_TLS}tls.crt'\n    key: '{{there}}/locked.key'\n", 8, "http.tls.key: is encrypted: a key without a password"
@@ -233,6 +234,33 @@ MORE: Final = {
     ),
     "a token service with keys of garbage": _with(
         f"{_TOKEN}    service: s\n    rootcertbundle: '{{there}}/garbage'\n", 9, "auth.token: rootcertbundle: cannot be used: "
+    ),
+    "a token service with keys that are a pipe": _with(
+        f"{_TOKEN}    service: s\n    jwks: '{{there}}/pipe'\n", 9,
+        "auth.token: jwks: cannot be used: {there}/pipe: is not a regular file",
+    ),
+    "rules that are a pipe": _with(
+        f"{_LOCAL}    rules: '{{there}}/pipe'\n", 7,
+        "auth.local: rules: cannot be used: {there}/pipe: is not a regular file",
+    ),
+    "API keys that are a pipe": _with(
+        f"{_LOCAL}    rules: []\n    apikeys: '{{there}}/pipe'\n", 8,
+        "auth.local: apikeys: {there}/pipe is not a regular file",
+    ),
+    "a certificate that is a pipe": _with(
+        f"{_TLS}pipe'\n    key: '{{there}}/tls.key'\n", 7, "http.tls.certificate: {there}/pipe: is not a regular file"
+    ),
+    "authorities that are a pipe": _with(
+        f"{_TLS}tls.crt'\n    key: '{{there}}/tls.key'\n    clientcas: ['{{there}}/pipe']\n", 9,
+        "http.tls.clientcas[0]: {there}/pipe: is not a regular file",
+    ),
+    "an htpasswd file that is a pipe": _with(
+        "auth: {htpasswd: {realm: r,\n  path: '{there}/pipe'}}\n", 5,
+        "auth.htpasswd: path: {there}/pipe is not a regular file",
+    ),
+    "an htpasswd file that is a link to itself": _with(
+        "auth: {htpasswd: {realm: r,\n  path: '{there}/loop'}}\n", 5,
+        "auth.htpasswd: path: {there}/loop is missing and cannot be created: Too many levels of symbolic links",
     ),
     "an algorithm that there is not": _with(
         f"{_TOKEN}    service: s\n    jwks: https://a.example/k\n    signingalgorithms: [none]\n",

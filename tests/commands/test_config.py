@@ -65,6 +65,8 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "htpasswd").touch()
     (directory / "rules.yml").write_text("- a\n")
     (directory / "directory").mkdir()
+    os.mkfifo(directory / "pipe")
+    (directory / "loop").symlink_to("loop")
     (directory / "without").mkdir()
     (directory / "without" / "boto3.py").write_text("raise ImportError('no boto3 here')\n")
     return directory
@@ -74,8 +76,8 @@ def tree(directory: Path) -> Tree:
     """Return mode, time of the last change and content of all that is in `directory`."""
     return {
         str(path.relative_to(directory)): (
-            path.stat().st_mode,
-            path.stat().st_mtime_ns if path.is_file() else 0,
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns if path.is_file() else 0,
             path.read_bytes() if path.is_file() else b"",
         )
         for path in sorted(directory.rglob("*"))

@@ -166,6 +166,14 @@ def test_validation_is_on_unless_disabled_and_not_enabled(text: str, enabled: bo
             "http: {host: registry.example}",
             "http.host: ignored, as it is not a whole URL such as https://registry.example",
         ),
+        (
+            "http: {headers: {Content-Length: ['5']}}",
+            "http.headers.Content-Length: belongs to a single message or connection, ignored",
+        ),
+        (
+            "http: {headers: {connection: [close]}}",
+            "http.headers.connection: belongs to a single message or connection, ignored",
+        ),
         ("http: {headers: {X A: [b]}}", "http.headers.X A: cannot be the name of a header, ignored"),
         (
             "http: {tls: {letsencrypt: {hosts: [a.example]}}}",

@@ -28,6 +28,8 @@ LOGIN = {"type": "client_secret", "clientid": "c", "tenantid": "t", "secret": "s
         ({"bucket": "b", "maxconcurrency": True}, r"^maxconcurrency: must be a whole number"),
         ({"bucket": "b", "keyfile": "/nowhere"}, r"^keyfile: cannot read /nowhere: No such file or directory$"),
         ({"bucket": "b", "redirectendpoint": "https://a/b"}, r"^redirectendpoint: must be http.* without a path"),
+        ({"bucket": "B b"}, r"^bucket: must be the name of a bucket, not 'B b'$"),
+        ({"bucket": "b", "endpoint": "foo bar"}, r"^endpoint: must be http.*, not 'foo bar'$"),
         ({"bucket": "b", "credentials": "x"}, r"^credentials: must be a section of values, not str$"),
     ],
 )
@@ -66,19 +68,24 @@ def test_gcs_has_the_floor_of_the_go_registry_for_its_concurrency() -> None:
     ("section", "message"),
     [
         ({"container": "c"}, r"^accountname: is missing$"),
-        ({"accountname": "a", "accountkey": "k"}, r"^container: is missing$"),
+        ({"accountname": "a", "accountkey": "a2V5"}, r"^container: is missing$"),
         (AZURE, r"^credentials.type: must be one of shared_key, client_secret, default_credentials, sas, not ''$"),
         (AZURE | {"credentials": {"type": "magic"}}, r"^credentials.type: must be one of .*, not 'magic'$"),
         (AZURE | {"credentials": {"type": "shared_key"}}, r"^accountkey: is missing$"),
         (AZURE | {"credentials": LOGIN | {"secret": ""}}, r"^credentials.secret: is missing$"),
         (AZURE | {"credentials": {"type": "sas"}}, r"^credentials.sastoken: is missing$"),
         (
-            AZURE | {"accountkey": "k", "retry_delay": "soon"},
+            AZURE | {"accountkey": "a2V5", "retry_delay": "soon"},
             r"^retry_delay: must be a duration like .*, not 'soon'$",
         ),
-        (AZURE | {"accountkey": "k", "max_retries": -2}, r"^max_retries: must be a whole number of at least -1"),
-        (AZURE | {"accountkey": "k", "redirectendpoint": "a.example"}, r"^redirectendpoint: must be http"),
-        (AZURE | {"accountkey": "k", "skipverify": "maybe"}, r"^skipverify: must be true or false, not 'maybe'$"),
+        (AZURE | {"accountkey": "a2V5", "max_retries": -2}, r"^max_retries: must be a whole number of at least -1"),
+        (AZURE | {"accountkey": "a2V5", "redirectendpoint": "a.example"}, r"^redirectendpoint: must be http"),
+        (AZURE | {"accountname": "a b"}, r"^accountname: must be .*, not 'a b'$"),
+        (AZURE | {"container": "C C"}, r"^container: must be .*, not 'C C'$"),
+        (AZURE | {"realm": "x y"}, r"^realm: must be HOST\[:PORT\], not 'x y'$"),
+        (AZURE | {"accountkey": "a2V5", "serviceurl": "foo bar"}, r"^serviceurl: must be http.*, not 'foo bar'$"),
+        (AZURE | {"accountkey": "not base64"}, r"^accountkey: must be a key of the account in base64"),
+        (AZURE | {"accountkey": "a2V5", "skipverify": "maybe"}, r"^skipverify: must be true or false, not 'maybe'$"),
     ],
 )
 def test_a_wrong_value_of_azure_is_named(section: dict[str, Any], message: str) -> None:
@@ -87,15 +94,15 @@ def test_a_wrong_value_of_azure_is_named(section: dict[str, Any], message: str) 
 
 
 def test_an_account_key_alone_is_what_registry_2_knows() -> None:
-    found = AzureParameters.read(AZURE | {"accountkey": "k", "realm": "core.chinacloudapi.cn"})
+    found = AzureParameters.read(AZURE | {"accountkey": "a2V5", "realm": "core.chinacloudapi.cn"})
 
     assert found.type == "shared_key"
     assert found.serviceurl == "https://acc.blob.core.chinacloudapi.cn"
-    assert "'k'" not in repr(found)
+    assert "a2V5" not in repr(found)
 
 
 def test_a_service_url_takes_the_place_of_account_and_realm() -> None:
-    found = AzureParameters.read(AZURE | {"accountkey": "k", "serviceurl": "http://store:10000/acc/"})
+    found = AzureParameters.read(AZURE | {"accountkey": "a2V5", "serviceurl": "http://store:10000/acc/"})
 
     assert found.serviceurl == "http://store:10000/acc"
 
@@ -108,6 +115,6 @@ def test_a_login_of_azure_is_read() -> None:
 
 
 def test_a_retry_count_that_loses_blobs_means_the_default() -> None:
-    found = AzureParameters.read(AZURE | {"accountkey": "k", "max_retries": "-1", "retry_delay": "1.5s"})
+    found = AzureParameters.read(AZURE | {"accountkey": "a2V5", "max_retries": "-1", "retry_delay": "1.5s"})
 
     assert (found.max_retries, found.retry_delay_seconds) == (5, 1.5)

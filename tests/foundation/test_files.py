@@ -13,8 +13,10 @@ from registry.foundation.files import (
     FileError,
     FileWatch,
     WatchedFile,
+    check_creatable_file,
     create_file,
     locked,
+    read_file,
     replace_file,
     replace_private_file,
 )
@@ -52,6 +54,34 @@ def test_an_edit_that_keeps_size_and_time_of_modification_is_a_change(tmp_path: 
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     assert watch.changed()
+
+
+def test_what_is_not_a_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+
+    for path in (tmp_path / "pipe", tmp_path / "link", "/dev/zero"):
+        with pytest.raises(OSError, match="is not a regular file"):
+            read_file(path)
+    with pytest.raises(IsADirectoryError):
+        read_file(tmp_path)
+    assert b"Name:" in read_file("/proc/self/status")
+
+
+def test_a_file_is_created_where_a_link_leads_and_not_behind_one_that_leads_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to("data/file")
+    (tmp_path / "loop").symlink_to("loop")
+
+    check_creatable_file(str(tmp_path / "link"))
+    assert create_file(str(tmp_path / "link"), b"x")
+    assert not create_file(str(tmp_path / "link"), b"y")
+
+    assert (tmp_path / "data" / "file").read_bytes() == b"x"
+    assert (tmp_path / "link").is_symlink()
+    for create in (check_creatable_file, lambda path: create_file(path, b"x")):
+        with pytest.raises(OSError, match="Too many levels of symbolic links"):
+            create(str(tmp_path / "loop"))
 
 
 def test_a_link_that_is_swapped_is_a_change(tmp_path: Path) -> None:

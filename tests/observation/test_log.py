@@ -40,6 +40,15 @@ def test_text_is_that_of_logrus(written: Stderr) -> None:
     assert line["version"]
 
 
+@pytest.mark.parametrize(("level", "lines"), [("info", 1), ("debug", 2)])
+def test_an_sdk_that_dumps_its_requests_at_info_does_so_at_debug_only(written: Stderr, level: str, lines: int) -> None:
+    set_up(f"{{level: {level}}}")
+    sdk = logging.getLogger("azure.core.pipeline.policies.http_logging_policy")
+    sdk.info("Request URL: 'https://a.example/'")
+    sdk.warning("it cannot be reached")
+    assert len(written.getvalue().splitlines()) == lines
+
+
 @pytest.mark.parametrize("formatter", ["json", "logstash"])
 def test_json_is_one_object_a_line(written: Stderr, formatter: str) -> None:
     logger = set_up(f"{{formatter: {formatter}, fields: {{service: registry}}}}")

@@ -18,7 +18,7 @@ import pytest
 
 from drivers.base import DriverError, NotPermittedError, UnavailableError
 from registry.server import waiting
-from registry.server.waiting import wait_until_available
+from registry.server.waiting import ask_once, wait_until_available
 from tests.serving import SECONDS, free_port, wait_until
 
 if TYPE_CHECKING:
@@ -114,6 +114,23 @@ def test_systemd_is_asked_for_the_time(tmp_path: Path, monkeypatch: pytest.Monke
         systemd.bind(str(tmp_path / "notify"))
         wait_until_available(Storage(1).look, "storage.s3", 60)
         assert systemd.recv(1000) == b"STATUS=waiting for the storage\nEXTEND_TIMEOUT_USEC=90000000"
+
+
+def test_a_check_asks_once_and_does_not_wait_for_an_answer_that_does_not_come() -> None:
+    ask_once(Storage(0).look, 60)
+    refusing = Storage(9, NotPermittedError("s3: the key is wrong"))
+    with pytest.raises(NotPermittedError, match="the key is wrong"):
+        ask_once(refusing.look, 60)
+    assert refusing.looks == 1
+
+    never = threading.Event()
+
+    def hang() -> None:
+        never.wait()
+
+    with pytest.raises(UnavailableError, match=r"^no answer within 0\.01 s"):
+        ask_once(hang, 0.01)
+    never.set()
 
 
 # A server that starts

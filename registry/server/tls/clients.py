@@ -8,7 +8,9 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError
+from registry.foundation.files import read_file
 from registry.foundation.unreadable import reason_unreadable
+from registry.server.tls.contents import fault_of_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +36,14 @@ def ask_for_certificates(context: ssl.SSLContext, section: TLS) -> None:
         ConfigurationError: a file cannot be used, or this build of Python cannot set the mode.
     """
     for index, path in enumerate(section.clientcas):
+        content = b""
         try:
+            content = read_file(path)  # OpenSSL would wait for a pipe
             context.load_verify_locations(path)
-        except (OSError, ssl.SSLError) as error:
+        except ssl.SSLError as error:
+            reason = fault_of_certificate(path, content) or f"{path}: {error.reason or error}"
+            raise ConfigurationError(f"http.tls.clientcas[{index}]", reason) from error
+        except OSError as error:
             reason = f"{path}: {reason_unreadable(error, path)}"
             raise ConfigurationError(f"http.tls.clientcas[{index}]", reason) from error
     if not section.clientcas:

@@ -6,9 +6,11 @@ import ssl
 from typing import TYPE_CHECKING
 
 from registry.config import ConfigurationError
+from registry.foundation.files import read_file
 from registry.foundation.unreadable import reason_unreadable
 from registry.server.tls.ciphers import restrict
 from registry.server.tls.clients import ask_for_certificates
+from registry.server.tls.contents import fault_of_pair
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -44,10 +46,10 @@ def context_without_certificate(section: TLS) -> ssl.SSLContext:
 
 
 def _load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    contents = {}
     for name, path in (("certificate", certificate), ("key", key)):
         try:
-            with open(path, "rb"):  # noqa: PTH123  "" is not a file, but Path("") is a directory
-                pass
+            contents[name] = path, read_file(path)  # OpenSSL would wait for a pipe
         except OSError as error:
             unreadable = f"{path or 'missing'}: {reason_unreadable(error, path)}"
             raise ConfigurationError(f"http.tls.{name}", unreadable) from error
@@ -55,7 +57,8 @@ def _load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
         context.load_cert_chain(certificate, key, password=_refuse_password)
     except (OSError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or error
-        raise ConfigurationError("http.tls.certificate", f"{certificate} with key {key}: {reason}") from error
+        name, fault = fault_of_pair(contents["certificate"], contents["key"], str(reason))
+        raise ConfigurationError(f"http.tls.{name}", fault) from error
 
 
 def _refuse_password() -> NoReturn:

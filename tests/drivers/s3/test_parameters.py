@@ -90,12 +90,35 @@ def test_every_parameter_of_the_go_registry_is_known() -> None:
         ({"accesskey": "a"}, "^accesskey, secretkey: give both"),
         ({"v4auth": False}, "^v4auth: false is only"),
         ({"redirectendpoint": "https://a/b"}, "^redirectendpoint: must be http"),
+        ({"regionendpoint": "not a url"}, "^regionendpoint: must be http.*, not 'not a url'$"),
+        ({"regionendpoint": "http://"}, "^regionendpoint: must be http"),
+        ({"regionendpoint": "https://[::1"}, "^regionendpoint: must be http"),
+        ({"regionendpoint": "minio server:9000"}, "^regionendpoint: must be http"),
+        ({"bucket": "a b"}, "^bucket: must be the name of a bucket, not 'a b'$"),
         ({"bucket": ["b"]}, "^bucket: must be text"),
     ],
 )
 def test_what_is_wrong_is_named(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         parse(LEAST | wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"region": "us east/1"}, r"^storage\.s3: region: must be the name of a region.*, not 'us east/1'$"),
+        ({"regionendpoint": "minio_1:9000"}, r"^storage\.s3: regionendpoint: 'https://minio_1:9000' is not taken"),
+        ({"redirectendpoint": "http://minio_1"}, r"^storage\.s3: redirectendpoint: 'http://minio_1' is not taken"),
+    ],
+)
+def test_what_the_sdk_refuses_is_named(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(PluginError, match=message):
+        load_driver("s3", LEAST | wrong)
+
+
+@pytest.mark.parametrize(("secure", "url"), [(True, "https://minio:9000"), (False, "http://minio:9000")])
+def test_an_endpoint_without_a_scheme_has_that_of_secure(secure: bool, url: str) -> None:
+    assert parse(LEAST | {"regionendpoint": "minio:9000/", "secure": secure}).endpoint == url
 
 
 @pytest.mark.parametrize("name", ["s3", "s3aws"])

@@ -176,7 +176,7 @@ def test_what_cannot_be_used_is_said_with_its_key(ours: Authority, pair: Pair, t
         f"http.tls.certificate: {certificate} with key {other.key}: ": TLS(certificate=certificate, key=str(other.key)),
         "http.tls.key: is encrypted": TLS(certificate=certificate, key=str(encrypted)),
         f"http.tls.clientcas[1]: {nowhere}: ": section(pair, clientcas=(str(ours.path), str(nowhere))),
-        f"http.tls.clientcas[0]: {pair.key}: ": section(pair, clientcas=(str(pair.key),)),
+        f"http.tls.clientcas[0]: {pair.key} holds a private key, not ": section(pair, clientcas=(str(pair.key),)),
         'http.tls.ciphersuites: unknown cipher suite "AES"': section(pair, ciphersuites=("AES",)),
         "http.tls.ciphersuites: OpenSSL offers none of ": section(
             pair, ciphersuites=("TLS_RSA_WITH_RC4_128_SHA", "TLS_AES_256_GCM_SHA384")
