@@ -11,7 +11,7 @@ from registry.foundation.files import FileError, WatchedFile
 from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
 
 def policy_source(parameters: Mapping[str, object]) -> Callable[[], Policy]:
@@ -40,9 +40,21 @@ def policy_source(parameters: Mapping[str, object]) -> Callable[[], Policy]:
     return file.last_good
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping with a key that is given twice, of which PyYAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002  as the base has it
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def _parse_rules_file(content: bytes) -> Policy:
     try:
-        document = yaml.safe_load(content)
+        document = yaml.load(content, _Loader)  # noqa: S506  a SafeLoader
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
     if not isinstance(document, dict):

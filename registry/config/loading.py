@@ -63,10 +63,10 @@ def load(path: str, environ: Mapping[str, str]) -> Configuration:
 def parse(content: bytes | str, where: str, environ: Mapping[str, str]) -> Configuration:
     """Return the configuration in `content`, which came from `where`; else as `load`."""
     shape = shape_of(Configuration)
-    document = tree.parse(content, where, shape)
+    warnings: list[str] = []
+    document = tree.parse(content, where, shape, warnings)
     if not isinstance(document, dict):
         raise ConfigurationError(where, "must hold a mapping of keys")
-    warnings: list[str] = []
     sources: dict[str, str] = {}
     origins = Origins(where, content if isinstance(content, bytes) else content.encode("utf-8", "replace"), sources)
     with origins.locating():

@@ -42,10 +42,11 @@ Tree: TypeAlias = "Scalar | list[Tree] | dict[str, Tree]"
 NULL = Scalar("", None)
 
 
-def parse(content: bytes | str, where: str, shape: Shape = ANYTHING) -> Tree:
+def parse(content: bytes | str, where: str, shape: Shape = ANYTHING, warnings: list[str] | None = None) -> Tree:
     """Return the tree of the first document in `content`, of the given shape; `where` is named in errors.
 
-    Of equal keys the last one counts, but where a section is given twice, what the second one leaves out stays.
+    Of equal keys the last one counts, with one of the `warnings`, but where a section is given twice, what the second
+    one leaves out stays.
 
     Raises:
         ConfigurationError: it is not YAML.
@@ -54,7 +55,7 @@ def parse(content: bytes | str, where: str, shape: Shape = ANYTHING) -> Tree:
         content = content.encode("utf-8", "surrogateescape")
     try:
         node = compose(content)
-        return NULL if node is None else _Reading(where).tree(node, shape)
+        return NULL if node is None else _Reading(where, [] if warnings is None else warnings).tree(node, shape)
     except yaml.MarkedYAMLError as error:
         # The snippet may be part of a secret: it is not shown.
         problem = "a tab where only spaces may be" if _is_tab(content, error.problem_mark) else error.problem
@@ -97,8 +98,10 @@ class _Dumper(yaml.SafeDumper):
 class _Reading:
     """One document on its way from PyYAML's nodes to a tree."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, warnings: list[str]) -> None:
         self._where = where
+        self._warnings = warnings
+        self._path = ""
         self._open: list[yaml.Node] = []
         self._seen: set[yaml.Node] = set()
         self._copies = 0
@@ -112,7 +115,18 @@ class _Reading:
         with self._entered(node):
             if isinstance(node, yaml.ScalarNode):
                 return self._scalar(node)
-            return [self.tree(item, shape.item or ANYTHING) for item in node.value]
+            return [self._item(index, item, shape.item or ANYTHING) for index, item in enumerate(node.value)]
+
+    def _item(self, index: int, node: yaml.Node, shape: Shape) -> Tree:
+        with self._below(f"[{index}]"):
+            return self.tree(node, shape)
+
+    @contextmanager
+    def _below(self, step: str) -> Iterator[None]:
+        before = self._path
+        self._path += step
+        yield
+        self._path = before
 
     @contextmanager
     def _entered(self, node: yaml.Node) -> Iterator[None]:
@@ -128,6 +142,7 @@ class _Reading:
 
     def _fill(self, filled: dict[str, Tree], node: yaml.MappingNode, shape: Shape) -> None:
         """Add the pairs of `node` in their order: what comes later counts, also where one of them is a merge."""
+        given: set[str] = set()
         with self._entered(node):
             for key, value in node.value:
                 if key.tag == _MERGE:
@@ -136,8 +151,12 @@ class _Reading:
                 else:
                     name = self._key(key)
                     child = _child(shape, name)
-                    current = filled.get(name) if _stays(shape, child) else None
-                    filled[name] = self.tree(value, child, current)
+                    stays = _stays(shape, child)
+                    with self._below(f".{name}" if self._path else name):
+                        if name in given and not stays:
+                            self._warnings.append(f"{self._path}: given more than once, the last one counts")
+                        filled[name] = self.tree(value, child, filled.get(name) if stays else None)
+                    given.add(name)
 
     def _sources(self, value: yaml.Node) -> Iterable[yaml.MappingNode]:
         """Return what a merge takes its pairs from: of several the first one counts, so it is the last."""

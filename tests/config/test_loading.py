@@ -174,6 +174,7 @@ def test_validation_is_on_unless_disabled_and_not_enabled(text: str, enabled: bo
             "http: {headers: {connection: [close]}}",
             "http.headers.connection: belongs to a single message or connection, ignored",
         ),
+        ("http: {addr: a, addr: b}", "http.addr: given more than once, the last one counts"),
         ("http: {headers: {X A: [b]}}", "http.headers.X A: cannot be the name of a header, ignored"),
         (
             "http: {tls: {letsencrypt: {hosts: [a.example]}}}",
@@ -189,6 +190,14 @@ def test_validation_is_on_unless_disabled_and_not_enabled(text: str, enabled: bo
 )
 def test_a_key_without_effect_is_a_warning_with_its_path(text: str, expected: str) -> None:
     assert configure(text).warnings == (expected,)
+
+
+def test_a_rule_whose_user_is_given_twice_is_a_warning_and_a_merge_that_is_overridden_is_not() -> None:
+    rules = "rules: [{repositories: a, user:bob: [pull]}, {repositories: b, user:bob: [pull], user:bob: [push]}]"
+    assert configure(f"auth: {{local: {{{rules}}}}}").warnings == (
+        "auth.local.rules[1].user:bob: given more than once, the last one counts",
+    )
+    assert configure("log: {fields: {<<: {a: b, c: d}, a: e}}").warnings == ()
 
 
 def test_the_level_of_registry_1_is_used_if_there_is_no_other() -> None:
@@ -381,7 +390,8 @@ def test_a_duration_without_a_unit_is_a_warning_where_the_go_registry_takes_it(
 
 def test_a_negative_duration_without_a_unit_is_a_word_of_its_own_and_no_warning() -> None:
     configuration = configure(
-        "redis: {addrs: [a], minretrybackoff: -1}\nstorage: {inmemory: , cache: {blobdescriptor: redis}}"
+        "redis: {addrs: [a], minretrybackoff: -1}\nstorage: {inmemory: , cache: {blobdescriptor: redis}}",
+        base="version: 0.1\n",
     )
     assert configuration.redis.minretrybackoff_seconds == -1e-9
     assert configuration.warnings == ()

@@ -388,12 +388,14 @@ class TestWhatHoldsAtOnce:
     def test_a_broken_rules_file_changes_nothing_and_is_logged(
         self, controller: LocalController, directory: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        for broken in ("rules: [", "rules: 7", "[]", '{rules: [{repositories: "a", everybody: [pull]}]}'):
+        twice = '{rules: [{repositories: "a", "user:bob": [pull], "user:bob": [push]}]}'
+        for broken in ("rules: [", "rules: 7", "[]", twice, '{rules: [{repositories: "a", everybody: [pull]}]}'):
             (directory / "rules.yml").write_text(broken)
             assert controller.authorize(request(ALICE), on("team/a", "pull")) == Grant("alice")
         (directory / "rules.yml").unlink()
         assert controller.authorize(request(ALICE), on("team/a", "pull")) == Grant("alice")
-        assert caplog.text.count("cannot use") == 5
+        assert caplog.text.count("cannot use") == 6
+        assert "user:bob is given twice" in caplog.text
 
     @pytest.mark.parametrize(
         "left", [entry("alice", "changed"), entry("bob", "builder"), ""], ids=["changed", "removed", "empty"]
