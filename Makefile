@@ -60,7 +60,7 @@ run: $(BIN)/.run ## Serve a registry on ADDR (127.0.0.1:5000) from the directory
 	@echo "Stop with Ctrl-C; the images stay in $(DATA)."
 	@REGISTRY_HTTP_ADDR="$(ADDR)" REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY="$(DATA)" $(BIN)/registry serve deploy/config-dev.yml
 
-test: $(BIN)/.test ## Run the unit and HTTP tests (no network, no root, about 5 minutes on two cores)
+test: $(BIN)/.test ## Run the unit and HTTP tests (no network, no root, about 6 minutes on two cores)
 	@$(BIN)/python -m pytest -n auto
 	@echo "Next: make run serves a registry; make check adds linters and types; make integration uses real clients."
 
