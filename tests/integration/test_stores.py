@@ -142,7 +142,7 @@ def lend_token(method: str, target: str, passed: Callable[[], Answer]) -> Answer
 
 def test_a_wrong_bucket_stops_the_start_with_one_line(store: Store, tmp_path: Path) -> None:
     absent = {"container" if store.name == "azure" else "bucket": "absent"}
-    server = Server(ours(), tmp_path, tmp_path, storage=storage_of(store, **absent))
+    server = Server(ours(), tmp_path, tmp_path, storage=storage_of(store, **absent) | {"starttimeout": "1s"})
 
     with pytest.raises(AssertionError, match="ended at its start"):
         server.start()
