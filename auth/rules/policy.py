@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -11,7 +11,7 @@ from registry.foundation.files import FileError, WatchedFile
 from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Mapping
 
 
 def policy_source(parameters: Mapping[str, object]) -> Callable[[], Policy]:
@@ -43,13 +43,15 @@ def policy_source(parameters: Mapping[str, object]) -> Callable[[], Policy]:
 class _Loader(yaml.SafeLoader):
     """Refuses a mapping with a key that is given twice, of which PyYAML would silently take the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002  as the base has it
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Return the next mapping, before others are merged into it."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+                raise yaml.composer.ComposerError(None, None, f"{key.value} is given twice", key.start_mark)
             seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
+        return node
 
 
 def _parse_rules_file(content: bytes) -> Policy:

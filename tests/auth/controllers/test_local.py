@@ -385,6 +385,15 @@ class TestWhatHoldsAtOnce:
         with pytest.raises(DeniedError):
             controller.authorize(token, on("team/a", "pull"))
 
+    def test_what_a_merge_brings_into_a_rule_may_be_given_anew(
+        self, controller: LocalController, directory: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (directory / "rules.yml").write_text(
+            'rules: [{<<: {<<: &b {<<: &a {"user:alice": []}, "user:alice": [pull]}}, repositories: "team/*"}]'
+        )
+        assert controller.authorize(request(ALICE), on("team/a", "pull")) == Grant("alice")
+        assert "cannot use" not in caplog.text
+
     def test_a_broken_rules_file_changes_nothing_and_is_logged(
         self, controller: LocalController, directory: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
