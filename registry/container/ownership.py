@@ -77,7 +77,7 @@ def _trees_of(problems: list[str], needs: Needs) -> list[str]:
         tree
         for tree in sorted(needs.trees | needs.read_trees)
         if any(path == tree or path.startswith(f"{tree}/") for path in problems)
-        or any(tree.startswith(f"{path.rstrip('/')}/") for path in closed)
+        or any(Path(tree).is_relative_to(path) for path in closed)
     ]
 
 
