@@ -22,7 +22,7 @@ _DEFAULT_REALM = "core.windows.net"
 _DEFAULT_RETRIES = 5
 _DEFAULT_RETRY_DELAY = 0.1
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9-]+")
-_CONTAINER: Final = re.compile(r"\$root|(?=.{3,63}$)[a-z0-9](?:-?[a-z0-9])*")
+_CONTAINER: Final = re.compile(r"\$(?:root|web|logs)|(?=.{3,63}$)[a-z0-9](?:-?[a-z0-9])*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -358,7 +358,7 @@ LOGIN = {"type": "client_secret", "clientid": "c", "tenantid": "t", "secret": "s
 
 
 def login() -> AzureParameters:
-    return AzureParameters.read({"accountname": "acc", "container": "c", "credentials": LOGIN})
+    return AzureParameters.read({"accountname": "acc", "container": "images", "credentials": LOGIN})
 
 
 def test_a_delegation_key_is_asked_for_once() -> None:
