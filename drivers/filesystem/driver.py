@@ -11,7 +11,6 @@ lock keeps out other threads, other processes and, on NFS, other hosts.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import os
@@ -44,7 +43,7 @@ from drivers.filesystem.files import (
 from drivers.filesystem.locks import LOCK_SECONDS, lock
 from drivers.filesystem.names import DirectoryNames
 from drivers.filesystem.renaming import locked_if
-from drivers.filesystem.rights import find_foreign, remedy, require_writable_way
+from drivers.filesystem.rights import READING, WRITING, find_foreign, remedy, require, require_writable_way, subject_of
 from drivers.filesystem.uploads import FileWriter, pread, size_if_still_at
 from drivers.translation import word_of
 from registry.foundation.errors import ParameterError
@@ -123,8 +122,8 @@ class FilesystemDriver(StorageDriver):
 
     def _reason(self, call: str, error: OSError) -> str:
         """Return why the medium cannot be used, in one line that says what to change."""
-        below = str(error.filename).startswith(f"{self._root}/") and os.path.lexists(error.filename)
-        where = error.filename if below else f"rootdirectory {self._root}"
+        subject = subject_of(self._root, error)
+        where = f"rootdirectory {subject}" if subject == self._root else subject
         advice = (
             remedy(error, self._root) or f"it must be a directory that user {os.geteuid()} may write to, with locks"
         )
@@ -134,12 +133,9 @@ class FilesystemDriver(StorageDriver):
         with Translated("use rootdirectory", self._root):
             os.stat(self._root)
             self._check_mount()
-            needed = os.R_OK | os.X_OK
             # What can be read on a file system that is read-only is still served.
-            if not read_only and not os.statvfs(self._root).f_flag & os.ST_RDONLY:
-                needed |= os.W_OK
-            if not os.access(self._root, needed, effective_ids=True):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self._root)
+            reading = read_only or os.statvfs(self._root).f_flag & os.ST_RDONLY
+            require(self._root, READING if reading else WRITING)
 
     def _check_mount(self) -> None:
         """Raise UnavailableError if nothing is mounted there any more: the next mount would hide what is written."""

@@ -31,8 +31,9 @@ _MOST_ENTRIES: Final = 64
 _TREE: Final = "/docker/registry/v2/"
 """What stands between the root and the names of a registry's tree: what is wrong in one place is so in others."""
 _CAP_DAC_OVERRIDE: Final = 1 << 1
-_READING: Final = os.R_OK | os.X_OK
-_WRITING: Final = _READING | os.W_OK
+READING: Final = os.R_OK | os.X_OK
+WRITING: Final = READING | os.W_OK
+"""What is needed of a directory to use it."""
 
 
 def require_writable_way(root: str, path: str) -> None:
@@ -46,7 +47,7 @@ def require_writable_way(root: str, path: str) -> None:
         directory = f"{directory}/{name}"
         if not os.path.lexists(directory):
             return
-        _require(directory, _WRITING)
+        require(directory, WRITING)
 
 
 def find_foreign(top: str) -> OSError | None:
@@ -60,7 +61,7 @@ def find_foreign(top: str) -> OSError | None:
             break
         directory = waiting.popleft()
         try:
-            _require(directory, _WRITING)
+            require(directory, WRITING)
             waiting.extend(_some_directories(directory))
         except FileNotFoundError:
             continue
@@ -78,12 +79,17 @@ def _some_directories(directory: str) -> Iterator[str]:
                 found += 1
                 yield entry.path
             elif not entry.is_symlink():
-                _require(entry.path, os.R_OK)
+                require(entry.path, os.R_OK)
             if found == _FANOUT:
                 return
 
 
-def _require(path: str, needed: int) -> None:
+def require(path: str, needed: int) -> None:
+    """Return if this process may do with `path` all that is `needed`, as for os.access().
+
+    Raises:
+        OSError: it may not, with `path` as its filename, or nothing is there.
+    """
     if os.access(path, needed, effective_ids=True):
         return
     os.stat(path)  # somebody may just have deleted it
