@@ -97,8 +97,8 @@ class Translation(ABC):
 
     def _translated(self, error: Exception) -> DriverError:
         word = self.word(error)
-        if word is NotPermittedError and not _READING.match(self._call):
-            word = NotWritableError
+        if not _READING.match(self._call):
+            word = writing(word)
         translated = word(f"{self.driver}: {self._call} {self._subject}: {self.text(error)}")
         translated.call, translated.subject = self._call, self._subject
         return translated
