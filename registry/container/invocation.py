@@ -59,13 +59,15 @@ class Invocation:
 
     def kept_by_root(self) -> frozenset[str]:
         """Return the paths of users, keys and logins that the command may read or write where it stays root."""
-        return self.credentials | (needs_of_auth(self.configuration[1]).trees if self.configuration else frozenset())
+        return self.credentials | self._logins()
 
     def written(self) -> Needs:
         """Return which of the files of users, keys and logins are there, which the server needs as well."""
         files = frozenset(path for path in self.credentials if os.path.isfile(path))  # noqa: PTH113  any text
-        trees = needs_of_auth(self.configuration[1]).trees if self.configuration else frozenset()
-        return Needs(files=files, trees=trees)
+        return Needs(files=files, trees=self._logins())
+
+    def _logins(self) -> frozenset[str]:
+        return needs_of_auth(self.configuration[1]).trees if self.configuration else frozenset()
 
 
 def read_arguments(arguments: Sequence[str], environ: Mapping[str, str]) -> Invocation:
