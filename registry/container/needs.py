@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -51,7 +51,7 @@ class Needs:
 
 def needs_of(configuration: Configuration, *, reading: bool = False, serving: bool = True) -> Needs:
     """Return what `configuration` needs. With `reading` its storage is only read; only a server writes elsewhere."""
-    needs = Needs(files=frozenset(path for path in _paths(configuration) if Path(path).is_file()))
+    needs = Needs(files=_files_among(_texts(configuration)))
     needs |= _needs_of_storage(configuration, reading=reading or configuration.storage.maintenance.readonly.enabled)
     if not serving:
         return needs
@@ -69,9 +69,8 @@ def needs_of_environment(environ: Mapping[str, str], *, reading: bool = False) -
     home = Path(environ.get("HOME") or "/")
     values = [value for name, value in environ.items() if name.startswith(_VARIABLES)]
     named = [*values, *(str(home / name) for name in _HOME_FILES)]
-    files = frozenset(path for path in named if path.startswith("/") and os.path.isfile(path))  # noqa: PTH113  any text
     temporary = None if reading else environ.get("TMPDIR")
-    return Needs(files=files, directories=frozenset({temporary} if temporary else ()))
+    return Needs(files=_files_among(named), directories=frozenset({temporary} if temporary else ()))
 
 
 def credentials_of(configuration: Configuration) -> frozenset[str]:
@@ -104,20 +103,24 @@ def needs_of_auth(configuration: Configuration) -> Needs:
     return Needs(directories=frozenset({_parent(key), _parent(logins)}), trees=frozenset({logins}))
 
 
-def _paths(value: object) -> Iterator[str]:
-    """Yield every string in a section that could be the path of a file."""
+def _files_among(texts: Iterable[str]) -> frozenset[str]:
+    """Return those of `texts`, which may be any, that are absolute paths of files."""
+    return frozenset(text for text in texts if text.startswith("/") and os.path.isfile(text))  # noqa: PTH113  any text
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every string in a section."""
     if isinstance(value, str):
-        if value.startswith("/") and "\0" not in value:
-            yield value
+        yield value
     elif isinstance(value, Mapping):
         for each in value.values():
-            yield from _paths(each)
+            yield from _texts(each)
     elif isinstance(value, tuple | list):
         for each in value:
-            yield from _paths(each)
+            yield from _texts(each)
     elif dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
-            yield from _paths(getattr(value, field.name))
+            yield from _texts(getattr(value, field.name))
 
 
 def _parent(path: str) -> str:

@@ -47,6 +47,10 @@ def test_every_file_that_is_named_anywhere_is_read(configuration: Configure, fil
     assert needs == Needs(files=frozenset({files["crt"], files["key"], files["ca"], files["bundle"]}))
 
 
+def test_a_text_that_begins_as_a_path_and_is_too_long_for_one_needs_nothing(configuration: Configure) -> None:
+    assert needs_of(configuration(http={"secret": f"/{'a' * 300}"})) == Needs()
+
+
 @pytest.mark.parametrize(
     ("auth", "directories", "trees"),
     [
