@@ -19,6 +19,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from drivers.translation import NOT_PERMITTED
+from registry.foundation.modes import permits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,14 +180,8 @@ def _mode_permits(status: os.stat_result) -> bool:
     """Tell whether owner and mode let this process use a directory, or a file, in every way."""
     if _overrides():
         return True
-    if status.st_uid == os.geteuid():
-        shift = 6
-    elif status.st_gid in {os.getegid(), *os.getgroups()}:
-        shift = 3
-    else:
-        shift = 0
-    needed = 0o7 if stat.S_ISDIR(status.st_mode) else 0o6
-    return (status.st_mode >> shift) & needed == needed
+    needed = WRITING if stat.S_ISDIR(status.st_mode) else os.R_OK | os.W_OK
+    return permits(status, os.geteuid(), {os.getegid(), *os.getgroups()}, needed)
 
 
 def _overrides() -> bool:

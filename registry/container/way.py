@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from registry.foundation import modes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -105,13 +107,7 @@ def may_be_replaced(path: str, user: User) -> bool:
 
 def permits(status: os.stat_result, user: User, use: int) -> bool:
     """Tell whether the mode lets `user` do all of `use`: read is 4, write 2, execute 1, as for os.access()."""
-    if status.st_uid == user.uid:
-        shift = 6
-    elif status.st_gid == user.gid:
-        shift = 3
-    else:
-        shift = 0
-    return status.st_mode >> shift & use == use
+    return modes.permits(status, user.uid, {user.gid}, use)
 
 
 def _step(stack: ExitStack, name: str, parent: int | None, path: str) -> Step:
