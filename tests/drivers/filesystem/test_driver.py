@@ -41,6 +41,7 @@ from tests.drivers.conformance import (
     noise,
     upload,
 )
+from tests.drivers.filesystem.mounting import run_on_read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -200,15 +201,7 @@ def test_a_root_on_a_file_system_that_is_read_only_passes_the_probe(tmp_path: Pa
         "print(driver.get('/docker/object', limit=1))"
     )
     FilesystemDriver(str(tmp_path)).put("/docker/object", b"x")
-    mount = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" || exit 77; exec "$2" -c "$3" "$1"'
-    child = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", mount, "sh", tmp_path, sys.executable, script],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if child.returncode == 77 or child.stderr.startswith("unshare:"):
-        pytest.skip("nothing can be mounted here")
+    child = run_on_read_only(tmp_path, script)
 
     assert (child.stdout, child.stderr) == ("b'x'\n", "")
 

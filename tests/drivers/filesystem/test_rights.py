@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +15,7 @@ from drivers.base import DriverError
 from drivers.filesystem.driver import FilesystemDriver
 from drivers.filesystem.rights import remedy
 from registry.storage.paths import ROOT, WRITTEN
+from tests.drivers.filesystem.mounting import run_on_read_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,15 +195,7 @@ def test_a_file_system_that_is_mounted_read_only_serves_a_registry_that_only_rea
         "try: driver.check()\n"
         "except Exception as error: print(error)"
     )
-    mount = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" || exit 77; exec "$2" -c "$3" "$1"'
-    child = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", mount, "sh", tmp_path, sys.executable, script],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if child.returncode == 77 or child.stderr.startswith("unshare:"):
-        pytest.skip("nothing can be mounted here")
+    child = run_on_read_only(tmp_path, script)
 
     assert child.stderr == ""
     assert child.stdout == (
