@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.usefixtures("image")]
 
 PAGES: Final = ("README.md", "containers.md", "deploying.md")
-PEM: Final = re.compile(r"-----BEGIN.*?-----END[^\n]*\n", re.DOTALL)
 
 
 def test_deploying_page(
