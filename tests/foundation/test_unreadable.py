@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as 
 READERS = [
     lambda path: load(path, {}),
     lambda path: server_context(TLS(certificate=path, key=path)),
-    lambda path: server_context(TLS(certificate="/dev/null", key=path)),
+    lambda path: server_context(TLS(certificate="/etc/passwd", key=path)),
     lambda path: server_context(TLS(certificate="/dev/null", key="/dev/null", clientcas=(path,))),
     lambda path: WatchedFile(path, bytes).current(),
 ]
