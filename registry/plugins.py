@@ -90,7 +90,7 @@ def _built(build: Callable[[Section], T], parameters: Mapping[str, object], sect
         built = build(watched)
     except ParameterError as error:
         refusal = PluginError(section, str(error))
-        refusal.path = error.path or str(error).partition(":")[0]
+        refusal.path = error.path
         raise refusal from error
     for warning in watched.warnings():
         _log.warning("%s.%s", section, warning)

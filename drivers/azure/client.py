@@ -122,7 +122,7 @@ def _credential(parameters: AzureParameters) -> Any:
                 connection_verify=parameters.verify,
             )
         except ValueError as error:
-            raise ParameterError(f"credentials.tenantid: {one_line(error)}", "credentials.tenantid") from error
+            raise ParameterError(f"credentials.tenantid: {one_line(error)}") from error
     return DefaultAzureCredential()
 
 
