@@ -63,6 +63,8 @@ class Translation(ABC):
     driver: ClassVar[str]
     failures: ClassVar[tuple[type[Exception], ...]]
     """The errors that are translated; all others, and those that are the contract's already, are raised as they are."""
+    advice: ClassVar[str] = ""
+    """What to do where something is not permitted, if the text does not say it."""
 
     def __init__(self, call: str, subject: str) -> None:
         self._call = call
@@ -82,6 +84,12 @@ class Translation(ABC):
     def text(error: Any) -> str:
         """Return the reason that one of `failures` gives."""
 
+    @classmethod
+    def reason(cls, error: Any) -> str:
+        """Return the text of one of `failures`, with the advice behind it if that is what helps."""
+        text = cls.text(error)
+        return f"{text}; {cls.advice}" if cls.advice and cls.word(error) is NotPermittedError else text
+
     def __enter__(self) -> Self:
         return self
 
@@ -99,7 +107,7 @@ class Translation(ABC):
         word = self.word(error)
         if not _READING.match(self._call):
             word = writing(word)
-        translated = word(f"{self.driver}: {self._call} {self._subject}: {self.text(error)}")
+        translated = word(f"{self.driver}: {self._call} {self._subject}: {self.reason(error)}")
         translated.call, translated.subject = self._call, self._subject
         return translated
 

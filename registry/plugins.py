@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from registry.config.errors import ConfigurationError
+from registry.config.examples import example
 from registry.foundation import guessing
 from registry.foundation.errors import ParameterError
 from registry.foundation.extras import installing
@@ -36,10 +37,6 @@ _WITHDRAWN = {
 }
 """Drivers of registry:2 that registry:3 has dropped, and what takes their place."""
 
-_EXAMPLES = {
-    _DRIVERS: "; write, for example, storage: {filesystem: {rootdirectory: /var/lib/registry}}",
-    _CONTROLLERS: "; write, for example, auth: {htpasswd: {realm: Registry, path: /etc/distribution/htpasswd}}",
-}
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -93,7 +90,7 @@ def _built(build: Callable[[Section], T], parameters: Mapping[str, object], sect
         built = build(watched)
     except ParameterError as error:
         refusal = PluginError(section, str(error))
-        refusal.path = error.path or str(error).partition(":")[0]
+        refusal.path = error.path
         raise refusal from error
     for warning in watched.warnings():
         _log.warning("%s.%s", section, warning)
@@ -127,7 +124,7 @@ def examine_access(name: str, parameters: Mapping[str, object]) -> AccessControl
 def _load(group: str, name: str, section: str) -> Any:
     known = entry_points(group=group)
     if name not in known.names:
-        hint = guessing.question(name, known.names) or _EXAMPLES.get(group, "")
+        hint = guessing.question(name, known.names) or example(section.partition(".")[0])
         raise PluginError(section, f"unknown, must be one of {', '.join(sorted(known.names))}{hint}")
     plugin = known[name]
     try:

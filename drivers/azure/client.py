@@ -53,6 +53,7 @@ class Translated(Translation):
     driver = "azure"
     # Not all are the SDK's own: connections break in the middle of an answer, or the answer is not the service's.
     failures = (Exception,)
+    advice = CHECK_RIGHTS
 
     @staticmethod
     def word(error: Exception) -> type[DriverError]:
@@ -73,8 +74,7 @@ class Translated(Translation):
             return one_line(error) if isinstance(error, _TELLING) else foreign(error)
         text = str(error.message or error).strip().partition("\n")[0]
         code = code_of(error)
-        text = f"{text} ({code})" if code else text
-        return f"{text}; {CHECK_RIGHTS}" if Translated.word(error) is NotPermittedError else text
+        return f"{text} ({code})" if code else text
 
 
 def connect(parameters: AzureParameters) -> BlobServiceClient:
@@ -122,7 +122,7 @@ def _credential(parameters: AzureParameters) -> Any:
                 connection_verify=parameters.verify,
             )
         except ValueError as error:
-            raise ParameterError(f"credentials.tenantid: {one_line(error)}", "credentials.tenantid") from error
+            raise ParameterError(f"credentials.tenantid: {one_line(error)}") from error
     return DefaultAzureCredential()
 
 

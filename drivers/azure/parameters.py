@@ -52,8 +52,8 @@ class AzureParameters:
             ParameterError: one is missing or wrong.
         """
         parameters = Parameters(values)
-        account = _matching(parameters, "accountname", _ACCOUNT, "letters and digits")
-        container = _matching(parameters, "container", _CONTAINER, "3 to 63 lower-case letters, digits and hyphens")
+        account = parameters.matching("accountname", _ACCOUNT, "letters and digits")
+        container = parameters.matching("container", _CONTAINER, "3 to 63 lower-case letters, digits and hyphens")
         realm = parameters.host("realm") or _DEFAULT_REALM
         kind = _credential_type(parameters)
         credentials = parameters.section("credentials")
@@ -86,13 +86,6 @@ def _credential_type(parameters: Parameters) -> str:
     if kind not in _TYPES:
         raise parameters.error("credentials.type", f"must be one of {', '.join(_TYPES)}, not {kind!r}")
     return kind
-
-
-def _matching(parameters: Parameters, name: str, pattern: re.Pattern[str], kind: str) -> str:
-    text = parameters.required_text(name)
-    if not pattern.fullmatch(text):
-        raise parameters.error(name, f"must be {kind}, not {text!r}")
-    return text
 
 
 def _account_key(parameters: Parameters, *, when: bool) -> str:

@@ -78,7 +78,7 @@ class Signer:
                 key = self._service.get_user_delegation_key(now - _CLOCK_SKEW, expiry)
             except Translated.failures as error:
                 self._not_before = time.monotonic() + _PAUSE_SECONDS
-                _log.warning("azure: get a user delegation key: %s; content is streamed", Translated.text(error))
+                _log.warning("azure: get a user delegation key: %s; content is streamed", Translated.reason(error))
                 return None
             self._delegated = key, expiry
             return key

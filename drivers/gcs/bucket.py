@@ -79,11 +79,11 @@ class _Translated(Translation):
     driver = "gcs"
     # Not all are the SDK's own: connections break in the middle of an answer, or the answer is not this service's.
     failures = (Exception,)
+    advice = CHECK_RIGHTS
 
     @staticmethod
     def text(error: Exception) -> str:
-        text = one_line(error) if isinstance(error, _TELLING) else foreign(error)
-        return f"{text}; {CHECK_RIGHTS}" if _Translated.word(error) is NotPermittedError else text
+        return one_line(error) if isinstance(error, _TELLING) else foreign(error)
 
     @staticmethod
     def word(error: Exception) -> type[DriverError]:

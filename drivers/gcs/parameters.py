@@ -47,9 +47,7 @@ class GcsParameters:
         chunksize = parameters.whole("chunksize", DEFAULT_CHUNK, minimum=CHUNK_STEP)
         if chunksize % CHUNK_STEP:
             raise parameters.error("chunksize", f"must be a multiple of {CHUNK_STEP}, not {chunksize}")
-        bucket = parameters.required_text("bucket")
-        if not _BUCKET.fullmatch(bucket):
-            raise parameters.error("bucket", f"must be the name of a bucket, not {bucket!r}")
+        bucket = parameters.matching("bucket", _BUCKET, "the name of a bucket")
         keyfile = parameters.text("keyfile")
         credentials = parameters.mapping("credentials")
         account = _key_of(keyfile) if keyfile else credentials

@@ -75,6 +75,7 @@ class Translated(Translation):
     driver = "s3"
     # Not all are the SDK's own: connections break in the middle of an answer, or the answer is not S3's.
     failures = (Exception,)
+    advice = CHECK_RIGHTS
 
     @staticmethod
     def word(error: Exception) -> type[DriverError]:
@@ -95,8 +96,7 @@ class Translated(Translation):
         if not isinstance(error, exceptions.ClientError):
             return one_line(error) if isinstance(error, _TELLING) else foreign(error)
         found = error.response.get("Error", {})
-        text = one_line(f"{found.get('Code', 'error')} {found.get('Message', '')}")
-        return f"{text}; {CHECK_RIGHTS}" if Translated.word(error) is NotPermittedError else text
+        return one_line(f"{found.get('Code', 'error')} {found.get('Message', '')}")
 
 
 def word_for(code: str) -> type[DriverError]:

@@ -1,4 +1,4 @@
-"""The one error of this package."""
+"""The error of this package, alone or with others that were found beside it."""
 
 from __future__ import annotations
 

@@ -64,11 +64,12 @@ def parse(content: bytes | str, where: str, environ: Mapping[str, str]) -> Confi
     """Return the configuration in `content`, which came from `where`; else as `load`."""
     shape = shape_of(Configuration)
     warnings: list[str] = []
-    document = tree.parse(content, where, shape, warnings)
+    lines: dict[str, int] = {}
+    document = tree.parse(content, where, shape, warnings, lines)
     if not isinstance(document, dict):
         raise ConfigurationError(where, "must hold a mapping of keys")
     sources: dict[str, str] = {}
-    origins = Origins(where, content if isinstance(content, bytes) else content.encode("utf-8", "replace"), sources)
+    origins = Origins(where, lines, sources)
     with origins.locating():
         _check_version(document)
         document = override(shape, document, environ, warnings, sources)

@@ -7,20 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from registry.config.errors import CombinedError, ConfigurationError
-from registry.config.lines import lines
 
 _VARIABLES = ("REGISTRY_", "OTEL_")
 
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """The `content` of the configuration `file`, and what came from elsewhere.
+    """The `lines` of the configuration `file` that its keys are in, by their paths, and what came from elsewhere.
 
     `sources` says for the path of a key which variable, or which key of an older format, gave what is there.
     """
 
     file: str = ""
-    content: bytes = field(default=b"", repr=False)
+    lines: Mapping[str, int] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def place(self, key: str) -> str:
@@ -28,12 +27,12 @@ class Origins:
         if key.startswith(_VARIABLES):
             return ""
         source = self._source(key)
-        known, path = lines(self.content), source or key
-        if source and source not in known:
+        path = source or key
+        if source and source not in self.lines:
             return ""
-        while path and path not in known:
+        while path and path not in self.lines:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        return f"{self.file}:{known[path]}" if path else self.file
+        return f"{self.file}:{self.lines[path]}" if path else self.file
 
     def located(self, error: ConfigurationError) -> ConfigurationError:
         """Return `error` with the place of its key, or with the name of the variable that set it, if one did."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from registry.config.errors import ConfigurationError, Findings
+from registry.config.examples import example
 from registry.config.schema import ANYTHING, Mark, keys, plugin_attributes
 from registry.config.tree import NULL, Scalar, plain
 from registry.foundation import durations, guessing, proxies
@@ -45,7 +46,7 @@ def section_mapping(shape: Shape, tree: Tree, path: str) -> Mapping[str, Tree]:
             return {}
         if plugin_attributes(shape.base):
             return {tree.text: NULL}
-    raise ConfigurationError(path, f"must be a mapping, not {_kind(tree)}{_example(shape, tree, path)}")
+    raise _wrong_kind("a mapping", shape, tree, path)
 
 
 def refuse_unusable_text(tree: Tree, path: str = "") -> None:
@@ -127,15 +128,12 @@ def _plugin(shape: Shape, others: Mapping[str, Tree], path: str) -> dict[str, ob
     attributes = plugin_attributes(shape.base)
     if attributes is None or len(others) != 1:
         given = ", ".join(others) or "none"
-        hint = f" (a variable REGISTRY_{path.upper()}=NAME replaces the whole section)"
-        hint = hint if others else _example(shape, NULL, path)
+        replaced = f" (a variable REGISTRY_{path.upper()}=NAME replaces the whole section)"
+        hint = replaced if others else example(path, shape)
         raise ConfigurationError(path, f"must name exactly one type, given: {given}{hint}")
     ((name, parameters),) = others.items()
     if not isinstance(parameters, dict) and not _is_null(parameters):
-        where = join(path, name)
-        raise ConfigurationError(
-            where, f"must be a mapping, not {_kind(parameters)}{_example(ANYTHING, parameters, where)}"
-        )
+        raise _wrong_kind("a mapping", ANYTHING, parameters, join(path, name))
     return {attributes[0]: name, attributes[1]: plain(parameters) or {}}
 
 
@@ -146,13 +144,13 @@ def _unknown(path: str, name: str, known: Mapping[str, object]) -> str:
 def _list(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> tuple[object, ...]:
     items = [] if _is_null(tree) else tree
     if not isinstance(items, list) or shape.item is None:
-        raise ConfigurationError(path, f"must be a list, not {_kind(tree)}{_example(shape, tree, path)}")
+        raise _wrong_kind("a list", shape, tree, path)
     return tuple(read(shape.item, item, f"{path}[{index}]", warnings) for index, item in enumerate(items))
 
 
 def _mapping(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> dict[str, object]:
     if not isinstance(tree, dict) or shape.item is None:
-        raise ConfigurationError(path, f"must be a mapping, not {_kind(tree)}{_example(shape, tree, path)}")
+        raise _wrong_kind("a mapping", shape, tree, path)
     found = {name: read(shape.item, child, join(path, name), warnings) for name, child in tree.items()}
     return _headers(found, path, warnings) if Mark.HEADERS in shape.marks else found
 
@@ -188,20 +186,10 @@ def _kind(tree: Tree) -> str:
     return "a mapping" if isinstance(tree, dict) else "a list"
 
 
-def _example(shape: Shape, tree: Tree, path: str) -> str:
-    """Return what could have been written instead of `tree`, a scalar, to be put behind what is said of it."""
-    text = _EXAMPLES.get(path) or _sample(shape)
-    return f"; write, for example, {path.rpartition('.')[2]}: {text}" if isinstance(tree, Scalar) and text else ""
-
-
-def _sample(shape: Shape) -> str:
-    if shape.is_section:
-        name, key = next(iter(keys(shape.base).items()))
-        return f"{{{name}: {_sample(key.shape)}}}"
-    if shape.item:
-        item = _sample(shape.item)
-        return f"[{item}]" if shape.base is tuple else f"{{NAME: {item}}}"
-    return shape.choices[0] if shape.choices else _EXAMPLES_OF_TYPES.get(shape.base, "")
+def _wrong_kind(wanted: str, shape: Shape, tree: Tree, path: str) -> ConfigurationError:
+    """Return the error for what is not `wanted`, with an example of that if `tree` is a scalar."""
+    shown = example(path, shape) if isinstance(tree, Scalar) else ""
+    return ConfigurationError(path, f"must be {wanted}, not {_kind(tree)}{shown}")
 
 
 def _shown(tree: Tree) -> str:
@@ -304,18 +292,6 @@ def _pattern(shape: Shape, tree: Tree, path: str) -> Pattern:
         raise ConfigurationError(path, f"must be a regular expression of RE2, {error}: {_shown(tree)}") from None
 
 
-_EXAMPLES = {
-    "storage": "{filesystem: {rootdirectory: /var/lib/registry}}",
-    "storage.filesystem": "{rootdirectory: /var/lib/registry}",
-    "auth": "{htpasswd: {realm: Registry, path: /etc/distribution/htpasswd}}",
-    "auth.htpasswd": "{realm: Registry, path: /etc/distribution/htpasswd}",
-    "http": '{addr: ":5000"}',
-    "http.debug": '{addr: "localhost:5001"}',
-    "http.tls": "{certificate: /etc/distribution/tls.crt, key: /etc/distribution/tls.key}",
-    "log": "{level: info}",
-    "redis": '{addrs: ["localhost:6379"]}',
-}
-_EXAMPLES_OF_TYPES = {str: "TEXT", bool: "true", int: "100", float: "10s", Pattern: "PATTERN", object: "VALUE"}
 _LEAVES: dict[Any, Callable[[Shape, Tree, str], Any]] = {
     object: _anything,
     str: _text,

@@ -42,11 +42,17 @@ Tree: TypeAlias = "Scalar | list[Tree] | dict[str, Tree]"
 NULL = Scalar("", None)
 
 
-def parse(content: bytes | str, where: str, shape: Shape = ANYTHING, warnings: list[str] | None = None) -> Tree:
+def parse(
+    content: bytes | str,
+    where: str,
+    shape: Shape = ANYTHING,
+    warnings: list[str] | None = None,
+    lines: dict[str, int] | None = None,
+) -> Tree:
     """Return the tree of the first document in `content`, of the given shape; `where` is named in errors.
 
     Of equal keys the last one counts, with one of the `warnings`, but where a section is given twice, what the second
-    one leaves out stays.
+    one leaves out stays. The line of each key, and of each item of a list, is put into `lines`, by its path.
 
     Raises:
         ConfigurationError: it is not YAML.
@@ -55,7 +61,8 @@ def parse(content: bytes | str, where: str, shape: Shape = ANYTHING, warnings: l
         content = content.encode("utf-8", "surrogateescape")
     try:
         node = compose(content)
-        return NULL if node is None else _Reading(where, [] if warnings is None else warnings).tree(node, shape)
+        reading = _Reading(where, [] if warnings is None else warnings, {} if lines is None else lines)
+        return NULL if node is None else reading.tree(node, shape)
     except yaml.MarkedYAMLError as error:
         # The snippet may be part of a secret: it is not shown.
         problem = "a tab where only spaces may be" if _is_tab(content, error.problem_mark) else error.problem
@@ -98,9 +105,10 @@ class _Dumper(yaml.SafeDumper):
 class _Reading:
     """One document on its way from PyYAML's nodes to a tree."""
 
-    def __init__(self, where: str, warnings: list[str]) -> None:
+    def __init__(self, where: str, warnings: list[str], lines: dict[str, int]) -> None:
         self._where = where
         self._warnings = warnings
+        self._lines = lines
         self._path = ""
         self._open: list[yaml.Node] = []
         self._seen: set[yaml.Node] = set()
@@ -118,13 +126,14 @@ class _Reading:
             return [self._item(index, item, shape.item or ANYTHING) for index, item in enumerate(node.value)]
 
     def _item(self, index: int, node: yaml.Node, shape: Shape) -> Tree:
-        with self._below(f"[{index}]"):
+        with self._below(f"[{index}]", node):
             return self.tree(node, shape)
 
     @contextmanager
-    def _below(self, step: str) -> Iterator[None]:
+    def _below(self, step: str, marked: yaml.Node) -> Iterator[None]:
         before = self._path
         self._path += step
+        self._lines[self._path] = marked.start_mark.line + 1
         yield
         self._path = before
 
@@ -152,7 +161,7 @@ class _Reading:
                     name = self._key(key)
                     child = _child(shape, name)
                     stays = _stays(shape, child)
-                    with self._below(f".{name}" if self._path else name):
+                    with self._below(f".{name}" if self._path else name, key):
                         if name in given and not stays:
                             self._warnings.append(f"{self._path}: given more than once, the last one counts")
                         filled[name] = self.tree(value, child, filled.get(name) if stays else None)

@@ -98,6 +98,13 @@ class Parameters:
             raise self.error(name, "is missing")
         return value
 
+    def matching(self, name: str, pattern: re.Pattern[str], kind: str) -> str:
+        """Return a string that may not be empty and that `pattern` describes; `kind` says so in words."""
+        text = self.required_text(name)
+        if not pattern.fullmatch(text):
+            raise self.error(name, f"must be {kind}, not {text!r}")
+        return text
+
     def string(self, name: str, default: str = "") -> str:
         """Return a string that YAML reads as one: a number may have been spelt otherwise, and a name must be exact."""
         value = self._values.get(name)

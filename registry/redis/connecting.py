@@ -142,13 +142,13 @@ def _tls(section: RedisTLS) -> dict[str, Any]:
     context = ssl.create_default_context()
     options: dict[str, Any] = {"ssl": True}
     if section.certificate or section.key:
+        files = [path for path in (section.certificate, section.key) if path]
         try:
-            for path in filter(None, (section.certificate, section.key)):
+            for path in files:
                 read_file(path)  # OpenSSL would wait for a pipe
             context.load_cert_chain(section.certificate, section.key or None)
         except (OSError, ssl.SSLError) as error:
-            read = (section.certificate, *filter(None, [section.key]))
-            reason = f"{section.certificate}, {section.key}: {reason_unreadable(error, *read)}"
+            reason = f"{section.certificate}, {section.key}: {reason_unreadable(error, *files)}"
             raise ConfigurationError("redis.tls.certificate", reason) from error
         options |= {"ssl_certfile": section.certificate, "ssl_keyfile": section.key or None}
     authorities = []

@@ -11,8 +11,10 @@ import pytest
 
 from registry.config import ConfigurationError
 from registry.config.loading import load
+from registry.config.remote import Redis, RedisTLS
 from registry.config.values import TLS
 from registry.foundation.files import FileError, WatchedFile
+from registry.redis.connecting import connector
 from registry.server.tls.context import server_context
 from tests.drivers.filesystem.test_rights import unprivileged
 
@@ -24,8 +26,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as 
 READERS = [
     lambda path: load(path, {}),
     lambda path: server_context(TLS(certificate=path, key=path)),
-    lambda path: server_context(TLS(certificate="/dev/null", key=path)),
+    lambda path: server_context(TLS(certificate="/etc/passwd", key=path)),
     lambda path: server_context(TLS(certificate="/dev/null", key="/dev/null", clientcas=(path,))),
+    lambda path: connector(Redis(addrs=("a:1",), tls=RedisTLS(key=path))),
     lambda path: WatchedFile(path, bytes).current(),
 ]
 
