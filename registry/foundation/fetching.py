@@ -64,14 +64,15 @@ def exchange(  # noqa: PLR0913 - what is sent, and how much and how long is wait
     url: str,
     *,
     most_bytes: int,
-    timeout_seconds: float,
+    timeout_seconds: float | None,
     headers: Mapping[str, str],
     body: bytes | None = None,
     context: ssl.SSLContext | None = None,
 ) -> Answer:
     """Return the answer to a request, whatever its status; the rest is as with fetch().
 
-    Redirects of ``GET`` and ``HEAD`` are followed. `context` verifies the certificates of ``https``.
+    Redirects of ``GET`` and ``HEAD`` are followed. `timeout_seconds` of None is to wait for ever. `context` verifies
+    the certificates of ``https``.
 
     Raises:
         FetchError: there is no answer, it has more than `most_bytes`, or is too late.
@@ -95,19 +96,7 @@ def status_of(url: str, *, timeout_seconds: float | None, headers: Mapping[str, 
     Raises:
         FetchError: there is no answer.
     """
-    request = _request("HEAD", url, headers)
-    try:
-        with _errors_in_one_line(), _opener(timeout_seconds).open(request) as answer:
-            status: int = answer.status
-    except _StatusError as error:
-        return error.status
-    return status
-
-
-class _StatusError(FetchError):
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"the answer is {status} {reason}")
-        self.status = status
+    return exchange("HEAD", url, most_bytes=0, timeout_seconds=timeout_seconds, headers=headers).status
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -162,7 +151,7 @@ def _errors_in_one_line() -> Iterator[None]:
         yield
     except urllib.error.HTTPError as error:
         error.close()
-        raise _StatusError(error.code, _line(error.reason)) from None
+        raise FetchError(f"the answer is {error.code} {_line(error.reason)}") from None
     except FetchError:
         raise
     except urllib.error.URLError as error:

@@ -60,22 +60,13 @@ def forwarded_scheme() -> str:
 
 def root_url() -> str:
     """Return the registry's root without a slash at the end; without a host where the client named none."""
-    configured = _configured()
-    if configured:
-        return configured
-    prefix: str = request.environ.get("SCRIPT_NAME", "")
-    scheme, host = origin()
-    return f"{scheme}://{host}{prefix}" if host else prefix
+    return _root(below=request.environ.get("SCRIPT_NAME", ""))
 
 
 def api_url() -> str:
     """Return where the API is, also to who has asked outside of ``http.prefix``."""
-    configured = _configured()
-    if configured:
-        return f"{configured}/v2/"
-    scheme, host = origin()
     prefix = services().configuration.http.prefix.strip("/")
-    return (f"{scheme}://{host}" if host else "") + (f"/{prefix}/v2/" if prefix else "/v2/")
+    return f"{_root(below=f'/{prefix}' if prefix else '')}/v2/"
 
 
 def claimed_address() -> str:
@@ -96,6 +87,15 @@ def _base() -> str:
     if http.relativeurls and not _configured():
         return str(request.environ.get("SCRIPT_NAME", ""))
     return root_url()
+
+
+def _root(*, below: str) -> str:
+    """Return ``http.host``; where that is not given, the path `below` of the host that the client has asked."""
+    configured = _configured()
+    if configured:
+        return configured
+    scheme, host = origin()
+    return f"{scheme}://{host}{below}" if host else below
 
 
 def _configured() -> str:

@@ -120,7 +120,7 @@ def prepare(configuration: Configuration, *, wait_seconds: float = 0.0) -> tuple
     auth, http = configuration.auth, configuration.http
     if auth:
         load_access(auth.name, auth.parameters)
-    certificates = examined.certificates or tls.load(http.tls)
+    certificates = tls.load(http.tls, examined.certificates)
     # Last, as it may have to wait.
     name = f"storage.{configuration.storage.driver}"
     _try_storage(examined.storage, configuration, partial(wait_until_available, name=name, seconds=wait_seconds))

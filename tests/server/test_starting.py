@@ -9,6 +9,7 @@ import pytest
 
 from registry.config import ConfigurationError, load
 from registry.plugins import PluginError
+from registry.server.acme.store import Attempts, Store
 from registry.server.starting import prepare
 
 if TYPE_CHECKING:
@@ -58,3 +59,15 @@ def test_it_does_not_wait_for_a_storage_unless_it_is_told_to(tmp_path: Path, cap
         prepare(load(str(tmp_path / "config.yml"), {}))
 
     assert "waiting" not in caplog.text
+
+
+def test_a_directory_of_acme_that_holds_a_certificate_already_gets_what_else_is_needed(tmp_path: Path) -> None:
+    orders = pytest.importorskip("registry.server.acme.orders", reason="the acme extra is not installed")
+    store = Store(str(tmp_path / "acme"))
+    store.certificate.parent.mkdir()
+    store.write_certificate(orders.placeholder(()))
+
+    prepare(configured(tmp_path, http_tls_letsencrypt_cachefile=str(tmp_path / "acme")))
+
+    store.write_attempts(Attempts(failed=1), "registry.example.com")
+    assert store.attempts("registry.example.com").failed == 1

@@ -58,7 +58,7 @@ def examine(section: TLS) -> TLS:
 
 
 def prepare(section: TLS) -> TLS:
-    """Return what examine() does, and make the file: until ACME has given a certificate it holds one of our own.
+    """Return what examine() does, and make the directory; until ACME has given a certificate, it holds one of our own.
 
     Raises:
         ConfigurationError: as examine().
@@ -145,8 +145,9 @@ class _Renewal:
     def _renew_each(self) -> float:
         """Renew what clients have asked for; a name that is no longer ours is dropped when its certificate expires."""
         # A name that is new is due in days at the earliest, but there may soon be one.
-        pause = _LONGEST_SLEEP_SECONDS if self._store.names() else _RETRY_SECONDS
-        for name in self._store.names():
+        names = self._store.names()
+        pause = _LONGEST_SLEEP_SECONDS if names else _RETRY_SECONDS
+        for name in names:
             try:
                 pause = min(pause, _bounded(renew_if_due(self._section, self._store, name)))
             except JobFailedError as error:

@@ -43,15 +43,17 @@ def examine(section: TLS) -> Certificates | None:
     return Certificates(section)
 
 
-def load(section: TLS) -> Certificates | None:
-    """Return the certificates of ``http.tls``, or None where it does not ask for TLS; ACME's first one is made.
+def load(section: TLS, examined: Certificates | None = None) -> Certificates | None:
+    """Return the certificates of ``http.tls``, or None where it does not ask for TLS; what ACME needs is made.
+
+    `examined` is what examine() has returned, if it was asked: files that it has read are not read again.
 
     Raises:
         ConfigurationError: as examine(), or what ACME keeps cannot be made.
     """
     if section.letsencrypt.cachefile:
         renewal.prepare(section)
-    return examine(section)
+    return examined or examine(section)
 
 
 def options(certificates: Certificates | None) -> dict[str, object]:
