@@ -124,7 +124,7 @@ def try_out(address: Address, key: str) -> None:
             _bound(address.host, address.port if address.port < _first_free_port() else 0).close()
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            raise _refusal(error, address, key) from error
+            raise refusal(error, address, key) from error
 
 
 def bind(address: Address, key: str = _KEY, *, patient: bool = False) -> socket.socket:
@@ -141,7 +141,7 @@ def bind(address: Address, key: str = _KEY, *, patient: bool = False) -> socket.
             return _bound_to_path(address.path) if address.path else _bound(address.host, address.port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
-                raise _refusal(error, address, key) from error
+                raise refusal(error, address, key) from error
         time.sleep(_PAUSE_SECONDS)
 
 
@@ -154,8 +154,8 @@ def require(text: str, key: str) -> None:
     close(bind(tcp_address(text, key), key, patient=True))
 
 
-def listen(bound: socket.socket, address: Address, key: str = _KEY) -> None:
-    """Have clients connect to a socket from bind(), which has `address`, the value of `key`.
+def listen(bound: socket.socket, address: Address) -> None:
+    """Have clients connect to a socket from bind().
 
     Raises:
         ConfigurationError: another program was faster.
@@ -163,7 +163,7 @@ def listen(bound: socket.socket, address: Address, key: str = _KEY) -> None:
     try:
         bound.listen(_BACKLOG)
     except OSError as error:
-        raise _refusal(error, address, key) from error
+        raise refusal(error, address, _KEY) from error
 
 
 def close(bound: socket.socket) -> None:
@@ -238,7 +238,7 @@ def _is_socket(path: Path) -> bool:
         return False
 
 
-def _refusal(error: OSError, address: Address, key: str) -> ConfigurationError:
+def refusal(error: OSError, address: Address, key: str) -> ConfigurationError:
     """Return what to tell of an `address`, the value of `key`, that cannot be listened on."""
     variable = f"REGISTRY_{key.replace('.', '_').upper()}"
     other = f"set {key} ({variable}) to another one"

@@ -6,6 +6,7 @@ The socket is opened before the fork and every worker answers on it, so one of t
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,14 +19,13 @@ from registry.oci import encoding, media_types
 from registry.server.plain_http import PlainHandler, PlainHTTPServer
 
 if TYPE_CHECKING:
-    import socket
-
     from registry.health.board import Board
     from registry.health.threads import ThreadBoard
     from registry.jobs.board import JobBoard
 
 _HEALTH_PATH: Final = "/debug/health"
 _JOBS_PATH: Final = "/debug/jobs"
+_BACKLOG: Final = 64
 _log = logging.getLogger(__name__)
 
 
@@ -40,6 +40,24 @@ class Page:
 
 Pages = Mapping[str, Callable[[str], Page]]
 """What is answered, by path; a page is given the Accept header of the request."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that every worker may accept on.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listener = socket.create_server(
+        address[:2],
+        family=family,
+        backlog=_BACKLOG,
+        dualstack_ipv6=family == socket.AF_INET6 and socket.has_dualstack_ipv6() and host == "::",
+    )
+    # Of two workers that are woken by a connection, the second one finds nothing and goes back to waiting.
+    listener.settimeout(0)
+    return listener
 
 
 def health_pages(board: Board, jobs: JobBoard, threads: ThreadBoard) -> dict[str, Callable[[str], Page]]:

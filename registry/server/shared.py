@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,11 +90,9 @@ def _listen(addr: str) -> socket.socket | None:
     if not addr:
         return None
     address = binding.tcp_address(addr, binding.DEBUG_KEY)
-    with ExitStack() as undoing:
-        listener = undoing.enter_context(binding.bind(address, binding.DEBUG_KEY))
-        binding.listen(listener, address, binding.DEBUG_KEY)
-        undoing.pop_all()
-    # Of two workers that are woken by a connection, the second one finds nothing and goes back to waiting.
-    listener.settimeout(0)
+    try:
+        listener = debug.listen(address.host, address.port)
+    except OSError as error:
+        raise binding.refusal(error, address, binding.DEBUG_KEY) from error
     _log.info("debug server listening %s", addr)
     return listener
