@@ -11,11 +11,10 @@ from registry.commands.printing import print_json_array
 from registry.commands.progress import Counting
 from registry.commands.source import (
     errors_in_a_line,
-    open_configured,
+    open_storage_of,
     place_options,
     remote_source,
     repository_patterns,
-    require_no_remote_options,
 )
 from registry.foundation.sizes import spelled
 from registry.inventory.source import InventoryError, NotThereError
@@ -56,8 +55,7 @@ def du_command(  # noqa: PLR0913 - one for each option
     with errors_in_a_line(), Usage(lambda name: not patterns or _is_meant(name, patterns)) as usage:
         with Counting() as tell:
             if place.url is None:
-                require_no_remote_options(place)
-                storage = open_configured(load, place.config)
+                storage = open_storage_of(load, place)
                 measure_storage(storage.driver, storage.repositories.catalog, usage, tell)
             else:
                 source = remote_source(place)
