@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from registry.commands.printing import print_json_array
-from registry.commands.progress import Counting
+from registry.commands.progress import Count, StatusLine
 from registry.commands.source import (
     errors_in_a_line,
     open_storage_of,
@@ -53,7 +53,8 @@ def du_command(  # noqa: PLR0913 - one for each option
     """
     patterns = repository_patterns(names)
     with errors_in_a_line(), Usage(lambda name: not patterns or _is_meant(name, patterns)) as usage:
-        with Counting() as tell:
+        with StatusLine() as line:
+            tell = Count(line, "looked at").add
             if place.url is None:
                 storage = open_storage_of(load, place)
                 measure_storage(storage.driver, storage.repositories.catalog, usage, tell)
