@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from registry.foundation.challenges import parse_challenge
+from registry.foundation.challenges import basic_authorization, parse_challenge, token_in
 from registry.foundation.fetching import FetchError, exchange
 from registry.foundation.printable import printable
 from registry.inventory.source import InventoryError
@@ -40,7 +39,7 @@ class Credentials:
     @property
     def basic(self) -> str:
         """The value of an Authorization header."""
-        return "Basic " + base64.b64encode(f"{self.user}:{self.secret}".encode()).decode()
+        return basic_authorization(self.user, self.secret)
 
 
 class Session:
@@ -125,13 +124,9 @@ class Session:
         if answer.status != _OK:
             raise InventoryError(f"the token service {_shown(realm)} answers {explained(answer)}")
         try:
-            document: Any = json.loads(answer.content)
-            token = document.get("token") or document["access_token"]
-        except (ValueError, LookupError, AttributeError, TypeError):
-            token = None
-        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-            raise InventoryError(f"the token service {_shown(realm)} gives no token")
-        return token
+            return token_in(answer.content)
+        except ValueError as error:
+            raise InventoryError(f"the token service {_shown(realm)} gives no token") from error
 
     def _widened(self, scope: str) -> str:
         """Return `scope` with what was asked for before on the same repository: one token is to do for all of it."""
