@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
     LoadConfiguration = Callable[[str | None], Configuration]
 
+config_option = click.option("--config", metavar="FILE", help="The registry's configuration; by default as for serve.")
+
 _OPTIONS = (
-    click.option("--config", metavar="FILE", help="The registry's configuration; by default as for serve."),
+    config_option,
     click.option("--url", metavar="URL", help="Ask the registry at URL instead, any that speaks the API."),
     click.option("--user", metavar="USER[:PASSWORD]", help="Who asks at --url; by default as docker has logged in."),
     click.option("--password-stdin", is_flag=True, help="Read the password of --user from standard input."),
