@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -67,20 +68,23 @@ def plan_export(
     plan = Plan()
     planner = _Planner(repositories, plan, found)
     for image in images:
-        try:
+        with _errors_that_name(image):
             planner.add_image(image)
-        except RegistryError as error:
-            raise ArchiveError(f"{image}: {error.message}") from error
-        except ArchiveError as error:
-            raise ArchiveError(f"{image}: {error}") from error
     for name, tag in matched:
-        try:
+        with _errors_that_name(name):
             planner.add_matched(name, tag)
-        except RegistryError as error:
-            raise ArchiveError(f"{name}: {error.message}") from error
-        except ArchiveError as error:
-            raise ArchiveError(f"{name}: {error}") from error
     return plan
+
+
+@contextmanager
+def _errors_that_name(asked: str) -> Iterator[None]:
+    """Begin every error with what was `asked` for."""
+    try:
+        yield
+    except RegistryError as error:
+        raise ArchiveError(f"{asked}: {error.message}") from error
+    except ArchiveError as error:
+        raise ArchiveError(f"{asked}: {error}") from error
 
 
 def _require_room(plan: Plan) -> None:

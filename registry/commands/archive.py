@@ -15,7 +15,7 @@ from registry.archive.plan import plan_export
 from registry.archive.reading import Archive
 from registry.commands.layout import Command, examples, json_option
 from registry.commands.progress import Count, Progress, StatusLine
-from registry.commands.source import errors_in_a_line, open_configured, parse_patterns, storage_source
+from registry.commands.source import config_option, errors_in_a_line, open_configured, parse_patterns, storage_source
 from registry.foundation.sizes import spelled
 from registry.publishing import Operator
 from registry.services import build_publishing, open_storage
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from registry.inventory.source import Source
 
     LoadConfiguration = Callable[[str | None], Configuration]
-
-_config_option = click.option("--config", metavar="FILE", help="The registry's configuration; by default as for serve.")
 
 
 @click.command(
@@ -48,7 +46,7 @@ _config_option = click.option("--config", metavar="FILE", help="The registry's c
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--all", "everything", is_flag=True, help="All tags of all repositories.")
 @json_option
-@_config_option
+@config_option
 @click.pass_obj
 def export_command(  # noqa: PLR0913 - one for each option
     load: LoadConfiguration,
@@ -132,7 +130,7 @@ def _matched(source: Source, patterns: Sequence[Pattern]) -> Iterator[tuple[str,
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--as", "name", metavar="NAME", help="The repository, for an archive that names none, or another.")
 @json_option
-@_config_option
+@config_option
 @click.pass_obj
 def import_command(load: LoadConfiguration, file: Path, name: str | None, config: str | None, *, in_json: bool) -> None:
     """Publish the OCI image layout in FILE, a tar, straight into the storage.

@@ -118,26 +118,3 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._line.clear()
-
-
-class Counting:
-    """Tells on stderr, on a terminal only, how many things were looked at and which one is; a context manager."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._line = StatusLine(stream)
-        self._count = 0
-        self._told = time.monotonic()
-
-    def __call__(self, what: str) -> None:
-        """Note that `what` is looked at."""
-        self._count += 1
-        now = time.monotonic()
-        if now - self._told >= _TERMINAL_SECONDS:
-            self._told = now
-            self._line.show(f"{self._count} {what}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._line.clear()

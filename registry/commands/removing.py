@@ -10,11 +10,10 @@ import click
 from registry.commands.printing import print_json_array
 from registry.commands.source import (
     errors_in_a_line,
-    open_configured,
+    open_storage_of,
     parse_patterns,
     place_options,
     remote_source,
-    require_no_remote_options,
     storage_source,
 )
 from registry.inventory.removal import Removal, other_tags
@@ -78,8 +77,7 @@ def rm_command(  # noqa: PLR0913 - one for each option
 def _open(load: LoadConfiguration, place: Place) -> Source:
     if place.url is not None:
         return remote_source(place)
-    require_no_remote_options(place)
-    storage = open_configured(load, place.config)
+    storage = open_storage_of(load, place)
     if storage.configuration.storage.maintenance.readonly.enabled:
         raise click.ClickException("storage.maintenance.readonly is on: nothing is deleted")
     return storage_source(storage)

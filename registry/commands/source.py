@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
     LoadConfiguration = Callable[[str | None], Configuration]
 
+config_option = click.option("--config", metavar="FILE", help="The registry's configuration; by default as for serve.")
+
 _OPTIONS = (
-    click.option("--config", metavar="FILE", help="The registry's configuration; by default as for serve."),
+    config_option,
     click.option("--url", metavar="URL", help="Ask the registry at URL instead, any that speaks the API."),
     click.option("--user", metavar="USER[:PASSWORD]", help="Who asks at --url; by default as docker has logged in."),
     click.option("--password-stdin", is_flag=True, help="Read the password of --user from standard input."),
@@ -90,16 +92,14 @@ def storage_source(storage: Storage) -> StorageSource:
 
 def open_source(load: LoadConfiguration, place: Place) -> Source:
     """Return the source that the options name."""
-    if place.url is None:
-        require_no_remote_options(place)
-        return storage_source(open_configured(load, place.config))
-    return remote_source(place)
+    return storage_source(open_storage_of(load, place)) if place.url is None else remote_source(place)
 
 
-def require_no_remote_options(place: Place) -> None:
-    """Return if no option was given that is for a URL."""
+def open_storage_of(load: LoadConfiguration, place: Place) -> Storage:
+    """Return the storage that the options name, none of which may be one that goes with ``--url``."""
     if place.user is not None or place.password_stdin or place.ca_file or place.insecure:
         raise click.UsageError("--user, --password-stdin, --ca-file and --insecure go with --url")
+    return open_configured(load, place.config)
 
 
 def remote_source(place: Place) -> Source:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from registry.commands.printing import print_json_array
-from registry.commands.progress import Counting
+from registry.commands.progress import Count, StatusLine
 from registry.commands.source import (
     errors_in_a_line,
-    open_configured,
+    open_storage_of,
     place_options,
     remote_source,
     repository_patterns,
-    require_no_remote_options,
 )
 from registry.foundation.sizes import spelled
 from registry.inventory.source import InventoryError, NotThereError
@@ -54,10 +53,10 @@ def du_command(  # noqa: PLR0913 - one for each option
     """
     patterns = repository_patterns(names)
     with errors_in_a_line(), Usage(lambda name: not patterns or _is_meant(name, patterns)) as usage:
-        with Counting() as tell:
+        with StatusLine() as line:
+            tell = Count(line, "looked at").add
             if place.url is None:
-                require_no_remote_options(place)
-                storage = open_configured(load, place.config)
+                storage = open_storage_of(load, place)
                 measure_storage(storage.driver, storage.repositories.catalog, usage, tell)
             else:
                 source = remote_source(place)

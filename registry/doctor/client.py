@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import ssl
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from registry.foundation.challenges import parse_challenge
+from registry.foundation.challenges import basic_authorization, parse_challenge, token_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,7 +58,7 @@ class Credentials:
     @property
     def basic(self) -> str:
         """The value of an Authorization header."""
-        return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return basic_authorization(self.user, self.password)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +108,9 @@ class Deployment:
         if reply.status != OK:
             raise UnreachableError(f"the token service {realm} answers {reply.status}")
         try:
-            document: Any = json.loads(reply.body)
-            token = document.get("token") or document["access_token"]
-        except (ValueError, LookupError, AttributeError) as error:
+            return replace(self, authorization=f"Bearer {token_in(reply.body)}")
+        except ValueError as error:
             raise UnreachableError(f"the token service {realm} answers with something else than a token") from error
-        return replace(self, authorization=f"Bearer {token}")
 
 
 def ask(method: str, url: str, body: Body, headers: Mapping[str, str]) -> Reply:

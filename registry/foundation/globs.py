@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from registry.foundation.wildcards import wildcards
+from registry.foundation.wildcards import starred, wildcards
 
 _GLOB = re.compile(r"[A-Za-z0-9._:*?-]+(?:/[A-Za-z0-9._:*?-]+)*")
+_ONE = "[^/]"
+"""A character of a component."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,11 @@ class Glob:
             if parent == "**":
                 segments.append("")
             else:
-                segments[-1] += _component(parent) + "/"
+                segments[-1] += starred(parent, _ONE) + "/"
         if last == "**":
             segments.append("[^/]++")
         else:
-            segments[-1] += _component(last)
+            segments[-1] += starred(last, _ONE)
         return cls(text, re.compile(wildcards(segments, "(?:[^/]++/)")))
 
     def matches(self, repository: str) -> bool:
@@ -52,8 +54,3 @@ class Glob:
     def length(self) -> tuple[int, int]:
         """How narrow the glob is: its literal characters, and fewer ``**`` among equals."""
         return (sum(char not in "*?" for char in self.text), -self.text.split("/").count("**"))
-
-
-def _component(text: str) -> str:
-    segments = ("".join("[^/]" if char == "?" else re.escape(char) for char in part) for part in text.split("*"))
-    return wildcards([*segments], "[^/]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,3 +24,9 @@ def wildcards(segments: Sequence[str], one: str) -> str:
         return first
     *middle, last = rest
     return first + "".join(f"(?>{one}*?{each})" for each in middle) + f"{one}*{last}"
+
+
+def starred(text: str, one: str) -> str:
+    """Return the regex of `text`, in which ``*`` is any number of `one`, the regex of a character, and ``?`` is one."""
+    segments = ["".join(one if char == "?" else re.escape(char) for char in part) for part in text.split("*")]
+    return wildcards(segments, one)

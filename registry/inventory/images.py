@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from registry.foundation.recent import RecentlyUsed
 from registry.inventory.digests import FoundDigests
+from registry.inventory.walking import follow
 from registry.oci import media_types
-from registry.oci.errors import ManifestInvalidError
-from registry.oci.stored import read_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from registry.inventory.source import Source, Stored
+    from registry.inventory.source import Source
+    from registry.inventory.walking import Found
     from registry.oci.digest import Digest
     from registry.oci.manifest import Descriptor, Manifest
 
@@ -50,22 +51,26 @@ class Images:
         """Return the image of a manifest; None if that is not there."""
         image = self._known.get((repository, digest))
         if image is None:
-            stored = self._source.manifest(repository, digest)
-            if stored is None:
-                return None
-            image = self._described(repository, digest, stored)
-            self._known.put((repository, digest), image)
+            image = self._found(repository, digest)
+            if image:
+                self._known.put((repository, digest), image)
         return image
 
-    def _described(self, repository: str, digest: Digest, stored: Stored) -> Image:
-        manifest = parsed(stored)
-        if manifest is None:
-            return Image(digest, stored.media_type, None, ())
-        platforms = dict.fromkeys(_in_index(manifest))
-        if manifest.config and not manifest.manifests:
-            platforms = dict.fromkeys(self._of_config(repository, manifest.config))
-        size = self._size(repository, digest, stored)
-        return Image(digest, stored.media_type, size, tuple(platforms)[:_MOST_PLATFORMS])
+    def _found(self, repository: str, digest: Digest) -> Image | None:
+        with FoundDigests() as manifests:
+            manifests.add(digest)
+            followed = follow(self._source, repository, manifests)
+            root = next(followed, None)
+            if root is None:
+                return None
+            platforms = tuple(dict.fromkeys(self._platforms(repository, root.manifest)))[:_MOST_PLATFORMS]
+            return Image(digest, root.stored.media_type, _size(chain([root], followed)), platforms)
+
+    def _platforms(self, repository: str, manifest: Manifest | None) -> Iterator[str]:
+        for descriptor in manifest.manifests if manifest else ():
+            yield from _spelled(descriptor.platform)
+        if manifest and manifest.config and not manifest.manifests:
+            yield from self._of_config(repository, manifest.config)
 
     def _of_config(self, repository: str, config: Descriptor) -> Iterator[str]:
         if config.media_type in {media_types.OCI_CONFIG, media_types.DOCKER_CONFIG}:
@@ -77,51 +82,16 @@ class Images:
             if isinstance(document, dict):
                 yield from _spelled(document)
 
-    def _size(self, repository: str, root: Digest, root_stored: Stored) -> int | None:
-        with FoundDigests() as manifests, FoundDigests() as content:
-            manifests.add(root)
-            for digest in manifests.follow():
-                stored = root_stored if digest == root else self._source.manifest(repository, digest)
-                if stored is None:
-                    continue  # an index need not have all its images
-                content.add(digest, len(stored.content))
-                manifest = parsed(stored)
-                if manifest is None:
-                    return None
-                add_blobs(manifest, content)
-                for child in children(manifest):
-                    manifests.add(child)
-            return content.size()
 
-
-def parsed(stored: Stored) -> Manifest | None:
-    """Return what is read in a manifest; None where its layers are not: it is of schema 1, or not a manifest."""
-    try:
-        return read_stored(stored.content)
-    except ManifestInvalidError:
-        return None
-
-
-def add_blobs(manifest: Manifest, content: FoundDigests) -> None:
-    """Add to `content` the blobs that a manifest names, with the sizes that it says.
-
-    What may be stored elsewhere is not counted.
-    """
-    for kind, descriptor in manifest.references():
-        if kind not in {"manifest", "foreign"}:
-            content.add(descriptor.digest, max(descriptor.size, 0))
-
-
-def children(manifest: Manifest) -> Iterator[Digest]:
-    """Yield the manifests that a manifest names."""
-    for kind, descriptor in manifest.references():
-        if kind == "manifest":
-            yield descriptor.digest
-
-
-def _in_index(manifest: Manifest) -> Iterator[str]:
-    for descriptor in manifest.manifests:
-        yield from _spelled(descriptor.platform)
+def _size(manifests: Iterator[Found]) -> int | None:
+    """Return the bytes of `manifests` and of what they name, each counted once; None if one of them is not read."""
+    with FoundDigests() as content:
+        for found in manifests:
+            if found.manifest is None:
+                return None
+            content.add(found.digest, len(found.stored.content))
+            found.add_blobs_to(content)
+        return content.size()
 
 
 def _spelled(platform: Mapping[str, object]) -> Iterator[str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from registry.foundation.challenges import parse_challenge
+from registry.foundation.challenges import basic_authorization, parse_challenge, token_in
 from registry.foundation.fetching import FetchError, exchange
+from registry.foundation.printable import printable
 from registry.inventory.source import InventoryError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Credentials:
     @property
     def basic(self) -> str:
         """The value of an Authorization header."""
-        return "Basic " + base64.b64encode(f"{self.user}:{self.secret}".encode()).decode()
+        return basic_authorization(self.user, self.secret)
 
 
 class Session:
@@ -95,7 +95,7 @@ class Session:
             )
         except FetchError as error:
             host = urlsplit(url).netloc
-            raise InventoryError(f"{host}: {_printable(str(error))}") from error
+            raise InventoryError(f"{host}: {_shown(str(error))}") from error
 
     def _log_in(self, challenges: Mapping[str, Mapping[str, str]]) -> bool:
         """Prepare what one of `challenges` asks for; tell whether there is anything that was not tried before."""
@@ -110,7 +110,7 @@ class Session:
     def _token(self, challenge: Mapping[str, str]) -> str:
         realm = urljoin(self.address + "/", challenge.get("realm", ""))
         if self.address.startswith("https:") and not realm.startswith("https:"):
-            raise InventoryError(f"the token service {_printable(realm)} is not HTTPS: no password is sent there")
+            raise InventoryError(f"the token service {_shown(realm)} is not HTTPS: no password is sent there")
         query = {"service": challenge.get("service", ""), "scope": self._widened(challenge.get("scope", ""))}
         separator = "&" if "?" in realm else "?"
         if self._credentials and not self._credentials.user:
@@ -122,15 +122,11 @@ class Session:
             headers = {"Authorization": self._credentials.basic} if self._credentials else {}
             answer = self._exchange("GET", f"{realm}{separator}{urlencode(query)}", _LONGEST_TOKEN, headers)
         if answer.status != _OK:
-            raise InventoryError(f"the token service {_printable(realm)} answers {explained(answer)}")
+            raise InventoryError(f"the token service {_shown(realm)} answers {explained(answer)}")
         try:
-            document: Any = json.loads(answer.content)
-            token = document.get("token") or document["access_token"]
-        except (ValueError, LookupError, AttributeError, TypeError):
-            token = None
-        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-            raise InventoryError(f"the token service {_printable(realm)} gives no token")
-        return token
+            return token_in(answer.content)
+        except ValueError as error:
+            raise InventoryError(f"the token service {_shown(realm)} gives no token") from error
 
     def _widened(self, scope: str) -> str:
         """Return `scope` with what was asked for before on the same repository: one token is to do for all of it."""
@@ -149,8 +145,8 @@ def explained(answer: Answer) -> str:
         text = f" {error.get('code', '')}: {error.get('message', '')}"
     except (ValueError, LookupError, TypeError, AttributeError):
         pass
-    return f"{answer.status}{_printable(text)}"
+    return f"{answer.status}{_shown(text)}"
 
 
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text[:_SHOWN]).rstrip()
+def _shown(text: str) -> str:
+    return printable(text[:_SHOWN]).rstrip()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from registry.foundation.globs import Glob
-from registry.foundation.wildcards import wildcards
+from registry.foundation.wildcards import starred
 from registry.inventory.source import NotThereError
 from registry.oci.digest import Digest
 from registry.oci.errors import RegistryError
@@ -131,8 +131,7 @@ def _tag(text: str) -> str | re.Pattern[str]:
         return parse_tag(text).name
     if not _TAG_PATTERN.fullmatch(text):
         raise ValueError(f"{_shown(text)} is not a pattern for tags")
-    parts = ("".join("." if char == "?" else re.escape(char) for char in part) for part in text.split("*"))
-    return re.compile(wildcards([*parts], "."))
+    return re.compile(starred(text, "."))
 
 
 def _shown(text: str) -> str:

@@ -110,8 +110,8 @@ class RemoteSource:
     def remove_repository(self, repository: str) -> None:
         """Delete all manifests that tags lead to, and their referrers where the registry tells of them."""
         with FoundDigests() as manifests:
-            for digest, _ in walk(self, repository, manifests):
-                for referrer in self._referrers(repository, digest):
+            for found in walk(self, repository, manifests):
+                for referrer in self._referrers(repository, found.digest):
                     manifests.add(referrer)
             for tag in self.tags(repository):
                 if self.resolve(repository, tag) is None:

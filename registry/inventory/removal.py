@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from registry.inventory.source import Source
 
 _SHOWN: Final = 10
-_KEPT: Final = (
-    " FROM targets AS one WHERE (tag = '' AND digest = '') OR NOT EXISTS"
-    " (SELECT 1 FROM targets WHERE repository = one.repository AND tag = '' AND digest = '')"
-)
-"""What goes with its whole repository is not a target of its own."""
+# What goes with its whole repository is not a target of its own.
+_SCHEMA: Final = """
+    CREATE TABLE found (number INTEGER PRIMARY KEY, repository TEXT, tag TEXT, digest TEXT, tags INTEGER, shown TEXT,
+        UNIQUE (repository, tag, digest));
+    CREATE VIEW targets AS SELECT * FROM found AS one WHERE (tag = '' AND digest = '') OR NOT EXISTS
+        (SELECT 1 FROM found WHERE repository = one.repository AND tag = '' AND digest = '');
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,7 @@ class Removal:
     """The targets, each once, on disk: a context manager, because it has a file of its own."""
 
     def __init__(self) -> None:
-        self._connection = temporary_database(
-            "CREATE TABLE targets (number INTEGER PRIMARY KEY, repository TEXT, tag TEXT, digest TEXT, tags INTEGER,"
-            " shown TEXT, UNIQUE (repository, tag, digest))"
-        )
+        self._connection = temporary_database(_SCHEMA)
 
     def __enter__(self) -> Self:
         return self
@@ -103,18 +102,18 @@ class Removal:
     def _add(self, target: Target) -> None:
         row = (target.repository, target.tag, target.digest, target.tags, " ".join(target.shown))
         self._connection.execute(
-            "INSERT OR IGNORE INTO targets (repository, tag, digest, tags, shown) VALUES (?, ?, ?, ?, ?)", row
+            "INSERT OR IGNORE INTO found (repository, tag, digest, tags, shown) VALUES (?, ?, ?, ?, ?)", row
         )
 
     def targets(self, limit: int = -1) -> Iterator[Target]:
         """Yield the first `limit` targets, or all."""
-        query = f"SELECT repository, tag, digest, tags, shown{_KEPT} ORDER BY number LIMIT ?"
+        query = "SELECT repository, tag, digest, tags, shown FROM targets ORDER BY number LIMIT ?"
         for repository, tag, digest, tags, shown in self._connection.execute(query, (limit,)):
             yield Target(repository, tag, digest, tags, tuple(shown.split()))
 
     def count(self) -> int:
         """Return how many targets there are."""
-        found: int = self._connection.execute(f"SELECT count(*){_KEPT}").fetchone()[0]
+        found: int = self._connection.execute("SELECT count(*) FROM targets").fetchone()[0]
         return found
 
     def is_small(self) -> bool:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Self
 
 from registry.foundation.temporary_database import temporary_database
 from registry.inventory.digests import FoundDigests
-from registry.inventory.images import add_blobs, parsed
 from registry.inventory.walking import walk
 from registry.storage import enumeration, paths
 from registry.storage.links import read_link
@@ -150,13 +149,11 @@ def measure_source(source: Source, repositories: Iterator[str], usage: Usage, te
     for name in repositories:
         number = usage.add_repository(name)
         with FoundDigests() as manifests, FoundDigests() as content:
-            for digest, stored in walk(source, name, manifests):
-                tell(f"{name}@{digest}")
-                usage.add_content(digest, len(stored.content))
-                usage.link(number, digest)
-                manifest = parsed(stored)
-                if manifest:
-                    add_blobs(manifest, content)
+            for found in walk(source, name, manifests):
+                tell(f"{name}@{found.digest}")
+                usage.add_content(found.digest, len(found.stored.content))
+                usage.link(number, found.digest)
+                found.add_blobs_to(content)
             for digest, size in content.all():
                 usage.add_content(digest, size)
                 usage.link(number, digest)

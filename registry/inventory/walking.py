@@ -1,10 +1,12 @@
-"""All manifests that the tags of a repository lead to."""
+"""All manifests that other manifests, or the tags of a repository, lead to."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry.inventory.images import children, parsed
+from registry.oci.errors import ManifestInvalidError
+from registry.oci.stored import read_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,9 +14,28 @@ if TYPE_CHECKING:
     from registry.inventory.digests import FoundDigests
     from registry.inventory.source import Source, Stored
     from registry.oci.digest import Digest
+    from registry.oci.manifest import Manifest
 
 
-def walk(source: Source, repository: str, manifests: FoundDigests) -> Iterator[tuple[Digest, Stored]]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is stored under a digest, and what is read in it: None if it is of schema 1, or not a manifest."""
+
+    digest: Digest
+    stored: Stored
+    manifest: Manifest | None
+
+    def add_blobs_to(self, content: FoundDigests) -> None:
+        """Add to `content` the blobs that the manifest names, with the sizes that it says.
+
+        What may be stored elsewhere is not counted.
+        """
+        for kind, descriptor in self.manifest.references() if self.manifest else ():
+            if kind not in {"manifest", "foreign"}:
+                content.add(descriptor.digest, max(descriptor.size, 0))
+
+
+def walk(source: Source, repository: str, manifests: FoundDigests) -> Iterator[Found]:
     """Yield each manifest of the repository that a tag leads to, once; those too that are added to `manifests`.
 
     What is named and not there is passed over.
@@ -23,11 +44,27 @@ def walk(source: Source, repository: str, manifests: FoundDigests) -> Iterator[t
         digest = source.resolve(repository, tag)
         if digest:
             manifests.add(digest)
+    yield from follow(source, repository, manifests)
+
+
+def follow(source: Source, repository: str, manifests: FoundDigests) -> Iterator[Found]:
+    """Yield each of `manifests`, those too that are added meanwhile, and all that they lead to, once.
+
+    What is named and not there is passed over: an index need not have all its images.
+    """
     for digest in manifests.follow():
         stored = source.manifest(repository, digest)
         if stored is None:
             continue
-        yield digest, stored
-        manifest = parsed(stored)
-        for child in children(manifest) if manifest else ():
-            manifests.add(child)
+        manifest = _read(stored)
+        yield Found(digest, stored, manifest)
+        for kind, descriptor in manifest.references() if manifest else ():
+            if kind == "manifest":
+                manifests.add(descriptor.digest)
+
+
+def _read(stored: Stored) -> Manifest | None:
+    try:
+        return read_stored(stored.content)
+    except ManifestInvalidError:
+        return None

@@ -49,7 +49,7 @@ class TagStore:
         try:
             return self._driver.stat(paths.tag_link(self._name, tag.name)).modified
         except PathNotFoundError:
-            raise ManifestUnknownError("manifest unknown", {"tag": tag.name}) from None
+            raise _unknown(tag) from None
 
     def point(self, tag: Tag, digest: Digest) -> None:
         """Let `tag` point to a manifest that the repository has."""

@@ -12,19 +12,12 @@ from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.storage import paths
 from tests.archive.images import manifest
-from tests.commands.stores import configure, fill, push_schema1, run, stored
+from tests.commands.stores import configure, push_schema1, run, stored
 from tests.content import ABSENT
 
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    fill(tmp_path)
-    configure(tmp_path)
-    return tmp_path
 
 
 def export(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    fill(tmp_path)
-    configure(tmp_path)
-    return tmp_path
-
-
 def rm(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run("rm", *arguments, "--config", str(directory / "config.yml"))
 

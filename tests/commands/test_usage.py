@@ -9,7 +9,7 @@ from registry.oci.digest import Digest
 from registry.storage import paths
 from registry.storage.links import write_link
 from tests.archive.images import blob
-from tests.commands.stores import CONFIG, SHARED, configure, fill, run, stored
+from tests.commands.stores import CONFIG, SHARED, run, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,13 +18,11 @@ STRAY = b"nobody names this"
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    fill(tmp_path)
-    base = stored(tmp_path).open("base")
+def directory(directory: Path) -> Path:
+    base = stored(directory).open("base")
     blob(base, STRAY)
     base.blobs.delete(Digest.of(STRAY))
-    configure(tmp_path)
-    return tmp_path
+    return directory
 
 
 def du(directory: Path, *arguments: str) -> str:

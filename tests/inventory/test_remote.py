@@ -142,7 +142,7 @@ def test_a_circle_of_indexes_is_walked_once(answers: Answers) -> None:
     answers.add(f"GET /v2/a/manifests/{Digest.of(nested)}", nested)
     answers.add(f"GET /v2/a/manifests/{DIGEST}", MANIFEST)
     with FoundDigests() as manifests:
-        found = [digest for digest, _ in walk(answers.source(), "a", manifests)]
+        found = [each.digest for each in walk(answers.source(), "a", manifests)]
     assert found == [Digest.of(nested), DIGEST]
 
 
