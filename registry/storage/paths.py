@@ -15,7 +15,12 @@ and, of our own, where that registry does not look::
     repositories/<name>/_referrers/subjects/<alg>/<subject hex>/<alg>/<referrer hex>/{link,descriptor}
     copies/<alg>/<hex>/data, while ``registry storage copy`` runs
 
-    /registry/cluster/<host>    (not below ROOT)
+and not below ROOT::
+
+    /registry/cluster/<host>
+    /registry/journal/{log,cursors,dead}
+    /registry/leases/<name>/<epoch>
+    /registry/audit
 
 A link is a small object that holds a digest as text, without a newline.
 """
@@ -32,6 +37,11 @@ REPOSITORIES: Final = f"{ROOT}/repositories"
 BLOBS: Final = f"{ROOT}/blobs"
 COPIES: Final = f"{ROOT}/copies"
 CLUSTER: Final = "/registry/cluster"
+JOURNAL: Final = "/registry/journal/log"
+CURSORS: Final = "/registry/journal/cursors"
+DEAD_LETTERS: Final = "/registry/journal/dead"
+LEASES: Final = "/registry/leases"
+AUDIT: Final = "/registry/audit"
 WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
 """The prefixes below which a push writes."""
 
