@@ -75,7 +75,9 @@ def pebble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pebble]:
     with ExitStack() as stack:
         names = stack.enter_context(name_server(tmp_path))
         command = (program, "-config", tmp_path / "pebble.json", "-dnsserver", names)
-        stack.enter_context(running(tmp_path / "pebble.log", *command, env={"PEBBLE_VA_NOSLEEP": "1"}))
+        # Three in ten requests are refused for their nonce, so every order meets some that are.
+        environ = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "30"}
+        stack.enter_context(running(tmp_path / "pebble.log", *command, env=environ))
         wait_until("pebble answers", lambda: answers(management))
         yield Pebble(f"https://localhost:{port}/dir", http_port, management, tmp_path / "pebble.log")
 
