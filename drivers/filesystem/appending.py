@@ -105,8 +105,9 @@ class AppendedFile:
         except OSError:
             # The beginning of a line must not stand before the next one.
             self._ended = True
-            os.ftruncate(self._fd, self._size)
-            self._ended = False
+            with suppress(OSError):
+                os.ftruncate(self._fd, self._size)
+                self._ended = False
             raise
         self._size += written
         self._last_ns = time_ns

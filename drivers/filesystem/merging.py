@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 COMPLETE_NS: Final = 2 * AGE_NS
 """How long after its making nobody appends to a file any more: clocks may be an hour apart."""
 
+_SETTLING_NS: Final = 60 * 1_000_000_000
+"""How long after it was written a line may be seen in part: network file systems remember attributes for so long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -65,6 +68,7 @@ class Merge:
         self._directory = directory
         self._known = known
         self._complete_ns = now_ns - COMPLETE_NS
+        self._settled_ns = now_ns - _SETTLING_NS
         self._waiting = deque(known.unread(names))
         self._offsets: dict[str, int] = {}
         """Of the files that were looked at."""
@@ -109,7 +113,8 @@ class Merge:
         self._offsets[name] = offset
         if grown:
             made_ns = time_of(name)
-            self._unread[name] = Unread(path, made_ns, offset, complete=made_ns < self._complete_ns)
+            complete = made_ns < self._complete_ns
+            self._unread[name] = Unread(path, made_ns, offset, complete=complete, settled_ns=self._settled_ns)
             self._find_time(name, self._unread[name])
 
     def _find_time(self, name: str, unread: Unread) -> None:

@@ -281,6 +281,30 @@ def test_what_is_not_whole_in_a_new_file_is_waited_for(driver: FilesystemDriver,
     assert contents(read_all(log, page.position)) == [b"1" * 5000, b"2" * 5000]
 
 
+@pytest.mark.parametrize("seconds", [0, 30, 90])
+def test_what_is_damaged_in_a_new_file_is_passed_over_after_a_minute(
+    driver: FilesystemDriver, medium: Directory, clock: Clock, caplog: pytest.LogCaptureFixture, seconds: int
+) -> None:
+    log = driver.log(LOG)
+    for number in range(5):
+        log.append(b"%d" % number * 1000)
+    [file] = files(medium)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:1500] + b"damage" + whole[1506:2600] + b"damage" + whole[2606:])
+    clock.advance(seconds)
+    log.append(b"5")
+
+    with caplog.at_level(logging.WARNING):
+        found = contents(read_all(log, clock=clock))
+
+    if seconds == 90:
+        assert found == [b"0" * 1000, b"3" * 1000, b"4" * 1000, b"5"]
+        assert len(caplog.records) == 1
+    else:
+        assert found == [b"0" * 1000]
+        assert not caplog.records
+
+
 def test_files_that_shrink_or_go_while_they_are_read_are_passed_over(
     driver: FilesystemDriver, medium: Directory
 ) -> None:
