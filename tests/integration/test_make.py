@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,8 +38,8 @@ def prepare_metadata_for_build_editable(directory, config_settings=None):
     return NAME
 
 def build_editable(directory, config_settings=None, metadata_directory=None):
-    if os.environ.get("SLOW"):
-        time.sleep(60)
+    while os.environ.get("UNTIL") and not pathlib.Path(os.environ["UNTIL"]).exists():
+        time.sleep(0.05)
     with zipfile.ZipFile(pathlib.Path(directory) / "made-0-py3-none-any.whl", "w") as wheel:
         for name, text in FILES.items():
             wheel.writestr(name, text)
@@ -76,11 +77,16 @@ def make(checkout: Path, *arguments: str, environ: dict[str, str] | None = None)
 
 
 def test_the_first_run_shows_on_a_terminal_that_it_goes_on_and_the_second_starts_at_once(checkout: Path) -> None:
-    with on_terminal(["make", "run", PYTHON, "ADDR=:5001"], environ=ENVIRON, directory=checkout) as terminal:
+    # What is shown is looked at now and then, so the build has to last until it was.
+    seen = checkout / "seen"
+    environ = {**ENVIRON, "UNTIL": str(seen)}
+    with on_terminal(["make", "run", PYTHON, "ADDR=:5001"], environ=environ, directory=checkout) as terminal:
+        terminal.wait_for("building editable for made")
+        seen.touch()
         assert terminal.finish() == 0
     shown = [CONTROL.sub("", line) for line in terminal.written.split("\r")]
     assert any(line.startswith("Making .venv, ") for line in shown)
-    assert any(line.startswith("Installing into .venv, ") and "building editable for made" in line for line in shown)
+    assert any(re.fullmatch(r"Installing into \.venv, \d+ s: building editable for made", line) for line in shown)
     assert max(map(len, shown)) < 120
     assert "serving :5001 serve deploy/config-dev.yml" in terminal.written
     assert "docker push localhost:5001/alpine\r\n" in terminal.written
@@ -103,7 +109,7 @@ def test_in_a_pipe_an_installation_is_two_lines(checkout: Path) -> None:
 
 
 def test_an_installation_that_was_interrupted_is_begun_anew(checkout: Path) -> None:
-    environ = {**ENVIRON, "SLOW": "1"}
+    environ = {**ENVIRON, "UNTIL": "/nonexistent/file"}
     with on_terminal(["make", "run", PYTHON], environ=environ, directory=checkout) as terminal:
         terminal.wait_for("building editable")
         terminal.interrupt()
@@ -174,7 +180,7 @@ def test_an_index_that_cannot_be_had_is_one_line_with_the_way_out(
 
 
 def test_a_package_that_cannot_be_compiled_says_which_compiler_to_install(checkout: Path) -> None:
-    compiling = 'import subprocess; subprocess.run(["/nonexistent/gcc"])\n    if os.environ.get("SLOW"):'
-    (checkout / "backend.py").write_text(BACKEND.replace('if os.environ.get("SLOW"):', compiling))
+    compiling = 'import subprocess; subprocess.run(["/nonexistent/gcc"])\n    while os.environ.get("UNTIL")'
+    (checkout / "backend.py").write_text(BACKEND.replace('while os.environ.get("UNTIL")', compiling))
     done = make(checkout, "run", PYTHON)
     assert done.stderr.startswith("made has no wheel for this platform and has to be compiled: install a C compiler (")

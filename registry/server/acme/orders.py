@@ -27,11 +27,15 @@ from registry.foundation.extras import DISTRIBUTION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from requests import Response
+
     from registry.config.values import LetsEncrypt
     from registry.server.acme.store import Store
 
 _LETS_ENCRYPT: Final = "https://acme-v02.api.letsencrypt.org/directory"
 _ORDER_SECONDS: Final = 300
+_MOST_NONCES: Final = 5
+"""How often a request is made whose nonces are refused; each time the library tries two of them."""
 
 
 class OrderError(Exception):
@@ -101,7 +105,7 @@ def _server(section: LetsEncrypt, store: Store) -> client.ClientV2:
     if pem is None:
         pem = _new_key()
         store.write_account_key(pem)
-    net = client.ClientNetwork(
+    net = _Network(
         JWKEC(key=load_pem_private_key(pem, None)),
         alg=ES256,
         user_agent=f"{DISTRIBUTION}/{__version__}",
@@ -117,6 +121,23 @@ def _server(section: LetsEncrypt, store: Store) -> client.ClientV2:
         resource = messages.RegistrationResource(uri=conflict.location, body=messages.Registration())
         net.account = server.query_registration(resource)
     return server
+
+
+class _Network(client.ClientNetwork):
+    """Makes a request again, with a new nonce, if the server refused its nonce, as RFC 8555 section 6.5 says.
+
+    The library does so once. If that nonce is refused too, which happens with servers of several machines, the order
+    fails, and the next one is made a quarter of an hour later.
+    """
+
+    def post(self, *args: Any, **kwargs: Any) -> Response:
+        for _ in range(_MOST_NONCES - 1):
+            try:
+                return super().post(*args, **kwargs)
+            except messages.Error as error:
+                if error.code != "badNonce":
+                    raise
+        return super().post(*args, **kwargs)
 
 
 def _http_01(authorization: Any) -> Any:
