@@ -370,15 +370,21 @@ def test_only_new_files_are_looked_at_while_nothing_happens(
     assert 1 <= len(looked_at) <= 2
 
 
-def test_a_file_that_is_as_old_as_it_can_be_is_read_to_its_end(driver: FilesystemDriver, clock: Clock) -> None:
+@pytest.mark.parametrize("minutes_ahead", [0, -55, 55])
+def test_a_file_is_read_to_its_end_by_a_clock_that_is_an_hour_off(
+    driver: FilesystemDriver, clock: Clock, minutes_ahead: int
+) -> None:
     writer, reader = driver.log(LOG), driver.log(LOG)
     found, position = [], ""
     for number in range(200):
         clock.advance(60)
-        writer.append(b"%d" % number)
+        with clock.set_by(60 * minutes_ahead):
+            writer.append(b"%d" % number)
         page = reader.after(position, before_ns=clock.now(), limit=9)
         found += page.records
         position = page.position
+    clock.advance(HOUR_SECONDS)
+    found += read_all(reader, position)
 
     assert contents(found) == [b"%d" % number for number in range(200)]
 
