@@ -1,22 +1,9 @@
 """What happens when a blob, a manifest, a tag becomes visible or goes: one operation each.
 
 Views, the importer, the garbage collection and whatever else changes what clients can see call these and not the
-stores, so that a rule holds for all of them, and so that one place knows of each change. That place is marked in each
-operation with the words "Durable, and not answered yet". A listener will be told there. An operation that fails there
-fails as a whole, and can be repeated. At hand are the caller, the repository, and of
-
-    finish_upload              the digest; the size, which UploadStore.finish() returns
-    mount_blob                 the digest and the size
-    remove_blob                the digest
-    push_manifest, move_tag    the digest and the tags; the media type and the size, by the manifest
-    remove_tag                 the tag
-    remove_manifest            the digest; the tags that went, which ManifestStore.delete() returns
-    remove_untagged_manifest   the digest
-    remove_repository          nothing more
-
-What else is to be told costs a read of it before the change: the media type of a manifest that goes, where a tag
-pointed that goes or moves. Where a tag pointed, and whether a manifest that goes has one, is looked up already if the
-caller may not move every tag.
+stores, so that a rule holds for all of them, and so that one place knows of each change. It tells the journal where the
+change is durable and not answered yet. An operation that fails there fails as a whole, and can be repeated; but what it
+has deleted is gone by then, and a second deletion finds nothing to tell of.
 
 Not through here go:
 
@@ -34,14 +21,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from registry.journal.change import Change
+from registry.journal.entry import BLOB, DELETE, MANIFEST, MOUNT, PUSH, REPOSITORY, TAG, Origin
+from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError
 from registry.oci.reference import Tag
 from registry.ports import ChangedError, TagTakenError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from registry.journal.recorder import Recorder
     from registry.oci.manifest import Manifest
     from registry.oci.uploads import Chunk, UploadState
     from registry.ports import Blob, Repository
@@ -50,6 +41,10 @@ if TYPE_CHECKING:
 
 class Caller(Protocol):
     """Who publishes: it may push to the repository, or delete from it, which is known before this is asked."""
+
+    @property
+    def origin(self) -> Origin:
+        """Who it is, and how it asks."""
 
     @property
     def moves_every_tag(self) -> bool:
@@ -92,6 +87,7 @@ class Guard:
 class Operator:
     """The registry itself, or a person who runs one of its commands: may do everything."""
 
+    origin = Origin(actor="registry")
     moves_every_tag = True
 
     def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
@@ -105,6 +101,8 @@ class Operator:
 class Publishing:
     """Publishes and deletes on behalf of `caller`; manifests as the `policy` allows.
 
+    `recorder` is told of each change; it is None where nobody wants to know.
+
     Errors of the stores (registry.ports) come through. What an operation's text names it raises before anything has
     become visible or gone, unless that text says otherwise. An error of the storage may come later: when a part of the
     change is visible or, from ManifestStore.keep(), all of it. The operation can then be repeated.
@@ -112,16 +110,18 @@ class Publishing:
 
     policy: ValidationPolicy
     caller: Caller
+    recorder: Recorder | None = None
 
     def finish_upload(self, repository: Repository, state: UploadState, chunk: Chunk, digest: Digest) -> None:
         """Store the last chunk of an upload, which may be empty, and let the blob become visible."""
-        repository.uploads.finish(state, chunk, digest)
-        # Durable, and not answered yet.
+        size = repository.uploads.finish(state, chunk, digest)
+        self._tell(Change(PUSH, BLOB, repository.name, digest, media_type=media_types.OCTET_STREAM, size=size))
 
-    def mount_blob(self, repository: Repository, blob: Blob) -> None:
-        """Let a blob of another repository become visible in this one."""
+    def mount_blob(self, repository: Repository, blob: Blob, source: str = "") -> None:
+        """Let a blob of the repository `source`, or "" of any other, become visible in this one."""
         repository.blobs.mount(blob)
-        # Durable, and not answered yet.
+        kind = media_types.OCTET_STREAM
+        self._tell(Change(MOUNT, BLOB, repository.name, blob.digest, media_type=kind, size=blob.size, source=source))
 
     def remove_blob(self, repository: Repository, digest: Digest) -> None:
         """Take a blob away from the repository.
@@ -130,7 +130,7 @@ class Publishing:
             BlobUnknownError: the repository does not have it.
         """
         repository.blobs.delete(digest)
-        # Durable, and not answered yet.
+        self._tell(Change(DELETE, BLOB, repository.name, digest))
 
     def push_manifest(
         self,
@@ -157,6 +157,7 @@ class Publishing:
         if guard:
             guard.condition.require(_current(repository, guard.target))
         self.policy.check(manifest, repository.blobs, repository.manifests)
+        previous = self._previous(repository, tags)
         if guard:
             self._push_guarded(repository, manifest, digest, tags, guard)
         elif self.caller.moves_every_tag:
@@ -167,7 +168,7 @@ class Publishing:
                 self._claim(repository, tag, digest)
         if tags:
             repository.manifests.keep(manifest, digest, tags)
-        # Durable, and not answered yet.
+        self._tell_of_push(repository, manifest, digest, tags, previous)
 
     def move_tag(self, repository: Repository, tag: Tag, manifest: Manifest, digest: Digest) -> None:
         """Let `tag` point to a manifest that the repository has.
@@ -175,12 +176,13 @@ class Publishing:
         Raises:
             What Caller.require_overwrite() raises: the tag points to another manifest.
         """
+        previous = self._previous(repository, [tag])
         if self.caller.moves_every_tag:
             repository.tags.point(tag, digest)
         else:
             self._claim(repository, tag, digest)
         repository.manifests.keep(manifest, digest, [tag])
-        # Durable, and not answered yet.
+        self._tell_of_push(repository, manifest, digest, [tag], previous)
 
     def remove_tag(self, repository: Repository, tag: Tag, condition: Condition | None = None) -> None:
         """Let `tag` go; its manifest stays.
@@ -193,11 +195,12 @@ class Publishing:
             current = _current(repository, tag)
             if current:  # a tag whose link is malformed leads nowhere, and may go
                 self.caller.require_untag(repository.name, tag, current)
+        previous = self._previous(repository, [tag])
         if condition is None:
             repository.tags.delete(tag)
         else:
             _remove_guarded(repository, tag, condition)
-        # Durable, and not answered yet.
+        self._tell(Change(DELETE, TAG, repository.name, tags=[tag.name], previous=previous))
 
     def remove_manifest(self, repository: Repository, digest: Digest, condition: Condition | None = None) -> None:
         """Let a manifest go, and the tags that point to it.
@@ -212,8 +215,8 @@ class Publishing:
             name = next(repository.tags.pointing_to(digest), None)
             if name is not None:
                 self.caller.require_untag(repository.name, Tag(name), digest)
-        repository.manifests.delete(digest)
-        # Durable, and not answered yet.
+        tags = repository.manifests.delete(digest)
+        self._tell(Change(DELETE, MANIFEST, repository.name, digest, tags=tags))
 
     def remove_untagged_manifest(self, repository: Repository, digest: Digest) -> None:
         """Delete a manifest. The caller knows that no tag points to it, so no tag is read.
@@ -222,7 +225,7 @@ class Publishing:
             ManifestUnknownError: the repository does not have it.
         """
         repository.manifests.forget(digest)
-        # Durable, and not answered yet.
+        self._tell(Change(DELETE, MANIFEST, repository.name, digest))
 
     def remove_repository(self, repository: Repository) -> None:
         """Let all that the repository has go; those nested in its name stay.
@@ -231,7 +234,42 @@ class Publishing:
             NameUnknownError: there is nothing under its name.
         """
         repository.delete()
-        # Durable, and not answered yet.
+        self._tell(Change(DELETE, REPOSITORY, repository.name))
+
+    def _tell_of_push(
+        self,
+        repository: Repository,
+        manifest: Manifest,
+        digest: Digest,
+        tags: Sequence[Tag],
+        previous: Mapping[str, str],
+    ) -> None:
+        if not self.recorder:
+            return
+        self._tell(
+            Change(
+                PUSH,
+                MANIFEST,
+                repository.name,
+                digest,
+                tags=[tag.name for tag in dict.fromkeys(tags)],
+                media_type=manifest.media_type,
+                size=len(manifest.content),
+                manifest=manifest,
+                previous=previous,
+            )
+        )
+
+    def _tell(self, change: Change) -> None:
+        """Tell the journal of a change that is durable and not answered yet."""
+        if self.recorder:
+            self.recorder.record(change, self.caller)
+
+    def _previous(self, repository: Repository, tags: Sequence[Tag]) -> Mapping[str, str]:
+        """Return where each of `tags` points now, "" if nowhere, if anybody wants to know; another may move it yet."""
+        if not self.recorder or not self.recorder.wants_previous:
+            return {}
+        return {tag.name: str(_current(repository, tag) or "") for tag in tags}
 
     def _push_guarded(
         self, repository: Repository, manifest: Manifest, digest: Digest, tags: Sequence[Tag], guard: Guard

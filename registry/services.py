@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +16,13 @@ from drivers.base import DriverError, PathNotFoundError
 from registry.foundation.proxies import TrustedProxies
 from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
+from registry.journal.entry import Instance
+from registry.journal.recorder import Recorder
+from registry.notifications.consumers import consumers, source_addr
 from registry.plugins import load_access, load_driver, load_middleware
 from registry.publishing import Publishing
 from registry.redis.loading import load_descriptors
+from registry.storage import paths
 from registry.storage.descriptors import InMemoryDescriptors
 from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
 from registry.storage.repository import Repositories
@@ -63,7 +68,7 @@ class Services:
     """All state of a process. Modules hold constants and loggers only.
 
     `board` is where the processes of a server share what they know of its health. `observer` is told of every
-    request and storage call; it is None where nobody wants to know.
+    request and storage call, `recorder` of every change; each is None where nobody wants to know.
     """
 
     configuration: Configuration
@@ -76,10 +81,11 @@ class Services:
     board: Board
     redis: RedisDescriptors | None
     observer: Observer | None
+    recorder: Recorder | None = None
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
-        return Publishing(self.validation, caller)
+        return Publishing(self.validation, caller, self.recorder)
 
 
 def open_storage(configuration: Configuration, driver: StorageDriver | None = None) -> StorageDriver:
@@ -176,12 +182,20 @@ def assemble(
         board=board or Board(),
         redis=redis,
         observer=observer,
+        recorder=_recorder(configuration, driver),
     )
 
 
-def build_publishing(configuration: Configuration, caller: Caller) -> Publishing:
+def build_publishing(configuration: Configuration, driver: StorageDriver, caller: Caller) -> Publishing:
     """Return what publishes and deletes on behalf of `caller`, for a command that needs no other services."""
-    return Publishing(_validation(configuration), caller)
+    return Publishing(_validation(configuration), caller, _recorder(configuration, driver))
+
+
+def _recorder(configuration: Configuration, driver: StorageDriver) -> Recorder | None:
+    """Return what writes the journal; None where nobody reads it."""
+    wanting = consumers(configuration.notifications)
+    instance = Instance(source_addr(configuration.http.addr), str(uuid.uuid4()))
+    return Recorder(driver.log(paths.JOURNAL), wanting, instance) if wanting else None
 
 
 def _descriptors(configuration: Configuration, redis: RedisDescriptors | None) -> DescriptorCache | None:

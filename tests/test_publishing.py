@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.inmemory import InMemoryDriver
+from registry.journal.entry import Origin
 from registry.oci.digest import Digest
 from registry.oci.errors import (
     BlobUnknownError,
@@ -39,6 +40,7 @@ V1, V2 = Tag("v1"), Tag("v2")
 class Newcomer:
     """A caller who may push and never move a tag."""
 
+    origin = Origin(actor="newcomer")
     moves_every_tag = False
 
     def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:

@@ -141,8 +141,9 @@ def import_command(load: LoadConfiguration, file: Path, name: str | None, config
     if not file.is_file():
         raise click.ClickException(f"{file} is not a regular file: what comes from a pipe cannot be read in any order")
     configuration = load(config)
-    repositories = Repositories(open_storage(configuration))
-    publishing = build_publishing(configuration, Operator())
+    driver = open_storage(configuration)
+    repositories = Repositories(driver)
+    publishing = build_publishing(configuration, driver, Operator())
     try:
         with file.open("rb") as opened:
             archive = Archive(opened)

@@ -87,7 +87,7 @@ def open_configured(load: LoadConfiguration, config: str | None) -> Storage:
 
 def storage_source(storage: Storage) -> StorageSource:
     """Return a storage as a source."""
-    return StorageSource(storage.repositories, build_publishing(storage.configuration, Operator()))
+    return StorageSource(storage.repositories, build_publishing(storage.configuration, storage.driver, Operator()))
 
 
 def open_source(load: LoadConfiguration, place: Place) -> Source:

@@ -47,44 +47,6 @@ class LogHook:
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
-    """``notifications.events``."""
-
-    includereferences: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ignore:
-    """``notifications.endpoints[].ignore``."""
-
-    mediatypes: Strings = ()
-    actions: Strings = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """``notifications.endpoints[]``."""
-
-    name: str = ""
-    disabled: bool = False
-    url: str = ""
-    headers: SecretHeaders = field(default_factory=dict)
-    timeout_seconds: Annotated[float, Mark.ZERO_IS_DEFAULT] = 1.0
-    threshold: Annotated[int, Mark.ZERO_IS_DEFAULT] = 10
-    backoff_seconds: Annotated[float, Mark.ZERO_IS_DEFAULT] = 1.0
-    ignoredmediatypes: Strings = ()
-    ignore: Ignore = Ignore()
-
-
-@dataclass(frozen=True, slots=True)
-class Notifications:
-    """``notifications``."""
-
-    events: Annotated[Events, GoName("EventConfig")] = Events()
-    endpoints: tuple[Endpoint, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class RedisTLS:
     """``redis.tls``; `enabled` is the form of the Go registry 2."""
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from registry.config.events import Notifications
 from registry.config.origins import Origins
-from registry.config.remote import Health, LogHook, Notifications, Proxy, Redis
+from registry.config.remote import Health, LogHook, Proxy, Redis
 from registry.config.schema import ANY_SIGN, Mark, Maximum, Minimum
 from registry.foundation.patterns import Pattern
 from registry.foundation.proxies import LOOPBACK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 from flask import g, request
@@ -9,7 +10,9 @@ from flask import g, request
 from auth.base import Access, DeniedError, UnauthorizedError
 from registry.foundation.proxies import customer_of
 from registry.handlers.current import HAND_OVER_KEY, services
-from registry.handlers.urls import forwarded_scheme, root_url
+from registry.handlers.urls import claimed_address, forwarded_scheme, root_url
+from registry.journal.entry import Origin
+from registry.observation.record import current
 from registry.oci.errors import UnsupportedError
 from registry.oci.reference import parse_name
 
@@ -76,6 +79,23 @@ def caller() -> str:
     return f"user {user}" if user else f"address {customer_of(request.environ['REMOTE_ADDR'])}"
 
 
+def origin() -> Origin:
+    """Return who has sent this request, and how; open_repository() has let it in."""
+    environ, sent = request.environ, request.authorization
+    record = current.get()
+    return Origin(
+        actor=g.grant.user,
+        claimed_user=(sent.username or "") if sent and not g.grant.user else "",
+        client=environ["REMOTE_ADDR"],
+        claimed=claimed_address(),
+        host=environ.get("HTTP_HOST", ""),
+        method=environ["REQUEST_METHOD"],
+        user_agent=environ.get("HTTP_USER_AGENT", ""),
+        request_id=record.request_id if record else str(uuid.uuid4()),
+        base_url=root_url(),
+    )
+
+
 def publishing() -> Publishing:
     """Return what publishes and deletes on behalf of the caller, to whom open_repository() has given a repository."""
     return services().publishing(_Caller())
@@ -85,6 +105,10 @@ class _Caller:
     """Who has sent this request."""
 
     __slots__ = ()
+
+    @property
+    def origin(self) -> Origin:
+        return origin()
 
     @property
     def moves_every_tag(self) -> bool:

@@ -102,7 +102,7 @@ def _mount(repository: Repository) -> Digest | None:
         return None
     try:
         digest = Digest.parse(request.args["mount"])
-        publishing().mount_blob(repository, _mountable(repository, digest))
+        publishing().mount_blob(repository, _mountable(repository, digest), request.args.get("from", ""))
     except (DigestInvalidError, NameInvalidError, BlobUnknownError, auth.base.DeniedError):
         return None
     return digest

@@ -15,13 +15,22 @@ and, of our own, where that registry does not look::
     repositories/<name>/_referrers/subjects/<alg>/<subject hex>/<alg>/<referrer hex>/{link,descriptor}
     copies/<alg>/<hex>/data, while ``registry storage copy`` runs
 
-    /registry/cluster/<host>    (not below ROOT)
+and not below ROOT::
+
+    /registry/cluster/<host>
+    /registry/journal/log
+    /registry/journal/cursors/<label of a consumer>
+    /registry/journal/dead
+    /registry/leases/<name>/<epoch>
+    /registry/audit
 
 A link is a small object that holds a digest as text, without a newline.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -32,6 +41,11 @@ REPOSITORIES: Final = f"{ROOT}/repositories"
 BLOBS: Final = f"{ROOT}/blobs"
 COPIES: Final = f"{ROOT}/copies"
 CLUSTER: Final = "/registry/cluster"
+JOURNAL: Final = "/registry/journal/log"
+CURSORS: Final = "/registry/journal/cursors"
+DEAD_LETTERS: Final = "/registry/journal/dead"
+LEASES: Final = "/registry/leases"
+AUDIT: Final = "/registry/audit"
 WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
 """The prefixes below which a push writes."""
 
@@ -46,6 +60,9 @@ UPLOADS: Final = "_uploads"
 LINK: Final = "link"
 """What a link is called in its directory; a tag, and a component of a repository's name, may be called so too."""
 
+_READABLE: Final = 40
+"""Characters of a name that stay in its label."""
+
 
 def below(path: str, name: str) -> str:
     """Return what lies directly below `path` under `name`, which was listed there."""
@@ -55,6 +72,27 @@ def below(path: str, name: str) -> str:
 def cluster_member(name: str) -> str:
     """Return where the host called `name` says what it is."""
     return f"{CLUSTER}/{name}"
+
+
+def label(name: str) -> str:
+    """Return a component for `name`, which is any text: what can be read of it, and a hash, so that no two collide."""
+    readable = re.sub("[^A-Za-z0-9_-]+", "-", name)[:_READABLE].strip("-") or "unnamed"
+    return f"{readable}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"
+
+
+def cursor(name: str) -> str:
+    """Return where the consumer of the journal called `name`, which is any text, remembers where it stands."""
+    return f"{CURSORS}/{label(name)}"
+
+
+def lease(name: str) -> str:
+    """Return the prefix below which each name is a term in which somebody holds the lease called `name`."""
+    return f"{LEASES}/{name}"
+
+
+def lease_epoch(name: str, epoch: int) -> str:
+    """Return where the holder of a lease in a term says that it lives; later terms sort behind."""
+    return f"{lease(name)}/{epoch:012}"
 
 
 def blob_prefixes(algorithm: str) -> str:

@@ -1,0 +1,1 @@
+"""``notifications``: changes, and pulls, are told to endpoints over HTTP."""

@@ -1,0 +1,58 @@
+"""Which changes each endpoint wants to be told of."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from registry.foundation.globs import Glob
+
+if TYPE_CHECKING:
+    from registry.config.events import Endpoint, Notifications
+    from registry.journal.change import Change
+
+
+class EndpointConsumer:
+    """An endpoint as a consumer of the journal, where it is called `name`."""
+
+    wants_previous = False
+
+    def __init__(self, endpoint: Endpoint, *, wants_references: bool) -> None:
+        self.endpoint = endpoint
+        self.wants_references = wants_references
+        self._ignored_media_types = frozenset((*endpoint.ignore.mediatypes, *endpoint.ignoredmediatypes))
+        self._ignored_actions = frozenset(endpoint.ignore.actions)
+        self._repositories = [Glob.parse(each) for each in endpoint.repositories]
+        self._excluded = [Glob.parse(each) for each in endpoint.exclude]
+
+    @property
+    def name(self) -> str:
+        """The name of the endpoint."""
+        return self.endpoint.name
+
+    def wants(self, change: Change) -> bool:
+        """Tell whether the endpoint is to be told of this."""
+        return self.wants_event(change.action, change.media_type, change.repository)
+
+    def wants_event(self, action: str, media_type: str, repository: str) -> bool:
+        """Tell whether the endpoint is to be told of what is called so in an event."""
+        if action in self._ignored_actions or media_type in self._ignored_media_types:
+            return False
+        if self._repositories and not any(glob.matches(repository) for glob in self._repositories):
+            return False
+        return not any(glob.matches(repository) for glob in self._excluded)
+
+
+def consumers(section: Notifications) -> list[EndpointConsumer]:
+    """Return the endpoints that are not disabled."""
+    references = section.events.includereferences
+    return [
+        EndpointConsumer(endpoint, wants_references=references)
+        for endpoint in section.endpoints
+        if not endpoint.disabled
+    ]
+
+
+def source_addr(addr: str) -> str:
+    """Return what events call the address of this process: the name of the host, and the port of ``http.addr``."""
+    return f"{socket.gethostname()}:{addr.rpartition(':')[2]}"
