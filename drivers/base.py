@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from drivers.log import Log
+
 PIECE_SIZE = 1024 * 1024
 """Content is read and written in pieces of at most this many bytes, so a stream never holds more in memory."""
 
@@ -399,6 +401,14 @@ class StorageDriver(ABC):
         Raises:
             PathNotFoundError: there is no upload.
             UploadBusyError: another request had it open and did not close it within a few seconds.
+        """
+
+    @abstractmethod
+    def log(self, path: str) -> Log:
+        """Return the log at `path`; nothing is made before its first append, and nothing else may be below `path`.
+
+        A process that appends keeps it: a driver may have it open, in a file of its own. What the driver keeps there
+        may be objects, which :meth:`list` names; :meth:`delete` deletes the log.
         """
 
     def purge(self, before: float) -> int:

@@ -9,6 +9,8 @@ from drivers.base import Stat, StorageDriver, Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from drivers.log import Log
+
 
 class DelegatingDriver(StorageDriver):
     """Takes the place of `inner`, under its name."""
@@ -88,6 +90,9 @@ class DelegatingDriver(StorageDriver):
 
     def open_upload(self, path: str) -> Writer:
         return self._inner.open_upload(path)
+
+    def log(self, path: str) -> Log:
+        return self._inner.log(path)
 
     def purge(self, before: float) -> int:
         return self._inner.purge(before)

@@ -14,11 +14,14 @@ from itertools import compress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from drivers.base import InvalidPathError, PathNotFoundError, Stat, StorageDriver, checked_path
+from drivers.object_log import ObjectLog
 from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from concurrent.futures import Future
+
+    from drivers.log import Log
 
 KEY_SIZE: Final = 1024
 """Bytes of the longest key: the limit of all three large services."""
@@ -198,6 +201,9 @@ class FlatDriver(StorageDriver):
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
         prefix = self._keys.prefix(path)
         return self._first(prefix, self._store.pages(prefix, after=after, limit=limit), after, limit)
+
+    def log(self, path: str) -> Log:
+        return ObjectLog(self, checked_path(path))
 
 
 class DeletingStore(Protocol):

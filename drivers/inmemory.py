@@ -20,9 +20,12 @@ from drivers.base import (
     Writer,
     checked_path,
 )
+from drivers.object_log import ObjectLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from drivers.log import Log
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,9 @@ class InMemoryDriver(StorageDriver):
                 raise PathNotFoundError(f"inmemory: open upload {path}: it has just ended")
             upload.busy = True
         return _MemoryWriter(self._store, path, upload)
+
+    def log(self, path: str) -> Log:
+        return ObjectLog(self, checked_path(path))
 
     def _object(self, path: str) -> _Object:
         with self._store.changed:

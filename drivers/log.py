@@ -51,7 +51,11 @@ class Log(ABC):
 
         ``""`` is the position before the first record. Who calls again and again, each time with the position of the
         page before, is given every record at least once; one that became visible late is given late, behind others of
-        a later time. A position is text, in ASCII, that may be stored and used by another process.
+        a later time. A page without records says that there are no more for now. Its position may be a new one, with
+        which the next call costs less; nothing is lost if it is not stored.
+
+        A position is text, in ASCII, that may be stored and used by another process. A text that is not a position of
+        this log, such as one of another driver's, is the position before the first record.
 
         What cannot be read as a record, such as the end of one that a crash has cut off, is passed over.
         """

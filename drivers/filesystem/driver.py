@@ -45,12 +45,15 @@ from drivers.filesystem.names import DirectoryNames
 from drivers.filesystem.renaming import locked_if
 from drivers.filesystem.rights import READING, WRITING, find_foreign, remedy, require, require_writable_way, subject_of
 from drivers.filesystem.uploads import FileWriter, pread, size_if_still_at
+from drivers.object_log import ObjectLog
 from drivers.translation import word_of
 from registry.foundation.errors import ParameterError
 from registry.foundation.files import check_creatable, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+
+    from drivers.log import Log
 
 _DEFAULT_ROOT = "/var/lib/registry"
 _DEFAULT_THREADS = 100
@@ -305,6 +308,9 @@ class FilesystemDriver(StorageDriver):
             except BaseException:
                 os.close(fd)
                 raise
+
+    def log(self, path: str) -> Log:
+        return ObjectLog(self, checked_path(path))
 
     def purge(self, before: float) -> int:
         with Translated("purge", self._root):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from drivers.base import Stat, StorageDriver, Writer
 from drivers.delegating import DelegatingDriver
+from drivers.log import Log, Page
 from registry.storage.cache import ManifestCache, ServedManifest
 
 if TYPE_CHECKING:
@@ -127,6 +128,9 @@ class MeasuredDriver(DelegatingDriver):
         began = perf_counter()
         return _MeasuredWriter(self, self._inner.open_upload(path), self._observer, perf_counter() - began)
 
+    def log(self, path: str) -> Log:
+        return _MeasuredLog(self, self._inner.log(path))
+
     def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
         with self.timed("RedirectURL"):
             return self._inner.redirect_url(path, method=method, client=client)
@@ -227,6 +231,30 @@ class _MeasuredWriter(Writer):
         finally:
             self._driver.report("Writer", self._seconds + perf_counter() - began)
             self._observer.upload_closed()
+
+
+class _MeasuredLog(Log):
+    """Times the calls to `inner`."""
+
+    def __init__(self, driver: MeasuredDriver, inner: Log) -> None:
+        self._driver = driver
+        self._inner = inner
+
+    def append(self, content: bytes) -> int:
+        with self._driver.timed("Append"):
+            return self._inner.append(content)
+
+    def after(self, position: str, *, before_ns: int, limit: int) -> Page:
+        with self._driver.timed("Appended"):
+            return self._inner.after(position, before_ns=before_ns, limit=limit)
+
+    def count(self, position: str) -> int:
+        with self._driver.timed("Appended"):
+            return self._inner.count(position)
+
+    def trim(self, before_ns: int) -> None:
+        with self._driver.timed("Delete"):
+            self._inner.trim(before_ns)
 
 
 class MeasuredCache(ManifestCache):

@@ -52,6 +52,7 @@ from drivers.base import (
     UploadBusyError,
     Writer,
 )
+from tests.drivers.log_conformance import LogConformance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -106,7 +107,7 @@ class Medium(ABC):
         """Make an object as another program would."""
 
 
-class DriverConformance:
+class DriverConformance(LogConformance):
     """Subclass it with the fixtures `driver` and `medium`."""
 
     memory_bound: ClassVar[int] = 8 * PIECE_SIZE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from drivers.base import DriverError, Stat, StorageDriver, Writer
+from drivers.log import Log, Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -111,6 +112,9 @@ class FailingDriver(StorageDriver):
         self.count()
         return self._inner.open_local(path)
 
+    def log(self, path: str) -> Log:
+        return _FailingLog(self, self._inner.log(path))
+
     def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
         return self._inner.redirect_url(path, method=method, client=client)
 
@@ -150,3 +154,25 @@ class _FailingWriter(Writer):
             self._driver.count()
         finally:
             self._inner.close()
+
+
+class _FailingLog(Log):
+    def __init__(self, driver: FailingDriver, inner: Log) -> None:
+        self._driver = driver
+        self._inner = inner
+
+    def append(self, content: bytes) -> int:
+        self._driver.count()
+        return self._inner.append(content)
+
+    def after(self, position: str, *, before_ns: int, limit: int) -> Page:
+        self._driver.count()
+        return self._inner.after(position, before_ns=before_ns, limit=limit)
+
+    def count(self, position: str) -> int:
+        self._driver.count()
+        return self._inner.count(position)
+
+    def trim(self, before_ns: int) -> None:
+        self._driver.count()
+        self._inner.trim(before_ns)

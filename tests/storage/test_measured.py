@@ -66,6 +66,15 @@ def test_calls_bear_the_names_of_the_go_registry(measured: MeasuredDriver, noteb
     assert notebook.seconds > 0
 
 
+def test_the_calls_of_a_log_are_measured(measured: MeasuredDriver, notebook: Notebook) -> None:
+    log = measured.log("/log")
+    log.append(b"record")
+    log.after("", before_ns=0, limit=1)
+    log.count("")
+    log.trim(0)
+    assert notebook.calls == [("inmemory", action) for action in ("Append", "Appended", "Appended", "Delete")]
+
+
 def test_call_that_fails_is_measured_as_well(measured: MeasuredDriver, notebook: Notebook) -> None:
     with pytest.raises(PathNotFoundError):
         measured.get("/nowhere", limit=1)

@@ -1,0 +1,159 @@
+"""A log on a medium that cannot append: an object for each record, under a name that begins with the record's time.
+
+The objects of a log lie in prefixes of an hour each::
+
+    <log>/<hours since 1970, 7 digits>/<time in nanoseconds, 19 digits>-<16 hex digits>
+
+A reader lists what follows a time. An object may become visible after another of a later time, so a position says two
+things: a time before which every record was given, and the names of those that were given of what follows.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from itertools import tee
+from typing import TYPE_CHECKING, Final
+
+from drivers.base import PathNotFoundError, UnavailableError
+from drivers.log import LATE_SECONDS, MOST_BYTES, Log, Page, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from drivers.base import StorageDriver
+
+_SKEW_SECONDS: Final = 50
+"""How far the clocks of hosts may be apart."""
+_WINDOW_NS: Final = int(LATE_SECONDS + _SKEW_SECONDS) * 1_000_000_000
+"""Whatever has a time that is longer ago is visible."""
+_HOUR_NS: Final = 3600 * 1_000_000_000
+_ATTEMPTS: Final = 3
+"""How often a record is put that becomes visible too late."""
+_MOST_NAMES: Final = 1000
+"""Names that are listed at once."""
+
+_HOUR: Final = re.compile(r"[0-9]{7}")
+_NAME: Final = re.compile(r"[0-9]{19}-[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """Every record with a time before `at` was given, and those called `given` of what follows."""
+
+    at: int = 0
+    given: frozenset[str] = frozenset()
+
+    @classmethod
+    def load(cls, text: str) -> _Position:
+        """Return the position of that text; the first one if it is "" or that of another medium."""
+        try:
+            read = json.loads(text or "{}")
+            return cls(int(read["at"]), frozenset(filter(_NAME.fullmatch, read["given"])))
+        except (ValueError, TypeError, KeyError):
+            return cls()
+
+    def dump(self) -> str:
+        return json.dumps({"at": self.at, "given": sorted(self.given)}, separators=(",", ":"))
+
+
+class ObjectLog(Log):
+    """The log of `driver` at `path`. It has no state, so that any process may use any number of them."""
+
+    def __init__(self, driver: StorageDriver, path: str) -> None:
+        self._driver = driver
+        self._path = path
+
+    def append(self, content: bytes) -> int:
+        for _ in range(_ATTEMPTS):
+            began, time_ns = time.monotonic(), time.time_ns()
+            self._driver.put(self._object(f"{time_ns:019}-{secrets.token_hex(8)}"), content)
+            # A reader may have passed the time of a record that was put too late, or by a clock that has since been set
+            # back: it is put once more, under a new time, and may be given twice.
+            by_clock = (time.time_ns() - time_ns) / 1e9
+            if 0 <= by_clock < LATE_SECONDS and time.monotonic() - began < LATE_SECONDS:
+                return time_ns
+        raise UnavailableError(f"{self._driver.name}: append {self._path}: each put takes {LATE_SECONDS:.0f} s or more")
+
+    def after(self, position: str, *, before_ns: int, limit: int) -> Page:
+        now_ns = time.time_ns()
+        old = _Position.load(position)
+        if old.at > now_ns:  # by a clock that was far ahead: what is appended by this one would lie before it
+            old = _Position(now_ns - _WINDOW_NS, old.given)
+        records: list[Record] = []
+        seen: list[str] = []
+        end_ns, size = before_ns, 0
+        names, ahead = tee(self._names(old, before_ns, limit + len(old.given)))
+        # It reads a few objects ahead, so a page may cost that many more than it has.
+        contents = self._driver.get_each(map(self._object, ahead), limit=MOST_BYTES)
+        with closing(contents):  # type: ignore[type-var]  # the contract has it, Iterator does not
+            for name, content in zip(names, contents, strict=False):
+                size += len(content or b"")
+                if records and size > MOST_BYTES:
+                    end_ns = _time_of(name)
+                    break
+                seen.append(name)
+                if content is not None:  # else it is gone, or another program's
+                    records.append(Record(_time_of(name), content))
+                if len(records) == limit:
+                    end_ns = _time_of(name)
+                    break
+        at = max(old.at, min(now_ns - _WINDOW_NS, end_ns))
+        given = frozenset(name for name in (*old.given, *seen) if _time_of(name) >= at)
+        return Page(records, _Position(at, given).dump())
+
+    def count(self, position: str) -> int:
+        return sum(1 for _ in self._names(_Position.load(position), None, _MOST_NAMES))
+
+    def trim(self, before_ns: int) -> None:
+        for hour in self._hours(0):
+            if hour >= before_ns // _HOUR_NS:
+                break
+            with suppress(PathNotFoundError):  # another process has deleted it
+                self._driver.delete(self._prefix(hour))
+
+    def _names(self, position: _Position, before_ns: int | None, at_once: int) -> Iterator[str]:
+        """Yield the names of the records behind `position`, up to a time, in order; `at_once` are listed at a time."""
+        at_once = min(at_once, _MOST_NAMES)
+        for hour in self._hours_between(position.at, before_ns):
+            last, full = f"{position.at:019}", True
+            while full:
+                found = self._driver.list(self._prefix(hour), after=last, limit=at_once)
+                full = len(found) == at_once
+                for name in filter(_NAME.fullmatch, found):
+                    if before_ns is not None and _time_of(name) >= before_ns:
+                        return
+                    if name not in position.given:
+                        yield name
+                last = found[-1] if found else ""
+
+    def _hours_between(self, at: int, before_ns: int | None) -> Iterator[int]:
+        """Yield the hours in which there may be records from `at` on; one or two are not looked for."""
+        first = at // _HOUR_NS
+        if before_ns is not None and before_ns // _HOUR_NS <= first + 1:
+            yield from range(first, before_ns // _HOUR_NS + 1)
+        else:
+            yield from self._hours(first)
+
+    def _hours(self, first: int) -> Iterator[int]:
+        """Yield the hours of which there are records, from `first` on, in order."""
+        last, full = f"{max(first - 1, 0):07}", True
+        while full:
+            found = self._driver.list_prefixes(self._path, after=last, limit=_MOST_NAMES)
+            full = len(found) == _MOST_NAMES
+            yield from map(int, filter(_HOUR.fullmatch, found))
+            last = found[-1] if found else ""
+
+    def _prefix(self, hour: int) -> str:
+        return f"{self._path}/{hour:07}"
+
+    def _object(self, name: str) -> str:
+        return f"{self._prefix(_time_of(name) // _HOUR_NS)}/{name}"
+
+
+def _time_of(name: str) -> int:
+    return int(name[:19])
