@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, Self
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 PUSH: Final = "push"
 PULL: Final = "pull"
@@ -18,6 +18,9 @@ MANIFEST: Final = "manifest"
 BLOB: Final = "blob"
 TAG: Final = "tag"
 REPOSITORY: Final = "repository"
+
+_Kind = TypeVar("_Kind")
+_Part = TypeVar("_Part", "Origin", "Instance")
 
 
 class EntryError(ValueError):
@@ -82,32 +85,79 @@ class Entry:
 
     def encode(self) -> bytes:
         """Return the entry as a line of JSON, without what is empty."""
-        content = {name: value for name, value in _shallow(self).items() if value}
-        for name in ("origin", "instance"):
-            if name in content:
-                content[name] = {key: value for key, value in asdict(content[name]).items() if value}
-        return json.dumps(content, separators=(",", ":")).encode()
+        content = {name: value for name in _READERS if (value := getattr(self, name))}
+        for name, members in _PARTS.items():
+            part = content.pop(name)
+            said = {member: value for member in members if (value := getattr(part, member))}
+            if said:
+                content[name] = said
+        return _encode(content).encode()
 
     @classmethod
     def decode(cls, line: bytes) -> Self:
         """Return the entry that `line` is; members that a later version has added are passed over.
 
         Raises:
-            EntryError: it is none.
+            EntryError: it is not an entry.
         """
         try:
             content = json.loads(line)
-            known = {name: value for name, value in content.items() if name in _NAMES}
-            for name, kind in (("origin", Origin), ("instance", Instance)):
-                inner = {each.name for each in fields(kind)}
-                known[name] = kind(**{key: value for key, value in known.get(name, {}).items() if key in inner})
-            return cls(**known)
-        except (ValueError, TypeError, AttributeError) as error:
+            return cls(**{name: read(content[name]) for name, read in _READERS.items() if name in content})
+        except (ValueError, TypeError) as error:
             raise EntryError(f"not an entry: {error}") from error
 
 
-_NAMES: Final = frozenset(each.name for each in fields(Entry))
+def _text(value: object) -> str:
+    return _of(value, str)
 
 
-def _shallow(entry: Entry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in _NAMES}
+def _size(value: object) -> int:
+    return _of(value, int)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(_text, _of(value, list)))
+
+
+def _objects(value: object) -> tuple[Mapping[str, Any], ...]:
+    return tuple(_of(each, dict) for each in _of(value, list))
+
+
+def _texts_by_name(value: object) -> Mapping[str, str]:
+    return {name: _text(each) for name, each in _of(value, dict).items()}
+
+
+def _part(kind: type[_Part], members: Sequence[str]) -> Callable[[object], _Part]:
+    """Return what reads an object whose members are text."""
+    return lambda value: kind(**{name: _text(each) for name, each in _of(value, dict).items() if name in members})
+
+
+def _of(value: object, kind: type[_Kind]) -> _Kind:
+    if not isinstance(value, kind):
+        raise TypeError(f"{str(value)[:_LONGEST]!r} is not of the type {kind.__name__}")
+    return value
+
+
+_LONGEST: Final = 40
+_PARTS: Final = {
+    name: tuple(each.name for each in fields(kind)) for name, kind in (("origin", Origin), ("instance", Instance))
+}
+_READERS: Final[Mapping[str, Callable[[object], Any]]] = {
+    "id": _text,
+    "action": _text,
+    "kind": _text,
+    "consumers": _texts,
+    "repository": _text,
+    "digest": _text,
+    "tags": _texts,
+    "media_type": _text,
+    "size": _size,
+    "references": _objects,
+    "source": _text,
+    "previous": _texts_by_name,
+    "details": _texts_by_name,
+    "origin": _part(Origin, _PARTS["origin"]),
+    "instance": _part(Instance, _PARTS["instance"]),
+}
+"""The members of an entry, as they stand in a line, and what reads each of them."""
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode

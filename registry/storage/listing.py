@@ -17,7 +17,7 @@ PAGE: Final = 1000
 def names_below(driver: StorageDriver, path: str, is_name: IsName, *, after: str = "") -> Iterator[str]:
     """Yield every name directly below `path` that sorts after `after`; holds no more than a page of them.
 
-    All names are those of prefixes: in this layout no object has a name that is looked for.
+    All names are those of prefixes: below registry.storage.paths.ROOT no object has a name that is looked for.
     """
     yield from names_from(driver, path, is_name, driver.list_prefixes(path, after=after, limit=PAGE))
 
@@ -29,6 +29,16 @@ def names_from(driver: StorageDriver, path: str, is_name: IsName, found: list[st
         if len(found) < PAGE:
             return
         found = driver.list_prefixes(path, after=found[-1], limit=PAGE)
+
+
+def objects_below(driver: StorageDriver, path: str, is_name: IsName) -> Iterator[str]:
+    """Yield every name directly below `path`, where objects lie; holds no more than a page of them."""
+    after, full = "", True
+    while full:
+        found = driver.list(path, after=after, limit=PAGE)
+        yield from filter(is_name, found)
+        full = len(found) == PAGE
+        after = found[-1] if found else ""
 
 
 def first_names(driver: StorageDriver, path: str, is_name: IsName, *, after: str = "", limit: int) -> list[str]:

@@ -29,6 +29,10 @@ is_repository: Final[IsName] = reference.is_name
 """The whole name of a repository."""
 is_member: Final[IsName] = re.compile("[A-Za-z0-9-]+").fullmatch
 """A host of a cluster."""
+is_labelled: Final[IsName] = re.compile("[A-Za-z0-9_-]+-[0-9a-f]{16}").fullmatch
+"""What registry.storage.paths.label() gives."""
+is_epoch: Final[IsName] = re.compile("[0-9]{12}").fullmatch
+"""A term in which somebody holds a lease."""
 
 _HEX: Final = {name: re.compile(f"[0-9a-f]{{{length}}}").fullmatch for name, length in ALGORITHMS.items()}
 

@@ -18,7 +18,9 @@ and, of our own, where that registry does not look::
 and not below ROOT::
 
     /registry/cluster/<host>
-    /registry/journal/{log,cursors,dead}
+    /registry/journal/log
+    /registry/journal/cursors/<label of a consumer>
+    /registry/journal/dead
     /registry/leases/<name>/<epoch>
     /registry/audit
 
@@ -27,6 +29,8 @@ A link is a small object that holds a digest as text, without a newline.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -56,6 +60,9 @@ UPLOADS: Final = "_uploads"
 LINK: Final = "link"
 """What a link is called in its directory; a tag, and a component of a repository's name, may be called so too."""
 
+_READABLE: Final = 40
+"""Characters of a name that stay in its label."""
+
 
 def below(path: str, name: str) -> str:
     """Return what lies directly below `path` under `name`, which was listed there."""
@@ -65,6 +72,27 @@ def below(path: str, name: str) -> str:
 def cluster_member(name: str) -> str:
     """Return where the host called `name` says what it is."""
     return f"{CLUSTER}/{name}"
+
+
+def label(name: str) -> str:
+    """Return a component for `name`, which is any text: what can be read of it, and a hash, so that no two collide."""
+    readable = re.sub("[^A-Za-z0-9_-]+", "-", name)[:_READABLE].strip("-") or "unnamed"
+    return f"{readable}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"
+
+
+def cursor(name: str) -> str:
+    """Return where the consumer of the journal called `name`, which is any text, remembers where it stands."""
+    return f"{CURSORS}/{label(name)}"
+
+
+def lease(name: str) -> str:
+    """Return the prefix below which each name is a term in which somebody holds the lease called `name`."""
+    return f"{LEASES}/{name}"
+
+
+def lease_epoch(name: str, epoch: int) -> str:
+    """Return where the holder of a lease in a term says that it lives; later terms sort behind."""
+    return f"{lease(name)}/{epoch:012}"
 
 
 def blob_prefixes(algorithm: str) -> str:

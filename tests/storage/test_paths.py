@@ -12,7 +12,7 @@ import pytest
 import registry
 from drivers.base import checked_path
 from registry.oci.digest import Digest
-from registry.storage import paths
+from registry.storage import names, paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +55,9 @@ WRITTEN_BY_THE_GO_REGISTRY = {
 }
 OUR_OWN = {
     paths.cluster_member("host-1"): "/registry/cluster/host-1",
+    paths.cursor("ci"): "/registry/journal/cursors/ci-1b158839f8aa339e",
+    paths.lease("journal"): "/registry/leases/journal",
+    paths.lease_epoch("journal", 7): "/registry/leases/journal/000000000007",
     paths.copy_data(SHA256): f"/docker/registry/v2/copies/sha256/{HEX}/data",
     paths.upload_verified("team/app", ID): f"{TEAM_APP}/_uploads/{ID}/verified",
     paths.all_referrers("team/app"): f"{TEAM_APP}/_referrers",
@@ -76,6 +79,32 @@ def test_every_path_is_where_the_go_registry_keeps_it_or_does_not_look(path: str
     assert checked_path(path) == path
 
 
+@pytest.mark.parametrize(
+    ("name", "readable"),
+    [
+        ("ci", "ci"),
+        ("CI", "CI"),
+        ("team/ci.example:443", "team-ci-example-443"),
+        ("..", "unnamed"),
+        ("", "unnamed"),
+        ("é\ud800\0\n", "unnamed"),
+        ("x" * 500, "x" * 40),
+    ],
+)
+def test_any_text_has_a_label_that_can_be_read_and_is_a_component(name: str, readable: str) -> None:
+    label = paths.label(name)
+
+    assert label.rpartition("-")[0] == readable
+    assert names.is_labelled(label)
+    assert checked_path(paths.cursor(name)) == paths.cursor(name)
+
+
+def test_labels_of_different_names_differ_also_where_case_is_of_no_account() -> None:
+    names = ["ci", "CI", "ci-1", "ci/1", "ci 1", "x" * 41, "x" * 42]
+
+    assert len({paths.label(name).lower() for name in names}) == len(names)
+
+
 def test_every_function_that_spells_a_path_is_in_the_list() -> None:
     spelled = {name for name, _ in inspect.getmembers(paths, inspect.isfunction)}
 
@@ -84,12 +113,13 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"blob_data", "repository", "layer_link", "manifests", "revisions", "revision_link"},
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
         *{"all_tag_history", "cluster_member", "copy_data", "upload_started_at", "upload_verified"},
+        *{"label", "cursor", "lease", "lease_epoch"},
         *{"referrers", "referrers_by", "referrer", "referrer_link", "referrer_descriptor"},
     }
 
 
 SPELLED = re.compile(
-    r"/docker/registry/v2|/registry/cluster|\b_(?:layers|manifests|uploads|referrers)\b|/(?:link|data)$"
+    r"/docker/registry/v2|/registry/(?:cluster|journal|leases|audit)\b|\b_(?:layers|manifests|uploads|referrers)\b|/(?:link|data)$"
 )
 WITHOUT_STORAGE = {"server", "doctor"}
 """Rooms whose paths are those of URLs and of local files."""
