@@ -53,6 +53,8 @@ def broken_contracts(copy: Path) -> list[str]:
         ("registry/handlers/base.py", "import auth.rules.ruleset", "The registry knows plugins by their contracts"),
         ("registry/handlers/blobs.py", "import registry.storage.blobs", "Views and commands use repositories"),
         ("registry/server/worker.py", "import flask", "Only the app and the handlers speak Flask"),
+        ("registry/foundation/challenges.py", "import urllib3", "Only the client of HTTP speaks urllib3"),
+        ("auth/tokens/jws.py", "import urllib3.exceptions", "Only the client of HTTP speaks urllib3"),
     ],
 )
 def test_an_import_that_is_not_allowed_breaks_a_contract(copy: Path, module: str, line: str, contract: str) -> None:

@@ -52,6 +52,13 @@ class Authority:
         issued.private_key_pem.write_to_path(pair.key)
         return pair
 
+    def serving_context(self, name: str, *, expired: bool = False) -> ssl.SSLContext:
+        """Give the context of a server with what issue() gives it."""
+        pair = self.issue(name, expired=expired)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair.certificate, pair.key)
+        return context
+
     def trusting_client(self, pair: Pair | None = None) -> ssl.SSLContext:
         """Give the context of a client that trusts this authority, and presents `pair` if there is one."""
         context = ssl.create_default_context(cafile=str(self.path))

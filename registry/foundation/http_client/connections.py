@@ -1,0 +1,147 @@
+"""Connections of urllib3 whose every wait ends at the deadline of the exchange, and that dial what a guard allows."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from registry.foundation.http_client.errors import HttpError
+
+if TYPE_CHECKING:
+    from registry.foundation.deadlines import Deadline
+    from registry.foundation.http_client.destinations import Guard
+
+_PIECE: Final = 16 * 1024
+"""What is sent at once: a record of TLS, as a timeout of Python holds for each."""
+
+_LEAST_SECONDS: Final = 2.0
+"""What an address is given to take a connection, if it has others behind it and there is as much time (as in Go)."""
+
+_SWITCHING_PROTOCOLS: Final = 101
+_OK: Final = 200
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request on a connection: until when, what may be dialled, what was, and whether a byte of an answer came."""
+
+    deadline: Deadline
+    guard: Guard | None = None
+    peer: str = ""
+    answered: bool = False
+
+
+class Connection(HTTPConnection):
+    """A connection to ``HOST:PORT``, of the peer or of a proxy, for one exchange after the other.
+
+    `peer` is the address that it is connected to.
+    """
+
+    peer = ""
+
+    def __init__(self, host: str, port: int, exchange: Exchange, **options: Any) -> None:
+        super().__init__(host, port, **options)
+        self.exchange = exchange
+        self._dialled = host, port
+        self.response_class = partial(_Response, self)  # type: ignore[assignment]
+
+    def _new_conn(self) -> socket.socket:
+        """Return a connection to the first address that takes one."""
+        host, port = self._dialled
+        found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
+        for index, (family, _, _, _, address) in enumerate(found):
+            try:
+                return self._connected(family, address, self._share(len(found) - index))
+            except OSError:
+                if index == len(found) - 1:
+                    raise
+        raise HttpError(f"{host} has no address")
+
+    def _connected(self, family: int, address: tuple[Any, ...], seconds: float | None) -> socket.socket:
+        if self.exchange.guard:
+            self.exchange.guard.require_allowed(address[0])
+        connecting = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connecting.settimeout(seconds)
+            connecting.connect(address)
+            connecting.settimeout(self.exchange.deadline.remaining_seconds())
+            self.peer = connecting.getpeername()[0]
+        except OSError:
+            connecting.close()
+            raise
+        return connecting
+
+    def _share(self, addresses: int) -> float | None:
+        """Return for how long to wait for the first of so many addresses."""
+        remaining = self.exchange.deadline.remaining_seconds()
+        return None if remaining is None else min(remaining, max(remaining / addresses, _LEAST_SECONDS))
+
+    def send(self, data: Any) -> None:
+        """Send bytes, all of them by the deadline."""
+        if self.sock is None:
+            self.connect()
+        view = memoryview(data)
+        for at in range(0, len(view), _PIECE):
+            self.sock.settimeout(self.exchange.deadline.remaining_seconds())
+            self.sock.sendall(view[at : at + _PIECE])
+
+    def getresponse(self) -> http.client.HTTPResponse:  # type: ignore[override]
+        """Return the answer; that of urllib3 would be decoded, and if malformed be logged with the URL."""
+        return http.client.HTTPConnection.getresponse(self)
+
+
+class SecureConnection(Connection, HTTPSConnection):
+    """The same with TLS."""
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, connection: Connection, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(cast("socket.socket", _TimedSocket(sock, connection.exchange)), *args, **kwargs)
+
+    def begin(self) -> None:
+        super().begin()
+        # The base passes over 100 only; more of RFC 9110 section 15.2 may come before an answer.
+        while self.status < _OK and self.status != _SWITCHING_PROTOCOLS:
+            self.headers = None  # type: ignore[assignment]
+            super().begin()
+
+
+class _TimedSocket:
+    """Of a socket what HTTPResponse asks for: a file to read from."""
+
+    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
+        self._sock = sock
+        self._exchange = exchange
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self._sock, self._exchange))
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads from a socket, each time for no longer than remains."""
+
+    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
+        self._sock = sock
+        # The socket stays open for this file after the connection has closed it.
+        self._file = sock.makefile("rb", buffering=0)
+        self._exchange = exchange
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._exchange.deadline.remaining_seconds())
+        count: int | None = self._file.readinto(buffer)
+        self._exchange.answered = self._exchange.answered or bool(count)
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -1,0 +1,58 @@
+"""Why there is no answer, in one line that holds nothing of what was sent and nothing that the peer chose."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from typing import Final
+
+_UNKNOWN_AUTHORITY: Final = frozenset({2, 18, 19, 20, 21})
+"""Codes of OpenSSL's X509_verify_cert: the issuer is not there, or nobody trusts it."""
+
+_NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"})
+_TLS_ALERT: Final = "\x15\x03"
+"""How a TLS server begins that was sent something else (RFC 8446 section 5.1)."""
+
+_TUNNEL_FAILED: Final = len("Tunnel connection failed: 407")
+
+
+class HttpError(OSError):
+    """There is no such answer; the text says why in one line, without headers, userinfo and query of the URL."""
+
+
+def line(error: Exception, host: str, timeout_seconds: float | None) -> str:
+    """Return what `error` says, which came of an exchange with `host` that was to end within `timeout_seconds`."""
+    if isinstance(error, TimeoutError):
+        return "timed out" if timeout_seconds is None else f"timed out after {timeout_seconds:g} s"
+    if isinstance(error, socket.gaierror):
+        return f"the address of {host} is not found: {error.strerror}"
+    if isinstance(error, ssl.SSLError):
+        return _line_of_tls(error)
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "the peer closed the connection without an answer"
+    if isinstance(error, OSError):
+        # Without a number it is of CONNECT, followed by what the proxy says.
+        return error.strerror or str(error)[:_TUNNEL_FAILED]
+    return _line_of_http(error)
+
+
+def _line_of_tls(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        advice = "; name its authority in cafile" if error.verify_code in _UNKNOWN_AUTHORITY else ""
+        return f"certificate verify failed: {error.verify_message.rstrip('.')}{advice}"
+    if error.reason in _NOT_TLS:
+        return "it does not speak TLS: is http:// meant?"
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "the peer closed the connection within TLS"
+    return f"TLS failed: {error.reason or 'for no reason that is known'}"
+
+
+def _line_of_http(error: Exception) -> str:
+    if isinstance(error, http.client.IncompleteRead):
+        return "the answer ended early"
+    if isinstance(error, http.client.BadStatusLine) and str(error.args[0]).startswith(_TLS_ALERT):
+        return "it speaks TLS: is https:// meant?"
+    if isinstance(error, http.client.LineTooLong) or type(error) is http.client.HTTPException:
+        return str(error)  # which limit the head goes beyond
+    return "the answer is not HTTP"

@@ -1,0 +1,79 @@
+"""A request, and what becomes of it where it is redirected, by the rules of Go's ``net/http`` and stricter ones."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from registry.foundation.http_client.errors import HttpError
+from registry.foundation.http_client.locations import Location
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_KEEP_METHOD: Final = frozenset({307, 308})
+_HARMLESS: Final = frozenset({"accept", "content-type", "user-agent"})
+"""Headers that any host may see."""
+
+_OF_BODY: Final = "content-"
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding", "connection"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it is sent; each of `headers` is a line of its own, with its value as Latin-1 spells the bytes."""
+
+    method: str
+    location: Location
+    body: bytes | None
+    headers: tuple[tuple[str, str], ...]
+
+    @staticmethod
+    def of(
+        method: str, url: str, body: bytes | None, headers: Sequence[tuple[str, str]], *, user_agent: str
+    ) -> Request:
+        """Return the request; a login in `url` becomes an Authorization header, unless `headers` have one.
+
+        Raises:
+            HttpError: one of these cannot be sent. The text has no value of a header.
+        """
+        location = Location.parse(url)
+        if not _TOKEN.fullmatch(method):
+            raise HttpError("the method is not a word")
+        sent = [(name, _value(name, value)) for name, value in headers if name.lower() not in _FRAMING]
+        names = {name.lower() for name, _ in sent}
+        if "user-agent" not in names:
+            sent.append(("User-Agent", user_agent))
+        if location.authorization and "authorization" not in names:
+            sent.append(("Authorization", location.authorization))
+        return Request(method, location, body, tuple(sent))
+
+    def redirected(self, status: int, to: str) -> Request:
+        """Return the request that the Location header `to` asks for.
+
+        To another origin go only headers that hold no secrets, and none comes back on the way. Which methods stay is
+        said in RFC 9110 section 15.4.
+
+        Raises:
+            HttpError: it leads where no request may go.
+        """
+        location = self.location.redirected(to)
+        moved = replace(self, location=location)
+        if location.origin != self.location.origin:
+            moved = replace(moved, headers=tuple(each for each in self.headers if each[0].lower() in _HARMLESS))
+        if status in _KEEP_METHOD or self.method == "HEAD":
+            return moved
+        kept = tuple(each for each in moved.headers if not each[0].lower().startswith(_OF_BODY))
+        return replace(moved, method="GET", body=None, headers=kept)
+
+
+def _value(name: str, value: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise HttpError("the name of a header is not a word")
+    if _UNSENDABLE.search(value):
+        raise HttpError(f"the value of the header {name} has a control character")
+    return value.strip(" \t").encode("utf-8", "surrogateescape").decode("latin-1")
