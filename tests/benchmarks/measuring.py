@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tests.benchmarks.content import forget_pushed
 from tests.benchmarks.peers import Server, new_site
 from tests.benchmarks.processes import Memory, PeakMemory, cpu_seconds
+from tests.benchmarks.sink import wait_until_quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,12 +57,14 @@ class Measurement:
 
 
 def under_load(run: Callable[[Target], Load]) -> Callable[[Target], Measurement]:
-    """Return what measures a server while `run` loads it."""
+    """Return what measures a server while `run` loads it, and, where it sends events, until all of them are sent."""
 
     def measure(target: Target) -> Measurement:
         wall, before = time.time(), cpu_seconds(*target.pids)
         with PeakMemory([target.server.pid]) as sampled:
             load = run(target)
+            if target.server.site.endpoint:
+                wait_until_quiet(target.server.site.endpoint)
         spent = cpu_seconds(*target.pids) - before
         forget_pushed(target.server.site.root, wall)
         return Measurement(load.requests, load.seconds, spent, load.p50, load.p99, sampled.peak)

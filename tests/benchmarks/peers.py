@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,20 +31,23 @@ _POLL_SECONDS = 0.005
 class Site:
     """Where a registry is to keep its content and listen; `behind` says that nginx is in front of it.
 
-    `storage` is its section of that name, where content is not to be stored in `root`.
+    `storage` is its section of that name, where content is not to be stored in `root`. `endpoint` is the URL that is to
+    be told of pushes and deletions, "" for none.
     """
 
     root: Path
     port: int
     behind: bool
     storage: Mapping[str, object] | None = None
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
     """A program that serves a registry. `tree` says that it keeps the distribution registry's tree.
 
-    `door` is the status of a request without credentials: 401 where there is access control.
+    `door` is the status of a request without credentials: 401 where there is access control. `tells` says that it sends
+    events.
     """
 
     name: str
@@ -52,12 +55,14 @@ class Peer:
     configuration: Callable[[Site], str]
     tree: bool = True
     door: int = 200
+    tells: bool = False
 
 
 def find_peers(wanted: str) -> list[Peer]:
     """Return our registry and the others that this machine has; `wanted` names some of them, or is empty for all.
 
-    BEFORE names the program of an earlier commit of ours, ZOT that of zot.
+    BEFORE names the program of an earlier commit of ours, ZOT that of zot. ``ours-events`` and ``v3-events``, which
+    send events, are there only if they are wanted by name.
     """
     flavours = [(ours(), _configuration_of_ours), (distribution_v3(), _configuration_of_distribution)]
     flavours.append((debian(), _configuration_of_distribution))
@@ -69,7 +74,8 @@ def find_peers(wanted: str) -> list[Peer]:
     if zot:
         peers.append(Peer("zot", (zot, "serve"), _configuration_of_zot, tree=False))
     names = wanted.replace(",", " ").split()
-    return [peer for peer in peers if not names or peer.name in names]
+    telling = [replace(peer, name=f"{peer.name}-events", tells=True) for peer in peers if peer.name in {"ours", "v3"}]
+    return [peer for peer in peers + telling if peer.name in names or not (names or peer.tells)]
 
 
 @dataclass(slots=True)
@@ -124,9 +130,9 @@ class Server:
         self._process.wait()
 
 
-def new_site(root: Path, *, behind: bool, storage: Mapping[str, object] | None = None) -> Site:
+def new_site(root: Path, *, behind: bool, storage: Mapping[str, object] | None = None, endpoint: str = "") -> Site:
     """Return a site at `root` with a port that is free."""
-    return Site(root, free_port(), behind, storage)
+    return Site(root, free_port(), behind, storage, endpoint)
 
 
 def _answers(port: int, status: int) -> bool:
@@ -150,7 +156,9 @@ def _configuration_of_distribution(site: Site) -> str:
 
 
 def _common(site: Site) -> dict[str, Any]:
+    told = {"notifications": {"endpoints": [{"name": "sink", "url": site.endpoint, "ignore": {"actions": ["pull"]}}]}}
     return {
+        **(told if site.endpoint else {}),
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {

@@ -13,6 +13,7 @@ from tests.benchmarks.content import MIB, push_samples
 from tests.benchmarks.measuring import Target
 from tests.benchmarks.nginx import Nginx, find_nginx
 from tests.benchmarks.peers import Server, new_site
+from tests.benchmarks.sink import running_sink
 from tests.benchmarks.tools import Address
 from tests.drivers.stores import running_store, storage_of
 
@@ -84,7 +85,9 @@ def stand(place: str, peers: Sequence[Peer], rows: Sequence[Row], samples: Sampl
                 print(f"{peer.name} cannot be compared on s3; left out", file=sys.stderr)
                 continue
             storage = _storage(store, peer.name) if store else None
-            server = Server(peer, new_site(directory / peer.name, behind=place == "nginx", storage=storage))
+            endpoint = stack.enter_context(running_sink()) if peer.tells else ""
+            site = new_site(directory / peer.name, behind=place == "nginx", storage=storage, endpoint=endpoint)
+            server = Server(peer, site)
             stack.callback(server.stop)
             servers.append(server.start())
             push_samples(server, samples)
