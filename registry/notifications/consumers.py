@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 from registry.foundation.globs import Glob
 
 if TYPE_CHECKING:
     from registry.config.events import Endpoint, Notifications
     from registry.journal.change import Change
+
+_log = logging.getLogger(__name__)
 
 
 class EndpointConsumer:
@@ -51,6 +55,21 @@ def consumers(section: Notifications) -> list[EndpointConsumer]:
         for endpoint in section.endpoints
         if not endpoint.disabled
     ]
+
+
+def announce(section: Notifications) -> None:
+    """Say which endpoints there are, as the Go registry does; without what may be secret in their URLs."""
+    for endpoint in section.endpoints:
+        if endpoint.disabled:
+            _log.info("endpoint %s disabled, skipping", endpoint.name)
+        else:
+            _log.info("configuring endpoint %s (%s)", endpoint.name, shown_url(endpoint.url))
+
+
+def shown_url(url: str) -> str:
+    """Return a URL without userinfo, query and fragment, which may be secret."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def source_addr(addr: str) -> str:
