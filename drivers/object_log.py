@@ -20,7 +20,7 @@ from itertools import tee
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import PathNotFoundError, UnavailableError
-from drivers.log import LATE_SECONDS, MOST_BYTES, Log, Page, Record
+from drivers.log import LATE_SECONDS, MOST_BYTES, Log, Page, Record, checked_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +69,7 @@ class ObjectLog(Log):
         self._path = path
 
     def append(self, content: bytes) -> int:
+        checked_content(content)
         for _ in range(_ATTEMPTS):
             began, time_ns = time.monotonic(), time.time_ns()
             self._driver.put(self._object(f"{time_ns:019}-{secrets.token_hex(8)}"), content)
@@ -82,7 +83,7 @@ class ObjectLog(Log):
     def after(self, position: str, *, before_ns: int, limit: int) -> Page:
         now_ns = time.time_ns()
         old = _Position.load(position)
-        if old.at > now_ns:  # by a clock that was far ahead: what is appended by this one would lie before it
+        if old.at > now_ns - _WINDOW_NS // 2:  # the clock was ahead: what is appended now may lie before that time
             old = _Position(now_ns - _WINDOW_NS, old.given)
         records: list[Record] = []
         seen: list[str] = []
