@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from registry.health.checks import configured_checks, optional_check
@@ -23,11 +24,15 @@ def periodic_jobs(services: Services) -> Iterator[Job]:
     """Yield the jobs that the configuration asks for; none writes to a registry that is read-only."""
     configuration = services.configuration
     maintenance = configuration.storage.maintenance
+    keep_seconds = configuration.notifications.journal.keep_seconds
     if not maintenance.readonly.enabled:
-        yield from purge.jobs(services.repositories, maintenance.uploadpurging)
+        unread = (
+            () if services.recorder else (partial(journal.trim_unread, services.driver, keep_seconds=keep_seconds),)
+        )
+        yield from purge.jobs(services.repositories, maintenance.uploadpurging, unread)
     yield from cluster.jobs(services.driver, configuration, services.board)
-    wanting = services.recorder.consumer_names if services.recorder else ()
-    yield from journal.jobs(configuration, services.driver, services.lease, wanting)
+    if services.recorder:
+        yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)
     yield from notifications.jobs(configuration, _dispatch(services))
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
     # Last, as there may be more of them than are told of.
