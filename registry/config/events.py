@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from registry.config.schema import GoName, Mark, Minimum
+from registry.config.schema import GoName, Mark, Maximum, Minimum
 
 Strings = tuple[str, ...]
 Headers = Annotated[Mapping[str, Strings], Mark.HEADERS]
@@ -32,7 +32,7 @@ class Ignore:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``notifications.endpoints[]``."""
+    """``notifications.endpoints[]``; one without a `name` is called as the host of its URL, see ``endpoints``."""
 
     name: str = ""
     disabled: bool = False
@@ -47,8 +47,8 @@ class Endpoint:
     exclude: Strings = ()
     format: Literal["docker", "cloudevents"] = "docker"
     secret: Secret = ""
-    batch: Annotated[int, Minimum(1)] = 1
-    parallel: Annotated[int, Minimum(1)] = 1
+    batch: Annotated[int, Minimum(1), Maximum(1000)] = 1
+    parallel: Annotated[int, Minimum(1), Maximum(64)] = 1
     maxbackoff_seconds: Annotated[float, Mark.UNIT, Mark.ZERO_IS_DEFAULT] = 60.0
     maxage_seconds: Annotated[float, Mark.UNIT, Mark.ZERO_IS_DEFAULT] = 72 * 3600.0
     cafile: str = ""

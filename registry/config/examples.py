@@ -18,6 +18,8 @@ _BY_KEY: Final = {
     "http": '{addr: ":5000"}',
     "http.debug": '{addr: "localhost:5001"}',
     "http.tls": "{certificate: /etc/distribution/tls.crt, key: /etc/distribution/tls.key}",
+    "notifications": "{endpoints: [{name: ci, url: https://ci.example/hook}]}",
+    "notifications.endpoints": "[{name: ci, url: https://ci.example/hook}]",
     "log": "{level: info}",
     "redis": '{addrs: ["localhost:6379"]}',
 }

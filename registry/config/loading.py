@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.config import legacy, tree
+from registry.config import endpoints, legacy, tree
 from registry.config.environment import PATH_VARIABLE, override
 from registry.config.errors import ConfigurationError
 from registry.config.origins import Origins
@@ -79,6 +79,8 @@ def parse(content: bytes | str, where: str, environ: Mapping[str, str]) -> Confi
         configuration: Configuration = read(shape, document, "", warnings)
         if configuration.auth and configuration.auth.name.lower() == "none":
             configuration = replace(configuration, auth=None)
+        configuration = replace(configuration, notifications=endpoints.named(configuration.notifications))
+        endpoints.refuse_wrong_endpoints(configuration.notifications)
         refuse_unsupported(configuration)
     return replace(configuration, warnings=(*warnings, *warn_unsupported(configuration)), origins=origins)
 

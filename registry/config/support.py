@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from registry.config.endpoints import warn_endpoints
 from registry.config.errors import ConfigurationError
 from registry.config.remote import Redis
 from registry.config.values import Cache
@@ -43,14 +44,12 @@ def refuse_unsupported(configuration: Configuration) -> None:
     """
     if configuration.storage.cache.blobdescriptor == "redis" and not configuration.redis.addrs:
         raise ConfigurationError("storage.cache.blobdescriptor", "redis needs redis.addrs")
-    endpoints = configuration.notifications.endpoints
     asked = {
         "proxy.remoteurl": configuration.proxy.remoteurl != "",
     }
     for kind, entries in configuration.middleware.items():
         if kind != "storage":
             asked |= {f"middleware.{kind}[{i}]": not entry.disabled for i, entry in enumerate(entries)}
-    asked |= {f"notifications.endpoints[{i}]": not endpoint.disabled for i, endpoint in enumerate(endpoints)}
     for key, is_asked in asked.items():
         if is_asked:
             raise ConfigurationError(key, "not supported yet")
@@ -62,7 +61,12 @@ def warn_unsupported(configuration: Configuration) -> tuple[str, ...]:
         "storage.tag.concurrencylimit": configuration.storage.tag.concurrencylimit != 0,
     }
     ignored = [f"{key}: not supported yet, ignored" for key, is_asked in asked.items() if is_asked]
-    return (*ignored, *_warn_http(configuration.http), *_warn_cache(configuration))
+    return (
+        *ignored,
+        *_warn_http(configuration.http),
+        *_warn_cache(configuration),
+        *warn_endpoints(configuration.notifications),
+    )
 
 
 def _warn_http(http: HTTP) -> Iterator[str]:

@@ -77,6 +77,9 @@ class Metrics:
             # of the configuration before may still be there: what it did last is less recent.
             return Gauge(f"registry_{name}", text, ["name"], registry=None, multiprocess_mode="livemax")
 
+        def recent(name: str, text: str, labels: Iterable[str]) -> Gauge:
+            return Gauge(f"registry_{name}", text, labels, registry=None, multiprocess_mode="livemostrecent")
+
         def histogram(name: str, text: str, labels: Iterable[str], buckets: Iterable[float]) -> Histogram:
             return Histogram(f"registry_{name}", text, labels, registry=None, buckets=tuple(buckets))
 
@@ -110,6 +113,11 @@ class Metrics:
         self._job_runs = counter("job_runs_total", "Runs of periodic work", ["name", "result"])
         self._job_last_run = latest("job_last_run_timestamp_seconds", "When periodic work was last done")
         self._job_next_run = latest("job_next_run_timestamp_seconds", "When periodic work will be done next")
+        endpoint = ["endpoint"]
+        self._events = counter("notifications_events_total", "Events by what became of them", ["type", "endpoint"])
+        self._answers = counter("notifications_status_total", "Answers of endpoints", ["code", "endpoint"])
+        self._pending = recent("notifications_pending_total", "Events that wait", endpoint)
+        self._oldest = recent("notifications_oldest_seconds", "How long the oldest event waits", endpoint)
         # A worker that has not yet seen a new certificate serves the old one: the earliest end is what counts.
         self._not_after = Gauge(
             "registry_tls_certificate_not_after_timestamp_seconds",
@@ -168,6 +176,22 @@ class Metrics:
     def job_ran(self, job: str, *, failed: bool) -> None:
         """Count a run of `job`."""
         self._job_runs.labels(job, "failure" if failed else "success").inc()
+
+    def notifications_counted(self, endpoint: str, kind: str, number: int) -> None:
+        """Count events for an endpoint; `kind` is Events, Successes, Failures, Errors, Dropped or Dead."""
+        self._events.labels(kind, endpoint).inc(number)
+
+    def notifications_answered(self, endpoint: str, status: str) -> None:
+        """Count an answer of an endpoint: ``200 OK``."""
+        self._answers.labels(status, endpoint).inc()
+
+    def notifications_waiting(self, endpoint: str, number: int) -> None:
+        """Say how many events wait for an endpoint."""
+        self._pending.labels(endpoint).set(number)
+
+    def notifications_oldest(self, endpoint: str, seconds: float) -> None:
+        """Say how long the event waits that waits longest; 0 if none does."""
+        self._oldest.labels(endpoint).set(seconds)
 
     def certificate_served(self, file: str, not_after: datetime | None) -> None:
         """Say when the certificate in `file` expires, which this worker serves; None leaves what was said before."""

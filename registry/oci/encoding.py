@@ -15,7 +15,15 @@ _ESCAPED: Final = {
 
 def encode(value: object) -> str:
     """Return `value` as JSON without spaces, members in their order, characters beyond ASCII as they are."""
-    text = _encode(value)
+    return _escaped(_encode(value))
+
+
+def indented(value: object, spaces: int) -> str:
+    """Return `value` as ``json.MarshalIndent`` of Go does, a member or an element a line."""
+    return _escaped(json.dumps(value, ensure_ascii=False, indent=spaces))
+
+
+def _escaped(text: str) -> str:
     # Most often nothing is to be escaped. Outside of strings, JSON has none of these characters.
     is_plain = text.isascii() and "<" not in text and ">" not in text and "&" not in text
     return text if is_plain else text.translate(_ESCAPED)

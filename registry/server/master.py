@@ -17,6 +17,7 @@ from gunicorn.app.base import BaseApplication
 from registry.app import create_app
 from registry.config import ConfigurationError, changed_keys
 from registry.config.values import LetsEncrypt
+from registry.notifications.consumers import announce as announce_endpoints
 from registry.observation import log
 from registry.observation.metrics import Metrics
 from registry.observation.observer import create_observer
@@ -194,6 +195,7 @@ class _Application(BaseApplication):
             self._shared = sharing.share(configuration, self._shared)
             undoing.pop_all()
         self._address, self._listener, self._certificates = address, listener, certificates
+        announce_endpoints(configuration.notifications)
         return configuration, options
 
     def _listen(self, address: binding.Address, undoing: ExitStack) -> socket.socket | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from registry.health.checks import configured_checks, optional_check
 from registry.jobs import cluster, health, purge
+from registry.notifications import jobs as notifications
 from registry.server.acme import renewal
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def periodic_jobs(services: Services) -> Iterator[Job]:
     if not maintenance.readonly.enabled:
         yield from purge.jobs(services.repositories, maintenance.uploadpurging)
     yield from cluster.jobs(services.driver, configuration, services.board)
+    yield from notifications.jobs(configuration, _dispatch(services))
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
     # Last, as there may be more of them than are told of.
     yield from health.jobs(services.board, list(_checks(services)))
@@ -34,3 +36,8 @@ def _checks(services: Services) -> Iterator[Check]:
     yield from configured_checks(configuration.health, services.driver, read_only=read_only)
     if services.redis:
         yield optional_check("redis", services.redis.look)
+
+
+def _dispatch(services: Services) -> notifications.Dispatch:
+    metrics = services.observer.metrics if services.observer else None
+    return notifications.Dispatch(services.driver, held=lambda: True, hold_seconds=lambda: 0.0, metrics=metrics)

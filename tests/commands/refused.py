@@ -167,8 +167,44 @@ MORE: Final = {
     "a duration without sense": _with("http:\n  draintimeout: soon\n", 5, "http.draintimeout: must be a duration such"),
     "a section that is a number": _with("http: 5000\n", 4, "http: must be a mapping, not a number; write, for example, "),
     "a pull-through cache": _with("proxy:\n  remoteurl: https://a.example\n", 5, "proxy.remoteurl: not supported yet"),
-    "a webhook": _with(
-        "notifications:\n  endpoints:\n  - url: https://a.example\n", 6, "notifications.endpoints[0]: not supported yet"
+    "an endpoint without a URL": _with(
+        "notifications:\n  endpoints:\n  - name: ci\n", 6, "notifications.endpoints[0].url: missing: write the URL that"
+    ),
+    "an endpoint that is not a URL": _with(
+        "notifications:\n  endpoints:\n  - name: ci\n    url: ci.example\n",
+        7, "notifications.endpoints[0].url: must begin with http:// or https://",
+    ),
+    "two endpoints of one name": _with(
+        "notifications:\n  endpoints:\n  - name: ci\n    url: http://a\n  - name: ci\n    url: http://b\n",
+        8, "notifications.endpoints[1].name: ci is what endpoints[0] is called as well; give each a name of its own",
+    ),
+    "an endpoint with a pattern that is none": _with(
+        "notifications:\n  endpoints:\n  - url: http://a\n    repositories:\n    - team/**\n    - team**\n",
+        9, "notifications.endpoints[0].repositories[1]: 'team**': ** must stand alone between slashes; write, for",
+    ),
+    "an endpoint with a secret that is none": _with(
+        "notifications:\n  endpoints:\n  - url: http://a\n    secret: hunter2\n",
+        7, "notifications.endpoints[0].secret: must be whsec_ and the base64 of 24 to 64 bytes; make one: echo",
+    ),
+    "an endpoint whose authorities are not there": _with(
+        "notifications:\n  endpoints:\n  - name: ci\n    url: https://a\n    cafile: /nowhere\n",
+        8, "notifications.endpoints[0].cafile: /nowhere: No such file or directory",
+    ),
+    "an endpoint whose authorities are garbage": _with(
+        "notifications:\n  endpoints:\n  - name: ci\n    url: https://a\n    cafile: '{there}/garbage'\n",
+        8, "notifications.endpoints[0].cafile: {there}/garbage: it holds no certificate in PEM",
+    ),
+    "an endpoint whose authorities are a key": _with(
+        "notifications:\n  endpoints:\n  - name: ci\n    url: https://a\n    cafile: '{there}/tls.key'\n",
+        8, "notifications.endpoints[0].cafile: {there}/tls.key: it holds no certificate in PEM",
+    ),
+    "an endpoint whose authorities are a pipe": _with(
+        "notifications:\n  endpoints:\n  - name: ci\n    url: https://a\n    cafile: '{there}/pipe'\n",
+        8, "notifications.endpoints[0].cafile: {there}/pipe: is not a regular file",
+    ),
+    "an endpoint with a format that there is not": _with(
+        "notifications:\n  endpoints:\n  - url: http://a\n    format: cloudevent\n",
+        7, 'notifications.endpoints[0].format: must be one of docker, cloudevents, not "cloudevent" (is cloudevents meant?)',
     ),
     "middleware that is not there": _with(
         "middleware:\n  storage:\n  - name: cloudfrnt\n",

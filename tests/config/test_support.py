@@ -11,7 +11,6 @@ from tests.config.forms import configure, refusal
         ("proxy: {remoteurl: 'https://upstream.example'}", "proxy.remoteurl"),
         ("middleware: {repository: [{name: a, disabled: true}, {name: b}]}", "middleware.repository[1]"),
         ("middleware: {registry: [{name: x}]}", "middleware.registry[0]"),
-        ("notifications: {endpoints: [{url: 'http://x'}]}", "notifications.endpoints[0]"),
     ],
 )
 def test_a_feature_whose_absence_would_be_a_hole_stops_the_start(text: str, key: str) -> None:

@@ -56,6 +56,7 @@ WRITTEN_BY_THE_GO_REGISTRY = {
 OUR_OWN = {
     paths.cluster_member("host-1"): "/registry/cluster/host-1",
     paths.cursor("ci"): "/registry/journal/cursors/ci-1b158839f8aa339e",
+    paths.dead_letter("ci", 7, 3, ID): f"/registry/journal/dead/ci-1b158839f8aa339e/0000000000000000007-000000003-{ID}",
     paths.lease("journal"): "/registry/leases/journal",
     paths.lease_epoch("journal", 7): "/registry/leases/journal/000000000007",
     paths.copy_data(SHA256): f"/docker/registry/v2/copies/sha256/{HEX}/data",
@@ -113,7 +114,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"blob_data", "repository", "layer_link", "manifests", "revisions", "revision_link"},
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
         *{"all_tag_history", "cluster_member", "copy_data", "upload_started_at", "upload_verified"},
-        *{"label", "cursor", "lease", "lease_epoch"},
+        *{"label", "cursor", "dead_letters", "dead_letter", "lease", "lease_epoch"},
         *{"referrers", "referrers_by", "referrer", "referrer_link", "referrer_descriptor"},
     }
 
@@ -121,7 +122,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
 SPELLED = re.compile(
     r"/docker/registry/v2|/registry/(?:cluster|journal|leases|audit)\b|\b_(?:layers|manifests|uploads|referrers)\b|/(?:link|data)$"
 )
-WITHOUT_STORAGE = {"server", "doctor"}
+WITHOUT_STORAGE = {"server", "doctor", "http_client"}
 """Rooms whose paths are those of URLs and of local files."""
 MODULES = sorted(
     path

@@ -1,0 +1,232 @@
+"""The delivery of what the journal has for an endpoint, from where its cursor stands.
+
+It takes a window of entries, delivers all of their events and stores the cursor behind them. Where that takes longer,
+the cursor is stored in between with the ids of those entries of the window that are through, so that an end of the
+process at any moment repeats no more than what was sent since.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from registry.journal.cursors import IDLE_SECONDS, Cursor
+from registry.notifications.events import events_of
+from registry.notifications.standing import Standing
+from registry.notifications.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from registry.journal.cursors import Cursors
+    from registry.journal.reader import Delivered, Page, Reader
+    from registry.notifications.consumers import EndpointConsumer
+    from registry.notifications.dead import DeadLetters
+    from registry.notifications.events import Event
+    from registry.notifications.lane import Target
+
+_WINDOW: Final = 100
+"""Entries of a window."""
+_STEP_SECONDS: Final = 1.0
+"""How long events are delivered before the cursor is stored, though the window is not through."""
+_RUN_SECONDS: Final = 5.0
+_ERROR_SECONDS: Final = 60.0
+"""How old what the cursor says of an endpoint that goes on failing may be."""
+_COUNT_SECONDS: Final = 60.0
+"""How often it is counted what waits, if anything does."""
+_DROPPED_AT_ONCE: Final = 1000
+THROUGH: Final = "through"
+"""In the state of a cursor: the ids of the entries behind its position that are through."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the storage keeps for an endpoint: the journal, how far it is through, what was given up."""
+
+    reader: Reader
+    cursors: Cursors
+    letters: DeadLetters
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a delivery is: its `window` lies between two positions of the journal.
+
+    Each entry with a time before `through_ns` and, where the window is through, `following_ns` was given by the journal
+    before. `stored` is when the cursor was stored, by the monotonic clock, with `stored_ids` entries of the window, and
+    with `stored_failing`, since when the endpoint fails.
+    """
+
+    window: Window
+    position: str
+    through_ns: int
+    following: str
+    following_ns: int
+    stored: float
+    stored_ids: int
+    stored_failing: float
+
+
+class Delivery:
+    """Delivers to one endpoint; only one thread at a time may call run().
+
+    `held` tells whether it is this process that delivers. At most `most` events wait; `poll_seconds` is the pause
+    until the next look at a journal that had nothing.
+    """
+
+    def __init__(  # noqa: PLR0913  the parts of a delivery
+        self,
+        consumer: EndpointConsumer,
+        target: Target,
+        kept: Kept,
+        *,
+        held: Callable[[], bool],
+        most: int,
+        poll_seconds: float,
+    ) -> None:
+        self._consumer = consumer
+        self._target = target
+        self._kept = kept
+        self._held = held
+        self._most = most
+        self._poll_seconds = poll_seconds
+        self._counted = -_COUNT_SECONDS
+        self._progress: _Progress | None = None
+
+    def run(self) -> float:
+        """Deliver what there is, for some seconds at most; return how many seconds to pause until the next run.
+
+        Raises:
+            DriverError: the storage fails. What was sent since the cursor was stored will be sent again.
+        """
+        try:
+            pause = self._run() if self._held() else None
+        except Exception:
+            self._progress = None
+            raise
+        if pause is None:
+            # Another process goes on from the cursor in the storage, and later perhaps this one again.
+            self._progress = None
+            return self._poll_seconds
+        return pause
+
+    def _run(self) -> float | None:
+        """Return as run(), or None if it is no longer this process that delivers."""
+        progress = self._progress = self._progress or self._recall()
+        window, until = progress.window, time.monotonic() + _RUN_SECONDS
+        pause = 0.0
+        while not pause and time.monotonic() < until:
+            if not window.waiting and not self._fill(progress, until):
+                self._rest(progress)
+                return self._poll_seconds
+            window.deliver(until=time.monotonic() + _STEP_SECONDS)
+            if not self._held():
+                return None
+            self._store(progress)
+            self._limit(progress)
+            pause = window.pause_seconds
+        self._target.counts.oldest(time.time() - window.oldest_ns / 1e9 if window.waiting else 0)
+        return pause
+
+    def _recall(self) -> _Progress:
+        """Return how far the delivery is by the cursor in the storage."""
+        cursor = self._kept.cursors.get(self._consumer.name)
+        stored = time.monotonic() - (0 if cursor else IDLE_SECONDS)
+        cursor = cursor or Cursor()
+        standing = self._target.report.standing = Standing.load(cursor.state)
+        window = Window(self._target, self._kept.letters, self._held)
+        window.through.update(map(str, cursor.state.get(THROUGH, ())))
+        place = (cursor.position, cursor.through_ns)
+        return _Progress(window, *place, *place, stored, len(window.through), standing.failing_since)
+
+    def _fill(self, progress: _Progress, until: float) -> bool:
+        """Fill the window, which is empty; return False if the journal has nothing for it."""
+        while time.monotonic() < until:
+            page = self._next_page(progress, _WINDOW)
+            for delivered in page.entries:
+                if delivered.entry.id not in progress.window.through:
+                    progress.window.add(self._wanted(delivered))
+            if progress.window.waiting:
+                self._target.counts.entered(progress.window.waiting)
+                return True
+            if not page.full:
+                return False
+        return False
+
+    def _next_page(self, progress: _Progress, limit: int) -> Page:
+        page = self._kept.reader.page(progress.following, limit=limit)
+        progress.position, progress.through_ns = progress.following, progress.following_ns
+        progress.following, progress.following_ns = page.position, page.through_ns
+        return page
+
+    def _wanted(self, delivered: Delivered) -> list[Event]:
+        """Return the events of an entry that the endpoint wants by what is configured now."""
+        entry = delivered.entry
+        if not self._consumer.wants_event(entry.action, entry.media_type, entry.repository):
+            return []
+        return list(events_of(entry, delivered.time_ns))
+
+    def _store(self, progress: _Progress) -> None:
+        """Store the cursor if there is anything new to say."""
+        window, standing = progress.window, self._target.report.standing
+        if not window.waiting:
+            window.through.clear()
+            progress.position, progress.through_ns = progress.following, progress.following_ns
+        elif (
+            len(window.through) == progress.stored_ids
+            and standing.failing_since == progress.stored_failing
+            and time.monotonic() - progress.stored < _ERROR_SECONDS
+        ):
+            return
+        self._put(progress)
+
+    def _put(self, progress: _Progress) -> None:
+        standing = self._target.report.standing
+        state = standing.dump()
+        if progress.window.through:
+            state[THROUGH] = sorted(progress.window.through)
+        self._kept.cursors.put(self._consumer.name, Cursor(progress.position, progress.through_ns, state))
+        progress.stored, progress.stored_ids = time.monotonic(), len(progress.window.through)
+        progress.stored_failing = standing.failing_since
+
+    def _rest(self, progress: _Progress) -> None:
+        """Note that there is nothing to deliver."""
+        counts = self._target.counts
+        counts.waiting(0)
+        counts.oldest(0)
+        self._counted = -_COUNT_SECONDS
+        if time.monotonic() - progress.stored >= IDLE_SECONDS:
+            self._store(progress)
+
+    def _limit(self, progress: _Progress) -> None:
+        """Count what waits, if that was long ago, and drop the oldest events if there are too many."""
+        if time.monotonic() - self._counted < _COUNT_SECONDS:
+            return
+        self._counted = time.monotonic()
+        behind = self._kept.reader.waiting(progress.following)
+        waiting = behind + progress.window.waiting
+        if waiting > self._most:
+            self._drop(progress, waiting - self._most)
+            waiting = self._most
+        self._target.counts.waiting(waiting)
+
+    def _drop(self, progress: _Progress, too_many: int) -> None:
+        dropped = progress.window.clear()
+        too_many -= dropped
+        while too_many > 0:
+            page = self._next_page(progress, min(too_many, _DROPPED_AT_ONCE))
+            if not page.full:
+                break
+            dropped += sum(len(self._wanted(delivered)) for delivered in page.entries)
+            too_many -= _DROPPED_AT_ONCE
+        self._store(progress)
+        self._target.counts.dropped(dropped)
+        _log.error(
+            "endpoint %s: %d events are dropped, the oldest, as more than %d wait (notifications.journal.maxevents)",
+            self._consumer.name,
+            dropped,
+            self._most,
+        )

@@ -1,0 +1,95 @@
+"""Some entries of the journal on their way to an endpoint, all of which are through before others are taken."""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from typing import TYPE_CHECKING
+
+from registry.foundation.pool import Pool
+from registry.notifications.dead import DeadLetter
+from registry.notifications.lane import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from registry.notifications.dead import DeadLetters
+    from registry.notifications.events import Event
+    from registry.notifications.lane import Target
+    from registry.notifications.sending import Outcome
+
+_log = logging.getLogger(__name__)
+
+
+class Window:
+    """Delivers events, those of one repository in their order. What is given up becomes one of `letters`.
+
+    `may_send` is asked before each attempt.
+    """
+
+    def __init__(self, target: Target, letters: DeadLetters, may_send: Callable[[], bool]) -> None:
+        self.may_send = may_send
+        self._target = target
+        self._letters = letters
+        self._lanes = [Lane(target, self) for _ in range(target.endpoint.parallel)]
+        self._pool = Pool(len(self._lanes), "notifications") if len(self._lanes) > 1 else None
+        self._open: dict[str, int] = {}
+        self.through: set[str] = set()
+        """The ids of the entries of which all events were delivered or given up."""
+
+    @property
+    def waiting(self) -> int:
+        """How many events are not through."""
+        return sum(len(lane.waiting) for lane in self._lanes)
+
+    @property
+    def oldest_ns(self) -> int:
+        """The time of the first event that is not through; there has to be one."""
+        return min(lane.waiting[0].time_ns for lane in self._lanes if lane.waiting)
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long to wait until there can be an attempt to deliver any of what waits."""
+        return min((lane.pause_seconds for lane in self._lanes if lane.waiting), default=0.0)
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Have all `events` of an entry delivered."""
+        if events:
+            self._open[events[0].entry.id] = len(events)
+            self._lanes[zlib.crc32(events[0].repository.encode()) % len(self._lanes)].add(events)
+
+    def deliver(self, *, until: float) -> None:
+        """Send what waits until all is through, or pauses are due, or `until` has come by the monotonic clock.
+
+        Raises:
+            DriverError: what was given up cannot be kept; it waits still.
+        """
+        busy = [lane for lane in self._lanes if lane.waiting]
+        if not self._pool or len(busy) == 1:
+            for lane in busy:
+                lane.deliver(until=until)
+            return
+        for each in [self._pool.submit(lane.deliver, until=until) for lane in busy]:
+            each.result()
+
+    def clear(self) -> int:
+        """Forget what waits; return how many events that were."""
+        dropped = sum(lane.clear() for lane in self._lanes)
+        self._open.clear()
+        return dropped
+
+    def settle(self, event: Event) -> None:
+        """Note that `event` was delivered."""
+        # All events of an entry are in one lane, so no two threads do this for the same entry.
+        identifier = event.entry.id
+        self._open[identifier] -= 1
+        if not self._open[identifier]:
+            self.through.add(identifier)
+
+    def give_up(self, event: Event, outcome: Outcome, tries: int) -> None:
+        """Keep `event` as a dead letter."""
+        name = self._target.endpoint.name
+        self._letters.add(DeadLetter(name, event, outcome.error, outcome.status, tries, time.time_ns()))
+        self._target.counts.buried()
+        self.settle(event)
