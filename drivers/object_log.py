@@ -86,7 +86,7 @@ class ObjectLog(Log):
         if old.at > now_ns - _WINDOW_NS // 2:  # the clock was ahead: what is appended now may lie before that time
             old = _Position(now_ns - _WINDOW_NS, old.given)
         records: list[Record] = []
-        seen: list[str] = []
+        given = set(old.given)
         end_ns, size = before_ns, 0
         names, ahead = tee(self._names(old, before_ns, limit + len(old.given)))
         # It reads a few objects ahead, so a page may cost that many more than it has.
@@ -97,15 +97,15 @@ class ObjectLog(Log):
                 if records and size > MOST_BYTES:
                     end_ns = _time_of(name)
                     break
-                seen.append(name)
-                if content is not None:  # else it is gone, or another program's
-                    records.append(Record(_time_of(name), content))
+                if content is None:  # gone, too long, or not to be had yet: it is looked for until all is visible
+                    continue
+                given.add(name)
+                records.append(Record(_time_of(name), content))
                 if len(records) == limit:
                     end_ns = _time_of(name)
                     break
         at = max(old.at, min(now_ns - _WINDOW_NS, end_ns))
-        given = frozenset(name for name in (*old.given, *seen) if _time_of(name) >= at)
-        return Page(records, _Position(at, given).dump())
+        return Page(records, _Position(at, frozenset(name for name in given if _time_of(name) >= at)).dump())
 
     def count(self, position: str) -> int:
         return sum(1 for _ in self._names(_Position.load(position), None, _MOST_NAMES))

@@ -24,6 +24,7 @@ from registry.commands.ending import Commands
 from registry.commands.garbage import garbage_collect_command
 from registry.commands.layout import json_option
 from registry.commands.listing import ls_command, tags_command
+from registry.commands.notifications import notifications_commands
 from registry.commands.progress import StatusLine
 from registry.commands.removing import rm_command
 from registry.commands.storage import storage_commands
@@ -141,6 +142,7 @@ commands.add_command(garbage_collect_command)
 commands.add_command(export_command)
 commands.add_command(import_command)
 commands.add_command(storage_commands)
+commands.add_command(notifications_commands)
 
 
 def _print_traceback(kind: type[BaseException], error: BaseException | None, trace: types.TracebackType | None) -> None:

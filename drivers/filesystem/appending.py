@@ -138,8 +138,7 @@ class AppendedFile:
                 return
             if self._failure:
                 raise OSError(self._failure.errno, self._failure.strerror, self._name)
-            self._syncing = True
-        written = self._size
+            self._syncing, written = True, self._size
         try:
             os.fdatasync(self._fd)
             self._durable_size = written

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
+from itertools import chain
+from typing import TYPE_CHECKING
 
 import click
 
+from registry.commands.deliveries import examine_endpoints
 from registry.commands.layout import Command, examples, json_option
 from registry.commands.passwords import ask_password
 from registry.commands.progress import StatusLine
@@ -14,6 +17,13 @@ from registry.doctor.client import Credentials, Deployment
 from registry.doctor.examination import examine
 from registry.doctor.findings import as_json, as_text, healthy
 from registry.foundation.registry_url import parse_registry_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from registry.config import Configuration
+
+    LoadConfiguration = Callable[[str | None], Configuration]
 
 _MIB = 1024 * 1024
 _MOST_MIB = 1024 * 1024
@@ -37,6 +47,7 @@ class _Seconds(click.FloatRange):
     epilog=examples(
         "registry doctor http://localhost:5000",
         "registry doctor https://images.example.com --user alice --size 500",
+        "registry doctor http://localhost:5000 --config /etc/distribution/config.yml",
     ),
 )
 @click.argument("url")
@@ -57,11 +68,23 @@ class _Seconds(click.FloatRange):
     type=_Seconds(0, _LONGEST_PAUSE_SECONDS),
     help="Pause in its upload, to find timeouts.",
 )
+@click.option("--config", "configured_by", metavar="FILE", help="Also look at the endpoints of notifications in FILE.")
 @json_option
-def doctor_command(url: str, user: str | None, size: int, pause: float, *, in_json: bool) -> None:
+@click.pass_obj
+def doctor_command(  # noqa: PLR0913, PLR0917 - one for each option
+    load: LoadConfiguration,
+    url: str,
+    user: str | None,
+    size: int,
+    pause: float,
+    configured_by: str | None,
+    *,
+    in_json: bool,
+) -> None:
     """Look at the registry at URL from outside, as a client would, and say what to change.
 
-    A blob is pushed to the repository registry-doctor/probe and deleted again, if that is allowed.
+    A blob is pushed to the repository registry-doctor/probe and deleted again, if that is allowed. With --config, which
+    is for the machine of the registry, also whether each endpoint of notifications can be reached, and takes events.
     The exit status is 1 if something is wrong; a mere warning is 0.
     """
     try:
@@ -76,9 +99,13 @@ def doctor_command(url: str, user: str | None, size: int, pause: float, *, in_js
         credentials = Credentials(parts.user, parts.password or "")
     address = parts.address
     deployment = Deployment(address, credentials)
+    configuration = load(configured_by) if configured_by is not None else None
     findings = []
     with StatusLine() as line:
-        for finding in examine(deployment, size=size * _MIB, pause_seconds=pause, begin=line.show):
+        found = examine(deployment, size=size * _MIB, pause_seconds=pause, begin=line.show)
+        if configuration:
+            found = chain(found, examine_endpoints(configuration, line.show))
+        for finding in found:
             findings.append(finding)
             if not in_json:
                 line.clear()

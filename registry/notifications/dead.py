@@ -51,7 +51,7 @@ class DeadLetter:
     @property
     def path(self) -> str:
         """Where it is kept; those of an endpoint sort by the times of their events."""
-        return paths.dead_letter(self.endpoint, self.event.time_ns, self.event.id)
+        return paths.dead_letter(self.endpoint, self.event.time_ns, self.event.index, self.event.id)
 
     def encode(self) -> bytes:
         """Return it as JSON."""

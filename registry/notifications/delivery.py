@@ -37,7 +37,7 @@ _ERROR_SECONDS: Final = 60.0
 _COUNT_SECONDS: Final = 60.0
 """How often it is counted what waits, if anything does."""
 _DROPPED_AT_ONCE: Final = 1000
-_THROUGH: Final = "through"
+THROUGH: Final = "through"
 """In the state of a cursor: the ids of the entries behind its position that are through."""
 _log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class Delivery:
         cursor = cursor or Cursor()
         standing = self._target.report.standing = Standing.load(cursor.state)
         window = Window(self._target, self._kept.letters, self._held)
-        window.through.update(map(str, cursor.state.get(_THROUGH, ())))
+        window.through.update(map(str, cursor.state.get(THROUGH, ())))
         place = (cursor.position, cursor.through_ns)
         return _Progress(window, *place, *place, stored, len(window.through), standing.failing_since)
 
@@ -187,7 +187,7 @@ class Delivery:
         standing = self._target.report.standing
         state = standing.dump()
         if progress.window.through:
-            state[_THROUGH] = sorted(progress.window.through)
+            state[THROUGH] = sorted(progress.window.through)
         self._kept.cursors.put(self._consumer.name, Cursor(progress.position, progress.through_ns, state))
         progress.stored, progress.stored_ids = time.monotonic(), len(progress.window.through)
         progress.stored_failing = standing.failing_since

@@ -95,19 +95,6 @@ class Sender:
         return cloudevents.MEDIA_TYPE, cloudevents.single(events[0])
 
 
-def deliver_once(endpoint: Endpoint, events: Sequence[Event]) -> Outcome:
-    """Send `events` to `endpoint` in one request, for a command that does nothing else.
-
-    Raises:
-        registry.foundation.errors.ParameterError: as Sender.
-    """
-    sender = Sender(endpoint)
-    try:
-        return sender.send(events)
-    finally:
-        sender.close()
-
-
 def _identifier(events: Sequence[Event]) -> str:
     """Return the id of the message, which is that of its event; several have one that follows from theirs."""
     first = events[0].id

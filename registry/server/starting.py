@@ -15,6 +15,7 @@ from drivers.base import DriverError, NoSpaceError
 from registry.app import create_app
 from registry.config import ConfigurationError, Findings
 from registry.health.checks import require_possible
+from registry.notifications.examining import require_usable
 from registry.observation import log
 from registry.plugins import examine_access, load_access
 from registry.redis.loading import load_connector
@@ -72,6 +73,8 @@ def examine(configuration: Configuration) -> Examined:
         certificates = tls.examine(configuration.http.tls)
     with findings.gathered():
         require_possible(configuration.health)
+    with findings.gathered():
+        require_usable(configuration.notifications)
     findings.conclude()
     if storage is None or access is None:
         raise AssertionError("what is missing has been found")

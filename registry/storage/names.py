@@ -31,8 +31,8 @@ is_member: Final[IsName] = re.compile("[A-Za-z0-9-]+").fullmatch
 """A host of a cluster."""
 is_labelled: Final[IsName] = re.compile("[A-Za-z0-9_-]+-[0-9a-f]{16}").fullmatch
 """What registry.storage.paths.label() gives."""
-is_dead_letter: Final[IsName] = re.compile("[0-9]{19}-[0-9a-f-]{36}").fullmatch
-"""The time and the id of an event."""
+is_dead_letter: Final[IsName] = re.compile("[0-9]{19}-[0-9]{9}-[0-9a-f-]{36}").fullmatch
+"""The time of an event, its index among those of the same entry, and its id."""
 is_epoch: Final[IsName] = re.compile("[0-9]{12}").fullmatch
 """A term in which somebody holds a lease."""
 

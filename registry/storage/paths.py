@@ -20,7 +20,7 @@ and not below ROOT::
     /registry/cluster/<host>
     /registry/journal/log
     /registry/journal/cursors/<label of a consumer>
-    /registry/journal/dead/<label of an endpoint>/<time>-<id of an event>
+    /registry/journal/dead/<label of an endpoint>/<time>-<index>-<id of an event>
     /registry/leases/<name>/<epoch>
     /registry/audit
 
@@ -90,9 +90,12 @@ def dead_letters(endpoint: str) -> str:
     return f"{DEAD_LETTERS}/{label(endpoint)}"
 
 
-def dead_letter(endpoint: str, time_ns: int, event_id: str) -> str:
-    """Return where an event is kept that an endpoint has not taken, by the event's time in nanoseconds since 1970."""
-    return f"{dead_letters(endpoint)}/{time_ns:019}-{event_id}"
+def dead_letter(endpoint: str, time_ns: int, index: int, event_id: str) -> str:
+    """Return where an event is kept that an endpoint has not taken.
+
+    Those of an endpoint sort by `time_ns`, in nanoseconds since 1970, and by `index` among the events of an entry.
+    """
+    return f"{dead_letters(endpoint)}/{time_ns:019}-{index:09}-{event_id}"
 
 
 def lease(name: str) -> str:

@@ -186,6 +186,22 @@ MORE: Final = {
         "notifications:\n  endpoints:\n  - url: http://a\n    secret: hunter2\n",
         7, "notifications.endpoints[0].secret: must be whsec_ and the base64 of 24 to 64 bytes; make one: echo",
     ),
+    "an endpoint whose authorities are not there": _with(
+        "notifications:\n  endpoints:\n  - name: ci\n    url: https://a\n    cafile: /nowhere\n",
+        8, "notifications.endpoints[0].cafile: /nowhere: No such file or directory",
+    ),
+    "an endpoint whose authorities are garbage": _with(
+        "notifications:\n  endpoints:\n  - name: ci\n    url: https://a\n    cafile: '{there}/garbage'\n",
+        8, "notifications.endpoints[0].cafile: {there}/garbage: it holds no certificate in PEM",
+    ),
+    "an endpoint whose authorities are a key": _with(
+        "notifications:\n  endpoints:\n  - name: ci\n    url: https://a\n    cafile: '{there}/tls.key'\n",
+        8, "notifications.endpoints[0].cafile: {there}/tls.key: it holds no certificate in PEM",
+    ),
+    "an endpoint whose authorities are a pipe": _with(
+        "notifications:\n  endpoints:\n  - name: ci\n    url: https://a\n    cafile: '{there}/pipe'\n",
+        8, "notifications.endpoints[0].cafile: {there}/pipe: is not a regular file",
+    ),
     "an endpoint with a format that there is not": _with(
         "notifications:\n  endpoints:\n  - url: http://a\n    format: cloudevent\n",
         7, 'notifications.endpoints[0].format: must be one of docker, cloudevents, not "cloudevent" (is cloudevents meant?)',

@@ -21,7 +21,7 @@ from tests.drivers.interleaving import InterleavingDriver
 from tests.drivers.log_conformance import HOUR_SECONDS, LOG, Clock, read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 SECOND = 10**9
@@ -98,6 +98,26 @@ def test_a_record_that_becomes_visible_late_is_given_once_by_whatever_clocks(
             read()
 
     assert Counter(found) == Counter(appended)
+
+
+def test_a_record_that_is_listed_before_it_can_be_had_is_given_once_it_can() -> None:
+    class Store(DelegatingDriver):
+        can_be_had = False
+
+        def get_each(self, paths: Iterable[str], *, limit: int) -> Iterator[bytes | None]:
+            for path in paths:
+                yield self.get(path, limit=limit) if self.can_be_had or path.endswith(first) else None
+
+    store = Store(InMemoryDriver())
+    log = ObjectLog(store, LOG)
+    times = [log.append(b"%d" % number) for number in range(3)]
+    [first, *_] = store.list(f"{LOG}/{times[0] // (HOUR_SECONDS * SECOND):07}", limit=9)
+
+    page = log.after("", before_ns=time.time_ns(), limit=9)
+    assert [record.content for record in page.records] == [b"0"]
+    assert log.after(page.position, before_ns=time.time_ns(), limit=9).records == []
+    store.can_be_had = True
+    assert [record.content for record in read_all(log, page.position)] == [b"1", b"2"]
 
 
 class _SlowStore(DelegatingDriver):

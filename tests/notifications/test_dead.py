@@ -115,3 +115,11 @@ def test_what_is_not_a_letter_is_passed_over(medium: StorageDriver, caplog: pyte
 
     assert tags(letters) == ["a"]
     assert "is passed over: not a dead letter" in caplog.text
+
+
+def test_letters_of_one_change_stay_in_the_order_of_its_events(medium: StorageDriver) -> None:
+    letters = DeadLetters(medium, 100)
+    events = list(events_of(deletion(tags=[f"v{number}" for number in range(12)]), 1))
+    for each in reversed(events):
+        letters.add(letter(each))
+    assert [each.id for each in letters.of("ci")] == [each.id for each in events]

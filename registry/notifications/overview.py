@@ -1,0 +1,91 @@
+"""How the endpoints stand, as far as the storage tells, for people who ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from registry.foundation.redaction import redacted_setting
+from registry.journal.cursors import Cursor, Cursors
+from registry.journal.reader import Reader
+from registry.notifications.consumers import EndpointConsumer
+from registry.notifications.dead import DeadLetters
+from registry.notifications.delivery import THROUGH
+from registry.notifications.standing import Standing
+from registry.storage import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from drivers.base import StorageDriver
+    from registry.config.events import Endpoint, Notifications
+
+_PAGE: Final = 1000
+_MOST_COUNTED: Final = 10_000
+"""Entries that are looked at, to count those that wait; of more of them the number is not exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """How an endpoint stands.
+
+    `url` has no secrets. `waiting` is how many entries of the journal it has still to be given, and `oldest_ns` when
+    the first of them was made, in nanoseconds since 1970; 0 if none waits. `dead` is the number of its dead letters.
+    """
+
+    name: str
+    url: str
+    waiting: int
+    oldest_ns: int
+    dead: int
+    standing: Standing
+    is_disabled: bool = False
+
+
+def overviews(section: Notifications, driver: StorageDriver) -> Iterator[Overview]:
+    """Yield an overview of each endpoint of the `section`, then of each that only has dead letters in the storage.
+
+    Raises:
+        DriverError: the storage cannot be read.
+    """
+    letters = DeadLetters(driver, section.journal.maxdead)
+    configured = {endpoint.name for endpoint in section.endpoints}
+    for endpoint in section.endpoints:
+        yield _overview(endpoint, driver, letters)
+    for name in letters.endpoints():
+        if name not in configured:
+            yield Overview(name, "", 0, 0, letters.count(name), Standing())
+
+
+def _overview(endpoint: Endpoint, driver: StorageDriver, letters: DeadLetters) -> Overview:
+    cursor = Cursors(driver).get(endpoint.name) or Cursor()
+    waiting, oldest_ns = _waiting(endpoint, driver, cursor)
+    return Overview(
+        endpoint.name,
+        redacted_setting(endpoint.url),
+        waiting,
+        oldest_ns,
+        letters.count(endpoint.name),
+        Standing.load(cursor.state),
+        endpoint.disabled,
+    )
+
+
+def _waiting(endpoint: Endpoint, driver: StorageDriver, cursor: Cursor) -> tuple[int, int]:
+    """Return how many entries wait for `endpoint`, and when the first one was made."""
+    consumer = EndpointConsumer(endpoint, wants_references=False)
+    reader = Reader(driver.log(paths.JOURNAL), endpoint.name, hold_seconds=lambda: 0.0)
+    through = frozenset(cursor.state.get(THROUGH, ()))
+    waiting = oldest_ns = 0
+    position = cursor.position
+    for _ in range(_MOST_COUNTED // _PAGE):
+        page = reader.page(position, limit=_PAGE)
+        for time_ns, entry in page.entries:
+            wanted = consumer.wants_event(entry.action, entry.media_type, entry.repository)
+            if wanted and entry.id not in through:
+                waiting += 1
+                oldest_ns = oldest_ns or time_ns
+        position = page.position
+        if not page.full:
+            return waiting, oldest_ns
+    return waiting + reader.waiting(position), oldest_ns
