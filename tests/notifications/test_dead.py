@@ -110,7 +110,7 @@ def test_what_is_not_a_letter_is_passed_over(medium: StorageDriver, caplog: pyte
     letters = DeadLetters(medium, 10)
     one = letter(event("a"))
     letters.add(one)
-    medium.put(paths.dead_letter("ci", 5, one.id), b'{"torn')
+    medium.put(paths.dead_letter("ci", 5, 0, one.id), b'{"torn')
     medium.put(paths.below(paths.dead_letters("ci"), "Thumbs.db"), b"x")
 
     assert tags(letters) == ["a"]
