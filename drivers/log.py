@@ -39,9 +39,11 @@ class Log(ABC):
     def append(self, content: bytes) -> int:
         """Add a record, and return its time, which lies within this call. When this returns, the record is durable.
 
-        `content` has no line break and at most MOST_BYTES. An append that fails may have added the record.
+        Those of one log that do not overlap have times in their order, unless the clock is set back in between. An
+        append that fails may have added the record.
 
         Raises:
+            ValueError: `content` has a line break, or more than MOST_BYTES.
             NoSpaceError: the medium is full. What others append is not hurt by what this call has left behind.
         """
 
@@ -70,3 +72,14 @@ class Log(ABC):
 
         `before_ns` is at least an hour ago: a writer may still be appending to what is younger.
         """
+
+
+def checked_content(content: bytes) -> bytes:
+    """Return `content` if it may be appended to a log.
+
+    Raises:
+        ValueError: it has a line break, or more than MOST_BYTES.
+    """
+    if len(content) > MOST_BYTES or b"\n" in content:
+        raise ValueError(f"a record is one line of at most {MOST_BYTES} bytes, not {content[:20]!r} and so on")
+    return content

@@ -20,7 +20,7 @@ from itertools import tee
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import PathNotFoundError, UnavailableError
-from drivers.log import LATE_SECONDS, MOST_BYTES, Log, Page, Record
+from drivers.log import LATE_SECONDS, MOST_BYTES, Log, Page, Record, checked_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +69,7 @@ class ObjectLog(Log):
         self._path = path
 
     def append(self, content: bytes) -> int:
+        checked_content(content)
         for _ in range(_ATTEMPTS):
             began, time_ns = time.monotonic(), time.time_ns()
             self._driver.put(self._object(f"{time_ns:019}-{secrets.token_hex(8)}"), content)
@@ -82,10 +83,10 @@ class ObjectLog(Log):
     def after(self, position: str, *, before_ns: int, limit: int) -> Page:
         now_ns = time.time_ns()
         old = _Position.load(position)
-        if old.at > now_ns:  # by a clock that was far ahead: what is appended by this one would lie before it
+        if old.at > now_ns - _WINDOW_NS // 2:  # the clock was ahead: what is appended now may lie before that time
             old = _Position(now_ns - _WINDOW_NS, old.given)
         records: list[Record] = []
-        seen: list[str] = []
+        given = set(old.given)
         end_ns, size = before_ns, 0
         names, ahead = tee(self._names(old, before_ns, limit + len(old.given)))
         # It reads a few objects ahead, so a page may cost that many more than it has.
@@ -96,15 +97,15 @@ class ObjectLog(Log):
                 if records and size > MOST_BYTES:
                     end_ns = _time_of(name)
                     break
-                seen.append(name)
-                if content is not None:  # else it is gone, or another program's
-                    records.append(Record(_time_of(name), content))
+                if content is None:  # gone, too long, or not to be had yet: it is looked for until all is visible
+                    continue
+                given.add(name)
+                records.append(Record(_time_of(name), content))
                 if len(records) == limit:
                     end_ns = _time_of(name)
                     break
         at = max(old.at, min(now_ns - _WINDOW_NS, end_ns))
-        given = frozenset(name for name in (*old.given, *seen) if _time_of(name) >= at)
-        return Page(records, _Position(at, given).dump())
+        return Page(records, _Position(at, frozenset(name for name in given if _time_of(name) >= at)).dump())
 
     def count(self, position: str) -> int:
         return sum(1 for _ in self._names(_Position.load(position), None, _MOST_NAMES))

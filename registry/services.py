@@ -19,6 +19,7 @@ from registry.health.board import Board
 from registry.journal.entry import Instance
 from registry.journal.recorder import Recorder
 from registry.notifications.consumers import consumers, source_addr
+from registry.notifications.pulls import Events, Pulls
 from registry.plugins import load_access, load_driver, load_middleware
 from registry.publishing import Publishing
 from registry.redis.loading import load_descriptors
@@ -48,11 +49,12 @@ class Remembered:
     """What the processes of a server remember in common.
 
     `proven` are credentials that were good before, see AccessController.share(); `told` the peers that the log has told
-    of, see TrustedProxies.
+    of, see TrustedProxies. `instance_id` is what events call the server, until it is started again.
     """
 
     proven: SharedSet = field(default_factory=SharedSet)
     told: SharedSet = field(default_factory=SharedSet)
+    instance_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class Services:
     """All state of a process. Modules hold constants and loggers only.
 
     `board` is where the processes of a server share what they know of its health. `observer` is told of every
-    request and storage call, `recorder` of every change; each is None where nobody wants to know.
+    request and storage call, `recorder` of every change, `pulls` of every pull; each is None where nobody wants to
+    know.
     """
 
     configuration: Configuration
@@ -82,6 +85,7 @@ class Services:
     redis: RedisDescriptors | None
     observer: Observer | None
     recorder: Recorder | None = None
+    pulls: Pulls | None = None
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
@@ -166,15 +170,17 @@ def assemble(
     access.share(remembered.proven)
     # The server makes one secret before it forks; without a server there is but one process.
     secret = configuration.http.secret.encode() or secrets.token_bytes(_SECRET_BYTES)
+    repositories = Repositories(
+        driver,
+        MeasuredCache(observer) if observer else None,
+        descriptors,
+        read_only=configuration.storage.maintenance.readonly.enabled,
+    )
+    instance = Instance(source_addr(configuration.http.addr), remembered.instance_id)
     return Services(
         configuration=configuration,
         driver=driver,
-        repositories=Repositories(
-            driver,
-            MeasuredCache(observer) if observer else None,
-            descriptors,
-            read_only=configuration.storage.maintenance.readonly.enabled,
-        ),
+        repositories=repositories,
         access=access,
         tokens=UploadTokens(secret),
         proxies=TrustedProxies(configuration.http.trustedproxies, remembered.told),
@@ -182,20 +188,27 @@ def assemble(
         board=board or Board(),
         redis=redis,
         observer=observer,
-        recorder=_recorder(configuration, driver),
+        recorder=_recorder(configuration, driver, instance),
+        pulls=_pulls(configuration, Events(instance, repositories), observer),
     )
 
 
 def build_publishing(configuration: Configuration, driver: StorageDriver, caller: Caller) -> Publishing:
     """Return what publishes and deletes on behalf of `caller`, for a command that needs no other services."""
-    return Publishing(_validation(configuration), caller, _recorder(configuration, driver))
+    instance = Instance(source_addr(configuration.http.addr), str(uuid.uuid4()))
+    return Publishing(_validation(configuration), caller, _recorder(configuration, driver, instance))
 
 
-def _recorder(configuration: Configuration, driver: StorageDriver) -> Recorder | None:
+def _recorder(configuration: Configuration, driver: StorageDriver, instance: Instance) -> Recorder | None:
     """Return what writes the journal; None where nobody reads it."""
     wanting = consumers(configuration.notifications)
-    instance = Instance(source_addr(configuration.http.addr), str(uuid.uuid4()))
     return Recorder(driver.log(paths.JOURNAL), wanting, instance) if wanting else None
+
+
+def _pulls(configuration: Configuration, events: Events, observer: Observer | None) -> Pulls | None:
+    """Return what tells endpoints of pulls; None where none wants to know of any."""
+    wanting = [each for each in consumers(configuration.notifications) if each.wants_pulls]
+    return Pulls(wanting, events, observer.metrics if observer else None) if wanting else None
 
 
 def _descriptors(configuration: Configuration, redis: RedisDescriptors | None) -> DescriptorCache | None:

@@ -1,7 +1,8 @@
 /* Makes system calls fail, for tests: loaded by LD_PRELOAD, told what to do by a page that the test shares.
  *
- * The page is the file that FAULTS_PAGE names: the number of the error (0: nothing fails), how many calls of that kind
- * pass first, how many have failed, the name of the call, and a part of the path of the files that are concerned. */
+ * The page is the file that FAULTS_PAGE names: the number of the error (0: nothing fails; negative: the process is
+ * killed instead), how many calls of that kind pass first, how many have failed, the name of the call ("": any), and a
+ * part of the path of the files that are concerned. */
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -40,19 +42,25 @@ __attribute__((constructor)) static void begin(void) {
     page = found == MAP_FAILED ? NULL : found;
 }
 
+static int is_meant(const char *call) {
+    return page && page->error && (!page->call[0] || !strcmp(page->call, call));
+}
+
 static int fails(const char *call, const char *path) {
-    if (!page || !page->error || strcmp(page->call, call) || !path || !strstr(path, page->part))
+    if (!is_meant(call) || !path || !strstr(path, page->part))
         return 0;
     if (atomic_fetch_sub(&page->passing, 1) > 0)
         return 0;
     atomic_fetch_add(&page->failed, 1);
+    if (page->error < 0)
+        kill(getpid(), SIGKILL);
     errno = page->error;
     return 1;
 }
 
 static int fails_at(const char *call, int fd) {
     char link[40], path[4096];
-    if (!page || !page->error || strcmp(page->call, call))
+    if (!is_meant(call))
         return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t size = readlink(link, path, sizeof path - 1);

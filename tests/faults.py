@@ -25,7 +25,7 @@ _PAGE: Final = struct.Struct("<iii20s480s")
 _NOBODY: Final = 65534
 CALLS: Final = (
     *("open", "read", "pread", "write", "fsync", "stat", "fstat", "flock", "mkdir", "rmdir", "unlink", "rename"),
-    *("link", "opendir", "readdir", "sendfile", "close"),
+    *("link", "opendir", "readdir", "sendfile", "close", "fdatasync"),
 )
 """The calls that can be made to fail."""
 
@@ -65,6 +65,12 @@ class Faults:
             yield
         finally:
             self._set_error(0)
+
+    @contextmanager
+    def killing(self, part: str, *, after: int) -> Iterator[None]:
+        """Let the process be killed at any call on files with `part` in their path, after so many calls."""
+        with self.raising("", -1, part, after=after):
+            yield
 
     def _set_error(self, number: int) -> None:
         self._page[:4] = struct.pack("<i", number)

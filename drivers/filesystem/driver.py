@@ -41,11 +41,11 @@ from drivers.filesystem.files import (
     write_all,
 )
 from drivers.filesystem.locks import LOCK_SECONDS, lock
+from drivers.filesystem.log import FileLog
 from drivers.filesystem.names import DirectoryNames
 from drivers.filesystem.renaming import locked_if
 from drivers.filesystem.rights import READING, WRITING, find_foreign, remedy, require, require_writable_way, subject_of
 from drivers.filesystem.uploads import FileWriter, pread, size_if_still_at
-from drivers.object_log import ObjectLog
 from drivers.translation import word_of
 from registry.foundation.errors import ParameterError
 from registry.foundation.files import check_creatable, sync_directory
@@ -310,7 +310,7 @@ class FilesystemDriver(StorageDriver):
                 raise
 
     def log(self, path: str) -> Log:
-        return ObjectLog(self, checked_path(path))
+        return FileLog(path, self._name_of(path), self._check_mount)
 
     def purge(self, before: float) -> int:
         with Translated("purge", self._root):

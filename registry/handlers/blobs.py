@@ -11,6 +11,7 @@ from registry.handlers.byteranges import Multipart, content_range
 from registry.handlers.conditions import etag, precondition, range_header, unmodified
 from registry.handlers.context import open_repository, publishing, require_deletable
 from registry.handlers.current import services
+from registry.handlers.pulled import note_blob
 from registry.handlers.response import Response
 from registry.handlers.streaming import Content
 from registry.handlers.urls import claimed_address
@@ -29,6 +30,8 @@ def get_blob(name: str, digest: str) -> Response:
     """Serve a blob or ranges of it, by the shortest way that driver and configuration allow."""
     repository = open_repository(name, "pull")
     blob = repository.blobs.serve(Digest.parse(digest))
+    # As in the Go registry, whatever comes of it: 304, 416 and a client that hangs up are pulls, too.
+    note_blob(name, blob)
     if unmodified(blob.digest):
         return Response(status=304, headers=_headers(blob))
     ranges = range_header(blob.digest)

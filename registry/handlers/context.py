@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 from flask import g, request
@@ -10,14 +9,14 @@ from flask import g, request
 from auth.base import Access, DeniedError, UnauthorizedError
 from registry.foundation.proxies import customer_of
 from registry.handlers.current import HAND_OVER_KEY, services
-from registry.handlers.urls import claimed_address, forwarded_scheme, root_url
-from registry.journal.entry import Origin
-from registry.observation.record import current
+from registry.handlers.origins import asked, origin_of
+from registry.handlers.urls import forwarded_scheme, root_url
 from registry.oci.errors import UnsupportedError
 from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
     from auth.base import Grant
+    from registry.journal.entry import Origin
     from registry.oci.digest import Digest
     from registry.oci.reference import Tag
     from registry.ports import Repository
@@ -79,23 +78,6 @@ def caller() -> str:
     return f"user {user}" if user else f"address {customer_of(request.environ['REMOTE_ADDR'])}"
 
 
-def origin() -> Origin:
-    """Return who has sent this request, and how; open_repository() has let it in."""
-    environ, sent = request.environ, request.authorization
-    record = current.get()
-    return Origin(
-        actor=g.grant.user,
-        claimed_user=(sent.username or "") if sent and not g.grant.user else "",
-        client=environ["REMOTE_ADDR"],
-        claimed=claimed_address(),
-        host=environ.get("HTTP_HOST", ""),
-        method=environ["REQUEST_METHOD"],
-        user_agent=environ.get("HTTP_USER_AGENT", ""),
-        request_id=record.request_id if record else str(uuid.uuid4()),
-        base_url=root_url(),
-    )
-
-
 def publishing() -> Publishing:
     """Return what publishes and deletes on behalf of the caller, to whom open_repository() has given a repository."""
     return services().publishing(_Caller())
@@ -108,7 +90,7 @@ class _Caller:
 
     @property
     def origin(self) -> Origin:
-        return origin()
+        return origin_of(asked(services().configuration.http))
 
     @property
     def moves_every_tag(self) -> bool:

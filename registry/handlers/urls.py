@@ -7,7 +7,7 @@ request itself. A client that lies about these only misleads itself: they go int
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from flask import request
@@ -17,6 +17,8 @@ from registry.foundation.forwarded import parse_forwarded, read_address
 from registry.handlers.current import services
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from registry.config.values import HTTP
     from registry.oci.digest import Digest
 
@@ -24,6 +26,11 @@ _SCHEMES: Final = frozenset({"http", "https"})
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._~-]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{0,5}))?")
 """A registered name or an address, and a port (RFC 3986 section 3.2.2)."""
 _LAST_PORT: Final = 65535
+ORIGIN: Final = (
+    *("HTTP_FORWARDED", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_HOST", "SCRIPT_NAME"),
+    *("wsgi.url_scheme", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "REMOTE_ADDR"),
+)
+"""What the WSGI environment has that tells who a client is, and how it reaches this registry."""
 
 
 def manifest_url(name: str, digest: Digest) -> str:
@@ -42,31 +49,28 @@ def upload_url(name: str, upload_id: str, token: str = "") -> str:
     return f"{_base()}/v2/{name}/blobs/uploads/{upload_id}{query}"
 
 
-def origin() -> tuple[str, str]:
-    """Return scheme and host (with port) as the client used them, as far as can be known."""
-    environ = request.environ
-    forwarded = environ.get("HTTP_FORWARDED")
-    if forwarded is not None:
-        scheme, host = _told_by_the_nearest(forwarded)
-    else:
-        scheme, host = forwarded_scheme(), _plausible_host(_first(environ.get("HTTP_X_FORWARDED_HOST")))
-    return scheme or environ["wsgi.url_scheme"], host or _plausible_host(environ.get("HTTP_HOST"))
-
-
 def forwarded_scheme() -> str:
     """Return the scheme that X-Forwarded-Proto names first, "" if that is none of a registry."""
-    return _plausible_scheme(_first(request.environ.get("HTTP_X_FORWARDED_PROTO")))
+    return _forwarded_scheme(request.environ)
 
 
 def root_url() -> str:
     """Return the registry's root without a slash at the end; without a host where the client named none."""
-    return _root(below=request.environ.get("SCRIPT_NAME", ""))
+    return _root(request.environ, services().configuration.http, below=request.environ.get("SCRIPT_NAME", ""))
+
+
+def base_url_of(environ: Mapping[str, Any], http: HTTP) -> str:
+    """Return what URLs begin with that the client of `environ` is given; of `environ`, ORIGIN is looked at."""
+    if http.relativeurls and not _configured(http):
+        return str(environ.get("SCRIPT_NAME", ""))
+    return _root(environ, http, below=environ.get("SCRIPT_NAME", ""))
 
 
 def api_url() -> str:
     """Return where the API is, also to who has asked outside of ``http.prefix``."""
-    prefix = services().configuration.http.prefix.strip("/")
-    return f"{_root(below=f'/{prefix}' if prefix else '')}/v2/"
+    http = services().configuration.http
+    prefix = http.prefix.strip("/")
+    return f"{_root(request.environ, http, below=f'/{prefix}' if prefix else '')}/v2/"
 
 
 def claimed_address() -> str:
@@ -74,7 +78,11 @@ def claimed_address() -> str:
 
     It may only decide what this client is told itself; who the client is, is request.remote_addr.
     """
-    environ = request.environ
+    return claimed_address_of(request.environ)
+
+
+def claimed_address_of(environ: Mapping[str, Any]) -> str:
+    """Return what claimed_address() does, for the client of `environ`; of that, ORIGIN is looked at."""
     for header in ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP"):
         candidate = _first(environ.get(header))
         if candidate and read_address(candidate):
@@ -83,24 +91,34 @@ def claimed_address() -> str:
 
 
 def _base() -> str:
-    http: HTTP = services().configuration.http
-    if http.relativeurls and not _configured():
-        return str(request.environ.get("SCRIPT_NAME", ""))
-    return root_url()
+    return base_url_of(request.environ, services().configuration.http)
 
 
-def _root(*, below: str) -> str:
+def _root(environ: Mapping[str, Any], http: HTTP, *, below: str) -> str:
     """Return ``http.host``; where that is not given, the path `below` of the host that the client has asked."""
-    configured = _configured()
+    configured = _configured(http)
     if configured:
         return configured
-    scheme, host = origin()
+    scheme, host = _origin(environ)
     return f"{scheme}://{host}{below}" if host else below
 
 
-def _configured() -> str:
+def _origin(environ: Mapping[str, Any]) -> tuple[str, str]:
+    """Return scheme and host (with port) as the client used them, as far as can be known."""
+    forwarded = environ.get("HTTP_FORWARDED")
+    if forwarded is not None:
+        scheme, host = _told_by_the_nearest(forwarded)
+    else:
+        scheme, host = _forwarded_scheme(environ), _plausible_host(_first(environ.get("HTTP_X_FORWARDED_HOST")))
+    return scheme or environ["wsgi.url_scheme"], host or _plausible_host(environ.get("HTTP_HOST"))
+
+
+def _forwarded_scheme(environ: Mapping[str, Any]) -> str:
+    return _plausible_scheme(_first(environ.get("HTTP_X_FORWARDED_PROTO")))
+
+
+def _configured(http: HTTP) -> str:
     """Return ``http.host`` if it is a whole URL; the Go registry takes no notice of anything less."""
-    http: HTTP = services().configuration.http
     if not http.host:
         return ""
     parts = urlsplit(http.host)

@@ -86,7 +86,8 @@ class RemoteSource:
             return None
         if Digest.of(answer.content, digest.algorithm) != digest:
             raise InventoryError(f"what is sent for {repository}@{digest} has another digest")
-        return Stored(answer.content, answer.headers.get_content_type())
+        media_type, _, _ = answer.headers.get("Content-Type", "").partition(";")
+        return Stored(answer.content, media_type.strip().lower())
 
     def small_blob(self, repository: str, digest: Digest, limit: int) -> bytes | None:
         """Return a blob; None if it is not there or is too large."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from registry.foundation.globs import Glob
+from registry.journal.entry import PULL
 
 if TYPE_CHECKING:
     from registry.config.events import Endpoint, Notifications
     from registry.journal.change import Change
 
+_REMEMBERED: Final = 1000
+"""Answers that are remembered: patterns cost more than the rest of what is done for a pull."""
 _log = logging.getLogger(__name__)
 
 
@@ -28,18 +32,24 @@ class EndpointConsumer:
         self._ignored_actions = frozenset(endpoint.ignore.actions)
         self._repositories = [Glob.parse(each) for each in endpoint.repositories]
         self._excluded = [Glob.parse(each) for each in endpoint.exclude]
+        self.wants_event = lru_cache(_REMEMBERED)(self._wants_event)
+        """Tells whether the endpoint is to be told of what has this action, media type and repository in an event."""
 
     @property
     def name(self) -> str:
         """The name of the endpoint."""
         return self.endpoint.name
 
+    @property
+    def wants_pulls(self) -> bool:
+        """Whether it is to be told of any pull."""
+        return PULL not in self._ignored_actions
+
     def wants(self, change: Change) -> bool:
         """Tell whether the endpoint is to be told of this."""
         return self.wants_event(change.action, change.media_type, change.repository)
 
-    def wants_event(self, action: str, media_type: str, repository: str) -> bool:
-        """Tell whether the endpoint is to be told of what is called so in an event."""
+    def _wants_event(self, action: str, media_type: str, repository: str) -> bool:
         if action in self._ignored_actions or media_type in self._ignored_media_types:
             return False
         if self._repositories and not any(glob.matches(repository) for glob in self._repositories):

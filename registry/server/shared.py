@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
 from registry.health.threads import ThreadBoard
 from registry.jobs.board import JobBoard
@@ -57,7 +58,7 @@ def share(configuration: Configuration, previous: Shared | None) -> Shared:
     elections = previous.elections.renewed() if previous else Elections()
     # The workers before go on writing on their own board, so it is copied.
     jobs = JobBoard(previous.jobs.read() if previous else ())
-    remembered = Remembered(proven=previous.remembered.proven) if previous else Remembered()
+    remembered = replace(previous.remembered, told=SharedSet()) if previous else Remembered()
     # The threads of the workers before end with them, so what happened to them is of the past.
     shared = Shared(Board(), jobs, elections, remembered, ThreadBoard(), addr, listener, slots)
     if previous:
@@ -74,9 +75,14 @@ def _close(previous: Shared, listener: socket.socket | None) -> None:
 
 
 def start(shared: Shared, services: Services, metrics: Metrics | None, stopping: Callable[[], bool]) -> None:
-    """Start the jobs and the debug server in this worker, after the fork; no job begins once `stopping` is true."""
+    """Start the threads of this worker, after the fork: jobs, pulls, the debug server.
+
+    No job begins once `stopping` is true.
+    """
     shared.threads.watch()
     Runner(periodic_jobs(services), shared.elections, shared.jobs, metrics, stopping).start()
+    if services.pulls:
+        services.pulls.start()
     if not shared.debug_listener:
         return
     pages = debug.health_pages(shared.board, shared.jobs, shared.threads)

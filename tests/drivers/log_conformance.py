@@ -96,6 +96,12 @@ class LogConformance:
         assert began <= time_ns <= ended
         assert read_all(colleague.log(LOG)) == [Record(time_ns, content)]
 
+    @pytest.mark.parametrize("content", [b"two\nlines", b"\n", b"x" * (MOST_BYTES + 1)], ids=len)
+    def test_what_is_not_a_record_is_not_appended(self, driver: StorageDriver, medium: Medium, content: bytes) -> None:
+        with pytest.raises(ValueError, match="one line"):
+            driver.log(LOG).append(content)
+        assert medium.everything() == set()
+
     def test_records_of_several_writers_are_given_in_the_order_of_their_times(
         self, driver: StorageDriver, colleague: StorageDriver
     ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import time
 import tracemalloc
 from collections import Counter
@@ -20,7 +21,7 @@ from tests.drivers.interleaving import InterleavingDriver
 from tests.drivers.log_conformance import HOUR_SECONDS, LOG, Clock, read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 SECOND = 10**9
@@ -60,39 +61,63 @@ class _LateStore(DelegatingDriver):
             st.sampled_from([0.0, 0.001, 0.5, 3.0, 30.0, 700.0, 5000.0]),
             st.sampled_from(["read", "read", "append"]),
             st.sampled_from([0.0, 0.4, 5.0, LATE_SECONDS - 0.001]),
+            st.sampled_from([0.0, 0.0, -24.0, 24.0]),
         ),
         max_size=40,
     ),
     limit=st.sampled_from([1, 2, 100]),
     wait=st.sampled_from([-5.0, 0.0, 2.0]),
+    reader_ahead=st.sampled_from([0.0, -24.0, 24.0]),
 )
-def test_a_record_that_becomes_visible_late_is_given_once(
-    steps: list[tuple[float, str, float]], limit: int, wait: float
+def test_a_record_that_becomes_visible_late_is_given_once_by_whatever_clocks(
+    steps: list[tuple[float, str, float, float]], limit: int, wait: float, reader_ahead: float
 ) -> None:
-    store, position = _LateStore(), ""
+    store, position, ahead = _LateStore(), "", 0.0
     appended: list[bytes] = []
     found: list[bytes] = []
 
     def read() -> None:
         nonlocal position
-        page = ObjectLog(store, LOG).after(position, before_ns=store.now_ns - int(wait * SECOND), limit=limit)
+        page = ObjectLog(store, LOG).after(position, before_ns=time.time_ns() - int(wait * SECOND), limit=limit)
         position = page.position
         found.extend(record.content for record in page.records)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "time_ns", lambda: store.now_ns)
-        for seconds, step, late in steps:
+        patch.setattr(time, "time_ns", lambda: store.now_ns + int(ahead * SECOND))
+        for seconds, step, late, writer_ahead in steps:
             store.now_ns += int(seconds * SECOND) + 1
+            ahead = writer_ahead if step == "append" else reader_ahead
             if step == "append":
                 appended.append(b"%d" % len(appended))
                 store.put_late(appended[-1], late)
             else:
                 read()
-        store.now_ns += 20 * SECOND
+        store.now_ns += 80 * SECOND
+        ahead = reader_ahead
         for _ in range(len(appended) + 1):
             read()
 
     assert Counter(found) == Counter(appended)
+
+
+def test_a_record_that_is_listed_before_it_can_be_had_is_given_once_it_can() -> None:
+    class Store(DelegatingDriver):
+        can_be_had = False
+
+        def get_each(self, paths: Iterable[str], *, limit: int) -> Iterator[bytes | None]:
+            for path in paths:
+                yield self.get(path, limit=limit) if self.can_be_had or path.endswith(first) else None
+
+    store = Store(InMemoryDriver())
+    log = ObjectLog(store, LOG)
+    times = [log.append(b"%d" % number) for number in range(3)]
+    [first, *_] = store.list(f"{LOG}/{times[0] // (HOUR_SECONDS * SECOND):07}", limit=9)
+
+    page = log.after("", before_ns=time.time_ns(), limit=9)
+    assert [record.content for record in page.records] == [b"0"]
+    assert log.after(page.position, before_ns=time.time_ns(), limit=9).records == []
+    store.can_be_had = True
+    assert [record.content for record in read_all(log, page.position)] == [b"1", b"2"]
 
 
 class _SlowStore(DelegatingDriver):
@@ -233,7 +258,8 @@ def test_hours_that_are_over_are_trimmed_however_many_there_are(clock: Clock) ->
     assert log.count("") in (2, 3)
 
 
-def test_a_long_log_is_read_at_constant_memory(tmp_path: Path, clock: Clock) -> None:
+def test_a_long_log_is_read_at_constant_memory(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # thousands of them take a disk seconds
     driver = FilesystemDriver(str(tmp_path))
     log = ObjectLog(driver, LOG)
 

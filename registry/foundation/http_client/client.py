@@ -13,8 +13,8 @@ from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError
 
 import registry
-from registry.foundation.deadlines import Deadline
 from registry.foundation.http_client.connections import Connection, Exchange, SecureConnection
+from registry.foundation.http_client.deadlines import Deadline
 from registry.foundation.http_client.destinations import Guard, addresses_of
 from registry.foundation.http_client.errors import HttpError, line
 from registry.foundation.http_client.kept import KeptConnections
@@ -56,8 +56,9 @@ class Reply:
 class HttpClient:
     """A client for all threads, which keeps up to `connections` connections to each place.
 
-    `cafile` names the authorities to trust in place of the system's, and is read again when it changes. At most
-    `follow` redirects are followed; with 0, a redirect is the answer. Proxies are those of the environment.
+    `cafile` names the authorities to trust in place of the system's, and is read again when it changes; `context`, if
+    given, verifies instead. At most `follow` redirects are followed; with 0, a redirect is the answer. Proxies are
+    those of the environment.
 
     Raises:
         ParameterError: `cafile` cannot be read, or holds no certificates.
@@ -70,8 +71,9 @@ class HttpClient:
         user_agent: str = f"registry/{registry.__version__}",
         connections: int = 1,
         follow: int = 10,
+        context: ssl.SSLContext | None = None,
     ) -> None:
-        self._trust = Trust(cafile)
+        self._trust = Trust(cafile, context)
         self._user_agent = user_agent
         self._follow = follow
         self._kept = KeptConnections(connections)
@@ -103,18 +105,33 @@ class HttpClient:
         request = Request.of(method, url, body, headers, user_agent=self._user_agent)
         hop = _Hop(request, Exchange(deadline))
         for _ in range(self._follow + 1):
-            with _errors_in_one_line(hop, timeout_seconds):
+            with self._errors_in_one_line(hop, timeout_seconds):
                 reply = self._answer(hop, most_bytes)
-            to = reply.headers.getlist("Location")
+            to = next(iter(reply.headers.getlist("Location")), "")
             if not self._follow or reply.status not in REDIRECTS or not to:
                 return reply
             guard = hop.guard or Guard(hop.addresses())
-            hop = _Hop(hop.request.redirected(reply.status, to[0]), Exchange(deadline), guard)
+            hop = _Hop(hop.request.redirected(reply.status, to), Exchange(deadline), guard)
         raise HttpError(f"the answer is still {reply.status} {reply.reason} after {self._follow} redirects")
 
     def close(self) -> None:
         """Close the connections that are kept, and those in use when they have their answers."""
         self._kept.close()
+
+    @contextmanager
+    def _errors_in_one_line(self, hop: _Hop, timeout_seconds: float | None) -> Iterator[None]:
+        """Turn whatever stands between this and an answer into an HttpError, which names a hop behind a redirect."""
+        try:
+            yield
+        except HttpError:
+            raise
+        except (OSError, ValueError, http.client.HTTPException, HTTPError) as error:
+            location, proxy = hop.request.location, hop.proxy
+            asked = f"redirected to {location.scheme}://{location.host}:{location.port}: " if hop.guard else ""
+            by = f"by the proxy {proxy.host}:{proxy.port}: " if proxy else ""
+            host = proxy.host if proxy else location.host
+            # What caused it may hold what the peer has sent, which may be what it was sent.
+            raise HttpError(asked + by + line(error, host, timeout_seconds, self._trust.authorities)) from None
 
     def _answer(self, hop: _Hop, most_bytes: int) -> Reply:
         """Return the answer of this hop.
@@ -216,19 +233,3 @@ def _connection(hop: _Hop, context: ssl.SSLContext | None) -> Connection:
 
 def _login(proxy: Proxy) -> dict[str, str]:
     return {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
-
-
-@contextmanager
-def _errors_in_one_line(hop: _Hop, timeout_seconds: float | None) -> Iterator[None]:
-    """Turn everything that stands between this and an answer into an HttpError, which names a hop behind a redirect."""
-    try:
-        yield
-    except HttpError:
-        raise
-    except (OSError, ValueError, http.client.HTTPException, HTTPError) as error:
-        location, proxy = hop.request.location, hop.proxy
-        asked = f"redirected to {location.scheme}://{location.host}:{location.port}: " if hop.guard else ""
-        by = f"by the proxy {proxy.host}:{proxy.port}: " if proxy else ""
-        host = proxy.host if proxy else location.host
-        # What caused it may hold what the peer has sent, which may be what it was sent.
-        raise HttpError(asked + by + line(error, host, timeout_seconds)) from None

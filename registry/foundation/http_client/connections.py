@@ -14,7 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from registry.foundation.http_client.errors import HttpError
 
 if TYPE_CHECKING:
-    from registry.foundation.deadlines import Deadline
+    from registry.foundation.http_client.deadlines import Deadline
     from registry.foundation.http_client.destinations import Guard
 
 _PIECE: Final = 16 * 1024

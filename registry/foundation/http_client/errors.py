@@ -21,25 +21,28 @@ class HttpError(OSError):
     """There is no such answer; the text says why in one line, without headers, userinfo and query of the URL."""
 
 
-def line(error: Exception, host: str, timeout_seconds: float | None) -> str:
-    """Return what `error` says, which came of an exchange with `host` that was to end within `timeout_seconds`."""
+def line(error: Exception, host: str, timeout_seconds: float | None, authorities: str) -> str:
+    """Return what `error` says, which came of an exchange with `host` that was to end within `timeout_seconds`.
+
+    `authorities` are those that are trusted: "in FILE", or whatever says where an unknown one is missing.
+    """
     if isinstance(error, TimeoutError):
         return "timed out" if timeout_seconds is None else f"timed out after {timeout_seconds:g} s"
     if isinstance(error, socket.gaierror):
         return f"the address of {host} is not found: {error.strerror}"
     if isinstance(error, ssl.SSLError):
-        return _line_of_tls(error)
+        return _line_of_tls(error, authorities)
     if isinstance(error, http.client.RemoteDisconnected):
         return "the peer closed the connection without an answer"
     if isinstance(error, OSError):
         # Without a number it is of CONNECT, followed by what the proxy says.
-        return error.strerror or str(error)[:_TUNNEL_FAILED]
+        return str(error)[: None if error.errno else _TUNNEL_FAILED]
     return _line_of_http(error)
 
 
-def _line_of_tls(error: ssl.SSLError) -> str:
+def _line_of_tls(error: ssl.SSLError, authorities: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        advice = "; name its authority in cafile" if error.verify_code in _UNKNOWN_AUTHORITY else ""
+        advice = f"; its authority is not {authorities}" if error.verify_code in _UNKNOWN_AUTHORITY else ""
         return f"certificate verify failed: {error.verify_message.rstrip('.')}{advice}"
     if error.reason in _NOT_TLS:
         return "it does not speak TLS: is http:// meant?"

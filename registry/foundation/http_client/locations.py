@@ -14,6 +14,9 @@ from registry.foundation.http_client.errors import HttpError
 _PORTS: Final = {"http": 80, "https": 443}
 _UNSENDABLE: Final = re.compile(rb"[^\x21-\x7e]")
 _NAME: Final = re.compile(r"[a-z0-9_.-]+")
+_LONGEST_NAME: Final = 254
+"""What a name has at most, with a dot at its end (RFC 1035 section 3.1); a peer may send thousands of characters."""
+
 _LONGEST_SCHEME: Final = 20
 
 
@@ -90,6 +93,8 @@ def _host(split: SplitResult) -> str:
     host = split.hostname or ""
     if not host:
         raise HttpError("no host given")
+    if len(host) > _LONGEST_NAME:
+        raise HttpError("the host is too long for a name")
     if ":" in host or "[" in split.netloc:
         host = host.replace("%25", "%", 1)  # before a zone (RFC 6874)
         try:

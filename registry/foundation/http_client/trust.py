@@ -12,34 +12,32 @@ from registry.foundation.files import FileError, WatchedFile
 class Trust:
     """The authorities of the file `cafile`, which take the place of the system's, as with curl; without one, those.
 
-    A file that changes is read again; while it is broken, what it last said is in force.
+    A file that changes is read again; while it is broken, what it last said is in force. `context` stands in for both.
+    `authorities` tells of them in a sentence that an authority "is not" one of them.
 
     Raises:
         ParameterError: the file cannot be read, or holds no certificates in PEM.
     """
 
-    def __init__(self, cafile: str) -> None:
+    def __init__(self, cafile: str, context: ssl.SSLContext | None = None) -> None:
         self._file = WatchedFile(cafile, _trusting) if cafile else None
-        self._system: ssl.SSLContext | None = None
+        self._context = context
+        self.authorities = f"in {cafile}" if cafile else "one that is given" if context else "one of the system's"
         self._lock = threading.Lock()
         try:
-            self.context_of_file()
+            if self._file:
+                self._file.current()
         except FileError as error:
             raise ParameterError(f"cafile: {error}") from error
 
     def context(self) -> ssl.SSLContext:
         """Return what verifies a peer; another one once `cafile` has changed."""
-        found = self.context_of_file()
-        if found:
-            return found
+        if self._file:
+            return self._file.last_good()
         with self._lock:
-            if self._system is None:
-                self._system = _as_in_go(ssl.create_default_context())
-            return self._system
-
-    def context_of_file(self) -> ssl.SSLContext | None:
-        """Return what verifies a peer by `cafile`, None without one."""
-        return self._file.last_good() if self._file else None
+            if self._context is None:
+                self._context = _as_in_go(ssl.create_default_context())
+            return self._context
 
 
 def _trusting(pem: bytes) -> ssl.SSLContext:

@@ -576,7 +576,7 @@ def test_a_file_replaced_through_another_host_is_read_again(
 class PowerWatch:
     """Follows the system calls and knows what a loss of power would take: written bytes and names in directories."""
 
-    _CALLS = ("open", "write", "fsync", "link", "rename", "mkdir", "unlink", "rmdir")
+    _CALLS = ("open", "write", "fsync", "fdatasync", "link", "rename", "mkdir", "unlink", "rmdir")
 
     def __init__(self, root: Path, patch: pytest.MonkeyPatch, *, ordered: bool = False) -> None:
         self._ordered = ordered
@@ -615,6 +615,9 @@ class PowerWatch:
         if self._ordered:
             self.names_at_risk.clear()
         self.names_at_risk.discard(str(Path(f"/proc/self/fd/{fd}").readlink()))
+
+    def _fdatasync(self, fd: int) -> None:
+        self.bytes_at_risk.discard(os.fstat(fd).st_ino)
 
     def _link(self, source: str, target: str) -> None:
         assert os.stat(source).st_ino not in self.bytes_at_risk, "linked before it was durable"  # noqa: PTH116

@@ -39,7 +39,9 @@ ERRORS: Final = {
     errno.EACCES: NotPermittedError,
     errno.EROFS: NotWritableError,
 }
-READING: Final = frozenset({"get", "read", "list", "holds", "stat", "open_local", "probe", "upload_size"})
+READING: Final = frozenset(
+    {"get", "read", "list", "holds", "stat", "open_local", "probe", "upload_size", "log_read", "log_count"}
+)
 """Operations that write nothing."""
 UNNOTICED: Final = {
     # A directory that cannot be removed, or looked through for what crashes have left, is left as it is.
@@ -49,6 +51,9 @@ UNNOTICED: Final = {
     ("purge", "readdir"),
     # Python opens a file also where this fails.
     ("open_local", "fstat"),
+    # What was acknowledged is durable before the file is closed.
+    ("log", "close"),
+    ("log_on", "close"),
     # It is a hint, and the object is put in another way.
     ("put_in_order", "link"),
 }
@@ -76,6 +81,12 @@ def _cancel(driver: StorageDriver) -> None:
         writer.cancel()
 
 
+def _append_on(driver: StorageDriver) -> None:
+    log = driver.log("/docker/medium/log")
+    log.append(b"first")
+    log.append(b"second")
+
+
 OPERATIONS: Mapping[str, Callable[[StorageDriver], object]] = {
     "get": lambda driver: driver.get("/docker/medium/object", limit=100),
     "read": _read,
@@ -95,6 +106,11 @@ OPERATIONS: Mapping[str, Callable[[StorageDriver], object]] = {
     "append": _append,
     "commit": _commit,
     "cancel": _cancel,
+    "log": lambda driver: driver.log("/docker/medium/log").append(b"record"),
+    "log_on": _append_on,
+    "log_read": lambda driver: driver.log("/docker/medium/logged").after("", before_ns=2**62, limit=9),
+    "log_count": lambda driver: driver.log("/docker/medium/logged").count(""),
+    "log_trim": lambda driver: driver.log("/docker/medium/trimmed").trim(2**62),
     "purge": lambda driver: driver.purge(0),
     "probe": lambda driver: driver.probe(),
 }
@@ -113,6 +129,9 @@ def try_all(root: str) -> None:
         driver.put("/docker/medium/object", b"old")
         driver.put("/docker/medium/below/object", b"old")
         driver.create_upload("/docker/medium/upload")
+        if name.startswith("log_"):
+            driver.log("/docker/medium/logged").append(b"record")
+            driver.put(f"/docker/medium/trimmed/{0:019}-{0:016x}", b"old")
         kind, text, result = "-", "-", None
         with faults.raising(call, number, root if name == "probe" else "/medium"):
             try:

@@ -14,6 +14,7 @@ from tests.content import image
 pytest.importorskip("boto3", reason="the s3 extra is not installed")
 
 from drivers.s3.driver import S3Driver
+from tests.drivers.log_conformance import HOUR_SECONDS, Clock
 from tests.drivers.s3.strict import StrictS3
 
 if TYPE_CHECKING:
@@ -88,7 +89,20 @@ def note_what_is_remembered(serve: Serve, driver: S3Driver, meter: _Meter, diges
     meter.note("GET a layer of any size, redirected, its size remembered")
 
 
-def test_the_table_in_the_documentation_is_what_the_driver_does(serve: Serve) -> None:
+def note_logs(driver: S3Driver, meter: _Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    clock.advance(HOUR_SECONDS / 2 - clock.now() / 1e9 % HOUR_SECONDS)  # the hour before is looked at for a minute
+    log = driver.log("/registry/log")
+    log.append(b"x" * 500)
+    meter.note("append a record of 500 bytes to a log")
+    page = log.after("", before_ns=clock.now(), limit=100)
+    assert len(page.records) == 1
+    meter.note("read it, the first time")
+    assert log.after(page.position, before_ns=clock.now(), limit=100).records == []
+    meter.note("look for more in vain")
+
+
+def test_the_table_in_the_documentation_is_what_the_driver_does(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     config, layer, large = b"{}" * 500, bytes(8 * MIB), bytes(100 * MIB)
     manifest = image(config, layer)
     with StrictS3() as server:
@@ -143,6 +157,7 @@ def test_the_table_in_the_documentation_is_what_the_driver_does(serve: Serve) ->
         meter.note("the catalog of one repository a/b")
         assert client.delete("/v2/a/b/manifests/latest").status_code == 202
         meter.note("DELETE a tag")
+        note_logs(driver, meter, monkeypatch)
 
     print("\n".join(meter.rows))
     missing = [row for row in meter.rows if row not in DOCUMENT.read_text()]

@@ -10,10 +10,12 @@ import pytest
 
 from registry.foundation.http_client import HttpClient, HttpError, Reply
 from tests.foundation.http_client.servers import Server, answering, listening, read_head, serving
+from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -95,22 +97,33 @@ def test_threads_have_connections_of_their_own_and_as_many_are_kept_as_is_said(s
     assert len({asked.port for asked in server.asked}) < 200
 
 
-@pytest.mark.parametrize("reset", [False, True])
-def test_a_connection_that_was_closed_meanwhile_is_replaced(client: HttpClient, *, reset: bool) -> None:
-    seen: list[bytes] = []
+@pytest.mark.parametrize("ending", ["close", "reset", "close of TLS", "end of TLS"])
+def test_a_connection_that_was_closed_meanwhile_is_replaced(tmp_path: Path, ending: str) -> None:
+    authority, seen = Authority.create(tmp_path), list[bytes]()
+    context = authority.serving_context("server")
 
     def behave(connection: socket.socket, _: threading.Event) -> None:
         # The second request of a connection is taken and not answered.
         for answer in (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", b""):
             seen.append(read_head(connection))
             connection.sendall(answer)
-        if reset:
+        if ending == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
 
-    with listening(behave) as url:
+    def behave_in_tls(connection: socket.socket, ended: threading.Event) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            behave(secured, ended)
+            if ending == "close of TLS":
+                secured.unwrap()
+
+    with (
+        listening(behave_in_tls if "TLS" in ending else behave) as url,
+        closing(HttpClient(cafile=str(authority.path))) as client,
+    ):
         for _ in range(3):
-            assert client.request("POST", url, timeout_seconds=10).content == b"x"
-    assert len(seen) == 5  # one, its successor and once more, and so again
+            secured = url.replace("http", "https") if "TLS" in ending else url
+            assert client.request("POST", secured, timeout_seconds=10).content == b"x"
+    assert len([*filter(None, seen)]) == 5  # one, its successor and once more, and so again
 
 
 def test_a_fresh_connection_that_is_closed_is_an_error_and_not_tried_again(client: HttpClient) -> None:

@@ -49,9 +49,12 @@ def test_the_file_takes_the_place_of_the_systems_authorities(
 def test_a_certificate_that_is_not_trusted_is_told(authority: Authority, tmp_path: Path) -> None:
     issued = Authority.create(tmp_path / "other").serving_context("server")
     with serving(issued) as server, closing(HttpClient(cafile=str(authority.path))) as client:
-        with pytest.raises(HttpError, match=r"^certificate verify failed: .*; name its authority in cafile$"):
+        with pytest.raises(HttpError, match=r"^certificate verify failed: .*; its authority is not in /.*/ca\.crt$"):
             get(client, f"{server.url}/5")
-        with closing(HttpClient()) as trusting, pytest.raises(HttpError, match=r"; name its authority in cafile$"):
+        with (
+            closing(HttpClient()) as trusting,
+            pytest.raises(HttpError, match=r"; its authority is not one of the system's$"),
+        ):
             get(trusting, f"{server.url}/5")
         assert server.asked == []
 
@@ -84,7 +87,7 @@ def test_http_to_a_port_with_tls_is_told(authority: Authority) -> None:
     with (
         serving(authority.serving_context("server")) as server,
         closing(HttpClient()) as client,
-        pytest.raises(HttpError, match=r"is https:// meant\?$|without an answer$|^Connection reset by peer$"),
+        pytest.raises(HttpError, match=r"is https:// meant\?$|without an answer$|Connection reset by peer$"),
     ):
         get(client, f"{server.url.replace('https', 'http')}/5")
 

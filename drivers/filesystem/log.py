@@ -1,0 +1,103 @@
+"""A log on a file system: a directory of files, each of which one process appends to, or has appended to.
+
+A process that reads merges the lines of all files by their times. It does not look again at what it has read to the end
+and is so old that nobody appends to it any more.
+"""
+
+# A string is passed to the system call as it is; to make a Path costs more than the call.
+# ruff: noqa: PTH108, PTH208
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from drivers.base import UnavailableError
+from drivers.filesystem.appending import AGE_NS, NAME, AppendedFile, time_of
+from drivers.filesystem.files import Translated
+from drivers.filesystem.merging import COMPLETE_NS, Merge, Position
+from drivers.filesystem.uploads import pread
+from drivers.log import LATE_SECONDS, Log, Page, checked_content
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_ATTEMPTS: Final = 10
+"""How often a record is written again."""
+
+
+class FileLog(Log):
+    """The log at `path`, in `directory`; `check` raises an error if the file system is not there."""
+
+    def __init__(self, path: str, directory: str, check: Callable[[], object]) -> None:
+        self._path = path
+        self._directory = directory
+        self._check = check
+        self._writing = Lock()
+        self._file: AppendedFile | None = None
+
+    # Writing
+
+    def append(self, content: bytes) -> int:
+        checked_content(content)
+        with Translated("append", self._path):
+            for _ in range(_ATTEMPTS):
+                with self._writing:
+                    file, time_ns = self._next_line()
+                    size = file.write(time_ns, content)
+                if size is not None:
+                    file.sync(size)
+                    return time_ns
+        raise UnavailableError(
+            f"filesystem: append {self._path}: its files are deleted, or take {LATE_SECONDS:.0f} s, each time"
+        )
+
+    def _next_line(self) -> tuple[AppendedFile, int]:
+        """Return the file for the next line, and the line's time."""
+        while not self._file or not (time_ns := self._file.next_time()):
+            self._check()
+            self._file = AppendedFile.make(self._directory)
+        return self._file, time_ns
+
+    def trim(self, before_ns: int) -> None:
+        with Translated("trim", self._path):
+            for name in self._names():
+                # The last line is less than AGE_NS younger than the file.
+                if time_of(name) > min(before_ns - AGE_NS, time.time_ns() - COMPLETE_NS):
+                    break
+                with suppress(FileNotFoundError):  # another process has deleted it
+                    os.unlink(self._name_of(name))
+
+    # Reading
+
+    def after(self, position: str, *, before_ns: int, limit: int) -> Page:
+        with Translated("read", self._path):
+            return Merge(self._directory, self._names(), Position.load(position)).page(before_ns, limit)
+
+    def count(self, position: str) -> int:
+        known, found = Position.load(position), 0
+        with Translated("read", self._path):
+            for name in known.unread(self._names()):
+                with suppress(FileNotFoundError, IsADirectoryError):
+                    found += sum(piece.count(b"\n") for piece in self._pieces(name, known.offsets.get(name, 0)))
+        return found
+
+    def _pieces(self, name: str, offset: int) -> Iterator[bytes]:
+        fd = os.open(self._name_of(name), os.O_RDONLY)
+        try:
+            yield from pread(fd, offset, os.fstat(fd).st_size)
+        finally:
+            os.close(fd)
+
+    def _names(self) -> list[str]:
+        """Return the names of all files, those that were made first before the others."""
+        try:
+            return sorted(filter(NAME.fullmatch, os.listdir(self._directory)))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _name_of(self, name: str) -> str:
+        return f"{self._directory}/{name}"

@@ -1,0 +1,49 @@
+"""Who asks and how, as the journal and events tell it.
+
+asked() sets aside what is known of a request and costs next to nothing; origin_of() makes sense of it, perhaps later
+and in another thread.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from flask import g, request
+from werkzeug.datastructures import Authorization
+
+from registry.handlers.urls import ORIGIN, base_url_of, claimed_address_of
+from registry.journal.entry import Origin
+from registry.observation.record import current
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from registry.config.values import HTTP
+
+_ASKED: Final = (*ORIGIN, "REQUEST_METHOD", "HTTP_USER_AGENT", "HTTP_AUTHORIZATION")
+
+
+def asked(http: HTTP) -> Sequence[Any]:
+    """Return what origin_of() needs to know of this request, which open_repository() has let in."""
+    record = current.get()
+    return http, g.grant.user, record and record.request_id, *map(request.environ.get, _ASKED)
+
+
+def origin_of(known: Sequence[Any]) -> Origin:
+    """Return who has sent the request of which asked() has returned what is `known`, and how."""
+    http: HTTP = known[0]
+    user, request_id, *values = known[1:]
+    environ = {name: value for name, value in zip(_ASKED, values, strict=True) if value is not None}
+    sent = Authorization.from_header(environ.get("HTTP_AUTHORIZATION")) if not user else None
+    return Origin(
+        actor=user,
+        claimed_user=(sent.username or "") if sent else "",
+        client=environ["REMOTE_ADDR"],
+        claimed=claimed_address_of(environ),
+        host=environ.get("HTTP_HOST", ""),
+        method=environ["REQUEST_METHOD"],
+        user_agent=environ.get("HTTP_USER_AGENT", ""),
+        request_id=request_id or str(uuid.uuid4()),
+        base_url=base_url_of(environ, http),
+    )
