@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from registry.config.events import Endpoint, Journal
+from registry.foundation import durations
+from registry.notifications.pulls import MOST
+from registry.notifications.sending import PERMANENT
 from registry.notifications.signature import key_of, signed
 from tests.integration.clients import require_program, run
 from tests.integration.content import fill
-from tests.integration.pages import Reader, blocks
+from tests.integration.pages import Reader, blocks, page_path
 from tests.integration.servers import free_port
 from tests.integration.waiting import wait_until
 from tests.notifications.receiver import receiving
@@ -86,6 +90,20 @@ def test_receiver_of_the_page_prints_what_it_is_sent(tmp_path: Path) -> None:
 def takes_events(config: Path) -> bool:
     command = [sys.executable, "-m", "registry", "notifications", "test", "ci", "--config", str(config)]
     return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+
+
+def test_numbers_of_the_page_are_those_of_the_program() -> None:
+    text = page_path("notifications.md").read_text()
+    endpoint, journal = Endpoint(), Journal()
+    assert f"| {', '.join(map(str, sorted(PERMANENT)))} | after `threshold` attempts" in text
+    assert f"| the first `threshold` attempts ({endpoint.threshold}) |" in text
+    backoff, longest = durations.spell(endpoint.backoff_seconds), durations.spell(endpoint.maxbackoff_seconds)
+    assert f"| after `backoff` ({backoff}), twice that, and so on up to `maxbackoff` ({longest})" in text
+    assert f"older than `maxage` ({durations.spell(endpoint.maxage_seconds)})" in text
+    assert f"keep: {durations.spell(journal.keep_seconds)} " in text
+    assert f"maxevents: {journal.maxevents} " in text
+    assert f"maxdead: {journal.maxdead} " in text
+    assert f"{MOST:,} for it in memory" in text
 
 
 def message() -> tuple[dict[str, str], bytes]:
