@@ -79,7 +79,7 @@ def test_endpoints_are_listed_with_what_waits_and_without_secrets(
     configure(
         tmp_path,
         {"url": f"http://u:{SECRET}@127.0.0.1:{receiver.port}/hook?key={SECRET}", "headers": {"X-Token": [SECRET]}},
-        {"name": "off", "url": receiver.url(), "disabled": True},
+        {"name": "off", "url": "", "disabled": True, "repositories": ["**a"]},
     )
     done = notifications(tmp_path, "list")
     assert (done.returncode, done.stderr) == (0, "")
@@ -87,7 +87,7 @@ def test_endpoints_are_listed_with_what_waits_and_without_secrets(
     assert heading.split()[:5] == ["ENDPOINT", "WAITING", "OLDEST", "DEAD", "LAST"]
     assert re.fullmatch(rf"ci +2 +\d+s +1 +- +http://\S+@127.0.0.1:{receiver.port}/hook\S*", ci)
     assert note.strip() == "registry notifications list --dead tells why events were given up"
-    assert off.split()[:5] == ["off", "0", "-", "0", "-"]
+    assert off.split() == ["off", "0", "-", "0", "-", "-"]
     assert disabled.strip() == "disabled: nothing is sent"
     assert SECRET not in done.stdout
 
@@ -155,8 +155,9 @@ def test_list_without_endpoints_says_so(tmp_path: Path, journal: Journal) -> Non
 
 @pytest.mark.parametrize(
     "arguments",
-    [("list", "--endpoint", "scaner"), ("test", "scaner"), ("replay", "--endpoint", "scaner", "--since", "1h"),
-     ("retry", "--all", "--endpoint", "scaner")],
+    [("list", "--endpoint", "scaner"), ("list", "--dead", "--endpoint", "scaner"),
+     ("purge", "--before", "1h", "--endpoint", "scaner"), ("test", "scaner"),
+     ("replay", "--endpoint", "scaner", "--since", "1h"), ("retry", "--all", "--endpoint", "scaner")],
 )  # fmt: skip
 def test_unknown_endpoint_is_refused_with_those_that_there_are(
     arguments: tuple[str, ...], tmp_path: Path, journal: Journal, receiver: Receiver
@@ -295,6 +296,7 @@ def test_read_only_registry_keeps_its_dead_letters(
             "'7' is neither a duration such as 2h nor a time such as 2026-03-09T14:00:00Z; a unit is missing, as in 7h",
         ),
         ("-2h", "'-2h' is negative; it counts back from now"),
+        ("9999-12-31T23:00:00-02:00", "is neither a duration such as 2h nor a time such as 2026-03-09T14:00:00Z"),
         ("yesterday", "'yesterday' is neither a duration such as 2h nor a time such as 2026-03-09T14:00:00Z"),
     ],
 )
