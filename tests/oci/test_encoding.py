@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.oci.encoding import answer, encode
+from registry.oci.encoding import answer, encode, indented
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
@@ -38,3 +38,11 @@ def test_json_is_written_as_go_does(value: object, written: str) -> None:
 @given(JSON)
 def test_what_is_written_is_read_as_what_it_was(value: Any) -> None:
     assert json.loads(encode(value).encode()) == value
+
+
+@given(JSON)
+def test_what_is_indented_is_as_the_library_indents_it_with_the_escapes_of_go(value: Any) -> None:
+    written = indented(value, "   ")
+    assert json.loads(written) == value
+    escaped = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
+    assert written == json.dumps(value, ensure_ascii=False, indent=3).translate(escaped)
