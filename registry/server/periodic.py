@@ -13,7 +13,7 @@ from registry.notifications import jobs as notifications
 from registry.server.acme import renewal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from registry.health.checks import Check
     from registry.jobs.job import Job
@@ -24,12 +24,8 @@ def periodic_jobs(services: Services) -> Iterator[Job]:
     """Yield the jobs that the configuration asks for; none writes to a registry that is read-only."""
     configuration = services.configuration
     maintenance = configuration.storage.maintenance
-    keep_seconds = configuration.notifications.journal.keep_seconds
     if not maintenance.readonly.enabled:
-        unread = (
-            () if services.recorder else (partial(journal.trim_unread, services.driver, keep_seconds=keep_seconds),)
-        )
-        yield from purge.jobs(services.repositories, maintenance.uploadpurging, unread)
+        yield from purge.jobs(services.repositories, maintenance.uploadpurging, list(_left_behind(services)))
     yield from cluster.jobs(services.driver, configuration, services.board)
     if services.recorder:
         yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)
@@ -37,6 +33,13 @@ def periodic_jobs(services: Services) -> Iterator[Job]:
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
     # Last, as there may be more of them than are told of.
     yield from health.jobs(services.board, list(_checks(services)))
+
+
+def _left_behind(services: Services) -> Iterator[Callable[[], None]]:
+    """Yield what clears away a journal that nobody reads any more."""
+    if not services.recorder:
+        section = services.configuration.notifications.journal
+        yield partial(journal.trim_unread, services.driver, keep_seconds=section.keep_seconds)
 
 
 def _checks(services: Services) -> Iterator[Check]:
