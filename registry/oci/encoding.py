@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring
 from typing import Final
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -20,7 +21,20 @@ def encode(value: object) -> str:
 
 def indented(value: object, spaces: int) -> str:
     """Return `value` as ``json.MarshalIndent`` of Go does, a member or an element a line."""
-    return _escaped(json.dumps(value, ensure_ascii=False, indent=spaces))
+    return _escaped(_indented(value, "\n", " " * spaces))
+
+
+def _indented(value: object, margin: str, step: str) -> str:
+    # json.dumps with an indent does all of it in Python; here strings, which are most of it, are left to its code in C.
+    if isinstance(value, str):
+        return encode_basestring(value)
+    if not value or not isinstance(value, dict | list):
+        return _encode(value)
+    inner = margin + step
+    if isinstance(value, list):
+        return f"[{inner}{f',{inner}'.join([_indented(each, inner, step) for each in value])}{margin}]"
+    members = [f"{encode_basestring(name)}: {_indented(each, inner, step)}" for name, each in value.items()]
+    return f"{{{inner}{f',{inner}'.join(members)}{margin}}}"
 
 
 def _escaped(text: str) -> str:

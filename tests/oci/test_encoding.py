@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.oci.encoding import answer, encode
+from registry.oci.encoding import answer, encode, indented
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
@@ -38,3 +38,11 @@ def test_json_is_written_as_go_does(value: object, written: str) -> None:
 @given(JSON)
 def test_what_is_written_is_read_as_what_it_was(value: Any) -> None:
     assert json.loads(encode(value).encode()) == value
+
+
+@given(JSON)
+def test_with_an_indent_it_is_what_json_dumps_gives_but_for_the_escapes_of_go(value: Any) -> None:
+    expected = json.dumps(value, ensure_ascii=False, indent=3)
+    for character in "<>&\u2028\u2029":
+        expected = expected.replace(character, f"\\u{ord(character):04x}")
+    assert indented(value, 3) == expected
