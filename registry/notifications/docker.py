@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from registry.notifications.events import Event
 
 MEDIA_TYPE: Final = "application/vnd.docker.distribution.events.v2+json"
+_INDENT: Final = " " * 3
 _SECOND_NS: Final = 1_000_000_000
 
 
 def envelope(events: Sequence[Event]) -> bytes:
     """Return `events` as ``json.MarshalIndent`` of Go writes an Envelope, which ends without a line break."""
-    return indented({"events": [record(event) for event in events]}, 3).encode()
+    return indented({"events": [record(event) for event in events]}, _INDENT).encode()
 
 
 def record(event: Event) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry.health.checks import configured_checks, optional_check
-from registry.jobs import cluster, health, purge
+from registry.jobs import cluster, health, journal, purge
+from registry.jobs.cluster import Cluster, member_name
+from registry.jobs.hold import Hold
 from registry.notifications import jobs as notifications
 from registry.server.acme import renewal
 
@@ -24,6 +26,8 @@ def periodic_jobs(services: Services) -> Iterator[Job]:
     if not maintenance.readonly.enabled:
         yield from purge.jobs(services.repositories, maintenance.uploadpurging)
     yield from cluster.jobs(services.driver, configuration, services.board)
+    wanting = services.recorder.consumer_names if services.recorder else ()
+    yield from journal.jobs(configuration, services.driver, services.lease, wanting)
     yield from notifications.jobs(configuration, _dispatch(services))
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
     # Last, as there may be more of them than are told of.
@@ -40,4 +44,6 @@ def _checks(services: Services) -> Iterator[Check]:
 
 def _dispatch(services: Services) -> notifications.Dispatch:
     metrics = services.observer.metrics if services.observer else None
-    return notifications.Dispatch(services.driver, held=lambda: True, hold_seconds=lambda: 0.0, metrics=metrics)
+    driver = services.driver
+    hold = Hold(driver, Cluster(driver), member_name(services.configuration.http.addr))
+    return notifications.Dispatch(driver, held=services.lease.held, hold_seconds=hold, metrics=metrics)

@@ -51,7 +51,7 @@ class Receiver:
 
     @property
     def taken(self) -> list[dict[str, Any]]:
-        """All events of requests that were answered with 2xx."""
+        """All events of requests that were answered with 2xx or 3xx."""
         return [event for request in self.requests for event in request.events]
 
     @property
@@ -72,7 +72,7 @@ def receiving(context: ssl.SSLContext | None = None) -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             received = Received({name.lower(): value for name, value in self.headers.items()}, body)
             answering = receiver.answer(received)
-            if 200 <= answering.status < 300:
+            if 200 <= answering.status < 400:
                 receiver.requests.append(received)
             self.send_response(answering.status)
             for name, value in answering.headers.items():

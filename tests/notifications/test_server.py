@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.api import Api, digest_of
-from tests.notifications.receiver import Receiver, receiving
+from tests.notifications.receiver import Answering, Received, Receiver, receiving
 from tests.serving import Serving, serving, wait_until
 
 if TYPE_CHECKING:
@@ -94,3 +99,116 @@ def test_pulls_are_told_of_as_the_go_registry_tells_of_them(tmp_path: Path, rece
     (head,) = [each for each in blobs if each["request"]["method"] == "HEAD"]
     assert (head["request"]["useragent"], head["request"]["addr"]) == ("a client", "192.0.2.1")
     assert head["target"]["url"] == f"{server.url}{blob}"
+
+
+def metric(server: Serving, name: str, **labels: str) -> float:
+    families = text_string_to_metric_families(server.debug("/metrics").body.decode())
+    samples = (sample for family in families for sample in family.samples)
+    return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
+
+
+def test_metrics_have_the_names_of_the_go_registry(tmp_path: Path, receiver: Receiver) -> None:
+    def refuse_pulls(request: Received) -> Answering:
+        return Answering(410 if request.events[0]["target"].get("tag") == "poison" else 200)
+
+    receiver.answer = refuse_pulls
+    with serving(tmp_path, overlay(receiver, ignore={"actions": ["pull"]}, threshold=2)) as server:
+        for tag in ("v1", "poison", "v2"):
+            push(server, tag)
+        wait_until("all are told", lambda: receiver.tags == ["v1", "v2"])
+        wait_until("and counted", lambda: metric(server, "registry_notifications_events_total", type="Successes") == 2)
+
+        def events(kind: str) -> float:
+            return metric(server, "registry_notifications_events_total", type=kind, endpoint="e0")
+
+        assert (events("Events"), events("Failures"), events("Dead"), events("Dropped")) == (3, 2, 1, 0)
+        assert metric(server, "registry_notifications_status_total", code="200 OK", endpoint="e0") == 2
+        assert metric(server, "registry_notifications_status_total", code="410 Gone", endpoint="e0") == 2
+        wait_until("none waits", lambda: b"registry_notifications_pending_total" in server.debug("/metrics").body)
+        assert metric(server, "registry_notifications_pending_total", endpoint="e0") == 0
+        assert metric(server, "registry_notifications_oldest_seconds", endpoint="e0") == 0
+
+
+def test_an_endpoint_that_fails_lets_events_wait_and_does_not_make_the_registry_sick(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Answering(500)
+    with serving(tmp_path, overlay(receiver, ignore={"actions": ["pull"]})) as server:
+        push(server, "v1")
+        push(server, "v2")
+        wait_until("they wait", lambda: metric(server, "registry_notifications_pending_total", endpoint="e0") >= 1)
+        wait_until("for long", lambda: metric(server, "registry_notifications_oldest_seconds", endpoint="e0") > 0)
+        assert server.debug("/debug/health").status == 200
+        assert server.log().count("endpoint e0 does not take events") == 1
+
+        receiver.answer = lambda _: Answering()
+        wait_until("all are told", lambda: receiver.tags == ["v1", "v2"])
+        wait_until("the log says so", lambda: "endpoint e0 takes events again" in server.log())
+
+
+def reload(server: Serving, path: Path, *receivers: Receiver, **keys: Any) -> None:
+    """Have the server read the configuration again, with endpoints at `receivers`."""
+    configuration = yaml.safe_load((path / "config.yml").read_text())
+    configuration |= overlay(*receivers, **keys)
+    (path / "config.yml").write_text(yaml.safe_dump(configuration))
+    before, workers = server.log().count("configuration read again"), server.workers()
+    server.process.send_signal(signal.SIGHUP)
+    wait_until("it is read", lambda: server.log().count("configuration read again") > before)
+    wait_until("by all workers", lambda: not workers & server.workers() and len(server.workers()) == 2)
+
+
+def test_sighup_changes_endpoints_without_losing_what_waits(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.answer = lambda _: Answering(500)
+    with receiving() as elsewhere, receiving() as new, serving(tmp_path, overlay(receiver)) as server:
+        push(server, "waits")
+        reload(server, tmp_path, elsewhere, new)
+        push(server, "after")
+        wait_until("the endpoint gets it at its new URL", lambda: elsewhere.tags == ["waits", "after"])
+        wait_until("the new one gets what is new", lambda: new.tags == ["after"])
+
+        reload(server, tmp_path, elsewhere)
+        push(server, "last")
+        wait_until("the one that is left is told", lambda: elsewhere.tags == ["waits", "after", "last"])
+        reload(server, tmp_path, elsewhere, new)
+        push(server, "again")
+        wait_until("both are told", lambda: elsewhere.tags[-1] == new.tags[-1] == "again")
+    assert new.tags == ["after", "again"], "what happened while it was not configured is not told"
+    assert not receiver.requests
+
+
+def test_a_disabled_endpoint_is_told_nothing_and_goes_on_later_from_where_it_was(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Answering(500)
+    with serving(tmp_path, overlay(receiver)) as server:
+        push(server, "waits")
+        reload(server, tmp_path, receiver, disabled=True)
+        assert "endpoint e0 disabled, skipping" in server.log()
+        receiver.answer = lambda _: Answering()
+        push(server, "unseen")
+        reload(server, tmp_path, receiver)
+        push(server, "after")
+        wait_until("all are told", lambda: receiver.tags == ["waits", "after"])
+
+
+def test_a_registry_that_is_read_only_tells_of_pulls_and_writes_nothing(tmp_path: Path, receiver: Receiver) -> None:
+    read_only = {"storage": {"maintenance": {"readonly": {"enabled": True}}}}
+    with serving(tmp_path) as server:
+        push(server, "v1")
+    before = sorted(str(path) for path in (tmp_path / "root").rglob("*"))
+    with serving(tmp_path, overlay(receiver) | read_only) as server:
+        assert Api("127.0.0.1", server.port).request("GET", "/v2/team/app/manifests/v1").status == 200
+        wait_until("it is told", lambda: [each["action"] for each in receiver.taken] == ["pull"])
+    assert sorted(str(path) for path in (tmp_path / "root").rglob("*")) == before
+
+
+def test_after_a_kill_of_everything_what_was_acknowledged_is_delivered(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.answer = lambda _: Answering(500)
+    with suppress(AssertionError), serving(tmp_path, overlay(receiver)) as server:
+        push(server, "v1")
+        push(server, "v2")
+        for pid in (server.process.pid, *server.workers()):
+            os.kill(pid, signal.SIGKILL)
+    receiver.answer = lambda _: Answering()
+    with serving(tmp_path, overlay(receiver)):
+        wait_until("all are told", lambda: receiver.tags == ["v1", "v2"])

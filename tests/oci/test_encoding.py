@@ -41,8 +41,8 @@ def test_what_is_written_is_read_as_what_it_was(value: Any) -> None:
 
 
 @given(JSON)
-def test_with_an_indent_it_is_what_json_dumps_gives_but_for_the_escapes_of_go(value: Any) -> None:
-    expected = json.dumps(value, ensure_ascii=False, indent=3)
-    for character in "<>&\u2028\u2029":
-        expected = expected.replace(character, f"\\u{ord(character):04x}")
-    assert indented(value, 3) == expected
+def test_what_is_indented_is_as_the_library_indents_it_with_the_escapes_of_go(value: Any) -> None:
+    written = indented(value, "   ")
+    assert json.loads(written) == value
+    escaped = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
+    assert written == json.dumps(value, ensure_ascii=False, indent=3).translate(escaped)
