@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from registry.health.checks import configured_checks, optional_check
 from registry.jobs import cluster, health, purge
+from registry.lease import Lease, this_server
 from registry.notifications import jobs as notifications
 from registry.server.acme import renewal
 
@@ -39,5 +40,6 @@ def _checks(services: Services) -> Iterator[Check]:
 
 
 def _dispatch(services: Services) -> notifications.Dispatch:
+    lease = Lease(services.driver, "journal", this_server(services.configuration.http.addr))
     metrics = services.observer.metrics if services.observer else None
-    return notifications.Dispatch(services.driver, held=lambda: True, hold_seconds=lambda: 0.0, metrics=metrics)
+    return notifications.Dispatch(services.driver, held=lease.held, hold_seconds=lambda: 0.0, metrics=metrics)

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from registry.notifications.events import events_of
-from registry.notifications.sending import deliver_once
+from registry.notifications.sending import Sender
 from tests.notifications.journals import POLL, Journal, endpoint, push
 from tests.notifications.receiver import Answering, receiving
 
@@ -51,7 +51,8 @@ def raw_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def send(url: str, **keys: object) -> Outcome:
-    return deliver_once(endpoint(url, timeout_seconds=TIMEOUT, **keys), list(events_of(push(), time.time_ns())))
+    with closing(Sender(endpoint(url, timeout_seconds=TIMEOUT, **keys))) as sender:
+        return sender.send(list(events_of(push(), time.time_ns())))
 
 
 def hang(connection: socket.socket) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import tracemalloc
+from collections import deque
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -286,6 +288,36 @@ def test_a_process_that_is_killed_repeats_no_more_than_a_step(
     assert receiver.tags[:before] == [f"v{n}" for n in range(before)]
     assert 10 < before < 30
     assert len(receiver.tags) <= 30 + 5
+
+
+def test_what_a_log_gives_twice_is_delivered_once(journal: Journal, receiver: Receiver) -> None:
+    twice = push("a")
+    journal.add(twice, push("b"), twice)
+    run_to_the_end(journal.delivery(endpoint(receiver.url())))
+    assert receiver.tags == ["a", "b"]
+
+
+def test_memory_does_not_grow_with_what_waits_and_what_was_delivered(
+    driver: InMemoryDriver, receiver: Receiver
+) -> None:
+    receiver.requests = deque(maxlen=1)
+
+    def held_after(number: int) -> int:
+        """Return the bytes that a delivery of so many events has taken and not given back, at its end."""
+        journal.add(*(push(f"v{n}") for n in range(number)))
+        tracemalloc.start()
+        try:
+            run_to_the_end(delivery)
+            return tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+
+    with closing(Journal(driver)) as journal:
+        delivery = journal.delivery(endpoint(receiver.url(), batch=100))
+        held_after(200)
+        few, many = held_after(500), held_after(3500)
+    assert receiver.tags[-1] == "v3499"
+    assert many < few + 150_000
 
 
 def test_lanes_keep_the_order_of_each_repository_and_do_not_wait_for_each_other(
