@@ -18,6 +18,7 @@ from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
 from registry.journal.entry import Instance
 from registry.journal.recorder import Recorder
+from registry.lease import Lease, this_server
 from registry.notifications.consumers import consumers, source_addr
 from registry.notifications.pulls import Events, Pulls
 from registry.plugins import load_access, load_driver, load_middleware
@@ -71,7 +72,7 @@ class Services:
 
     `board` is where the processes of a server share what they know of its health. `observer` is told of every
     request and storage call, `recorder` of every change, `pulls` of every pull; each is None where nobody wants to
-    know.
+    know. `lease` is held by the process that gives consumers of the journal its entries.
     """
 
     configuration: Configuration
@@ -84,12 +85,21 @@ class Services:
     board: Board
     redis: RedisDescriptors | None
     observer: Observer | None
+    lease: Lease
     recorder: Recorder | None = None
     pulls: Pulls | None = None
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
         return Publishing(self.validation, caller, self.recorder)
+
+    def close(self) -> None:
+        """Let go of what other processes wait for, as this one ends.
+
+        Raises:
+            DriverError: the storage does not answer.
+        """
+        self.lease.release()
 
 
 def open_storage(configuration: Configuration, driver: StorageDriver | None = None) -> StorageDriver:
@@ -188,6 +198,7 @@ def assemble(
         board=board or Board(),
         redis=redis,
         observer=observer,
+        lease=Lease(driver, "journal", this_server(configuration.http.addr)),
         recorder=_recorder(configuration, driver, instance),
         pulls=_pulls(configuration, Events(instance, repositories), observer),
     )

@@ -28,12 +28,22 @@ def endpoint_called(configuration: Configuration, name: str) -> Endpoint:
     Raises:
         click.ClickException: there is none, or it is disabled.
     """
+    found = require_known(configuration, name)
+    if found.disabled:
+        raise click.ClickException(f"{name} is disabled: take disabled: true out of its section first")
+    return found
+
+
+def require_known(configuration: Configuration, name: str) -> Endpoint:
+    """Return the endpoint of that name.
+
+    Raises:
+        click.ClickException: there is none.
+    """
     found = {each.name: each for each in configuration.notifications.endpoints}
     if name not in found:
         known = f"there are {', '.join(found)}" if found else "notifications.endpoints has none"
         raise click.ClickException(f"no endpoint is called {name}: {known}{guessing.question(name, found)}")
-    if found[name].disabled:
-        raise click.ClickException(f"{name} is disabled: take disabled: true out of its section first")
     return found[name]
 
 

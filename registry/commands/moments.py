@@ -34,10 +34,10 @@ class Moment(click.ParamType[int]):
     def _convert_time(self, value: str, param: click.Parameter | None, context: click.Context | None) -> int:
         try:
             at = datetime.fromisoformat(value)
-        except ValueError:
+            since = (at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH
+        except (ValueError, OverflowError):
             wrong = f"{value!r} is neither a duration such as 2h nor a time such as 2026-03-09T14:00:00Z"
             self.fail(wrong + durations.hint(value, "h"), param, context)
-        since = (at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH
         return max(0, (since.days * 86400 + since.seconds) * _SECOND_NS + since.microseconds * _MICROSECOND_NS)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry.commands.endpoints import described, endpoint_called, endpoint_option, event_row, refuse_read_only
+from registry.commands.endpoints import described, endpoint_option, event_row, refuse_read_only, require_known
 from registry.commands.layout import Group, examples, json_option
 from registry.commands.moments import Moment, moment
 from registry.commands.printing import print_json_array, rfc3339
@@ -58,7 +58,7 @@ def list_command(
     driver = open_existing_storage(configuration)
     found = [each for each in overviews(configuration.notifications, driver) if endpoint in {None, each.name}]
     if endpoint and not found:
-        endpoint_called(configuration, endpoint)
+        require_known(configuration, endpoint)
     if in_json:
         print_json_array(map(_row, found))
     elif found:
@@ -94,7 +94,8 @@ def _print_overviews(found: Sequence[Overview]) -> None:
         age = durations.spell(max(0, time.time_ns() - each.oldest_ns) // 10**9) if each.oldest_ns else "-"
         taken = (_time(each.standing.last_success) or "-")[:16].replace("T", " ")
         numbers = f"{each.waiting:>7}  {age:>9}  {each.dead:>6}  {taken:16}"
-        click.echo(f"{printable(each.name):{width}}  {numbers}  {printable(each.url) or 'not configured any more'}")
+        url = printable(each.url) or ("-" if each.is_disabled else "not configured any more")
+        click.echo(f"{printable(each.name):{width}}  {numbers}  {url}")
         for note in _notes(each):
             click.echo(f"{'':{width}}  {note}")
 
@@ -111,7 +112,7 @@ def _notes(overview: Overview) -> Iterator[str]:
 
 def _list_dead(configuration: Configuration, endpoint: str | None, *, in_json: bool) -> None:
     letters = _open_letters(configuration)
-    found = (letter for name in _names(letters, endpoint) for letter in letters.of(name))
+    found = (letter for name in _names(configuration, letters, endpoint) for letter in letters.of(name))
     if in_json:
         print_json_array(map(_letter_row, found))
         return
@@ -151,7 +152,7 @@ def purge_command(
     configuration = load(config)
     refuse_read_only(configuration)
     letters = _open_letters(configuration)
-    purged = sum(letters.purge(name, before) for name in list(_names(letters, endpoint)))
+    purged = sum(letters.purge(name, before) for name in list(_names(configuration, letters, endpoint)))
     click.echo(json.dumps({"deleted": purged}) if in_json else f"{purged} dead letters are deleted")
 
 
@@ -161,10 +162,14 @@ def _open_letters(configuration: Configuration) -> DeadLetters:
     return DeadLetters(open_existing_storage(configuration), configuration.notifications.journal.maxdead)
 
 
-def _names(letters: DeadLetters, endpoint: str | None) -> Iterator[str]:
-    """Yield the endpoints that have dead letters, or the one that is asked for."""
-    found = letters.endpoints()
-    return found if endpoint is None else iter([endpoint])
+def _names(configuration: Configuration, letters: DeadLetters, endpoint: str | None) -> Iterator[str]:
+    """Yield the endpoints that have dead letters, or the one that is asked for, which may be configured no more."""
+    if endpoint is None:
+        yield from letters.endpoints()
+        return
+    if not letters.count(endpoint):
+        require_known(configuration, endpoint)
+    yield endpoint
 
 
 notifications_commands.add_command(retry_command)

@@ -40,17 +40,20 @@ if TYPE_CHECKING:
 
 
 class _Sent:
-    """Counts what was sent, and shows it on the last line of a terminal."""
+    """Counts what was sent, and shows it on the last line of a terminal.
 
-    def __init__(self, line: StatusLine) -> None:
+    `continuation` gives the command that goes on, if there is one, by the time of the last event that was sent.
+    """
+
+    def __init__(self, line: StatusLine, continuation: Callable[[int | None], str] | None) -> None:
         self._line = line
+        self._continuation = continuation
         self.delivered = self.refused = 0
-        self.last_ns: int | None = None
-        """When the last event was made of which the endpoint has said whether it takes it."""
+        self._last_ns: int | None = None
 
     def note(self, event: Event, outcome: Outcome) -> None:
         """Count an event."""
-        self.last_ns = event.time_ns
+        self._last_ns = event.time_ns
         if outcome.delivered:
             self.delivered += 1
             self._line.show(f"{self.delivered} events are delivered: {described(event)}")
@@ -63,17 +66,21 @@ class _Sent:
         refused = f", {self.refused} are refused" if self.refused else ""
         return f"{self.delivered} events are delivered{refused}"
 
+    def so_far(self) -> str:
+        """Return what to say where it ends before all is sent."""
+        return f"{self}. It goes on with: {self._continuation(self._last_ns)}" if self._continuation else str(self)
+
 
 @contextmanager
-def _counting() -> Iterator[_Sent]:
+def _counting(continuation: Callable[[int | None], str] | None = None) -> Iterator[_Sent]:
     """Give what counts; if the block is interrupted, say how far it is."""
     with StatusLine() as line:
-        sent = _Sent(line)
+        sent = _Sent(line, continuation)
         try:
             yield sent
         except KeyboardInterrupt:
             line.clear()
-            click.echo(str(sent), err=True)
+            click.echo(sent.so_far(), err=True)
             raise
 
 
@@ -221,6 +228,8 @@ def replay_command(  # noqa: PLR0913, PLR0917 - one for each option
     from registry.notifications.consumers import EndpointConsumer  # noqa: PLC0415  other commands need none of it
     from registry.notifications.redelivery import kept_events  # noqa: PLC0415
 
+    if since >= until:
+        raise click.UsageError(f"--since is {moment(since)}, which is not before --until, {moment(until)}")
     configuration = load(config)
     section = endpoint_called(configuration, endpoint)
     events = kept_events(
@@ -250,16 +259,12 @@ def _replay(section: Endpoint, events: Iterator[Event], continuation: Callable[[
     """Send `events`; if that ends before the last one, say by which command it goes on."""
     from registry.notifications.redelivery import StoppedError, redeliver  # noqa: PLC0415  as above
 
-    with closing(open_sender(section)) as sender, _counting() as sent:
+    with closing(open_sender(section)) as sender, _counting(continuation) as sent:
         try:
             for event, outcome in redeliver(sender, events):
                 sent.note(event, outcome)
         except StoppedError as error:
-            where = f"{sent}. It goes on with: {continuation(sent.last_ns)}"
-            raise click.ClickException(f"{printable(str(error))}. {where}") from error
-        except KeyboardInterrupt:
-            click.echo(f"It goes on with: {continuation(sent.last_ns)}", err=True)
-            raise
+            raise click.ClickException(f"{printable(str(error))}. {sent.so_far()}") from error
     return sent
 
 

@@ -39,8 +39,6 @@ _EXCERPT: Final = 400
 """Characters of what an endpoint says that are shown."""
 _MILLISECONDS: Final = 1000
 _ADVICE: Final = {
-    301: "write the address that it leads to into url",
-    302: "write the address that it leads to into url",
     400: "does it take events of this format? format is docker or cloudevents",
     401: "look at headers: Authorization, and what else it wants to know the registry by",
     403: "look at headers: Authorization, and what else it wants to know the registry by",

@@ -62,16 +62,21 @@ class Member:
     def of(configuration: Configuration) -> Member:
         """Return what this host has to say now."""
         http = configuration.http
-        # Two registries on one host differ in their addresses.
-        address = hashlib.sha256(http.addr.encode()).hexdigest()[:8]
-        host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()).strip("-") or "host"
         return Member(
-            name=f"{host}-{address}",
+            name=member_name(http.addr),
             secret=_fingerprint(http.secret),
             driver=configuration.storage.driver,
             version=__version__,
             seen=time.time(),
         )
+
+
+def member_name(addr: str) -> str:
+    """Return what a cluster calls this host, where a registry listens on `addr`."""
+    # Two registries on one host differ in their addresses.
+    address = hashlib.sha256(addr.encode()).hexdigest()[:8]
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()).strip("-") or "host"
+    return f"{host}-{address}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ class Cluster:
         """
         return [
             Difference(other.name, key, getattr(other, key))
-            for other in self._others(me)
+            for other in self.living(but=me.name, now=me.seen)
             for key in _CONSEQUENCES
             if getattr(other, key) != getattr(me, key)
         ]
@@ -126,16 +131,29 @@ class Cluster:
         self._told.update(new)
         return new
 
-    def _others(self, me: Member) -> Iterator[Member]:
-        for name in filter(is_member, self.driver.list(paths.CLUSTER, limit=_MOST_HOSTS)):
-            path = paths.cluster_member(name)
-            if path == paths.cluster_member(me.name):
+    def names(self) -> list[str]:
+        """Return the names of the hosts that have an object, in order; some may be long gone.
+
+        Raises:
+            DriverError: they cannot be listed.
+        """
+        return list(filter(is_member, self.driver.list(paths.CLUSTER, limit=_MOST_HOSTS)))
+
+    def living(self, *, but: str, now: float) -> Iterator[Member]:
+        """Yield each host but one that has said something lately; the objects of those that are forgotten are deleted.
+
+        Raises:
+            DriverError: the objects cannot be read.
+        """
+        for name in self.names():
+            if name == but:
                 continue
+            path = paths.cluster_member(name)
             try:
                 other = self._read(path)
             except PathNotFoundError:  # another program's folder; or another host has just forgotten it
                 continue
-            age = me.seen - other.seen if other else _FORGOTTEN_SECONDS
+            age = now - other.seen if other else _FORGOTTEN_SECONDS
             if age >= _FORGOTTEN_SECONDS:
                 self.driver.delete(path)
             elif other and age < _SILENT_SECONDS:

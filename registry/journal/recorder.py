@@ -52,6 +52,8 @@ class Recorder:
         self._instance = instance
         self.wants_previous = any(each.wants_previous for each in consumers)
         """Whether where a tag pointed is to be looked up before a change."""
+        self.consumer_names = tuple(each.name for each in consumers)
+        """Who is given entries."""
 
     def record(self, change: Change, caller: Asking) -> None:
         """Add `change`, which is durable and which `caller` has asked for, to the journal, if anybody wants it.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from registry.config import ConfigurationError, Findings
 from registry.foundation.errors import ParameterError
-from registry.notifications.sending import Sender
 
 if TYPE_CHECKING:
     from registry.config.events import Endpoint, Notifications
@@ -28,6 +27,9 @@ def require_usable(section: Notifications) -> None:
 
 
 def _require_usable(endpoint: Endpoint, key: str) -> None:
+    # What speaks HTTP is loaded where there is an endpoint.
+    from registry.notifications.sending import Sender  # noqa: PLC0415
+
     try:
         with closing(Sender(endpoint)):
             pass

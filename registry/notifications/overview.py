@@ -30,7 +30,8 @@ class Overview:
     """How an endpoint stands.
 
     `url` has no secrets. `waiting` is how many entries of the journal it has still to be given, and `oldest_ns` when
-    the first of them was made, in nanoseconds since 1970; 0 if none waits. `dead` is the number of its dead letters.
+    the first of them was made, in nanoseconds since 1970; 0 if none waits, as for one that is disabled. `dead` is the
+    number of its dead letters.
     """
 
     name: str
@@ -59,7 +60,7 @@ def overviews(section: Notifications, driver: StorageDriver) -> Iterator[Overvie
 
 def _overview(endpoint: Endpoint, driver: StorageDriver, letters: DeadLetters) -> Overview:
     cursor = Cursors(driver).get(endpoint.name) or Cursor()
-    waiting, oldest_ns = _waiting(endpoint, driver, cursor)
+    waiting, oldest_ns = (0, 0) if endpoint.disabled else _waiting(endpoint, driver, cursor)
     return Overview(
         endpoint.name,
         redacted_setting(endpoint.url),

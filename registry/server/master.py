@@ -151,7 +151,8 @@ class _Application(BaseApplication):
             http.maxconnectionsperclient,
             services.proxies.trusts,
         )
-        return WorkerContext(create_app(services), limits, listening, metrics, self._certificates)
+        application = create_app(services)
+        return WorkerContext(application, services.close, limits, listening, metrics, self._certificates)
 
     def reload(self) -> None:
         before = self._configuration

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from registry.health.checks import configured_checks, optional_check
-from registry.jobs import cluster, health, purge
-from registry.lease import Lease, this_server
+from registry.jobs import cluster, health, journal, purge
+from registry.jobs.cluster import Cluster, member_name
+from registry.jobs.hold import Hold
 from registry.notifications import jobs as notifications
 from registry.server.acme import renewal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from registry.health.checks import Check
     from registry.jobs.job import Job
@@ -23,12 +25,21 @@ def periodic_jobs(services: Services) -> Iterator[Job]:
     configuration = services.configuration
     maintenance = configuration.storage.maintenance
     if not maintenance.readonly.enabled:
-        yield from purge.jobs(services.repositories, maintenance.uploadpurging)
+        yield from purge.jobs(services.repositories, maintenance.uploadpurging, list(_left_behind(services)))
     yield from cluster.jobs(services.driver, configuration, services.board)
+    if services.recorder:
+        yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)
     yield from notifications.jobs(configuration, _dispatch(services))
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
     # Last, as there may be more of them than are told of.
     yield from health.jobs(services.board, list(_checks(services)))
+
+
+def _left_behind(services: Services) -> Iterator[Callable[[], None]]:
+    """Yield what clears away a journal that nobody reads any more."""
+    if not services.recorder:
+        section = services.configuration.notifications.journal
+        yield partial(journal.trim_unread, services.driver, keep_seconds=section.keep_seconds)
 
 
 def _checks(services: Services) -> Iterator[Check]:
@@ -40,6 +51,7 @@ def _checks(services: Services) -> Iterator[Check]:
 
 
 def _dispatch(services: Services) -> notifications.Dispatch:
-    lease = Lease(services.driver, "journal", this_server(services.configuration.http.addr))
     metrics = services.observer.metrics if services.observer else None
-    return notifications.Dispatch(services.driver, held=lease.held, hold_seconds=lambda: 0.0, metrics=metrics)
+    driver = services.driver
+    hold = Hold(driver, Cluster(driver), member_name(services.configuration.http.addr))
+    return notifications.Dispatch(driver, held=services.lease.held, hold_seconds=hold, metrics=metrics)

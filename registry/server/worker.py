@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gunicorn.workers import base
 
+from drivers.base import DriverError
 from registry.server.allocator import share_arenas
 from registry.server.gunicorn_internals import Settings, wake_up_pipe, worker_listeners
 from registry.server.poller import Poller
 from registry.server.responder import Outcome, Responder
 from registry.server.turns import MOST_WORKING, Turns
+from registry.server.waiting import ask_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,13 +31,18 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _WATCH_SECONDS: Final = 1.0
 _STOPPING_SECONDS: Final = 0.1
+_CLOSING_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What a worker is handed after the fork: what it serves, where it counts, what it says of certificates."""
+    """What a worker is handed after the fork: what it serves, where it counts, what it says of certificates.
+
+    `close` is called when the worker has served its last request; it may raise DriverError.
+    """
 
     application: WSGIApplication
+    close: Callable[[], None]
     limits: ConnectionLimits
     listening: ListeningLimits
     metrics: Metrics | None = None
@@ -90,6 +97,14 @@ class Worker(base.Worker):
             if not told:
                 told = True
                 self._tell_what_it_waits_for()
+        self._close()
+
+    def _close(self) -> None:
+        """Let go of what others wait for, for as long as a storage usually takes to answer."""
+        try:
+            ask_once(self._context.close, seconds=_CLOSING_SECONDS)
+        except DriverError as error:
+            _log.warning("worker %d has not let go of the storage: %s", os.getpid(), error)
 
     def _tell_what_it_waits_for(self) -> None:
         requests, seconds = self._poller.count_in_progress(), self.cfg.graceful_timeout

@@ -189,8 +189,9 @@ class Server:
         assert self._process is not None
         if self._process.poll() is not None:
             return True
+        prefix = self.settings.get("http", {}).get("prefix", "").rstrip("/")
         with contextlib.suppress(OSError):
-            return self.api.get("/v2/").status in {200, 401}
+            return self.api.get(f"{prefix}/v2/").status in {200, 401}
         return False
 
 

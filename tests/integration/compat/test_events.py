@@ -1,0 +1,131 @@
+"""Events of ``notifications``: the same requests to each registry, and what it then sends, to the byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import unified_diff
+from typing import TYPE_CHECKING, Any
+
+import bcrypt
+import pytest
+
+from tests.integration.clients import missing
+from tests.integration.compat.event_cases import AS_BOB, BOB, EVERYTHING, RAW, basic
+from tests.integration.compat.event_clients import Clients
+from tests.integration.compat.events import Case, Recording, Setting, as_registry_2, record
+from tests.integration.servers import debian, distribution_v3
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.integration.engine import Engine
+
+# One engine for all of these tests, whatever other tests run in parallel.
+pytestmark = [pytest.mark.timeout(200), pytest.mark.xdist_group("docker")]
+
+REGISTRIES = {"registry 2": debian, "registry 3": distribution_v3}
+NOT_AS_REGISTRY_2 = {
+    "tag deleted": "2.8 deletes no tags",
+    "/actions": "2.8 takes notice of actions only where it ignores media types as well",
+}
+"""Cases, and paths of endpoints, that differ in more than the form of the events."""
+
+OCTET_STREAM = "application/octet-stream"
+FILTERS: Mapping[str, Mapping[str, Any]] = {
+    "/all": {},
+    "/disabled": {"disabled": True},
+    "/old": {"ignoredmediatypes": [OCTET_STREAM]},
+    "/types": {"ignore": {"mediatypes": [OCTET_STREAM, "application/x"]}},
+    "/actions": {"ignore": {"actions": ["pull", "mount"]}},
+    "/both": {"ignoredmediatypes": [OCTET_STREAM], "ignore": {"mediatypes": ["application/x"], "actions": ["delete"]}},
+    "/case": {"ignore": {"mediatypes": [OCTET_STREAM.upper()], "actions": ["PULL"]}},
+    "/typeless": {"ignore": {"mediatypes": [""]}},
+}
+HEADERS: Mapping[str, Mapping[str, Any]] = {"/all": {"headers": {"X-Several": ["1", "2"], "lower": ["x"]}}}
+REFERENCES = {"notifications": {"events": {"includereferences": True}}}
+RAW_REQUESTS = Setting(REFERENCES, RAW, HEADERS)
+FILTERED = Setting({}, (EVERYTHING,), FILTERS)
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "without references": {},
+    "relative URLs": {"http": {"relativeurls": True}},
+    "prefix": {"http": {"prefix": "/pre/fix/"}},
+    "host": {"http": {"host": "https://public.example.com:8443"}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Runs each setting once for each registry."""
+
+    factory: pytest.TempPathFactory
+    recordings: dict[tuple[str, str], Recording] = field(default_factory=dict)
+
+    def of(self, registry: str, name: str, setting: Setting) -> Recording:
+        if (registry, name) not in self.recordings:
+            flavour = REGISTRIES[registry]()
+            if flavour is None:
+                missing(registry)
+            assert flavour is not None
+            self.recordings[registry, name] = record(flavour, setting, self.factory.mktemp("events"))
+        return self.recordings[registry, name]
+
+    def difference(self, name: str, setting: Setting, case: Case, path: str = "/all") -> str:
+        """Return how what registry 3 sends for `case` differs from registry 2, but for the form; "" if not at all."""
+        of_2, of_3 = (self.of(registry, name, setting).of(case, path) for registry in REGISTRIES)
+        found: list[str] = []
+        for kind in of_2:
+            theirs, newer = of_2[kind], [as_registry_2(sent) for sent in of_3[kind]]
+            texts = [["\n".join([*sent.head, sent.body]) for sent in each] for each in (theirs, newer)]
+            one, another = (sorted(each) if kind in case.unordered else each for each in texts)
+            found += unified_diff("\n\n".join(one).splitlines(), "\n\n".join(another).splitlines(), n=4, lineterm="")
+        return "\n".join(found)
+
+
+@pytest.fixture(scope="module")
+def recorder(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
+    return Recorder(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def clients(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    return Setting(REFERENCES, tuple(Clients.create(engine, tmp_path_factory.mktemp("clients")).cases()))
+
+
+@pytest.mark.parametrize("case", RAW, ids=lambda case: case.name)
+def test_events_of_a_request_are_those_of_registry_2(recorder: Recorder, case: Case) -> None:
+    difference = recorder.difference("raw", RAW_REQUESTS, case)
+    assert bool(difference) == (case.name in NOT_AS_REGISTRY_2), difference
+
+
+@pytest.mark.parametrize("number", range(3), ids=["docker", "skopeo", "crane"])
+def test_events_of_a_client_are_those_of_registry_2(recorder: Recorder, clients: Setting, number: int) -> None:
+    case = clients.cases[number]
+    assert not (difference := recorder.difference("clients", clients, case)), difference
+    kinds = recorder.of("registry 3", "clients", clients).of(case)
+    assert {sent.event["action"] for kind in kinds.values() for sent in kind} >= {"push", "pull", "mount"}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_has_the_effect_on_events_that_it_has_in_registry_2(recorder: Recorder, name: str) -> None:
+    difference = recorder.difference(name, Setting(SETTINGS[name], (EVERYTHING,)), EVERYTHING)
+    assert not difference, difference
+
+
+@pytest.mark.parametrize("path", FILTERS)
+def test_an_endpoint_is_sent_what_registry_2_sends_it(recorder: Recorder, path: str) -> None:
+    difference = recorder.difference("filters", FILTERED, EVERYTHING, path)
+    assert bool(difference) == (path in NOT_AS_REGISTRY_2), difference
+
+
+def test_the_user_in_an_event_is_the_one_that_has_logged_in(
+    recorder: Recorder, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    user, password = BOB
+    passwords = tmp_path_factory.mktemp("users") / "htpasswd"
+    passwords.write_text(f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n")
+    auth = {"auth": {"htpasswd": {"realm": "r", "path": str(passwords)}}}
+    setting = Setting(auth, (AS_BOB,), headers=basic(user, password))
+    difference = recorder.difference("htpasswd", setting, AS_BOB)
+    assert not difference, difference
+    kinds = recorder.of("registry 3", "htpasswd", setting).of(AS_BOB)
+    assert {sent.event["actor"]["name"] for kind in kinds.values() for sent in kind} == {user}
