@@ -93,6 +93,7 @@ class Journal:
         section: Endpoint,
         *,
         held: Callable[[], bool] = lambda: True,
+        stopping: Callable[[], bool] = lambda: False,
         metrics: Metrics | None = None,
         most: int = 1_000_000,
         hold_seconds: float = 0.0,
@@ -105,6 +106,7 @@ class Journal:
             Target(sender, Counts(metrics, section.name), Report(section.name)),
             Kept(reader, self.cursors, self.letters),
             held=held,
+            stopping=stopping,
             most=most,
             poll_seconds=POLL,
         )
