@@ -33,6 +33,7 @@ _VARYING = (
     (re.compile(rf'"timestamp": "{_RFC3339_NANO}"'), '"timestamp": "TIME"'),
     (re.compile(r'"addr": "127\.0\.0\.1:\d+"'), '"addr": "127.0.0.1:PORT"'),
 )
+_OF_CLIENT = {"Content-Length", "User-Agent", "Accept-Encoding"}
 _DESCRIPTOR = ("mediaType", "size", "digest")
 """The members of a descriptor in registry 2, in their order."""
 
@@ -71,7 +72,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One event as it was sent; of its head the Content-Length, which is right, is left out."""
+    """One event as it was sent.
+
+    Of its head the Content-Length, which is right, is left out, and what a client says of itself: ours is another.
+    """
 
     head: tuple[str, ...]
     body: str
@@ -189,9 +193,9 @@ def _descriptor_of_2(descriptor: dict[str, Any], without: set[str]) -> dict[str,
 
 
 def go_json(document: object) -> str:
-    """Write `document` as ``json.MarshalIndent`` does, and U+FFFD as it writes bytes that are not UTF-8."""
+    """Write `document` as ``json.MarshalIndent`` does."""
     text = json.dumps(document, ensure_ascii=False, indent=3)
-    for character in "<>&\u2028\u2029\ufffd":
+    for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
 
@@ -204,9 +208,10 @@ def _has_end(receiver: EventReceiver, path: str) -> bool:
 def _sent(request: Received, server: Server, receiver: EventReceiver) -> Sent:
     assert request.method == "POST"
     assert request.header("Content-Length") == str(len(request.body))
-    lines = [f"{name}: {value}" for name, value in request.headers if name != "Content-Length"]
+    lines = [f"{name}: {value}" for name, value in request.headers if name not in _OF_CLIENT]
     head = tuple(line.replace(f":{receiver.port}", ":PORT") for line in lines)
-    body = request.body.decode().replace(f":{server.port}", ":PORT")
+    # Go writes the character with which it replaces what is not UTF-8 in another way than that character.
+    body = request.body.decode().replace(f":{server.port}", ":PORT").replace("\\ufffd", "\ufffd")
     for pattern, written in _VARYING:
         body = pattern.sub(written, body)
     return Sent(head, body)
