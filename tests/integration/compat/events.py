@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from registry.oci import media_types
@@ -79,6 +81,8 @@ class Sent:
 
     head: tuple[str, ...]
     body: str
+    content: str
+    """The body with what differs from run to run."""
 
     @property
     def event(self) -> dict[str, Any]:
@@ -128,15 +132,21 @@ class Recording:
                 found["pulls" if sent.event["action"] == "pull" else "changes"].append(sent)
         return found
 
-    def count(self) -> int:
-        return sum(map(len, self.sent.values()))
+    def counts(self, cases: Iterable[Case]) -> Counter[tuple[str, str]]:
+        """Count the events of `cases` by path and repository."""
+        return Counter(
+            (path, sent.repository)
+            for case in cases
+            for path in self.sent
+            for sent in chain(*self.of(case, path).values())
+        )
 
 
-def record(flavour: Flavour, setting: Setting, directory: Path, *, expected: int = 0) -> Recording:
+def record(flavour: Flavour, setting: Setting, directory: Path, expected: Counter[tuple[str, str]]) -> Recording:
     """Run the cases of `setting` against a server, and return what it sent.
 
     Behind the cases all that is outstanding is waited for: until the events of a last repository come, and for some
-    time until there are `expected` ones.
+    time until there are as many as `expected`, by path and repository.
     """
     with EventReceiver() as receiver:
         endpoints = [
@@ -155,7 +165,7 @@ def record(flavour: Flavour, setting: Setting, directory: Path, *, expected: int
             enabled = [path for path, each in setting.endpoints.items() if not each.get("disabled")]
             wait_until("each has the last event", lambda: all(_has_end(receiver, path) for path in enabled))
             with suppress(TimeoutError):
-                wait_until("all are there", lambda: len(receiver.requests) >= expected, seconds=OUTSTANDING_SECONDS)
+                wait_until("all are there", lambda: not expected - _counts(receiver), seconds=OUTSTANDING_SECONDS)
         finally:
             server.stop_cleanly()
         sent: dict[str, list[Sent]] = {path: [] for path in setting.endpoints}
@@ -171,20 +181,24 @@ def push_image(api: Api, repository: str, tag: str = "v1") -> None:
 
 
 def as_registry_2(sent: Sent) -> Sent:
-    """Return what registry 2 would have sent in the place of an event of registry 3.
-
-    The number in the media type of the envelope is another. Members of a descriptor have another order, and are absent
-    if they are empty; references do not have all of them.
-    """
+    """Return what registry 2 would have sent in the place of an event of registry 3."""
     head = tuple(line.replace("distribution.events.v2+json", "distribution.events.v1+json") for line in sent.head)
-    document = json.loads(sent.body)
+    return replace(sent, head=head, body=in_form_of_2(sent.body))
+
+
+def in_form_of_2(body: str) -> str:
+    """Return an envelope of registry 3 as registry 2 would have written it.
+
+    Members of a descriptor have another order, and are absent if they are empty; references do not have all of them.
+    """
+    document = json.loads(body)
     for event in document["events"]:
         target = event["target"]
         without = {"data", "artifactType"} | ({"platform"} if target["mediaType"] in media_types.INDEXES else set())
         if "references" in target:
             target["references"] = [_descriptor_of_2(reference, without) for reference in target["references"]]
         event["target"] = _descriptor_of_2(target, set())
-    return replace(sent, head=head, body=go_json(document))
+    return go_json(document)
 
 
 def _descriptor_of_2(descriptor: dict[str, Any], without: set[str]) -> dict[str, Any]:
@@ -200,6 +214,10 @@ def go_json(document: object) -> str:
     return text
 
 
+def _counts(receiver: EventReceiver) -> Counter[tuple[str, str]]:
+    return Counter((each.path, event["target"]["repository"]) for each in receiver.requests for event in each.events())
+
+
 def _has_end(receiver: EventReceiver, path: str) -> bool:
     targets = [event["target"] for each in receiver.requests if each.path == path for event in each.events()]
     return any(target["repository"] == END and "tag" in target for target in targets)
@@ -211,7 +229,8 @@ def _sent(request: Received, server: Server, receiver: EventReceiver) -> Sent:
     lines = [f"{name}: {value}" for name, value in request.headers if name not in _OF_CLIENT]
     head = tuple(line.replace(f":{receiver.port}", ":PORT") for line in lines)
     # Go writes the character with which it replaces what is not UTF-8 in another way than that character.
-    body = request.body.decode().replace(f":{server.port}", ":PORT").replace("\\ufffd", "\ufffd")
+    content = request.body.decode().replace("\\ufffd", "\ufffd")
+    body = content.replace(f":{server.port}", ":PORT")
     for pattern, written in _VARYING:
         body = pattern.sub(written, body)
-    return Sent(head, body)
+    return Sent(head, body, content)
