@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from registry.oci import media_types
 from registry.oci.documents import Names
 
 if TYPE_CHECKING:
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 
     from registry.oci.manifest import Manifest
 
-_DOCUMENT: Final = Names("config", "layers", "manifests")
+_DOCUMENT: Final = Names("config", "layers", "blobs", "manifests")
+_LISTS: Final = ("layers", "blobs", "manifests")
 _DESCRIPTOR: Final = Names("mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType")
 _PLATFORM: Final = Names("architecture", "os", "os.version", "os.features", "variant")
 
@@ -22,18 +24,19 @@ _Typed = TypeVar("_Typed")
 def references_of(manifest: Manifest) -> list[Mapping[str, Any]]:
     """Return the config and the layers of an image, or the manifests of an index: none of what has no meaning there.
 
-    Each has the members of ``v1.Descriptor`` in their order: media type, digest and size always, others if they are not
-    empty; members that the specification does not know are left out.
+    Each is as the Go registry 3 writes it, whatever its spelling in the manifest: the members of ``v1.Descriptor`` in
+    their order, media type, digest and size always, others if they are not empty. In a Docker list each has a platform.
     """
     try:
         document = _members(json.loads(manifest.content), _DOCUMENT)
     except (ValueError, RecursionError):  # what no client can read names nothing
         return []
     listed = [document.get("config")]
-    for name in ("layers", "manifests"):
+    for name in _LISTS:
         several = document.get(name)
         listed += several if isinstance(several, list) else ()
-    return [_descriptor(_members(each, _DESCRIPTOR)) for each in listed if isinstance(each, dict)]
+    default = {"platform": {}} if manifest.media_type == media_types.DOCKER_LIST else {}
+    return [_descriptor(default | _members(each, _DESCRIPTOR)) for each in listed if isinstance(each, dict)]
 
 
 def _descriptor(found: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -76,10 +79,15 @@ def _text(value: object) -> str:
     return _typed(value, str)
 
 
+def _base64(value: object) -> str:
+    """Return the text without line breaks, which Go reads over."""
+    return "".join(_typed(value, str).split())
+
+
 _OPTIONAL: Final[Mapping[str, Callable[[object], Any]]] = {
     "urls": _texts,
     "annotations": _annotations,
-    "data": _text,
+    "data": _base64,
     "platform": _platform,
     "artifactType": _text,
 }
