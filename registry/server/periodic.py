@@ -46,4 +46,4 @@ def _dispatch(services: Services) -> notifications.Dispatch:
     metrics = services.observer.metrics if services.observer else None
     driver = services.driver
     hold = Hold(driver, Cluster(driver), member_name(services.configuration.http.addr))
-    return notifications.Dispatch(driver, held=services.lease.held, hold_seconds=hold, metrics=metrics)
+    return notifications.Dispatch(driver, services.lease.held, hold, services.told, metrics)
