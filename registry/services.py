@@ -50,11 +50,13 @@ class Remembered:
     """What the processes of a server remember in common.
 
     `proven` are credentials that were good before, see AccessController.share(); `told` the peers that the log has told
-    of, see TrustedProxies. `instance_id` is what events call the server, until it is started again.
+    of, see TrustedProxies; `failing` what it has told of endpoints of notifications. `instance_id` is what events call
+    the server, until it is started again.
     """
 
     proven: SharedSet = field(default_factory=SharedSet)
     told: SharedSet = field(default_factory=SharedSet)
+    failing: SharedSet = field(default_factory=SharedSet)
     instance_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -72,7 +74,8 @@ class Services:
 
     `board` is where the processes of a server share what they know of its health. `observer` is told of every
     request and storage call, `recorder` of every change, `pulls` of every pull; each is None where nobody wants to
-    know. `lease` is held by the process that gives consumers of the journal its entries.
+    know. `lease` is held by the process that gives consumers of the journal its entries. `told` is what the log was
+    told of endpoints of notifications, by all processes of a server.
     """
 
     configuration: Configuration
@@ -88,6 +91,7 @@ class Services:
     lease: Lease
     recorder: Recorder | None = None
     pulls: Pulls | None = None
+    told: SharedSet = field(default_factory=SharedSet)
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
@@ -200,7 +204,8 @@ def assemble(
         observer=observer,
         lease=Lease(driver, "journal", this_server(configuration.http.addr)),
         recorder=_recorder(configuration, driver, instance),
-        pulls=_pulls(configuration, Events(instance, repositories), observer),
+        pulls=_pulls(configuration, Events(instance, repositories), observer, remembered.failing),
+        told=remembered.failing,
     )
 
 
@@ -216,10 +221,10 @@ def _recorder(configuration: Configuration, driver: StorageDriver, instance: Ins
     return Recorder(driver.log(paths.JOURNAL), wanting, instance) if wanting else None
 
 
-def _pulls(configuration: Configuration, events: Events, observer: Observer | None) -> Pulls | None:
+def _pulls(configuration: Configuration, events: Events, observer: Observer | None, told: SharedSet) -> Pulls | None:
     """Return what tells endpoints of pulls; None where none wants to know of any."""
     wanting = [each for each in consumers(configuration.notifications) if each.wants_pulls]
-    return Pulls(wanting, events, observer.metrics if observer else None) if wanting else None
+    return Pulls(wanting, events, observer.metrics if observer else None, told) if wanting else None
 
 
 def _descriptors(configuration: Configuration, redis: RedisDescriptors | None) -> DescriptorCache | None:

@@ -35,7 +35,7 @@ def references_of(manifest: Manifest) -> list[Mapping[str, Any]]:
     for name in _LISTS:
         several = document.get(name)
         listed += several if isinstance(several, list) else ()
-    default = {"platform": {}} if manifest.media_type == media_types.DOCKER_LIST else {}
+    default: dict[str, Any] = {"platform": {}} if manifest.media_type == media_types.DOCKER_LIST else {}
     return [_descriptor(default | _members(each, _DESCRIPTOR)) for each in listed if isinstance(each, dict)]
 
 

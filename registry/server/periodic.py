@@ -57,4 +57,4 @@ def _dispatch(services: Services, stopping: Callable[[], bool]) -> notifications
     metrics = services.observer.metrics if services.observer else None
     driver = services.driver
     hold = Hold(driver, Cluster(driver), member_name(services.configuration.http.addr))
-    return notifications.Dispatch(driver, services.lease.held, stopping, hold, metrics)
+    return notifications.Dispatch(driver, services.lease.held, stopping, hold, services.told, metrics)
