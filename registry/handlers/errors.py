@@ -42,9 +42,7 @@ def register(app: Flask, services: Services) -> None:
     """Let `app` answer every exception with the specification's JSON."""
 
     def answer(error: Exception) -> Response:
-        if isinstance(error, HTTPException):
-            return _answer_http(error)
-        response = _answer(error)
+        response = _answer_http(error) if isinstance(error, HTTPException) else _answer(error)
         _add_headers(response, error, services)
         return response
 
@@ -81,7 +79,9 @@ def _answer_access(error: Exception, code: str, status: int) -> Response:
     if isinstance(error, auth.base.TokenRequestError):
         # Two readers: registry clients know "errors", those of RFC 6749 section 5.2 know "error".
         both = {"error": error.code, "error_description": str(error), "errors": [told]}
-        return Response(encoding.answer(both), status, content_type=media_types.JSON)
+        response = Response(encoding.answer(both), status, content_type=media_types.JSON)
+        response.errors = [told]
+        return response
     return _json([told], status)
 
 
