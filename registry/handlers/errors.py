@@ -16,6 +16,7 @@ import auth.base
 import drivers.base
 from registry.error_codes import FAULTS, RETRY_SECONDS, UNKNOWN, UNSUPPORTED, body, code_of, entry, message_of
 from registry.foundation.reasons import reason
+from registry.handlers.auditing import note_refusal
 from registry.handlers.response import Response
 from registry.handlers.urls import upload_url
 from registry.oci import encoding, errors, media_types
@@ -44,6 +45,7 @@ def register(app: Flask, services: Services) -> None:
     def answer(error: Exception) -> Response:
         response = _answer_http(error) if isinstance(error, HTTPException) else _answer(error)
         _add_headers(response, error, services)
+        note_refusal(error, response)
         return response
 
     app.register_error_handler(Exception, answer)

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 _ASKED: Final = (*ORIGIN, "REQUEST_METHOD", "HTTP_USER_AGENT", "HTTP_AUTHORIZATION")
 
 
-def asked(http: HTTP) -> Sequence[Any]:
-    """Return what origin_of() needs to know of this request, which open_repository() has let in."""
+def asked(http: HTTP, user: str | None = None) -> Sequence[Any]:
+    """Return what origin_of() needs to know of this request, of `user`, or, if that is None, the one who was let in."""
     record = current.get()
-    return http, g.grant.user, record and record.request_id, *map(request.environ.get, _ASKED)
+    name = g.grant.user if user is None else user
+    return http, name, record and record.request_id, *map(request.environ.get, _ASKED)
 
 
 def origin_of(known: Sequence[Any]) -> Origin:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, g, request
 
 from auth.base import Grant
+from registry.handlers.auditing import note_login
 from registry.handlers.context import AccessRequest
 from registry.handlers.current import services
 from registry.handlers.response import Response
@@ -53,5 +54,6 @@ def _fields(values: MultiDict[str, str]) -> Mapping[str, list[str]]:
 
 def _answer(issued: Issued) -> Response:
     g.grant = Grant(issued.user)
+    note_login()
     headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
     return Response(encoding.answer(issued.members), headers=headers, content_type=media_types.JSON)
