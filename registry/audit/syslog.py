@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import socket
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.audit.record import OK
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from registry.config.outputs import SyslogTarget
 
 _TIMEOUT_SECONDS: Final = 5.0
+_ANSWER_BYTES: Final = 4096
+"""Of what a syslog may send, which means nothing."""
 _LARGEST_DATAGRAM: Final = 60_000
 _FACILITY: Final = 13 * 8
 """Log audit (RFC 5424 section 6.2.1)."""
@@ -76,11 +78,12 @@ class Syslog:
         """Tell whether the other side has closed: what is sent then is lost before anybody is told."""
         if connection.type != socket.SOCK_STREAM:
             return False
-        with suppress(BlockingIOError):
-            if not connection.recv(1, socket.MSG_DONTWAIT):
-                self.close()
-                return True
-        return False
+        poll = select.poll()
+        poll.register(connection, select.POLLIN)
+        if not poll.poll(0) or connection.recv(_ANSWER_BYTES):
+            return False
+        self.close()
+        return True
 
     def _message(self, line: Line, content: bytes) -> bytes:
         record = line.record

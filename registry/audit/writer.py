@@ -16,6 +16,7 @@ import json
 import logging
 import time
 import uuid
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -38,7 +39,7 @@ SEGMENT_BYTES: Final = 1024 * 1024
 """A segment that has as many is not added to any more."""
 AFTER: Final = "after"
 """The member of the first line of a segment that names the segment before, and the hashes of it and its last line."""
-_HEAD_BYTES: Final = 1024 * 1024
+_HEAD_BYTES: Final = 64 * 1024 * 1024
 _KNOWN_IDS: Final = 20_000
 _log = logging.getLogger(__name__)
 
@@ -134,8 +135,9 @@ class Writer:
         if not new:
             return
         records = [record_of(*each) for each in new.values()]
-        first = next(iter(new.values()))
-        self._write(records, position, day_of(first.time_ns))
+        # The clock of a host that is wrong must not begin a day that is far from over.
+        began_ns = min(time.time_ns(), next(iter(new.values())).time_ns)
+        self._write(records, position, day_of(began_ns))
         for entry_id in new:
             self._known.put(entry_id, value=True)
 
@@ -202,16 +204,15 @@ class Writer:
         head = self._stored = Head.load(self._driver)
         head = head or Head()
         start = Segment.parse(head.segment) if head.segment else None
+        # The last but one, too, as the journal may give an entry again.
+        before = start and replace(start, number=max(1, start.number - 1))
         content = b""
-        # From one segment before, as the journal may give an entry again.
-        last = None
-        for segment in self._segments.all(start and replace(start, number=max(1, start.number - 1))):
-            last, content = segment, self._segments.read(segment)
+        latest = deque(self._segments.all(before), maxlen=2)
+        for segment in latest:
+            content = self._segments.read(segment)
             for line in lines_of(content):
                 self._known.put(str(line.record.get("id")), value=True)
-        if last is None:
-            return _End(head, start, closed=start is not None)
-        return _ending(head, last, content)
+        return _ending(head, latest[-1], content) if latest else _End(head, start, closed=start is not None)
 
 
 def lines_of(content: bytes) -> Iterator[Line]:

@@ -7,6 +7,7 @@ import logging
 import re
 import socket
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -215,6 +216,11 @@ def test_tcp_counts_octets_and_connects_again_to_a_syslog_that_was_started_again
     length, _, message = connection.recv(70_000).partition(b" ")
     assert int(length) == len(message)
     assert MESSAGE.fullmatch(message)
+    connection.send(b"what nobody waits for")
+    began = time.monotonic()
+    syslog.emit([second])
+    assert time.monotonic() - began < 2
+    assert str(second.record["id"]).encode() in connection.recv(70_000)
     connection.close()
     syslog.emit([second])
     connection, _ = listener.accept()

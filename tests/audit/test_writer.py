@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,7 @@ from registry.audit.segments import Segment, Segments
 from registry.audit.verification import verify
 from registry.audit.writer import SEGMENT_BYTES, OutrunError, Writer
 from registry.storage import paths
-from tests.audit.logs import DAY_NS, delivered, lines
+from tests.audit.logs import DAY_NS, NOON_NS, delivered, lines
 from tests.drivers.failing import FailingDriver
 
 if TYPE_CHECKING:
@@ -169,6 +170,13 @@ def test_a_log_whose_last_line_is_torn_goes_on_in_another_segment(either: Storag
     later.store_head()
     assert json.loads(lines(either)[-1])["seq"] == 3
     assert [each.line for each in verify(either, tell=lambda _: None).findings][:1] == [2]
+
+
+def test_a_clock_that_is_years_ahead_begins_no_day_of_its_own(either: StorageDriver) -> None:
+    writer = Writer(either)
+    writer.add([delivered(1, at_ns=NOON_NS + 4000 * DAY_NS)], "one")
+    (segment,) = Segments(either).all()
+    assert segment.day <= f"{datetime.now(UTC):%Y%m%d}"
 
 
 def test_a_log_without_its_head_goes_on(either: StorageDriver) -> None:
