@@ -18,15 +18,20 @@ from registry.audit.writer import SEGMENT_BYTES, OutrunError, Writer
 from registry.storage import paths
 from tests.audit.logs import DAY_NS, NOON_NS, delivered, lines
 from tests.drivers.failing import FailingDriver
+from tests.drivers.stores import STORES
 
 if TYPE_CHECKING:
     from drivers.base import StorageDriver
-    from drivers.filesystem.driver import FilesystemDriver
 
 
-@pytest.fixture(params=["inmemory", "filesystem"])
-def either(request: pytest.FixtureRequest, driver: InMemoryDriver, filesystem: FilesystemDriver) -> StorageDriver:
-    return driver if request.param == "inmemory" else filesystem
+@pytest.fixture(params=["inmemory", "filesystem", *STORES])
+def either(request: pytest.FixtureRequest) -> StorageDriver:
+    """Each driver, empty: of two that write at a time, each has to let one fail."""
+    if request.param == "inmemory":
+        return InMemoryDriver()
+    found = request.getfixturevalue(request.param)
+    made: StorageDriver = found if request.param == "filesystem" else found.medium().driver()
+    return made
 
 
 def recorded(driver: StorageDriver) -> list[str]:

@@ -8,8 +8,10 @@ import json
 import os
 import random
 import signal
+import subprocess
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,11 +21,12 @@ import pytest
 import yaml
 
 from tests.integration.api import OCI_MANIFEST, digest_of
+from tests.integration.clients import missing
 from tests.integration.servers import ours
 from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
-    import subprocess
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.integration.conftest import StartServer
@@ -44,6 +47,22 @@ def manifest(note: str) -> bytes:
     return json.dumps(document | {"annotations": {"note": note}}).encode()
 
 
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk of its own."""
+    root = tmp_path / "disk"
+    root.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(root)], capture_output=True, check=False
+    )
+    if done.returncode:
+        missing("the right to mount a file system")
+    try:
+        yield root
+    finally:
+        subprocess.run(["umount", "--lazy", str(root)], check=True)
+
+
 @dataclass
 class Load:
     """Clients that push and delete through some servers until told to stop, and what was acknowledged to them."""
@@ -51,6 +70,7 @@ class Load:
     servers: list[Server]
     pushed: list[tuple[str, str]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    refused: Counter[int] = field(default_factory=Counter)
     ending: threading.Event = field(default_factory=threading.Event)
     threads: list[threading.Thread] = field(default_factory=list)
 
@@ -83,9 +103,11 @@ class Load:
     def _push(self, server: Server, name: str, note: str) -> None:
         blob = server.api.request("POST", f"/v2/{name}/blobs/uploads/?digest={digest_of(CONFIG)}", body=CONFIG)
         if blob.status != 201:
+            self.refused[blob.status] += 1
             return
         content, headers = manifest(note), {"Content-Type": OCI_MANIFEST}
-        if server.api.request("PUT", f"/v2/{name}/manifests/v{note}", body=content, headers=headers).status == 201:
+        put = server.api.request("PUT", f"/v2/{name}/manifests/v{note}", body=content, headers=headers)
+        if put.status == 201:
             self.pushed.append((f"{name}:v{note}", digest_of(content)))
             if note.endswith("0") and server.api.request("DELETE", f"/v2/{name}/manifests/v{note}").status == 202:
                 self.deleted.append(f"{name}:v{note}")
@@ -198,3 +220,19 @@ def test_a_clean_stop_records_what_was_noted_last_and_a_reload_what_has_changed(
     (change,) = [each["details"] for each in found if each["action"] == "configure"]
     assert change == {"changed": "catalog.maxentries"}
     assert "guess" not in json.dumps(found)
+
+
+def test_on_a_full_disk_nothing_is_acknowledged_that_is_not_recorded(start_server: StartServer, disk: Path) -> None:
+    server = start_server(ours(), settings=AUDIT, root=disk)
+    load = Load([server])
+    load.begin(2)
+    load.wait_for(10)
+    filler = disk / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    wait_until("pushes are refused", lambda: load.refused[507] > 20)
+    filler.unlink()
+    load.wait_for(10)
+    load.end()
+    check(server, load)
