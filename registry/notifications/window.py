@@ -34,7 +34,7 @@ class Window:
         self._letters = letters
         self._lanes = [Lane(target, self) for _ in range(target.endpoint.parallel)]
         self._pool = Pool(len(self._lanes), "notifications") if len(self._lanes) > 1 else None
-        self._open: dict[str, int] = {}
+        self._open: dict[str, int] = {}  # how many events of an entry wait
         self.through: set[str] = set()
         """The ids of the entries of which all events were delivered or given up."""
 
@@ -54,8 +54,8 @@ class Window:
         return min((lane.pause_seconds for lane in self._lanes if lane.waiting), default=0.0)
 
     def add(self, events: Sequence[Event]) -> None:
-        """Have all `events` of an entry delivered."""
-        if events:
+        """Have all `events` of an entry delivered, once: a log may have given it twice."""
+        if events and events[0].entry.id not in self._open:
             self._open[events[0].entry.id] = len(events)
             self._lanes[zlib.crc32(events[0].repository.encode()) % len(self._lanes)].add(events)
 
@@ -83,8 +83,10 @@ class Window:
         """Note that `event` was delivered."""
         # All events of an entry are in one lane, so no two threads do this for the same entry.
         identifier = event.entry.id
-        self._open[identifier] -= 1
-        if not self._open[identifier]:
+        if self._open[identifier] > 1:
+            self._open[identifier] -= 1
+        else:
+            del self._open[identifier]
             self.through.add(identifier)
 
     def give_up(self, event: Event, outcome: Outcome, tries: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from registry.audit import jobs as audit
@@ -14,7 +15,7 @@ from registry.notifications import jobs as notifications
 from registry.server.acme import renewal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from registry.health.checks import Check
     from registry.jobs.job import Job
@@ -26,10 +27,10 @@ def periodic_jobs(services: Services) -> Iterator[Job]:
     configuration = services.configuration
     maintenance = configuration.storage.maintenance
     if not maintenance.readonly.enabled:
-        yield from purge.jobs(services.repositories, maintenance.uploadpurging)
+        yield from purge.jobs(services.repositories, maintenance.uploadpurging, list(_left_behind(services)))
     yield from cluster.jobs(services.driver, configuration, services.board)
-    wanting = services.recorder.consumer_names if services.recorder else ()
-    yield from journal.jobs(configuration, services.driver, services.lease, wanting)
+    if services.recorder:
+        yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)
     dispatch = _dispatch(services)
     yield from notifications.jobs(configuration, dispatch)
     yield from audit.jobs(configuration, services.driver, dispatch.held, dispatch.hold_seconds)
@@ -37,6 +38,13 @@ def periodic_jobs(services: Services) -> Iterator[Job]:
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
     # Last, as there may be more of them than are told of.
     yield from health.jobs(services.board, list(_checks(services)))
+
+
+def _left_behind(services: Services) -> Iterator[Callable[[], None]]:
+    """Yield what clears away a journal that nobody reads any more."""
+    if not services.recorder:
+        section = services.configuration.notifications.journal
+        yield partial(journal.trim_unread, services.driver, keep_seconds=section.keep_seconds)
 
 
 def _checks(services: Services) -> Iterator[Check]:

@@ -51,8 +51,8 @@ def raw_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def send(url: str, **keys: object) -> Outcome:
-    sender = Sender(endpoint(url, timeout_seconds=TIMEOUT, **keys))
-    return sender.send(list(events_of(push(), time.time_ns())))
+    with closing(Sender(endpoint(url, timeout_seconds=TIMEOUT, **keys))) as sender:
+        return sender.send(list(events_of(push(), time.time_ns())))
 
 
 def hang(connection: socket.socket) -> None:

@@ -23,6 +23,8 @@ _PIECE: Final = 16 * 1024
 _LEAST_SECONDS: Final = 2.0
 """What an address is given to take a connection, if it has others behind it and there is as much time (as in Go)."""
 
+_MOST_INTERIM: Final = 5
+"""Interim answers before an answer, as in Go: to read those of a peer that sends them without end takes all of a core."""
 _SWITCHING_PROTOCOLS: Final = 101
 _OK: Final = 200
 
@@ -102,8 +104,17 @@ class SecureConnection(Connection, HTTPSConnection):
 
 
 class _Response(http.client.HTTPResponse):
+    _answers = 0
+
     def __init__(self, connection: Connection, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(cast("socket.socket", _TimedSocket(sock, connection.exchange)), *args, **kwargs)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        self._answers += 1
+        if self._answers > _MOST_INTERIM + 1:
+            raise HttpError(f"there is no answer, but more than {_MOST_INTERIM} interim ones")
+        found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # begin() of the base calls it
+        return found
 
     def begin(self) -> None:
         super().begin()

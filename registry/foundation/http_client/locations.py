@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
@@ -18,6 +19,8 @@ _LONGEST_NAME: Final = 254
 """What a name has at most, with a dot at its end (RFC 1035 section 3.1); a peer may send thousands of characters."""
 
 _LONGEST_SCHEME: Final = 20
+_REMEMBERED: Final = 32
+"""Locations: a client asks few of them, again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Location:
     authorization: str = ""
 
     @staticmethod
+    @lru_cache(_REMEMBERED)
     def parse(url: str) -> Location:
         """Return the location that `url` names; what a request line cannot hold is percent-encoded.
 
