@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from typing import TYPE_CHECKING
 
 import click
 
 from drivers.base import DriverError
-from registry import __version__
+from registry.commands.operator import Person
 from registry.config import ConfigurationError
-from registry.journal.entry import Origin
 from registry.services import build_trail, open_existing_storage
 
 if TYPE_CHECKING:
@@ -39,16 +36,6 @@ def record_change(load: LoadConfiguration, config: str | None, action: str, kind
         driver = open_existing_storage(configuration)
         trail = build_trail(configuration, driver) if driver.shared_between_processes else None
         if trail:
-            trail.record(action, kind, details, operator())
+            trail.record(action, kind, details, Person().origin)
     except DriverError as error:
         click.echo(f"done, but not recorded in the audit log: {error}", err=True)
-
-
-def operator() -> Origin:
-    """Return who runs the command: a user of this machine."""
-    user = os.getuid()
-    try:
-        name = pwd.getpwuid(user).pw_name
-    except KeyError:  # containers have users without a name
-        name = f"uid {user}"
-    return Origin(actor=name, user_agent=f"registry/{__version__}")
