@@ -68,7 +68,8 @@ def _platform(value: object) -> Mapping[str, Any] | None:
 
 
 def _annotations(value: object) -> Mapping[str, str]:
-    return {key: text for key, text in sorted(_typed(value, dict).items()) if isinstance(text, str)}
+    # To Go, null is a string, which is empty.
+    return {key: _text(text) for key, text in sorted(_typed(value, dict).items())}
 
 
 def _texts(value: object) -> list[str]:
