@@ -68,12 +68,12 @@ def _platform(value: object) -> Mapping[str, Any] | None:
 
 
 def _annotations(value: object) -> Mapping[str, str]:
-    # To Go, null is a string, which is empty.
-    return {key: _text(text) for key, text in sorted(_typed(value, dict).items())}
+    return {key: text or "" for key, text in sorted(_typed(value, dict).items()) if isinstance(text, str | None)}
 
 
 def _texts(value: object) -> list[str]:
-    return [each for each in _typed(value, list) if isinstance(each, str)]
+    """Return the texts of a list; null is an empty one."""
+    return [each or "" for each in _typed(value, list) if isinstance(each, str | None)]
 
 
 def _text(value: object) -> str:

@@ -190,7 +190,7 @@ def test_members_of_another_type_are_empty() -> None:
         "digest": None,
         "size": "1",
         "urls": "x",
-        "annotations": ["a"],
+        "annotations": {"a": 1},
         "platform": [],
         "data": {},
     }
