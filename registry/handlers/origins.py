@@ -26,10 +26,11 @@ _TELLING: Final = frozenset(("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_R
 """Headers of proxies: with one of them the port is the proxy's."""
 
 
-def asked(http: HTTP) -> Sequence[Any]:
-    """Return what origin_of() needs to know of this request, which open_repository() has let in."""
+def asked(http: HTTP, user: str | None = None) -> Sequence[Any]:
+    """Return what origin_of() needs to know of this request, of `user`, or, if that is None, the one who was let in."""
     record = current.get()
-    return http, g.grant.user, record and record.request_id, *map(request.environ.get, _ASKED)
+    name = g.grant.user if user is None else user
+    return http, name, record and record.request_id, *map(request.environ.get, _ASKED)
 
 
 def origin_of(known: Sequence[Any]) -> Origin:

@@ -91,7 +91,8 @@ class Entry:
             said = {member: value for member in members if (value := getattr(part, member))}
             if said:
                 content[name] = said
-        return _encode(content).encode()
+        # As text of a client may have half of a surrogate pair, which json.loads() takes in bytes, too.
+        return _encode(content).encode("utf-8", "surrogatepass")
 
     @classmethod
     def decode(cls, line: bytes) -> Self:
@@ -160,4 +161,4 @@ _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "instance": _part(Instance, _PARTS["instance"]),
 }
 """The members of an entry, as they stand in a line, and what reads each of them."""
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode

@@ -1,61 +1,106 @@
-"""The descriptors in a manifest, which the Go registry names in its events."""
+"""The descriptors in a manifest, as the Go registry names them in its events."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from registry.oci import media_types
-from registry.oci.manifest import DESCRIPTOR_NAMES, DOCUMENT_NAMES, PLATFORM_NAMES
+from registry.oci.documents import Names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from registry.oci.documents import Names
     from registry.oci.manifest import Manifest
 
-_PLATFORM: Final = ("architecture", "os", "os.version", "os.features", "variant")
-_NEVER_LEFT_OUT: Final = frozenset(("architecture", "os"))
+_DOCUMENT: Final = Names("config", "layers", "blobs", "manifests")
+_LISTS: Final = ("layers", "blobs", "manifests")
+_DESCRIPTOR: Final = Names("mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType")
+_PLATFORM: Final = Names("architecture", "os", "os.version", "os.features", "variant")
+
+_Typed = TypeVar("_Typed")
 
 
 def references_of(manifest: Manifest) -> list[Mapping[str, Any]]:
-    """Return the descriptors of an index's manifests, or of an image's config and layers.
+    """Return the config and the layers of an image, or the manifests of an index: none of what has no meaning there.
 
-    They are as the Go registry 3 writes them, whatever their spelling in the manifest: the members that it knows, in
-    its order, those left out that are empty. In a Docker list each has a platform.
+    Each is as the Go registry 3 writes it, whatever its spelling in the manifest: the members of ``v1.Descriptor`` in
+    their order, media type, digest and size always, others if they are not empty. In a Docker list each has a platform.
     """
-    content = _members(json.loads(manifest.content), DOCUMENT_NAMES)
-    named = [content.get("config")]
-    for key in ("layers", "blobs", "manifests"):
-        named += content.get(key) or ()
-    needs_platform = manifest.media_type == media_types.DOCKER_LIST
-    return [_descriptor(each, needs_platform=needs_platform) for each in named if isinstance(each, dict)]
+    try:
+        document = _members(json.loads(manifest.content), _DOCUMENT)
+    except (ValueError, RecursionError):  # what no client can read names nothing
+        return []
+    listed = [document.get("config")]
+    for name in _LISTS:
+        several = document.get(name)
+        listed += several if isinstance(several, list) else ()
+    default: dict[str, Any] = {"platform": {}} if manifest.media_type == media_types.DOCKER_LIST else {}
+    return [_descriptor(default | _members(each, _DESCRIPTOR)) for each in listed if isinstance(each, dict)]
 
 
-def _descriptor(described: Mapping[str, Any], *, needs_platform: bool) -> dict[str, Any]:
-    found = _members(described, DESCRIPTOR_NAMES)
-    platform = found.get("platform")
-    optional = {
-        "urls": [url or "" for url in found.get("urls") or ()],
-        "annotations": {key: value or "" for key, value in sorted((found.get("annotations") or {}).items())},
-        "data": "".join((found.get("data") or "").split()),
-        "platform": None if platform is None and not needs_platform else _platform(platform or {}),
-        "artifactType": found.get("artifactType"),
+def _descriptor(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    descriptor = {
+        "mediaType": _typed(found.get("mediaType"), str),
+        "digest": _typed(found.get("digest"), str),
+        "size": _typed(found.get("size"), int),
     }
-    return {
-        "mediaType": found.get("mediaType") or "",
-        "digest": found.get("digest") or "",
-        "size": found.get("size") or 0,
-        **{name: value for name, value in optional.items() if value},
+    if found.keys() > descriptor.keys():
+        for name, read in _OPTIONAL.items():
+            value = read(found.get(name))
+            if value:
+                descriptor[name] = value
+    return descriptor
+
+
+def _platform(value: object) -> Mapping[str, Any] | None:
+    """Return a platform; its architecture and its operating system are never left out."""
+    if not isinstance(value, dict):
+        return None
+    found = _members(value, _PLATFORM)
+    platform: dict[str, Any] = {name: _typed(found.get(name), str) for name in ("architecture", "os")}
+    others = {
+        "os.version": _typed(found.get("os.version"), str),
+        "os.features": _texts(found.get("os.features")),
+        "variant": _typed(found.get("variant"), str),
     }
+    return platform | {name: other for name, other in others.items() if other}
 
 
-def _platform(described: Mapping[str, Any]) -> dict[str, Any]:
-    found = _members(described, PLATFORM_NAMES)
-    platform = {name: found.get(name) or "" for name in _PLATFORM}
-    return {name: value for name, value in platform.items() if value or name in _NEVER_LEFT_OUT}
+def _annotations(value: object) -> Mapping[str, str]:
+    return {key: text or "" for key, text in sorted(_typed(value, dict).items()) if isinstance(text, str | None)}
 
 
-def _members(described: Mapping[str, Any], names: Names) -> dict[str, Any]:
-    """Return the members that Go takes for those called `names`: in any case, and the last one of several."""
-    return {name: value for key, value in described.items() if (name := names.find(key))}
+def _texts(value: object) -> list[str]:
+    """Return the texts of a list; null is an empty one."""
+    return [each or "" for each in _typed(value, list) if isinstance(each, str | None)]
+
+
+def _text(value: object) -> str:
+    return _typed(value, str)
+
+
+def _base64(value: object) -> str:
+    """Return the text without line breaks, which Go reads over."""
+    return "".join(_typed(value, str).split())
+
+
+_OPTIONAL: Final[Mapping[str, Callable[[object], Any]]] = {
+    "urls": _texts,
+    "annotations": _annotations,
+    "data": _base64,
+    "platform": _platform,
+    "artifactType": _text,
+}
+
+
+def _members(value: object, names: Names) -> dict[str, Any]:
+    """Return the members of an object that Go takes for those called `names`, under these names."""
+    if not isinstance(value, dict) or value.keys() <= names.exact:
+        return _typed(value, dict)
+    return {name: member for key, member in value.items() if (name := names.find(key))}
+
+
+def _typed(value: object, kind: type[_Typed]) -> _Typed:
+    """Return `value`, or what is empty of its kind if it is of another kind."""
+    return value if type(value) is kind else kind()

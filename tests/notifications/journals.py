@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from registry.config.events import Endpoint
+from registry.foundation.shared_set import SharedSet
 from registry.journal.cursors import Cursors
 from registry.journal.entry import DELETE, MANIFEST, PUSH, Entry, Instance, Origin
 from registry.journal.reader import Reader
@@ -93,6 +94,7 @@ class Journal:
         section: Endpoint,
         *,
         held: Callable[[], bool] = lambda: True,
+        stopping: Callable[[], bool] = lambda: False,
         metrics: Metrics | None = None,
         most: int = 1_000_000,
         hold_seconds: float = 0.0,
@@ -102,9 +104,10 @@ class Journal:
         reader = Reader(self.log, section.name, hold_seconds=lambda: hold_seconds)
         return Delivery(
             EndpointConsumer(section, wants_references=False),
-            Target(sender, Counts(metrics, section.name), Report(section.name)),
+            Target(sender, Counts(metrics, section.name), Report(section.name, SharedSet())),
             Kept(reader, self.cursors, self.letters),
             held=held,
+            stopping=stopping,
             most=most,
             poll_seconds=POLL,
         )

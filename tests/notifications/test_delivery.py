@@ -293,6 +293,17 @@ def test_a_process_that_is_killed_repeats_no_more_than_a_step(
     assert len(receiver.tags) <= 30 + 5
 
 
+def test_a_process_that_stops_repeats_nothing(journal: Journal, receiver: Receiver) -> None:
+    journal.add(*(push(f"v{n}") for n in range(30)))
+    section = endpoint(receiver.url(), parallel=1)
+
+    journal.delivery(section, stopping=lambda: len(receiver.requests) >= 10).run()
+
+    assert len(receiver.tags) == 10
+    run_to_the_end(journal.delivery(section))
+    assert receiver.tags == [f"v{n}" for n in range(30)]
+
+
 def test_what_a_log_gives_twice_is_delivered_once(journal: Journal, receiver: Receiver) -> None:
     twice = push("a")
     journal.add(twice, push("b"), twice)
