@@ -36,6 +36,8 @@ class Job:
 
     After the configuration was read again, an `exclusive` job begins when the processes of the configuration before
     have ended. One that is not exclusive begins at once, beside theirs.
+
+    A run that `ends_soon` once the process is to stop is waited for then, for a moment.
     """
 
     name: str
@@ -43,3 +45,4 @@ class Job:
     interval_seconds: float
     first_pause: Callable[[], float] = _no_pause
     exclusive: bool = True
+    ends_soon: bool = False

@@ -22,22 +22,28 @@ if TYPE_CHECKING:
 _RENEWAL_SECONDS: Final = 5.0
 """How often the lease is asked for, though all consumers may pause for longer."""
 _TRIM_SECONDS: Final = 300.0
-_UNREAD_SECONDS: Final = 3600.0
 
 
 def jobs(configuration: Configuration, driver: StorageDriver, lease: Lease, consumers: Sequence[str]) -> Iterator[Job]:
     """Yield the job that keeps `lease` and, while it is held, deletes what none of `consumers` waits for any more.
 
-    Without a consumer, a journal that another configuration has left goes once it is old; no lease is taken then, which
-    a host with consumers could not get. None if the registry is read-only, or if there can be no journal.
+    None if there are no consumers, or if the registry is read-only.
     """
-    if configuration.storage.maintenance.readonly.enabled:
-        return
-    keep_seconds = configuration.notifications.journal.keep_seconds
-    if consumers:
+    if consumers and not configuration.storage.maintenance.readonly.enabled:
+        keep_seconds = configuration.notifications.journal.keep_seconds
         yield Job("journal", _Keeping(driver, lease, consumers, keep_seconds).run, _RENEWAL_SECONDS)
-    elif driver.shared_between_processes:
-        yield Job("journal", _Leaving(driver, keep_seconds).run, _UNREAD_SECONDS)
+
+
+def trim_unread(driver: StorageDriver, *, keep_seconds: float) -> None:
+    """Delete what is old in a journal that a configuration with consumers has left, if there is one.
+
+    It needs no lease, which a host with consumers could then not get; and what such a host waits for stays.
+
+    Raises:
+        DriverError: the storage fails.
+    """
+    if driver.holds(paths.JOURNAL):
+        _trim(driver, (), keep_seconds)
 
 
 @dataclass
@@ -55,19 +61,6 @@ class _Keeping:
                 self.trimmed = time.monotonic()
         except DriverError as error:
             raise JobFailedError(f"the journal waits for the storage: {error}") from error
-
-
-@dataclass(frozen=True)
-class _Leaving:
-    driver: StorageDriver
-    keep_seconds: float
-
-    def run(self) -> None:
-        try:
-            if self.driver.holds(paths.JOURNAL):
-                _trim(self.driver, (), self.keep_seconds)
-        except DriverError as error:
-            raise JobFailedError(f"the journal, which nobody reads, cannot be looked at: {error}") from error
 
 
 def _trim(driver: StorageDriver, consumers: Sequence[str], keep_seconds: float) -> None:

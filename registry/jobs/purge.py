@@ -17,7 +17,7 @@ from drivers.base import DriverError
 from registry.jobs.job import Job, JobFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from registry.config.values import UploadPurging
     from registry.ports import Repositories
@@ -26,12 +26,15 @@ _LONGEST_DELAY_SECONDS: Final = 3600
 _log = logging.getLogger(__name__)
 
 
-def jobs(repositories: Repositories, section: UploadPurging) -> Iterator[Job]:
-    """Yield the job that purges uploads as the ``uploadpurging`` section says; none if that is not enabled."""
+def jobs(repositories: Repositories, section: UploadPurging, also: Sequence[Callable[[], None]] = ()) -> Iterator[Job]:
+    """Yield the job that purges uploads as the ``uploadpurging`` section says; none if that is not enabled.
+
+    It calls `also`, too, which clear away what else may have been left behind.
+    """
     if section.enabled:
         yield Job(
             name="purge",
-            run=partial(_run, repositories, section),
+            run=partial(_run, repositories, section, also),
             interval_seconds=max(section.interval_seconds, 1),
             first_pause=partial(_first_pause, section),
         )
@@ -57,8 +60,10 @@ def _first_pause(section: UploadPurging) -> float:
     return pause
 
 
-def _run(repositories: Repositories, section: UploadPurging) -> None:
+def _run(repositories: Repositories, section: UploadPurging, also: Sequence[Callable[[], None]]) -> None:
     try:
         purge(repositories, section)
+        for clear in () if section.dryrun else also:
+            clear()
     except DriverError as error:
         raise JobFailedError(f"the purge of uploads broke off: {error}") from error

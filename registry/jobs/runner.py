@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +23,7 @@ from registry.jobs.board import JobState
 from registry.jobs.job import JobFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from registry.jobs.board import JobBoard
     from registry.jobs.job import Job
@@ -71,10 +72,17 @@ class Runner:
         self._states: dict[str, JobState] = {}
         self._begun: set[Job] = set()
         self._posting = threading.Lock()
+        self._running = 0
+        self._ended = threading.Condition()
 
     def start(self) -> None:
         """Wait to be elected, in a thread of this process."""
         LastingThread("jobs", self._wait_and_run, pause_seconds=_RETRY_SECONDS).begin()
+
+    def finish(self, seconds: float) -> None:
+        """Wait, for so long at most, for runs that end soon; the process is about to stop, so that no other begins."""
+        with self._ended:
+            self._ended.wait_for(lambda: not self._running, seconds)
 
     def _wait_and_run(self) -> None:
         if not self._elected(self._elections.configuration):
@@ -107,9 +115,23 @@ class Runner:
         while True:
             self._note(job, next_run=time.time() + pause)
             time.sleep(min(pause, _LONGEST_SLEEP_SECONDS))
-            if self._stopping():
-                return
-            pause = self._run(job)
+            with self._counted(job):
+                if self._stopping():
+                    return
+                pause = self._run(job)
+
+    @contextmanager
+    def _counted(self, job: Job) -> Iterator[None]:
+        """Count what finish() waits for."""
+        number = int(job.ends_soon)
+        with self._ended:
+            self._running += number
+        try:
+            yield
+        finally:
+            with self._ended:
+                self._running -= number
+                self._ended.notify_all()
 
     def _run(self, job: Job) -> float:
         """Run `job` once; return how many seconds to pause until the next run."""

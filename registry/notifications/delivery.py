@@ -73,7 +73,8 @@ class _Progress:
 class Delivery:
     """Delivers to one endpoint; only one thread at a time may call run().
 
-    `held` tells whether it is this process that delivers. At most `most` events wait; `poll_seconds` is the pause
+    `held` tells whether it is this process that delivers, and `stopping` whether it is about to stop: then run() soon
+    returns, with the cursor behind what was sent. At most `most` events wait; `poll_seconds` is the pause
     until the next look at a journal that had nothing.
     """
 
@@ -84,6 +85,7 @@ class Delivery:
         kept: Kept,
         *,
         held: Callable[[], bool],
+        stopping: Callable[[], bool],
         most: int,
         poll_seconds: float,
     ) -> None:
@@ -91,6 +93,7 @@ class Delivery:
         self._target = target
         self._kept = kept
         self._held = held
+        self._stopping = stopping
         self._most = most
         self._poll_seconds = poll_seconds
         self._counted = -_COUNT_SECONDS
@@ -118,7 +121,7 @@ class Delivery:
         progress = self._progress = self._progress or self._recall()
         window, until = progress.window, time.monotonic() + _RUN_SECONDS
         pause = 0.0
-        while not pause and time.monotonic() < until:
+        while not pause and time.monotonic() < until and not self._stopping():
             if not window.waiting and not self._fill(progress, until):
                 self._rest(progress)
                 return self._poll_seconds
@@ -137,10 +140,13 @@ class Delivery:
         stored = time.monotonic() - (0 if cursor else IDLE_SECONDS)
         cursor = cursor or Cursor()
         standing = self._target.report.standing = Standing.load(cursor.state)
-        window = Window(self._target, self._kept.letters, self._held)
+        window = Window(self._target, self._kept.letters, self._may_send)
         window.through.update(map(str, cursor.state.get(THROUGH, ())))
         place = (cursor.position, cursor.through_ns)
         return _Progress(window, *place, *place, stored, len(window.through), standing.failing_since)
+
+    def _may_send(self) -> bool:
+        return not self._stopping() and self._held()
 
     def _fill(self, progress: _Progress, until: float) -> bool:
         """Fill the window, which is empty; return False if the journal has nothing for it."""

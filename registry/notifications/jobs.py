@@ -35,12 +35,13 @@ _BROKEN_SECONDS: Final = 10.0
 class Dispatch:
     """What the deliveries of a process have in common.
 
-    `held` tells whether it is this process that delivers what the journal of the storage has. `hold_seconds` is as for
-    registry.journal.reader.Reader, `told` as for Report.
+    `held` tells whether it is this process that delivers what the journal of the storage has, and `stopping` whether it
+    is about to stop. `hold_seconds` is as for registry.journal.reader.Reader, `told` as for Report.
     """
 
     driver: StorageDriver
     held: Callable[[], bool]
+    stopping: Callable[[], bool]
     hold_seconds: Callable[[], float]
     told: SharedSet
     metrics: Metrics | None = None
@@ -52,7 +53,7 @@ def jobs(configuration: Configuration, dispatch: Dispatch) -> Iterator[Job]:
         return
     for consumer in consumers(configuration.notifications):
         running = _Delivering(consumer, dispatch, configuration.notifications.journal)
-        yield Job(f"notifications_{consumer.name}", running.run, _BROKEN_SECONDS)
+        yield Job(f"notifications_{consumer.name}", running.run, _BROKEN_SECONDS, ends_soon=True)
 
 
 @dataclass
@@ -92,6 +93,7 @@ class _Delivering:
             target,
             Kept(reader, Cursors(driver), DeadLetters(driver, self.section.maxdead)),
             held=dispatch.held,
+            stopping=dispatch.stopping,
             most=self.section.maxevents,
             poll_seconds=_POLL_SECONDS if driver.name in _AT_HAND else _SLOW_POLL_SECONDS,
         )

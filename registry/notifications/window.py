@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+import threading
 import time
 import zlib
+from concurrent.futures import Future, wait
+from functools import partial
 from typing import TYPE_CHECKING
 
-from registry.foundation.pool import Pool
 from registry.notifications.dead import DeadLetter
 from registry.notifications.lane import Lane
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from registry.notifications.events import Event
     from registry.notifications.lane import Target
     from registry.notifications.sending import Outcome
-
-_log = logging.getLogger(__name__)
 
 
 class Window:
@@ -33,8 +32,7 @@ class Window:
         self._target = target
         self._letters = letters
         self._lanes = [Lane(target, self) for _ in range(target.endpoint.parallel)]
-        self._pool = Pool(len(self._lanes), "notifications") if len(self._lanes) > 1 else None
-        self._open: dict[str, int] = {}
+        self._open: dict[str, int] = {}  # how many events of an entry wait
         self.through: set[str] = set()
         """The ids of the entries of which all events were delivered or given up."""
 
@@ -54,23 +52,26 @@ class Window:
         return min((lane.pause_seconds for lane in self._lanes if lane.waiting), default=0.0)
 
     def add(self, events: Sequence[Event]) -> None:
-        """Have all `events` of an entry delivered."""
-        if events:
+        """Have all `events` of an entry delivered, once: a log may have given it twice."""
+        if events and events[0].entry.id not in self._open:
             self._open[events[0].entry.id] = len(events)
             self._lanes[zlib.crc32(events[0].repository.encode()) % len(self._lanes)].add(events)
 
     def deliver(self, *, until: float) -> None:
-        """Send what waits until all is through, or pauses are due, or `until` has come by the monotonic clock.
+        """Send what waits, which has to be something.
+
+        It ends when all is through, when pauses are due, or when `until` has come by the monotonic clock.
 
         Raises:
             DriverError: what was given up cannot be kept; it waits still.
         """
-        busy = [lane for lane in self._lanes if lane.waiting]
-        if not self._pool or len(busy) == 1:
-            for lane in busy:
-                lane.deliver(until=until)
-            return
-        for each in [self._pool.submit(lane.deliver, until=until) for lane in busy]:
+        first, *others = [lane for lane in self._lanes if lane.waiting]
+        running = [_begin(partial(lane.deliver, until=until)) for lane in others]
+        try:
+            first.deliver(until=until)
+        finally:
+            wait(running)
+        for each in running:
             each.result()
 
     def clear(self) -> int:
@@ -83,8 +84,10 @@ class Window:
         """Note that `event` was delivered."""
         # All events of an entry are in one lane, so no two threads do this for the same entry.
         identifier = event.entry.id
-        self._open[identifier] -= 1
-        if not self._open[identifier]:
+        if self._open[identifier] > 1:
+            self._open[identifier] -= 1
+        else:
+            del self._open[identifier]
             self.through.add(identifier)
 
     def give_up(self, event: Event, outcome: Outcome, tries: int) -> None:
@@ -93,3 +96,22 @@ class Window:
         self._letters.add(DeadLetter(name, event, outcome.error, outcome.status, tries, time.time_ns()))
         self._target.counts.buried()
         self.settle(event)
+
+
+def _begin(work: Callable[[], None]) -> Future[None]:
+    """Have `work` done by a thread, or here where there can be none. The process does not wait for it as it ends."""
+    future: Future[None] = Future()
+
+    def do() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  the future raises it to who asks for the result
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    try:
+        threading.Thread(target=do, name="notifications", daemon=True).start()
+    except RuntimeError:
+        do()
+    return future

@@ -142,7 +142,7 @@ class _Application(BaseApplication):
         services = build_services(
             self._configuration, board=shared.board, remembered=shared.remembered, observer=observer
         )
-        sharing.start(shared, services, metrics, stopping)
+        close = sharing.start(shared, services, metrics, stopping)
         http = self._configuration.http
         pace = PaceLimits(self.stall_seconds, http.minimumrate)
         limits = ConnectionLimits(http.headerlimit, http.headertimeout_seconds, _KEEPALIVE_SECONDS, pace)
@@ -151,8 +151,7 @@ class _Application(BaseApplication):
             http.maxconnectionsperclient,
             services.proxies.trusts,
         )
-        application = create_app(services)
-        return WorkerContext(application, services.close, limits, listening, metrics, self._certificates)
+        return WorkerContext(create_app(services), close, limits, listening, metrics, self._certificates)
 
     def reload(self) -> None:
         before = self._configuration

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from registry.audit import jobs as audit
+from registry.audit import watching
 from registry.health.checks import configured_checks, optional_check
 from registry.jobs import cluster, health, journal, purge
 from registry.jobs.cluster import Cluster, member_name
@@ -12,26 +15,39 @@ from registry.notifications import jobs as notifications
 from registry.server.acme import renewal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from registry.health.checks import Check
     from registry.jobs.job import Job
     from registry.services import Services
 
 
-def periodic_jobs(services: Services) -> Iterator[Job]:
-    """Yield the jobs that the configuration asks for; none writes to a registry that is read-only."""
+def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: False) -> Iterator[Job]:
+    """Yield the jobs that the configuration asks for; none writes to a registry that is read-only.
+
+    `stopping` tells whether this process is about to stop.
+    """
     configuration = services.configuration
     maintenance = configuration.storage.maintenance
     if not maintenance.readonly.enabled:
-        yield from purge.jobs(services.repositories, maintenance.uploadpurging)
+        yield from purge.jobs(services.repositories, maintenance.uploadpurging, list(_left_behind(services)))
     yield from cluster.jobs(services.driver, configuration, services.board)
-    wanting = services.recorder.consumer_names if services.recorder else ()
-    yield from journal.jobs(configuration, services.driver, services.lease, wanting)
-    yield from notifications.jobs(configuration, _dispatch(services))
+    if services.recorder:
+        yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)
+    dispatch = _dispatch(services, stopping)
+    yield from notifications.jobs(configuration, dispatch)
+    yield from audit.jobs(configuration, services.driver, dispatch.held, dispatch.hold_seconds)
+    yield from watching.jobs(configuration, services.driver, services.trail)
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
     # Last, as there may be more of them than are told of.
     yield from health.jobs(services.board, list(_checks(services)))
+
+
+def _left_behind(services: Services) -> Iterator[Callable[[], None]]:
+    """Yield what clears away a journal that nobody reads any more."""
+    if not services.recorder:
+        section = services.configuration.notifications.journal
+        yield partial(journal.trim_unread, services.driver, keep_seconds=section.keep_seconds)
 
 
 def _checks(services: Services) -> Iterator[Check]:
@@ -42,8 +58,8 @@ def _checks(services: Services) -> Iterator[Check]:
         yield optional_check("redis", services.redis.look)
 
 
-def _dispatch(services: Services) -> notifications.Dispatch:
+def _dispatch(services: Services, stopping: Callable[[], bool]) -> notifications.Dispatch:
     metrics = services.observer.metrics if services.observer else None
     driver = services.driver
     hold = Hold(driver, Cluster(driver), member_name(services.configuration.http.addr))
-    return notifications.Dispatch(driver, services.lease.held, hold, services.told, metrics)
+    return notifications.Dispatch(driver, services.lease.held, stopping, hold, services.told, metrics)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from registry.observation.metrics import Metrics
     from registry.services import Services
 
+_FINISH_SECONDS: Final = 1.5
+"""How long a worker that ends waits for jobs that end soon: for a delivery to an endpoint, say."""
 _log = logging.getLogger(__name__)
 
 
@@ -74,22 +76,35 @@ def _close(previous: Shared, listener: socket.socket | None) -> None:
         previous.debug_listener.close()
 
 
-def start(shared: Shared, services: Services, metrics: Metrics | None, stopping: Callable[[], bool]) -> None:
+def start(
+    shared: Shared, services: Services, metrics: Metrics | None, stopping: Callable[[], bool]
+) -> Callable[[], None]:
     """Start the threads of this worker, after the fork: jobs, pulls, the debug server.
 
-    No job begins once `stopping` is true.
+    No job begins once `stopping` is true. What is returned is to be called after that, as the worker ends; it may raise
+    DriverError.
     """
     shared.threads.watch()
-    Runner(periodic_jobs(services), shared.elections, shared.jobs, metrics, stopping).start()
+    runner = Runner(periodic_jobs(services, stopping), shared.elections, shared.jobs, metrics, stopping)
+    runner.start()
     if services.pulls:
         services.pulls.start()
-    if not shared.debug_listener:
-        return
+    if shared.debug_listener:
+        _start_debug_server(shared, services, shared.debug_listener)
+
+    def close() -> None:
+        runner.finish(_FINISH_SECONDS)
+        services.close()
+
+    return close
+
+
+def _start_debug_server(shared: Shared, services: Services, listener: socket.socket) -> None:
     pages = debug.health_pages(shared.board, shared.jobs, shared.threads)
     prometheus = services.configuration.http.debug.prometheus
     if shared.slots and prometheus.enabled:
         pages[prometheus.path] = debug.metrics_page(exposition(shared.slots.directory))
-    debug.start(shared.debug_listener, pages)
+    debug.start(listener, pages)
 
 
 def _listen(addr: str) -> socket.socket | None:

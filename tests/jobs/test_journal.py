@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from drivers.filesystem.driver import FilesystemDriver
-from drivers.inmemory import InMemoryDriver
-from registry.jobs import journal
+from registry.config.values import UploadPurging
+from registry.jobs import journal, purge
 from registry.jobs.job import JobFailedError
 from registry.journal.cursors import Cursor, Cursors
 from registry.lease import Lease
 from registry.storage import paths
+from registry.storage.repository import Repositories
 from tests.config.forms import configure
 from tests.drivers.failing import FailingDriver
 
@@ -72,13 +74,19 @@ def test_it_keeps_the_lease(driver: StorageDriver) -> None:
     assert job.interval_seconds < 10
 
 
-def test_without_a_consumer_an_old_journal_goes_and_no_lease_is_taken(driver: StorageDriver) -> None:
-    [job] = jobs(driver, [])
+def test_without_a_consumer_no_lease_is_taken_and_the_purge_lets_an_old_journal_go(driver: StorageDriver) -> None:
+    assert jobs(driver, []) == []
+    unread = partial(journal.trim_unread, driver, keep_seconds=24 * 3600)
+    purging = partial(purge.jobs, Repositories(driver), also=[unread])
 
-    job.run()
-
+    for section in (UploadPurging(dryrun=True), UploadPurging()):
+        assert entries(driver) == 2
+        [job] = purging(section)
+        job.run()
     assert entries(driver) == 0
-    assert Lease(driver, "journal", "other").held()
+
+    [job] = purging(UploadPurging())
+    job.run()
 
 
 def test_entries_stay_for_as_long_as_the_configuration_says(driver: StorageDriver) -> None:
@@ -94,14 +102,8 @@ def test_a_registry_that_is_read_only_leaves_it_alone(driver: StorageDriver) -> 
     assert jobs(driver, ["ci"], "storage: {inmemory: {}, maintenance: {readonly: {enabled: true}}}") == []
 
 
-def test_a_registry_in_memory_has_no_journal_of_another_configuration() -> None:
-    assert jobs(InMemoryDriver(), []) == []
-    assert [job.name for job in jobs(InMemoryDriver(), ["ci"])] == ["journal"]
-
-
-@pytest.mark.parametrize("consumers", [["ci"], []])
-def test_a_storage_that_fails_is_a_run_that_fails(driver: StorageDriver, consumers: list[str]) -> None:
-    [job] = jobs(FailingDriver(driver, fail_at=1), consumers)
+def test_a_storage_that_fails_is_a_run_that_fails(driver: StorageDriver) -> None:
+    [job] = jobs(FailingDriver(driver, fail_at=1), ["ci"])
 
     with pytest.raises(JobFailedError, match=r"the journal.*power lost"):
         job.run()

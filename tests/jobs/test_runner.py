@@ -18,7 +18,7 @@ from registry.foundation.election import Election
 from registry.jobs.board import JobBoard, JobState
 from registry.jobs.job import Job, JobFailedError
 from registry.jobs.runner import Elections, Runner
-from tests.serving import wait_until
+from tests.serving import SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -278,3 +278,26 @@ def test_a_job_waits_for_its_first_run_and_keeps_what_was_known_of_the_last_one(
     assert (state.last_run, state.error) == (LONG_AGO, "an error")
     assert state.next_run == pytest.approx(time.time() + HOUR, abs=60)
     assert workers.board.table()["job"]["last_run"] == "1970-01-01T00:16:40+00:00"
+
+
+def test_a_process_that_stops_waits_for_runs_that_end_soon_and_for_no_others() -> None:
+    begun, told, ended = threading.Event(), threading.Event(), threading.Event()
+    hangs = threading.Event()
+
+    def end_soon() -> float:
+        begun.set()
+        told.wait(SECONDS)
+        time.sleep(0.05)
+        ended.set()
+        return HOUR
+
+    jobs = [Job("soon", end_soon, HOUR, ends_soon=True), Job("long", lambda: float(hangs.wait(SECONDS)), HOUR)]
+    runner = Runner(jobs, Elections(), JobBoard(), None, told.is_set)
+    runner.start()
+    assert begun.wait(SECONDS)
+    told.set()
+
+    runner.finish(SECONDS)
+
+    assert ended.is_set()
+    hangs.set()

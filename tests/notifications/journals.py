@@ -94,6 +94,7 @@ class Journal:
         section: Endpoint,
         *,
         held: Callable[[], bool] = lambda: True,
+        stopping: Callable[[], bool] = lambda: False,
         metrics: Metrics | None = None,
         most: int = 1_000_000,
         hold_seconds: float = 0.0,
@@ -106,6 +107,7 @@ class Journal:
             Target(sender, Counts(metrics, section.name), Report(section.name, SharedSet())),
             Kept(reader, self.cursors, self.letters),
             held=held,
+            stopping=stopping,
             most=most,
             poll_seconds=POLL,
         )

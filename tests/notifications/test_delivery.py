@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+import tracemalloc
+from collections import deque
 from contextlib import closing
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from standardwebhooks import Webhook
 
+from drivers.filesystem.driver import FilesystemDriver
 from registry.notifications import delivery as deliveries
 from tests.notifications.journals import POLL, Journal, deletion, endpoint, push
 from tests.notifications.receiver import Answering, Receiver, receiving
@@ -18,11 +23,11 @@ from tests.notifications.receiver import Answering, Receiver, receiving
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from drivers.filesystem.driver import FilesystemDriver
     from drivers.inmemory import InMemoryDriver
     from registry.notifications.dead import DeadLetter
     from registry.notifications.delivery import Delivery
 
+_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 
@@ -286,6 +291,48 @@ def test_a_process_that_is_killed_repeats_no_more_than_a_step(
     assert receiver.tags[:before] == [f"v{n}" for n in range(before)]
     assert 10 < before < 30
     assert len(receiver.tags) <= 30 + 5
+
+
+def test_a_process_that_stops_repeats_nothing(journal: Journal, receiver: Receiver) -> None:
+    journal.add(*(push(f"v{n}") for n in range(30)))
+    section = endpoint(receiver.url(), parallel=1)
+
+    journal.delivery(section, stopping=lambda: len(receiver.requests) >= 10).run()
+
+    assert len(receiver.tags) == 10
+    run_to_the_end(journal.delivery(section))
+    assert receiver.tags == [f"v{n}" for n in range(30)]
+
+
+def test_what_a_log_gives_twice_is_delivered_once(journal: Journal, receiver: Receiver) -> None:
+    twice = push("a")
+    journal.add(twice, push("b"), twice)
+    run_to_the_end(journal.delivery(endpoint(receiver.url())))
+    assert receiver.tags == ["a", "b"]
+
+
+def test_memory_does_not_grow_with_what_waits_and_what_was_delivered(
+    receiver: Receiver,
+) -> None:
+    receiver.requests = deque(maxlen=1)
+
+    def held_after(number: int) -> int:
+        """Return the bytes that a delivery of so many events has taken and not given back, at its end."""
+        journal.add(*(push(f"v{n}") for n in range(number)))
+        tracemalloc.start()
+        try:
+            run_to_the_end(delivery)
+            return tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+
+    # In memory, as a disk would be asked to write each entry down.
+    with TemporaryDirectory(dir=_MEMORY) as directory, closing(Journal(FilesystemDriver(directory))) as journal:
+        delivery = journal.delivery(endpoint(receiver.url(), batch=100))
+        held_after(200)
+        few, many = held_after(500), held_after(3500)
+    assert receiver.tags[-1] == "v3499"
+    assert many < few + 150_000
 
 
 def test_lanes_keep_the_order_of_each_repository_and_do_not_wait_for_each_other(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -212,3 +214,40 @@ def test_after_a_kill_of_everything_what_was_acknowledged_is_delivered(tmp_path:
     receiver.answer = lambda _: Answering()
     with serving(tmp_path, overlay(receiver)):
         wait_until("all are told", lambda: receiver.tags == ["v1", "v2"])
+
+
+def test_a_restart_in_the_middle_of_a_delivery_repeats_nothing(tmp_path: Path, receiver: Receiver) -> None:
+    def answer(_: Received) -> Answering:
+        time.sleep(0.03)
+        return Answering()
+
+    receiver.answer = answer
+    with serving(tmp_path, overlay(receiver)) as server:
+        for n in range(40):
+            push(server, f"v{n}")
+        wait_until("some are told", lambda: receiver.tags)
+    with serving(tmp_path, overlay(receiver)):
+        wait_until("all are told", lambda: len(receiver.tags) >= 40)
+    assert receiver.tags == [f"v{n}" for n in range(40)]
+
+
+def test_an_endpoint_that_hangs_does_not_hold_up_the_stop(tmp_path: Path, receiver: Receiver) -> None:
+    asked, over = threading.Event(), threading.Event()
+
+    def hang(_: Received) -> Answering:
+        asked.set()
+        over.wait(60)
+        return Answering(500)
+
+    receiver.answer = hang
+    try:
+        with serving(tmp_path, overlay(receiver, timeout="10m", parallel=4)) as server:
+            for repository in ("team/a", "team/b", "team/c"):  # of several lanes
+                push(server, "v1", repository)
+            assert asked.wait(60)
+            began = time.monotonic()
+        assert time.monotonic() - began < 30
+        assert "Traceback" not in server.log()
+        assert "SIGKILL" not in server.log()
+    finally:
+        over.set()
