@@ -12,7 +12,9 @@ import math
 import threading
 import time
 import uuid
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
@@ -35,6 +37,7 @@ _MOST_KNOWN: Final = 5_000
 _MOST_PULLS: Final = 10_000
 _TOO_MANY: Final = "there were more than are told apart"
 _WARN_SECONDS: Final = 60.0
+_texts: Final = attrgetter(*(each.name for each in fields(Origin)))
 _log = logging.getLogger(__name__)
 
 
@@ -178,11 +181,11 @@ class Trail:
 
     def _start(self) -> None:
         """Start the thread; not before there is work, as a process that forks must not have it."""
-        with self._lock:
-            if self._thread is not None:
-                return
-            self._thread = LastingThread("audit", self._work)
-        self._thread.begin()
+        with self._lock, suppress(RuntimeError):  # no more threads: the next one to note something tries again
+            if self._thread is None:
+                thread = LastingThread("audit", self._work)
+                thread.start()
+                self._thread = thread
 
     def _work(self) -> None:
         while True:
@@ -223,5 +226,7 @@ class Trail:
 
 def bounded(origin: Origin) -> Origin:
     """Return `origin` with each text cut off that is too long to be kept by the thousand."""
-    long = {name: text[:LONGEST_TEXT] for name, text in asdict(origin).items() if len(text) > LONGEST_TEXT}
-    return replace(origin, **long) if long else origin
+    texts = _texts(origin)
+    if max(map(len, texts)) <= LONGEST_TEXT:
+        return origin
+    return Origin(*(text[:LONGEST_TEXT] for text in texts))

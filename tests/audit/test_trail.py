@@ -156,6 +156,19 @@ def test_a_thread_adds_what_was_noted() -> None:
     assert counts([each.entry for each in entries]) == [1]
 
 
+def test_a_process_that_may_have_no_more_threads_is_not_held_up(
+    noting: Noting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError(f"can't start {thread.name}")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    noting.trail.note(guess())
+    monkeypatch.undo()
+    noting.trail.note(guess())
+    assert counts(noting.entries(after_seconds=SETTLE_SECONDS)) == [2]
+
+
 def test_threads_may_note_at_once(noting: Noting) -> None:
     def note() -> None:
         for number in range(1000):

@@ -150,6 +150,10 @@ class TestEveryRoute:
         cell = TABLE[method, rule][column]
         assert [told(entry) for entry in audited.entries()] == ([] if cell == "-" else [cell])
 
+    def expect_never(self, method: str, rule: str, column: int) -> None:
+        """Assert that the table has nothing where a request is never answered so."""
+        assert TABLE[method, rule][column] == "-"
+
     def test_done(self, audited: Audited, method: str, rule: str) -> None:
         assert request_of(audited, method, rule, ALICE).status_code < 300
         self.expect(audited, method, rule, 0)
@@ -165,7 +169,8 @@ class TestEveryRoute:
 
     def test_403(self, htpasswd: Path, method: str, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
         if rule == "/auth/token":
-            pytest.skip("a token service denies nothing")
+            self.expect_never(method, rule, 3)
+            return
         audited = Audited(htpasswd)
         authorize = audited.services.access.authorize
 
@@ -188,13 +193,15 @@ class TestEveryRoute:
 
     def test_another_4xx(self, audited: Audited, method: str, rule: str) -> None:
         if rule == "/v2/":
-            pytest.skip("there is nothing that could be wrong with it")
+            self.expect_never(method, rule, 5)
+            return
         assert 400 <= request_of(audited, method, rule, ALICE, bad=True).status_code < 500
         self.expect(audited, method, rule, 5)
 
     def test_5xx(self, audited: Audited, method: str, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
         if rule in {"/v2/", "/auth/token"}:
-            pytest.skip("it needs no storage")
+            self.expect_never(method, rule, 6)
+            return
         path = audited.upload() if rule.endswith("/<upload_id>") else None
         monkeypatch.setattr(audited, "upload", lambda: path)
         audited.storage.fail_from_now_on()
