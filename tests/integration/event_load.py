@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.integration.api import OCI_INDEX, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tests.integration.api import Answer, Api
 
@@ -53,6 +55,24 @@ class Pushes:
 
         with ThreadPoolExecutor(clients) as pool:
             list(pool.map(push, range(clients)))
+
+    @contextmanager
+    def going_on(self, api: Api, clients: int) -> Iterator[None]:
+        """Push all the time, each client to a repository of its own; every push has to succeed."""
+        ended = threading.Event()
+
+        def push(client: int) -> None:
+            while not ended.wait(0.01):
+                assert self.one(api, f"team/app{client}").status == 201
+
+        with ThreadPoolExecutor(clients) as pool:
+            running = [pool.submit(push, client) for client in range(clients)]
+            try:
+                yield
+            finally:
+                ended.set()
+            for each in running:
+                each.result()
 
     def copy(self) -> Pushes:
         """Give the pushes up to now, to which nothing is added."""

@@ -165,9 +165,16 @@ def servers(shared: SharedStorage, receiver: EventReceiver, tmp_path: Path) -> I
                 server.kill()
 
 
+def received(receiver: EventReceiver) -> Iterator[dict[str, Any]]:
+    """Yield the events of each request that was not cut off by the end of who has sent it."""
+    for request in receiver.requests:
+        with suppress(json.JSONDecodeError):
+            yield from request.events()
+
+
 def delivered(receiver: EventReceiver) -> dict[str, list[Told]]:
     found = defaultdict(list)
-    for event in receiver.events():
+    for event in received(receiver):
         if "tag" in event["target"]:
             found[event["target"]["repository"]].append((event["action"], event["target"]["tag"]))
     return found
@@ -201,7 +208,7 @@ def test_what_was_acknowledged_is_in_the_journal_and_delivered_in_order_whatever
     told = delivered(receiver)
     for client in clients:
         assert firsts(told[client.repository], client.acknowledged) == client.acknowledged
-    ids = [event["id"] for event in receiver.events()]
+    ids = [event["id"] for event in received(receiver)]
     acknowledged, refused = sum(len(each.acknowledged) for each in clients), sum(each.refused for each in clients)
     seconds = time.monotonic() - stopped
     print(

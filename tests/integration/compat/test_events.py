@@ -117,6 +117,7 @@ def clients(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Setting
 def test_events_of_a_request_are_the_same(pair: tuple[str, str], recorder: Recorder, case: Case) -> None:
     difference = recorder.difference(pair, "raw", RAW_REQUESTS, case)
     assert bool(difference) == is_documented(pair, case.name), difference
+    assert any(recorder.of(pair[0], "raw", RAW_REQUESTS).of(case).values()) == (case.name != "refused")
 
 
 @pytest.mark.parametrize("number", range(3), ids=["docker", "skopeo", "crane"])
@@ -139,6 +140,7 @@ def test_a_setting_has_the_same_effect_on_events(pair: tuple[str, str], recorder
 def test_an_endpoint_is_sent_the_same(pair: tuple[str, str], recorder: Recorder, path: str) -> None:
     difference = recorder.difference(pair, "filters", FILTERED, EVERYTHING, path)
     assert bool(difference) == is_documented(pair, path), difference
+    assert any(recorder.of(pair[0], "filters", FILTERED).of(EVERYTHING, path).values()) == (path != "/disabled")
 
 
 def test_the_user_in_an_event_is_the_one_that_has_logged_in(
