@@ -20,9 +20,11 @@ import bcrypt
 import pytest
 import yaml
 
+from tests.commands.stores import run
+from tests.drivers.stores import storage_of
 from tests.integration.api import OCI_MANIFEST, digest_of
 from tests.integration.clients import missing
-from tests.integration.servers import ours
+from tests.integration.servers import Server, ours
 from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -30,9 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.conftest import StartServer
-    from tests.integration.servers import Server
 
-from tests.commands.stores import run
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -173,8 +173,20 @@ def test_workers_and_servers_that_are_killed_lose_and_repeat_nothing(start_serve
     assert [*dict.fromkeys(told(server))] == list(range(1, max(told(server)) + 1))
 
 
-def test_another_host_goes_on_where_one_was_killed(start_server: StartServer, tmp_path: Path) -> None:
-    servers = [start_server(ours(), settings=AUDIT, root=tmp_path / "shared") for _ in range(2)]
+@pytest.fixture(params=["directory", pytest.param("bucket", marks=pytest.mark.s3)])
+def hosts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Server]]:
+    """Two hosts that share a storage."""
+    root, storage = tmp_path / "shared", None
+    if request.param == "bucket":
+        storage = storage_of(request.getfixturevalue("s3"), "audited")
+    servers = [Server(ours(), root, tmp_path, settings=AUDIT, storage=storage).start() for _ in range(2)]
+    yield servers
+    for server in servers:
+        server.stop_cleanly()
+
+
+def test_another_host_goes_on_where_one_was_killed(hosts: list[Server]) -> None:
+    servers = list(hosts)
     load = Load(list(servers))
     load.begin(4)
     for _ in range(3):
