@@ -90,7 +90,7 @@ format: $(BIN)/.check ## Let ruff format and mend what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 # Two processes, each with a store of its own. The blob of the memory tests is STORE_LARGE_BYTES long.
-STORE_TESTS = -n 2 --dist loadgroup tests/drivers tests/integration \
+STORE_TESTS = -n 2 --dist loadgroup tests/drivers tests/integration tests/audit/test_writer.py \
 	$(addprefix tests/handlers/test_,uploads.py blobs.py manifests.py lists.py mount.py) \
 	tests/storage/test_foreign_names.py
 

@@ -69,17 +69,23 @@ class Grant:
 class UnauthorizedError(Exception):
     """The caller must authenticate, or authenticate for more (401).
 
-    `challenge` is the value of WWW-Authenticate (RFC 9110 section 11.6.1).
+    `challenge` is the value of WWW-Authenticate (RFC 9110 section 11.6.1). `grant` is who the caller is, if its
+    credentials are good and do not suffice; None if there are none, or wrong ones.
     """
 
-    def __init__(self, challenge: str, accesses: Sequence[Access]) -> None:
+    def __init__(self, challenge: str, accesses: Sequence[Access], grant: Grant | None = None) -> None:
         super().__init__("authentication required")
         self.challenge = challenge
         self.accesses = tuple(accesses)
+        self.grant = grant
 
 
 class DeniedError(Exception):
-    """The caller is known and may not do this (403); the text names the rule."""
+    """The caller is known and may not do this (403); the text names the rule. `user` is who it is, "" if anonymous."""
+
+    def __init__(self, text: str, user: str = "") -> None:
+        super().__init__(text)
+        self.user = user
 
 
 class ThrottledError(Exception):
@@ -108,14 +114,22 @@ class TokenRequestError(Exception):
         self.code = code
 
 
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What a token service answers: the `members` of the JSON, and to whom; `user` is "" for an anonymous caller."""
+
+    members: Mapping[str, object]
+    user: str = ""
+
+
 class TokenService(Protocol):
     """The endpoint that a Bearer challenge sends clients to, when the registry serves it itself."""
 
     path: str
     """Where it lies below the registry's root, with a leading slash."""
 
-    def issue(self, request: Request, fields: Mapping[str, Sequence[str]]) -> Mapping[str, object]:
-        """Answer ``GET`` (the query in `fields`) with the members of the JSON answer.
+    def issue(self, request: Request, fields: Mapping[str, Sequence[str]]) -> Issued:
+        """Answer ``GET`` (the query in `fields`).
 
         Raises:
             UnauthorizedError: the credentials are wrong.
@@ -124,8 +138,8 @@ class TokenService(Protocol):
             ControllerError: see there.
         """
 
-    def exchange(self, request: Request, fields: Mapping[str, Sequence[str]]) -> Mapping[str, object]:
-        """Answer ``POST`` (RFC 6749, the form in `fields`) with the members of the JSON answer.
+    def exchange(self, request: Request, fields: Mapping[str, Sequence[str]]) -> Issued:
+        """Answer ``POST`` (RFC 6749, the form in `fields`).
 
         Raises:
             UnauthorizedError: the credentials or the refresh token are wrong.

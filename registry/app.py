@@ -12,6 +12,7 @@ from flask.sessions import NullSession, SessionInterface, SessionMixin
 
 from registry.config.remote import Health
 from registry.handlers import (
+    auditing,
     base,
     blobs,
     catalog,
@@ -60,6 +61,8 @@ def create_app(services: Services) -> Flask:
     if services.access.token_service:
         app.register_blueprint(token.blueprint, url_prefix=services.access.token_service.path)
     errors.register(app, services)
+    if services.trail and configuration.audit.pulls:
+        auditing.install_pulls(app, services.trail)
     if services.observer:
         observing.install(app, services.observer)
     _add_common_headers(app, configuration)

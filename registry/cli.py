@@ -17,6 +17,7 @@ import click
 from drivers.base import DriverError
 from registry import __version__
 from registry.commands.archive import export_command, import_command
+from registry.commands.audit import audit_commands
 from registry.commands.auth import auth_commands, htpasswd_command
 from registry.commands.config import config_commands
 from registry.commands.doctor import doctor_command
@@ -137,6 +138,7 @@ commands.add_command(rm_command)
 commands.add_command(du_command)
 commands.add_command(htpasswd_command)
 commands.add_command(auth_commands)
+commands.add_command(audit_commands)
 commands.add_command(doctor_command)
 commands.add_command(garbage_collect_command)
 commands.add_command(export_command)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError, PathNotFoundError
+from registry.audit.consumer import consumers as audited
+from registry.audit.trail import Trail
 from registry.foundation.proxies import TrustedProxies
 from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry import ports
     from registry.config import Configuration
+    from registry.journal.recorder import Consumer
     from registry.observation.observer import Observer
     from registry.publishing import Caller
     from registry.redis.descriptors import RedisDescriptors
@@ -50,11 +53,13 @@ class Remembered:
     """What the processes of a server remember in common.
 
     `proven` are credentials that were good before, see AccessController.share(); `told` the peers that the log has told
-    of, see TrustedProxies. `instance_id` is what events call the server, until it is started again.
+    of, see TrustedProxies; `failing` what it has told of endpoints of notifications. `instance_id` is what events call
+    the server, until it is started again.
     """
 
     proven: SharedSet = field(default_factory=SharedSet)
     told: SharedSet = field(default_factory=SharedSet)
+    failing: SharedSet = field(default_factory=SharedSet)
     instance_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -72,7 +77,9 @@ class Services:
 
     `board` is where the processes of a server share what they know of its health. `observer` is told of every
     request and storage call, `recorder` of every change, `pulls` of every pull; each is None where nobody wants to
-    know. `lease` is held by the process that gives consumers of the journal its entries.
+    know. `trail` is told of logins, denials and the like; it is None without an audit log. `lease` is held by the
+    process that gives consumers of the journal its entries. `told` is what the log was told of endpoints of
+    notifications, by all processes of a server.
     """
 
     configuration: Configuration
@@ -88,17 +95,21 @@ class Services:
     lease: Lease
     recorder: Recorder | None = None
     pulls: Pulls | None = None
+    trail: Trail | None = None
+    told: SharedSet = field(default_factory=SharedSet)
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
         return Publishing(self.validation, caller, self.recorder)
 
     def close(self) -> None:
-        """Let go of what other processes wait for, as this one ends.
+        """Store what is in memory only, and let go of what other processes wait for, as this one ends.
 
         Raises:
             DriverError: the storage does not answer.
         """
+        if self.trail:
+            self.trail.close()
         self.lease.release()
 
 
@@ -187,6 +198,7 @@ def assemble(
         read_only=configuration.storage.maintenance.readonly.enabled,
     )
     instance = Instance(source_addr(configuration.http.addr), remembered.instance_id)
+    recorder, trail = _journal(configuration, driver, instance)
     return Services(
         configuration=configuration,
         driver=driver,
@@ -199,27 +211,46 @@ def assemble(
         redis=redis,
         observer=observer,
         lease=Lease(driver, "journal", this_server(configuration.http.addr)),
-        recorder=_recorder(configuration, driver, instance),
-        pulls=_pulls(configuration, Events(instance, repositories), observer),
+        recorder=recorder,
+        trail=trail,
+        pulls=_pulls(configuration, Events(instance, repositories), observer, remembered.failing),
+        told=remembered.failing,
     )
 
 
 def build_publishing(configuration: Configuration, driver: StorageDriver, caller: Caller) -> Publishing:
     """Return what publishes and deletes on behalf of `caller`, for a command that needs no other services."""
-    instance = Instance(source_addr(configuration.http.addr), str(uuid.uuid4()))
-    return Publishing(_validation(configuration), caller, _recorder(configuration, driver, instance))
+    return Publishing(_validation(configuration), caller, _journal(configuration, driver, _instance(configuration))[0])
 
 
-def _recorder(configuration: Configuration, driver: StorageDriver, instance: Instance) -> Recorder | None:
-    """Return what writes the journal; None where nobody reads it."""
-    wanting = consumers(configuration.notifications)
-    return Recorder(driver.log(paths.JOURNAL), wanting, instance) if wanting else None
+def build_trail(configuration: Configuration, driver: StorageDriver) -> Trail | None:
+    """Return what tells the audit log of what is no change of a repository; None where there is no audit log."""
+    return _journal(configuration, driver, _instance(configuration))[1]
 
 
-def _pulls(configuration: Configuration, events: Events, observer: Observer | None) -> Pulls | None:
+def _instance(configuration: Configuration) -> Instance:
+    return Instance(source_addr(configuration.http.addr), str(uuid.uuid4()))
+
+
+def _journal(
+    configuration: Configuration, driver: StorageDriver, instance: Instance
+) -> tuple[Recorder | None, Trail | None]:
+    """Return what writes changes to the journal, and what writes the rest; None where nobody reads it."""
+    audit = configuration.audit
+    wanting: list[Consumer] = [*consumers(configuration.notifications), *audited(audit)]
+    if not wanting:
+        return None, None
+    # One log for both: a driver may keep a file open for each.
+    log = driver.log(paths.JOURNAL)
+    # A request that changes nothing writes nothing to a registry that is read-only.
+    told = audit.enabled and not configuration.storage.maintenance.readonly.enabled
+    return Recorder(log, wanting, instance), Trail(log, instance) if told else None
+
+
+def _pulls(configuration: Configuration, events: Events, observer: Observer | None, told: SharedSet) -> Pulls | None:
     """Return what tells endpoints of pulls; None where none wants to know of any."""
     wanting = [each for each in consumers(configuration.notifications) if each.wants_pulls]
-    return Pulls(wanting, events, observer.metrics if observer else None) if wanting else None
+    return Pulls(wanting, events, observer.metrics if observer else None, told) if wanting else None
 
 
 def _descriptors(configuration: Configuration, redis: RedisDescriptors | None) -> DescriptorCache | None:

@@ -104,7 +104,7 @@ class LocalController(AccessController):
         brought = self._read(token, request, accesses)
         self._check_rules(brought.identity, request, accesses)
         if not all(covers(set(brought.granted), access) for access in accesses):
-            raise self._challenge(request, accesses, "insufficient_scope")
+            raise self._challenge(request, accesses, "insufficient_scope", Grant(brought.identity.user))
         return Grant(brought.identity.user)
 
     def lists(self, grant: Grant, repository: str) -> bool:
@@ -145,9 +145,9 @@ class LocalController(AccessController):
             if decision.allowed:
                 continue
             if not identity.user:
-                raise self._challenge(request, accesses, "insufficient_scope")
+                raise self._challenge(request, accesses, "insufficient_scope", Grant())
             logger.info("denied: %s", decision)
-            raise DeniedError(str(decision))
+            raise DeniedError(str(decision), identity.user)
 
     def _decide(self, user: str, access: Access) -> Decision:
         policy = self._policy()
@@ -155,10 +155,12 @@ class LocalController(AccessController):
             return policy.decide_untag(user, access.name)
         return policy.decide(user, access.name, access.action)
 
-    def _challenge(self, request: Request, accesses: Sequence[Access], error: str = "") -> UnauthorizedError:
+    def _challenge(
+        self, request: Request, accesses: Sequence[Access], error: str = "", grant: Grant | None = None
+    ) -> UnauthorizedError:
         realm = self._realm or request.base_url + self._endpoint.path
         challenge = bearer_challenge(realm, self._endpoint.service, merged_scope(accesses), error)
-        return UnauthorizedError(challenge, accesses)
+        return UnauthorizedError(challenge, accesses, grant)
 
 
 def _lifetime(section: Parameters, name: str, default: int) -> int:

@@ -65,14 +65,17 @@ class TokenController(AccessController):
         except TokenRefusedError as error:
             self._log(token, error)
             raise self._challenge(request, accesses, "invalid_token" if error.told else "") from error
-        if not all(covers(granted, access) for access in accesses):
-            raise self._challenge(request, accesses, "insufficient_scope")
         subject = claims.get("sub")
-        return Grant(subject if isinstance(subject, str) else "")
+        grant = Grant(subject if isinstance(subject, str) else "")
+        if not all(covers(granted, access) for access in accesses):
+            raise self._challenge(request, accesses, "insufficient_scope", grant)
+        return grant
 
-    def _challenge(self, request: Request, accesses: Sequence[Access], error: str = "") -> UnauthorizedError:
+    def _challenge(
+        self, request: Request, accesses: Sequence[Access], error: str = "", grant: Grant | None = None
+    ) -> UnauthorizedError:
         service, scope = self._verifier.expected.audience, merged_scope(accesses)
-        return UnauthorizedError(bearer_challenge(self._realm(request), service, scope, error), accesses)
+        return UnauthorizedError(bearer_challenge(self._realm(request), service, scope, error), accesses, grant)
 
     def _log(self, token: str, error: TokenRefusedError) -> None:
         expected, ids = self._verifier.expected, self._verifier.known_ids()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from auth.base import Request, TokenRequestError, UnauthorizedError
+from auth.base import Issued, Request, TokenRequestError, UnauthorizedError
 from auth.headers import Credentials, basic_challenge, basic_credentials
 from auth.identities.accounts import Identity
 from auth.tokens.jws import TokenRefusedError, facts
@@ -47,7 +47,7 @@ class LocalTokenService:
         self._issuer = issuer
         self._logins = logins
 
-    def issue(self, request: Request, fields: Mapping[str, Sequence[str]]) -> Mapping[str, object]:
+    def issue(self, request: Request, fields: Mapping[str, Sequence[str]]) -> Issued:
         """Answer ``GET``: credentials in a Basic header, or none for an anonymous token."""
         self._check_service(fields)
         identity = Identity()
@@ -58,9 +58,9 @@ class LocalTokenService:
         answer["token"] = token
         if identity.user and _only(fields, "offline_token") == "true":
             answer["refresh_token"] = self._begin_login(identity, request, fields)
-        return answer
+        return Issued(answer, identity.user)
 
-    def exchange(self, request: Request, fields: Mapping[str, Sequence[str]]) -> Mapping[str, object]:
+    def exchange(self, request: Request, fields: Mapping[str, Sequence[str]]) -> Issued:
         """Answer ``POST``: a password or a refresh token in the form."""
         self._check_service(fields)
         kind = _only(fields, "grant_type")
@@ -79,7 +79,7 @@ class LocalTokenService:
             answer["refresh_token"] = refresh
         elif _only(fields, "access_type") == "offline":
             answer["refresh_token"] = self._begin_login(identity, request, fields)
-        return answer
+        return Issued(answer, identity.user)
 
     def _begin_login(self, identity: Identity, request: Request, fields: Mapping[str, Sequence[str]]) -> str:
         client = _only(fields, "client_id")

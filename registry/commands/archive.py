@@ -14,10 +14,10 @@ from registry.archive.layout import ArchiveError
 from registry.archive.plan import plan_export
 from registry.archive.reading import Archive
 from registry.commands.layout import Command, examples, json_option
+from registry.commands.operator import Person
 from registry.commands.progress import Count, Progress, StatusLine
 from registry.commands.source import config_option, errors_in_a_line, open_configured, parse_patterns, storage_source
 from registry.foundation.sizes import spelled
-from registry.publishing import Operator
 from registry.services import build_publishing, open_storage
 from registry.storage.repository import Repositories
 
@@ -143,7 +143,7 @@ def import_command(load: LoadConfiguration, file: Path, name: str | None, config
     configuration = load(config)
     driver = open_storage(configuration)
     repositories = Repositories(driver)
-    publishing = build_publishing(configuration, driver, Operator())
+    publishing = build_publishing(configuration, driver, Person())
     try:
         with file.open("rb") as opened:
             archive = Archive(opened)

@@ -17,6 +17,8 @@ import click
 from auth.identities.apikeys import ApiKeyStore
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ACTIONS, ANONYMOUS
+from registry.audit.record import CHANGE, CREATE, KEY, LOGINS, REVOKE, USER
+from registry.commands.auditing import record_change
 from registry.commands.layout import Command, Group, examples, json_option
 from registry.commands.passwords import ask_password
 from registry.commands.printing import print_json_array, rfc3339
@@ -25,6 +27,7 @@ from registry.foundation import durations
 from registry.foundation.errors import ParameterError
 from registry.foundation.files import read_file
 from registry.foundation.parameters import Parameters
+from registry.journal.entry import DELETE
 from registry.oci.errors import NameInvalidError
 from registry.oci.reference import parse_name
 
@@ -83,8 +86,10 @@ def htpasswd_command(  # noqa: PLR0913 - one for each option
             _list_users(path, in_json=in_json)
         elif deleting:
             _delete_user(path, user)
+            record_change(load, config, DELETE, USER, user=user)
         else:
-            _set_password(path, user, from_stdin=password_stdin)
+            new = _set_password(path, user, from_stdin=password_stdin)
+            record_change(load, config, CREATE if new else CHANGE, USER, user=user)
 
 
 def _list_users(path: str, *, in_json: bool) -> None:
@@ -106,12 +111,14 @@ def _delete_user(path: str, user: str) -> None:
     click.echo(f"deleted {user} from {path}")
 
 
-def _set_password(path: str, user: str, *, from_stdin: bool) -> None:
+def _set_password(path: str, user: str, *, from_stdin: bool) -> bool:
+    """Set the password of a user, and tell whether the user is new."""
     from auth.identities.user_file import set_password  # noqa: PLC0415  as above
 
     typed = sys.stdin.readline().rstrip("\r\n") if from_stdin else ask_password("--password-stdin", twice=True)
     new = set_password(path, user, typed.encode())
     click.echo(f"{'added' if new else 'changed'} {user} in {path}")
+    return new
 
 
 @click.group("auth", cls=Group)
@@ -191,6 +198,7 @@ def create(load: LoadConfiguration, user: str, expires: str, path: str | None, c
     if not bound:
         click.echo(f"{user} has no password in the configured htpasswd file: the key does not end with one", err=True)
     click.echo(text)
+    record_change(load, config, CREATE, KEY, key=key.id, user=user)
 
 
 def _lifetime_seconds(expires: str) -> int | None:
@@ -240,6 +248,7 @@ def revoke(load: LoadConfiguration, key_id: str, path: str | None, config: str |
     if not revoked:
         raise click.ClickException(f"there is no key {key_id}")
     click.echo(f"revoked {key_id}")
+    record_change(load, config, REVOKE, KEY, key=key_id)
 
 
 @auth_commands.group("token")
@@ -302,16 +311,19 @@ def revoke_tokens(
     """
     if (login_id is None) == (user is None):
         raise click.UsageError("give the ID of a login, or --user")
-    revoked = False
+    revoked: list[Login] = []
     with _one_line():
         logins = _logins(load, config, directory)
         for login in logins.all() if user is None else logins.of_user(user):
             if not login.revoked and login_id in {None, login.id}:
                 logins.revoke(login)
                 click.echo(f"revoked {login.id} of {login.user}")
-                revoked = True
+                revoked.append(login)
     if not revoked:
         raise click.ClickException(f"there is no login {login_id}" if user is None else f"{user} has no login")
+    # All of a user may be thousands, which are one change.
+    which = {"login": revoked[0].id} if user is None else {"logins": str(len(revoked))}
+    record_change(load, config, REVOKE, LOGINS, user=revoked[0].user, **which)
 
 
 def _logins(load: LoadConfiguration, config: str | None, directory: str | None) -> Logins:

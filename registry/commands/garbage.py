@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from registry.commands.layout import Command, examples
+from registry.commands.operator import Automaton
 from registry.foundation import durations
 from registry.foundation.sizes import spelled
 from registry.lifecycle.garbage import GarbageCollection
-from registry.publishing import Operator
 from registry.services import build_publishing, open_existing_storage
 from registry.storage.repository import Repositories
 
@@ -88,7 +88,7 @@ def garbage_collect_command(  # noqa: PLR0913 - one for each flag
     driver = open_existing_storage(configuration)
     driver.check()
     tell = _silent if quiet else click.echo
-    publishing = build_publishing(configuration, driver, Operator())
+    publishing = build_publishing(configuration, driver, Automaton())
     cutoff = time.time() - grace
     collection = GarbageCollection(driver, Repositories(driver), publishing, tell, cutoff=cutoff, dry_run=dry_run)
     collected = collection.run(only_tagged=delete_untagged)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from registry.commands.operator import Person
 from registry.inventory.local import StorageSource
 from registry.inventory.patterns import Pattern, PatternError
 from registry.inventory.source import InventoryError
-from registry.publishing import Operator
 from registry.services import build_publishing, open_existing_storage
 from registry.storage.repository import Repositories
 
@@ -87,7 +87,7 @@ def open_configured(load: LoadConfiguration, config: str | None) -> Storage:
 
 def storage_source(storage: Storage) -> StorageSource:
     """Return a storage as a source."""
-    return StorageSource(storage.repositories, build_publishing(storage.configuration, storage.driver, Operator()))
+    return StorageSource(storage.repositories, build_publishing(storage.configuration, storage.driver, Person()))
 
 
 def open_source(load: LoadConfiguration, place: Place) -> Source:

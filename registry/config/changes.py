@@ -1,4 +1,4 @@
-"""Which keys differ between two configurations."""
+"""Which keys differ between two configurations, and what each key has."""
 
 from __future__ import annotations
 
@@ -29,3 +29,21 @@ def _changed(before: Any, after: Any, prefix: str) -> Iterator[str]:
             yield from _changed(old, new, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
+
+
+def values_by_key(configuration: Configuration) -> Iterator[tuple[str, object]]:
+    """Yield each key with its value; for what a plugin is given, the key of its section with name and parameters."""
+    yield from _values(configuration, "")
+
+
+def _values(section: Any, prefix: str) -> Iterator[tuple[str, object]]:
+    kind: type = type(section)
+    plugin = plugin_attributes(kind)
+    if plugin:
+        yield prefix.removesuffix("."), tuple(getattr(section, each) for each in plugin)
+    for name, key in keys(kind).items():
+        value = getattr(section, key.attribute)
+        if key.shape.is_section and value is not None:
+            yield from _values(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

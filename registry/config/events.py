@@ -1,4 +1,4 @@
-"""The section ``notifications``.
+"""The sections ``notifications`` and ``audit``.
 
 Part of ``values``, whose rules hold here too.
 """
@@ -70,3 +70,15 @@ class Notifications:
     events: Annotated[Events, GoName("EventConfig")] = Events()
     endpoints: tuple[Endpoint, ...] = ()
     journal: Journal = Journal()
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """``audit``: who did what. `maxsize` is in bytes; `syslog` is a URL such as ``udp://HOST:514``."""
+
+    enabled: bool = False
+    keep_seconds: Annotated[float, Mark.UNIT, Mark.ZERO_IS_DEFAULT] = 400 * 24 * 3600.0
+    maxsize: Annotated[int, Mark.SIZE, Mark.ZERO_IS_DEFAULT] = 10 * 1024**3
+    pulls: bool = False
+    stdout: bool = False
+    syslog: str = ""

@@ -12,7 +12,7 @@ from registry.config.errors import ConfigurationError, Findings
 from registry.config.examples import example
 from registry.config.schema import ANYTHING, Mark, keys, plugin_attributes
 from registry.config.tree import NULL, Scalar, plain
-from registry.foundation import durations, guessing, proxies
+from registry.foundation import durations, guessing, proxies, sizes
 from registry.foundation.patterns import Pattern
 
 if TYPE_CHECKING:
@@ -236,6 +236,8 @@ def _flag(_shape: Shape, tree: Tree, path: str) -> bool:
 
 def _integer(shape: Shape, tree: Tree, path: str) -> int:
     value = _whole(tree.value) if isinstance(tree, Scalar) else None
+    if value is None and Mark.SIZE in shape.marks:
+        value = _size(tree, path)
     if value is None:
         raise ConfigurationError(path, f"must be a whole number, not {_shown(tree)}")
     if value < shape.minimum:
@@ -245,6 +247,13 @@ def _integer(shape: Shape, tree: Tree, path: str) -> int:
     if value > _LARGEST:
         raise ConfigurationError(path, f"must be less than 2**63, not {_shown(tree)}")
     return value
+
+
+def _size(tree: Tree, path: str) -> int:
+    try:
+        return sizes.parse(tree.text if isinstance(tree, Scalar) and isinstance(tree.value, str) else "")
+    except ValueError:
+        raise ConfigurationError(path, f"must be a number of bytes such as 10GiB, not {_shown(tree)}") from None
 
 
 def _duration(shape: Shape, tree: Tree, path: str, warnings: list[str]) -> float:

@@ -33,6 +33,9 @@ class Mark(Enum):
     ZERO_IS_DEFAULT = auto()
     """Zero, a negative number and "" mean the default, as they do where Go cannot tell them from absent."""
 
+    SIZE = auto()
+    """A number of bytes, with a unit or without one: ``10GiB``."""
+
     URL_PATH = auto()
     """Begins with a slash, where given."""
 

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from registry.config.endpoints import warn_endpoints
 from registry.config.errors import ConfigurationError
+from registry.config.events import Audit
+from registry.config.outputs import syslog_target
 from registry.config.remote import Redis
 from registry.config.values import Cache
 from registry.foundation import proxies
@@ -37,11 +39,12 @@ _NO_EFFECT_ON_REDIS = {
 
 
 def refuse_unsupported(configuration: Configuration) -> None:
-    """Raise for the first key that asks for what is not there.
+    """Raise for the first key that asks for what is not there, or that does not say where.
 
     Raises:
         ConfigurationError: there is one.
     """
+    syslog_target(configuration.audit)
     if configuration.storage.cache.blobdescriptor == "redis" and not configuration.redis.addrs:
         raise ConfigurationError("storage.cache.blobdescriptor", "redis needs redis.addrs")
     asked = {
@@ -66,7 +69,16 @@ def warn_unsupported(configuration: Configuration) -> tuple[str, ...]:
         *_warn_http(configuration.http),
         *_warn_cache(configuration),
         *warn_endpoints(configuration.notifications),
+        *_warn_audit(configuration),
     )
+
+
+def _warn_audit(configuration: Configuration) -> Iterator[str]:
+    audit = configuration.audit
+    if not audit.enabled and audit != Audit():
+        yield "audit: ignored, as audit.enabled is not set"
+    if audit.enabled and configuration.storage.maintenance.readonly.enabled:
+        yield "audit: a registry that is read-only records neither logins nor denials"
 
 
 def _warn_http(http: HTTP) -> Iterator[str]:

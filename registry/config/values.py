@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from registry.config.events import Notifications
+from registry.config.events import Audit, Notifications
 from registry.config.origins import Origins
 from registry.config.remote import Health, LogHook, Proxy, Redis
 from registry.config.schema import ANY_SIGN, Mark, Maximum, Minimum
@@ -327,6 +327,7 @@ class Configuration:
     middleware: Mapping[str, tuple[Middleware, ...]] = field(default_factory=dict)
     http: HTTP = HTTP()
     notifications: Notifications = field(default_factory=Notifications)
+    audit: Audit = field(default_factory=Audit)
     redis: Redis = field(default_factory=Redis)
     health: Health = field(default_factory=Health)
     catalog: Catalog = Catalog()

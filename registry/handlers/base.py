@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint
 
+from registry.handlers.auditing import note_login
 from registry.handlers.context import authorize
 from registry.handlers.response import Response
 from registry.oci import media_types
@@ -15,4 +16,5 @@ blueprint = Blueprint("base", __name__)
 def get_version() -> Response:
     """Say that this is a registry, to callers who may come in."""
     authorize()
+    note_login()
     return Response("{}", content_type=media_types.JSON)

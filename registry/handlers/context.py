@@ -112,7 +112,7 @@ def _require(access: Access, otherwise: str) -> None:
     try:
         authorize(access)
     except DeniedError as error:
-        raise DeniedError(f"{otherwise}: {error}") from error
+        raise DeniedError(f"{otherwise}: {error}", error.user) from error
 
 
 class AccessRequest:

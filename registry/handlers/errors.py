@@ -16,6 +16,7 @@ import auth.base
 import drivers.base
 from registry.error_codes import FAULTS, RETRY_SECONDS, UNKNOWN, UNSUPPORTED, body, code_of, entry, message_of
 from registry.foundation.reasons import reason
+from registry.handlers.auditing import note_refusal
 from registry.handlers.response import Response
 from registry.handlers.urls import upload_url
 from registry.oci import encoding, errors, media_types
@@ -42,10 +43,9 @@ def register(app: Flask, services: Services) -> None:
     """Let `app` answer every exception with the specification's JSON."""
 
     def answer(error: Exception) -> Response:
-        if isinstance(error, HTTPException):
-            return _answer_http(error)
-        response = _answer(error)
+        response = _answer_http(error) if isinstance(error, HTTPException) else _answer(error)
         _add_headers(response, error, services)
+        note_refusal(error, response)
         return response
 
     app.register_error_handler(Exception, answer)
@@ -81,7 +81,9 @@ def _answer_access(error: Exception, code: str, status: int) -> Response:
     if isinstance(error, auth.base.TokenRequestError):
         # Two readers: registry clients know "errors", those of RFC 6749 section 5.2 know "error".
         both = {"error": error.code, "error_description": str(error), "errors": [told]}
-        return Response(encoding.answer(both), status, content_type=media_types.JSON)
+        response = Response(encoding.answer(both), status, content_type=media_types.JSON)
+        response.errors = [told]
+        return response
     return _json([told], status)
 
 

@@ -17,17 +17,20 @@ from registry.journal.entry import Origin
 from registry.observation.record import current
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from registry.config.values import HTTP
 
-_ASKED: Final = (*ORIGIN, "REQUEST_METHOD", "HTTP_USER_AGENT", "HTTP_AUTHORIZATION")
+_ASKED: Final = (*ORIGIN, "REMOTE_PORT", "REQUEST_METHOD", "HTTP_USER_AGENT", "HTTP_AUTHORIZATION")
+_TELLING: Final = frozenset(("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP"))
+"""Headers of proxies: with one of them the port is the proxy's."""
 
 
-def asked(http: HTTP) -> Sequence[Any]:
-    """Return what origin_of() needs to know of this request, which open_repository() has let in."""
+def asked(http: HTTP, user: str | None = None) -> Sequence[Any]:
+    """Return what origin_of() needs to know of this request, of `user`, or, if that is None, the one who was let in."""
     record = current.get()
-    return http, g.grant.user, record and record.request_id, *map(request.environ.get, _ASKED)
+    name = g.grant.user if user is None else user
+    return http, name, record and record.request_id, *map(request.environ.get, _ASKED)
 
 
 def origin_of(known: Sequence[Any]) -> Origin:
@@ -40,10 +43,23 @@ def origin_of(known: Sequence[Any]) -> Origin:
         actor=user,
         claimed_user=(sent.username or "") if sent else "",
         client=environ["REMOTE_ADDR"],
-        claimed=claimed_address_of(environ),
+        claimed=_claimed(environ),
         host=environ.get("HTTP_HOST", ""),
         method=environ["REQUEST_METHOD"],
-        user_agent=environ.get("HTTP_USER_AGENT", ""),
+        user_agent=_text(environ.get("HTTP_USER_AGENT", "")),
         request_id=request_id or str(uuid.uuid4()),
         base_url=base_url_of(environ, http),
     )
+
+
+def _claimed(environ: Mapping[str, str]) -> str:
+    """Return the address that the client says it has, with its port where it has come without a proxy."""
+    address, port = claimed_address_of(environ), environ.get("REMOTE_PORT")
+    if not port or not _TELLING.isdisjoint(environ):
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _text(value: str) -> str:
+    """Return what is sent in UTF-8, of which `value` has the bytes as characters (PEP 3333)."""
+    return value if value.isascii() else value.encode("latin-1").decode(errors="replace")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, request
+from flask import Blueprint, g, request
 
+from auth.base import Grant
+from registry.handlers.auditing import note_login
 from registry.handlers.context import AccessRequest
 from registry.handlers.current import services
 from registry.handlers.response import Response
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from werkzeug.datastructures import MultiDict
 
-    from auth.base import TokenService
+    from auth.base import Issued, TokenService
 
 blueprint = Blueprint("token", __name__)
 
@@ -50,6 +52,8 @@ def _fields(values: MultiDict[str, str]) -> Mapping[str, list[str]]:
     return {name: values.getlist(name) for name in values}
 
 
-def _answer(members: Mapping[str, object]) -> Response:
+def _answer(issued: Issued) -> Response:
+    g.grant = Grant(issued.user)
+    note_login()
     headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-    return Response(encoding.answer(members), headers=headers, content_type=media_types.JSON)
+    return Response(encoding.answer(issued.members), headers=headers, content_type=media_types.JSON)

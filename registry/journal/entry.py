@@ -32,9 +32,9 @@ class Origin:
     """Who asks for a change, and how.
 
     `actor` is the user, "" for an anonymous caller, or "registry" where the registry itself does it. `claimed_user` is
-    a name that nobody has verified. `client` is the address that a client cannot choose, `claimed` the one that its
-    proxies tell, trusted or not, as the Go registry names it in events. `base_url` is what URLs of this registry begin
-    with, as the caller is told.
+    a name that nobody has verified. `client` is the address that a client cannot choose, `claimed` the one that the Go
+    registry names in events: what its proxies tell, trusted or not, or else its own with the port. `base_url` is what
+    URLs of this registry begin with, as the caller is told.
     """
 
     actor: str = ""
@@ -62,9 +62,9 @@ class Entry:
 
     `action` is one of the above, or one that only the audit log knows; `kind` says to what. `digest` is that of the
     manifest or blob; `tags` are those that were moved to it, or went with it; `size` is in bytes. `references` are the
-    descriptors in a manifest, as they stand there. `source` is the repository that a blob was mounted from. `previous`
-    is where each of `tags` pointed before, "" if nowhere; a tag that is not in it was not looked at. `details` are for
-    the audit log alone. `consumers` are the names of those who wanted it when it happened.
+    descriptors in a manifest, as references_of() has them. `source` is the repository that a blob was mounted from.
+    `previous` is where each of `tags` pointed before, "" if nowhere; a tag that is not in it was not looked at.
+    `details` are for the audit log alone. `consumers` are the names of those who wanted it when it happened.
     """
 
     id: str
@@ -91,7 +91,8 @@ class Entry:
             said = {member: value for member in members if (value := getattr(part, member))}
             if said:
                 content[name] = said
-        return _encode(content).encode()
+        # As text of a client may have half of a surrogate pair, which json.loads() takes in bytes, too.
+        return _encode(content).encode("utf-8", "surrogatepass")
 
     @classmethod
     def decode(cls, line: bytes) -> Self:
@@ -160,4 +161,4 @@ _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "instance": _part(Instance, _PARTS["instance"]),
 }
 """The members of an entry, as they stand in a line, and what reads each of them."""
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode

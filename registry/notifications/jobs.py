@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.config.events import Journal
     from registry.config.values import Configuration
+    from registry.foundation.shared_set import SharedSet
     from registry.notifications.consumers import EndpointConsumer
     from registry.notifications.delivery import Delivery
     from registry.observation.metrics import Metrics
@@ -35,13 +36,14 @@ class Dispatch:
     """What the deliveries of a process have in common.
 
     `held` tells whether it is this process that delivers what the journal of the storage has, and `stopping` whether it
-    is about to stop. `hold_seconds` is as for registry.journal.reader.Reader.
+    is about to stop. `hold_seconds` is as for registry.journal.reader.Reader, `told` as for Report.
     """
 
     driver: StorageDriver
     held: Callable[[], bool]
     stopping: Callable[[], bool]
     hold_seconds: Callable[[], float]
+    told: SharedSet
     metrics: Metrics | None = None
 
 
@@ -84,7 +86,7 @@ class _Delivering:
 
         name, dispatch = self.consumer.name, self.dispatch
         driver = dispatch.driver
-        target = Target(Sender(self.consumer.endpoint), Counts(dispatch.metrics, name), Report(name))
+        target = Target(Sender(self.consumer.endpoint), Counts(dispatch.metrics, name), Report(name, dispatch.told))
         reader = Reader(driver.log(paths.JOURNAL), name, hold_seconds=dispatch.hold_seconds)
         return Delivery(
             self.consumer,

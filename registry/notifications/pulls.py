@@ -26,6 +26,7 @@ from registry.oci.errors import ManifestUnknownError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from registry.foundation.shared_set import SharedSet
     from registry.journal.entry import Instance, Origin
     from registry.notifications.consumers import EndpointConsumer
     from registry.notifications.lane import Lane
@@ -88,10 +89,12 @@ class Events:
 
 
 class Pulls:
-    """The pulls at this process, for each of `consumers`."""
+    """The pulls at this process, for each of `consumers`; `told` is as for Report."""
 
-    def __init__(self, consumers: Sequence[EndpointConsumer], events: Events, metrics: Metrics | None) -> None:
-        self._feeds = [_Feed(consumer, events, Counts(metrics, consumer.name)) for consumer in consumers]
+    def __init__(
+        self, consumers: Sequence[EndpointConsumer], events: Events, metrics: Metrics | None, told: SharedSet
+    ) -> None:
+        self._feeds = [_Feed(consumer, events, Counts(metrics, consumer.name), told) for consumer in consumers]
 
     def note(self, pull: Pull) -> None:
         """Have each endpoint told of `pull` that wants to know of it, before long; called within a request."""
@@ -107,10 +110,11 @@ class Pulls:
 class _Feed:
     """The pulls that wait for one endpoint."""
 
-    def __init__(self, consumer: EndpointConsumer, events: Events, counts: Counts) -> None:
+    def __init__(self, consumer: EndpointConsumer, events: Events, counts: Counts, told: SharedSet) -> None:
         self.consumer = consumer
         self._events = events
         self._counts = counts
+        self._told = told
         self._at_once = consumer.endpoint.batch
         self._waiting: deque[Pull] = deque(maxlen=MOST)
         self._dropped = 0
@@ -141,7 +145,7 @@ class _Feed:
         from registry.notifications.sending import Sender  # noqa: PLC0415
         from registry.notifications.standing import Report  # noqa: PLC0415
 
-        return Lane(Target(Sender(self.consumer.endpoint), self._counts, Report(f"{self.consumer.name} (pulls)")), self)
+        return Lane(Target(Sender(self.consumer.endpoint), self._counts, Report(self.consumer.name, self._told)), self)
 
     def _fill(self, lane: Lane) -> None:
         pulls = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._at_once - len(lane.waiting)))]

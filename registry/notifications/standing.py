@@ -12,7 +12,11 @@ from registry.foundation.redaction import redacted_setting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from registry.foundation.shared_set import SharedSet
+
 _LOG_SECONDS: Final = 60.0
+_PERIODS: Final = 3
+"""Into so many _LOG_SECONDS are divided: a line is followed by another one of its kind within a third more."""
 _log = logging.getLogger(__name__)
 
 
@@ -42,22 +46,25 @@ class Standing:
 
 
 class Report:
-    """Notes how the endpoint called `name` stands, and says so in the log: once a minute while it fails."""
+    """Notes how the endpoint called `name` stands, and says so in the log: once a minute while it fails.
 
-    def __init__(self, name: str) -> None:
+    Several processes send to an endpoint, each what was pulled from it. In `told` they tell each other what was said.
+    """
+
+    def __init__(self, name: str, told: SharedSet) -> None:
         self._name = name
-        self._logged = -_LOG_SECONDS
-        self._told = False
+        self._told = told
+        self._has_told = False
         self.standing = Standing()
 
     def delivered(self) -> None:
         """Note that the endpoint has taken events."""
         standing = self.standing
         standing.last_success = time.time()
-        if self._told:
+        if self._has_told and self._is_new("success"):
             seconds = standing.last_success - standing.failing_since
             _log.info("endpoint %s takes events again, after %.0f s", self._name, seconds)
-        self._told = False
+        self._has_told = False
         standing.failing_since = 0.0
 
     def failed(self, error: str) -> None:
@@ -65,7 +72,17 @@ class Report:
         standing = self.standing
         standing.last_failure, standing.last_error = time.time(), redacted_setting(error)
         standing.failing_since = standing.failing_since or standing.last_failure
-        if time.monotonic() - self._logged >= _LOG_SECONDS:
-            self._logged = time.monotonic()
-            self._told = True
+        if self._is_new("failure"):
+            self._has_told = True
             _log.warning("endpoint %s does not take events: %s", self._name, standing.last_error)
+
+    def _is_new(self, what: str) -> bool:
+        """Tell whether no process has said this within a minute, and note that this one says it."""
+        period = int(time.monotonic() * _PERIODS / _LOG_SECONDS)
+        if any(self._key(what, period - before) in self._told for before in range(_PERIODS + 1)):
+            return False
+        self._told.add(self._key(what, period))
+        return True
+
+    def _key(self, what: str, period: int) -> bytes:
+        return f"{what} {period} {self._name}".encode()

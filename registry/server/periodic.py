@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from registry.audit import jobs as audit
+from registry.audit import watching
 from registry.health.checks import configured_checks, optional_check
 from registry.jobs import cluster, health, journal, purge
 from registry.jobs.cluster import Cluster, member_name
@@ -32,7 +34,10 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     yield from cluster.jobs(services.driver, configuration, services.board)
     if services.recorder:
         yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)
-    yield from notifications.jobs(configuration, _dispatch(services, stopping))
+    dispatch = _dispatch(services, stopping)
+    yield from notifications.jobs(configuration, dispatch)
+    yield from audit.jobs(configuration, services.driver, dispatch.held, dispatch.hold_seconds)
+    yield from watching.jobs(configuration, services.driver, services.trail)
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
     # Last, as there may be more of them than are told of.
     yield from health.jobs(services.board, list(_checks(services)))
@@ -57,4 +62,4 @@ def _dispatch(services: Services, stopping: Callable[[], bool]) -> notifications
     metrics = services.observer.metrics if services.observer else None
     driver = services.driver
     hold = Hold(driver, Cluster(driver), member_name(services.configuration.http.addr))
-    return notifications.Dispatch(driver, services.lease.held, stopping, hold, metrics)
+    return notifications.Dispatch(driver, services.lease.held, stopping, hold, services.told, metrics)

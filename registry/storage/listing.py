@@ -31,9 +31,9 @@ def names_from(driver: StorageDriver, path: str, is_name: IsName, found: list[st
         found = driver.list_prefixes(path, after=found[-1], limit=PAGE)
 
 
-def objects_below(driver: StorageDriver, path: str, is_name: IsName) -> Iterator[str]:
+def objects_below(driver: StorageDriver, path: str, is_name: IsName, *, after: str = "") -> Iterator[str]:
     """Yield every name directly below `path`, where objects lie; holds no more than a page of them."""
-    after, full = "", True
+    full = True
     while full:
         found = driver.list(path, after=after, limit=PAGE)
         yield from filter(is_name, found)

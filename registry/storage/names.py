@@ -29,6 +29,10 @@ is_repository: Final[IsName] = reference.is_name
 """The whole name of a repository."""
 is_member: Final[IsName] = re.compile("[A-Za-z0-9-]+").fullmatch
 """A host of a cluster."""
+is_day: Final[IsName] = re.compile("[0-9]{8}").fullmatch
+"""A day that segments of the audit log were begun on."""
+is_segment: Final[IsName] = re.compile(r"[0-9]{6}\.jsonl").fullmatch
+"""A segment of the audit log."""
 is_labelled: Final[IsName] = re.compile("[A-Za-z0-9_-]+-[0-9a-f]{16}").fullmatch
 """What registry.storage.paths.label() gives."""
 is_dead_letter: Final[IsName] = re.compile("[0-9]{19}-[0-9]{9}-[0-9a-f-]{36}").fullmatch

@@ -22,7 +22,8 @@ and not below ROOT::
     /registry/journal/cursors/<label of a consumer>
     /registry/journal/dead/<label of an endpoint>/<time>-<index>-<id of an event>
     /registry/leases/<name>/<epoch>
-    /registry/audit
+    /registry/audit/<YYYYMMDD>/<number>.jsonl
+    /registry/audit/{head,seen/<host>,told/<name>}
 
 A link is a small object that holds a digest as text, without a newline.
 """
@@ -46,6 +47,7 @@ CURSORS: Final = "/registry/journal/cursors"
 DEAD_LETTERS: Final = "/registry/journal/dead"
 LEASES: Final = "/registry/leases"
 AUDIT: Final = "/registry/audit"
+AUDIT_HEAD: Final = f"{AUDIT}/head"
 WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
 """The prefixes below which a push writes."""
 
@@ -72,6 +74,26 @@ def below(path: str, name: str) -> str:
 def cluster_member(name: str) -> str:
     """Return where the host called `name` says what it is."""
     return f"{CLUSTER}/{name}"
+
+
+def audit_day(day: str) -> str:
+    """Return the prefix below which the segments of the audit log lie that were begun on `day`, ``YYYYMMDD``."""
+    return f"{AUDIT}/{day}"
+
+
+def audit_segment(day: str, name: str) -> str:
+    """Return where a segment of the audit log lies."""
+    return f"{audit_day(day)}/{name}"
+
+
+def audit_seen(host: str) -> str:
+    """Return where it is remembered what configuration the audit log has seen of the host called so."""
+    return f"{AUDIT}/seen/{host}"
+
+
+def audit_told(name: str) -> str:
+    """Return where it is remembered what of the audit log was told to the output called so."""
+    return f"{AUDIT}/told/{name}"
 
 
 def label(name: str) -> str:

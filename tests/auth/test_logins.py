@@ -72,7 +72,7 @@ def controller(build: Callable[[], LocalController], clock: Clock) -> LocalContr
 def log_in(controller: LocalController, client: str = "", who: str = ALICE) -> str:
     assert controller.token_service
     fields = {"offline_token": ["true"], **({"client_id": [client]} if client else {})}
-    return str(controller.token_service.issue(request(who), fields)["refresh_token"])
+    return str(controller.token_service.issue(request(who), fields).members["refresh_token"])
 
 
 def refresh(controller: LocalController, token: str, client: str = "") -> str:
@@ -80,7 +80,7 @@ def refresh(controller: LocalController, token: str, client: str = "") -> str:
     assert controller.token_service
     fields = {"grant_type": ["refresh_token"], "refresh_token": [token], "client_id": [client]}
     fields["scope"] = ["repository:team/a:pull"]
-    got = controller.token_service.exchange(request(), fields)
+    got = controller.token_service.exchange(request(), fields).members
     assert controller.authorize(request(f"Bearer {got['access_token']}"), on("team/a", "pull"))
     return str(got["refresh_token"])
 

@@ -40,6 +40,18 @@ class FailingDriver(StorageDriver):
     def power_is_gone(self) -> bool:
         return 0 < self._fail_at <= self.calls
 
+    def fail_from_now_on(self) -> None:
+        """Let the next call fail, and all after it."""
+        self.fail_at_call(1)
+
+    def fail_at_call(self, number: int) -> None:
+        """Let the next but ``number - 1`` call fail, and all after it."""
+        self._fail_at = self.calls + number
+
+    def work_again(self) -> None:
+        """Let no call fail any more."""
+        self._fail_at = 0
+
     def count(self) -> None:
         self.calls += 1
         if self.power_is_gone:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.foundation.http_client.servers import answering, hang, listening, read_head
-from tests.integration.event_receiver import EventReceiver, Reply, redirect
+from tests.integration.event_receiver import OK, EventReceiver, Reply, redirect
 from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 HUNDRED_MEGABYTES = 100_000_000
 METADATA = "http://169.254.169.254/latest/meta-data/"
-OTHER_NAME = "localhost.localdomain"
-"""Another name of this machine, which no certificate here is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def bad_endpoints(directory: Path, elsewhere: EventReceiver) -> Iterator[dict[st
         plain = {
             "wrong-path": (receiver(Reply(404)), "it answers 404 Not Found"),
             "wrong-name": ("http://no-such-host.invalid/hook", "the address of no-such-host.invalid is not found"),
-            "wrong-scheme": (server(answering(b"")).replace("http:", "https:"), "closed the connection within TLS"),
+            "wrong-scheme": (receiver(OK).replace("http:", "https:"), "it does not speak TLS: is http:// meant?"),
             "refuses": (_closed(stack), "Connection refused"),
             "unreachable": (_full(stack), "timed out after"),
             "silent": (server(hang), "timed out after"),
@@ -55,9 +54,9 @@ def bad_endpoints(directory: Path, elsewhere: EventReceiver) -> Iterator[dict[st
             "overloaded": (receiver(Reply(503, {"Retry-After": "99999999"})), "it answers 503 Service Unavailable"),
             "gone": (receiver(Reply(410)), "it answers 410 Gone"),
             "moved": (receiver(redirect(elsewhere.url.replace("127.0.0.1", "localhost"))), "it answers 501"),
-            "metadata": (receiver(redirect(METADATA)), "redirected to http://169.254.169.254:80: "),
+            "metadata": (receiver(redirect(METADATA)), "a link-local address, which is not followed"),
             "in-circles": (server(_in_circles), "after 10 redirects"),
-            "continues": (server(_continue_for_ever), "timed out after"),
+            "continues": (server(_continue_for_ever), "more than 5 interim ones"),
             "no-http": (server(answering(b"SSH-2.0-OpenSSH_9.2\r\n")), "the answer is not HTTP"),
             "hangs-up": (server(answering(b"")), "closed the connection without an answer"),
         }
@@ -69,16 +68,19 @@ def bad_endpoints(directory: Path, elsewhere: EventReceiver) -> Iterator[dict[st
 def _with_bad_certificates(stack: ExitStack, directory: Path) -> dict[str, BadEndpoint]:
     ours, other = Authority.create(directory / "ours"), Authority.create(directory / "other")
 
-    def receiver(authority: Authority, *, expired: bool = False) -> str:
-        tls = authority.serving_context("server", expired=expired)
-        return stack.enter_context(EventReceiver(tls)).url
+    def endpoint(tls: ssl.SSLContext, said: str) -> BadEndpoint:
+        url = stack.enter_context(EventReceiver(tls)).url
+        return BadEndpoint({"url": url, "cafile": str(ours.path)}, f"certificate verify failed: {said}")
 
-    trusted = {"cafile": str(ours.path)}
-    misnamed = receiver(ours).replace("127.0.0.1", "127.0.0.2")
+    misnamed = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.authority.issue_cert("elsewhere.example").configure_cert(misnamed)
     return {
-        "unknown-authority": BadEndpoint({"url": receiver(other), **trusted}, f"its authority is not in {ours.path}"),
-        "other-name": BadEndpoint({"url": misnamed, **trusted}, "certificate verify failed: IP address mismatch"),
-        "expired": BadEndpoint({"url": receiver(ours, expired=True), **trusted}, "certificate has expired"),
+        "unknown-authority": endpoint(
+            other.serving_context("server"),
+            f"unable to get local issuer certificate; its authority is not in {ours.path}",
+        ),
+        "other-name": endpoint(misnamed, "IP address mismatch, certificate is not valid for '127.0.0.1'"),
+        "expired": endpoint(ours.serving_context("server", expired=True), "certificate has expired"),
     }
 
 

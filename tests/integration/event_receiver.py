@@ -196,7 +196,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         receiver = cast("_Server", self.server).receiver
-        request = Received(self.command, self.path, tuple(self.headers.items()), self._content())
+        content = self._content()
+        if len(content) < int(self.headers.get("Content-Length", 0)):
+            self.close_connection = True  # the sender has ended within its request, which nobody can take then
+            return
+        request = Received(self.command, self.path, tuple(self.headers.items()), content)
         receiver.keep(request)
         reply = receiver.reply(request)
         if reply.hangs:

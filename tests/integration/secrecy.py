@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.integration.clients import finish, require_program
 
@@ -48,10 +48,29 @@ class Secrecy:
             for key, value in section.items():
                 if key in _KEYS and isinstance(value, str):
                     self.add(value)
+                elif key == "url":
+                    self._add_url(value)
+                elif key == "headers" and isinstance(value, Mapping):
+                    self._add_headers(value)
                 self.add_configuration(value)
         elif isinstance(section, list):
             for each in section:
                 self.add_configuration(each)
+
+    def _add_url(self, url: str) -> None:
+        """Take note of what in the URL of an endpoint may be a secret."""
+        parts = urlsplit(url)
+        if parts.password:
+            self.add_login(unquote(parts.username or ""), unquote(parts.password))
+        for values in parse_qs(parts.query).values():
+            for value in values:
+                self.add(value)
+
+    def _add_headers(self, headers: Mapping[str, object]) -> None:
+        """Take note of headers that an endpoint is sent."""
+        for values in headers.values():
+            for value in values if isinstance(values, list) else [values]:
+                self.add(str(value))
 
     def add_request(self, target: str, headers: Mapping[str, str]) -> None:
         """Take note of an upload's state and of credentials."""

@@ -125,11 +125,8 @@ class Server:
 
     def start(self) -> Server:
         self.root.mkdir(parents=True, exist_ok=True)
-        config_path = self.directory / f"{self.flavour.name}-{self.port}.yml"
-        document = merged(configuration(self.root, self.port, self.secret, self.storage), self.settings)
-        config_path.write_text(yaml.safe_dump(document))
+        config_path = self._write_configuration()
         if self.flavour.ours:
-            SUITE.add_configuration(document)
             SUITE.logs.add(self.log_path)
         # A process group of its own, so that killing it also kills its workers, as the end of a container does.
         with self.log_path.open("ab") as log:
@@ -148,6 +145,24 @@ class Server:
             self.kill()
             raise
         return self
+
+    def reload(self, settings: Mapping[str, Any], until: str = "configuration read again") -> None:
+        """Send SIGHUP with other settings; return when the log has `until` once more and all workers are new."""
+        before, workers = self.log.count(until), set(self.workers())
+        self.settings = settings
+        self._write_configuration()
+        os.kill(self.pid, signal.SIGHUP)
+        wait_until(f"the log says {until}", lambda: self.log.count(until) > before)
+        if until == "configuration read again":
+            wait_until("all workers are new", lambda: self.workers() and not workers & set(self.workers()))
+
+    def _write_configuration(self) -> Path:
+        path = self.directory / f"{self.flavour.name}-{self.port}.yml"
+        document = merged(configuration(self.root, self.port, self.secret, self.storage), self.settings)
+        if self.flavour.ours:
+            SUITE.add_configuration(document)
+        path.write_text(yaml.safe_dump(document))
+        return path
 
     def stop(self) -> int:
         """Ask the server to end and give its exit status."""
@@ -184,6 +199,10 @@ class Server:
             with contextlib.suppress(OSError):
                 found += [int(child) for child in children.read_text().split()]
         return found
+
+    def workers(self) -> list[int]:
+        """Give the pids of the processes that serve."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
     def _is_up_or_ended(self) -> bool:
         assert self._process is not None

@@ -37,6 +37,18 @@ def test_secrets_of_a_server_and_its_clients_are_known(start_server: StartServer
     assert server.log_path in SUITE.logs
 
 
+def test_secrets_of_endpoints_are_known() -> None:
+    secrecy = Secrecy()
+    endpoint = {
+        "url": "http://someone:in-the-userinfo@127.0.0.1/hook?token=in-the-query",
+        "headers": {"Authorization": ["Bearer in-a-header"], "Accept": ["a/b"]},
+        "secret": "whsec_signing",
+    }
+    secrecy.add_configuration({"notifications": {"endpoints": [endpoint]}})
+    login = base64.b64encode(b"someone:in-the-userinfo").decode()
+    assert secrecy.secrets == {"in-the-userinfo", login, "in-the-query", "Bearer in-a-header", "whsec_signing"}
+
+
 @pytest.mark.parametrize(
     "line",
     [

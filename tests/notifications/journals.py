@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from registry.config.events import Endpoint
+from registry.foundation.shared_set import SharedSet
 from registry.journal.cursors import Cursors
 from registry.journal.entry import DELETE, MANIFEST, PUSH, Entry, Instance, Origin
 from registry.journal.reader import Reader
@@ -103,7 +104,7 @@ class Journal:
         reader = Reader(self.log, section.name, hold_seconds=lambda: hold_seconds)
         return Delivery(
             EndpointConsumer(section, wants_references=False),
-            Target(sender, Counts(metrics, section.name), Report(section.name)),
+            Target(sender, Counts(metrics, section.name), Report(section.name, SharedSet())),
             Kept(reader, self.cursors, self.letters),
             held=held,
             stopping=stopping,

@@ -59,6 +59,11 @@ OUR_OWN = {
     paths.dead_letter("ci", 7, 3, ID): f"/registry/journal/dead/ci-1b158839f8aa339e/0000000000000000007-000000003-{ID}",
     paths.lease("journal"): "/registry/leases/journal",
     paths.lease_epoch("journal", 7): "/registry/leases/journal/000000000007",
+    paths.AUDIT_HEAD: "/registry/audit/head",
+    paths.audit_day("20261127"): "/registry/audit/20261127",
+    paths.audit_segment("20261127", "000001.jsonl"): "/registry/audit/20261127/000001.jsonl",
+    paths.audit_seen("host-1"): "/registry/audit/seen/host-1",
+    paths.audit_told("syslog"): "/registry/audit/told/syslog",
     paths.copy_data(SHA256): f"/docker/registry/v2/copies/sha256/{HEX}/data",
     paths.upload_verified("team/app", ID): f"{TEAM_APP}/_uploads/{ID}/verified",
     paths.all_referrers("team/app"): f"{TEAM_APP}/_referrers",
@@ -115,6 +120,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
         *{"all_tag_history", "cluster_member", "copy_data", "upload_started_at", "upload_verified"},
         *{"label", "cursor", "dead_letters", "dead_letter", "lease", "lease_epoch"},
+        *{"audit_day", "audit_segment", "audit_seen", "audit_told"},
         *{"referrers", "referrers_by", "referrer", "referrer_link", "referrer_descriptor"},
     }
 

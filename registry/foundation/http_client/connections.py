@@ -24,7 +24,7 @@ _LEAST_SECONDS: Final = 2.0
 """What an address is given to take a connection, if it has others behind it and there is as much time (as in Go)."""
 
 _MOST_INTERIM: Final = 5
-"""Interim answers before an answer, as in Go: to read those of a peer that sends them without end takes a whole core."""
+"""Interim answers before an answer, as in Go: to read those of a peer that never ends them takes all of a core."""
 _SWITCHING_PROTOCOLS: Final = 101
 _OK: Final = 200
 

@@ -98,7 +98,7 @@ def answer(
 ) -> Mapping[str, object]:
     assert controller.token_service
     asked = {"scope": scopes, **{name: [value] for name, value in fields.items()}}
-    return controller.token_service.issue(request(authorization), asked)
+    return controller.token_service.issue(request(authorization), asked).members
 
 
 def bearer(controller: LocalController, authorization: str | None = None, *scopes: str) -> str:
@@ -338,7 +338,7 @@ def form(**fields: str) -> dict[str, list[str]]:
 class TestOAuth2:
     def test_a_password_is_exchanged_for_a_token(self, controller: LocalController, service: TokenService) -> None:
         fields = form(grant_type="password", username="alice", password="wonderland", scope="repository:team/a:pull")
-        got = service.exchange(request(), fields)
+        got = service.exchange(request(), fields).members
         assert got.keys() == {"access_token", "expires_in", "issued_at", "scope"}
         assert got["scope"] == "repository:team/a:pull"
         assert controller.authorize(request(f"Bearer {got['access_token']}"), on("team/a", "pull")) == Grant("alice")
@@ -353,9 +353,9 @@ class TestOAuth2:
     ) -> None:
         by_get = answer(controller, ALICE, offline_token="true")["refresh_token"]
         fields = form(grant_type="password", username="alice", password="wonderland", access_type="offline")
-        for refresh in (by_get, service.exchange(request(), fields)["refresh_token"]):
+        for refresh in (by_get, service.exchange(request(), fields).members["refresh_token"]):
             again = form(grant_type="refresh_token", refresh_token=str(refresh), scope="repository:team/a:pull,push")
-            got = service.exchange(request(), again)
+            got = service.exchange(request(), again).members
             assert got["refresh_token"] == refresh
             allowed = controller.authorize(request(f"Bearer {got['access_token']}"), on("team/a", "pull", "push"))
             assert allowed == Grant("alice")
@@ -625,7 +625,7 @@ class TestCIJobs:
         refresh = str(answer(controller, basic("x", ci_token()), offline_token="true")["refresh_token"])
         got = service.exchange(
             request(), form(grant_type="refresh_token", refresh_token=refresh, scope="repository:team/a:push")
-        )
+        ).members
         assert got["scope"] == "repository:team/a:push"
         _, body = unverified(refresh)
         assert int(str(body["exp"])) - int(str(body["iat"])) == 3600

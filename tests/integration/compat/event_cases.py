@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from tests.integration.api import (
     DOCKER_MANIFEST,
     OCI_INDEX,
     OCI_MANIFEST,
+    OCTET_STREAM,
     Api,
     digest_of,
 )
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 LAYER_DIGEST = digest_of(LAYER)
+SHA512 = f"sha512:{hashlib.sha512(LAYER).hexdigest()}"
 IMAGE_DIGEST = digest_of(DOCKER_IMAGE)
 BOB = ("bob", "the password of bob")
 NOBODY = ("us<er&é\u2028", "pw")
@@ -215,16 +218,22 @@ def headers_of_clients(target: Target, repository: str) -> None:
     given: list[Mapping[str, str]] = [
         {"User-Agent": 'a<b>&c "q" \\ \t/1'},
         {"User-Agent": "caf\xe9"},
+        {"User-Agent": "café".encode().decode("latin-1")},
         {"Host": "UPPER.example.com:99"},
         {"X-Request-Id": "mine"},
         {"X-Forwarded-For": "203.0.113.7, 10.0.0.1"},
         {"X-Real-Ip": "203.0.113.9"},
         {"X-Forwarded-Host": "public.example.com", "X-Forwarded-Proto": "https", "X-Forwarded-Port": "8443"},
-        {"Forwarded": "for=192.0.2.1;host=f.example.com;proto=https"},
     ]
     for headers in given:
         status = target.api.request("GET", f"/v2/{repository}/blobs/{LAYER_DIGEST}", headers=headers).status
         assert status == 200, headers
+
+
+def forwarded(target: Target, repository: str) -> None:
+    _blobs(target, repository)
+    headers = {"Forwarded": "for=192.0.2.1;host=f.example.com;proto=https"}
+    assert target.api.request("GET", f"/v2/{repository}/blobs/{LAYER_DIGEST}", headers=headers).status == 200
 
 
 def everything(target: Target, repository: str) -> None:
@@ -234,6 +243,21 @@ def everything(target: Target, repository: str) -> None:
     mount = f"from={repository}&mount={LAYER_DIGEST}"
     assert target.api.request("POST", f"/v2/{repository}/to/blobs/uploads/?{mount}").status == 201
     assert target.api.delete(f"/v2/{repository}/manifests/{digest_of(OCI_IMAGE)}").status == 202
+
+
+def one_request(target: Target, repository: str) -> None:
+    path = f"/v2/{repository}/blobs/uploads/?digest={digest_of(b'whole')}"
+    assert target.api.request("POST", path, b"whole", {"Content-Type": OCTET_STREAM}).status == 201
+
+
+def tags_in_query(target: Target, repository: str) -> None:
+    _blobs(target, repository)
+    _put(target, repository, f"{IMAGE_DIGEST}?tag=v1&tag=a&tag=b", DOCKER_IMAGE, DOCKER_MANIFEST)
+
+
+def by_sha512(target: Target, repository: str) -> None:
+    upload = target.api.begin_upload(repository).location
+    assert target.api.finish_upload(upload, SHA512, LAYER).status == 201
 
 
 def as_bob(target: Target, repository: str) -> None:
@@ -260,6 +284,9 @@ RAW = (
     Case("tag deleted", tag_deleted),
     Case("user unchecked", user_unchecked),
     Case("headers of clients", headers_of_clients),
+    Case("forwarded", forwarded),
 )
+OURS = (Case("one request", one_request), Case("tags in query", tags_in_query), Case("by sha512", by_sha512))
+"""Requests of which the Go registries take no notice, or which they answer with another digest."""
 EVERYTHING = Case("everything", everything)
 AS_BOB = Case("as bob", as_bob)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from registry.oci import media_types
@@ -33,6 +35,7 @@ _VARYING = (
     (re.compile(rf'"timestamp": "{_RFC3339_NANO}"'), '"timestamp": "TIME"'),
     (re.compile(r'"addr": "127\.0\.0\.1:\d+"'), '"addr": "127.0.0.1:PORT"'),
 )
+_OF_CLIENT = {"Content-Length", "User-Agent", "Accept-Encoding"}
 _DESCRIPTOR = ("mediaType", "size", "digest")
 """The members of a descriptor in registry 2, in their order."""
 
@@ -71,10 +74,15 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One event as it was sent; of its head the Content-Length, which is right, is left out."""
+    """One event as it was sent.
+
+    Of its head the Content-Length, which is right, is left out, and what a client says of itself: ours is another.
+    """
 
     head: tuple[str, ...]
     body: str
+    content: str
+    """The body with what differs from run to run."""
 
     @property
     def event(self) -> dict[str, Any]:
@@ -124,15 +132,21 @@ class Recording:
                 found["pulls" if sent.event["action"] == "pull" else "changes"].append(sent)
         return found
 
-    def count(self) -> int:
-        return sum(map(len, self.sent.values()))
+    def counts(self, cases: Iterable[Case]) -> Counter[tuple[str, str]]:
+        """Count the events of `cases` by path and repository."""
+        return Counter(
+            (path, sent.repository)
+            for case in cases
+            for path in self.sent
+            for sent in chain(*self.of(case, path).values())
+        )
 
 
-def record(flavour: Flavour, setting: Setting, directory: Path, *, expected: int = 0) -> Recording:
+def record(flavour: Flavour, setting: Setting, directory: Path, expected: Counter[tuple[str, str]]) -> Recording:
     """Run the cases of `setting` against a server, and return what it sent.
 
     Behind the cases all that is outstanding is waited for: until the events of a last repository come, and for some
-    time until there are `expected` ones.
+    time until there are as many as `expected`, by path and repository.
     """
     with EventReceiver() as receiver:
         endpoints = [
@@ -151,7 +165,7 @@ def record(flavour: Flavour, setting: Setting, directory: Path, *, expected: int
             enabled = [path for path, each in setting.endpoints.items() if not each.get("disabled")]
             wait_until("each has the last event", lambda: all(_has_end(receiver, path) for path in enabled))
             with suppress(TimeoutError):
-                wait_until("all are there", lambda: len(receiver.requests) >= expected, seconds=OUTSTANDING_SECONDS)
+                wait_until("all are there", lambda: not expected - _counts(receiver), seconds=OUTSTANDING_SECONDS)
         finally:
             server.stop_cleanly()
         sent: dict[str, list[Sent]] = {path: [] for path in setting.endpoints}
@@ -167,20 +181,24 @@ def push_image(api: Api, repository: str, tag: str = "v1") -> None:
 
 
 def as_registry_2(sent: Sent) -> Sent:
-    """Return what registry 2 would have sent in the place of an event of registry 3.
-
-    The number in the media type of the envelope is another. Members of a descriptor have another order, and are absent
-    if they are empty; references do not have all of them.
-    """
+    """Return what registry 2 would have sent in the place of an event of registry 3."""
     head = tuple(line.replace("distribution.events.v2+json", "distribution.events.v1+json") for line in sent.head)
-    document = json.loads(sent.body)
+    return replace(sent, head=head, body=in_form_of_2(sent.body))
+
+
+def in_form_of_2(body: str) -> str:
+    """Return an envelope of registry 3 as registry 2 would have written it.
+
+    Members of a descriptor have another order, and are absent if they are empty; references do not have all of them.
+    """
+    document = json.loads(body)
     for event in document["events"]:
         target = event["target"]
         without = {"data", "artifactType"} | ({"platform"} if target["mediaType"] in media_types.INDEXES else set())
         if "references" in target:
             target["references"] = [_descriptor_of_2(reference, without) for reference in target["references"]]
         event["target"] = _descriptor_of_2(target, set())
-    return replace(sent, head=head, body=go_json(document))
+    return go_json(document)
 
 
 def _descriptor_of_2(descriptor: dict[str, Any], without: set[str]) -> dict[str, Any]:
@@ -189,11 +207,15 @@ def _descriptor_of_2(descriptor: dict[str, Any], without: set[str]) -> dict[str,
 
 
 def go_json(document: object) -> str:
-    """Write `document` as ``json.MarshalIndent`` does, and U+FFFD as it writes bytes that are not UTF-8."""
+    """Write `document` as ``json.MarshalIndent`` does."""
     text = json.dumps(document, ensure_ascii=False, indent=3)
-    for character in "<>&\u2028\u2029\ufffd":
+    for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _counts(receiver: EventReceiver) -> Counter[tuple[str, str]]:
+    return Counter((each.path, event["target"]["repository"]) for each in receiver.requests for event in each.events())
 
 
 def _has_end(receiver: EventReceiver, path: str) -> bool:
@@ -204,9 +226,11 @@ def _has_end(receiver: EventReceiver, path: str) -> bool:
 def _sent(request: Received, server: Server, receiver: EventReceiver) -> Sent:
     assert request.method == "POST"
     assert request.header("Content-Length") == str(len(request.body))
-    lines = [f"{name}: {value}" for name, value in request.headers if name != "Content-Length"]
+    lines = [f"{name}: {value}" for name, value in request.headers if name not in _OF_CLIENT]
     head = tuple(line.replace(f":{receiver.port}", ":PORT") for line in lines)
-    body = request.body.decode().replace(f":{server.port}", ":PORT")
+    # Go writes the character with which it replaces what is not UTF-8 in another way than that character.
+    content = request.body.decode().replace("\\ufffd", "\ufffd")
+    body = content.replace(f":{server.port}", ":PORT")
     for pattern, written in _VARYING:
         body = pattern.sub(written, body)
-    return Sent(head, body)
+    return Sent(head, body, content)
