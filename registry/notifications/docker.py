@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.oci.encoding import indented
@@ -64,7 +64,13 @@ def _add(members: dict[str, Any], **others: object) -> dict[str, Any]:
 def timestamp(time_ns: int) -> str:
     """Return a time as RFC 3339 has it, in the local zone and without zeros at the end of the fraction, as Go does."""
     seconds, fraction = divmod(time_ns, _SECOND_NS)
-    local = datetime.fromtimestamp(seconds, UTC).astimezone()
+    local = time.localtime(seconds)
     digits = f".{fraction:09}".rstrip("0") if fraction else ""
-    zone = local.strftime("%z")
-    return f"{local:%Y-%m-%dT%H:%M:%S}{digits}{f'{zone[:3]}:{zone[3:5]}' if zone.strip('+-0') else 'Z'}"
+    return time.strftime("%Y-%m-%dT%H:%M:%S", local) + digits + _zone(local.tm_gmtoff)
+
+
+def _zone(offset_seconds: int) -> str:
+    if not offset_seconds:
+        return "Z"
+    hours, minutes = divmod(abs(offset_seconds) // 60, 60)
+    return f"{'-' if offset_seconds < 0 else '+'}{hours:02}:{minutes:02}"

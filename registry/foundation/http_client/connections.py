@@ -50,6 +50,8 @@ class Connection(HTTPConnection):
     def __init__(self, host: str, port: int, exchange: Exchange, **options: Any) -> None:
         super().__init__(host, port, **options)
         self.exchange = exchange
+        self._gathered: list[bytes] | None = None
+        """What is to be sent of a request, None outside of one."""
         self._dialled = host, port
         self.response_class = partial(_Response, self)  # type: ignore[assignment]
 
@@ -85,8 +87,30 @@ class Connection(HTTPConnection):
         remaining = self.exchange.deadline.remaining_seconds()
         return None if remaining is None else min(remaining, max(remaining / addresses, _LEAST_SECONDS))
 
+    def request(self, *args: Any, **options: Any) -> None:
+        """Send a request: its head together with what follows, if that is short, so that the peer is woken up once."""
+        self._gathered = []
+        try:
+            super().request(*args, **options)
+            self._flush()
+        finally:
+            self._gathered = None
+
     def send(self, data: Any) -> None:
         """Send bytes, all of them by the deadline."""
+        if self._gathered is None:
+            return self._send(data)
+        self._gathered.append(data)
+        if len(data) > _PIECE:
+            self._flush()
+        return None
+
+    def _flush(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._send(b"".join(gathered))
+
+    def _send(self, data: bytes) -> None:
         if self.sock is None:
             self.connect()
         view = memoryview(data)
