@@ -23,6 +23,7 @@ _FACILITY: Final = 13 * 8
 """Log audit (RFC 5424 section 6.2.1)."""
 _INFORMATIONAL: Final = 6
 _WARNING: Final = 4
+_NIL: Final = "-"
 _LONG: Final = ("tags", "previous")
 
 
@@ -86,9 +87,9 @@ class Syslog:
         return True
 
     def _message(self, line: Line, content: bytes) -> bytes:
-        record = line.record
-        severity = _INFORMATIONAL if record.get("outcome", OK) == OK else _WARNING
-        head = f"<{_FACILITY + severity}>1 {record['time']} {self._host} registry {os.getpid()} {record['action']} - "
+        time, action, outcome = (line.record.get(name, _NIL) for name in ("time", "action", "outcome"))
+        severity = _INFORMATIONAL if outcome == OK else _WARNING
+        head = f"<{_FACILITY + severity}>1 {time} {self._host} registry {os.getpid()} {action} - "
         return head.encode() + content
 
 

@@ -85,17 +85,17 @@ class _Table:
         self._most = most
         self._entries: dict[Hashable, _Counted] = {}
 
-    def count(self, noted: Noted, now: float, times: int, since_ns: int) -> None:
-        """Note that it has happened so often, first at `since_ns`."""
+    def count(self, noted: Noted, now: float, times: int, since_ns: int) -> _Counted:
+        """Note that it has happened so often, first at `since_ns`; return how often it was noted in all."""
         counted = self._entries.get(noted.likeness)
         if counted is None and len(self._entries) >= self._most:
-            noted = Noted(noted.action, noted.kind, noted.outcome, rule=_TOO_MANY)
+            noted = Noted(noted.action, noted.kind, noted.outcome, rule=_TOO_MANY, known=noted.known)
             counted = self._entries.get(noted.likeness)
         if counted is None:
             counted = self._entries[noted.likeness] = _Counted(noted, now + SETTLE_SECONDS)
-        if not counted.count:
-            counted.since_ns = since_ns
+        counted.since_ns = min(since_ns, counted.since_ns) if counted.count else since_ns
         counted.count += times
+        return counted
 
     def take(self, now: float) -> list[_Counted]:
         """Return what is due, which is not counted any more."""
@@ -128,7 +128,8 @@ class Trail:
 
     def note(self, noted: Noted) -> None:
         """Note that this has happened; it will be in the journal within seconds."""
-        self._count(noted, 1, time.time_ns())
+        with self._lock:
+            self._table(noted).count(noted, self._clock(), 1, time.time_ns())
         if self._thread is None:
             self._start()
         self._filled.set()
@@ -156,8 +157,7 @@ class Trail:
                 try:
                     self._log.append(self._entry(due[-1]).encode())
                 except DriverError:
-                    for counted in due:
-                        self._count(counted.noted, counted.count, counted.since_ns)
+                    self._put_back(due)
                     raise
                 due.pop()
 
@@ -172,12 +172,18 @@ class Trail:
     def _tables(self) -> tuple[_Table, ...]:
         return self._known, self._strangers, self._pulls
 
-    def _count(self, noted: Noted, times: int, since_ns: int) -> None:
-        table = self._known if noted.known else self._strangers
+    def _table(self, noted: Noted) -> _Table:
         if noted.action == PULL and noted.outcome == OK:
-            table = self._pulls
+            return self._pulls
+        return self._known if noted.known else self._strangers
+
+    def _put_back(self, taken: list[_Counted]) -> None:
+        """Keep what could not be added, to be tried again soon."""
         with self._lock:
-            table.count(noted, self._clock(), times, since_ns)
+            now = self._clock()
+            for each in taken:
+                kept = self._table(each.noted).count(each.noted, now, each.count, each.since_ns)
+                kept.due = min(kept.due, now + SETTLE_SECONDS)
 
     def _start(self) -> None:
         """Start the thread; not before there is work, as a process that forks must not have it."""

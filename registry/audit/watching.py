@@ -85,9 +85,9 @@ class _Watching:
             self.trail.record(START, SERVER, {"version": __version__, **about}, _REGISTRY)
         elif about:
             self.trail.record(CONFIGURE, CONFIGURATION, about, _REGISTRY)
-        for key in sorted(now.files if before.server else ()):
+        for key in sorted({*now.files, *before.files} if before.server else ()):
             if _differ(now.files, before.files, key):
-                self.trail.record(CONFIGURE, FILE, {"key": key, "sha256": now.files[key]}, _REGISTRY)
+                self.trail.record(CONFIGURE, FILE, {"key": key, "sha256": now.files.get(key, "none")}, _REGISTRY)
         self.driver.put(self._path, json.dumps(asdict(now)).encode())
         self.seen = now
 

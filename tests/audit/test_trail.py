@@ -129,7 +129,7 @@ def test_what_cannot_be_added_is_kept_and_counted_on(noting: Noting) -> None:
         noting.entries(after_seconds=SETTLE_SECONDS)
     noting.trail.note(guess())
     noting.storage.work_again()
-    assert sorted(counts(noting.entries(after_seconds=REPEAT_SECONDS))) == [1, 2]
+    assert sorted(counts(noting.entries(after_seconds=SETTLE_SECONDS))) == [1, 2]
 
 
 def test_closing_adds_what_was_noted_last(noting: Noting) -> None:
