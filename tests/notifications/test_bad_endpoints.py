@@ -168,3 +168,17 @@ def test_a_bad_endpoint_does_not_hold_up_a_good_one(driver: InMemoryDriver) -> N
         while delivery.run() != POLL:
             pass
     assert good.tags == [f"v{n}" for n in range(5)]
+
+
+def test_an_event_arrives_in_one_piece() -> None:
+    pieces = []
+
+    def take(connection: socket.socket) -> None:
+        pieces.append(connection.recv(65536))
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with raw_server(take) as url:
+        assert send(url).delivered
+    head, _, body = pieces[0].partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert body.endswith(b"}")

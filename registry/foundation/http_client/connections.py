@@ -98,16 +98,15 @@ class Connection(HTTPConnection):
 
     def send(self, data: Any) -> None:
         """Send bytes, all of them by the deadline."""
-        if self._gathered is None:
-            return self._send(data)
-        self._gathered.append(data)
-        if len(data) > _PIECE:
+        if self._gathered is not None and len(data) <= _PIECE:
+            self._gathered.append(data)
+        else:
             self._flush()
-        return None
+            self._send(data)
 
     def _flush(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        if gathered:
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
             self._send(b"".join(gathered))
 
     def _send(self, data: bytes) -> None:
