@@ -36,6 +36,7 @@ from registry.storage.validation import ValidationPolicy
 if TYPE_CHECKING:
     from auth.base import AccessController
     from drivers.base import StorageDriver
+    from drivers.log import Log
     from registry import ports
     from registry.config import Configuration
     from registry.journal.recorder import Consumer
@@ -198,7 +199,7 @@ def assemble(
         read_only=configuration.storage.maintenance.readonly.enabled,
     )
     instance = Instance(source_addr(configuration.http.addr), remembered.instance_id)
-    recorder, trail = _journal(configuration, driver, instance)
+    recorder, trail = _journal(configuration, driver.log(paths.JOURNAL), instance)
     return Services(
         configuration=configuration,
         driver=driver,
@@ -218,30 +219,27 @@ def assemble(
     )
 
 
-def build_publishing(configuration: Configuration, driver: StorageDriver, caller: Caller) -> Publishing:
+def build_publishing(configuration: Configuration, journal: Log, caller: Caller) -> Publishing:
     """Return what publishes and deletes on behalf of `caller`, for a command that needs no other services."""
-    return Publishing(_validation(configuration), caller, _journal(configuration, driver, _instance(configuration))[0])
+    recorder, _ = _journal(configuration, journal, _instance(configuration))
+    return Publishing(_validation(configuration), caller, recorder)
 
 
-def build_trail(configuration: Configuration, driver: StorageDriver) -> Trail | None:
+def build_trail(configuration: Configuration, journal: Log) -> Trail | None:
     """Return what tells the audit log of what is no change of a repository; None where there is no audit log."""
-    return _journal(configuration, driver, _instance(configuration))[1]
+    return _journal(configuration, journal, _instance(configuration))[1]
 
 
 def _instance(configuration: Configuration) -> Instance:
     return Instance(source_addr(configuration.http.addr), str(uuid.uuid4()))
 
 
-def _journal(
-    configuration: Configuration, driver: StorageDriver, instance: Instance
-) -> tuple[Recorder | None, Trail | None]:
+def _journal(configuration: Configuration, log: Log, instance: Instance) -> tuple[Recorder | None, Trail | None]:
     """Return what writes changes to the journal, and what writes the rest; None where nobody reads it."""
     audit = configuration.audit
     wanting: list[Consumer] = [*consumers(configuration.notifications), *audited(audit)]
     if not wanting:
         return None, None
-    # One log for both: a driver may keep a file open for each.
-    log = driver.log(paths.JOURNAL)
     # A request that changes nothing writes nothing to a registry that is read-only.
     told = audit.enabled and not configuration.storage.maintenance.readonly.enabled
     return Recorder(log, wanting, instance), Trail(log, instance) if told else None

@@ -15,6 +15,7 @@ from registry.archive.plan import plan_export
 from registry.archive.reading import Archive
 from registry.commands.layout import Command, examples, json_option
 from registry.commands.operator import Person
+from registry.commands.ownership import journal_of
 from registry.commands.progress import Count, Progress, StatusLine
 from registry.commands.source import config_option, errors_in_a_line, open_configured, parse_patterns, storage_source
 from registry.foundation.sizes import spelled
@@ -143,7 +144,7 @@ def import_command(load: LoadConfiguration, file: Path, name: str | None, config
     configuration = load(config)
     driver = open_storage(configuration)
     repositories = Repositories(driver)
-    publishing = build_publishing(configuration, driver, Person())
+    publishing = build_publishing(configuration, journal_of(configuration, driver), Person())
     try:
         with file.open("rb") as opened:
             archive = Archive(opened)

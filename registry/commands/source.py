@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from registry.commands.operator import Person
+from registry.commands.ownership import journal_of
 from registry.inventory.local import StorageSource
 from registry.inventory.patterns import Pattern, PatternError
 from registry.inventory.source import InventoryError
@@ -87,7 +88,8 @@ def open_configured(load: LoadConfiguration, config: str | None) -> Storage:
 
 def storage_source(storage: Storage) -> StorageSource:
     """Return a storage as a source."""
-    return StorageSource(storage.repositories, build_publishing(storage.configuration, storage.driver, Person()))
+    journal = journal_of(storage.configuration, storage.driver)
+    return StorageSource(storage.repositories, build_publishing(storage.configuration, journal, Person()))
 
 
 def open_source(load: LoadConfiguration, place: Place) -> Source:
