@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from drivers.base import DriverError
 from registry.journal.cursors import IDLE_SECONDS, Cursor
 from registry.notifications.events import events_of
 from registry.notifications.standing import Standing
@@ -97,16 +98,21 @@ class Delivery:
         self._most = most
         self._poll_seconds = poll_seconds
         self._counted = -_COUNT_SECONDS
+        self._leading = False
         self._progress: _Progress | None = None
 
     def run(self) -> float:
         """Deliver what there is, for some seconds at most; return how many seconds to pause until the next run.
 
         Raises:
-            DriverError: the storage fails. What was sent since the cursor was stored will be sent again.
+            DriverError: the storage fails. What was sent is remembered, and sent again only if the process ends.
         """
         try:
-            pause = self._run() if self._held() else None
+            pause = self._run() if self._leads() else None
+        except DriverError:
+            if not self._leading:
+                self._progress = None
+            raise
         except Exception:
             self._progress = None
             raise
@@ -126,7 +132,7 @@ class Delivery:
                 self._rest(progress)
                 return self._poll_seconds
             window.deliver(until=time.monotonic() + _STEP_SECONDS)
-            if not self._held():
+            if not self._leads():
                 return None
             self._store(progress)
             self._limit(progress)
@@ -146,7 +152,17 @@ class Delivery:
         return _Progress(window, *place, *place, stored, len(window.through), standing.failing_since)
 
     def _may_send(self) -> bool:
-        return not self._stopping() and self._held()
+        return not self._stopping() and self._leads()
+
+    def _leads(self) -> bool:
+        """Tell whether it is this process that delivers; where the storage does not tell, it is not.
+
+        Raises:
+            DriverError: the storage does not tell.
+        """
+        self._leading = False
+        self._leading = self._held()
+        return self._leading
 
     def _fill(self, progress: _Progress, until: float) -> bool:
         """Fill the window, which is empty; return False if the journal has nothing for it."""
@@ -194,6 +210,7 @@ class Delivery:
         state = standing.dump()
         if progress.window.through:
             state[THROUGH] = sorted(progress.window.through)
+        progress.stored = -IDLE_SECONDS  # if this fails, it is done as soon as there is nothing to deliver
         self._kept.cursors.put(self._consumer.name, Cursor(progress.position, progress.through_ns, state))
         progress.stored, progress.stored_ids = time.monotonic(), len(progress.window.through)
         progress.stored_failing = standing.failing_since

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from standardwebhooks import Webhook
 
+from drivers.base import NoSpaceError, UnavailableError
 from drivers.filesystem.driver import FilesystemDriver
+from drivers.inmemory import InMemoryDriver
 from registry.notifications import delivery as deliveries
 from tests.notifications.journals import POLL, Journal, deletion, endpoint, push
 from tests.notifications.receiver import Answering, Receiver, receiving
@@ -23,7 +25,6 @@ from tests.notifications.receiver import Answering, Receiver, receiving
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from drivers.inmemory import InMemoryDriver
     from registry.notifications.dead import DeadLetter
     from registry.notifications.delivery import Delivery
 
@@ -291,6 +292,57 @@ def test_a_process_that_is_killed_repeats_no_more_than_a_step(
     assert receiver.tags[:before] == [f"v{n}" for n in range(before)]
     assert 10 < before < 30
     assert len(receiver.tags) <= 30 + 5
+
+
+class FullDriver(InMemoryDriver):
+    """Is full when it is told so."""
+
+    is_full = False
+
+    def put(self, path: str, content: bytes) -> None:
+        if self.is_full:
+            raise NoSpaceError("inmemory: put: No space left on device")
+        super().put(path, content)
+
+
+def test_events_are_not_repeated_while_the_disk_is_full(receiver: Receiver) -> None:
+    full = FullDriver()
+    with closing(Journal(full)) as journal:
+        journal.add(*(push(f"v{n}") for n in range(250)))
+        section = endpoint(receiver.url())
+        delivery = journal.delivery(section)
+        full.is_full = True
+        for _ in range(3):
+            with pytest.raises(NoSpaceError):
+                delivery.run()
+        full.is_full = False
+        run_to_the_end(delivery)
+        run_to_the_end(journal.delivery(section))
+    assert receiver.tags == [f"v{n}" for n in range(250)]
+
+
+def test_a_process_that_does_not_know_whether_it_leads_begins_anew_from_the_cursor(
+    journal: Journal, receiver: Receiver
+) -> None:
+    knows = [True]
+
+    def held() -> bool:
+        if not knows[0]:
+            raise UnavailableError("the storage does not answer")
+        return True
+
+    def lose(request: Any) -> Answering:
+        knows[0] = request.events[0]["target"]["tag"] != "b"
+        return Answering()
+
+    receiver.answer = lose
+    journal.add(push("a"), push("b"), push("c"))
+    delivery = journal.delivery(endpoint(receiver.url()), held=held)
+    with pytest.raises(UnavailableError):
+        delivery.run()
+    receiver.answer, knows[0] = failing(0), True
+    run_to_the_end(delivery)
+    assert receiver.tags == ["a", "b", "a", "b", "c"]
 
 
 def test_a_process_that_stops_repeats_nothing(journal: Journal, receiver: Receiver) -> None:
