@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import g, request
 from werkzeug.datastructures import Authorization
 
+from registry.foundation.redaction import redacted
 from registry.handlers.urls import ORIGIN, base_url_of, claimed_address_of
 from registry.journal.entry import Origin
 from registry.observation.record import current
@@ -38,10 +39,9 @@ def origin_of(known: Sequence[Any]) -> Origin:
     http: HTTP = known[0]
     user, request_id, *values = known[1:]
     environ = {name: value for name, value in zip(_ASKED, values, strict=True) if value is not None}
-    sent = Authorization.from_header(environ.get("HTTP_AUTHORIZATION")) if not user else None
     return Origin(
         actor=user,
-        claimed_user=(sent.username or "") if sent else "",
+        claimed_user="" if user else _claimed_user(environ.get("HTTP_AUTHORIZATION")),
         client=environ["REMOTE_ADDR"],
         claimed=_claimed(environ),
         host=environ.get("HTTP_HOST", ""),
@@ -50,6 +50,12 @@ def origin_of(known: Sequence[Any]) -> Origin:
         request_id=request_id or str(uuid.uuid4()),
         base_url=base_url_of(environ, http),
     )
+
+
+def _claimed_user(header: str | None) -> str:
+    """Return as whom the caller tries to log in; "" without a password, as clients send a key in place of a name so."""
+    sent = Authorization.from_header(header)
+    return redacted(sent.username or "") if sent and sent.type == "basic" and sent.password else ""
 
 
 def _claimed(environ: Mapping[str, str]) -> str:
