@@ -222,6 +222,27 @@ def test_what_root_records_belongs_to_the_owner_of_the_storage(tmp_path: Path) -
     assert {(each.stat().st_uid, each.stat().st_gid) for each in made} == {(12345, 12346)}
 
 
+def test_a_configuration_that_cannot_be_used_ends_a_command_before_anything_is_changed(tmp_path: Path) -> None:
+    (tmp_path / "bad.yml").write_text("version: 0.1\nstorage: {inmemory: {}}\naudit: {keep: 400}\n")
+    htpasswd = ("htpasswd", "alice", "--password-stdin", "--file", f"{tmp_path}/htpasswd")
+    key = ("auth", "key", "create", "--user", "alice", "--expires", "1h", "--file", f"{tmp_path}/keys.json")
+    for command in (htpasswd, key):
+        done = run(*command, "--config", f"{tmp_path}/bad.yml", stdin="wonderland\n")
+        assert done.returncode == 1
+        assert "audit.keep" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yml"]
+
+
+def test_a_default_configuration_that_cannot_be_used_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "bad.yml").write_text("version: 0.1\nstorage: {inmemory: {}}\naudit: {keep: 400}\n")
+    environ = {"REGISTRY_CONFIGURATION_PATH": f"{tmp_path}/bad.yml"}
+    command = ("htpasswd", "alice", "--password-stdin", "--file", f"{tmp_path}/htpasswd")
+    done = run(*command, stdin="wonderland\n", environ=environ)
+    assert (done.returncode, (tmp_path / "htpasswd").exists()) == (0, True)
+    assert done.stderr.startswith("done, but not recorded in the audit log: ")
+    assert "audit.keep: must be a duration" in done.stderr
+
+
 def test_a_command_does_its_work_where_the_audit_log_cannot_be_told(tmp_path: Path) -> None:
     path = tmp_path / "config.yml"
     path.write_text(
