@@ -13,6 +13,7 @@ import pytest
 
 from drivers.filesystem.driver import FilesystemDriver
 from registry.audit.consumer import NAME
+from registry.audit.reading import Wanted
 from registry.audit.segments import Segment
 from registry.audit.writer import Writer
 from registry.journal.entry import DELETE, MANIFEST, PUSH, Entry, Origin
@@ -115,6 +116,15 @@ def test_list_is_narrowed_down(config: str, options: tuple[str, ...], ids: str) 
     assert [record["id"] for record in listed(config, *options)] == [*ids]
 
 
+def test_what_is_counted_is_listed_for_any_time_in_which_it_may_have_happened() -> None:
+    record = {"time": "2026-11-27T12:01:00.000000Z", "since": "2026-11-27T12:00:05.000000Z"}
+    noon_ns = 1_795_780_800 * SECOND_NS  # 2026-11-27 12:00 UTC
+    assert Wanted(since_ns=noon_ns, until_ns=noon_ns + 10 * SECOND_NS).takes(record)
+    assert Wanted(since_ns=noon_ns + 30 * SECOND_NS).takes(record)
+    assert not Wanted(until_ns=noon_ns + 5 * SECOND_NS).takes(record)
+    assert not Wanted(since_ns=noon_ns + 61 * SECOND_NS).takes(record)
+
+
 def test_json_has_all_of_a_line(config: str) -> None:
     first, *_, last = listed(config)
     assert (first["seq"], first["previous"], len(first["hash"])) == (1, {"v1": BEFORE}, 64)
@@ -127,6 +137,7 @@ def test_json_has_all_of_a_line(config: str) -> None:
         (("list", "--repository", "a//b"), "not a pattern for repositories"),
         (("list", "--since", "yesterday"), "neither a duration such as 2h nor a time"),
         (("list", "--outcome", "good"), "'good' is not one of"),
+        (("list", "--since", "1h", "--until", "2h"), "--since is not before --until"),
         (("verify", "--head", "12"), "is not a hash of 64 hexadecimal digits"),
     ],
 )
