@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
+
+from registry.config.outputs import syslog_target
 
 if TYPE_CHECKING:
     from registry.config.events import Audit
@@ -10,6 +13,8 @@ if TYPE_CHECKING:
 
 NAME: Final = "audit\0"
 """What entries for the audit log are addressed to. No endpoint can be called so: a configuration holds no NUL."""
+
+_log = logging.getLogger(__name__)
 
 
 class AuditConsumer:
@@ -28,3 +33,11 @@ class AuditConsumer:
 def consumers(section: Audit) -> list[AuditConsumer]:
     """Return the audit log, if it is on."""
     return [AuditConsumer()] if section.enabled else []
+
+
+def announce(section: Audit) -> None:
+    """Say where the audit log goes, if it is on."""
+    if section.enabled:
+        syslog = syslog_target(section)
+        outputs = ["the storage", *(["standard output"] if section.stdout else []), *([str(syslog)] if syslog else [])]
+        _log.info("the audit log goes to %s", ", ".join(outputs))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from gunicorn.app.base import BaseApplication
 
 from registry.app import create_app
+from registry.audit.consumer import announce as announce_audit_log
 from registry.config import ConfigurationError, changed_keys
 from registry.config.values import LetsEncrypt
 from registry.notifications.consumers import announce as announce_endpoints
@@ -196,6 +197,7 @@ class _Application(BaseApplication):
             undoing.pop_all()
         self._address, self._listener, self._certificates = address, listener, certificates
         announce_endpoints(configuration.notifications)
+        announce_audit_log(configuration.audit)
         return configuration, options
 
     def _listen(self, address: binding.Address, undoing: ExitStack) -> socket.socket | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from drivers.inmemory import InMemoryDriver
-from registry.audit.consumer import NAME
+from registry.audit.consumer import NAME, announce
 from registry.audit.jobs import jobs
 from registry.audit.segments import Segments
 from registry.audit.verification import verify
@@ -200,3 +201,20 @@ def test_while_the_storage_fails_nothing_is_lost(driver: InMemoryDriver) -> None
         storage.work_again()
     job.run()
     assert recorded(driver) == ["a", *(f"entry-{number}" for number in range(1, 8))]
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        (Audit(enabled=False, stdout=True), []),
+        (Audit(enabled=True), ["the audit log goes to the storage"]),
+        (
+            Audit(enabled=True, stdout=True, syslog="udp://siem"),
+            ["the audit log goes to the storage, standard output, udp://siem:514"],
+        ),
+    ],
+)
+def test_where_the_audit_log_goes_is_said(section: Audit, said: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    announce(section)
+    assert caplog.messages == said
