@@ -121,6 +121,7 @@ class Delivery:
             # Another process goes on from the cursor in the storage, and later perhaps this one again.
             self._progress = None
             return self._poll_seconds
+        self._target.report.tell_buried()
         return pause
 
     def _run(self) -> float | None:

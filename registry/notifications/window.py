@@ -95,8 +95,10 @@ class Window:
     def give_up(self, event: Event, outcome: Outcome, tries: int) -> None:
         """Keep `event` as a dead letter."""
         name = self._target.endpoint.name
-        self._letters.add(DeadLetter(name, event, outcome.error, outcome.status, tries, time.time_ns()))
+        lost = self._letters.add(DeadLetter(name, event, outcome.error, outcome.status, tries, time.time_ns()))
         self._target.counts.buried()
+        self._target.counts.dropped(lost)
+        self._target.report.buried(lost=lost)
         self.settle(event)
 
 
