@@ -6,9 +6,10 @@ import logging
 import socket
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from registry.foundation.globs import Glob
+from registry.foundation.redaction import OMITTED
 from registry.journal.entry import PULL
 
 if TYPE_CHECKING:
@@ -82,9 +83,16 @@ def announce(section: Notifications) -> None:
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without userinfo, query and fragment, which may be secret."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    """Return scheme, host and port of a URL. All else may be secret: the path is, for chat services."""
+    try:
+        parts = urlsplit(url)
+        has_place = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        has_place = False
+    if not has_place:
+        return OMITTED if url else ""
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return f"{place}/{OMITTED}" if parts.path.strip("/") or parts.query or parts.fragment else place
 
 
 def source_addr(addr: str) -> str:

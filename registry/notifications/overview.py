@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from registry.foundation.redaction import redacted_setting
 from registry.journal.cursors import Cursor, Cursors
 from registry.journal.reader import Reader
-from registry.notifications.consumers import EndpointConsumer
+from registry.notifications.consumers import EndpointConsumer, shown_url
 from registry.notifications.dead import DeadLetters
 from registry.notifications.delivery import THROUGH
 from registry.notifications.standing import Standing
@@ -29,9 +28,9 @@ _MOST_COUNTED: Final = 10_000
 class Overview:
     """How an endpoint stands.
 
-    `url` has no secrets. `waiting` is how many entries of the journal it has still to be given, and `oldest_ns` when
-    the first of them was made, in nanoseconds since 1970; 0 if none waits, as for one that is disabled. `dead` is the
-    number of its dead letters.
+    `url` is as shown_url() has it. `waiting` is how many entries of the journal it has still to be given, and
+    `oldest_ns` when the first of them was made, in nanoseconds since 1970; 0 if none waits, as for one that is
+    disabled. `dead` is the number of its dead letters.
     """
 
     name: str
@@ -63,7 +62,7 @@ def _overview(endpoint: Endpoint, driver: StorageDriver, letters: DeadLetters) -
     waiting, oldest_ns = (0, 0) if endpoint.disabled else _waiting(endpoint, driver, cursor)
     return Overview(
         endpoint.name,
-        redacted_setting(endpoint.url),
+        shown_url(endpoint.url),
         waiting,
         oldest_ns,
         letters.count(endpoint.name),

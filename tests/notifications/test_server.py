@@ -64,7 +64,7 @@ def test_a_push_and_a_deletion_are_told_of(tmp_path: Path, receiver: Receiver) -
     assert manifest["source"]["addr"].endswith(f":{server.port}")
     assert (deleted["action"], deleted["target"]["digest"]) == ("delete", digest_of(MANIFEST))
     assert (untagged["action"], untagged["target"]["tag"]) == ("delete", "v1")
-    assert f"configuring endpoint e0 ({receiver.url()})" in server.log()
+    assert f"configuring endpoint e0 ({receiver.url('/...')})" in server.log()
 
 
 def test_pulls_are_told_of_as_the_go_registry_tells_of_them(tmp_path: Path, receiver: Receiver) -> None:
