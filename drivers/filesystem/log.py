@@ -82,7 +82,7 @@ class FileLog(Log):
         with Translated("read", self._path):
             for name in known.unread(self._names()):
                 with suppress(FileNotFoundError, IsADirectoryError):
-                    found += sum(piece.count(b"\n") for piece in self._pieces(name, known.offsets.get(name, 0)))
+                    found += sum(piece.count(b"\n") for piece in self._pieces(name, known.offset(name)))
         return found
 
     def _pieces(self, name: str, offset: int) -> Iterator[bytes]:
