@@ -314,6 +314,9 @@ MORE: Final = {
         "health:\n  tcp:\n  - interval: 1s\n    addr: a\n", 7, "health.tcp[0].addr: it has no port"
     ),
     "a check of what is not a URL": _with("health:\n  http:\n  - uri: a\n", 6, "health.http[0].uri: must be a URL with"),
+    "a check of a host that no name can be": _with(
+        "health:\n  http:\n  - uri: http://ex!mple/\n", 6, "health.http[0].uri: nothing can be asked there: the host is not",
+    ),
     "a variable with a wrong value": _with(
         "http: {net: tcp}\n", 0, 'http.net: must be one of tcp, unix, not "udp" (set by REGISTRY_HTTP_NET)',
         REGISTRY_HTTP_NET="udp",
