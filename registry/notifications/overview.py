@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from registry.config.events import Endpoint, Notifications
 
 _PAGE: Final = 1000
-_MOST_COUNTED: Final = 10_000
-"""Entries that are looked at, to count those that wait; of more of them the number is not exact."""
+_COUNT_SECONDS: Final = 5.0
+"""For how long entries are looked at, to count those that wait; of those that are left, all count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ def _waiting(endpoint: Endpoint, driver: StorageDriver, cursor: Cursor) -> tuple
     through = frozenset(cursor.state.get(THROUGH, ()))
     waiting = oldest_ns = 0
     position = cursor.position
-    for _ in range(_MOST_COUNTED // _PAGE):
+    until = time.monotonic() + _COUNT_SECONDS
+    while time.monotonic() < until:
         page = reader.page(position, limit=_PAGE)
         for time_ns, entry in page.entries:
             if consumer.wants_entry(entry) and entry.id not in through:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from registry.config.events import Notifications
 from registry.journal.reader import Reader
 from registry.notifications.backlog import Backlog
 from registry.notifications.consumers import EndpointConsumer
+from registry.notifications.overview import overviews
 from tests.notifications.journals import Journal, deletion, endpoint, push
 
 if TYPE_CHECKING:
@@ -54,3 +56,16 @@ def test_a_count_that_had_no_time_says_about_how_many_wait(driver: InMemoryDrive
 
     assert not backlog.count(goes_on=lambda: next(pages))
     assert (backlog.certain, backlog.about()) == (100, 250)
+
+
+def test_commands_count_what_an_endpoint_wants_however_much_there_is_for_others(driver: InMemoryDriver) -> None:
+    journal = Journal(driver)
+    journal.add(push("a"))
+    other = push("b", consumers=["audit"]).encode()
+    for _ in range(12_000):
+        journal.log.append(other)
+    journal.add(push("c"))
+
+    (overview,) = overviews(Notifications(endpoints=(endpoint("http://127.0.0.1:1/"),)), driver)
+
+    assert overview.waiting == 2
