@@ -38,6 +38,8 @@ class FileLog(Log):
         self._check = check
         self._writing = Lock()
         self._file: AppendedFile | None = None
+        self._last = ("", Position())
+        """The last position that was returned: who looks in vain comes with it again."""
 
     # Writing
 
@@ -74,8 +76,13 @@ class FileLog(Log):
     # Reading
 
     def after(self, position: str, *, before_ns: int, limit: int) -> Page:
+        text, known = self._last
+        if text != position:
+            text, known = position, Position.load(position)
         with Translated("read", self._path):
-            return Merge(self._directory, self._names(), Position.load(position)).page(before_ns, limit)
+            records, new = Merge(self._directory, self._names(), known).page(before_ns, limit)
+        self._last = last = (text, new) if new is known else (new.dump(), new)
+        return Page(records, last[0])
 
     def count(self, position: str) -> int:
         known, found = Position.load(position), 0
