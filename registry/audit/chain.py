@@ -23,6 +23,10 @@ BEGINNING: Final = "0" * 64
 _HASH: Final = re.compile(rb',"hash":"([0-9a-f]{64})"\}')
 _POSITION: Final = "journal"
 _HASH_BYTES: Final = len(b',"hash":""}') + 64
+_REQUIRED: Final = ("seq", "time", "action")
+_NUMBERS: Final = frozenset({"seq", "size", "count", "status"})
+_LISTS: Final = frozenset({"tags"})
+_OBJECTS: Final = frozenset({"previous", "details", "after"})
 
 
 class Link(NamedTuple):
@@ -37,7 +41,10 @@ class MalformedLineError(ValueError):
 
 
 class Line(NamedTuple):
-    """A line as it was read: what it records, the hash that it states, and its bytes without the line feed."""
+    """A line as it was read: what it records, the hash that it states, and its bytes without the line feed.
+
+    Each member of a record is of the type that docs/audit.md says, and it has a number, a time and an action.
+    """
 
     record: Mapping[str, Any]
     hash: str
@@ -85,11 +92,15 @@ def read(line: bytes) -> Line:
     """Return what a line says, without its line feed; whether its hash is right is not looked at.
 
     Raises:
-        MalformedLineError: it has no hash, is not JSON or has no number.
+        MalformedLineError: it has no hash, is not JSON, or no record of the form that is written.
     """
     content = _content(line)
-    if not isinstance(content.record.get("seq"), int):
-        raise MalformedLineError("has no number")
+    for name in _REQUIRED:
+        if name not in content.record:
+            raise MalformedLineError(f"has no {name}")
+    for name, value in content.record.items():
+        if not _is_right(name, value):
+            raise MalformedLineError("has a member of a type that is not written")
     return content
 
 
@@ -99,11 +110,21 @@ def _content(line: bytes) -> Line:
         raise MalformedLineError("does not end with a hash")
     try:
         record = json.loads(_body(line))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedLineError("is not JSON") from error
     if not isinstance(record, dict):
         raise MalformedLineError("is not an object")
     return Line(record, stated[1].decode(), line)
+
+
+def _is_right(name: str, value: object) -> bool:
+    if name in _NUMBERS:
+        return type(value) is int
+    if name in _LISTS:
+        return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if name in _OBJECTS:
+        return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+    return isinstance(value, str)
 
 
 def _body(line: bytes) -> bytes:

@@ -149,8 +149,12 @@ class Telling:
 
     def _load(self) -> _Told | None:
         try:
-            return _Told(**json.loads(self._driver.get(self._path, limit=_LIMIT_BYTES)))
-        except (PathNotFoundError, ObjectTooLargeError, ValueError, TypeError):
+            content = json.loads(self._driver.get(self._path, limit=_LIMIT_BYTES))
+            segment = str(content["segment"])
+            if segment:
+                Segment.parse(segment)
+            return _Told(int(content["seq"]), segment)
+        except (PathNotFoundError, ObjectTooLargeError, RecursionError, ValueError, OverflowError, KeyError, TypeError):
             return None
 
     def _store(self, told: _Told) -> None:

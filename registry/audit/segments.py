@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import PathNotFoundError
+from drivers.base import ObjectTooLargeError, PathNotFoundError
 from registry.storage import paths
 from registry.storage.listing import names_below, objects_below
 from registry.storage.names import is_day, is_segment
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
 
-_MOST_BYTES: Final = 64 * 1024 * 1024
+MOST_BYTES: Final = 64 * 1024 * 1024
 """Of one segment: what is added to it at once is far less."""
 
 
@@ -79,12 +79,15 @@ class Segments:
             yield Segment.parse(f"{day}/{name}")
 
     def read(self, segment: Segment) -> bytes:
-        """Return the lines of a segment.
+        """Return the lines of a segment; nothing if it has more than MOST_BYTES, which was never written.
 
         Raises:
             PathNotFoundError: there is no such segment any more.
         """
-        return self._driver.get(segment.path, limit=_MOST_BYTES)
+        try:
+            return self._driver.get(segment.path, limit=MOST_BYTES)
+        except ObjectTooLargeError:
+            return b""
 
     def size(self, segment: Segment) -> int:
         """Return how many bytes a segment has; none if it is gone."""

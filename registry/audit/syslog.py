@@ -90,7 +90,7 @@ class Syslog:
         time, action, outcome = (line.record.get(name, _NIL) for name in ("time", "action", "outcome"))
         severity = _INFORMATIONAL if outcome == OK else _WARNING
         head = f"<{_FACILITY + severity}>1 {time} {self._host} registry {os.getpid()} {action} - "
-        return head.encode() + content
+        return head.encode(errors="replace") + content
 
 
 def _connect_here(path: str) -> socket.socket:

@@ -12,14 +12,16 @@ import math
 import threading
 import time
 import uuid
+from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
 from registry.audit.consumer import NAME
 from registry.audit.record import LONGEST_TEXT, OK, rfc3339
+from registry.foundation.proxies import customer_of
 from registry.foundation.threads import LastingThread
 from registry.journal.entry import PULL, Entry, Origin
 
@@ -32,10 +34,17 @@ if TYPE_CHECKING:
 SETTLE_SECONDS: Final = 2.0
 REPEAT_SECONDS: Final = 60.0
 _ROUND_SECONDS: Final = 0.5
-_MOST_STRANGERS: Final = 500
+_MOST_STRANGERS: Final = 100
+_MOST_OF_CLIENT: Final = 10
+"""Of what strangers at one address do, which may make up any number of users."""
+_SHORT_TEXT: Final = 64
+"""Characters of one text that a stranger has sent: one takes up to 12 bytes in the log."""
+_LONGEST_NAME: Final = 255
+"""Of a repository, in ASCII; there are no longer ones."""
 _MOST_KNOWN: Final = 5_000
 _MOST_PULLS: Final = 10_000
 _TOO_MANY: Final = "there were more than are told apart"
+_TOO_MANY_OF_CLIENT: Final = "there were more of this client than are told apart"
 _WARN_SECONDS: Final = 60.0
 _texts: Final = attrgetter(*(each.name for each in fields(Origin)))
 _log = logging.getLogger(__name__)
@@ -67,6 +76,18 @@ class Noted:
         what = self.action, self.kind, self.outcome, self.repository, self.digest, self.tags
         return who, what, self.rule, self.code, self.status
 
+    def shortened(self) -> Noted:
+        """Return it with each text cut off that is longer than a stranger's may be."""
+        origin, tags = bounded(self.origin, _SHORT_TEXT), tuple(map(_short_name, self.tags))
+        return replace(
+            self, repository=_short_name(self.repository), digest=_short_name(self.digest), tags=tags, origin=origin
+        )
+
+    def without_its_like(self, rule: str, client: str = "") -> Noted:
+        """Return what is kept of it where there is too much of `client`, or in all, as `rule` says."""
+        origin = Origin(client=client)
+        return Noted(self.action, self.kind, self.outcome, rule=rule, known=self.known, origin=origin)
+
 
 @dataclass(slots=True)
 class _Counted:
@@ -79,20 +100,20 @@ class _Counted:
 
 
 class _Table:
-    """What is alike, at most `most` of it; of what there is no room for only action and outcome are kept."""
+    """What is alike, at most `most` of it, and `most_of_client` of one client.
 
-    def __init__(self, most: int) -> None:
+    Of what there is no room for only action and outcome are kept, and the client if it is one that does too much.
+    """
+
+    def __init__(self, most: int, most_of_client: int) -> None:
         self._most = most
+        self._most_of_client = most_of_client
         self._entries: dict[Hashable, _Counted] = {}
+        self._clients: Counter[str] = Counter()
 
     def count(self, noted: Noted, now: float, times: int, since_ns: int) -> _Counted:
         """Note that it has happened so often, first at `since_ns`; return how often it was noted in all."""
-        counted = self._entries.get(noted.likeness)
-        if counted is None and len(self._entries) >= self._most:
-            noted = Noted(noted.action, noted.kind, noted.outcome, rule=_TOO_MANY, known=noted.known)
-            counted = self._entries.get(noted.likeness)
-        if counted is None:
-            counted = self._entries[noted.likeness] = _Counted(noted, now + SETTLE_SECONDS)
+        counted = self._entries.get(noted.likeness) or self._new(noted, now)
         counted.since_ns = min(since_ns, counted.since_ns) if counted.count else since_ns
         counted.count += times
         return counted
@@ -105,7 +126,26 @@ class _Table:
                 self._entries[likeness] = _Counted(counted.noted, now + REPEAT_SECONDS)
             else:
                 del self._entries[likeness]
+                self._leave(customer_of(counted.noted.origin.client))
         return [counted for _, counted in due if counted.count]
+
+    def _new(self, noted: Noted, now: float) -> _Counted:
+        """Return what `noted` is counted by, which has no entry of its own; it gets one if there is room."""
+        client = customer_of(noted.origin.client)
+        if client and self._clients[client] >= self._most_of_client:
+            noted = noted.without_its_like(_TOO_MANY_OF_CLIENT, client)
+        if noted.likeness not in self._entries and len(self._entries) >= self._most:
+            noted = noted.without_its_like(_TOO_MANY)
+        counted = self._entries.get(noted.likeness)
+        if counted is None:
+            counted = self._entries[noted.likeness] = _Counted(noted, now + SETTLE_SECONDS)
+            self._clients[customer_of(noted.origin.client)] += 1
+        return counted
+
+    def _leave(self, client: str) -> None:
+        self._clients[client] -= 1
+        if not self._clients[client]:
+            del self._clients[client]
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -124,10 +164,13 @@ class Trail:
         self._thread: LastingThread | None = None
         self._warned = -_WARN_SECONDS
         # Strangers may make up any number of users, who must not take the room of what users do.
-        self._strangers, self._known, self._pulls = _Table(_MOST_STRANGERS), _Table(_MOST_KNOWN), _Table(_MOST_PULLS)
+        self._strangers = _Table(_MOST_STRANGERS, _MOST_OF_CLIENT)
+        self._known, self._pulls = _Table(_MOST_KNOWN, _MOST_KNOWN), _Table(_MOST_PULLS, _MOST_PULLS)
 
     def note(self, noted: Noted) -> None:
         """Note that this has happened; it will be in the journal within seconds."""
+        if not noted.known:
+            noted = noted.shortened()
         with self._lock:
             self._table(noted).count(noted, self._clock(), 1, time.time_ns())
         if self._thread is None:
@@ -230,9 +273,13 @@ class Trail:
         )
 
 
-def bounded(origin: Origin) -> Origin:
-    """Return `origin` with each text cut off that is too long to be kept by the thousand."""
+def _short_name(name: str) -> str:
+    return name[: _LONGEST_NAME if name.isascii() else _SHORT_TEXT]
+
+
+def bounded(origin: Origin, most: int = LONGEST_TEXT) -> Origin:
+    """Return `origin` with each text cut off that has more than `most` characters, to be kept by the thousand."""
     texts = _texts(origin)
-    if max(map(len, texts)) <= LONGEST_TEXT:
+    if max(map(len, texts)) <= most:
         return origin
-    return Origin(*(text[:LONGEST_TEXT] for text in texts))
+    return Origin(*(text[:most] for text in texts))

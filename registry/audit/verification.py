@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import PathNotFoundError
 from registry.audit.chain import BEGINNING, MalformedLineError, read, read_mark
 from registry.audit.record import TRIM
-from registry.audit.segments import Segments
+from registry.audit.segments import MOST_BYTES, Segments
 from registry.audit.writer import Head, hash_before, of_segment_before
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ class _Walk:
 
     def read_segment(self, segment: Segment, content: bytes) -> None:
         self.verdict.segments += 1
+        if not content:
+            self._find(segment, 0, f"was changed: it is empty, or has more than {MOST_BYTES} bytes")
         *lines, marked, behind = [b"", *content.split(b"\n")]
         for number, each in enumerate(lines[1:], 1):
             try:
@@ -110,7 +112,8 @@ class _Walk:
             if number == 1:
                 self._check_segment_before(segment, line)
             self._check(segment, number, line)
-        self._check_mark(segment, max(len(lines), 1), marked, behind)
+        if content:
+            self._check_mark(segment, max(len(lines), 1), marked, behind)
         self._sealed = segment, hashlib.sha256(content).hexdigest()
 
     def conclude(self) -> None:

@@ -93,8 +93,9 @@ class _Watching:
 
     def _load(self) -> Seen:
         try:
-            return Seen(**json.loads(self.driver.get(self._path, limit=_LIMIT_BYTES)))
-        except (PathNotFoundError, ObjectTooLargeError, ValueError, TypeError):
+            content = json.loads(self.driver.get(self._path, limit=_LIMIT_BYTES))
+            return Seen(str(content["server"]), dict(content["keys"]), dict(content["files"]))
+        except (PathNotFoundError, ObjectTooLargeError, RecursionError, ValueError, KeyError, TypeError):
             return Seen()
 
     def _files(self, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -69,10 +69,11 @@ class Head:
         """
         try:
             content = json.loads(driver.get(paths.AUDIT_HEAD, limit=_HEAD_BYTES))
-            if content["segment"]:
-                Segment.parse(content["segment"])
-            return cls(int(content["seq"]), str(content["hash"]), content["segment"], str(content["position"]))
-        except (PathNotFoundError, ObjectTooLargeError, ValueError, KeyError, TypeError):
+            segment = str(content["segment"])
+            if segment:
+                Segment.parse(segment)
+            return cls(int(content["seq"]), str(content["hash"]), segment, str(content["position"]))
+        except (PathNotFoundError, ObjectTooLargeError, RecursionError, ValueError, OverflowError, KeyError, TypeError):
             return None
 
     def store(self, driver: StorageDriver) -> None:

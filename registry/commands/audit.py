@@ -84,7 +84,7 @@ def list_command(  # noqa: PLR0913 - one for each option
         print_json_array(found)
         return
     for record in found:
-        click.echo(printable(_line(record)))
+        click.echo(printable(printed_line(record)))
 
 
 @audit_commands.command("verify", epilog=examples("registry audit verify", "registry audit verify --head 5f1c…9a"))
@@ -134,7 +134,8 @@ def _summary(verdict: Verdict) -> str:
     )
 
 
-def _line(record: Mapping[str, Any]) -> str:
+def printed_line(record: Mapping[str, Any]) -> str:
+    """Return what is printed of a record."""
     return "  ".join(filter(None, _columns(record)))
 
 

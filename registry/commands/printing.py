@@ -17,7 +17,9 @@ def print_json_array(values: Iterable[Any], *, before: str = "", after: str = "\
     separator = f"{before}["
     empty = True
     for value in values:
-        click.echo(f"{separator}{json.dumps(value, ensure_ascii=False)}", nl=False)
+        # A lone surrogate, which UTF-8 does not have, is escaped as JSON escapes it.
+        text = json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()
+        click.echo(f"{separator}{text}", nl=False)
         separator, empty = ",\n ", False
     click.echo(f"{before}[]{after}" if empty else f"]{after}", nl=False)
 

@@ -14,6 +14,7 @@ from registry.journal.entry import PULL
 if TYPE_CHECKING:
     from registry.config.events import Endpoint, Notifications
     from registry.journal.change import Change
+    from registry.journal.entry import Entry
 
 _REMEMBERED: Final = 1000
 """Answers that are remembered: patterns cost more than the rest of what is done for a pull."""
@@ -48,6 +49,10 @@ class EndpointConsumer:
     def wants(self, change: Change) -> bool:
         """Tell whether the endpoint is to be told of this."""
         return self.wants_event(change.action, change.media_type, change.repository)
+
+    def wants_entry(self, entry: Entry) -> bool:
+        """Tell whether the endpoint is to be told of an entry of the journal that names it, as it is configured now."""
+        return self.wants_event(entry.action, entry.media_type, entry.repository)
 
     def _wants_event(self, action: str, media_type: str, repository: str) -> bool:
         if action in self._ignored_actions or media_type in self._ignored_media_types:

@@ -82,8 +82,7 @@ def _waiting(endpoint: Endpoint, driver: StorageDriver, cursor: Cursor) -> tuple
     for _ in range(_MOST_COUNTED // _PAGE):
         page = reader.page(position, limit=_PAGE)
         for time_ns, entry in page.entries:
-            wanted = consumer.wants_event(entry.action, entry.media_type, entry.repository)
-            if wanted and entry.id not in through:
+            if consumer.wants_entry(entry) and entry.id not in through:
                 waiting += 1
                 oldest_ns = oldest_ns or time_ns
         position = page.position

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import tracemalloc
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from drivers.base import DriverError
 from drivers.inmemory import InMemoryDriver
 from registry.audit.consumer import NAME
-from registry.audit.record import DENIED, FAILED, LOGIN, SERVER
+from registry.audit.record import DENIED, FAILED, LOGIN, SERVER, record_of
 from registry.audit.trail import REPEAT_SECONDS, SETTLE_SECONDS, Noted, Trail, bounded
 from registry.journal.entry import MANIFEST, PULL, Instance, Origin
 from registry.journal.reader import Reader
@@ -90,17 +92,17 @@ def test_others_are_entries_of_their_own(noting: Noting) -> None:
 
 
 def test_a_flood_of_failures_takes_little_memory_and_few_entries_and_all_are_counted(noting: Noting) -> None:
-    for number in range(2000):
-        noting.trail.note(guess(f"user-{number}"))
+    for number in range(5000):
+        noting.trail.note(guess(f"user-{number}", f"2001:db8:1::{number:x}"))
     tracemalloc.start()
-    for number in range(100_000):
-        noting.trail.note(guess(f"stranger-{number}", f"2001:db8::{number:x}"))
+    for number in range(101_000):
+        noting.trail.note(guess(f"stranger-{number}", str(IPv4Address(number))))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 200_000
+    assert peak < 1_500_000  # most of it for the addresses that are remembered
     entries = noting.entries(after_seconds=SETTLE_SECONDS)
     assert len(entries) < 1000
-    assert sum(counts(entries)) == 102_000
+    assert sum(counts(entries)) == 106_000
     assert max(counts(entries)) > 100_000
 
 
@@ -109,6 +111,48 @@ def test_a_flood_of_strangers_leaves_room_for_users(noting: Noting) -> None:
         noting.trail.note(guess(f"stranger-{number}"))
     noting.trail.note(Noted(LOGIN, SERVER, origin=Origin(actor="alice", client="192.0.2.1")))
     assert [entry.origin.actor for entry in noting.entries(after_seconds=SETTLE_SECONDS)].count("alice") == 1
+
+
+def at_length(number: int, address: str) -> Noted:
+    """Return a guess of a made-up user whose texts take as many bytes as they can."""
+    long = "\U0001f600" * 500
+    origin = Origin(claimed_user=f"{number}{long}", client=address, host=long, user_agent="é" * 512, request_id=long)
+    return Noted(LOGIN, SERVER, FAILED, long, long, (long,), known=False, origin=origin)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::{:04x}"])
+def test_a_flood_from_one_address_is_few_short_lines_a_minute_and_leaves_room_for_others(
+    noting: Noting, address: str
+) -> None:
+    entries = []
+    for number in range(40_000):
+        noting.trail.note(at_length(number, address.format(number)))
+        if number % 1000 == 0:  # each second and a half, for a minute
+            entries += noting.entries(after_seconds=1.5)
+    noting.trail.note(guess("alice", "198.51.100.7"))
+    noting.trail.close()
+    entries += noting.added()
+    assert sum(counts(entries)) == 40_001
+    assert [entry.origin.client for entry in entries].count("198.51.100.7") == 1
+    assert len(entries) < 30
+    assert sum(len(json.dumps(record_of(0, entry))) for entry in entries) < 60_000
+    most = max(entries, key=lambda entry: int(entry.details["count"]))
+    assert (most.origin.claimed_user, most.details["rule"]) == (
+        "",
+        "there were more of this client than are told apart",
+    )
+    assert most.origin.client in {"192.0.2.1", "2001:db8::/64"}
+
+
+def test_who_has_flooded_is_told_apart_again_when_it_is_over(noting: Noting) -> None:
+    for number in range(1000):
+        noting.trail.note(guess(f"user-{number}"))
+    noting.entries(after_seconds=SETTLE_SECONDS)
+    for _ in range(3):
+        noting.entries(after_seconds=REPEAT_SECONDS)
+    noting.trail.note(guess("alice"))
+    (entry,) = noting.entries(after_seconds=SETTLE_SECONDS)
+    assert entry.origin.claimed_user == "alice"
 
 
 def test_pulls_that_are_too_many_to_be_told_apart_are_counted(noting: Noting) -> None:

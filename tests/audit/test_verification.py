@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import random
+import socket
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.audit.chain import BEGINNING, link
+from registry.audit.outputs import Telling
+from registry.audit.reading import Wanted, records
 from registry.audit.retention import Retention
-from registry.audit.segments import Segment, Segments
+from registry.audit.segments import MOST_BYTES, Segment, Segments
+from registry.audit.syslog import Syslog
 from registry.audit.verification import MOST_FINDINGS, Finding, Verdict, verify
-from registry.audit.writer import Writer
+from registry.audit.writer import Head, Writer
+from registry.commands.audit import printed_line
 from registry.config.events import Audit
+from registry.config.outputs import SyslogTarget
 from registry.storage import paths
 from tests.audit.logs import DAY_NS, NOON_NS, delivered, lines
 
@@ -193,6 +202,66 @@ def test_findings_without_end_are_counted(driver: InMemoryDriver) -> None:
     found = verdict(driver)
     assert len(found.findings) == MOST_FINDINGS
     assert found.more > 190
+
+
+def forged(**members: object) -> bytes:
+    record = {"seq": 12, "time": "now", "action": "push", "outcome": "ok", **members}
+    return link(BEGINNING, {name: value for name, value in record.items() if value is not None}).line
+
+
+NO_TEXTS: list[object] = [1, [], {}]
+NO_NUMBERS: list[object] = ["1", 1.5, True, []]
+NO_LISTS: list[object] = [1, "v1", {}, [1], [["v1"]]]
+NO_OBJECTS: list[object] = [1, "x", [], {"x": 1}]
+BAD_LINES = [
+    b"[" * 200_000 + f',"hash":"{BEGINNING}"}}'.encode(),
+    *(forged(**{name: None}) for name in ("seq", "time", "action")),
+    *(forged(**{name: value}) for name in ("time", "action", "actor", "repository", "rule") for value in NO_TEXTS),
+    *(forged(**{name: value}) for name in ("seq", "count", "status", "size") for value in NO_NUMBERS),
+    *(forged(tags=value) for value in NO_LISTS),
+    *(forged(**{name: value}) for name in ("details", "previous", "after") for value in NO_OBJECTS),
+]
+
+
+@pytest.mark.parametrize("line", BAD_LINES, ids=lambda line: str(line[:40]))
+def test_a_line_of_any_form_is_found_and_ends_neither_log_nor_outputs(log: InMemoryDriver, line: bytes) -> None:
+    whole = split(log, 2)
+    for index in (0, 1, 3, 4):
+        rewrite(log, 2, b"".join([*whole[:index], line, b"\n", *whole[index:]]))
+        assert (f"{DAYS[2]}/000001.jsonl", index + 1) in places(log)
+        writer = Writer(log)
+        writer.add([delivered(100 + index)], "100")
+        head = writer.head
+        printed = "".join(map(printed_line, records(log, Wanted())))
+        assert f"team/{100 + index}" in printed
+        with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as listener:
+            listener.bind(("127.0.0.1", 0))
+            with closing(Syslog(SyslogTarget("udp", "127.0.0.1", listener.getsockname()[1]))) as syslog:
+                telling = Telling(log, f"syslog-{index}", syslog, lambda: True, lambda head=head: head)  # type: ignore[misc]
+                telling.begin_at(Head(1))
+                telling.run()
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * (MOST_BYTES + 1)], ids=["empty", "too large"])
+@pytest.mark.parametrize("day", range(3))
+def test_a_segment_that_is_empty_or_far_too_large_is_found_and_the_log_goes_on(
+    log: InMemoryDriver, day: int, content: bytes
+) -> None:
+    rewrite(log, day, content)
+    assert (f"{DAYS[day]}/000001.jsonl", 0) in places(log)
+    writer = Writer(log)
+    assert writer.head.seq == 14
+    writer.add([delivered(100)], "100")
+    assert json.loads(lines(log)[-1])["id"] == "id-100"
+    assert [*records(log, Wanted())][-1]["id"] == "id-100"
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 200_000, b"1", b"{}", b'{"seq":Infinity,"hash":"","segment":"","position":""}']
+)
+def test_a_head_of_any_content_is_found(log: InMemoryDriver, content: bytes) -> None:
+    log.put(paths.AUDIT_HEAD, content)
+    assert [f.text.partition(" is ")[0] for f in findings(log)] == ["the head of the log"]
 
 
 class TestRetention:
