@@ -11,6 +11,7 @@ and which records were given of what follows the first one.
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import time
@@ -42,6 +43,7 @@ _ATTEMPTS: Final = 3
 """How often a record is put that becomes visible too late."""
 _MOST_NAMES: Final = 1000
 """Names that are listed at once."""
+_log = logging.getLogger(__name__)
 
 _HOUR: Final = re.compile(r"[0-9]{7}")
 _NAME: Final = re.compile(r"[0-9]{19}-[0-9a-f]{16}")
@@ -86,11 +88,12 @@ class _Position:
 
 
 class ObjectLog(Log):
-    """The log of `driver` at `path`. It has no state, so that any process may use any number of them."""
+    """The log of `driver` at `path`. Any process may use any number of them."""
 
     def __init__(self, driver: StorageDriver, path: str) -> None:
         self._driver = driver
         self._path = path
+        self._has_told = False
 
     def append(self, content: bytes) -> int:
         checked_content(content)
@@ -147,6 +150,20 @@ class ObjectLog(Log):
                 break
             with suppress(PathNotFoundError):  # another process has deleted it
                 self._driver.delete(self._prefix(hour))
+        self._tell_of_future()
+
+    def _tell_of_future(self) -> None:
+        now_hour = time.time_ns() // _HOUR_NS
+        for hour in self._driver.list_prefixes(self._path, after=f"{now_hour + 1:07}", limit=_MOST_NAMES):
+            if _HOUR.fullmatch(hour) and not self._has_told:
+                self._has_told = True
+                _log.warning(
+                    "%s: %s/%s was made by a clock that is %d hours ahead: its records are given in that time",
+                    self._driver.name,
+                    self._path,
+                    hour,
+                    int(hour) - now_hour,
+                )
 
     def _names(self, position: _Position, start_ns: int, before_ns: int | None, at_once: int) -> Iterator[str]:
         """Yield the names of records from `start_ns` on up to a time, in order, that were not given by `position`.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from drivers.filesystem.appending import AGE_NS, time_of
 from drivers.filesystem.unread import Unread
-from drivers.log import MOST_BYTES, Page, Record
+from drivers.log import MOST_BYTES, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -100,8 +100,8 @@ class Merge:
         self._next: list[tuple[int, str]] = []
         """A heap of the times of the next lines, and their files."""
 
-    def page(self, before_ns: int, limit: int) -> Page:
-        """Return what Log.after() does."""
+    def page(self, before_ns: int, limit: int) -> tuple[list[Record], Position]:
+        """Return what Log.after() does; the position is `known` itself if there is nothing new to say."""
         records: list[Record] = []
         size = 0
         while len(records) < limit and self._find_next(before_ns):
@@ -117,7 +117,9 @@ class Merge:
             self._find_time(name, unread)
         if len(records) == limit or size > MOST_BYTES:  # not all files may have been looked at
             self._at_ns = self._known.at_ns
-        return Page(records, self._position().dump())
+        if not self._unread and self._at_ns == self._known.at_ns:
+            return records, self._known
+        return records, self._position()
 
     def _find_next(self, before_ns: int) -> bool:
         """Find the next line of all; tell whether there is one before that time."""

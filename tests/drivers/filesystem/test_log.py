@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
 import resource
@@ -371,6 +372,25 @@ def test_only_new_files_are_looked_at_while_nothing_happens(
         log.after(page.position, before_ns=clock.now(), limit=100)
 
     assert 1 <= len(looked_at) <= 2
+
+
+def test_to_look_in_vain_neither_reads_nor_writes_a_position(
+    driver: FilesystemDriver, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(20):
+        driver.log(LOG).append(b"x")
+    log = driver.log(LOG)
+    position = log.after("", before_ns=clock.now(), limit=100).position
+    position = log.after(position, before_ns=clock.now(), limit=100).position
+
+    with monkeypatch.context() as patch:
+        patch.setattr(json, "loads", None)
+        patch.setattr(json, "dumps", None)
+        for _ in range(5):
+            assert log.after(position, before_ns=clock.now(), limit=100) == ([], position)
+
+    driver.log(LOG).append(b"new")
+    assert contents(read_all(log, position)) == [b"new"]
 
 
 @pytest.mark.parametrize("minutes_ahead", [0, -55, 55])
