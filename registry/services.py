@@ -55,13 +55,14 @@ class Remembered:
 
     `proven` are credentials that were good before, see AccessController.share(); `told` the peers that the log has told
     of, see TrustedProxies; `failing` what it has told of endpoints of notifications. `instance_id` is what events call
-    the server, until it is started again.
+    the server, until it is started again; `reloads` is how often its configuration was read again since.
     """
 
     proven: SharedSet = field(default_factory=SharedSet)
     told: SharedSet = field(default_factory=SharedSet)
     failing: SharedSet = field(default_factory=SharedSet)
     instance_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    reloads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class Services:
     request and storage call, `recorder` of every change, `pulls` of every pull; each is None where nobody wants to
     know. `trail` is told of logins, denials and the like; it is None without an audit log. `lease` is held by the
     process that gives consumers of the journal its entries. `told` is what the log was told of endpoints of
-    notifications, by all processes of a server.
+    notifications, by all processes of a server. `instance` is that server, which has read its configuration again as
+    often as `reloads` says.
     """
 
     configuration: Configuration
@@ -97,6 +99,8 @@ class Services:
     recorder: Recorder | None = None
     pulls: Pulls | None = None
     trail: Trail | None = None
+    instance: Instance = field(default_factory=Instance)
+    reloads: int = 0
     told: SharedSet = field(default_factory=SharedSet)
 
     def publishing(self, caller: Caller) -> Publishing:
@@ -216,6 +220,8 @@ def assemble(
         trail=trail,
         pulls=_pulls(configuration, Events(instance, repositories), observer, remembered.failing),
         told=remembered.failing,
+        instance=instance,
+        reloads=remembered.reloads,
     )
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from drivers.base import StorageDriver
+    from registry.audit.head import Head
     from registry.audit.outputs import Output
-    from registry.audit.writer import Head
     from registry.config.events import Audit
     from registry.config.values import Configuration
     from registry.journal.reader import Page
@@ -117,7 +117,7 @@ class _Writing:
 
     def _keep(self, page: Page) -> None:
         """Let the journal know what is not needed any more, and the log have no more than it may."""
-        Cursors(self.driver).put(NAME, Cursor(page.position, page.through_ns))
+        Cursors(self.driver).put(NAME, Cursor(page.position, page.through_ns, self._writer.head.at_cursor()))
         self._retention.trim(self._writer, time.time_ns())
         self._writer.store_head()
         self.head = self._writer.head

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from drivers.base import DriverError, ObjectTooLargeError, PathNotFoundError
 from registry.audit.segments import Segment, Segments
-from registry.audit.writer import Head, lines_of
+from registry.audit.writer import lines_of
 from registry.jobs.job import JobFailedError
 from registry.storage import paths
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.audit.chain import Line
+    from registry.audit.head import Head
 
 _POLL_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 5.0

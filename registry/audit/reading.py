@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from drivers.base import PathNotFoundError
 from registry.audit.consumer import NAME
+from registry.audit.head import Head
 from registry.audit.record import day_of, record_of, rfc3339
 from registry.audit.segments import Segment, Segments
-from registry.audit.writer import Head, lines_of, marked_position
+from registry.audit.writer import lines_of, marked_position
 from registry.journal.reader import Reader
 from registry.storage import paths
 

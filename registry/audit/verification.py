@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from drivers.base import PathNotFoundError
 from registry.audit.chain import BEGINNING, MalformedLineError, read, read_mark
+from registry.audit.head import Head
 from registry.audit.record import TRIM
 from registry.audit.segments import MOST_BYTES, Segments
-from registry.audit.writer import Head, hash_before, of_segment_before
+from registry.audit.writer import hash_before, of_segment_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,7 +64,7 @@ def verify(driver: StorageDriver, *, known_hash: str = "", tell: Callable[[Segme
     """
     for _ in range(_ATTEMPTS):
         # The head first: what is added from now on lies behind it.
-        walk = _Walk(Head.load(driver), known_hash)
+        walk = _Walk(Head.load(driver), Head.of_cursor(driver) or Head(), known_hash)
         segments = Segments(driver)
         for segment in segments.all():
             tell(segment)
@@ -78,9 +79,11 @@ def verify(driver: StorageDriver, *, known_hash: str = "", tell: Callable[[Segme
 class _Walk:
     """Goes through the lines in order."""
 
-    def __init__(self, head: Head | None, known_hash: str) -> None:
+    def __init__(self, head: Head | None, told: Head, known_hash: str) -> None:
         self.verdict = Verdict()
-        self._head = head
+        self._is_headless = head is None
+        # `told` is what the journal knows of it, which is seldom later, and there if all of the log was removed.
+        self._head = max(head or told, told, key=lambda each: each.seq)
         self._known_hash = known_hash
         self._has_head = self._has_known = False
         self._previous: str | None = None
@@ -120,11 +123,11 @@ class _Walk:
         verdict, head = self.verdict, self._head
         if verdict.lines and verdict.first > self._begins:
             self._find(None, 0, f"{_lines(self._begins, verdict.first - 1)} missing at the beginning")
-        if head is None and verdict.lines:
+        if self._is_headless and (verdict.lines or head.seq):
             self._find(None, 0, "the head of the log is missing or malformed: lines may be missing at the end")
-        if head and head.seq > verdict.seq:
+        if head.seq > verdict.seq:
             self._find(None, 0, f"{_lines(verdict.seq + 1, head.seq)} missing at the end")
-        elif head and head.seq and not self._has_head:
+        elif head.seq and not self._has_head:
             self._find(None, 0, f"line {head.seq} is not what it was when the head of the log was written")
         if self._known_hash and not self._has_known:
             self._find(None, 0, f"no line has the hash {self._known_hash}")
@@ -154,7 +157,7 @@ class _Walk:
             self._find(segment, number, what)
         elif self._previous is not None and not line.follows(self._previous):
             self._find(segment, number, f"line {line.seq} or the one before it was changed: the hash is not theirs")
-        if self._head and line.seq == self._head.seq:
+        if line.seq == self._head.seq:
             self._has_head = line.hash == self._head.hash
         self._has_known |= line.hash == self._known_hash
         if line.record.get("action") == TRIM:

@@ -1,12 +1,14 @@
 """Tells the audit log when the server starts, and when its configuration or a file that decides over access changes.
 
-What was seen before is kept in the storage, for each host: fingerprints, from which no secret can be told.
+What was seen before is kept in the storage, for each host: fingerprints, from which no secret can be told. So whoever
+switches the audit log off has that recorded, too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import DriverError, ObjectTooLargeError, PathNotFoundError
 from registry import __version__
 from registry.audit.record import CONFIGURATION, CONFIGURE, FILE, SERVER, START
+from registry.audit.trail import Trail
 from registry.config.changes import values_by_key
 from registry.jobs.cluster import member_name
 from registry.jobs.job import Job, JobFailedError
@@ -26,29 +29,40 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from drivers.base import StorageDriver
-    from registry.audit.trail import Trail
     from registry.config.values import Configuration
+    from registry.journal.entry import Instance
 
 _INTERVAL_SECONDS: Final = 10.0
+_EMPTY_SECONDS: Final = 1.0
+"""How soon an empty storage is looked at again: the first push to it may be soon, and the next change, too."""
 _LIMIT_BYTES: Final = 1024 * 1024
 _LARGEST_FILE: Final = 64 * 1024 * 1024
 _CLUSTER_KEY: Final = "http.secret"
+_ENABLED_KEY: Final = "audit.enabled"
 _REGISTRY: Final = Origin(actor="registry")
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen of a host: which start of its server, and the fingerprints of keys and of files by their keys."""
+    """What was seen of a host: which start of its server, and the fingerprints of keys and of files by their keys.
+
+    `reloads` is how often that server had read its configuration again.
+    """
 
     server: str = ""
+    reloads: int = 0
     keys: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-def jobs(configuration: Configuration, driver: StorageDriver, trail: Trail | None) -> Iterator[Job]:
-    """Yield the job that looks at the configuration and its files; none where `trail` is None."""
-    if trail:
-        yield Job("audit_configuration", _Watching(configuration, driver, trail).run, _INTERVAL_SECONDS)
+def jobs(configuration: Configuration, driver: StorageDriver, instance: Instance, reloads: int) -> Iterator[Job]:
+    """Yield the job that looks at the configuration of `instance` and its files; none if it is read-only.
+
+    Without an audit log it looks once, whether there was one before.
+    """
+    if not configuration.storage.maintenance.readonly.enabled:
+        watching = _Watching(configuration, driver, Trail(driver.log(paths.JOURNAL), instance), reloads)
+        yield Job("audit_configuration", watching.run, _INTERVAL_SECONDS, exclusive=False)
 
 
 @dataclass
@@ -56,34 +70,46 @@ class _Watching:
     configuration: Configuration
     driver: StorageDriver
     trail: Trail
+    reloads: int
     seen: Seen | None = None
     _signatures: dict[str, object] = field(default_factory=dict)
 
-    def run(self) -> None:
-        """Look once.
+    def run(self) -> float:
+        """Look once, and return how many seconds to pause.
 
         Raises:
             JobFailedError: the storage fails.
         """
+        enabled = self.configuration.audit.enabled
         try:
             # As the cluster's members do: what holds nothing may be the mount point of a storage that is missing.
-            if any(map(self.driver.holds, (paths.ROOT, paths.JOURNAL))):
-                self._look()
+            if not any(map(self.driver.holds, (paths.ROOT, paths.JOURNAL))):
+                return _EMPTY_SECONDS if enabled and self.seen is None else _INTERVAL_SECONDS
+            self._look()
         except DriverError as error:
             raise JobFailedError(f"the audit log is not told of the configuration: {error}") from error
+        return _INTERVAL_SECONDS if enabled else math.inf
 
     def _look(self) -> None:
         before = self.seen or self._load()
-        files = dict(self._files(before.files if self.seen else {}))
-        now = Seen(self.trail.instance.id, self._keys, files)
+        if self.configuration.audit.enabled:
+            files = dict(self._files(before.files if self.seen else {}))
+        elif before.keys.get(_ENABLED_KEY) == _fingerprint(_ENABLED_KEY, value=True):
+            files = dict(before.files)
+        else:
+            return
+        now = Seen(self.trail.instance.id, self.reloads, self._keys, files)
         if now == before:
             self.seen = now
             return
-        changed = ", ".join(name for name in sorted({*now.keys, *before.keys}) if _differ(now.keys, before.keys, name))
-        about = {"changed": changed} if changed and before.keys else {}
-        if now.server != before.server:
+        # Where nothing was seen yet, a server that has read its configuration again was started without an audit log.
+        is_switched_on = not before.server and self.reloads > 0
+        keys = before.keys or ({**now.keys, _ENABLED_KEY: ""} if is_switched_on else now.keys)
+        changed = ", ".join(name for name in sorted({*now.keys, *keys}) if _differ(now.keys, keys, name))
+        about = {"changed": changed} if changed else {}
+        if now.server != before.server and not is_switched_on:
             self.trail.record(START, SERVER, {"version": __version__, **about}, _REGISTRY)
-        elif about:
+        elif about or now.reloads != before.reloads:
             self.trail.record(CONFIGURE, CONFIGURATION, about, _REGISTRY)
         for key in sorted({*now.files, *before.files} if before.server else ()):
             if _differ(now.files, before.files, key):
@@ -94,7 +120,8 @@ class _Watching:
     def _load(self) -> Seen:
         try:
             content = json.loads(self.driver.get(self._path, limit=_LIMIT_BYTES))
-            return Seen(str(content["server"]), dict(content["keys"]), dict(content["files"]))
+            reloads = int(content.get("reloads", 0))
+            return Seen(str(content["server"]), reloads, dict(content["keys"]), dict(content["files"]))
         except (PathNotFoundError, ObjectTooLargeError, RecursionError, ValueError, KeyError, TypeError):
             return Seen()
 

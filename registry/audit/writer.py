@@ -6,13 +6,13 @@ is not where it was. A segment that another one is to follow is sealed first, by
 for the end still fails, too.
 
 The head is written afterwards. It tells verification how far the log had come, so that lines that are missing at the
-end are found. Where the log ends before that, lines were removed: they are not replaced, so that the gap remains.
+end are found. Where the log ends before that, lines were removed: they are not replaced, so that the gap remains. It is
+also with the journal's cursor, and in the memory of the process, so that a log that was removed as a whole is found.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import time
 import uuid
@@ -21,12 +21,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from drivers.base import ChangedError, ObjectTooLargeError, PathExistsError, PathNotFoundError
+from drivers.base import ChangedError, PathExistsError
 from registry.audit.chain import BEGINNING, MalformedLineError, link, mark, read, read_mark
+from registry.audit.head import Head
 from registry.audit.record import OK, SEAL, SEGMENT, day_of, record_of, rfc3339
 from registry.audit.segments import Segment, Segments
 from registry.foundation.recent import RecentlyUsed
-from registry.storage import paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,47 +39,12 @@ SEGMENT_BYTES: Final = 1024 * 1024
 """A segment that has as many is not added to any more."""
 AFTER: Final = "after"
 """The member of the first line of a segment that names the segment before, and the hashes of it and its last line."""
-_HEAD_BYTES: Final = 64 * 1024 * 1024
 _KNOWN_IDS: Final = 20_000
 _log = logging.getLogger(__name__)
 
 
 class OutrunError(Exception):
     """Another process has added to the log since this one has looked; nothing was added."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """How far the log had come: the number and hash of a line, the segment that it is in, and the journal's position.
-
-    There were no lines yet if `seq` is 0.
-    """
-
-    seq: int = 0
-    hash: str = BEGINNING
-    segment: str = ""
-    position: str = ""
-
-    @classmethod
-    def load(cls, driver: StorageDriver) -> Head | None:
-        """Return what is stored; None if there is nothing that can be read.
-
-        Raises:
-            DriverError: the storage fails.
-        """
-        try:
-            content = json.loads(driver.get(paths.AUDIT_HEAD, limit=_HEAD_BYTES))
-            segment = str(content["segment"])
-            if segment:
-                Segment.parse(segment)
-            return cls(int(content["seq"]), str(content["hash"]), segment, str(content["position"]))
-        except (PathNotFoundError, ObjectTooLargeError, RecursionError, ValueError, OverflowError, KeyError, TypeError):
-            return None
-
-    def store(self, driver: StorageDriver) -> None:
-        """Store it in place of what there was."""
-        content = {"seq": self.seq, "hash": self.hash, "segment": self.segment, "position": self.position}
-        driver.put(paths.AUDIT_HEAD, json.dumps(content).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +70,8 @@ class Writer:
         self._known: RecentlyUsed[str, bool] = RecentlyUsed(_KNOWN_IDS)
         self._end: _End | None = None
         self._stored: Head | None = None
+        self._seen = Head()
+        """How far the log had come by what this process knows, whatever is in the storage now."""
 
     @property
     def head(self) -> Head:
@@ -193,17 +160,20 @@ class Writer:
                 self._driver.replace(segment.path, content, expected=end.content)
         except (ChangedError, PathExistsError) as error:
             raise OutrunError(str(segment)) from error
-        return _End(Head(seq, previous, str(segment), position), segment, content, len(lines))
+        self._seen = Head(seq, previous, str(segment), position)
+        return _End(self._seen, segment, content, len(lines))
 
     def _look(self) -> _End:
         if self._end is None:
             self._end = self._find()
+            self._seen = self._end.head
         return self._end
 
     def _find(self) -> _End:
         """Return where the log ends, by what is stored."""
-        head = self._stored = Head.load(self._driver)
-        head = head or Head()
+        self._stored = Head.load(self._driver)
+        found = self._stored or Head.of_cursor(self._driver) or Head()
+        head = max(found, self._seen, key=lambda each: each.seq)
         start = Segment.parse(head.segment) if head.segment else None
         # The last but one, too, as the journal may give an entry again.
         before = start and replace(start, number=max(1, start.number - 1))
@@ -213,7 +183,11 @@ class Writer:
             content = self._segments.read(segment)
             for line in lines_of(content):
                 self._known.put(str(line.record.get("id")), value=True)
-        return _ending(head, latest[-1], content) if latest else _End(head, start, closed=start is not None)
+        if latest:
+            return _ending(head, latest[-1], content)
+        if head.seq:
+            _log.error("the audit log was removed, which had come to line %d: see `registry audit verify`", head.seq)
+        return _End(head, start, closed=start is not None)
 
 
 def lines_of(content: bytes) -> Iterator[Line]:

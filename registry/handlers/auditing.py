@@ -13,6 +13,7 @@ from flask import g, request
 from auth.base import DeniedError, ThrottledError, UnauthorizedError
 from registry.audit.record import DENIED, FAILED, LIST, LOGIN, LONGEST_TEXT, REFERRER, SERVER, UPLOAD
 from registry.audit.trail import Noted, bounded
+from registry.foundation.redaction import redacted
 from registry.handlers.current import services
 from registry.handlers.origins import asked, origin_of
 from registry.journal.entry import BLOB, DELETE, MANIFEST, PULL, PUSH, REPOSITORY, TAG
@@ -130,7 +131,7 @@ def _origin(user: str | None = None) -> Origin:
     known = user if user is not None else grant.user if grant else ""
     origin = origin_of(asked(services().configuration.http, known))
     if not known and request.endpoint == _EXCHANGE:
-        origin = replace(origin, claimed_user=request.form.get("username", ""))
+        origin = replace(origin, claimed_user=redacted(request.form.get("username", "")))
     return bounded(origin)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import g, request
 from werkzeug.datastructures import Authorization
 
+from registry.foundation.redaction import redacted
 from registry.handlers.urls import ORIGIN, base_url_of, claimed_address_of
 from registry.journal.entry import Origin
 from registry.observation.record import current
@@ -57,10 +58,10 @@ def size_of(known: Sequence[Any]) -> int:
     return len("".join(filter(None, known[1:])))
 
 
-def _claimed_user(authorization: str | None) -> str:
-    """Return whom the header names; its password is kept nowhere."""
-    sent = Authorization.from_header(authorization) if authorization else None
-    return (sent.username or "") if sent else ""
+def _claimed_user(header: str | None) -> str:
+    """Return as whom the caller tries to log in; "" without a password, as clients send a key in place of a name so."""
+    sent = Authorization.from_header(header)
+    return redacted(sent.username or "") if sent and sent.type == "basic" and sent.password else ""
 
 
 def _claimed(environ: Mapping[str, str]) -> str:

@@ -37,7 +37,7 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     dispatch = _dispatch(services, stopping)
     yield from notifications.jobs(configuration, dispatch)
     yield from audit.jobs(configuration, services.driver, dispatch.held, dispatch.hold_seconds)
-    yield from watching.jobs(configuration, services.driver, services.trail)
+    yield from watching.jobs(configuration, services.driver, services.instance, services.reloads)
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
     # Last, as there may be more of them than are told of.
     yield from health.jobs(services.board, list(_checks(services)))

@@ -60,7 +60,10 @@ def share(configuration: Configuration, previous: Shared | None) -> Shared:
     elections = previous.elections.renewed() if previous else Elections()
     # The workers before go on writing on their own board, so it is copied.
     jobs = JobBoard(previous.jobs.read() if previous else ())
-    remembered = replace(previous.remembered, told=SharedSet()) if previous else Remembered()
+    remembered = Remembered()
+    if previous:
+        before = previous.remembered
+        remembered = replace(before, told=SharedSet(), reloads=before.reloads + 1)
     # The threads of the workers before end with them, so what happened to them is of the past.
     shared = Shared(Board(), jobs, elections, remembered, ThreadBoard(), addr, listener, slots)
     if previous:

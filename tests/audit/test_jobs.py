@@ -11,6 +11,7 @@ import pytest
 from drivers.inmemory import InMemoryDriver
 from registry.audit.consumer import NAME
 from registry.audit.jobs import jobs
+from registry.audit.segments import Segments
 from registry.audit.verification import verify
 from registry.config import Configuration
 from registry.config.events import Audit
@@ -59,6 +60,41 @@ def test_what_the_journal_has_for_the_audit_log_is_added_to_it(driver: InMemoryD
     append(driver, "c")
     job.run()
     assert recorded(driver) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_log_that_was_removed_as_a_whole_is_missed_and_its_number_goes_on(
+    driver: InMemoryDriver, caplog: pytest.LogCaptureFixture, *, restarted: bool
+) -> None:
+    job = jobs_of(driver)["audit"]
+    append(driver, "a", "b", "c")
+    job.run()
+    driver.delete(paths.AUDIT)
+    found = verify(driver, tell=lambda _: None).findings
+    assert [str(each) for each in found][1:] == ["lines 1 to 3 are missing at the end"]
+    append(driver, "d")
+    for _ in range(2):
+        (jobs_of(driver)["audit"] if restarted else job).run()
+    assert "the audit log was removed, which had come to line 3" in caplog.text
+    assert [(line["id"], line["seq"]) for line in map(json.loads, lines(driver))] == [("d", 4)]
+    found = verify(driver, tell=lambda _: None).findings
+    assert [str(each) for each in found] == ["lines 1 to 3 are missing at the beginning"]
+
+
+def test_an_end_that_was_cut_off_while_the_server_runs_is_missed(driver: InMemoryDriver) -> None:
+    job = jobs_of(driver)["audit"]
+    append(driver, "a")
+    job.run()
+    kept = {path: driver.get(path, limit=10**6) for path in (paths.AUDIT_HEAD, next(Segments(driver).all()).path)}
+    append(driver, "b")
+    job.run()
+    for path, content in kept.items():
+        driver.put(path, content)
+    append(driver, "c")
+    for _ in range(2):
+        job.run()
+    assert [(line["id"], line["seq"]) for line in map(json.loads, lines(driver))] == [("a", 1), ("c", 3)]
+    assert verify(driver, tell=lambda _: None).findings
 
 
 def test_thousands_of_entries_are_added_in_one_run(driver: InMemoryDriver) -> None:

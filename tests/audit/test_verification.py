@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.audit.chain import BEGINNING, link
+from registry.audit.head import Head
 from registry.audit.outputs import Telling
 from registry.audit.reading import Wanted, records
 from registry.audit.retention import Retention
 from registry.audit.segments import MOST_BYTES, Segment, Segments
 from registry.audit.syslog import Syslog
 from registry.audit.verification import MOST_FINDINGS, Finding, Verdict, verify
-from registry.audit.writer import Head, Writer
+from registry.audit.writer import Writer
 from registry.commands.audit import printed_line
 from registry.config.events import Audit
 from registry.config.outputs import SyslogTarget

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from registry.audit.consumer import NAME
-from registry.audit.trail import Trail
 from registry.audit.watching import jobs
 from registry.config.loading import parse
 from registry.jobs.job import JobFailedError
@@ -33,23 +33,27 @@ class Host:
     def __init__(self, driver: InMemoryDriver, directory: Path) -> None:
         self.driver = FailingDriver(driver, fail_at=0)
         self.directory = directory
-        self.server = ""
+        self.server, self.reloads = "", 0
         (directory / "rules.yml").write_text(RULES)
         driver.put(paths.blob_prefixes("sha256"), b"the storage holds something")
 
     def start(self, more: str = "", password: str = "hunter2") -> Job:
-        self.server = str(uuid.uuid4())
-        return self.read_again(more, password)
+        self.server, self.reloads = str(uuid.uuid4()), 0
+        return self.job(more, password)
 
     def read_again(self, more: str = "", password: str = "hunter2") -> Job:
+        self.reloads += 1
+        return self.job(more, password)
+
+    def job(self, more: str = "", password: str = "hunter2", *, enabled: bool = True) -> Job:
         text = (
             f"version: 0.1\nstorage: {{inmemory: {{}}}}\n"
             f"redis: {{addrs: ['localhost:6379'], password: {password}}}\n"
-            f"auth: {{local: {{rules: {self.directory}/rules.yml, htpasswd: {self.directory}/htpasswd}}}}\n{more}"
+            f"auth: {{local: {{rules: {self.directory}/rules.yml, htpasswd: {self.directory}/htpasswd}}}}\n"
+            f"audit: {{enabled: {str(enabled).lower()}}}\n{more}"
         )
         configuration = parse(text, "config.yml", {})
-        trail = Trail(self.driver.log(paths.JOURNAL), Instance("host:5000", self.server))
-        (job,) = jobs(configuration, self.driver, trail)
+        (job,) = jobs(configuration, self.driver, Instance("host:5000", self.server), self.reloads)
         return job
 
     def entries(self) -> list[tuple[str, str, dict[str, Any]]]:
@@ -65,8 +69,8 @@ def host(driver: InMemoryDriver, tmp_path: Path) -> Host:
 
 def test_a_start_is_recorded_once_also_if_another_process_is_elected(host: Host) -> None:
     host.start().run()
-    host.read_again().run()
-    job = host.read_again()
+    host.job().run()
+    job = host.job()
     job.run()
     job.run()
     ((action, kind, details),) = host.entries()
@@ -83,6 +87,58 @@ def test_a_change_of_the_configuration_is_recorded_by_its_keys(host: Host) -> No
     host.start().run()
     host.read_again("log: {level: debug}\nhttp: {draintimeout: 5s}\n").run()
     assert host.entries()[1:] == [("configure", "configuration", {"changed": "http.draintimeout, log.level"})]
+
+
+OFF_AND_ON = [
+    ("configure", "configuration", {"changed": "audit.enabled"}),
+    ("configure", "configuration", {"changed": "audit.enabled"}),
+]
+
+
+def test_switching_the_audit_log_off_and_on_is_recorded(host: Host) -> None:
+    host.start().run()
+    host.reloads = 1
+    host.job(enabled=False).run()
+    assert host.entries()[1:] == OFF_AND_ON[:1]
+    (host.directory / "rules.yml").write_text(RULES + "groups: {}\n")
+    host.reloads = 2
+    host.job(enabled=False).run()
+    assert host.entries()[1:] == OFF_AND_ON[:1]
+    host.read_again().run()
+    assert host.entries()[1:3] == OFF_AND_ON
+    assert [details["key"] for _, kind, details in host.entries()[3:] if kind == "file"] == ["auth.local.rules"]
+
+
+def test_switching_it_off_for_a_moment_in_which_nobody_looks_is_recorded(host: Host) -> None:
+    host.start().run()
+    host.read_again()
+    host.read_again().run()
+    assert host.entries()[1:] == [("configure", "configuration", {})]
+
+
+def test_a_start_without_it_is_recorded_after_one_with_it(host: Host) -> None:
+    for enabled in (True, False, False, True):
+        host.server = str(uuid.uuid4())
+        host.job(enabled=enabled).run()
+    assert [(action, details.get("changed")) for action, _, details in host.entries()] == [
+        ("start", None),
+        ("start", "audit.enabled"),
+        ("start", "audit.enabled"),
+    ]
+
+
+def test_a_registry_that_never_had_one_writes_nothing(host: Host) -> None:
+    before = host.driver.list(paths.ROOT, limit=100)
+    job = host.job(enabled=False)
+    assert job.run() == math.inf
+    assert (host.driver.list(paths.ROOT, limit=100), host.entries()) == (before, [])
+
+
+def test_switching_it_on_for_the_first_time_is_a_change_and_no_start(host: Host) -> None:
+    host.reloads = 1
+    host.job().run()
+    ((action, kind, details),) = host.entries()
+    assert (action, kind, details) == ("configure", "configuration", {"changed": "audit.enabled"})
 
 
 def test_what_was_changed_while_the_server_was_stopped_is_recorded_with_its_start(host: Host) -> None:

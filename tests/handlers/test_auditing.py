@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -252,6 +253,26 @@ def test_a_wrong_password_names_the_user_as_a_claim_and_never_the_password(audit
     (entry,) = audited.entries()
     assert (entry.origin.actor, entry.origin.claimed_user, entry.details["count"]) == ("", "alice", "2")
     assert b"guess" not in entry.encode()
+
+
+@pytest.mark.parametrize(
+    ("header", "claimed"),
+    [
+        ("Basic " + base64.b64encode(b"k3y-without-a-colon").decode(), ""),
+        ("Basic " + base64.b64encode(b"k3y:").decode(), ""),
+        ("Basic " + base64.b64encode(b"regkey_0123abcd_k3y:x").decode(), "regkey_0123abcd_..."),
+        ("Basic k3y-that-is-not-base64", ""),
+        ('Digest username="k3y"', ""),
+        ("Bearer k3y", ""),
+        ("k3y", ""),
+        ("Basic " + base64.b64encode("zoë:k3y".encode()).decode(), "zoë"),
+    ],
+)
+def test_what_is_no_name_of_a_user_is_not_recorded_as_one(audited: Audited, header: str, claimed: str) -> None:
+    assert audited.client.get("/v2/", headers={"Authorization": header}).status_code == 401
+    found = audited.entries()
+    assert {entry.origin.claimed_user for entry in found} <= {claimed}
+    assert b"k3y" not in b"".join(entry.encode() for entry in found)
 
 
 def test_a_token_that_does_not_cover_the_request_is_a_denial_and_an_anonymous_one_is_nothing(audited: Audited) -> None:
