@@ -47,8 +47,8 @@ _log = logging.getLogger(__name__)
 
 _HOUR: Final = re.compile(r"[0-9]{7}")
 _NAME: Final = re.compile(r"[0-9]{19}-[0-9a-f]{16}")
-_POSITION: Final = re.compile(r"([0-9]{1,19}) ([0-9]{1,19}) ((?:[0-9]{8}[0-9a-f]{6})*)")
-_KEY_SIZE: Final = 14
+_POSITION: Final = re.compile(r"([0-9]{1,19}) ([0-9]{1,19}) ((?:[0-9]{10}[0-9a-f]{6})*)")
+_KEY_SIZE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ class _Position:
 
     def given_since(self, time_ns: int) -> frozenset[str]:
         """Return the keys of the records that were given and are not older."""
-        first_ms = self.at // 1_000_000
-        passed_ms = time_ns // 1_000_000 - first_ms
-        return frozenset(key for key in self.given if (int(key[:8]) - first_ms) % 10**8 >= passed_ms)
+        first_us = self.at // 1000
+        passed_us = time_ns // 1000 - first_us
+        return frozenset(key for key in self.given if (int(key[:10]) - first_us) % 10**10 >= passed_us)
 
 
 class ObjectLog(Log):
@@ -212,5 +212,5 @@ def _time_of(name: str) -> int:
 
 
 def _key_of(name: str) -> str:
-    """Return what a record is known by in a position: milliseconds, of a day and more, and 24 random bits."""
-    return name[5:13] + name[20:26]
+    """Return what a record is known by in a position: microseconds, of 10,000 seconds, and 24 random bits."""
+    return name[6:16] + name[20:26]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 import tracemalloc
 from collections import Counter
@@ -137,6 +138,17 @@ def test_a_record_is_given_though_the_reader_was_away_for_a_while_after_its_cloc
     assert b"second" in [record.content for record in read_all(log, position)]
 
 
+def test_records_of_one_millisecond_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, now_ns = ObjectLog(InMemoryDriver(), LOG), 1_800_000_000 * SECOND
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns)
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "0" * 2 * size)
+    for number in range(1000):
+        log.append(b"%d" % number)
+        now_ns += 1000
+
+    assert [record.content for record in read_all(log)] == [b"%d" % number for number in range(1000)]
+
+
 def test_a_busy_log_is_not_listed_from_the_beginning_of_the_window_each_time(clock: Clock) -> None:
     driver = InMemoryDriver()
     log = ObjectLog(driver, LOG)
@@ -145,7 +157,7 @@ def test_a_busy_log_is_not_listed_from_the_beginning_of_the_window_each_time(clo
     position = ""
     while (page := log.after(position, before_ns=clock.now(), limit=1000)).records:
         position = page.position
-    assert len(position) < 3000 * 14 + 60
+    assert len(position) < 3000 * 16 + 60
     clock.advance(120)
     listed = 0
 
