@@ -134,9 +134,10 @@ class Telling:
     def _emit(self, lines: list[Line], head: Head, told: _Told) -> None:
         try:
             self._output.emit(lines)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a name that cannot be looked up may be a ValueError
             waiting = head.seq - told.seq
-            text = f"{self._output} does not take the audit log, {waiting} lines wait: {error.strerror or error}"
+            reason = getattr(error, "strerror", None) or error
+            text = f"{self._output} does not take the audit log, {waiting} lines wait: {reason}"
             level = logging.DEBUG
             if self._failed_at is None or time.monotonic() - self._failed_at >= _WARN_SECONDS:
                 self._failed_at, level = time.monotonic(), logging.WARNING

@@ -37,10 +37,12 @@ class Wanted:
 
     def takes(self, record: Mapping[str, Any]) -> bool:
         """Tell whether a record is wanted."""
-        at = str(record.get("time", ""))
+        # What is counted has happened from `since` on, and was written at `time`.
+        last = str(record.get("time", ""))
+        first = str(record.get("since", last))
         return (
-            (self.since_ns is None or at >= rfc3339(self.since_ns))
-            and (self.until_ns is None or at < rfc3339(self.until_ns))
+            (self.since_ns is None or last >= rfc3339(self.since_ns))
+            and (self.until_ns is None or first < rfc3339(self.until_ns))
             and self.user in {None, record.get("actor"), record.get("claimed_user")}
             and (self.repositories is None or self.repositories.matches(str(record.get("repository", ""))))
             and self.action in {None, record.get("action")}

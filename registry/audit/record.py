@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from registry.foundation import addresses
 from registry.journal.entry import DELETE, MANIFEST
 
 if TYPE_CHECKING:
@@ -92,12 +93,20 @@ def _of_origin(origin: Origin) -> dict[str, str]:
         "actor": origin.actor,
         "claimed_user": origin.claimed_user,
         "client": origin.client,
-        "claimed_client": origin.claimed if origin.claimed != origin.client else "",
+        "claimed_client": "" if _host_of(origin.claimed) == _host_of(origin.client) else origin.claimed,
         "host": origin.host,
         "method": origin.method,
         "user_agent": origin.user_agent,
         "request": origin.request_id,
     }
+
+
+def _host_of(address: str) -> str:
+    """Return `address` without its port, if it has one."""
+    try:
+        return addresses.parse(address, default_port=0)[0]
+    except ValueError:  # an IPv6 address without brackets, which has none
+        return address
 
 
 def _bounded(value: Any) -> Any:

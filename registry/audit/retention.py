@@ -47,7 +47,8 @@ class Retention:
         start, reason = self._start_within_size(kept, last, writer.segment_size), "maxsize"
         if start is None and kept != days:
             start, reason = next(self._segments.all(Segment(kept[0], 1))), "keep"
-        if start is None:
+        # The directory of a day may be there without segments.
+        if start is None or next(self._segments.all()) >= start:
             return
         seq, digest = beginning_of(self._segments.read(start))
         writer.note(TRIM, SEGMENT, now_ns, begins=str(start), seq=str(seq), hash=digest, reason=reason)

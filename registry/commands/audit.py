@@ -77,6 +77,8 @@ def list_command(  # noqa: PLR0913 - one for each option
     in_json: bool,
 ) -> None:
     """List what was recorded, newest last; also what has happened just now."""
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--since is not before --until")
     driver = open_existing_storage(load(config))
     wanted = Wanted(since, until, user, repository, action, outcome)
     found = (record for record in records(driver, wanted) if record.get("action") != SEAL)

@@ -18,7 +18,7 @@ from auth.identities.apikeys import ApiKeyStore
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ACTIONS, ANONYMOUS
 from registry.audit.record import CHANGE, CREATE, KEY, LOGINS, REVOKE, USER
-from registry.commands.auditing import record_change
+from registry.commands.auditing import Recording
 from registry.commands.layout import Command, Group, examples, json_option
 from registry.commands.passwords import ask_password
 from registry.commands.printing import print_json_array, rfc3339
@@ -81,15 +81,16 @@ def htpasswd_command(  # noqa: PLR0913 - one for each option
     if user is None and not listing:
         raise click.UsageError("name a USER, or --list")
     path = _htpasswd_path(_section(load, config)) if path is None else path
+    recording = Recording.prepare(load, config)
     with _one_line():
         if user is None:
             _list_users(path, in_json=in_json)
         elif deleting:
             _delete_user(path, user)
-            record_change(load, config, DELETE, USER, user=user)
+            recording.record(DELETE, USER, user=user)
         else:
             new = _set_password(path, user, from_stdin=password_stdin)
-            record_change(load, config, CREATE if new else CHANGE, USER, user=user)
+            recording.record(CREATE if new else CHANGE, USER, user=user)
 
 
 def _list_users(path: str, *, in_json: bool) -> None:
@@ -191,6 +192,7 @@ def create(load: LoadConfiguration, user: str, expires: str, path: str | None, c
     """Make a key and print it, this once."""
     if not user or ":" in user:
         raise click.BadParameter("a user name is not empty and has no colon", param_hint="--user")
+    recording = Recording.prepare(load, config)
     with _one_line():
         bound = user in _users_with_password(load, config)
         key, text = _store(load, config, path).create(user, _lifetime_seconds(expires), bound=bound)
@@ -198,7 +200,7 @@ def create(load: LoadConfiguration, user: str, expires: str, path: str | None, c
     if not bound:
         click.echo(f"{user} has no password in the configured htpasswd file: the key does not end with one", err=True)
     click.echo(text)
-    record_change(load, config, CREATE, KEY, key=key.id, user=user)
+    recording.record(CREATE, KEY, key=key.id, user=user)
 
 
 def _lifetime_seconds(expires: str) -> int | None:
@@ -243,12 +245,13 @@ def _told(key: ApiKey, now: float) -> dict[str, object]:
 @click.pass_obj
 def revoke(load: LoadConfiguration, key_id: str, path: str | None, config: str | None) -> None:
     """Revoke the key ID; what it logged in is out at once."""
+    recording = Recording.prepare(load, config)
     with _one_line():
         revoked = _store(load, config, path).revoke(key_id)
     if not revoked:
         raise click.ClickException(f"there is no key {key_id}")
     click.echo(f"revoked {key_id}")
-    record_change(load, config, REVOKE, KEY, key=key_id)
+    recording.record(REVOKE, KEY, key=key_id)
 
 
 @auth_commands.group("token")
@@ -311,6 +314,7 @@ def revoke_tokens(
     """
     if (login_id is None) == (user is None):
         raise click.UsageError("give the ID of a login, or --user")
+    recording = Recording.prepare(load, config)
     revoked: list[Login] = []
     with _one_line():
         logins = _logins(load, config, directory)
@@ -323,7 +327,7 @@ def revoke_tokens(
         raise click.ClickException(f"there is no login {login_id}" if user is None else f"{user} has no login")
     # All of a user may be thousands, which are one change.
     which = {"login": revoked[0].id} if user is None else {"logins": str(len(revoked))}
-    record_change(load, config, REVOKE, LOGINS, user=revoked[0].user, **which)
+    recording.record(REVOKE, LOGINS, user=revoked[0].user, **which)
 
 
 def _logins(load: LoadConfiguration, config: str | None, directory: str | None) -> Logins:

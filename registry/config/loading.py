@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from registry.config.tree import Tree
 
 _DEFAULT_PATHS = ("/etc/distribution/config.yml", "/etc/docker/registry/config.yml")
+NOT_FOUND = "no configuration file"
+"""Where a configuration is at fault that is in none of the usual places."""
 _VERSION = "0.1"
 
 
@@ -44,7 +46,7 @@ def find_path(argument: str | None, environ: Mapping[str, str]) -> str:
             if Path(path).is_file():
                 return path
     looked = ", ".join(("the argument CONFIG", PATH_VARIABLE, *_DEFAULT_PATHS))
-    raise ConfigurationError("no configuration file", f"looked at {looked}")
+    raise ConfigurationError(NOT_FOUND, f"looked at {looked}")
 
 
 def load(path: str, environ: Mapping[str, str]) -> Configuration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _KEY: Final = "audit.syslog"
 _PORT: Final = 514
+_LONGEST_PATH: Final = 107
+"""Bytes of the path of a socket, see unix(7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,25 @@ def syslog_target(section: Audit) -> SyslogTarget | None:
         return None
     try:
         url = urlsplit(section.syslog)
-        if url.scheme == "unix" and not url.netloc and url.path.startswith("/"):
-            return SyslogTarget("unix", path=unquote(url.path))
+        path = unquote(url.path)
+        if url.scheme == "unix" and not url.netloc and path.startswith("/"):
+            if "\0" not in path and len(path.encode()) <= _LONGEST_PATH:
+                return SyslogTarget("unix", path=path)
+            raise ConfigurationError(_KEY, f"has a path that has a NUL or more than {_LONGEST_PATH} bytes")
         if url.scheme in {"udp", "tcp"} and not (url.path or url.query or url.fragment or "@" in url.netloc):
             host, port = addresses.parse(url.netloc, default_port=_PORT)
-            if host and port:
+            if _is_host(host) and port:
                 return SyslogTarget(url.scheme, host, port)
     except ValueError:
         pass
     raise ConfigurationError(_KEY, "must be udp://HOST:PORT, tcp://HOST:PORT or unix:///PATH; the port may be left out")
+
+
+def _is_host(host: str) -> bool:
+    """Tell whether `host` is an address, or may be looked up as a name: Python refuses some names with a ValueError."""
+    try:
+        if ":" in host:
+            ipaddress.IPv6Address(host)
+        return bool(host.encode("idna")) and host.isprintable() and " " not in host
+    except ValueError:
+        return False

@@ -129,6 +129,16 @@ def test_an_output_that_is_away_is_told_all_of_it_when_it_is_back_and_the_log_he
     assert caplog.messages[-1] == "the receiver takes the audit log again"
 
 
+def test_a_syslog_that_cannot_be_looked_up_is_one_line_a_minute(told: Told) -> None:
+    told.add(1)
+    syslog = Syslog(SyslogTarget("udp", "a..b", 514))
+    telling = Telling(told.driver, "receiver", syslog, lambda: True, lambda: told.writer.head)
+    for level in (logging.WARNING, logging.DEBUG):
+        with pytest.raises(JobFailedError, match=r"udp://a\.\.b:514 does not take the audit log, 1 lines") as e:
+            telling.run()
+        assert e.value.level == level
+
+
 def test_lines_that_were_deleted_before_they_were_told_are_counted(
     told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,7 +26,10 @@ from registry.storage import paths
 from tests.audit.logs import DAY_NS, NOON_NS, delivered, lines
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from drivers.base import StorageDriver
+    from drivers.filesystem.driver import FilesystemDriver
     from drivers.inmemory import InMemoryDriver
 
 TAIL = {2: "lines 12 to 14 are", 3: "lines 13 to 14 are", 4: "line 14 is"}
@@ -284,6 +287,17 @@ class TestRetention:
         before = lines(log)
         self.trim(log)
         assert lines(log) == before
+
+    @pytest.mark.parametrize("maxsize", [10**9, 1])
+    def test_the_directory_of_an_old_day_without_segments_is_no_reason_to_write(
+        self, filesystem: FilesystemDriver, tmp_path: Path, maxsize: int
+    ) -> None:
+        writer = Writer(filesystem)
+        writer.add([delivered(1)], "1")
+        (tmp_path / "registry/audit/20200101").mkdir()
+        before = lines(filesystem)
+        self.trim(filesystem, maxsize=maxsize)
+        assert lines(filesystem) == before
 
     def test_the_last_segment_stays_whatever_its_age_and_size(self, log: InMemoryDriver) -> None:
         self.trim(log, keep_days=0.001, maxsize=1)

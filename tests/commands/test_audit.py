@@ -13,6 +13,7 @@ import pytest
 
 from drivers.filesystem.driver import FilesystemDriver
 from registry.audit.consumer import NAME
+from registry.audit.reading import Wanted
 from registry.audit.segments import Segment
 from registry.audit.writer import Writer
 from registry.journal.entry import DELETE, MANIFEST, PUSH, Entry, Origin
@@ -115,6 +116,15 @@ def test_list_is_narrowed_down(config: str, options: tuple[str, ...], ids: str) 
     assert [record["id"] for record in listed(config, *options)] == [*ids]
 
 
+def test_what_is_counted_is_listed_for_any_time_in_which_it_may_have_happened() -> None:
+    record = {"time": "2026-11-27T12:01:00.000000Z", "since": "2026-11-27T12:00:05.000000Z"}
+    noon_ns = 1_795_780_800 * SECOND_NS  # 2026-11-27 12:00 UTC
+    assert Wanted(since_ns=noon_ns, until_ns=noon_ns + 10 * SECOND_NS).takes(record)
+    assert Wanted(since_ns=noon_ns + 30 * SECOND_NS).takes(record)
+    assert not Wanted(until_ns=noon_ns + 5 * SECOND_NS).takes(record)
+    assert not Wanted(since_ns=noon_ns + 61 * SECOND_NS).takes(record)
+
+
 def test_json_has_all_of_a_line(config: str) -> None:
     first, *_, last = listed(config)
     assert (first["seq"], first["previous"], len(first["hash"])) == (1, {"v1": BEFORE}, 64)
@@ -127,6 +137,7 @@ def test_json_has_all_of_a_line(config: str) -> None:
         (("list", "--repository", "a//b"), "not a pattern for repositories"),
         (("list", "--since", "yesterday"), "neither a duration such as 2h nor a time"),
         (("list", "--outcome", "good"), "'good' is not one of"),
+        (("list", "--since", "1h", "--until", "2h"), "--since is not before --until"),
         (("verify", "--head", "12"), "is not a hash of 64 hexadecimal digits"),
     ],
 )
@@ -220,6 +231,27 @@ def test_what_root_records_belongs_to_the_owner_of_the_storage(tmp_path: Path) -
     made = list(root.rglob("*"))
     assert len(made) > 3
     assert {(each.stat().st_uid, each.stat().st_gid) for each in made} == {(12345, 12346)}
+
+
+def test_a_configuration_that_cannot_be_used_ends_a_command_before_anything_is_changed(tmp_path: Path) -> None:
+    (tmp_path / "bad.yml").write_text("version: 0.1\nstorage: {inmemory: {}}\naudit: {keep: 400}\n")
+    htpasswd = ("htpasswd", "alice", "--password-stdin", "--file", f"{tmp_path}/htpasswd")
+    key = ("auth", "key", "create", "--user", "alice", "--expires", "1h", "--file", f"{tmp_path}/keys.json")
+    for command in (htpasswd, key):
+        done = run(*command, "--config", f"{tmp_path}/bad.yml", stdin="wonderland\n")
+        assert done.returncode == 1
+        assert "audit.keep" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yml"]
+
+
+def test_a_default_configuration_that_cannot_be_used_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "bad.yml").write_text("version: 0.1\nstorage: {inmemory: {}}\naudit: {keep: 400}\n")
+    environ = {"REGISTRY_CONFIGURATION_PATH": f"{tmp_path}/bad.yml"}
+    command = ("htpasswd", "alice", "--password-stdin", "--file", f"{tmp_path}/htpasswd")
+    done = run(*command, stdin="wonderland\n", environ=environ)
+    assert (done.returncode, (tmp_path / "htpasswd").exists()) == (0, True)
+    assert done.stderr.startswith("done, but not recorded in the audit log: ")
+    assert "audit.keep: must be a duration" in done.stderr
 
 
 def test_a_command_does_its_work_where_the_audit_log_cannot_be_told(tmp_path: Path) -> None:

@@ -78,12 +78,19 @@ def test_a_syslog_is_named_by_a_url(text: str, target: SyslogTarget) -> None:
 @pytest.mark.parametrize(
     "text",
     ["siem:514", "http://siem:514", "udp://", "udp://:514", "tcp://siem:0", "tcp://siem:99999", "udp://a b:x",
-     "unix://dev/log", "unix:", "tcp://siem:514/path", "tcp://siem?x=1", "udp://user:password@siem", "tcp://[::1"],
+     "unix://dev/log", "unix:", "tcp://siem:514/path", "tcp://siem?x=1", "udp://user:password@siem", "tcp://[::1",
+     "udp://a..b:514", f"tcp://{'a' * 64}.example", "udp://.siem", "tcp://[zz::1]:601", "udp://[siem:]"],
 )  # fmt: skip
 def test_a_syslog_that_cannot_be_reached_by_any_means_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"audit.syslog: must be udp://HOST:PORT") as raised:
         configure(f"audit: {{syslog: '{text}'}}")
     assert "password@" not in str(raised.value)
+
+
+@pytest.mark.parametrize("path", ["/dev/lo%00g", "/" + "x" * 108, "/" + "%C3%A9" * 60])
+def test_a_path_that_no_socket_can_have_is_refused(path: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"audit.syslog: has a path that has a NUL or more than 107 bytes"):
+        configure(f"audit: {{syslog: 'unix://{path}'}}")
 
 
 @pytest.mark.parametrize(

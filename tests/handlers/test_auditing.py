@@ -18,6 +18,7 @@ from registry.audit.record import record_of
 from registry.config import Configuration
 from registry.config.events import Audit
 from registry.config.values import Delete, Plugin, Storage
+from registry.journal.entry import Entry, Origin
 from registry.journal.reader import Reader
 from registry.services import build_services
 from registry.storage import paths
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
     from auth.base import Access, Grant, Request
-    from registry.journal.entry import Entry
     from registry.services import Services
 
 RULES = [{"repositories": "team/**", "user:alice": ["*"]}]
@@ -244,6 +244,23 @@ def test_a_denial_names_user_address_rule_and_request(audited: Audited) -> None:
     assert (record["code"], record["status"], record["method"]) == ("DENIED", 403, "PUT")
     assert record["rule"] == error(put)[2]
     assert record["tags"] == ["v9"]
+
+
+@pytest.mark.parametrize(
+    ("client", "claimed", "told"),
+    [
+        ("127.0.0.1", "127.0.0.1:56642", None),
+        ("::1", "[::1]:56642", None),
+        ("::1", "::1", None),
+        ("127.0.0.1", "192.0.2.9", "192.0.2.9"),
+        ("2001:db8::1", "[2001:db8::2]:80", "[2001:db8::2]:80"),
+    ],
+)
+def test_what_headers_say_of_the_client_is_told_where_it_is_something_else(
+    client: str, claimed: str, told: str | None
+) -> None:
+    origin = Origin(client=client, claimed=claimed)
+    assert record_of(0, Entry("id", "push", "manifest", [NAME], origin=origin)).get("claimed_client") == told
 
 
 def test_a_wrong_password_names_the_user_as_a_claim_and_never_the_password(audited: Audited) -> None:
