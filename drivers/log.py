@@ -70,7 +70,8 @@ class Log(ABC):
     def trim(self, before_ns: int) -> None:
         """Delete records whose time is less than `before_ns`; some may stay, and no other record goes.
 
-        `before_ns` is at least an hour ago: a writer may still be appending to what is younger.
+        `before_ns` is at least an hour ago: a writer may still be appending to what is younger. A log that has records
+        of a time to come, which are not given before that, is told of in the process's log, once for each instance.
         """
 
 

@@ -9,6 +9,7 @@ and is so old that nobody appends to it any more.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from contextlib import suppress
@@ -23,10 +24,13 @@ from drivers.filesystem.uploads import pread
 from drivers.log import LATE_SECONDS, Log, Page, checked_content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _ATTEMPTS: Final = 10
 """How often a record is written again."""
+_AHEAD_SECONDS: Final = 60
+"""How far a clock may be ahead without a word."""
+_log = logging.getLogger(__name__)
 
 
 class FileLog(Log):
@@ -38,6 +42,9 @@ class FileLog(Log):
         self._check = check
         self._writing = Lock()
         self._file: AppendedFile | None = None
+        self._has_told = False
+        self._last = ("", Position())
+        """The last position that was returned: who looks in vain comes with it again."""
 
     # Writing
 
@@ -64,25 +71,43 @@ class FileLog(Log):
 
     def trim(self, before_ns: int) -> None:
         with Translated("trim", self._path):
-            for name in self._names():
+            names = self._names()
+            self._tell_of_future(names[-1:])
+            for name in names:
                 # The last line is less than AGE_NS younger than the file.
                 if time_of(name) > min(before_ns - AGE_NS, time.time_ns() - COMPLETE_NS):
                     break
                 with suppress(FileNotFoundError):  # another process has deleted it
                     os.unlink(self._name_of(name))
 
+    def _tell_of_future(self, names: Iterable[str]) -> None:
+        for name in names:
+            ahead_seconds = (time_of(name) - time.time_ns()) // 1_000_000_000
+            if ahead_seconds > _AHEAD_SECONDS and not self._has_told:
+                self._has_told = True
+                _log.warning(
+                    "filesystem: %s was made by a clock that is %d s ahead: its records are given in that time",
+                    self._name_of(name),
+                    ahead_seconds,
+                )
+
     # Reading
 
     def after(self, position: str, *, before_ns: int, limit: int) -> Page:
+        text, known = self._last
+        if text != position:
+            text, known = position, Position.load(position)
         with Translated("read", self._path):
-            return Merge(self._directory, self._names(), Position.load(position)).page(before_ns, limit)
+            records, new = Merge(self._directory, self._names(), known).page(before_ns, limit)
+        self._last = last = (text, new) if new is known else (new.dump(), new)
+        return Page(records, last[0])
 
     def count(self, position: str) -> int:
         known, found = Position.load(position), 0
         with Translated("read", self._path):
             for name in known.unread(self._names()):
                 with suppress(FileNotFoundError, IsADirectoryError):
-                    found += sum(piece.count(b"\n") for piece in self._pieces(name, known.offsets.get(name, 0)))
+                    found += sum(piece.count(b"\n") for piece in self._pieces(name, known.offset(name)))
         return found
 
     def _pieces(self, name: str, offset: int) -> Iterator[bytes]:

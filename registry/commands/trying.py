@@ -37,6 +37,8 @@ REPOSITORY: Final = "registry-test/notifications"
 _MANIFEST: Final = b"{}"
 _EXCERPT: Final = 400
 """Characters of what an endpoint says that are shown."""
+_LEAST_SECRET: Final = 8
+"""Characters of a part of the URL that may be a secret, and is not shown."""
 _MILLISECONDS: Final = 1000
 _ADVICE: Final = {
     400: "does it take events of this format? format is docker or cloudevents",
@@ -121,7 +123,9 @@ def _excerpt(endpoint: Endpoint, outcome: Outcome) -> str:
     """Return the beginning of the answer as one line, without the secrets of `endpoint`, which it may repeat."""
     text = " ".join(outcome.excerpt.decode("utf-8", "replace").split())
     secrets = [value for name, values in endpoint.headers.items() if is_secret_name(name) for value in values]
-    for secret in filter(None, [*secrets, urlsplit(endpoint.url).password]):
+    parts = urlsplit(endpoint.url)
+    secrets += [part for part in (*parts.path.split("/"), parts.query) if len(part) >= _LEAST_SECRET]
+    for secret in filter(None, [*secrets, parts.password]):
         text = text.replace(secret, OMITTED)
     text = printable(redacted(text))
     return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}..."

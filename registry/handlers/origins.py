@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from registry.config.values import HTTP
 
-_ASKED: Final = (*ORIGIN, "REMOTE_PORT", "REQUEST_METHOD", "HTTP_USER_AGENT", "HTTP_AUTHORIZATION")
+_ASKED: Final = (*ORIGIN, "REMOTE_PORT", "REQUEST_METHOD", "HTTP_USER_AGENT")
 _TELLING: Final = frozenset(("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP"))
 """Headers of proxies: with one of them the port is the proxy's."""
 
@@ -31,17 +31,18 @@ def asked(http: HTTP, user: str | None = None) -> Sequence[Any]:
     """Return what origin_of() needs to know of this request, of `user`, or, if that is None, the one who was let in."""
     record = current.get()
     name = g.grant.user if user is None else user
-    return http, name, record and record.request_id, *map(request.environ.get, _ASKED)
+    claimed_user = "" if name else _claimed_user(request.environ.get("HTTP_AUTHORIZATION"))
+    return http, name, claimed_user, record and record.request_id, *map(request.environ.get, _ASKED)
 
 
 def origin_of(known: Sequence[Any]) -> Origin:
     """Return who has sent the request of which asked() has returned what is `known`, and how."""
     http: HTTP = known[0]
-    user, request_id, *values = known[1:]
+    user, claimed_user, request_id, *values = known[1:]
     environ = {name: value for name, value in zip(_ASKED, values, strict=True) if value is not None}
     return Origin(
         actor=user,
-        claimed_user="" if user else _claimed_user(environ.get("HTTP_AUTHORIZATION")),
+        claimed_user=claimed_user,
         client=environ["REMOTE_ADDR"],
         claimed=_claimed(environ),
         host=environ.get("HTTP_HOST", ""),
@@ -50,6 +51,11 @@ def origin_of(known: Sequence[Any]) -> Origin:
         request_id=request_id or str(uuid.uuid4()),
         base_url=base_url_of(environ, http),
     )
+
+
+def size_of(known: Sequence[Any]) -> int:
+    """Return how many characters of the client, about, are in what asked() has returned."""
+    return len("".join(filter(None, known[1:])))
 
 
 def _claimed_user(header: str | None) -> str:

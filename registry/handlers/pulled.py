@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
+from registry.audit.trail import bounded
 from registry.handlers.current import services
-from registry.handlers.origins import asked, origin_of
+from registry.handlers.origins import asked, origin_of, size_of
 from registry.journal.entry import BLOB, MANIFEST
 from registry.notifications.pulls import Pull
 from registry.oci import media_types
 from registry.oci.reference import Tag
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from registry.config.values import HTTP
+    from registry.journal.entry import Origin
     from registry.oci.digest import Digest
     from registry.ports import Blob, ServedManifest
+
+_MOST_CHARACTERS: Final = 1024
+"""Of a client, in a pull that waits as it is: thousands wait in memory, and a client may send 64 KiB in each header."""
+_itself: Final = itemgetter(0)
 
 
 def note_manifest(repository: str, reference: Tag | Digest, digest: Digest, manifest: ServedManifest) -> None:
@@ -23,8 +33,8 @@ def note_manifest(repository: str, reference: Tag | Digest, digest: Digest, mani
     pulls = all_services.pulls
     if pulls:
         tag = reference.name if isinstance(reference, Tag) else ""
-        who, now_ns = asked(all_services.configuration.http), time.time_ns()
-        told = (now_ns, MANIFEST, repository, digest, tag, manifest.media_type, len(manifest.content), who, origin_of)
+        who, now_ns = _asker(all_services.configuration.http), time.time_ns()
+        told = (now_ns, MANIFEST, repository, digest, tag, manifest.media_type, len(manifest.content), *who)
         pulls.note(Pull._make(told))
 
 
@@ -33,6 +43,12 @@ def note_blob(repository: str, blob: Blob) -> None:
     all_services = services()
     pulls = all_services.pulls
     if pulls:
-        who, now_ns = asked(all_services.configuration.http), time.time_ns()
-        told = (now_ns, BLOB, repository, blob.digest, "", media_types.OCTET_STREAM, blob.size, who, origin_of)
+        who, now_ns = _asker(all_services.configuration.http), time.time_ns()
+        told = (now_ns, BLOB, repository, blob.digest, "", media_types.OCTET_STREAM, blob.size, *who)
         pulls.note(Pull._make(told))
+
+
+def _asker(http: HTTP) -> tuple[Sequence[Any], Callable[[Sequence[Any]], Origin]]:
+    """Return what is known of this request, and what makes its origin of that; of a lot little is kept."""
+    known = asked(http)
+    return (known, origin_of) if size_of(known) <= _MOST_CHARACTERS else ((bounded(origin_of(known)),), _itself)

@@ -77,6 +77,7 @@ def require_possible(section: Health) -> None:
         with findings.gathered():
             if not http.uri.lower().startswith(("http://", "https://")):
                 raise ConfigurationError(f"health.http[{index}].uri", "must be a URL with http:// or https://")
+            _require_askable(http.uri, f"health.http[{index}].uri")
     for index, tcp in enumerate(section.tcp):
         with findings.gathered():
             try:
@@ -84,6 +85,16 @@ def require_possible(section: Health) -> None:
             except ValueError as error:
                 raise ConfigurationError(f"health.tcp[{index}].addr", str(error)) from error
     findings.conclude()
+
+
+def _require_askable(url: str, key: str) -> None:
+    # What speaks HTTP is loaded where there is such a check.
+    from registry.foundation.http_client import HttpError, Location  # noqa: PLC0415
+
+    try:
+        Location.parse(url)
+    except HttpError as error:
+        raise ConfigurationError(key, f"nothing can be asked there: {error}") from error
 
 
 def optional_check(name: str, look: Callable[[], None]) -> Check:

@@ -26,7 +26,8 @@ class JobState:
     """How the job `name` stands. Times are in seconds since 1970.
 
     `last_run` is when the last run ended, None before there was one; `error` is what was wrong with it, "" if nothing.
-    `next_run` is when the next one begins, None while the job runs, or waits for a process that may run it.
+    `next_run` is when the next one begins, None while the job runs, as one that pauses for
+    some seconds at most does all the time, or waits for a process that may run it.
     """
 
     name: str

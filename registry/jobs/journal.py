@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from drivers.base import StorageDriver
+    from drivers.log import Log
     from registry.config import Configuration
     from registry.lease import Lease
 
@@ -43,7 +45,7 @@ def trim_unread(driver: StorageDriver, *, keep_seconds: float) -> None:
         DriverError: the storage fails.
     """
     if driver.holds(paths.JOURNAL):
-        _trim(driver, (), keep_seconds)
+        trim(driver.log(paths.JOURNAL), Cursors(driver), (), keep_seconds=keep_seconds)
 
 
 @dataclass
@@ -57,11 +59,12 @@ class _Keeping:
     def run(self) -> None:
         try:
             if self.lease.held() and time.monotonic() - self.trimmed >= _TRIM_SECONDS:
-                _trim(self.driver, self.consumers, self.keep_seconds)
+                trim(self._journal, Cursors(self.driver), self.consumers, keep_seconds=self.keep_seconds)
                 self.trimmed = time.monotonic()
         except DriverError as error:
             raise JobFailedError(f"the journal waits for the storage: {error}") from error
 
-
-def _trim(driver: StorageDriver, consumers: Sequence[str], keep_seconds: float) -> None:
-    trim(driver.log(paths.JOURNAL), Cursors(driver), consumers, keep_seconds=keep_seconds)
+    @cached_property
+    def _journal(self) -> Log:
+        """The journal, opened in the elected process only."""
+        return self.driver.log(paths.JOURNAL)

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 _RETRY_SECONDS: Final = 10.0
 _LONGEST_SLEEP_SECONDS: Final = 1e9  # the kernel refuses what ends after its clock does
+_OFTEN_SECONDS: Final = 5.0
+"""A job that pauses for no more counts as one that runs all the time: its next run is not told."""
+_POST_SECONDS: Final = 1.0
+"""How often is posted at most when such a job has run, if nothing else has changed."""
 _LEAST_PAUSE_SECONDS: Final = 0.1  # an interval without a unit is one of nanoseconds: it would take all of a core
 _log = logging.getLogger(__name__)
 
@@ -72,6 +76,7 @@ class Runner:
         self._states: dict[str, JobState] = {}
         self._begun: set[Job] = set()
         self._posting = threading.Lock()
+        self._posted = float("-inf")
         self._running = 0
         self._ended = threading.Condition()
 
@@ -112,8 +117,8 @@ class Runner:
     def _repeat(self, job: Job) -> None:
         """Run `job` again and again until this process is to stop."""
         pause = job.first_pause()
+        self._note(job, next_run=time.time() + pause)
         while True:
-            self._note(job, next_run=time.time() + pause)
             time.sleep(min(pause, _LONGEST_SLEEP_SECONDS))
             with self._counted(job):
                 if self._stopping():
@@ -150,12 +155,19 @@ class Runner:
                 _log.exception("the job %s has failed", job.name)
         if self._metrics:
             self._metrics.job_ran(job.name, failed=bool(error))
-        self._note(job, last_run=time.time(), error=error)
-        return max(job.interval_seconds if pause is None else pause, _LEAST_PAUSE_SECONDS)
+        pause = max(job.interval_seconds if pause is None else pause, _LEAST_PAUSE_SECONDS)
+        now = time.time()
+        self._note(job, last_run=now, next_run=now + pause, error=error)
+        return pause
 
-    def _note(self, job: Job, **changed: Any) -> None:
+    def _note(self, job: Job, *, next_run: float | None, **changed: Any) -> None:
+        told = next_run if next_run and next_run - time.time() > _OFTEN_SECONDS else None
         with self._posting:
-            state = self._states[job.name] = replace(self._states[job.name], **changed)
-            self._board.post(self._states.values())
+            before = self._states[job.name]
+            state = self._states[job.name] = replace(before, next_run=told, **changed)
+            is_new = (state.next_run, state.error) != (before.next_run, before.error)
+            if is_new or time.monotonic() - self._posted >= _POST_SECONDS:
+                self._board.post(self._states.values())
+                self._posted = time.monotonic()
         if self._metrics:
-            self._metrics.job_noted(job.name, last_run=state.last_run, next_run=state.next_run)
+            self._metrics.job_noted(job.name, last_run=state.last_run, next_run=next_run)

@@ -6,14 +6,16 @@ import logging
 import socket
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from registry.foundation.globs import Glob
+from registry.foundation.redaction import OMITTED
 from registry.journal.entry import PULL
 
 if TYPE_CHECKING:
     from registry.config.events import Endpoint, Notifications
     from registry.journal.change import Change
+    from registry.journal.entry import Entry
 
 _REMEMBERED: Final = 1000
 """Answers that are remembered: patterns cost more than the rest of what is done for a pull."""
@@ -49,6 +51,10 @@ class EndpointConsumer:
         """Tell whether the endpoint is to be told of this."""
         return self.wants_event(change.action, change.media_type, change.repository)
 
+    def wants_entry(self, entry: Entry) -> bool:
+        """Tell whether the endpoint is to be told of an entry of the journal that names it, as it is configured now."""
+        return self.wants_event(entry.action, entry.media_type, entry.repository)
+
     def _wants_event(self, action: str, media_type: str, repository: str) -> bool:
         if action in self._ignored_actions or media_type in self._ignored_media_types:
             return False
@@ -77,9 +83,16 @@ def announce(section: Notifications) -> None:
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without userinfo, query and fragment, which may be secret."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    """Return scheme, host and port of a URL. All else may be secret: the path is, for chat services."""
+    try:
+        parts = urlsplit(url)
+        has_place = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        has_place = False
+    if not has_place:
+        return OMITTED if url else ""
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return f"{place}/{OMITTED}" if parts.path.strip("/") or parts.query or parts.fragment else place
 
 
 def source_addr(addr: str) -> str:

@@ -95,15 +95,14 @@ class DeadLetters:
         self._most = most
         self._numbers: Counter[str] = Counter()
 
-    def add(self, letter: DeadLetter) -> None:
-        """Keep a letter. To keep it again changes nothing."""
+    def add(self, letter: DeadLetter) -> int:
+        """Keep a letter, and return how many others went for it. To keep it again changes nothing."""
         name = letter.endpoint
         if name not in self._numbers:
             self._numbers[name] = self.count(name)
         self._driver.put(letter.path, letter.encode())
         self._numbers[name] += 1
-        if self._numbers[name] > self._most:
-            self._delete_oldest(name)
+        return self._delete_oldest(name) if self._numbers[name] > self._most else 0
 
     def endpoints(self) -> Iterator[str]:
         """Yield the name of each endpoint that has letters, whether it is configured or not."""
@@ -146,13 +145,19 @@ class DeadLetters:
             except (ObjectTooLargeError, ValueError) as error:
                 _log.warning("%s is passed over: %s", path, error)
 
-    def _delete_oldest(self, endpoint: str) -> None:
-        """Delete what is too much by a fresh count, as others delete, too; and a bit more, so that this is rare."""
+    def _delete_oldest(self, endpoint: str) -> int:
+        """Delete what is too much by a fresh count, as others delete, too; and a bit more, so that this is rare.
+
+        Return how many letters that were.
+        """
         directory, number = paths.dead_letters(endpoint), self.count(endpoint)
+        deleted = 0
         if number > self._most:
             kept = self._most - self._most // _SLACK
             for name in list(islice(objects_below(self._driver, directory, is_dead_letter), number - kept)):
                 with suppress(PathNotFoundError):
                     self._driver.delete(paths.below(directory, name))
+                    deleted += 1
                 number -= 1
         self._numbers[endpoint] = number
+        return deleted

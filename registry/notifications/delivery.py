@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
 from registry.journal.cursors import IDLE_SECONDS, Cursor
+from registry.notifications.backlog import Backlog
 from registry.notifications.events import events_of
 from registry.notifications.standing import Standing
 from registry.notifications.window import Window
@@ -37,7 +38,6 @@ _ERROR_SECONDS: Final = 60.0
 """How old what the cursor says of an endpoint that goes on failing may be."""
 _COUNT_SECONDS: Final = 60.0
 """How often it is counted what waits, if anything does."""
-_DROPPED_AT_ONCE: Final = 1000
 THROUGH: Final = "through"
 """In the state of a cursor: the ids of the entries behind its position that are through."""
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class _Progress:
 
     Each entry with a time before `through_ns` and, where the window is through, `following_ns` was given by the journal
     before. `stored` is when the cursor was stored, by the monotonic clock, with `stored_ids` entries of the window, and
-    with `stored_failing`, since when the endpoint fails.
+    with `stored_failing`, since when the endpoint fails. `backlog` has what is behind the window, once it was counted.
     """
 
     window: Window
@@ -69,6 +69,7 @@ class _Progress:
     stored: float
     stored_ids: int
     stored_failing: float
+    backlog: Backlog | None = None
 
 
 class Delivery:
@@ -120,6 +121,7 @@ class Delivery:
             # Another process goes on from the cursor in the storage, and later perhaps this one again.
             self._progress = None
             return self._poll_seconds
+        self._target.report.tell_buried()
         return pause
 
     def _run(self) -> float | None:
@@ -167,10 +169,13 @@ class Delivery:
     def _fill(self, progress: _Progress, until: float) -> bool:
         """Fill the window, which is empty; return False if the journal has nothing for it."""
         while time.monotonic() < until:
-            page = self._next_page(progress, _WINDOW)
+            page = self._next_page(progress)
             for delivered in page.entries:
+                events = self._wanted(delivered)
+                if progress.backlog:
+                    progress.backlog.take(len(events))
                 if delivered.entry.id not in progress.window.through:
-                    progress.window.add(self._wanted(delivered))
+                    progress.window.add(events)
             if progress.window.waiting:
                 self._target.counts.entered(progress.window.waiting)
                 return True
@@ -178,18 +183,17 @@ class Delivery:
                 return False
         return False
 
-    def _next_page(self, progress: _Progress, limit: int) -> Page:
-        page = self._kept.reader.page(progress.following, limit=limit)
+    def _next_page(self, progress: _Progress) -> Page:
+        page = self._kept.reader.page(progress.following, limit=_WINDOW)
         progress.position, progress.through_ns = progress.following, progress.following_ns
         progress.following, progress.following_ns = page.position, page.through_ns
         return page
 
     def _wanted(self, delivered: Delivered) -> list[Event]:
         """Return the events of an entry that the endpoint wants by what is configured now."""
-        entry = delivered.entry
-        if not self._consumer.wants_event(entry.action, entry.media_type, entry.repository):
+        if not self._consumer.wants_entry(delivered.entry):
             return []
-        return list(events_of(entry, delivered.time_ns))
+        return list(events_of(delivered.entry, delivered.time_ns))
 
     def _store(self, progress: _Progress) -> None:
         """Store the cursor if there is anything new to say."""
@@ -220,7 +224,7 @@ class Delivery:
         counts = self._target.counts
         counts.waiting(0)
         counts.oldest(0)
-        self._counted = -_COUNT_SECONDS
+        progress.backlog, self._counted = None, -_COUNT_SECONDS
         if time.monotonic() - progress.stored >= IDLE_SECONDS:
             self._store(progress)
 
@@ -229,22 +233,28 @@ class Delivery:
         if time.monotonic() - self._counted < _COUNT_SECONDS:
             return
         self._counted = time.monotonic()
-        behind = self._kept.reader.waiting(progress.following)
-        waiting = behind + progress.window.waiting
-        if waiting > self._most:
-            self._drop(progress, waiting - self._most)
-            waiting = self._most
-        self._target.counts.waiting(waiting)
+        backlog = progress.backlog = progress.backlog or Backlog(self._kept.reader, self._consumer, progress.following)
+        is_all = self._count(backlog, _STEP_SECONDS)
+        if not is_all and backlog.about() > self._most:
+            is_all = self._count(backlog, _RUN_SECONDS)
+        too_many = progress.window.waiting + backlog.certain - self._most
+        if too_many > 0:
+            self._drop(progress, too_many)
+        self._target.counts.waiting(progress.window.waiting + (backlog.certain if is_all else backlog.about()))
+
+    def _count(self, backlog: Backlog, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        return backlog.count(goes_on=lambda: time.monotonic() < until and not self._stopping())
 
     def _drop(self, progress: _Progress, too_many: int) -> None:
-        dropped = progress.window.clear()
-        too_many -= dropped
-        while too_many > 0:
-            page = self._next_page(progress, min(too_many, _DROPPED_AT_ONCE))
-            if not page.full:
+        """Drop the oldest events, `too_many` of them; if that takes long, the rest of them goes with the next count."""
+        until = time.monotonic() + _RUN_SECONDS
+        dropped = progress.window.drop_oldest(too_many)
+        while dropped < too_many and not self._stopping():
+            progress.window.through.clear()
+            if not self._fill(progress, until):
                 break
-            dropped += sum(len(self._wanted(delivered)) for delivered in page.entries)
-            too_many -= _DROPPED_AT_ONCE
+            dropped += progress.window.drop_oldest(too_many - dropped)
         self._store(progress)
         self._target.counts.dropped(dropped)
         _log.error(

@@ -65,6 +65,11 @@ def events_of(entry: Entry, time_ns: int) -> Iterator[Event]:
         yield Event(identifier, time_ns, entry, kind, digest, tag, index)
 
 
+def number_of(entry: Entry) -> int:
+    """Return how many events events_of() yields."""
+    return sum(1 for _ in _parts(entry))
+
+
 def _parts(entry: Entry) -> Iterator[tuple[str, str, str]]:
     if entry.kind == MANIFEST and entry.action == DELETE:
         yield MANIFEST, entry.digest, ""

@@ -1,4 +1,4 @@
-"""What of the endpoints only shows when it is tried: the files that they name."""
+"""What of the endpoints only shows when it is tried: what can be done with a URL, and the files that they name."""
 
 from __future__ import annotations
 
@@ -28,8 +28,13 @@ def require_usable(section: Notifications) -> None:
 
 def _require_usable(endpoint: Endpoint, key: str) -> None:
     # What speaks HTTP is loaded where there is an endpoint.
+    from registry.foundation.http_client import HttpError, Location  # noqa: PLC0415
     from registry.notifications.sending import Sender  # noqa: PLC0415
 
+    try:
+        Location.parse(endpoint.url)
+    except HttpError as error:
+        raise ConfigurationError(f"{key}.url", f"nothing can be sent there: {error}") from error
     try:
         with closing(Sender(endpoint)):
             pass

@@ -86,11 +86,11 @@ class Lane:
         """Have `events` delivered behind those that wait."""
         self._waiting.extend(events)
 
-    def clear(self) -> int:
-        """Forget what waits; return how many events that were."""
-        number = len(self._waiting)
-        self._pass_over(number)
-        return number
+    def drop(self) -> Event:
+        """Forget the first event that waits, and return it; there has to be one."""
+        event = self._waiting[0]
+        self._pass_over(1)
+        return event
 
     def deliver(self, *, until: float) -> None:
         """Send what waits until all is through, or a pause is due, or `until` has come by the monotonic clock.

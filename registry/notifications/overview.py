@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from registry.foundation.redaction import redacted_setting
 from registry.journal.cursors import Cursor, Cursors
 from registry.journal.reader import Reader
-from registry.notifications.consumers import EndpointConsumer
+from registry.notifications.consumers import EndpointConsumer, shown_url
 from registry.notifications.dead import DeadLetters
 from registry.notifications.delivery import THROUGH
 from registry.notifications.standing import Standing
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from registry.config.events import Endpoint, Notifications
 
 _PAGE: Final = 1000
-_MOST_COUNTED: Final = 10_000
-"""Entries that are looked at, to count those that wait; of more of them the number is not exact."""
+_COUNT_SECONDS: Final = 5.0
+"""For how long entries are looked at, to count those that wait; of those that are left, all count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """How an endpoint stands.
 
-    `url` has no secrets. `waiting` is how many entries of the journal it has still to be given, and `oldest_ns` when
-    the first of them was made, in nanoseconds since 1970; 0 if none waits, as for one that is disabled. `dead` is the
-    number of its dead letters.
+    `url` is as shown_url() has it. `waiting` is how many entries of the journal it has still to be given, and
+    `oldest_ns` when the first of them was made, in nanoseconds since 1970; 0 if none waits, as for one that is
+    disabled. `dead` is the number of its dead letters.
     """
 
     name: str
@@ -63,7 +63,7 @@ def _overview(endpoint: Endpoint, driver: StorageDriver, letters: DeadLetters) -
     waiting, oldest_ns = (0, 0) if endpoint.disabled else _waiting(endpoint, driver, cursor)
     return Overview(
         endpoint.name,
-        redacted_setting(endpoint.url),
+        shown_url(endpoint.url),
         waiting,
         oldest_ns,
         letters.count(endpoint.name),
@@ -79,11 +79,11 @@ def _waiting(endpoint: Endpoint, driver: StorageDriver, cursor: Cursor) -> tuple
     through = frozenset(cursor.state.get(THROUGH, ()))
     waiting = oldest_ns = 0
     position = cursor.position
-    for _ in range(_MOST_COUNTED // _PAGE):
+    until = time.monotonic() + _COUNT_SECONDS
+    while time.monotonic() < until:
         page = reader.page(position, limit=_PAGE)
         for time_ns, entry in page.entries:
-            wanted = consumer.wants_event(entry.action, entry.media_type, entry.repository)
-            if wanted and entry.id not in through:
+            if consumer.wants_entry(entry) and entry.id not in through:
                 waiting += 1
                 oldest_ns = oldest_ns or time_ns
         position = page.position

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -55,6 +56,9 @@ class Report:
         self._name = name
         self._told = told
         self._has_told = False
+        self._burying = threading.Lock()
+        self._buried = self._lost = 0
+        """Dead letters that tell_buried() has not told of, and those that had to go for them."""
         self.standing = Standing()
 
     def delivered(self) -> None:
@@ -75,6 +79,24 @@ class Report:
         if self._is_new("failure"):
             self._has_told = True
             _log.warning("endpoint %s does not take events: %s", self._name, standing.last_error)
+
+    def buried(self, *, lost: int) -> None:
+        """Note that an event became a dead letter, for which `lost` others went: tell_buried() says so."""
+        with self._burying:
+            self._buried += 1
+            self._lost += lost
+
+    def tell_buried(self) -> None:
+        """Say how many dead letters there were since this was said, if that is a minute ago."""
+        if not self._buried or not self._is_new("buried"):
+            return
+        with self._burying:
+            buried, self._buried = self._buried, 0
+            lost, self._lost = self._lost, 0
+        _log.error("endpoint %s: %d more dead letters (registry notifications list --dead)", self._name, buried)
+        if lost:
+            text = "endpoint %s: %d dead letters are deleted, the oldest (notifications.journal.maxdead)"
+            _log.error(text, self._name, lost)
 
     def _is_new(self, what: str) -> bool:
         """Tell whether no process has said this within a minute, and note that this one says it."""

@@ -34,7 +34,7 @@ class Window:
         self._lanes = [Lane(target, self) for _ in range(target.endpoint.parallel)]
         self._open: dict[str, int] = {}  # how many events of an entry wait
         self.through: set[str] = set()
-        """The ids of the entries of which all events were delivered or given up."""
+        """The ids of the entries of which all events were delivered, given up or dropped."""
 
     @property
     def waiting(self) -> int:
@@ -74,14 +74,16 @@ class Window:
         for each in running:
             each.result()
 
-    def clear(self) -> int:
-        """Forget what waits; return how many events that were."""
-        dropped = sum(lane.clear() for lane in self._lanes)
-        self._open.clear()
-        return dropped
+    def drop_oldest(self, most: int) -> int:
+        """Forget the oldest events that wait, `most` of them; return how many there were."""
+        number = min(most, self.waiting)
+        for _ in range(number):
+            first = min((lane for lane in self._lanes if lane.waiting), key=lambda lane: lane.waiting[0].time_ns)
+            self.settle(first.drop())
+        return number
 
     def settle(self, event: Event) -> None:
-        """Note that `event` was delivered."""
+        """Note that `event` is through."""
         # All events of an entry are in one lane, so no two threads do this for the same entry.
         identifier = event.entry.id
         if self._open[identifier] > 1:
@@ -93,8 +95,10 @@ class Window:
     def give_up(self, event: Event, outcome: Outcome, tries: int) -> None:
         """Keep `event` as a dead letter."""
         name = self._target.endpoint.name
-        self._letters.add(DeadLetter(name, event, outcome.error, outcome.status, tries, time.time_ns()))
+        lost = self._letters.add(DeadLetter(name, event, outcome.error, outcome.status, tries, time.time_ns()))
         self._target.counts.buried()
+        self._target.counts.dropped(lost)
+        self._target.report.buried(lost=lost)
         self.settle(event)
 
 

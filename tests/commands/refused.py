@@ -174,6 +174,14 @@ MORE: Final = {
         "notifications:\n  endpoints:\n  - name: ci\n    url: ci.example\n",
         7, "notifications.endpoints[0].url: must begin with http:// or https://",
     ),
+    "an endpoint whose host no name can be": _with(
+        "notifications:\n  endpoints:\n  - name: ci\n    url: http://ex!mple/\n",
+        7, "notifications.endpoints[0].url: nothing can be sent there: the host is not a name",
+    ),
+    "an endpoint whose host is longer than a name": _with(
+        f"notifications:\n  endpoints:\n  - name: ci\n    url: http://{'a' * 300}/\n",
+        7, "notifications.endpoints[0].url: nothing can be sent there: the host is too long for a name",
+    ),
     "two endpoints of one name": _with(
         "notifications:\n  endpoints:\n  - name: ci\n    url: http://a\n  - name: ci\n    url: http://b\n",
         8, "notifications.endpoints[1].name: ci is what endpoints[0] is called as well; give each a name of its own",
@@ -306,6 +314,9 @@ MORE: Final = {
         "health:\n  tcp:\n  - interval: 1s\n    addr: a\n", 7, "health.tcp[0].addr: it has no port"
     ),
     "a check of what is not a URL": _with("health:\n  http:\n  - uri: a\n", 6, "health.http[0].uri: must be a URL with"),
+    "a check of a host that no name can be": _with(
+        "health:\n  http:\n  - uri: http://ex!mple/\n", 6, "health.http[0].uri: nothing can be asked there: the host is not",
+    ),
     "a variable with a wrong value": _with(
         "http: {net: tcp}\n", 0, 'http.net: must be one of tcp, unix, not "udp" (set by REGISTRY_HTTP_NET)',
         REGISTRY_HTTP_NET="udp",

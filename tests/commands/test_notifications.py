@@ -78,14 +78,17 @@ def test_endpoints_are_listed_with_what_waits_and_without_secrets(
     bury(journal, push("old"))
     configure(
         tmp_path,
-        {"url": f"http://u:{SECRET}@127.0.0.1:{receiver.port}/hook?key={SECRET}", "headers": {"X-Token": [SECRET]}},
+        {
+            "url": f"http://u:{SECRET}@127.0.0.1:{receiver.port}/{SECRET}/hook?key={SECRET}",
+            "headers": {"X-Token": [SECRET]},
+        },
         {"name": "off", "url": "", "disabled": True, "repositories": ["**a"]},
     )
     done = notifications(tmp_path, "list")
     assert (done.returncode, done.stderr) == (0, "")
     heading, ci, note, off, disabled = done.stdout.splitlines()
     assert heading.split()[:5] == ["ENDPOINT", "WAITING", "OLDEST", "DEAD", "LAST"]
-    assert re.fullmatch(rf"ci +2 +\d+s +1 +- +http://\S+@127.0.0.1:{receiver.port}/hook\S*", ci)
+    assert re.fullmatch(rf"ci +2 +\d+s +1 +- +http://127.0.0.1:{receiver.port}/\.\.\.", ci)
     assert note.strip() == "registry notifications list --dead tells why events were given up"
     assert off.split() == ["off", "0", "-", "0", "-", "-"]
     assert disabled.strip() == "disabled: nothing is sent"
@@ -106,7 +109,7 @@ def test_list_as_json_tells_all_that_is_known(tmp_path: Path, journal: Journal, 
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", row.pop("oldest"))
     assert row == {
         "name": "ci",
-        "url": receiver.url(),
+        "url": receiver.url("/..."),
         "disabled": False,
         "waiting": 2,
         "dead": 0,
@@ -490,6 +493,13 @@ def test_endpoint_that_does_not_take_the_event_is_an_error_with_what_to_change(
     assert verdict.startswith(f"ci does not take events: it answers {status} ")
     assert says == f"it says: {'x' * 400}..."
     assert what.startswith(f"-> {advice}")
+
+
+def test_an_answer_that_repeats_the_path_shows_no_secret_in_it(tmp_path: Path, receiver: Receiver) -> None:
+    configure(tmp_path, {"url": receiver.url("/hooks/T0AB12CD34?c0de12345")})
+    receiver.answer = lambda _: Answering(404, body=b"no T0AB12CD34: cannot POST /hooks/T0AB12CD34?c0de12345")
+    done = notifications(tmp_path, "test", "ci")
+    assert done.stdout.splitlines()[1] == "it says: no ...: cannot POST /hooks/...?..."
 
 
 def test_endpoint_that_cannot_be_reached_is_an_error_in_a_line_and_in_json(tmp_path: Path) -> None:

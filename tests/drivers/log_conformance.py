@@ -5,6 +5,7 @@ It is a part of tests/drivers/conformance.py, whose fixtures it uses.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -252,6 +253,23 @@ class LogConformance:
         young.trim(clock.now() - 3 * HOUR_SECONDS * 10**9)
         young.append(b"1")
         assert [record.content for record in read_all(driver.log(LOG))] == [b"0", b"1"]
+
+    def test_a_record_of_a_time_to_come_is_told_of_once(
+        self, driver: StorageDriver, clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        log = driver.log(LOG)
+        driver.log(LOG).append(b"now")
+        with caplog.at_level(logging.WARNING):
+            log.trim(clock.now() - 2 * HOUR_SECONDS * 10**9)
+            assert not caplog.records
+            with clock.set_by(26 * HOUR_SECONDS):
+                driver.log(LOG).append(b"a day ahead")
+            for _ in range(3):
+                log.trim(clock.now() - 2 * HOUR_SECONDS * 10**9)
+
+        (record,) = caplog.records
+        assert "was made by a clock that is " in record.getMessage()
+        assert [record.content for record in read_all(log)] == [b"now"]
 
     def test_a_position_of_long_ago_leads_on(self, driver: StorageDriver, clock: Clock) -> None:
         log = driver.log(LOG)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 import tracemalloc
 from collections import Counter
@@ -61,13 +62,13 @@ class _LateStore(DelegatingDriver):
             st.sampled_from([0.0, 0.001, 0.5, 3.0, 30.0, 700.0, 5000.0]),
             st.sampled_from(["read", "read", "append"]),
             st.sampled_from([0.0, 0.4, 5.0, LATE_SECONDS - 0.001]),
-            st.sampled_from([0.0, 0.0, -24.0, 24.0]),
+            st.sampled_from([0.0, 0.0, -24.0, 24.0, -440.0, 440.0]),
         ),
         max_size=40,
     ),
     limit=st.sampled_from([1, 2, 100]),
     wait=st.sampled_from([-5.0, 0.0, 2.0]),
-    reader_ahead=st.sampled_from([0.0, -24.0, 24.0]),
+    reader_ahead=st.sampled_from([0.0, -24.0, 24.0, 440.0, -440.0]),
 )
 def test_a_record_that_becomes_visible_late_is_given_once_by_whatever_clocks(
     steps: list[tuple[float, str, float, float]], limit: int, wait: float, reader_ahead: float
@@ -92,12 +93,86 @@ def test_a_record_that_becomes_visible_late_is_given_once_by_whatever_clocks(
                 store.put_late(appended[-1], late)
             else:
                 read()
-        store.now_ns += 80 * SECOND
+        store.now_ns += 960 * SECOND
         ahead = reader_ahead
         for _ in range(len(appended) + 1):
             read()
 
     assert Counter(found) == Counter(appended)
+
+
+@pytest.mark.parametrize("seconds", [30, 61, 600, 880])
+@pytest.mark.parametrize("many", [0, 600], ids=["few", "many"])
+def test_a_record_of_a_host_whose_clock_is_behind_is_given(clock: Clock, seconds: int, many: int) -> None:
+    log = ObjectLog(InMemoryDriver(), LOG)
+    for _ in range(many + 1):
+        log.append(b"ours")
+    found, position = [], ""
+    while (page := log.after(position, before_ns=clock.now(), limit=50)).records:
+        found += page.records
+        position = page.position
+    with clock.set_by(-seconds):
+        log.append(b"theirs")
+
+    for _ in range(40):
+        page = log.after(position, before_ns=clock.now(), limit=50)
+        found += page.records
+        position = page.position
+        clock.advance(1)
+
+    assert Counter(record.content for record in found) == {b"ours": many + 1, b"theirs": 1}
+
+
+@pytest.mark.parametrize("ahead", [1000, HOUR_SECONDS, 50 * HOUR_SECONDS])
+def test_a_record_is_given_though_the_reader_was_away_for_a_while_after_its_clock_was_set_back(
+    clock: Clock, ahead: int
+) -> None:
+    log = ObjectLog(InMemoryDriver(), LOG)
+    with clock.set_by(ahead):
+        log.append(b"first")
+        position = log.after("", before_ns=clock.now(), limit=9).position
+        position = log.after(position, before_ns=clock.now(), limit=9).position
+    log.append(b"second")
+    clock.advance(ahead / 2)
+
+    assert b"second" in [record.content for record in read_all(log, position)]
+
+
+def test_records_of_one_millisecond_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, now_ns = ObjectLog(InMemoryDriver(), LOG), 1_800_000_000 * SECOND
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns)
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "0" * 2 * size)
+    for number in range(1000):
+        log.append(b"%d" % number)
+        now_ns += 1000
+
+    assert [record.content for record in read_all(log)] == [b"%d" % number for number in range(1000)]
+
+
+def test_a_busy_log_is_not_listed_from_the_beginning_of_the_window_each_time(clock: Clock) -> None:
+    driver = InMemoryDriver()
+    log = ObjectLog(driver, LOG)
+    for _ in range(3000):
+        log.append(b"record")
+    position = ""
+    while (page := log.after(position, before_ns=clock.now(), limit=1000)).records:
+        position = page.position
+    assert len(position) < 3000 * 16 + 60
+    clock.advance(120)
+    listed = 0
+
+    class Store(DelegatingDriver):
+        def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
+            nonlocal listed
+            found = super().list(path, after=after, limit=limit)
+            listed += len(found)
+            return found
+
+    busy = ObjectLog(Store(driver), LOG)
+    for _ in range(10):
+        position = busy.after(position, before_ns=clock.now(), limit=100).position
+
+    assert listed == 3000  # once in half a minute
 
 
 def test_a_record_that_is_listed_before_it_can_be_had_is_given_once_it_can() -> None:

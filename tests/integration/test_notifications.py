@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(900)
 
 WAITING_EVENTS = int(os.environ.get("WAITING_EVENTS") or 3000)
+"""100,000 take some minutes."""
 TAGS = 10
 CLIENTS = 4
 ROUNDS = 60
@@ -46,8 +47,8 @@ def receiver() -> Iterator[EventReceiver]:
         yield running
 
 
-def settings(*endpoints: Mapping[str, Any], **sections: Any) -> dict[str, Any]:
-    return {"http": {"workers": 2}, "notifications": {"endpoints": list(endpoints)}, **sections}
+def settings(endpoint: Mapping[str, Any]) -> dict[str, Any]:
+    return {"http": {"workers": 2}, "notifications": {"endpoints": [endpoint]}}
 
 
 def with_secrets(name: str, endpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def test_bad_endpoints_of_every_kind_hold_up_neither_a_good_one_nor_the_registry
         wait_until(
             "the good one is told of everything",
             lambda: Counter(each["action"] for each in receiver.events()) == every,
-            seconds=15,
+            seconds=30,
         )
         grown = memory(server.pid).pss - before
         minutes = 2 + int((time.monotonic() - began) / 60)
@@ -136,7 +137,7 @@ def test_a_receiver_that_comes_back_is_told_all_that_waited_in_order_from_flat_m
     with PeakMemory([server.pid]) as seen, receiver:
         receiver.stop()
         pushes.many(server.api, CLIENTS, WAITING_EVENTS // CLIENTS // TAGS, TAGS)
-        assert "endpoint ci does not take events: " in server.log
+        wait_until("it has failed", lambda: "endpoint ci does not take events: " in server.log)
         receiver.start()
         wait_until("all are delivered", lambda: pushes.delivered_in(receiver.events()), seconds=600)
 

@@ -21,7 +21,7 @@ from registry.jobs.runner import Elections, Runner
 from tests.serving import SECONDS, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 HOUR = 3600.0
 LONG_AGO = 1000.0
@@ -301,3 +301,22 @@ def test_a_process_that_stops_waits_for_runs_that_end_soon_and_for_no_others() -
 
     assert ended.is_set()
     hangs.set()
+
+
+def test_jobs_that_run_often_do_not_post_each_run(workers: Workers, tmp_path: Path) -> None:
+    posts = tmp_path / "posts"
+    posts.touch()
+
+    class Board(JobBoard):
+        def post(self, states: Iterable[JobState]) -> None:
+            super().post(states)
+            with posts.open("ab") as file:
+                file.write(b".")
+
+    workers.board = Board()
+    before = posts.stat().st_size
+    workers.fork(Elections(), [workers.job(f"often {number}", then=lambda: 0.1) for number in range(10)])
+    wait_until("all have run often", lambda: len(workers.ran()) > 300)
+
+    assert 1 <= posts.stat().st_size - before <= len(workers.ran()) / 5
+    wait_until("it is told", lambda: all(state.last_run for state in workers.board.read()))

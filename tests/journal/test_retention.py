@@ -82,6 +82,19 @@ def test_an_entry_that_may_have_become_visible_late_stays(storage: Storage) -> N
     assert 100 in storage.trimmed({"ci"})
 
 
+@pytest.mark.parametrize("hours", [0.5, 0.99])
+def test_an_entry_of_a_host_whose_clock_is_behind_stays_until_it_was_given(storage: Storage, hours: float) -> None:
+    storage.has("ci", through=100 - hours)
+
+    assert 100 in storage.trimmed({"ci"})
+
+
+def test_while_a_consumer_is_through_up_to_a_time_in_the_future_everything_stays(storage: Storage) -> None:
+    storage.has("ci", through=-5)  # its clock has been set back
+
+    assert storage.trimmed({"ci"}) == AGES
+
+
 def test_for_a_consumer_that_has_not_begun_everything_stays(storage: Storage) -> None:
     storage.has("ci", through=0)
 

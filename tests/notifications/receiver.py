@@ -52,7 +52,8 @@ class Receiver:
     @property
     def taken(self) -> list[dict[str, Any]]:
         """All events of requests that were answered with 2xx or 3xx."""
-        return [event for request in self.requests for event in request.events]
+        # Others may come meanwhile.
+        return [event for request in list(self.requests) for event in request.events]
 
     @property
     def tags(self) -> list[str]:

@@ -239,6 +239,62 @@ def test_the_oldest_events_are_dropped_where_too_many_wait(
     assert "260 events are dropped" in caplog.text
 
 
+@pytest.mark.parametrize("parallel", [1, 8])
+def test_no_more_events_are_dropped_than_are_too_many(
+    journal: Journal, receiver: Receiver, caplog: pytest.LogCaptureFixture, parallel: int
+) -> None:
+    receiver.answer = failing(parallel)
+    journal.add(*(push(f"v{n}", repository=f"team/app{n % 7}") for n in range(201)))
+
+    run_to_the_end(journal.delivery(endpoint(receiver.url(), threshold=1, parallel=parallel), most=200))
+
+    assert sorted(receiver.tags) == sorted(f"v{n}" for n in range(1, 201))
+    assert "1 events are dropped" in caplog.text
+
+
+def test_what_others_are_told_of_is_not_too_many_events_of_an_endpoint(
+    journal: Journal, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.answer = failing(1)
+    for n in range(5):
+        journal.add(push(f"v{n}"))
+        journal.add(*(push("of-others", consumers=["audit"]) for _ in range(30)))
+        journal.add(*(push("ignored", repository="other") for _ in range(30)))
+
+    section = endpoint(receiver.url(), threshold=1, repositories=("team/**",))
+    run_to_the_end(journal.delivery(section, most=20))
+
+    assert receiver.tags == [f"v{n}" for n in range(5)]
+    assert "dropped" not in caplog.text
+
+
+def test_each_event_of_a_change_counts_where_too_many_wait(journal: Journal, receiver: Receiver) -> None:
+    receiver.answer = failing(1)
+    journal.add(*(push("", tags=["a", "b", "c"]) for _ in range(60)), push("d"))
+
+    run_to_the_end(journal.delivery(endpoint(receiver.url(), threshold=1), most=5))
+
+    assert receiver.tags == ["c", "a", "b", "c", "d"]
+
+
+def test_what_comes_while_an_endpoint_fails_is_counted_with_what_waited_before(
+    journal: Journal, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "_COUNT_SECONDS", 0.0)
+    receiver.answer = failing(10_000)
+    delivery = journal.delivery(endpoint(receiver.url(), threshold=1, backoff_seconds=0.001), most=40)
+    sent = 0
+    for number in (150, 30, 7, 1, 0):
+        journal.add(*(push(f"v{n}") for n in range(sent, sent + number)))
+        sent += number
+        delivery.run()
+
+    receiver.answer = failing(0)
+    run_to_the_end(delivery)
+
+    assert receiver.tags == [f"v{n}" for n in range(sent - 40, sent)]
+
+
 def test_only_who_is_elected_delivers_and_stops_at_once_when_it_no_longer_is(
     journal: Journal, receiver: Receiver
 ) -> None:

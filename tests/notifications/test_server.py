@@ -64,7 +64,7 @@ def test_a_push_and_a_deletion_are_told_of(tmp_path: Path, receiver: Receiver) -
     assert manifest["source"]["addr"].endswith(f":{server.port}")
     assert (deleted["action"], deleted["target"]["digest"]) == ("delete", digest_of(MANIFEST))
     assert (untagged["action"], untagged["target"]["tag"]) == ("delete", "v1")
-    assert f"configuring endpoint e0 ({receiver.url()})" in server.log()
+    assert f"configuring endpoint e0 ({receiver.url('/...')})" in server.log()
 
 
 def test_pulls_are_told_of_as_the_go_registry_tells_of_them(tmp_path: Path, receiver: Receiver) -> None:
@@ -109,6 +109,10 @@ def metric(server: Serving, name: str, **labels: str) -> float:
     return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
 
 
+def events_counted(server: Serving, kind: str) -> float:
+    return metric(server, "registry_notifications_events_total", endpoint="e0", type=kind)
+
+
 def test_metrics_have_the_names_of_the_go_registry(tmp_path: Path, receiver: Receiver) -> None:
     def refuse_pulls(request: Received) -> Answering:
         return Answering(410 if request.events[0]["target"].get("tag") == "poison" else 200)
@@ -129,6 +133,19 @@ def test_metrics_have_the_names_of_the_go_registry(tmp_path: Path, receiver: Rec
         wait_until("none waits", lambda: b"registry_notifications_pending_total" in server.debug("/metrics").body)
         assert metric(server, "registry_notifications_pending_total", endpoint="e0") == 0
         assert metric(server, "registry_notifications_oldest_seconds", endpoint="e0") == 0
+
+
+def test_dead_letters_are_told_of_and_so_are_those_that_are_too_many(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.answer = lambda _: Answering(410)
+    settings = overlay(receiver, ignore={"actions": ["pull"]})
+    settings["notifications"]["journal"] = {"maxdead": 2}
+    with serving(tmp_path, settings) as server:
+        for n in range(5):
+            push(server, f"v{n}")
+        wait_until("three are gone", lambda: events_counted(server, "Dropped") == 3)
+        assert events_counted(server, "Dead") == 5
+        wait_until("it is said", lambda: "dead letters are deleted, the oldest" in server.log())
+        assert "more dead letters (registry notifications list --dead)" in server.log()
 
 
 def test_an_endpoint_that_fails_lets_events_wait_and_does_not_make_the_registry_sick(

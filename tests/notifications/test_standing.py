@@ -33,3 +33,17 @@ def test_of_processes_that_send_to_an_endpoint_one_says_that_it_fails_and_one_th
         "endpoint ci takes events again",
         "endpoint other takes events again",
     ]
+
+
+def test_a_line_says_how_many_events_became_dead_letters(caplog: pytest.LogCaptureFixture) -> None:
+    report = Report("ci", SharedSet())
+    for lost in (0, 0, 3, 0):
+        report.buried(lost=lost)
+    report.tell_buried()
+    report.buried(lost=1)
+    report.tell_buried()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "endpoint ci: 4 more dead letters (registry notifications list --dead)",
+        "endpoint ci: 3 dead letters are deleted, the oldest (notifications.journal.maxdead)",
+    ]

@@ -4,5 +4,6 @@ from urllib3 import HTTPHeaderDict as Headers
 
 from registry.foundation.http_client.client import HttpClient, Reply
 from registry.foundation.http_client.errors import HttpError
+from registry.foundation.http_client.locations import Location
 
-__all__ = ["Headers", "HttpClient", "HttpError", "Reply"]
+__all__ = ["Headers", "HttpClient", "HttpError", "Location", "Reply"]

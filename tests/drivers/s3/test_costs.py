@@ -91,7 +91,7 @@ def note_what_is_remembered(serve: Serve, driver: S3Driver, meter: _Meter, diges
 
 def note_logs(driver: S3Driver, meter: _Meter, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    clock.advance(HOUR_SECONDS / 2 - clock.now() / 1e9 % HOUR_SECONDS)  # the hour before is looked at for a minute
+    clock.advance(HOUR_SECONDS / 2 - clock.now() / 1e9 % HOUR_SECONDS)  # the hour before is looked at for 15 minutes
     log = driver.log("/registry/log")
     log.append(b"x" * 500)
     meter.note("append a record of 500 bytes to a log")
