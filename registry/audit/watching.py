@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from registry.journal.entry import Instance
 
 _INTERVAL_SECONDS: Final = 10.0
+_OFF_SECONDS: Final = 24 * 3600.0
 _EMPTY_SECONDS: Final = 1.0
 """How soon an empty storage is looked at again: the first push to it may be soon, and the next change, too."""
 _LIMIT_BYTES: Final = 1024 * 1024
@@ -88,7 +88,7 @@ class _Watching:
             self._look()
         except DriverError as error:
             raise JobFailedError(f"the audit log is not told of the configuration: {error}") from error
-        return _INTERVAL_SECONDS if enabled else math.inf
+        return _INTERVAL_SECONDS if enabled else _OFF_SECONDS
 
     def _look(self) -> None:
         before = self.seen or self._load()
