@@ -99,6 +99,6 @@ class Cursors:
             )
         except PathNotFoundError:
             return None
-        except (ObjectTooLargeError, ValueError, TypeError, KeyError) as error:
+        except (ObjectTooLargeError, ValueError, TypeError, KeyError, RecursionError) as error:
             _log.warning("%s is not a cursor of the journal, whose consumer starts anew: %s", path, error)
             return None

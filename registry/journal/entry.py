@@ -104,7 +104,7 @@ class Entry:
         try:
             content = json.loads(line)
             return cls(**{name: read(content[name]) for name, read in _READERS.items() if name in content})
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise EntryError(f"not an entry: {error}") from error
 
 

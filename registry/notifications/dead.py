@@ -80,7 +80,7 @@ class DeadLetter:
             event = next(islice(events_of(entry, int(read["time_ns"])), int(read["index"]), None))
             told = {name: str(read[name]) for name in ("endpoint", "error", "status")}
             return DeadLetter(event=event, tries=int(read["tries"]), buried_ns=int(read["buried_ns"]), **told)
-        except (ValueError, TypeError, KeyError, StopIteration, EntryError) as error:
+        except (ValueError, TypeError, KeyError, StopIteration, RecursionError, EntryError) as error:
             raise ValueError(f"not a dead letter: {error}") from error
 
 

@@ -51,7 +51,9 @@ def test_a_cursor_tells_when_it_was_stored() -> None:
     assert began <= stored.stored_ns <= time.time_ns()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"{}", b'{"name": "ci", "position": "1"}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b"{}", b'{"name": "ci", "position": "1"}', b"\xff", b"[" * 99999]
+)
 def test_a_cursor_that_cannot_be_read_is_none_and_said(content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     driver = InMemoryDriver()
     driver.put(paths.cursor("ci"), content)

@@ -54,3 +54,8 @@ def test_a_member_of_another_type_is_refused_with_a_line(name: str, value: objec
 
     with pytest.raises(EntryError, match=r"^not an entry: .* is not of the type [a-z]+$"):
         Entry.decode(json.dumps(content).encode())
+
+
+def test_a_record_nested_deeper_than_python_calls_is_refused_with_a_line() -> None:
+    with pytest.raises(EntryError, match="not an entry: "):
+        Entry.decode(b"[" * 99999)
