@@ -153,7 +153,8 @@ def _warn_of_readable_secrets(endpoint: Endpoint, key: str) -> Iterator[str]:
     advice = "goes over the network unencrypted, as url is http and not https"
     for name in endpoint.headers:
         if is_secret_name(name):
-            yield f"{key}.headers.{name}: {advice}"
+            # Not "headers.NAME: ...": what follows such a name and a colon is redacted in the log.
+            yield f"{key}.headers: {name} {advice}"
     if parts.password is not None:
         yield f"{key}.url: its password {advice}"
 

@@ -34,6 +34,7 @@ PAGES = (
 )
 INSTALLS = "installs what make has installed here; test_extras_that_pages_name_exist"
 WITHOUT_COMMANDS = {
+    "audit.md": {"registry audit": "tests/commands/test_audit.py runs them on a log that has something to show"},
     "cache.md": {"/opt/registry/bin/pip install": INSTALLS},
     "cluster.md": {"level=warning msg=": "what the log says; tests/jobs/test_cluster.py reads it there"},
     "configuration.md": {"configuration error:": "what is said; test_error_of_the_reference_is_what_is_said"},
