@@ -89,7 +89,7 @@ def list_command(  # noqa: PLR0913 - one for each option
         click.echo(printable(printed_line(record)))
 
 
-@audit_commands.command("verify", epilog=examples("registry audit verify", "registry audit verify --head 5f1c..."))
+@audit_commands.command("verify", epilog=examples("registry audit verify", "registry audit verify --head HASH"))
 @click.option("--head", metavar="HASH", default="", help="The hash of a line that has to be there, noted elsewhere.")
 @json_option
 @config_option
