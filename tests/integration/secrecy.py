@@ -67,8 +67,8 @@ class Secrecy:
                 self.add(value)
 
     def _add_headers(self, headers: Mapping[str, object]) -> None:
-        """Take note of headers that an endpoint is sent."""
-        for values in headers.values():
+        """Take note of headers that an endpoint is sent; those that tell browsers what is allowed are not secrets."""
+        for values in (each for name, each in headers.items() if not name.lower().startswith("access-control-")):
             for value in values if isinstance(values, list) else [values]:
                 self.add(str(value))
 
