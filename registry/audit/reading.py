@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from drivers.base import PathNotFoundError
 from registry.audit.consumer import NAME
 from registry.audit.head import Head
-from registry.audit.record import day_of, record_of, rfc3339
+from registry.audit.record import day_of, record_of
 from registry.audit.segments import Segment, Segments
 from registry.audit.writer import lines_of, marked_position
+from registry.foundation import times
 from registry.journal.reader import Reader
 from registry.storage import paths
 
@@ -41,8 +42,8 @@ class Wanted:
         last = str(record.get("time", ""))
         first = str(record.get("since", last))
         return (
-            (self.since_ns is None or last >= rfc3339(self.since_ns))
-            and (self.until_ns is None or first < rfc3339(self.until_ns))
+            (self.since_ns is None or last >= times.spell(self.since_ns))
+            and (self.until_ns is None or first < times.spell(self.until_ns))
             and self.user in {None, record.get("actor"), record.get("claimed_user")}
             and (self.repositories is None or self.repositories.matches(str(record.get("repository", ""))))
             and self.action in {None, record.get("action")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.foundation import addresses
+from registry.foundation import addresses, times
 from registry.journal.entry import DELETE, MANIFEST
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def record_of(time_ns: int, entry: Entry) -> dict[str, Any]:
     details = dict(entry.details)
     outcome = details.pop("outcome", OK)
     record: dict[str, Any] = {
-        "time": rfc3339(time_ns),
+        "time": times.spell(time_ns),
         "id": entry.id,
         "action": entry.action,
         "kind": entry.kind,
@@ -68,12 +68,6 @@ def record_of(time_ns: int, entry: Entry) -> dict[str, Any]:
         "details": details,
     }
     return {name: _bounded(value) for name, value in record.items() if value}
-
-
-def rfc3339(time_ns: int) -> str:
-    """Return a time, in nanoseconds since 1970, in UTC and to the microsecond (RFC 3339)."""
-    seconds, rest = divmod(time_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06}Z"
 
 
 def day_of(time_ns: int) -> str:

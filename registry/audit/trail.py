@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
 from registry.audit.consumer import NAME
-from registry.audit.record import LONGEST_TEXT, OK, rfc3339
+from registry.audit.record import LONGEST_TEXT, OK
+from registry.foundation import times
 from registry.foundation.proxies import customer_of
 from registry.foundation.threads import LastingThread
 from registry.journal.entry import PULL, Entry, Origin
@@ -111,11 +112,11 @@ class _Table:
         self._entries: dict[Hashable, _Counted] = {}
         self._clients: Counter[str] = Counter()
 
-    def count(self, noted: Noted, now: float, times: int, since_ns: int) -> _Counted:
+    def count(self, noted: Noted, now: float, number: int, since_ns: int) -> _Counted:
         """Note that it has happened so often, first at `since_ns`; return how often it was noted in all."""
         counted = self._entries.get(noted.likeness) or self._new(noted, now)
         counted.since_ns = min(since_ns, counted.since_ns) if counted.count else since_ns
-        counted.count += times
+        counted.count += number
         return counted
 
     def take(self, now: float) -> list[_Counted]:
@@ -258,7 +259,7 @@ class Trail:
     def _entry(self, counted: _Counted) -> Entry:
         noted = counted.noted
         details = {"outcome": noted.outcome, "rule": noted.rule, "code": noted.code, "status": str(noted.status or "")}
-        details |= {"count": str(counted.count), "since": rfc3339(counted.since_ns)}
+        details |= {"count": str(counted.count), "since": times.spell(counted.since_ns)}
         return Entry(
             id=str(uuid.uuid4()),
             action=noted.action,

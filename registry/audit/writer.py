@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 from drivers.base import ChangedError, PathExistsError
 from registry.audit.chain import BEGINNING, MalformedLineError, link, mark, read, read_mark
 from registry.audit.head import Head
-from registry.audit.record import OK, SEAL, SEGMENT, day_of, record_of, rfc3339
+from registry.audit.record import OK, SEAL, SEGMENT, day_of, record_of
 from registry.audit.segments import Segment, Segments
+from registry.foundation import times
 from registry.foundation.recent import RecentlyUsed
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ def _own(action: str, kind: str, now_ns: int, details: Mapping[str, str]) -> dic
     """Return what is recorded of the log itself."""
     about = {"action": action, "kind": kind, "outcome": OK, "actor": "registry"}
     return {
-        "time": rfc3339(now_ns),
+        "time": times.spell(now_ns),
         "id": str(uuid.uuid4()),
         **about,
         **({"details": dict(details)} if details else {}),

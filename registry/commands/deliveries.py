@@ -6,9 +6,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from registry.commands.moments import moment
 from registry.doctor.findings import odd, skipped, well, wrong
-from registry.foundation import durations
+from registry.foundation import durations, times
 from registry.foundation.errors import ParameterError
 from registry.services import open_existing_storage
 
@@ -55,7 +54,7 @@ def _delivery(endpoint: Endpoint, overview: Overview, check: str) -> Finding:
     standing = overview.standing
     waits = _spelled_wait(overview)
     if standing.failing_since:
-        since = moment(int(standing.failing_since) * _SECOND_NS)
+        since = times.spell(int(standing.failing_since) * _SECOND_NS)
         found = f"takes nothing since {since}: {standing.last_error}; {waits}"
         return wrong(check, found, f"registry notifications test {overview.name} tries it now")
     if unreachable := _reach(endpoint):

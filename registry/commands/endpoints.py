@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry.commands.moments import moment
-from registry.foundation import guessing
+from registry.foundation import guessing, times
 from registry.foundation.errors import ParameterError
 from registry.foundation.printable import printable
 
@@ -86,7 +85,7 @@ def event_row(event: Event) -> dict[str, Any]:
     """Return an event for scripts."""
     return {
         "id": event.id,
-        "time": moment(event.time_ns),
+        "time": times.spell(event.time_ns),
         "action": event.action,
         "kind": event.kind,
         "repository": event.repository,

@@ -39,9 +39,3 @@ class Moment(click.ParamType[int]):
             wrong = f"{value!r} is neither a duration such as 2h nor a time such as 2026-03-09T14:00:00Z"
             self.fail(wrong + durations.hint(value, "h"), param, context)
         return max(0, (since.days * 86400 + since.seconds) * _SECOND_NS + since.microseconds * _MICROSECOND_NS)
-
-
-def moment(time_ns: int) -> str:
-    """Return the text of which Moment makes `time_ns`, or up to a microsecond less."""
-    seconds, rest = divmod(time_ns, _SECOND_NS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // _MICROSECOND_NS:06}Z"

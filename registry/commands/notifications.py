@@ -10,12 +10,12 @@ import click
 
 from registry.commands.endpoints import described, endpoint_option, event_row, refuse_read_only, require_known
 from registry.commands.layout import Group, examples, json_option
-from registry.commands.moments import Moment, moment
+from registry.commands.moments import Moment
 from registry.commands.printing import print_json_array, rfc3339
 from registry.commands.redelivery import replay_command, retry_command
 from registry.commands.source import config_option
 from registry.commands.trying import test_command
-from registry.foundation import durations
+from registry.foundation import durations, times
 from registry.foundation.printable import printable
 from registry.services import open_existing_storage
 
@@ -74,7 +74,7 @@ def _row(overview: Overview) -> dict[str, Any]:
         "url": overview.url,
         "disabled": overview.is_disabled,
         "waiting": overview.waiting,
-        "oldest": moment(overview.oldest_ns) if overview.oldest_ns else None,
+        "oldest": times.spell(overview.oldest_ns) if overview.oldest_ns else None,
         "dead": overview.dead,
         "lastSuccess": _time(standing.last_success),
         "lastFailure": _time(standing.last_failure),
@@ -119,7 +119,7 @@ def _list_dead(configuration: Configuration, endpoint: str | None, *, in_json: b
     for letter in found:
         event = letter.event
         told = f"{letter.endpoint}: {described(event)}: {letter.error} ({letter.tries} attempts)"
-        click.echo(f"{letter.id}  {moment(event.time_ns)[:16].replace('T', ' ')}  {printable(told)}")
+        click.echo(f"{letter.id}  {times.spell(event.time_ns)[:16].replace('T', ' ')}  {printable(told)}")
 
 
 def _letter_row(letter: DeadLetter) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _letter_row(letter: DeadLetter) -> dict[str, Any]:
         "status": letter.status or None,
         "error": letter.error,
         "attempts": letter.tries,
-        "givenUp": moment(letter.buried_ns),
+        "givenUp": times.spell(letter.buried_ns),
     }
 
 

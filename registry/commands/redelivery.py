@@ -19,10 +19,11 @@ from registry.commands.endpoints import (
     refuse_read_only,
 )
 from registry.commands.layout import Command, examples, json_option
-from registry.commands.moments import Moment, moment
+from registry.commands.moments import Moment
 from registry.commands.printing import print_json_array
 from registry.commands.progress import StatusLine
 from registry.commands.source import config_option
+from registry.foundation import times
 from registry.foundation.globs import Glob
 from registry.foundation.printable import printable
 from registry.services import open_existing_storage
@@ -229,7 +230,7 @@ def replay_command(  # noqa: PLR0913, PLR0917 - one for each option
     from registry.notifications.redelivery import kept_events  # noqa: PLC0415
 
     if since >= until:
-        raise click.UsageError(f"--since is {moment(since)}, which is not before --until, {moment(until)}")
+        raise click.UsageError(f"--since is {times.spell(since)}, which is not before --until, {times.spell(until)}")
     configuration = load(config)
     section = endpoint_called(configuration, endpoint)
     events = kept_events(
@@ -245,7 +246,7 @@ def replay_command(  # noqa: PLR0913, PLR0917 - one for each option
 
     def continuation(since_ns: int | None) -> str:
         words = ["registry", "notifications", "replay", "--endpoint", endpoint]
-        words += ["--since", moment(since if since_ns is None else since_ns), "--until", moment(until)]
+        words += ["--since", times.spell(since if since_ns is None else since_ns), "--until", times.spell(until)]
         for glob in repositories:
             words += ["--repository", glob.text]
         return shlex.join(words + (["--config", config] if config else []))
@@ -275,5 +276,5 @@ def _show(events: Iterator[Event], *, in_json: bool) -> None:
     number = 0
     for event in events:
         number += 1
-        click.echo(f"{moment(event.time_ns)}  {described(event)}")
+        click.echo(f"{times.spell(event.time_ns)}  {described(event)}")
     click.echo(f"{number} events would be sent", err=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from registry.foundation import times
 from registry.notifications import docker
 from registry.oci.encoding import encode
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE: Final = "application/cloudevents+json"
 BATCH_MEDIA_TYPE: Final = "application/cloudevents-batch+json"
-_SECOND_NS: Final = 1_000_000_000
 
 
 def single(event: Event) -> bytes:
@@ -38,7 +37,7 @@ def _cloud_event(event: Event) -> dict[str, Any]:
         "type": f"registry.{event.kind}.{event.action}",
         "source": event.entry.origin.base_url or f"//{event.entry.instance.addr}",
         "subject": _subject(event),
-        "time": _time(event.time_ns),
+        "time": times.spell(event.time_ns),
         "datacontenttype": "application/json",
         "data": data,
     }
@@ -48,8 +47,3 @@ def _subject(event: Event) -> str:
     if event.tag:
         return f"{event.repository}:{event.tag}"
     return f"{event.repository}@{event.digest}" if event.digest else event.repository
-
-
-def _time(time_ns: int) -> str:
-    seconds, fraction = divmod(time_ns, _SECOND_NS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction // 1000:06}Z"
