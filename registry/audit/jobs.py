@@ -16,7 +16,7 @@ from registry.audit.writer import OutrunError, Writer
 from registry.config.outputs import syslog_target
 from registry.jobs.job import Job, JobFailedError
 from registry.journal.cursors import Cursor, Cursors
-from registry.journal.reader import Reader
+from registry.journal.reader import NEAR, Reader
 from registry.storage import paths
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS: Final = 1.0
 _SLOW_POLL_SECONDS: Final = 2.0
-_NEAR: Final = frozenset({"filesystem", "inmemory"})
-"""Drivers of which a look at the journal costs no request."""
 _BROKEN_SECONDS: Final = 5.0
 _PAGE: Final = 500
 """Entries that are added by one write."""
@@ -97,7 +95,7 @@ class _Writing:
         except DriverError as error:
             self._forget()
             raise JobFailedError(f"the audit log waits for the storage: {error}") from error
-        return _POLL_SECONDS if self.driver.name in _NEAR else _SLOW_POLL_SECONDS
+        return _POLL_SECONDS if self.driver.name in NEAR else _SLOW_POLL_SECONDS
 
     def _add_all(self) -> None:
         if self.head is None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from drivers.log import Log, Record
 
+NEAR: Final = frozenset({"filesystem", "inmemory"})
+"""The drivers of which a look at the journal costs no request to another server."""
+
 _PAGE: Final = 1000
 """Entries that are read at once where all of them are."""
 _log = logging.getLogger(__name__)

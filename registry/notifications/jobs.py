@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _POLL_SECONDS: Final = 0.5
 _SLOW_POLL_SECONDS: Final = 2.0
 """Where each look at the journal is a request that costs."""
-_AT_HAND: Final = frozenset({"filesystem", "inmemory"})
 _BROKEN_SECONDS: Final = 10.0
 """The pause after a run that has failed for a reason other than the endpoint."""
 
@@ -76,7 +75,7 @@ class _Delivering:
         """The delivery, made in the elected process only."""
         # What speaks HTTP is loaded where events are delivered, and in no command.
         from registry.journal.cursors import Cursors  # noqa: PLC0415
-        from registry.journal.reader import Reader  # noqa: PLC0415
+        from registry.journal.reader import NEAR, Reader  # noqa: PLC0415
         from registry.notifications.counts import Counts  # noqa: PLC0415
         from registry.notifications.dead import DeadLetters  # noqa: PLC0415
         from registry.notifications.delivery import Delivery, Kept  # noqa: PLC0415
@@ -95,5 +94,5 @@ class _Delivering:
             held=dispatch.held,
             stopping=dispatch.stopping,
             most=self.section.maxevents,
-            poll_seconds=_POLL_SECONDS if driver.name in _AT_HAND else _SLOW_POLL_SECONDS,
+            poll_seconds=_POLL_SECONDS if driver.name in NEAR else _SLOW_POLL_SECONDS,
         )
