@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import secrets
 import time
-import tracemalloc
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,13 @@ from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from drivers.log import LATE_SECONDS, MOST_BYTES
 from drivers.object_log import ObjectLog
+from tests.drivers.allocation import peak_of
 from tests.drivers.failing import FailingDriver, PowerLossError
 from tests.drivers.interleaving import InterleavingDriver
 from tests.drivers.log_conformance import HOUR_SECONDS, LOG, Clock, read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 SECOND = 10**9
@@ -357,13 +357,3 @@ def test_a_long_log_is_read_at_constant_memory(tmp_path: Path, clock: Clock, mon
     append(range(6, 24))
 
     assert peak_of(read) < few + 200_000
-
-
-def peak_of(call: Callable[[], object]) -> int:
-    """Return how many bytes `call` has at most allocated at a time."""
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 
 from drivers.base import DriverError, NoSpaceError, UnavailableError
 from drivers.filesystem.driver import FilesystemDriver
+from tests.drivers.allocation import peak_of
 from tests.drivers.filesystem.test_driver import PowerWatch, driver, medium
 from tests.drivers.log_conformance import HOUR_SECONDS, LOG, Clock, read_all
 from tests.faults import Faults
@@ -788,17 +788,8 @@ def test_a_long_log_of_many_files_is_read_at_constant_memory(
     monkeypatch.setattr(os, "fdatasync", lambda _: None)  # 100,000 of them take a disk half a minute
     append(range(30, 28, -1))
     assert read() == 8_000
-    few = _peak_of(read)
+    few = peak_of(read)
     append(range(28, 5, -1))
 
     assert read() == 100_000
-    assert _peak_of(read) < few + 300_000
-
-
-def _peak_of(call: Callable[[], object]) -> int:
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    assert peak_of(read) < few + 300_000

@@ -14,20 +14,7 @@ from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def client() -> Iterator[HttpClient]:
-    with closing(HttpClient()) as made:
-        yield made
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serving() as started:
-        yield started
 
 
 def get(client: HttpClient, url: str, most_bytes: int = 1000) -> Reply:

@@ -30,12 +30,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 @pytest.fixture
-def client() -> Iterator[HttpClient]:
-    with closing(HttpClient()) as made:
-        yield made
-
-
-@pytest.fixture
 def proxy(environment: pytest.MonkeyPatch) -> Iterator[Server]:
     """A proxy for http, which answers everything itself."""
     with serving() as started:

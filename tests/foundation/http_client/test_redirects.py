@@ -19,18 +19,6 @@ HARMLESS = [("Accept", "text/plain"), ("Content-Type", "text/x"), ("User-Agent",
 
 
 @pytest.fixture
-def client() -> Iterator[HttpClient]:
-    with closing(HttpClient()) as made:
-        yield made
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serving() as started:
-        yield started
-
-
-@pytest.fixture
 def other() -> Iterator[Server]:
     with serving() as started:
         yield started
