@@ -121,8 +121,7 @@ class DeadLetters:
 
     def delete(self, letter: DeadLetter) -> None:
         """Forget a letter; nothing happens if it is gone already."""
-        with suppress(PathNotFoundError):
-            self._driver.delete(letter.path)
+        self._forget(letter.path)
 
     def purge(self, endpoint: str, before_ns: int) -> int:
         """Forget the letters of an endpoint whose events are of a time before `before_ns`; return how many."""
@@ -130,9 +129,7 @@ class DeadLetters:
         for name in objects_below(self._driver, directory, is_dead_letter):
             if int(name.partition("-")[0]) >= before_ns:
                 break
-            with suppress(PathNotFoundError):
-                self._driver.delete(paths.below(directory, name))
-                purged += 1
+            purged += self._forget(paths.below(directory, name))
         return purged
 
     def _letters_below(self, directory: str) -> Iterator[DeadLetter]:
@@ -145,6 +142,13 @@ class DeadLetters:
             except (ObjectTooLargeError, ValueError) as error:
                 _log.warning("%s is passed over: %s", path, error)
 
+    def _forget(self, path: str) -> bool:
+        """Delete what lies at `path`; tell whether it was there: others delete, too."""
+        with suppress(PathNotFoundError):
+            self._driver.delete(path)
+            return True
+        return False
+
     def _delete_oldest(self, endpoint: str) -> int:
         """Delete what is too much by a fresh count, as others delete, too; and a bit more, so that this is rare.
 
@@ -155,9 +159,7 @@ class DeadLetters:
         if number > self._most:
             kept = self._most - self._most // _SLACK
             for name in list(islice(objects_below(self._driver, directory, is_dead_letter), number - kept)):
-                with suppress(PathNotFoundError):
-                    self._driver.delete(paths.below(directory, name))
-                    deleted += 1
+                deleted += self._forget(paths.below(directory, name))
                 number -= 1
         self._numbers[endpoint] = number
         return deleted
