@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -101,6 +102,14 @@ def debian_flavour() -> Flavour:
         missing("docker-registry")
     assert flavour is not None
     return flavour
+
+
+@pytest.fixture(scope="module")
+def short_directory() -> Iterator[Path]:
+    """Give a directory for podman and buildah, which take no more than 50 characters: that of a test may have more."""
+    directory = Path(tempfile.mkdtemp(dir="/tmp"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -106,14 +106,17 @@ class Skopeo:
 
 @dataclass(slots=True)
 class Podman:
+    """podman, which keeps its images below `stores`, a short path."""
+
     directory: Path
     layout: Layout
+    stores: Path
 
     def _podman(self, *arguments: str) -> Outcome:
         credentials = self.directory / "auth.json"
         if not credentials.exists():
             credentials.write_text("{}")
-        stores = ("--root", f"{self.directory}/root", "--runroot", f"{self.directory}/run", "--storage-driver=vfs")
+        stores = ("--root", f"{self.stores}/root", "--runroot", f"{self.stores}/run", "--storage-driver=vfs")
         env = {"REGISTRY_AUTH_FILE": str(credentials)}
         return _outcome(require_program("podman"), *stores, *arguments, env=env)
 

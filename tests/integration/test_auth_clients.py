@@ -106,8 +106,7 @@ def client(request: pytest.FixtureRequest, layout: Layout, tmp_path: Path) -> Cl
         return Curl(tmp_path, layout)
     require_program(request.param)
     if request.param == "podman":
-        # Its sockets are there, and their paths must be short.
-        return Podman(request.getfixturevalue("tmp_path_factory").mktemp("pod"), layout)
+        return Podman(tmp_path, layout, request.getfixturevalue("short_directory"))
     clients: dict[str, Any] = {"skopeo": Skopeo, "crane": Crane}
     made: Client = clients[request.param](tmp_path, layout)
     return made
@@ -180,20 +179,22 @@ class TestLocal:
 
     @pytest.mark.parametrize("client_id", ["docker", "a-portal"])
     def test_one_refresh_token_serves_all_clients_again_and_again(
-        self, layout: Layout, guarded: Server, tmp_path_factory: pytest.TempPathFactory, client_id: str
+        self, layout: Layout, guarded: Server, tmp_path: Path, short_directory: Path, client_id: str
     ) -> None:
         """None of them has a place for a new token: crane and regctl use it, and forget it when they end."""
         realm = f"{guarded.url}/auth/token?service=registry&offline_token=true&client_id={client_id}"
         answered = run(require_program("curl"), "--silent", "--user", "alice:wonderland", realm)
         token = json.loads(answered)["refresh_token"]
         SUITE.add(token)
-        directory = tmp_path_factory.mktemp("lent")
+        directory = tmp_path / "lent"
+        directory.mkdir()
         as_docker_writes_it = {"auth": base64.b64encode(b"alice:").decode(), "identitytoken": token}
         credentials = json.dumps({"auths": {guarded.host: as_docker_writes_it}})
         for name in ("config.json", "auth.json", "oras.json"):
             (directory / name).write_text(credentials)
         oras = Oras(directory)
-        clients: list[Client] = [Crane(directory, layout), Skopeo(directory, layout), Podman(directory, layout), oras]
+        podman = Podman(directory, layout, short_directory)
+        clients: list[Client] = [Crane(directory, layout), Skopeo(directory, layout), podman, oras]
         for _ in range(2):
             for client in clients:
                 image = f"{guarded.host}/lent/{type(client).__name__.lower()}:v1"

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +9,8 @@ from tests.integration.api import DOCKER_MANIFEST, OCI_MANIFEST
 from tests.integration.clients import require_program, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from tests.integration.content import Samples
     from tests.integration.servers import Server
@@ -21,16 +19,10 @@ pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
-def buildah() -> Iterator[Callable[..., str]]:
+def buildah(short_directory: Path) -> Callable[..., str]:
     program = require_program("buildah")
-    storage = Path(tempfile.mkdtemp())  # the directory of a test may have more than the 50 characters that it takes
-
-    def command(*arguments: str | Path) -> str:
-        stores = ("--root", storage / "root", "--runroot", storage / "run", "--storage-driver=vfs")
-        return run(program, *stores, *arguments)
-
-    yield command
-    shutil.rmtree(storage, ignore_errors=True)
+    stores = ("--root", short_directory / "root", "--runroot", short_directory / "run", "--storage-driver=vfs")
+    return lambda *arguments: run(program, *stores, *arguments)
 
 
 @pytest.mark.parametrize(("form", "media_type"), [("docker", DOCKER_MANIFEST), ("oci", OCI_MANIFEST)])

@@ -5,11 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
-import shutil
 import ssl
-import tempfile
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +18,8 @@ from tests.integration.pages import PROGRAMS, PROJECT, Reader, blocks, page_path
 from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.integration.conftest import StartServer
     from tests.integration.content import Samples
     from tests.integration.servers import Server
@@ -38,7 +37,9 @@ def table(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
 
 
-def test_insecure_registries_page(start_server: StartServer, samples: Samples, tmp_path: Path) -> None:
+def test_insecure_registries_page(
+    start_server: StartServer, samples: Samples, tmp_path: Path, short_directory: Path
+) -> None:
     plain = start_server()
     for program in ("podman", "crane", "oras", "openssl"):
         require_program(program)
@@ -52,23 +53,20 @@ def test_insecure_registries_page(start_server: StartServer, samples: Samples, t
         trusting.check_hostname = False  # the test looks at 127.0.0.1 whether it serves
         return start_server(settings={"http": section}, tls=trusting).url.replace("127.0.0.1", "localhost")
 
-    storage = Path(tempfile.mkdtemp())  # podman takes a short path only
+    stores = f"--root {short_directory}/root --runroot {short_directory}/run"
     reader = Reader(
         tmp_path,
         {
             f"https://{HOST}:5000": with_our_certificate,
             f"{HOST}:5000": plain.host,
             HOST: "localhost",
-            "podman pull": f"podman --root {storage}/root --runroot {storage}/run --storage-driver=vfs pull",
+            "podman pull": f"podman {stores} --storage-driver=vfs pull",
         },
         environment={"SSL_CERT_FILE": f"{tmp_path}/ca.crt", "DOCKER_CONFIG": str(tmp_path)},
         skipped={"helm push": "helm is in no archive of packages that the tests install"},
     )
     (tmp_path / "config.json").write_text("{}")
-    try:
-        said = reader.work_through(INSECURE)
-    finally:
-        shutil.rmtree(storage)
+    said = reader.work_through(INSECURE)
     assert "v1\n" in next(text for command, text in said.items() if command.startswith("crane"))
     assert re.search(r"^ok +tls ", said[f"registry doctor https://{HOST}:5000"], re.MULTILINE)
 

@@ -23,16 +23,10 @@ pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
-def podman() -> Iterator[Callable[..., str]]:
+def podman(short_directory: Path) -> Callable[..., str]:
     program = require_program("podman")
-    storage = Path(tempfile.mkdtemp())  # the directory of a test may have more than the 50 characters that it takes
-
-    def command(*arguments: str | Path) -> str:
-        stores = ("--root", storage / "root", "--runroot", storage / "run", "--storage-driver=vfs")
-        return run(program, *stores, *arguments)
-
-    yield command
-    shutil.rmtree(storage, ignore_errors=True)
+    stores = ("--root", short_directory / "root", "--runroot", short_directory / "run", "--storage-driver=vfs")
+    return lambda *arguments: run(program, *stores, *arguments)
 
 
 def test_debian_image_comes_back_as_the_image_that_was_pushed(
