@@ -18,6 +18,7 @@ from tests.integration.image.test_docs import PAGES as PAGES_WITH_CONTAINERS
 from tests.integration.pages import PROGRAMS, PROJECT, Block, Reader, blocks, page_path
 from tests.integration.servers import configuration, free_port
 from tests.integration.test_docs_of_clients import PAGES as PAGES_WITH_CLIENTS
+from tests.integration.test_docs_of_maintenance import PAGES as PAGES_OF_MAINTENANCE
 from tests.integration.test_docs_of_notifications import PAGES as PAGES_OF_NOTIFICATIONS
 from tests.integration.test_package import PAGE as INSTALLING
 from tests.server.tls.authority import Authority
@@ -60,7 +61,13 @@ def all_pages() -> list[str]:
 
 
 def test_every_page_is_worked_through() -> None:
-    elsewhere = (INSTALLING, *PAGES_WITH_CONTAINERS, *PAGES_WITH_CLIENTS, *PAGES_OF_NOTIFICATIONS)
+    elsewhere = (
+        INSTALLING,
+        *PAGES_WITH_CONTAINERS,
+        *PAGES_WITH_CLIENTS,
+        *PAGES_OF_NOTIFICATIONS,
+        *PAGES_OF_MAINTENANCE,
+    )
     assert sorted([*PAGES, *elsewhere, *WITHOUT_COMMANDS]) == sorted(all_pages())
 
 
