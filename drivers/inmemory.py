@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import nsmallest
+from itertools import count
 from threading import Condition
 from typing import TYPE_CHECKING, Self
 
 from drivers.base import (
     PIECE_SIZE,
     DriverError,
+    Found,
     ObjectTooLargeError,
     PathExistsError,
     PathNotFoundError,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 class _Object:
     content: bytes | bytearray
     modified: float = field(default_factory=time.time)
+    version: int = field(default_factory=count().__next__)
 
 
 @dataclass(eq=False, slots=True)
@@ -124,6 +128,26 @@ class InMemoryDriver(StorageDriver):
                 del self._store.objects[name]
             for name in uploads:
                 del self._store.uploads[name]
+
+    def walk(self, path: str) -> Iterator[Found]:
+        prefix = checked_path(path) + "/"
+        with self._store.changed:
+            names = [name for name in self._store.objects if name.startswith(prefix)]
+        for name in names:
+            with suppress(PathNotFoundError):
+                found = self._object(name)
+                yield Found(name, len(found.content), found.modified, str(found.version))
+
+    def discard(self, found: Iterable[Found]) -> Sequence[str]:
+        return [each.path for each in found if not self._discard(each)]
+
+    def _discard(self, found: Found) -> bool:
+        with self._store.changed:
+            there = self._store.objects.get(checked_path(found.path))
+            if there and str(there.version) != found.version:
+                return False
+            self._store.objects.pop(found.path, None)
+        return True
 
     def create_upload(self, path: str) -> None:
         with self._store.changed:
