@@ -258,7 +258,7 @@ def test_garbage_collection_page(start_server: StartServer, tmp_path: Path) -> N
 
 def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server()
-    fill(server, "base:12", "ci/app:pr-1", "ci/app:pr-2", "team/api:v1", "team/old:v1")
+    fill(server, "base:12", "ci/app:pr-1", "ci/app:pr-2", "old/app:v1", "team/api:v1", "team/old:v1")
     fill(server, "team/app:v1", "team/app:v1.1", "team/app:v2", "team/web:v1")
     blob = server.api.push_blob("team/old", b"a layer that no other image has")
     (data,) = server.root.rglob(f"{blob.partition(':')[2]}/data")
@@ -273,7 +273,7 @@ def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None
     )
     said = reader.work_through("list-and-delete.md")
     assert not data.exists()
-    assert said["registry ls"].split() == ["base", "ci/app", "team/api", "team/app", "team/web"]
+    assert said["registry ls"].split() == ["base", "ci/app", "old/app", "team/api", "team/app", "team/web"]
     assert said["registry rm team/app:v1"].startswith("deleted team/app:v1\n")
     assert " with its tags v1.1, v2\n" in said["registry rm team/app:v2 --all-tags"]
     assert "deleted base, the whole repository with 1 tag\n" in said["registry rm base"]
