@@ -124,6 +124,7 @@ def test_config_check_and_serve_refuse_with_the_same_line_that_names_the_line_of
         lines = (results / f"{number}.{command}.stderr").read_text().splitlines()
         said[command] = [line for line in lines if line.startswith("configuration error: ")]
         assert "Traceback (most recent call last):" not in lines
+        assert not [line for line in lines if "level=error" in line or line.startswith("warning: cannot use")]
     assert said["config"] == said["serve"]
     file = f"{results / str(number)}.yml"
     place = {0: "", -1: f"{file}: "}.get(refused.line, f"{file}:{refused.line}: ")
