@@ -68,7 +68,7 @@ def _spelled_wait(overview: Overview) -> str:
     if not overview.waiting:
         return "nothing waits"
     seconds = max(0, time.time_ns() - overview.oldest_ns) // _SECOND_NS
-    return f"{overview.waiting} changes wait, the first for {durations.spell(seconds)}"
+    return f"{overview.waiting} events wait, the first for {durations.spell(seconds)}"
 
 
 def _reach(endpoint: Endpoint) -> str:

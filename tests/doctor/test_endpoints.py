@@ -80,7 +80,7 @@ def test_endpoint_that_fails_is_wrong_with_its_error_and_what_waits(
     (finding,) = found(tmp_path, {"url": receiver.url()})
     assert finding.status is Status.FAILURE
     assert finding.found.startswith(
-        "takes nothing since 2026-03-09T14:00:00.000000Z: it answers 500; 2 changes wait, the first for "
+        "takes nothing since 2026-03-09T14:00:00.000000Z: it answers 500; 2 events wait, the first for "
     )
     assert finding.advice == "registry notifications test ci tries it now"
 
@@ -96,7 +96,7 @@ def test_what_waits_for_more_than_an_hour_is_wrong(
     monkeypatch.setattr("registry.commands.deliveries.time.time_ns", lambda: now + 2 * HOUR_NS)
     (finding,) = found(tmp_path, {"url": receiver.url()})
     assert finding.status is Status.FAILURE
-    assert finding.found.startswith("1 changes wait, the first for 2h")
+    assert finding.found.startswith("1 events wait, the first for 2h")
     assert finding.advice == "does a registry run with this configuration, and is not read-only?"
 
 
