@@ -7,6 +7,7 @@ import json
 import os
 import select
 import socket
+import stat
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.audit.record import OK
@@ -99,6 +100,18 @@ class Syslog:
         severity = _INFORMATIONAL if outcome == OK else _WARNING
         head = f"<{_FACILITY + severity}>1 {time} {self._host} registry {os.getpid()} {action} - "
         return head.encode(errors="replace") + content
+
+
+def absent(target: SyslogTarget) -> str:
+    """Return what of `target` is not there now, which may come; "" if nothing is missed. It is not connected to."""
+    try:
+        if target.path:
+            mode = os.stat(target.path).st_mode  # noqa: PTH116  any text may stand there
+            return "" if stat.S_ISSOCK(mode) else f"{target.path} is not a socket"
+        socket.getaddrinfo(target.host, target.port)
+    except (OSError, ValueError) as error:  # a name that cannot be looked up may be a ValueError
+        return f"{target.path or target.host}: {reason_of(error)}"
+    return ""
 
 
 def reason_of(error: Exception) -> str:
