@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from drivers.base import DriverError
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 _POLL_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 5.0
 _WARN_SECONDS: Final = 60.0
+_STALL_SECONDS: Final = 10.0
+"""How long an output may take for some lines before it is told of. A syslog that is away gives up in less."""
 _AT_ONCE: Final = 1000
 _STDOUT: Final = 1
 _log = logging.getLogger(__name__)
@@ -129,6 +133,10 @@ class Telling:
         return False
 
     def _emit(self, lines: list[Line], head: Head, told: Told) -> None:
+        stall = threading.Timer(_STALL_SECONDS, self._tell_of_stall, [head.seq - told.seq])
+        stall.daemon = True
+        with suppress(RuntimeError):  # there may be no more threads: then nobody hears of it
+            stall.start()
         try:
             self._output.emit(lines)
         except (OSError, ValueError) as error:  # a name that cannot be looked up may be a ValueError
@@ -138,12 +146,20 @@ class Telling:
             if self._failed_at is None or time.monotonic() - self._failed_at >= _WARN_SECONDS:
                 self._failed_at, level = time.monotonic(), logging.WARNING
             raise JobFailedError(text, pause_seconds=_RETRY_SECONDS, level=level) from error
+        finally:
+            stall.cancel()
         if self._failed_at is not None:
             self._failed_at = None
             _log.info("%s takes the audit log again", self._output)
         missing = lines[0].seq - told.seq - 1
         if missing > 0:
             _log.warning("%d lines of the audit log were deleted before %s took them", missing, self._output)
+
+    def _tell_of_stall(self, waiting: int) -> None:
+        """Say that the output takes nothing, once: it is waited for, as a pipe is that nobody reads."""
+        self._failed_at = time.monotonic()
+        text = "%s has not taken the audit log for %.0f s, %d lines wait: does anything read it?"
+        _log.warning(text, self._output, _STALL_SECONDS, waiting)
 
     def _store(self, told: Told) -> None:
         told.store(self._driver, self._name)
