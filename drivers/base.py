@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PIECE_SIZE = 1024 * 1024
 """Content is read and written in pieces of at most this many bytes, so a stream never holds more in memory."""
 
+_LISTED = 1000
+"""Names that are listed at once to find all of them."""
+
 _FEW_NAMES = 16
 """Names that are listed to find one of a kind that most are of."""
 
@@ -94,6 +97,19 @@ class Stat:
 
     size: int
     modified: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object that walk() has found; size in bytes, time as of Stat, by the clock of the medium.
+
+    Another object that is put in its place has another `version`, which is any text.
+    """
+
+    path: str
+    size: int
+    modified: float
+    version: str
 
 
 class Writer(ABC):
@@ -368,6 +384,38 @@ class StorageDriver(ABC):
         Raises:
             PathNotFoundError: there was nothing.
         """
+
+    def walk(self, path: str) -> Iterator[Found]:
+        """Yield each object below `path`, in no order.
+
+        What is there from the first step to the last is named exactly once; what comes or goes meanwhile may be named
+        or not. The bytes of an upload need not be named. Memory does not grow with what is found.
+        """
+        after = ""
+        while names := self.list(path, after=after, limit=_LISTED):
+            for name in names:
+                below = f"{path}/{name}"
+                with suppress(PathNotFoundError):
+                    stat = self.stat(below)
+                    yield Found(below, stat.size, stat.modified, f"{stat.size} {stat.modified!r}")
+                yield from self.walk(below)
+            after = names[-1]
+
+    def discard(self, found: Iterable[Found]) -> Sequence[str]:
+        """Delete each of the objects that is still the one that was found; return the paths of those that are not.
+
+        What is gone already counts as deleted. A medium that cannot compare and delete in one step does one after the
+        other, as this default does.
+        """
+        changed = []
+        for each in found:
+            with suppress(PathNotFoundError):
+                stat = self.stat(each.path)
+                if f"{stat.size} {stat.modified!r}" == each.version:
+                    self.delete(each.path)
+                else:
+                    changed.append(each.path)
+        return changed
 
     @abstractmethod
     def create_upload(self, path: str) -> None:

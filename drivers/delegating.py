@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from drivers.base import Stat, StorageDriver, Writer
+from drivers.base import Found, Stat, StorageDriver, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -78,6 +78,12 @@ class DelegatingDriver(StorageDriver):
 
     def delete(self, path: str) -> None:
         self._inner.delete(path)
+
+    def walk(self, path: str) -> Iterator[Found]:
+        return self._inner.walk(path)
+
+    def discard(self, found: Iterable[Found]) -> Sequence[str]:
+        return self._inner.discard(found)
 
     def create_upload(self, path: str) -> None:
         self._inner.create_upload(path)

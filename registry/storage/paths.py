@@ -12,6 +12,7 @@ Below ROOT, inside the driver's own root::
 and, of our own, where that registry does not look::
 
     repositories/<name>/_uploads/<id>/verified
+    repositories/<name>/_condemned/{_layers,_manifests/revisions}/<alg>/<hex>/link
     repositories/<name>/_referrers/subjects/<alg>/<subject hex>/<alg>/<referrer hex>/{link,descriptor}
     copies/<alg>/<hex>/data, while ``registry storage copy`` runs
 
@@ -22,6 +23,9 @@ and not below ROOT::
     /registry/journal/cursors/<label of a consumer>
     /registry/journal/dead/<label of an endpoint>/<time>-<index>-<id of an event>
     /registry/leases/<name>/<epoch>
+    /registry/gc/run
+    /registry/gc/{collectors,notices,reports}/<id>
+    /registry/gc/orphans/<run>/<number>
     /registry/audit/<YYYYMMDD>/<number>.jsonl
     /registry/audit/{head,seen/<host>,told/<name>}
 
@@ -47,6 +51,12 @@ CURSORS: Final = "/registry/journal/cursors"
 DEAD_LETTERS: Final = "/registry/journal/dead"
 LEASES: Final = "/registry/leases"
 AUDIT: Final = "/registry/audit"
+GC: Final = "/registry/gc"
+GC_RUN: Final = f"{GC}/run"
+GC_COLLECTORS: Final = f"{GC}/collectors"
+GC_NOTICES: Final = f"{GC}/notices"
+GC_REPORTS: Final = f"{GC}/reports"
+GC_ORPHANS: Final = f"{GC}/orphans"
 AUDIT_HEAD: Final = f"{AUDIT}/head"
 WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
 """The prefixes below which a push writes."""
@@ -58,6 +68,7 @@ REVISIONS: Final = f"{MANIFESTS}/revisions"
 TAGS: Final = f"{MANIFESTS}/tags"
 REFERRERS: Final = "_referrers"
 UPLOADS: Final = "_uploads"
+CONDEMNED: Final = "_condemned"
 
 LINK: Final = "link"
 """What a link is called in its directory; a tag, and a component of a repository's name, may be called so too."""
@@ -94,6 +105,26 @@ def audit_seen(host: str) -> str:
 def audit_told(name: str) -> str:
     """Return where it is remembered what of the audit log was told to the output called so."""
     return f"{AUDIT}/told/{name}"
+
+
+def gc_notice(notice_id: str) -> str:
+    """Return where a writer says what it makes live, or relies on, while a garbage collection runs."""
+    return f"{GC_NOTICES}/{notice_id}"
+
+
+def gc_collector(collector_id: str) -> str:
+    """Return where one that wants to collect says that it lives."""
+    return f"{GC_COLLECTORS}/{collector_id}"
+
+
+def gc_report(run: int) -> str:
+    """Return where the report of a run lies; later ones sort behind."""
+    return f"{GC_REPORTS}/{run:012}.json"
+
+
+def gc_orphans(run: int, number: int) -> str:
+    """Return where a run keeps a part of its list of blobs that no link leads to."""
+    return f"{GC_ORPHANS}/{run:012}/{number:06}"
 
 
 def label(name: str) -> str:
@@ -209,6 +240,21 @@ def tag_history(name: str, tag: str, algorithm: str) -> str:
 def tag_history_link(name: str, tag: str, digest: Digest) -> str:
     """Return the link that remembers that a tag once pointed to `digest`."""
     return f"{tag_history(name, tag, digest.algorithm)}/{digest.hex}/{LINK}"
+
+
+def condemned(name: str) -> str:
+    """Return the prefix of the links of a repository that a garbage collection has condemned."""
+    return f"{REPOSITORIES}/{name}/{CONDEMNED}"
+
+
+def condemned_layer_link(name: str, digest: Digest) -> str:
+    """Return where the link to a blob lies that was condemned."""
+    return f"{condemned(name)}/{LAYERS}/{digest.algorithm}/{digest.hex}/{LINK}"
+
+
+def condemned_revision_link(name: str, digest: Digest) -> str:
+    """Return where the link to a manifest lies that was condemned."""
+    return f"{condemned(name)}/{REVISIONS}/{digest.algorithm}/{digest.hex}/{LINK}"
 
 
 def uploads(name: str) -> str:
