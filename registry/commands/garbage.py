@@ -10,9 +10,10 @@ import click
 from registry.commands.layout import Command, examples
 from registry.commands.operator import Automaton
 from registry.commands.ownership import journal_of
+from registry.commands.progress import Count, StatusLine
 from registry.foundation import durations
 from registry.foundation.sizes import spelled
-from registry.lifecycle.garbage import GarbageCollection
+from registry.lifecycle.garbage import GarbageCollection, NoRepositoriesError
 from registry.services import build_publishing, open_existing_storage
 from registry.storage.repository import Repositories
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     LoadConfiguration = Callable[[str | None], Configuration]
 
+_NO_REPOSITORIES = (
+    "nothing lies where repositories do, but blobs are there: is a volume not mounted? Nothing was deleted;"
+    " --force deletes all blobs"
+)
 _YES = ("=true", "=True", "=TRUE", "=t", "=T", "=1")
 _NO = ("=false", "=False", "=FALSE", "=f", "=F", "=0")
 
@@ -68,6 +73,7 @@ class _Duration(click.ParamType[float]):
 @click.option("-d", "--dry-run", is_flag=True, help="Delete nothing, say what would be deleted.")
 @click.option("-m", "--delete-untagged", is_flag=True, help="Delete manifests to which no tag leads, too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@click.option("--force", is_flag=True, help="Delete even where that looks like a mistake, see the documentation.")
 @click.option("--grace", type=_Duration(), default="1h", show_default=True, help="Keep what was written since.")
 @click.argument("config", required=False)
 @click.pass_obj
@@ -78,6 +84,7 @@ def garbage_collect_command(  # noqa: PLR0913 - one for each flag
     dry_run: bool,
     delete_untagged: bool,
     quiet: bool,
+    force: bool,
     grace: float,
 ) -> None:
     """Delete the blobs to which no manifest leads.
@@ -88,11 +95,23 @@ def garbage_collect_command(  # noqa: PLR0913 - one for each flag
     configuration = load(config)
     driver = open_existing_storage(configuration)
     driver.check()
-    tell = _silent if quiet else click.echo
     publishing = build_publishing(configuration, journal_of(configuration, driver), Automaton())
     cutoff = time.time() - grace
-    collection = GarbageCollection(driver, Repositories(driver), publishing, tell, cutoff=cutoff, dry_run=dry_run)
-    collected = collection.run(only_tagged=delete_untagged)
+    with StatusLine() as line:
+        collection = GarbageCollection(
+            driver,
+            Repositories(driver),
+            publishing,
+            None if quiet else _above(line),
+            cutoff=cutoff,
+            dry_run=dry_run,
+            force=force,
+            progress=Count(line, "looked at").add,
+        )
+        try:
+            collected = collection.run(only_tagged=delete_untagged)
+        except NoRepositoriesError as error:
+            raise click.ClickException(_NO_REPOSITORIES) from error
     if quiet:
         return
     if collected.young_blobs:
@@ -101,5 +120,11 @@ def garbage_collect_command(  # noqa: PLR0913 - one for each flag
     click.echo(f"{spelled(collected.size)} {'would be' if dry_run else 'are'} freed", err=True)
 
 
-def _silent(line: str) -> None:
-    del line
+def _above(line: StatusLine) -> Callable[[str], None]:
+    """Return what prints lines above the last one of a terminal."""
+
+    def tell(text: str) -> None:
+        line.clear()
+        click.echo(text)
+
+    return tell

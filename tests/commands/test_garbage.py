@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.filesystem.driver import FilesystemDriver
+from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.storage import paths
+from registry.storage.links import write_link
 from registry.storage.repository import Repositories
 from tests.archive.images import blob, fill, image
 from tests.lifecycle.test_garbage import digest_of
@@ -141,3 +143,35 @@ def test_a_grace_that_is_no_duration_is_one_line(config: str, grace: str, hint: 
 
     assert done.returncode == 2
     assert done.stderr.endswith(f"{grace!r} is not a duration such as 90s, 30m or 24h{hint}\n")
+
+
+def test_where_no_repository_has_anything_nothing_is_deleted_unless_forced(config: str, tmp_path: Path) -> None:
+    """As where the repositories are a volume of their own, which is not mounted."""
+    repositories = tmp_path / "root" / paths.REPOSITORIES[1:]
+    repositories.rename(tmp_path / "elsewhere")
+    before = stored(tmp_path)
+
+    done = registry("garbage-collect", config)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: nothing lies where repositories do, but blobs are there: ")
+    assert done.stderr.count("\n") == 1
+    assert stored(tmp_path) == before
+    repositories.mkdir()
+    assert registry("garbage-collect", config).returncode == 1
+    assert registry("garbage-collect", "--force", config).returncode == 0
+    assert not [path for path in stored(tmp_path) if path.name == "data"]
+
+
+def test_links_that_were_condemned_go_with_their_blobs(config: str, tmp_path: Path) -> None:
+    driver = FilesystemDriver(str(tmp_path / "root"))
+    gone, kept = Digest.of(b"stray"), Digest.of(b"of an image without a tag")
+    driver.delete(paths.layer_link("app", gone))
+    for digest in (gone, kept):
+        write_link(driver, paths.condemned_layer_link("app", digest), digest)
+
+    registry("garbage-collect", "--grace=0s", config)
+
+    assert not (tmp_path / "root" / paths.condemned("app")[1:]).exists()
+    assert not (tmp_path / "root" / paths.blob_data(gone)[1:]).exists()
+    assert (tmp_path / "root" / paths.blob_data(kept)[1:]).exists()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drivers.base import NotPermittedError
+from drivers.base import NotPermittedError, StorageDriver
 from drivers.delegating import DelegatingDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from drivers.base import StorageDriver
+    from drivers.base import Found
 
 
 class ForbiddingDriver(DelegatingDriver):
@@ -27,6 +27,9 @@ class ForbiddingDriver(DelegatingDriver):
     def get(self, path: str, *, limit: int) -> bytes:
         self._allow(path)
         return super().get(path, limit=limit)
+
+    def walk(self, path: str) -> Iterator[Found]:
+        return StorageDriver.walk(self, path)
 
     def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
         self._allow(path)
