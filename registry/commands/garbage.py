@@ -13,6 +13,7 @@ from registry.commands.ownership import journal_of
 from registry.commands.progress import Count, StatusLine
 from registry.foundation import durations
 from registry.foundation.sizes import spelled
+from registry.lifecycle.cache import cache_of
 from registry.lifecycle.garbage import GarbageCollection, NoRepositoriesError
 from registry.services import build_publishing, open_existing_storage
 from registry.storage.repository import Repositories
@@ -107,6 +108,7 @@ def garbage_collect_command(  # noqa: PLR0913 - one for each flag
             dry_run=dry_run,
             force=force,
             progress=Count(line, "looked at").add,
+            cache=cache_of(configuration),
         )
         try:
             collected = collection.run(only_tagged=delete_untagged)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from drivers.base import Found, StorageDriver
+    from registry.lifecycle.cache import Cache
     from registry.lifecycle.findings import Link
     from registry.oci.digest import Digest
     from registry.ports import Repositories, Repository
@@ -48,7 +49,8 @@ class GarbageCollection:
     """Deletes what nothing leads to and was written before `cutoff`, in seconds since the epoch.
 
     `repositories` are those that `driver` stores. `tell` is given the lines that the Go registry prints, and
-    `progress` what is being looked at; None where nobody wants to know. A dry run deletes nothing.
+    `progress` what is being looked at; None where nobody wants to know. A dry run deletes nothing. `force` and `cache`
+    are as NoRepositoriesError and scan() say.
     """
 
     def __init__(  # noqa: PLR0913 - what it works on, and how
@@ -62,6 +64,7 @@ class GarbageCollection:
         dry_run: bool = False,
         force: bool = False,
         progress: Callable[[str], None] = silent,
+        cache: Cache | None = None,
     ) -> None:
         self._driver = driver
         self._repositories = repositories
@@ -72,6 +75,7 @@ class GarbageCollection:
         self._dry_run = dry_run
         self._force = force
         self._progress = progress
+        self._cache = cache
 
     def run(self, *, only_tagged: bool) -> Collected:
         """Keep what tags lead to or, unless `only_tagged`, what any manifest leads to; return what went.
@@ -81,7 +85,8 @@ class GarbageCollection:
             drivers.base.DriverError: the storage failed; what is to be kept is untouched.
         """
         with Findings() as findings:
-            scan(self._driver, findings, offline_policy(self._cutoff, only_tagged=only_tagged), self._progress)
+            policy = offline_policy(self._cutoff, only_tagged=only_tagged)
+            scan(self._driver, findings, policy, self._progress, cache=self._cache)
             if findings.lacks_repositories and not self._force:
                 raise NoRepositoriesError
             if self._is_verbose:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from registry.lifecycle.references import read_references
-from registry.lifecycle.tables import Appended, batches, pack, unpack
+from registry.lifecycle.cache import Cache
+from registry.lifecycle.references import References, read_references
+from registry.lifecycle.tables import Appended, batches, pack, packed_length, unpack
 from registry.oci.digest import DEFAULT_ALGORITHM, Digest
 from registry.storage import paths
 from registry.storage.links import read_links
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drivers.base import Found, StorageDriver
+    from registry.lifecycle.cache import Remembered
     from registry.lifecycle.findings import Findings, Policy
 
 _LINK_SIZE: Final = len(str(Digest.of(b"")))
@@ -34,6 +36,16 @@ _PATHS: Final = {
     Kind.CONDEMNED_LAYER: paths.condemned_layer_link,
     Kind.CONDEMNED_REVISION: paths.condemned_revision_link,
 }
+_STORED_MANIFESTS: Final = """
+    INSERT OR IGNORE INTO stored_manifests
+    SELECT digest FROM blobs WHERE digest IN (SELECT coalesce(target, digest) FROM revisions) ORDER BY digest
+"""
+_MANIFESTS: Final = """
+    SELECT packed, packed IN stored_manifests
+    FROM (SELECT DISTINCT coalesce(target, digest) AS packed FROM revisions) ORDER BY packed
+"""
+_SETTLED_SECONDS: Final = 3600.0
+"""How old a tag's link is at least before its version is relied on: two links of a moment may have the same one."""
 
 
 def silent(what: str) -> None:
@@ -41,7 +53,14 @@ def silent(what: str) -> None:
     del what
 
 
-def scan(driver: StorageDriver, findings: Findings, policy: Policy, progress: Callable[[str], None] = silent) -> None:
+def scan(
+    driver: StorageDriver,
+    findings: Findings,
+    policy: Policy,
+    progress: Callable[[str], None] = silent,
+    *,
+    cache: Cache | None = None,
+) -> None:
     """Find all that `driver` stores, and mark what is to be kept by `policy`; `progress` is given what is looked at.
 
     Raises:
@@ -51,8 +70,10 @@ def scan(driver: StorageDriver, findings: Findings, policy: Policy, progress: Ca
     seen = _find_links(driver, findings.connection, progress)
     findings.lacks_repositories = not seen and findings.has_blobs()
     _read_links(driver, findings.connection, progress)
-    _read_tags(driver, findings.connection, progress)
-    _read_manifests(driver, findings.connection, progress)
+    with cache or Cache() as known:
+        settled = policy.cutoff - _SETTLED_SECONDS
+        _read_tags(driver, findings.connection, known.tags, progress, settled)
+        _read_manifests(driver, findings.connection, known.manifests, progress)
     findings.conclude(policy)
 
 
@@ -160,32 +181,72 @@ def _read_links(driver: StorageDriver, connection: sqlite3.Connection, progress:
     links.flush()
 
 
-def _read_tags(driver: StorageDriver, connection: sqlite3.Connection, progress: Callable[[str], None]) -> None:
+def _read_tags(
+    driver: StorageDriver,
+    connection: sqlite3.Connection,
+    known: Remembered,
+    progress: Callable[[str], None],
+    settled: float,
+) -> None:
+    """Note what tags point to; what was written before `settled` is remembered by its version."""
     tags = Appended(connection, "tags", 3)
-    query = "SELECT name, repository, tag FROM unread_tags JOIN repositories ON repository = repositories.id"
+    query = """
+        SELECT name, repository, tag, modified, version
+        FROM unread_tags JOIN repositories ON repository = repositories.id ORDER BY name, tag
+    """
     for rows in batches(connection.execute(query)):
-        link_paths = [paths.tag_link(name, tag) for name, _, tag in rows]
-        for (name, number, tag), target in zip(rows, read_links(driver, link_paths), strict=True):
+        former = [_target_of(known.find(_key(name, tag)), version) for name, _, tag, _, version in rows]
+        unknown = [row for row, target in zip(rows, former, strict=True) if not target]
+        read = read_links(driver, [paths.tag_link(name, tag) for name, _, tag, *_ in unknown])
+        for (name, number, tag, modified, version), remembered in zip(rows, former, strict=True):
             progress(name)
+            digest = None if remembered else next(read)
+            target = remembered or (digest and pack(digest))
             if target:
-                tags.add(number, tag, pack(target))
+                tags.add(number, tag, target)
+                if modified < settled:
+                    known.keep(_key(name, tag), target + version.encode())
     tags.flush()
 
 
-def _read_manifests(driver: StorageDriver, connection: sqlite3.Connection, progress: Callable[[str], None]) -> None:
+def _key(name: str, tag: str) -> bytes:
+    return f"{name}\0{tag}".encode()
+
+
+def _target_of(remembered: bytes | None, version: str) -> bytes | None:
+    """Return what a tag points to, if that is remembered of this version of its link."""
+    if not remembered:
+        return None
+    length = packed_length(remembered[0])
+    return remembered[:length] if remembered[length:] == version.encode() else None
+
+
+def _read_manifests(
+    driver: StorageDriver, connection: sqlite3.Connection, known: Remembered, progress: Callable[[str], None]
+) -> None:
+    """Note what manifests lead to. What is remembered counts only if the bytes were found."""
     manifests, references = Appended(connection, "manifests", 4), Appended(connection, "refs", 3)
     subjects = Appended(connection, "subjects", 2)
     number = 0
-    query = "SELECT DISTINCT coalesce(target, digest) AS bytes FROM revisions ORDER BY bytes"
-    for rows in batches(connection.execute(query)):
-        digests = [unpack(packed) for (packed,) in rows]
-        for digest, read in zip(digests, read_references(driver, digests), strict=True):
-            progress(str(digest))
+    connection.execute(_STORED_MANIFESTS)
+    for rows in batches(connection.execute(_MANIFESTS)):
+        former = [_load(known.find(packed)) if is_stored else None for packed, is_stored in rows]
+        unknown = [unpack(packed) for (packed, _), found in zip(rows, former, strict=True) if not found]
+        read = read_references(driver, unknown)
+        for (packed, _), remembered in zip(rows, former, strict=True):
+            progress(str(unpack(packed)))
+            found = remembered or next(read)
             number += 1
-            manifests.add(number, pack(digest), read.media, read.problem)
-            for child, kind in read.children.items():
+            manifests.add(number, packed, found.media, found.problem)
+            for child, kind in found.children.items():
                 references.add(number, child, kind)
-            for subject in read.subjects:
+            for subject in found.subjects:
                 subjects.add(number, subject)
+            if found.is_stored and not found.problem:
+                known.keep(packed, found.dump())
     for table in (manifests, references, subjects):
         table.flush()
+
+
+def _load(remembered: bytes | None) -> References | None:
+    return References.load(remembered) if remembered else None

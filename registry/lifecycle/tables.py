@@ -39,6 +39,7 @@ SCHEMA: Final = f"""
         kind TEXT, repository INTEGER, digest BLOB, size INTEGER, modified REAL, version TEXT
     );
     CREATE TABLE unread_tags (repository INTEGER, tag TEXT, modified REAL, version TEXT);
+    CREATE TABLE stored_manifests (digest BLOB PRIMARY KEY) WITHOUT ROWID;
     -- What manifests lead to. A problem says why one that is stored cannot be read.
     CREATE TABLE manifests (id INTEGER PRIMARY KEY, digest BLOB UNIQUE, media TEXT, problem TEXT);
     CREATE TABLE refs (manifest INTEGER, child BLOB, kind TEXT, PRIMARY KEY (manifest, child)) WITHOUT ROWID;
@@ -61,11 +62,7 @@ def unpack(packed: bytes) -> Digest:
 
 
 def packed_length(code: int) -> int:
-    """Return how many bytes a packed digest has whose first byte is `code`.
-
-    Raises:
-        IndexError: there is no such digest.
-    """
+    """Return how many bytes a packed digest has whose first byte is `code`."""
     return _LENGTHS[code]
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +15,6 @@ from registry.storage.repository import Repositories
 from tests.archive.images import blob, fill, image
 from tests.lifecycle.test_garbage import digest_of
 from tests.test_cli import registry
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -175,3 +172,19 @@ def test_links_that_were_condemned_go_with_their_blobs(config: str, tmp_path: Pa
     assert not (tmp_path / "root" / paths.condemned("app")[1:]).exists()
     assert not (tmp_path / "root" / paths.blob_data(gone)[1:]).exists()
     assert (tmp_path / "root" / paths.blob_data(kept)[1:]).exists()
+
+
+def test_what_was_read_is_kept_in_the_state_directory(config: str, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    Path(config).write_text(
+        f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {tmp_path / 'root'}}}\n"
+        f"  maintenance: {{garbagecollection: {{statedirectory: {state}}}}}\n"
+    )
+
+    first = registry("garbage-collect", "--dry-run", "-m", config)
+
+    assert sorted(path.name for path in state.iterdir()) == ["lock", "manifests", "tags"]
+    kept = (state / "manifests").read_bytes()
+    second = registry("garbage-collect", "--dry-run", "-m", config)
+    assert (second.returncode, second.stdout) == (0, first.stdout)
+    assert (state / "manifests").read_bytes() == kept
