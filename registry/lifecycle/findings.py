@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from drivers.base import Found
+from registry.lifecycle.explaining import explain, losing
 from registry.lifecycle.marking import mark
 from registry.lifecycle.tables import open_tables, pack, unpack
 from registry.oci.digest import Digest
@@ -19,6 +20,8 @@ from registry.storage.parts import Kind
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator
+
+    from registry.lifecycle.explaining import Explanation
 
 BATCH: Final = 1000
 """Links or blobs that are given at once."""
@@ -173,6 +176,14 @@ class Findings:
         """Yield the links condemned before `condemned_before` that wait for no blob: it is kept, live or gone."""
         rows = self.connection.execute(_OBSOLETE, (condemned_before,))
         return _batches(map(_condemned_link, rows))
+
+    def explain(self, digest: Digest) -> Explanation:
+        """Return why a digest is kept or not."""
+        return explain(self.connection, digest)
+
+    def losing(self, digest: Digest) -> Iterator[tuple[str, str]]:
+        """Yield the repositories whose link to a digest may go, each with "layer" or "revision"."""
+        return losing(self.connection, digest)
 
     def counts(self) -> Counts:
         """Return how much there is."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -188,3 +190,60 @@ def test_what_was_read_is_kept_in_the_state_directory(config: str, tmp_path: Pat
     second = registry("garbage-collect", "--dry-run", "-m", config)
     assert (second.returncode, second.stdout) == (0, first.stdout)
     assert (state / "manifests").read_bytes() == kept
+
+
+def test_explain_says_what_keeps_a_digest(config: str, tmp_path: Path) -> None:
+    repository = Repositories(FilesystemDriver(str(tmp_path / "root"))).open("app")
+    index = repository.tags.resolve(Tag("latest"))
+    amd64, _ = repository.manifests.get(index).manifests
+    layer = Digest.of(b"amd64" * 1000)
+    before = stored(tmp_path)
+
+    done = registry("garbage-collect", "-m", "--explain", str(layer), config)
+
+    path = f"app:latest -> index {index} -> image {amd64.digest} -> layer {layer}"
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{layer} stays: {path}\n", "")
+    assert stored(tmp_path) == before
+
+
+def test_explain_says_when_a_digest_may_go(config: str, tmp_path: Path) -> None:
+    repository = Repositories(FilesystemDriver(str(tmp_path / "root"))).open("app")
+    young = digest_of(blob(repository, b"young"))
+
+    def explained(digest: Digest, *arguments: str) -> str:
+        return registry("garbage-collect", "--explain", str(digest), *arguments, config).stdout.removeprefix(
+            f"{digest} "
+        )
+
+    assert explained(Digest.of(b"stray")) == (
+        "may go now: nothing leads to it\napp: nothing leads to its layer link, which may go\n"
+    )
+    assert re.fullmatch(
+        r"stays because it is young, and may go after \S+Z: app, written at \S+Z -> layer .*\n", explained(young)
+    )
+    assert explained(young, "--grace=0s").startswith("may go now: ")
+    assert explained(Digest.of(b"never pushed")) == "is not stored\n"
+    driver = FilesystemDriver(str(tmp_path / "root"))
+    driver.delete(paths.layer_link("app", Digest.of(b"stray")))
+    write_link(driver, paths.condemned_layer_link("app", Digest.of(b"stray")), Digest.of(b"stray"))
+    assert re.fullmatch(r"was condemned at \S+Z and may go now\n", explained(Digest.of(b"stray")))
+
+
+def test_explain_says_it_in_json_too(config: str, tmp_path: Path) -> None:
+    repository = Repositories(FilesystemDriver(str(tmp_path / "root"))).open("app")
+    index = repository.tags.resolve(Tag("latest"))
+
+    kept = json.loads(registry("garbage-collect", "--json", "-m", "--explain", str(index), config).stdout)
+    stray = json.loads(registry("garbage-collect", "--json", "--explain", str(Digest.of(b"stray")), config).stdout)
+
+    steps = [{"kind": "index", "digest": str(index)}]
+    path = {"root": "tag", "repository": "app", "tag": "latest", "steps": steps}
+    assert kept == {"digest": str(index), "verdict": "kept", "path": path, "loose_links": []}
+    assert (stray["verdict"], stray["loose_links"]) == ("unreferenced", [{"repository": "app", "kind": "layer"}])
+
+
+def test_what_is_to_be_explained_must_be_a_digest(config: str) -> None:
+    done = registry("garbage-collect", "--explain", "app:latest", config)
+
+    assert done.returncode == 2
+    assert "'app:latest' is not a digest such as sha256:9f86d081...\n" in done.stderr
