@@ -114,7 +114,7 @@ def garbage_collect_command(  # noqa: PLR0913 - one for each flag
         return
     if in_json:
         raise click.UsageError("--json goes with --explain")
-    publishing = build_publishing(configuration, journal_of(configuration, driver), Automaton())
+    publishing = build_publishing(configuration, driver, journal_of(configuration, driver), Automaton())
     with StatusLine() as line:
         collection = GarbageCollection(
             driver,
