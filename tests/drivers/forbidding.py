@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drivers.base import NotPermittedError, StorageDriver
+from drivers.base import NotPermittedError
 from drivers.delegating import DelegatingDriver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from drivers.base import Found
+    from drivers.base import Found, StorageDriver
 
 
 class ForbiddingDriver(DelegatingDriver):
@@ -28,9 +28,6 @@ class ForbiddingDriver(DelegatingDriver):
         self._allow(path)
         return super().get(path, limit=limit)
 
-    def walk(self, path: str) -> Iterator[Found]:
-        return StorageDriver.walk(self, path)
-
     def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
         self._allow(path)
         return super().list_prefixes(path, after=after, limit=limit)
@@ -42,3 +39,8 @@ class ForbiddingDriver(DelegatingDriver):
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
         self._allow(path)
         return super().list(path, after=after, limit=limit)
+
+    def walk(self, path: str) -> Iterator[Found]:
+        for each in super().walk(path):
+            self._allow(each.path)
+            yield each

@@ -102,6 +102,17 @@ def note_logs(driver: S3Driver, meter: _Meter, monkeypatch: pytest.MonkeyPatch) 
     meter.note("look for more in vain")
 
 
+def note_walks(server: StrictS3, driver: S3Driver, meter: _Meter) -> None:
+    for number in range(10_000):
+        server._store(f"docker/walked/{number:05}/link", b"x")
+    found = list(driver.walk("/docker/walked"))
+    meter.note("look at 10,000 objects")
+    assert driver.discard(found[:1000]) == []
+    meter.note("delete 1,000 of them that lie side by side, if they are unchanged")
+    assert driver.discard(found[1000::9]) == []
+    meter.note("delete 1,000 that are spread over all")
+
+
 def test_the_table_in_the_documentation_is_what_the_driver_does(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     config, layer, large = b"{}" * 500, bytes(8 * MIB), bytes(100 * MIB)
     manifest = image(config, layer)
@@ -158,6 +169,7 @@ def test_the_table_in_the_documentation_is_what_the_driver_does(serve: Serve, mo
         assert client.delete("/v2/a/b/manifests/latest").status_code == 202
         meter.note("DELETE a tag")
         note_logs(driver, meter, monkeypatch)
+        note_walks(server, driver, meter)
 
     print("\n".join(meter.rows))
     missing = [row for row in meter.rows if row not in DOCUMENT.read_text()]
