@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from registry.oci.digest import ALGORITHMS, Digest
 from registry.storage import paths
-from registry.storage.names import is_hex, is_repository, is_tag
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from registry.storage.names import is_algorithm, is_hex, is_repository, is_tag
 
 
 class Kind(StrEnum):
@@ -34,19 +33,25 @@ class Part(NamedTuple):
     tag: str = ""
 
 
-_BLOBS: Final = paths.below(paths.BLOBS, "")
+_LINKS: Final = {
+    paths.LAYERS: Kind.LAYER,
+    paths.REVISIONS: Kind.REVISION,
+    paths.below(paths.CONDEMNED, paths.LAYERS): Kind.CONDEMNED_LAYER,
+    paths.below(paths.CONDEMNED, paths.REVISIONS): Kind.CONDEMNED_REVISION,
+}
 _REPOSITORIES: Final = paths.below(paths.REPOSITORIES, "")
 _SEPARATOR: Final = "/_"
 """What is between a repository's name, no component of which begins with an underscore, and its parts."""
-_TAGS: Final = tuple(paths.TAGS.split("/"))
-_CURRENT: Final = ("current", paths.LINK)
-_INDEX: Final = "index"
-_LINKS: Final[Mapping[tuple[str, ...], Kind]] = {
-    tuple(paths.LAYERS.split("/")): Kind.LAYER,
-    tuple(paths.REVISIONS.split("/")): Kind.REVISION,
-    (paths.CONDEMNED, *paths.LAYERS.split("/")): Kind.CONDEMNED_LAYER,
-    (paths.CONDEMNED, *paths.REVISIONS.split("/")): Kind.CONDEMNED_REVISION,
-}
+
+# One expression for a path, because a walk asks for each object of a registry.
+_DIGEST: Final = "|".join(f"{name}/[0-9a-f]{{{length}}}" for name, length in ALGORITHMS.items())
+_BLOB: Final = re.compile(rf"{paths.BLOBS}/([a-z0-9]+)/([0-9a-f]{{2}})/(\2[0-9a-f]+)/data").fullmatch
+_LINK: Final = re.compile(
+    rf"(?:({'|'.join(map(re.escape, _LINKS))})|{paths.TAGS}/([^/]+)/index)/({_DIGEST})/{paths.LINK}"
+    rf"|{paths.TAGS}/([^/]+)/current/{paths.LINK}"
+).fullmatch
+_is_repository: Final = lru_cache(maxsize=64)(is_repository)
+"""Those of one repository lie together in most walks."""
 
 
 def part_at(path: str) -> Part | None:
@@ -54,38 +59,20 @@ def part_at(path: str) -> Part | None:
 
     That is what registry.storage.enumeration names, and condemned links. The link of a tag may be malformed.
     """
-    if path.startswith(_BLOBS):
-        return _blob(path[len(_BLOBS) :].split("/"))
-    if not path.startswith(_REPOSITORIES):
-        return None
-    name, _, rest = path[len(_REPOSITORIES) :].partition(_SEPARATOR)
-    return _link(name, f"_{rest}".split("/")) if rest and is_repository(name) else None
-
-
-def _blob(components: Sequence[str]) -> Part | None:
-    if len(components) != 4 or components[3] != "data":  # noqa: PLR2004 - algorithm, prefix, hex and data
-        return None
-    algorithm, prefix, encoded, _ = components
-    digest = _digest(algorithm, encoded)
-    return Part(Kind.BLOB, "", digest) if digest and encoded.startswith(prefix) and len(prefix) == 2 else None  # noqa: PLR2004 - digits
-
-
-def _link(name: str, components: Sequence[str]) -> Part | None:
-    *above, algorithm, encoded, last = components if len(components) > 2 else ("", "", "")  # noqa: PLR2004 - unpacked
-    if last != paths.LINK:
-        return None
-    kind = _LINKS.get(tuple(above))
-    if kind:
-        digest = _digest(algorithm, encoded)
-        return Part(kind, name, digest) if digest else None
-    if tuple(components[:2]) != _TAGS or not is_tag(tag := components[2]):
-        return None
-    if tuple(components[3:]) == _CURRENT:
-        return Part(Kind.TAG, name, None, tag)
-    if len(above) == 4 and above[3] == _INDEX and (digest := _digest(algorithm, encoded)):  # noqa: PLR2004 - the tag's
-        return Part(Kind.HISTORY, name, digest, tag)
+    if path.startswith(_REPOSITORIES):
+        name, _, rest = path[len(_REPOSITORIES) :].partition(_SEPARATOR)
+        found = _LINK(f"_{rest}")
+        return _link(name, *found.groups()) if found and _is_repository(name) else None
+    found = _BLOB(path)
+    if found and is_algorithm(found[1]) and is_hex(found[1])(found[3]):
+        return Part(Kind.BLOB, "", Digest(found[1], found[3]))
     return None
 
 
-def _digest(algorithm: str, encoded: str) -> Digest | None:
-    return Digest(algorithm, encoded) if algorithm in ALGORITHMS and is_hex(algorithm)(encoded) else None
+def _link(name: str, links: str | None, past: str | None, digest: str | None, tag: str | None) -> Part | None:
+    if digest is None:
+        return Part(Kind.TAG, name, None, tag) if tag and is_tag(tag) else None
+    algorithm, _, encoded = digest.partition("/")
+    if links:
+        return Part(_LINKS[links], name, Digest(algorithm, encoded))
+    return Part(Kind.HISTORY, name, Digest(algorithm, encoded), past) if past and is_tag(past) else None
