@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from registry.config.collection import GarbageCollection
 from registry.config.events import Audit, Notifications
 from registry.config.origins import Origins
 from registry.config.remote import Health, LogHook, Proxy, Redis
@@ -89,6 +90,7 @@ class Maintenance:
 
     uploadpurging: UploadPurging = UploadPurging()
     readonly: ReadOnly = ReadOnly()
+    garbagecollection: GarbageCollection = field(default_factory=GarbageCollection)
 
 
 @dataclass(frozen=True, slots=True)

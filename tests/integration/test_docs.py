@@ -251,8 +251,12 @@ def test_garbage_collection_page(start_server: StartServer, tmp_path: Path) -> N
     for path in server.root.rglob("*"):
         os.utime(path, (0, 0))
     config = str(next(tmp_path.glob("*.yml")))
-    said = Reader(tmp_path, {"/etc/distribution/config.yml": config}).work_through("garbage-collection.md")
-    assert ["1 blobs and 0 manifests eligible" in text for text in said.values()] == [True, True]
+    image = server.api.manifest("team/app", "v1")
+    places = {"/etc/distribution/config.yml": config, r"sha256:5d5e1c4c\.\.\.": image.digest}
+    said = Reader(tmp_path, places).work_through("garbage-collection.md")
+    *collected, explained = said.values()
+    assert ["1 blobs and 0 manifests eligible" in text for text in collected] == [True, True]
+    assert f"{image.digest} stays: team/app:v1 -> " in explained
     assert {path for path in server.root.rglob("data") if path.is_file()} == before
 
 

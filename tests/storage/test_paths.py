@@ -12,7 +12,7 @@ import pytest
 import registry
 from drivers.base import checked_path
 from registry.oci.digest import Digest
-from registry.storage import names, paths
+from registry.storage import names, parts, paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,10 +142,12 @@ SPELLED = re.compile(
 )
 WITHOUT_STORAGE = {"server", "doctor", "http_client"}
 """Rooms whose paths are those of URLs and of local files."""
+AUTHORS = {Path(inspect.getfile(module)) for module in (paths, parts)}
+"""What spells paths, and what tells by a path what lies there."""
 MODULES = sorted(
     path
     for path in Path(inspect.getfile(registry)).parent.rglob("*.py")
-    if path != Path(inspect.getfile(paths)) and not WITHOUT_STORAGE & set(path.parts)
+    if path not in AUTHORS and not WITHOUT_STORAGE & set(path.parts)
 )
 
 
