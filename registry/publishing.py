@@ -11,6 +11,8 @@ Not through here go:
   tag's history, which no client sees;
 - ``registry storage copy``: below the level of repositories it makes one storage a copy of another. What is visible
   there became visible at its source, where listeners were told of it;
+- ``registry fsck --repair``, which restores links of what was told of when it was pushed, and removes what leads
+  nowhere;
 - ``registry referrers rebuild``, which only derives again what pushes through here have derived;
 - the purge of abandoned uploads, which no client sees as blobs.
 """

@@ -39,12 +39,19 @@ def are_links(driver: StorageDriver, link_paths: Sequence[str]) -> Iterator[bool
         yield content is not None and _target(path, content) is not None
 
 
-def _target(path: str, content: bytes) -> Digest | None:
+def target_of(content: bytes) -> Digest | None:
+    """Return the digest that a link of this content holds; None if it is malformed."""
     try:
         return Digest.parse(content.decode("ascii"))
     except (DigestInvalidError, UnicodeDecodeError):
-        _log.warning("the link %s is malformed; it counts as absent until it is pushed again", path)
         return None
+
+
+def _target(path: str, content: bytes) -> Digest | None:
+    target = target_of(content)
+    if target is None:
+        _log.warning("the link %s is malformed; it counts as absent until it is pushed again", path)
+    return target
 
 
 def write_link(driver: StorageDriver, path: str, target: Digest) -> None:

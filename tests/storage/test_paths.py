@@ -64,6 +64,8 @@ OUR_OWN = {
     paths.audit_segment("20261127", "000001.jsonl"): "/registry/audit/20261127/000001.jsonl",
     paths.audit_seen("host-1"): "/registry/audit/seen/host-1",
     paths.audit_told("syslog"): "/registry/audit/told/syslog",
+    paths.quarantine(SHA256): f"/registry/quarantine/sha256/{HEX}",
+    paths.quarantine_arriving(SHA256): f"/registry/quarantine/arriving/sha256/{HEX}/data",
     paths.copy_data(SHA256): f"/docker/registry/v2/copies/sha256/{HEX}/data",
     paths.upload_verified("team/app", ID): f"{TEAM_APP}/_uploads/{ID}/verified",
     paths.all_referrers("team/app"): f"{TEAM_APP}/_referrers",
@@ -120,6 +122,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
         *{"all_tag_history", "cluster_member", "copy_data", "upload_started_at", "upload_verified"},
         *{"label", "cursor", "dead_letters", "dead_letter", "lease", "lease_epoch"},
+        *{"quarantine", "quarantine_arriving"},
         *{"audit_day", "audit_segment", "audit_seen", "audit_told"},
         *{"referrers", "referrers_by", "referrer", "referrer_link", "referrer_descriptor"},
     }
