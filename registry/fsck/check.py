@@ -98,6 +98,8 @@ class Check:
         if self._wish.is_meant is None:
             yield from self._judge(self._blobs.run())
             yield from self._judge(leftovers(self._store.driver, self._wish.leftovers_before))
+            if self._wish.repair:
+                self.sum.tally.purged += self._store.driver.purge(self._wish.leftovers_before)
         with Graph() as graph:
             check = RepositoryCheck(
                 self._store,

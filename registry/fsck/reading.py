@@ -45,6 +45,8 @@ class Tally:
     unused_links: int = 0
     """Links to blobs that no manifest of the repository names; the garbage collection removes them."""
     condemned_links: int = 0
+    purged: int = 0
+    """What a driver had left of interrupted calls, and was removed."""
 
 
 class Reader:
