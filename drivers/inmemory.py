@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from threading import Condition
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from drivers.base import (
     PIECE_SIZE,
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from drivers.log import Log
 
 
+_AFTER_SLASH: Final = chr(ord("/") + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class _Object:
     content: bytes | bytearray
@@ -42,9 +46,22 @@ class _Upload:
 
 @dataclass(frozen=True, slots=True)
 class _Store:
+    """Objects and uploads by their paths; `paths` are those of the objects in order."""
+
     objects: dict[str, _Object] = field(default_factory=dict)
+    paths: list[str] = field(default_factory=list)
     uploads: dict[str, _Upload] = field(default_factory=dict)
     changed: Condition = field(default_factory=Condition)
+
+    def keep(self, path: str, found: _Object) -> None:
+        """Keep an object at `path`, in place of one that is there; call it with the lock."""
+        if path not in self.objects:
+            insort(self.paths, path)
+        self.objects[path] = found
+
+    def below(self, path: str) -> slice:
+        """Return which of `paths` are below `path`; call it with the lock."""
+        return slice(bisect_left(self.paths, f"{path}/"), bisect_left(self.paths, f"{path}{_AFTER_SLASH}"))
 
 
 class InMemoryDriver(StorageDriver):
@@ -73,12 +90,13 @@ class InMemoryDriver(StorageDriver):
 
     def put(self, path: str, content: bytes) -> None:
         with self._store.changed:
-            self._store.objects[checked_path(path)] = _Object(bytes(content))
+            self._store.keep(checked_path(path), _Object(bytes(content)))
 
     def create(self, path: str, content: bytes) -> None:
         with self._store.changed:
-            if self._store.objects.setdefault(checked_path(path), created := _Object(bytes(content))) is not created:
+            if checked_path(path) in self._store.objects:
                 raise PathExistsError(f"inmemory: create {path}: it exists")
+            self._store.keep(path, _Object(bytes(content)))
 
     def replace(self, path: str, content: bytes, *, expected: bytes) -> None:
         with self._store.changed:
@@ -103,9 +121,9 @@ class InMemoryDriver(StorageDriver):
         return nsmallest(limit, (name for name in names if name > after))
 
     def _below(self, path: str) -> list[str]:
-        prefix = checked_path(path) + "/"
+        start = len(checked_path(path)) + 1
         with self._store.changed:
-            return [each[len(prefix) :] for each in self._store.objects if each.startswith(prefix)]
+            return [each[start:] for each in self._store.paths[self._store.below(path)]]
 
     def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
         return self._first((below for below in self._below(path) if "/" in below), after, limit)
@@ -116,10 +134,14 @@ class InMemoryDriver(StorageDriver):
     def delete(self, path: str) -> None:
         checked_path(path)
         with self._store.changed:
-            objects = [name for name in self._store.objects if _is_at_or_below(name, path)]
+            below = self._store.below(path)
+            objects = [*self._store.paths[below], *([path] if path in self._store.objects else [])]
             uploads = [name for name in self._store.uploads if _is_at_or_below(name, path)]
             if not objects and not uploads:
                 raise PathNotFoundError(f"inmemory: delete {path}: there is nothing")
+            del self._store.paths[below]
+            if path in self._store.objects:
+                del self._store.paths[bisect_left(self._store.paths, path)]
             for name in objects:
                 del self._store.objects[name]
             for name in uploads:
@@ -185,7 +207,7 @@ class _MemoryWriter(Writer):
             if not self._open or self._store.uploads.get(self._path) is not self._upload:
                 raise PathNotFoundError(f"inmemory: commit {self._path}: the upload has ended")
             del self._store.uploads[self._path]
-            self._store.objects[destination] = _Object(self._upload.content)
+            self._store.keep(destination, _Object(self._upload.content))
         self.close()
 
     def cancel(self) -> None:
