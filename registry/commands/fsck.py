@@ -6,7 +6,7 @@ import json
 import re
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -22,9 +22,10 @@ from registry.foundation.sizes import spelled
 from registry.fsck.check import Check, Status, Wish
 from registry.fsck.contents import Contents
 from registry.fsck.pacing import Pacer
+from registry.fsck.scrubbed import settle
 from registry.fsck.store import Store
 from registry.redis.loading import load_descriptors
-from registry.services import open_existing_storage, validation_policy
+from registry.services import consistency_policy, open_existing_storage
 from registry.storage.descriptors import NoDescriptors
 from registry.storage.runs import Runs
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from registry.config import Configuration
     from registry.fsck.check import Finding, Sum
-    from registry.storage.validation import ValidationPolicy
 
     LoadConfiguration = Callable[[str | None], Configuration]
 
@@ -146,22 +146,18 @@ def fsck_command(  # noqa: PLR0913 - one for each option
         leftovers_before=time.time() - configuration.storage.maintenance.uploadpurging.age_seconds,
     )
     with StatusLine() as line, Contents(driver, Pacer(rate), shown := _Shown(line)) as contents:
-        policy = _policy(configuration)
+        policy = consistency_policy(configuration)
         descriptors = load_descriptors(configuration, None) or NoDescriptors()
         store = Store(driver, contents, runs, descriptors, may_link_blobs=not policy.sparse)
         check = Check(store, policy, wish, shown.look)
         with _telling_where(check):
             _print(check, line, contents, wish, in_json=in_json)
+    if wish.repair and wish.is_meant is None and not check.sum.remaining:
+        settle(driver)
     if check.sum.held_up:
         raise click.exceptions.Exit(HELD_UP)
     if check.sum.remaining:
         raise click.exceptions.Exit(DAMAGED)
-
-
-def _policy(configuration: Configuration) -> ValidationPolicy:
-    """Return what manifests may name. In a cache of another registry that is also what nobody has pulled yet."""
-    policy = validation_policy(configuration)
-    return replace(policy, sparse=True) if configuration.proxy.remoteurl else policy
 
 
 class _Shown:
@@ -191,7 +187,7 @@ def _telling_where(check: Check) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, DriverError):
-        if check.at:
+        if check.at and not check.has_read_all:
             click.echo(f"to go on from here: --from {check.at}", err=True)
         raise
 

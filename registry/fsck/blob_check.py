@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from registry.fsck.blob_damage import BlobDamaged
 from registry.fsck.contents import State
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from registry.fsck.reading import Tally
     from registry.fsck.store import Store
 
+END: Final = "~"
+"""What no digest comes after."""
+
 
 class BlobCheck:
     """Notes all blobs; `deep` has all of them read that come at or after `start`, ``<algorithm>:<prefix>``.
 
-    `at` is such a start, with which a check that broke off can be gone on with.
+    `at` is such a start, with which a check that broke off can be gone on with; END if all were read.
     """
 
     def __init__(self, store: Store, tally: Tally, *, deep: bool, start: str = "") -> None:
@@ -41,7 +44,8 @@ class BlobCheck:
                 if self._deep and f"{algorithm}:{prefix}" >= self._start[: len(f"{algorithm}:") + 2]:
                     self.at = f"{algorithm}:{prefix}"
                 yield from self._check(algorithm, prefix)
-        self.at = ""
+        if self._deep:
+            self.at = END
         self._tally.blobs, self._tally.size = self._store.contents.count()
 
     def _note(self, algorithm: str, prefix: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from registry.fsck.blob_check import BlobCheck
+from registry.fsck.blob_check import END, BlobCheck
 from registry.fsck.graph import Graph
 from registry.fsck.leftovers import leftovers
 from registry.fsck.reading import Tally
@@ -67,6 +67,8 @@ class Sum:
     repaired: int = 0
     removed: int = 0
     held_up: int = 0
+    damaged_blobs: int = 0
+    """How many of the damages are of the blobs themselves, whatever names them; known when all were read."""
 
     @property
     def remaining(self) -> int:
@@ -86,8 +88,13 @@ class Check:
 
     @property
     def at(self) -> str:
-        """Where a deep check has come to, as Wish.start takes it; "" if it has not begun, or has come to its end."""
+        """Where a deep check has come to, as Wish.start takes it; "" if it has not begun."""
         return self._blobs.at
+
+    @property
+    def has_read_all(self) -> bool:
+        """Whether a deep check has come to its end, and only looks at repositories yet."""
+        return self._blobs.at == END
 
     def run(self) -> Iterator[Finding]:
         """Yield what is found, each when it was repaired, if it was.
@@ -97,6 +104,7 @@ class Check:
         """
         if self._wish.is_meant is None:
             yield from self._judge(self._blobs.run())
+            self.sum.damaged_blobs = self.sum.damaged
             yield from self._judge(leftovers(self._store.driver, self._wish.leftovers_before))
             if self._wish.repair:
                 self.sum.tally.purged += self._store.driver.purge(self._wish.leftovers_before)

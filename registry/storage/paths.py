@@ -26,6 +26,7 @@ and not below ROOT::
     /registry/gc/run
     /registry/gc/{collectors,notices,reports}/<id>
     /registry/gc/orphans/<run>/<number>
+    /registry/scrub
     /registry/quarantine/<alg>/<hex>, bytes that do not have their digest
     /registry/quarantine/arriving/<alg>/<hex>/data, while they are moved there
     /registry/audit/<YYYYMMDD>/<number>.jsonl
@@ -59,6 +60,7 @@ GC_COLLECTORS: Final = f"{GC}/collectors"
 GC_NOTICES: Final = f"{GC}/notices"
 GC_REPORTS: Final = f"{GC}/reports"
 GC_ORPHANS: Final = f"{GC}/orphans"
+SCRUB: Final = "/registry/scrub"
 QUARANTINE: Final = "/registry/quarantine"
 QUARANTINE_ARRIVING: Final = f"{QUARANTINE}/arriving"
 AUDIT_HEAD: Final = f"{AUDIT}/head"

@@ -74,6 +74,7 @@ OUR_OWN = {
     paths.audit_segment("20261127", "000001.jsonl"): "/registry/audit/20261127/000001.jsonl",
     paths.audit_seen("host-1"): "/registry/audit/seen/host-1",
     paths.audit_told("syslog"): "/registry/audit/told/syslog",
+    paths.SCRUB: "/registry/scrub",
     paths.quarantine(SHA256): f"/registry/quarantine/sha256/{HEX}",
     paths.quarantine_arriving(SHA256): f"/registry/quarantine/arriving/sha256/{HEX}/data",
     paths.copy_data(SHA256): f"/docker/registry/v2/copies/sha256/{HEX}/data",
