@@ -13,7 +13,7 @@ from registry.oci.manifest import MAX_SIZE
 from registry.storage import paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from drivers.base import StorageDriver
     from registry.foundation.progress import Progress
@@ -116,6 +116,16 @@ class Contents:
             return b"", State.MISSING
         except ObjectTooLargeError:
             return b"", self.state(digest)
+        return self._judge(digest, content)
+
+    def manifests(self, digests: Sequence[Digest]) -> Iterator[tuple[bytes, State]]:
+        """Yield for each of `digests` what manifest() returns; a driver may read several at a time."""
+        for digest, content in zip(
+            digests, self._driver.get_each(map(paths.blob_data, digests), limit=MAX_SIZE), strict=True
+        ):
+            yield self.manifest(digest) if content is None else self._judge(digest, content)
+
+    def _judge(self, digest: Digest, content: bytes) -> tuple[bytes, State]:
         self._account(len(content), digest)
         state = self._remember(digest, len(content), Digest.of(content, digest.algorithm).hex)
         return (content if state is State.SOUND else b""), state

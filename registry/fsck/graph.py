@@ -20,7 +20,8 @@ _SCHEMA: Final = """
     CREATE TABLE layers (digest TEXT PRIMARY KEY, target TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE named (child TEXT, parent TEXT, kind TEXT, size INTEGER, required INTEGER,
                         PRIMARY KEY (child, parent, kind)) WITHOUT ROWID;
-    CREATE TABLE subjects (number INTEGER PRIMARY KEY, subject TEXT, digest TEXT, UNIQUE (subject, digest));
+    CREATE TABLE subjects (number INTEGER PRIMARY KEY, subject TEXT, digest TEXT, is_listed INTEGER NOT NULL,
+                           UNIQUE (subject, digest));
     CREATE TABLE faults (kind TEXT, name TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 """
 _SHOWN: Final = 10
@@ -107,7 +108,7 @@ class Graph:
     def add_subject(self, subject: Digest, digest: Digest) -> None:
         """Note that the manifest `digest` is a referrer of `subject`."""
         self._connection.execute(
-            "INSERT OR IGNORE INTO subjects (subject, digest) VALUES (?, ?)", (str(subject), str(digest))
+            "INSERT OR IGNORE INTO subjects (subject, digest, is_listed) VALUES (?, ?, 0)", (str(subject), str(digest))
         )
 
     def add_fault(self, kind: Fault, name: str) -> None:
@@ -128,18 +129,14 @@ class Graph:
         """Tell whether the repository lists a manifest."""
         return self._one("SELECT 1 FROM manifests WHERE digest = ?", digest)
 
-    def has_layer(self, digest: Digest) -> bool:
-        """Tell whether the repository links a blob."""
-        return self._one("SELECT 1 FROM layers WHERE digest = ?", digest)
+    def layer(self, digest: Digest) -> Digest | None:
+        """Return under which digest the bytes of a blob lie; None if the repository has no link to it."""
+        found = self._connection.execute("SELECT target FROM layers WHERE digest = ?", (str(digest),)).fetchone()
+        return Digest.parse(found[0]) if found else None
 
     def names(self, digest: Digest) -> bool:
         """Tell whether any manifest that was read names `digest`."""
         return self._one("SELECT 1 FROM named WHERE child = ?", digest)
-
-    def is_subject(self, subject: Digest, digest: Digest) -> bool:
-        """Tell whether the manifest `digest` is known to be a referrer of `subject`."""
-        query = "SELECT 1 FROM subjects WHERE subject = ? AND digest = ?"
-        return self._connection.execute(query, (str(subject), str(digest))).fetchone() is not None
 
     def is_whole(self) -> bool:
         """Tell whether every manifest was read; if not, a blob that none names may be named all the same."""
@@ -157,9 +154,16 @@ class Graph:
         for digest, target in self._rows(query):
             yield Digest.parse(digest), Digest.parse(target)
 
-    def subjects(self) -> Iterator[tuple[Digest, Digest]]:
-        """Yield each subject and one of its referrers."""
-        query = "SELECT number, subject, digest FROM subjects WHERE number > ? ORDER BY number LIMIT ?"
+    def note_listed(self, subject: Digest, digest: Digest) -> None:
+        """Note that `digest` is in the list of the referrers of `subject`."""
+        query = "UPDATE subjects SET is_listed = 1 WHERE subject = ? AND digest = ?"
+        self._connection.execute(query, (str(subject), str(digest)))
+
+    def unlisted(self) -> Iterator[tuple[Digest, Digest]]:
+        """Yield each subject with a referrer that is not in its list."""
+        query = (
+            "SELECT number, subject, digest FROM subjects WHERE NOT is_listed AND number > ? ORDER BY number LIMIT ?"
+        )
         for _, subject, digest in self._rows(query, first=0):
             yield Digest.parse(subject), Digest.parse(digest)
 

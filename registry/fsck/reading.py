@@ -82,10 +82,21 @@ class Reader:
             elif link.is_torn:
                 self._graph.add_fault(Fault.MANIFEST, str(digest))
 
+    def read_manifests(self) -> Iterator[tuple[Digest, State]]:
+        """Note what each manifest names; yield where the bytes of each lie, and whether they are sound."""
+        waiting = self._graph.manifests()
+        while some := list(islice(waiting, _BATCH)):
+            found = self._store.contents.manifests([target for _, target in some])
+            for (digest, target), (content, state) in zip(some, found, strict=True):
+                yield target, self._note_manifest(digest, content, state)
+
     def read_manifest(self, digest: Digest, target: Digest) -> State:
-        """Note what a manifest names; return whether its bytes, which lie under `target`, are sound."""
+        """Note a manifest whose bytes lie under `target`, and what it names; return whether they are sound."""
+        self._graph.add_manifest(digest, target)
+        return self._note_manifest(digest, *self._store.contents.manifest(target))
+
+    def _note_manifest(self, digest: Digest, content: bytes, state: State) -> State:
         self._tally.manifests += 1
-        content, state = self._store.contents.manifest(target)
         if state is not State.SOUND:
             self._graph.add_fault(Fault.BYTES, str(digest))
             return state

@@ -54,8 +54,9 @@ class RepositoryCheck:
         self._reader.read_tags(name)
         tags_read_at = time.monotonic()
         self._reader.list_manifests(name)
-        for digest, target in self._graph.manifests():
-            yield from self._read_manifest(digest, target)
+        for target, state in self._reader.read_manifests():
+            if state is State.DAMAGED:
+                yield from self._damaged(target)
         yield from self._torn_manifests(name)
         yield from self._torn_tags(name, tags_read_at)
         yield from self._unlisted_manifests(name)
@@ -65,10 +66,6 @@ class RepositoryCheck:
         yield from self._check_layers(name)
         yield from self._check_referrers(name)
         self._tally.condemned_links += sum(1 for _ in self._store.driver.walk(paths.condemned(name)))
-
-    def _read_manifest(self, digest: Digest, target: Digest) -> Iterator[Damage]:
-        if self._reader.read_manifest(digest, target) is State.DAMAGED:
-            yield from self._damaged(target)
 
     def _damaged(self, target: Digest) -> Iterator[Damage]:
         """Yield, of bytes that are damaged, that they are: once, whatever repositories name them."""
@@ -111,9 +108,12 @@ class RepositoryCheck:
     def _read_listed(self, name: str, digest: Digest) -> Iterator[Damage]:
         """Read a manifest that was not listed, if it is now: it was repaired, or pushed."""
         target = self._store.revision(name, digest).target
-        if target and not self._graph.has_manifest(digest):
-            self._graph.add_manifest(digest, target)
-            yield from self._read_manifest(digest, target)
+        if (
+            target
+            and not self._graph.has_manifest(digest)
+            and self._reader.read_manifest(digest, target) is State.DAMAGED
+        ):
+            yield from self._damaged(target)
 
     def _lost_manifests(self, name: str) -> Iterator[Damage]:
         for digest in map(Digest.parse, self._graph.faults(Fault.BYTES)):
@@ -132,14 +132,15 @@ class RepositoryCheck:
     def _check_named_manifest(self, name: str, named: Named) -> Iterator[Damage]:
         digest = named.child
         is_known = self._graph.has_manifest(digest) or self._graph.has_fault(Fault.MANIFEST, digest)
-        if is_known or (named.kind == "entry" and self._graph.has_layer(digest)):
+        if is_known or (named.kind == "entry" and self._graph.layer(digest)):
             return
         if named.required:
             yield ManifestMissing(name, digest, named.parent, self._graph.affected(digest))
 
     def _check_named_blob(self, name: str, named: Named) -> Iterator[Damage]:
         digest = named.child
-        if not self._graph.has_layer(digest):
+        target = self._graph.layer(digest)
+        if target is None:
             is_torn = self._graph.has_fault(Fault.LAYER, digest)
             if not named.required and not is_torn:
                 return
@@ -149,7 +150,7 @@ class RepositoryCheck:
             seen = self._store.layer(name, digest)
             if seen.target is None:
                 yield LayerLink(name, digest, named.parent, seen, self._graph.affected(digest))
-        target = self._store.layer(name, digest).target
+            target = self._store.layer(name, digest).target
         if target:
             yield from self._check_bytes(name, named, target)
 
@@ -189,8 +190,8 @@ class RepositoryCheck:
     def _check_referrers(self, name: str) -> Iterator[Damage]:
         for subject in enumeration.subjects(self._store.driver, name):
             for digest in enumeration.referrers(self._store.driver, name, subject):
+                self._graph.note_listed(subject, digest)
                 if not self._graph.has_manifest(digest) and not self._graph.has_fault(Fault.MANIFEST, digest):
                     yield ReferrerStale(name, digest, subject, _NOBODY)
-        for subject, digest in self._graph.subjects():
-            if self._store.link(paths.referrer_link(name, subject, digest)).content is None:
-                yield ReferrerMissing(name, digest, subject, self._graph.affected(digest))
+        for subject, digest in self._graph.unlisted():
+            yield ReferrerMissing(name, digest, subject, self._graph.affected(digest))
