@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError, PathNotFoundError
@@ -262,12 +262,6 @@ def _pulls(configuration: Configuration, events: Events, observer: Observer | No
 def _descriptors(configuration: Configuration, redis: RedisDescriptors | None) -> DescriptorCache | None:
     section = configuration.storage.cache
     return InMemoryDescriptors(section.blobdescriptorsize) if section.blobdescriptor == "inmemory" else redis
-
-
-def consistency_policy(configuration: Configuration) -> ValidationPolicy:
-    """Return what manifests that are stored may name: in a cache of another registry also what nobody has pulled."""
-    policy = validation_policy(configuration)
-    return replace(policy, sparse=True) if configuration.proxy.remoteurl else policy
 
 
 def validation_policy(configuration: Configuration) -> ValidationPolicy:

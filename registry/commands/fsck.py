@@ -19,13 +19,13 @@ from registry.foundation.globs import Glob
 from registry.foundation.printable import printable
 from registry.foundation.sizes import parse as parse_size
 from registry.foundation.sizes import spelled
-from registry.fsck.check import Check, Status, Wish
+from registry.fsck.check import Check, Status, Wish, policy_for
 from registry.fsck.contents import Contents
 from registry.fsck.pacing import Pacer
 from registry.fsck.scrubbed import settle
 from registry.fsck.store import Store
 from registry.redis.loading import load_descriptors
-from registry.services import consistency_policy, open_existing_storage
+from registry.services import open_existing_storage, validation_policy
 from registry.storage.descriptors import NoDescriptors
 from registry.storage.runs import Runs
 
@@ -146,7 +146,7 @@ def fsck_command(  # noqa: PLR0913 - one for each option
         leftovers_before=time.time() - configuration.storage.maintenance.uploadpurging.age_seconds,
     )
     with StatusLine() as line, Contents(driver, Pacer(rate), shown := _Shown(line)) as contents:
-        policy = consistency_policy(configuration)
+        policy = policy_for(driver, validation_policy(configuration))
         descriptors = load_descriptors(configuration, None) or NoDescriptors()
         store = Store(driver, contents, runs, descriptors, may_link_blobs=not policy.sparse)
         check = Check(store, policy, wish, shown.look)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from drivers.base import PathNotFoundError
 from registry.fsck.blob_check import END, BlobCheck
 from registry.fsck.graph import Graph
 from registry.fsck.leftovers import leftovers
 from registry.fsck.reading import Tally
 from registry.fsck.repository_check import RepositoryCheck
 from registry.fsck.store import CollectionRunsError
+from registry.storage import paths
 from registry.storage.catalog import Catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from drivers.base import StorageDriver
     from registry.fsck.damage import Damage
     from registry.fsck.store import Store
     from registry.storage.validation import ValidationPolicy
@@ -73,6 +76,18 @@ class Sum:
     @property
     def remaining(self) -> int:
         return self.damaged - self.repaired - self.removed
+
+
+def policy_for(driver: StorageDriver, policy: ValidationPolicy) -> ValidationPolicy:
+    """Return what manifests that are stored may name, where pushed ones may name what `policy` says.
+
+    A Go registry that has cached another one has stored manifests, and not the layers that nobody has pulled.
+    """
+    try:
+        driver.stat(paths.SCHEDULER)
+    except PathNotFoundError:
+        return policy
+    return replace(policy, sparse=True)
 
 
 class Check:

@@ -92,6 +92,12 @@ class Graph:
         row = (str(digest), str(target), False)
         self._connection.execute("INSERT OR IGNORE INTO manifests VALUES (?, ?, ?)", row)
 
+    def drop_manifest(self, digest: Digest) -> None:
+        """Forget a manifest that the repository does not list any more, and the tags that point to it."""
+        self._connection.execute("DELETE FROM tags WHERE digest = ?", (str(digest),))
+        self._connection.execute("DELETE FROM manifests WHERE digest = ?", (str(digest),))
+        self._connection.execute("DELETE FROM faults WHERE kind = ? AND name = ?", (Fault.MANIFEST, str(digest)))
+
     def note_read(self, digest: Digest) -> None:
         """Note that all that a manifest names is known."""
         self._connection.execute("UPDATE manifests SET is_read = 1 WHERE digest = ?", (str(digest),))

@@ -80,6 +80,7 @@ class RepositoryCheck:
                 state = self._store.contents.state(digest)
                 yield ManifestLink(name, digest, seen, state, self._graph.affected(digest))
             yield from self._read_listed(name, digest)
+            self._drop_if_gone(name, digest)
 
     def _torn_tags(self, name: str, read_at: float) -> Iterator[Damage]:
         for tag in self._graph.faults(Fault.TAG):
@@ -121,6 +122,12 @@ class RepositoryCheck:
             if seen.target:
                 state = self._store.contents.state(seen.target)
                 yield ManifestBytes(name, digest, seen, state, self._graph.affected(digest))
+            self._drop_if_gone(name, digest)
+
+    def _drop_if_gone(self, name: str, digest: Digest) -> None:
+        """Forget a manifest that was pruned, or deleted: what leads to it leads nowhere from now on."""
+        if self._store.revision(name, digest).content is None:
+            self._graph.drop_manifest(digest)
 
     def _check_named(self, name: str) -> Iterator[Damage]:
         for named in self._graph.named():
@@ -145,6 +152,8 @@ class RepositoryCheck:
             if not named.required and not is_torn:
                 return
             if self._store.contents.size(digest) is None:
+                if not named.required:
+                    return
                 yield BlobMissing(name, digest, named.parent, State.MISSING, self._graph.affected(digest))
                 return
             seen = self._store.layer(name, digest)
@@ -160,7 +169,8 @@ class RepositoryCheck:
         size = contents.size(target)
         affected = self._graph.affected
         if size is None:
-            yield BlobMissing(name, digest, named.parent, State.MISSING, affected(digest))
+            if named.required:
+                yield BlobMissing(name, digest, named.parent, State.MISSING, affected(digest))
             return
         stated = self._graph.sizes_of(digest)
         state = contents.state(target) if self._deep or stated != [size] else contents.known(target)

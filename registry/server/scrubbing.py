@@ -11,14 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from drivers.base import DriverError
-from registry.fsck.check import Check, Wish
+from registry.fsck.check import Check, Wish, policy_for
 from registry.fsck.contents import Contents
 from registry.fsck.pacing import Pacer
 from registry.fsck.scrubbed import write_scrubbed
 from registry.fsck.store import Store
 from registry.jobs.child import answer_parent
 from registry.observation import log
-from registry.services import consistency_policy, open_existing_storage
+from registry.services import open_existing_storage, validation_policy
 from registry.storage.descriptors import NoDescriptors
 from registry.storage.runs import Runs
 
@@ -46,7 +46,7 @@ def scrub(task: Task, stopping: Callable[[], bool]) -> Mapping[str, Any]:
         driver = open_existing_storage(task.configuration)
         notes = _Notes(driver, task.begun, stopping)
         with Contents(driver, Pacer(section.rate), notes) as contents:
-            policy = consistency_policy(task.configuration)
+            policy = policy_for(driver, validation_policy(task.configuration))
             store = Store(driver, contents, Runs(driver), NoDescriptors(), may_link_blobs=False)
             check = Check(store, policy, Wish(deep=section.deep, start=task.begun.at), notes.look)
             notes.follow(check)

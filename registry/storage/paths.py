@@ -18,6 +18,7 @@ and, of our own, where that registry does not look::
 
 and not below ROOT::
 
+    /scheduler-state.json, of a Go registry that caches another one
     /registry/cluster/<host>
     /registry/journal/log
     /registry/journal/cursors/<label of a consumer>
@@ -48,6 +49,7 @@ ROOT: Final = "/docker/registry/v2"
 REPOSITORIES: Final = f"{ROOT}/repositories"
 BLOBS: Final = f"{ROOT}/blobs"
 COPIES: Final = f"{ROOT}/copies"
+SCHEDULER: Final = "/scheduler-state.json"
 CLUSTER: Final = "/registry/cluster"
 JOURNAL: Final = "/registry/journal/log"
 CURSORS: Final = "/registry/journal/cursors"

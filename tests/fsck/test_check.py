@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from registry.fsck.check import policy_for
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.storage import paths
@@ -117,6 +119,54 @@ def test_a_pruned_manifest_takes_its_tags_along(driver: StorageDriver) -> None:
     assert Checked(driver).said == []
 
 
+def test_a_pruned_signature_is_not_in_the_list_of_its_image_any_more(driver: StorageDriver) -> None:
+    tree = push(driver)
+    driver.delete(paths.blob_data(tree.signature))
+
+    checked = Checked(driver, repair=True, prune=True)
+
+    assert checked.said == [
+        ("manifest-bytes", f"{NAME}@{tree.signature}", "removed"),
+        ("referrer-stale", f"{NAME}@{tree.signature}", "repaired"),
+    ]
+    assert list(Repositories(driver).open(NAME).referrers.after(tree.index)) == []
+
+
+def test_an_index_whose_image_was_pruned_remains_damaged(driver: StorageDriver) -> None:
+    tree = push(driver)
+    driver.delete(paths.blob_data(tree.image))
+
+    checked = Checked(driver, repair=True, prune=True)
+
+    assert checked.said[-2:] == [
+        ("manifest-bytes", f"{NAME}@{tree.image}", "removed"),
+        ("manifest-missing", f"{NAME}@{tree.image}", "found"),
+    ]
+    assert checked.affected("manifest-missing") == [("latest", "v1")]
+    assert checked.sum.remaining == 1
+
+
+def test_a_tag_that_is_nothing_but_an_empty_directory_is_pruned(filesystem: StorageDriver) -> None:
+    push(filesystem)
+    name = filesystem.local_path(paths.tag_directory(NAME, "v2"))
+    assert name
+    Path(name).mkdir()
+
+    assert Checked(filesystem, repair=True).said == [("tag-link", f"{NAME}:v2", "found")]
+    assert Checked(filesystem, prune=True).said == [("tag-link", f"{NAME}:v2", "removed")]
+    assert sorted(Repositories(filesystem).open(NAME).tags.names()) == ["amd64", "latest", "v1"]
+
+
+def test_names_that_are_not_ascii_are_passed_over(filesystem: StorageDriver) -> None:
+    push(filesystem)
+    for path in (paths.tags(NAME), paths.all_layers(NAME), paths.REPOSITORIES, paths.repository(NAME)):
+        name = filesystem.local_path(path)
+        assert name
+        (Path(name) / "Übersicht" / "é").mkdir(parents=True)
+
+    assert Checked(filesystem, deep=True, prune=True).said == []
+
+
 def test_a_manifest_that_is_listed_again_has_its_layers_checked_in_the_same_run(driver: StorageDriver) -> None:
     tree = push(driver)
     driver.delete(paths.revision_link(NAME, tree.image))
@@ -215,6 +265,16 @@ def test_no_link_to_a_blob_is_written_where_manifests_may_name_what_they_do_not_
 
     assert checked.said == [("layer-link", f"{NAME}@{tree.layer}", "found")]
     assert not Repositories(driver).open(NAME).blobs.has(tree.layer)
+
+
+def test_what_a_cache_of_another_registry_has_not_pulled_is_not_missing(driver: StorageDriver) -> None:
+    tree = push(driver)
+    driver.delete(paths.layer_link(NAME, tree.layer))
+    driver.delete(paths.blob_data(tree.layer))
+    assert policy_for(driver, ValidationPolicy()) == ValidationPolicy()
+    driver.put("/scheduler-state.json", b"{}")
+
+    assert Checked(driver, policy_for(driver, ValidationPolicy()), deep=True).said == []
 
 
 def test_a_repository_gets_no_link_to_a_blob_that_none_of_its_manifests_names(driver: StorageDriver) -> None:
@@ -326,12 +386,10 @@ def test_folders_that_the_go_registry_leaves_after_deletions_are_no_damage(files
     tree = push(filesystem)
     root = filesystem.local_path(paths.revision_link(NAME, Digest.of(b"deleted")))
     assert root
-    import pathlib  # noqa: PLC0415
-
-    pathlib.Path(root).parent.mkdir(parents=True)
+    Path(root).parent.mkdir(parents=True)
     layer = filesystem.local_path(paths.layer_link(NAME, Digest.of(b"deleted")))
     assert layer
-    pathlib.Path(layer).parent.mkdir(parents=True)
+    Path(layer).parent.mkdir(parents=True)
 
     assert Checked(filesystem, deep=True).said == []
     assert tree.driver is filesystem
