@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from heapq import nsmallest
+from itertools import count
 from threading import Condition
 from typing import TYPE_CHECKING, Final, Self
 
 from drivers.base import (
     PIECE_SIZE,
     DriverError,
+    Found,
     ObjectTooLargeError,
     PathExistsError,
     PathNotFoundError,
@@ -36,6 +38,7 @@ _AFTER_SLASH: Final = chr(ord("/") + 1)
 class _Object:
     content: bytes | bytearray
     modified: float = field(default_factory=time.time)
+    version: int = field(default_factory=count().__next__)
 
 
 @dataclass(eq=False, slots=True)
@@ -58,6 +61,11 @@ class _Store:
         if path not in self.objects:
             insort(self.paths, path)
         self.objects[path] = found
+
+    def drop(self, path: str) -> None:
+        """Delete the object at `path`, where there is one; call it with the lock."""
+        del self.objects[path]
+        del self.paths[bisect_left(self.paths, path)]
 
     def below(self, path: str) -> slice:
         """Return which of `paths` are below `path`; call it with the lock."""
@@ -146,6 +154,30 @@ class InMemoryDriver(StorageDriver):
                 del self._store.objects[name]
             for name in uploads:
                 del self._store.uploads[name]
+
+    def walk(self, path: str) -> Iterator[Found]:
+        last = prefix = f"{checked_path(path)}/"
+        while True:
+            with self._store.changed:
+                index = bisect_right(self._store.paths, last)
+                if index == len(self._store.paths) or not self._store.paths[index].startswith(prefix):
+                    return
+                last = self._store.paths[index]
+                found = self._store.objects[last]
+            yield Found(last, len(found.content), found.modified, str(found.version))
+
+    def discard(self, found: Iterable[Found]) -> Sequence[str]:
+        return [each.path for each in found if not self._discard(each)]
+
+    def _discard(self, found: Found) -> bool:
+        """Delete an object if it is the one that was found; tell whether it is, or is gone."""
+        with self._store.changed:
+            there = self._store.objects.get(checked_path(found.path))
+            if there and str(there.version) != found.version:
+                return False
+            if there:
+                self._store.drop(found.path)
+        return True
 
     def create_upload(self, path: str) -> None:
         with self._store.changed:

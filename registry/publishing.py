@@ -288,7 +288,8 @@ class Publishing:
     ) -> None:
         """Return when a manifest and `tags` that were stored may be acknowledged."""
         while visit and not visit.confirm():
-            self._require_content(repository, manifest, visit)
+            # A manifest of an index may have been brought back by another push, before what it names was condemned.
+            check_reviving(self.policy, repository, manifest, visit.revivable_since, deep=True)
             repository.manifests.put(manifest, digest)
             repository.manifests.keep(manifest, digest, tags)
 

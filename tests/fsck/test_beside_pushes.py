@@ -21,9 +21,8 @@ from tests.fsck.checking import Checked
 from tests.fsck.damaging import CASES, NAME, is_whole, push
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
-    from drivers.base import Found
     from tests.fsck.damaging import Case
 
 REPAIRED = (
@@ -40,14 +39,6 @@ REPAIRED = (
 """One for each way in which something is written or deleted."""
 MANY_CALLS = 50
 """A check of a small tree makes more than these."""
-
-
-class Interleaving(InterleavingDriver):
-    """One whose medium compares and deletes in one step, as all media do that have a version."""
-
-    def discard(self, found: Iterable[Found]) -> Sequence[str]:
-        self.count()
-        return self._inner.discard(found)
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +65,7 @@ def push_all(driver: InMemoryDriver) -> None:
 
 def check_with(other: Callable[[InMemoryDriver], None], medium: InMemoryDriver, moment: int, **wish: Any) -> bool:
     """Check `medium` while `other` happens right before a call; tell whether there are so many calls."""
-    driver = Interleaving(medium, moment, lambda: other(medium))
+    driver = InterleavingDriver(medium, moment, lambda: other(medium))
     Checked(driver, **wish)
     return driver.calls >= moment
 

@@ -159,10 +159,12 @@ def test_a_tag_that_is_nothing_but_an_empty_directory_is_pruned(filesystem: Stor
 
 def test_names_that_are_not_ascii_are_passed_over(filesystem: StorageDriver) -> None:
     push(filesystem)
-    for path in (paths.tags(NAME), paths.all_layers(NAME), paths.REPOSITORIES, paths.repository(NAME)):
+    blobs = paths.blobs("sha256", Digest.of(LAYER).hex[:2])
+    for path in (paths.tags(NAME), paths.all_layers(NAME), paths.REPOSITORIES, paths.repository(NAME), blobs):
         name = filesystem.local_path(path)
         assert name
         (Path(name) / "Übersicht" / "é").mkdir(parents=True)
+        (Path(name) / "Übersicht" / "ü.txt").write_bytes(b"")
 
     assert Checked(filesystem, deep=True, prune=True).said == []
 
