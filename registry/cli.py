@@ -22,6 +22,7 @@ from registry.commands.auth import auth_commands, htpasswd_command
 from registry.commands.config import config_commands
 from registry.commands.doctor import doctor_command
 from registry.commands.ending import Commands
+from registry.commands.fsck import fsck_command
 from registry.commands.garbage import garbage_collect_command
 from registry.commands.layout import json_option
 from registry.commands.listing import ls_command, tags_command
@@ -141,6 +142,7 @@ commands.add_command(auth_commands)
 commands.add_command(audit_commands)
 commands.add_command(doctor_command)
 commands.add_command(garbage_collect_command)
+commands.add_command(fsck_command)
 commands.add_command(export_command)
 commands.add_command(import_command)
 commands.add_command(storage_commands)

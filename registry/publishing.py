@@ -15,6 +15,8 @@ Not through here go:
 - ``registry storage copy``: below the level of repositories it makes one storage a copy of another. What is visible
   there became visible at its source, where listeners were told of it. No garbage collection may run on either
   meanwhile, for a copy tells none of what it relies on;
+- ``registry fsck --repair``, which restores links of what was told of when it was pushed, and removes what leads
+  nowhere;
 - ``registry referrers rebuild``, which only derives again what pushes through here have derived;
 - the purge of abandoned uploads, which no client sees as blobs.
 """

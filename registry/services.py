@@ -212,7 +212,7 @@ def assemble(
         access=access,
         tokens=UploadTokens(secret),
         proxies=TrustedProxies(configuration.http.trustedproxies, remembered.told),
-        validation=_validation(configuration),
+        validation=validation_policy(configuration),
         board=board or Board(),
         redis=redis,
         observer=observer,
@@ -230,7 +230,7 @@ def assemble(
 def build_publishing(configuration: Configuration, driver: StorageDriver, journal: Log, caller: Caller) -> Publishing:
     """Return what publishes and deletes on behalf of `caller`, for a command that needs no other services."""
     recorder, _ = _journal(configuration, journal, _instance(configuration))
-    return Publishing(_validation(configuration), caller, recorder, Passage(Runs(driver)))
+    return Publishing(validation_policy(configuration), caller, recorder, Passage(Runs(driver)))
 
 
 def build_trail(configuration: Configuration, journal: Log) -> Trail | None:
@@ -264,7 +264,8 @@ def _descriptors(configuration: Configuration, redis: RedisDescriptors | None) -
     return InMemoryDescriptors(section.blobdescriptorsize) if section.blobdescriptor == "inmemory" else redis
 
 
-def _validation(configuration: Configuration) -> ValidationPolicy:
+def validation_policy(configuration: Configuration) -> ValidationPolicy:
+    """Return what manifests may name."""
     section = configuration.validation
     urls, indexes = section.manifests.urls, section.manifests.indexes
     return ValidationPolicy(

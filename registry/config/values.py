@@ -14,6 +14,7 @@ from registry.config.events import Audit, Notifications
 from registry.config.origins import Origins
 from registry.config.remote import Health, LogHook, Proxy, Redis
 from registry.config.schema import ANY_SIGN, Mark, Maximum, Minimum
+from registry.config.scrub import Scrub
 from registry.foundation.patterns import Pattern
 from registry.foundation.proxies import LOOPBACK
 
@@ -91,6 +92,7 @@ class Maintenance:
     uploadpurging: UploadPurging = UploadPurging()
     readonly: ReadOnly = ReadOnly()
     garbagecollection: GarbageCollection = field(default_factory=GarbageCollection)
+    scrub: Scrub = field(default_factory=Scrub)
 
 
 @dataclass(frozen=True, slots=True)

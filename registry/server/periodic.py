@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from registry.audit import jobs as audit
 from registry.audit import watching
+from registry.fsck import jobs as scrub
 from registry.health.checks import configured_checks, optional_check
 from registry.jobs import cluster, health, journal, purge
 from registry.jobs.cluster import Cluster, member_name
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from registry.config.values import Configuration
     from registry.health.checks import Check
     from registry.jobs.job import Job
+    from registry.observation.metrics import Metrics
     from registry.services import Services
 
 
@@ -32,6 +34,7 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     maintenance = configuration.storage.maintenance
     if not maintenance.readonly.enabled:
         yield from purge.jobs(services.repositories, maintenance.uploadpurging, list(_left_behind(services)))
+    yield from scrub.jobs(configuration, services.driver, _metrics(services))
     yield from cluster.jobs(services.driver, configuration, services.board)
     if services.recorder:
         yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)
@@ -67,7 +70,10 @@ def _checks(services: Services) -> Iterator[Check]:
 
 
 def _dispatch(services: Services, stopping: Callable[[], bool]) -> notifications.Dispatch:
-    metrics = services.observer.metrics if services.observer else None
     driver = services.driver
     hold = Hold(driver, Cluster(driver), member_name(services.configuration.http.addr))
-    return notifications.Dispatch(driver, services.lease.held, stopping, hold, services.told, metrics)
+    return notifications.Dispatch(driver, services.lease.held, stopping, hold, services.told, _metrics(services))
+
+
+def _metrics(services: Services) -> Metrics | None:
+    return services.observer.metrics if services.observer else None

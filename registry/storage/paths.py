@@ -18,6 +18,7 @@ and, of our own, where that registry does not look::
 
 and not below ROOT::
 
+    /scheduler-state.json, of a Go registry that caches another one
     /registry/cluster/<host>
     /registry/journal/log
     /registry/journal/cursors/<label of a consumer>
@@ -26,6 +27,9 @@ and not below ROOT::
     /registry/gc/run
     /registry/gc/{collectors,notices,reports}/<id>
     /registry/gc/orphans/<run>/<number>
+    /registry/scrub
+    /registry/quarantine/<alg>/<hex>, bytes that do not have their digest
+    /registry/quarantine/arriving/<alg>/<hex>/data, while they are moved there
     /registry/audit/<YYYYMMDD>/<number>.jsonl
     /registry/audit/{head,seen/<host>,told/<name>}
 
@@ -45,6 +49,7 @@ ROOT: Final = "/docker/registry/v2"
 REPOSITORIES: Final = f"{ROOT}/repositories"
 BLOBS: Final = f"{ROOT}/blobs"
 COPIES: Final = f"{ROOT}/copies"
+SCHEDULER: Final = "/scheduler-state.json"
 CLUSTER: Final = "/registry/cluster"
 JOURNAL: Final = "/registry/journal/log"
 CURSORS: Final = "/registry/journal/cursors"
@@ -57,6 +62,9 @@ GC_COLLECTORS: Final = f"{GC}/collectors"
 GC_NOTICES: Final = f"{GC}/notices"
 GC_REPORTS: Final = f"{GC}/reports"
 GC_ORPHANS: Final = f"{GC}/orphans"
+SCRUB: Final = "/registry/scrub"
+QUARANTINE: Final = "/registry/quarantine"
+QUARANTINE_ARRIVING: Final = f"{QUARANTINE}/arriving"
 AUDIT_HEAD: Final = f"{AUDIT}/head"
 WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
 """The prefixes below which a push writes."""
@@ -320,3 +328,13 @@ def referrer_descriptor(name: str, subject: Digest, digest: Digest) -> str:
 def copy_data(digest: Digest) -> str:
     """Return where a blob grows that is copied from another storage."""
     return f"{COPIES}/{digest.algorithm}/{digest.hex}/data"
+
+
+def quarantine(digest: Digest) -> str:
+    """Return where bytes are kept that lay where those of `digest` belong and do not have it."""
+    return f"{QUARANTINE}/{digest.algorithm}/{digest.hex}"
+
+
+def quarantine_arriving(digest: Digest) -> str:
+    """Return where such bytes grow while they are moved."""
+    return f"{QUARANTINE_ARRIVING}/{digest.algorithm}/{digest.hex}/data"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import StartServer
 
 PAGES = (
-    *("access-control.md", "airgap.md", "backup.md", "cors.md", "doctor.md"),
+    *("access-control.md", "airgap.md", "backup.md", "cors.md", "doctor.md", "fsck.md"),
     *("garbage-collection.md", "list-and-delete.md", "logs.md", "migrating.md", "storage-copy.md"),
 )
 INSTALLS = "installs what make has installed here; test_extras_that_pages_name_exist"
@@ -258,6 +258,31 @@ def test_garbage_collection_page(start_server: StartServer, tmp_path: Path) -> N
     assert ["1 blobs and 0 manifests eligible" in text for text in collected] == [True, True]
     assert f"{image.digest} stays: team/app:v1 -> " in explained
     assert {path for path in server.root.rglob("data") if path.is_file()} == before
+
+
+def test_fsck_page(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server()
+    fill(server, "team/app:v1", "team/web:v1")
+    (tag,) = server.root.rglob("team/app/_manifests/tags/v1")
+
+    def damage(command: str) -> None:
+        if "--repair" in command or "--prune" in command:
+            (tag / "current/link").write_bytes(b"")
+        if "--prune" in command:
+            shutil.rmtree(tag / "index")
+
+    reader = Reader(
+        tmp_path,
+        {"/etc/distribution/config.yml": str(next(tmp_path.glob("*.yml")))},
+        skipped={"damaged: ": "what the command says, shortened; tests/commands/test_fsck.py compares it"},
+        before=damage,
+    )
+    said = [text.splitlines() for text in reader.work_through("fsck.md").values()]
+    assert [lines[-1:] for lines in said[:2]] == [["nothing is damaged"]] * 2
+    assert said[2][0].startswith("repaired: team/app:v1: its link is empty")
+    assert said[3][0].startswith("removed: team/app:v1: its link is empty")
+    assert said[4][-1] == "nothing is damaged"
+    assert json.loads((tmp_path / "fsck.json").read_text())["findings"] == []
 
 
 def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None:
