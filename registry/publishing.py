@@ -170,14 +170,19 @@ class Publishing:
             repository.manifests.keep(manifest, digest, tags)
         self._tell_of_push(repository, manifest, digest, tags, previous)
 
-    def move_tag(self, repository: Repository, tag: Tag, manifest: Manifest, digest: Digest) -> None:
+    def move_tag(
+        self, repository: Repository, tag: Tag, manifest: Manifest, digest: Digest, condition: Condition | None = None
+    ) -> None:
         """Let `tag` point to a manifest that the repository has.
 
         Raises:
-            What Caller.require_overwrite() raises: the tag points to another manifest.
+            What Condition.require() raises, and what Caller.require_overwrite() raises: the tag points to another
+                manifest.
         """
         previous = self._previous(repository, [tag])
-        if self.caller.moves_every_tag:
+        if condition:
+            self._move(repository, tag, digest, condition)
+        elif self.caller.moves_every_tag:
             repository.tags.point(tag, digest)
         else:
             self._claim(repository, tag, digest)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from registry.config.events import Audit, Notifications
 from registry.config.origins import Origins
 from registry.config.remote import Health, LogHook, Proxy, Redis
+from registry.config.retention import Retention
 from registry.config.schema import ANY_SIGN, Mark, Maximum, Minimum
 from registry.foundation.patterns import Pattern
 from registry.foundation.proxies import LOOPBACK
@@ -89,6 +90,7 @@ class Maintenance:
 
     uploadpurging: UploadPurging = UploadPurging()
     readonly: ReadOnly = ReadOnly()
+    retention: Retention = field(default_factory=Retention)
 
 
 @dataclass(frozen=True, slots=True)
