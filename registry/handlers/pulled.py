@@ -1,4 +1,4 @@
-"""Notes pulls for the endpoints that want to be told of them."""
+"""Notes pulls for the endpoints that want to be told of them, and manifests that are asked for, for retention."""
 
 from __future__ import annotations
 
@@ -30,12 +30,21 @@ _itself: Final = itemgetter(0)
 def note_manifest(repository: str, reference: Tag | Digest, digest: Digest, manifest: ServedManifest) -> None:
     """Note that this client is given `manifest`, which it has asked for as `reference`."""
     all_services = services()
-    pulls = all_services.pulls
+    pulls, last_pulls = all_services.pulls, all_services.last_pulls
+    if last_pulls:
+        last_pulls.note(repository, reference, digest)
     if pulls:
         tag = reference.name if isinstance(reference, Tag) else ""
         who, now_ns = _asker(all_services.configuration.http), time.time_ns()
         told = (now_ns, MANIFEST, repository, digest, tag, manifest.media_type, len(manifest.content), *who)
         pulls.note(Pull._make(told))
+
+
+def note_known(repository: str, reference: Tag | Digest, digest: Digest) -> None:
+    """Note that this client has asked for a manifest as `reference`, and has it already: that is a use, but no pull."""
+    last_pulls = services().last_pulls
+    if last_pulls:
+        last_pulls.note(repository, reference, digest)
 
 
 def note_blob(repository: str, blob: Blob) -> None:
