@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One action on one resource: ``repository:<name>:pull``, ``registry:catalog:*``.
+    """One action on one resource: ``repository:<name>:pull``, ``registry:catalog:*``, ``registry:maintenance:*``.
 
     The actions on a repository are pull, push, delete, and two more: overwrite, to point a tag that exists at another
     manifest, and untag, to delete a tag. Token services have no words for these: see SCOPED_AS.
@@ -24,6 +24,9 @@ class Access:
     name: str
     action: str
 
+
+MAINTENANCE: Final = "maintenance"
+"""The name of the resource of the type ``registry`` that stands for what concerns all repositories."""
 
 SCOPED_AS: Final = {"overwrite": "push", "untag": "delete"}
 """As which action a scope has what it has no word for; a controller without a word takes it for that one, too."""

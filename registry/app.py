@@ -18,6 +18,7 @@ from registry.handlers import (
     catalog,
     cors,
     errors,
+    maintenance,
     manifests,
     observing,
     operations,
@@ -60,6 +61,8 @@ def create_app(services: Services) -> Flask:
         app.register_blueprint(module.blueprint)
     if services.access.token_service:
         app.register_blueprint(token.blueprint, url_prefix=services.access.token_service.path)
+    if configuration.http.extensions.enabled:
+        app.register_blueprint(maintenance.blueprint)
     errors.register(app, services)
     if services.trail and configuration.audit.pulls:
         auditing.install_pulls(app, services.trail)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from auth.base import Access, AccessController, DeniedError, Grant, Request, UnauthorizedError
+from auth.base import MAINTENANCE, Access, AccessController, DeniedError, Grant, Request, UnauthorizedError
 from auth.headers import basic_credentials, bearer_challenge, bearer_token, merged_scope
 from auth.identities.accounts import Accounts, Identity
 from auth.identities.apikeys import ApiKeys
@@ -140,6 +140,7 @@ class LocalController(AccessController):
     def _check_rules(self, identity: Identity, request: Request, accesses: Sequence[Access]) -> None:
         for access in accesses:
             if access.type != "repository":
+                self._require_maintainer(identity, request, accesses, access)
                 continue
             decision = self._decide(identity.user, access)
             if decision.allowed:
@@ -148,6 +149,17 @@ class LocalController(AccessController):
                 raise self._challenge(request, accesses, "insufficient_scope", Grant())
             logger.info("denied: %s", decision)
             raise DeniedError(str(decision), identity.user)
+
+    def _require_maintainer(
+        self, identity: Identity, request: Request, accesses: Sequence[Access], access: Access
+    ) -> None:
+        """Return if `access` is not to the maintenance of the registry, or is that of a maintainer."""
+        if access.name != MAINTENANCE or self._policy().maintains(identity.user):
+            return
+        if not identity.user:
+            raise self._challenge(request, accesses, "insufficient_scope", Grant())
+        logger.info("denied: %s is not one of auth.local.maintainers", identity.user)
+        raise DeniedError(f"{identity.user} is not one of the maintainers of this registry", identity.user)
 
     def _decide(self, user: str, access: Access) -> Decision:
         policy = self._policy()

@@ -23,18 +23,19 @@ def policy_source(parameters: Mapping[str, object]) -> Callable[[], Policy]:
         ParameterError: the rules are missing or wrong.
     """
     section = Parameters(parameters)
-    rules, groups = section.value("rules"), section.value("groups")
+    rules, groups, maintainers = (section.value(name) for name in ("rules", "groups", "maintainers"))
     if not isinstance(rules, str):
         try:
-            policy = parse_policy(rules, groups)
+            policy = parse_policy(rules, groups, maintainers)
         except PolicyError as error:
             raise section.error("rules", f"cannot be used: {error}", error.path) from error
         return lambda: policy
-    if groups is not None:
-        raise section.error("groups", f"must be in {rules}, where the rules are")
+    for name, value in (("groups", groups), ("maintainers", maintainers)):
+        if value is not None:
+            raise section.error(name, f"must be in {rules}, where the rules are")
     file = WatchedFile(rules, _parse_rules_file)
     try:
-        file.current()
+        file.require()
     except FileError as error:
         raise section.error("rules", f"cannot be used: {error}") from error
     return file.last_good
@@ -60,5 +61,5 @@ def _parse_rules_file(content: bytes) -> Policy:
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
     if not isinstance(document, dict):
-        raise ValueError("must be a YAML mapping with rules and groups")  # noqa: TRY004 - the file is wrong
-    return parse_policy(document.get("rules"), document.get("groups"))
+        raise ValueError("must be a YAML mapping with rules, groups and maintainers")  # noqa: TRY004 - the file is wrong
+    return parse_policy(document.get("rules"), document.get("groups"), document.get("maintainers"))

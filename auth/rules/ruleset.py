@@ -68,12 +68,18 @@ class Decision:
 
 
 class Policy:
-    """All rules and the groups that they speak of."""
+    """All rules, the groups that they speak of, and the principals who maintain the whole registry."""
 
-    def __init__(self, rules: Iterable[Rule], groups: Mapping[str, frozenset[str]]) -> None:
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        groups: Mapping[str, frozenset[str]],
+        maintainers: Iterable[str] = (),
+    ) -> None:
         # The sort is stable: among globs of one length, the first in the file comes first.
         self._rules = sorted(rules, key=lambda rule: rule.glob.length, reverse=True)
         self._groups = groups
+        self._maintainers = tuple(maintainers)
         # A catalog asks about every repository it lists, again for every page.
         self._rule_for = functools.lru_cache(maxsize=MOST_ENTRIES)(self._find)
 
@@ -90,6 +96,10 @@ class Policy:
         """Return whether `user`, who may delete, may delete a tag of `repository`; otherwise as decide()."""
         pushes = self.decide(user, repository, "push").allowed
         return self.decide(user, repository, "overwrite" if pushes else "delete")
+
+    def maintains(self, user: str) -> bool:
+        """Tell whether `user` may do what concerns the whole registry, such as a garbage collection."""
+        return bool(user) and any(self._is(user, principal) for principal in self._maintainers)
 
     def _find(self, repository: str) -> Rule | None:
         return next((rule for rule in self._rules if rule.glob.matches(repository)), None)
@@ -111,7 +121,7 @@ class PolicyError(ValueError):
         self.path = path
 
 
-def parse_policy(rules: object, groups: object) -> Policy:
+def parse_policy(rules: object, groups: object, maintainers: object = None) -> Policy:
     """Return the policy that the values of a YAML document describe.
 
     Raises:
@@ -127,7 +137,20 @@ def parse_policy(rules: object, groups: object) -> Policy:
             numbers = f"{first[rule.glob.text].number} and {rule.number}"
             text = f"rules {numbers} are both for {rule.glob.text!r}; make them one"
             raise PolicyError(text, f"rules[{rule.number - 1}]")
-    return Policy(parsed, members)
+    return Policy(parsed, members, _maintainers([] if maintainers is None else maintainers, members))
+
+
+def _maintainers(value: object, groups: Mapping[str, frozenset[str]]) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise PolicyError("maintainers must be a list of user:NAME and group:NAME", "maintainers")
+    for number, principal in enumerate(value):
+        kind, _, name = principal.partition(":")
+        path = f"maintainers[{number}]"
+        if kind not in {"user", "group"} or not name:
+            raise PolicyError(f"maintainers: {principal!r} must be user:NAME or group:NAME", path)
+        if kind == "group" and name not in groups:
+            raise PolicyError(f"maintainers: {principal}: there is no such group", path)
+    return value
 
 
 def _groups(value: object) -> dict[str, frozenset[str]]:

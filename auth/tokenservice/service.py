@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from auth.base import Issued, Request, TokenRequestError, UnauthorizedError
+from auth.base import MAINTENANCE, Issued, Request, TokenRequestError, UnauthorizedError
 from auth.headers import Credentials, basic_challenge, basic_credentials
 from auth.identities.accounts import Identity
 from auth.tokens.jws import TokenRefusedError, facts
@@ -134,6 +134,8 @@ class LocalTokenService:
         # Everybody may ask for the catalog: it shows each caller what they may pull.
         if (scope.type, scope.name) == ("registry", "catalog") and "*" in scope.actions:
             return Scope(scope.type, scope.name, ("*",))
+        if (scope.type, scope.name) == ("registry", MAINTENANCE) and "*" in scope.actions:
+            return Scope(scope.type, scope.name, ("*",) if self._policy().maintains(identity.user) else ())
         return Scope(scope.type, scope.name, ())
 
     def _check_service(self, fields: Mapping[str, Sequence[str]]) -> None:

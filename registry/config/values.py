@@ -210,6 +210,13 @@ class CORS:
 
 
 @dataclass(frozen=True, slots=True)
+class Extensions:
+    """``http.extensions``: what is served below ``/v2/_registry/``."""
+
+    enabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HTTP:
     """``http``."""
 
@@ -237,6 +244,7 @@ class HTTP:
     debug: Debug = Debug()
     http2: HTTP2 = HTTP2()
     h2c: H2C = H2C()
+    extensions: Extensions = Extensions()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ _ASKED: Final = {
     "blobs.delete_blob": (DELETE, BLOB),
     "blobs.get_blob": (PULL, BLOB),
     "catalog.list_repositories": (LIST, REPOSITORY),
+    "maintenance.delete_repository": (DELETE, REPOSITORY),
     "manifests.delete_manifest": (DELETE, MANIFEST),
     "manifests.get_manifest": (PULL, MANIFEST),
     "manifests.put_manifest": (PUSH, MANIFEST),

@@ -146,9 +146,14 @@ class AccessRequest:
         return address
 
     def before_waiting(self) -> None:
-        hand_over = self._environ.get(HAND_OVER_KEY)
-        if hand_over:
-            hand_over()
+        hand_over()
+
+
+def hand_over() -> None:
+    """Let the server attend to other requests: what this one does next takes more than a few milliseconds."""
+    hands_over = request.environ.get(HAND_OVER_KEY)
+    if hands_over:
+        hands_over()
 
 
 def require_writable() -> None:

@@ -17,6 +17,7 @@ _HANDLERS: Final = {
     "base": "base",
     "blobs": "blob",
     "catalog": "catalog",
+    "maintenance": "maintenance",
     "manifests": "manifest",
     "referrers": "referrers",
     "tags": "tags",

@@ -17,7 +17,7 @@ from registry.audit.consumer import NAME
 from registry.audit.record import record_of
 from registry.config import Configuration
 from registry.config.events import Audit
-from registry.config.values import Delete, Plugin, Storage
+from registry.config.values import HTTP, Delete, Extensions, Plugin, Storage
 from registry.journal.entry import Entry, Origin
 from registry.journal.reader import Reader
 from registry.services import build_services
@@ -61,7 +61,9 @@ class Audited:
         self.storage = FailingDriver(InMemoryDriver(), fail_at=0)
         storage = Storage("inmemory", {}, delete=Delete(enabled=deletes))
         auth = Plugin("local", {"htpasswd": str(htpasswd), "rules": RULES})
-        configuration = Configuration("0.1", storage, auth=auth, audit=Audit(enabled=enabled, pulls=pulls))
+        http = HTTP(extensions=Extensions(enabled=True))
+        audit = Audit(enabled=enabled, pulls=pulls)
+        configuration = Configuration("0.1", storage, auth=auth, http=http, audit=audit)
         self.services: Services = build_services(configuration, driver=self.storage)
         self.app: Flask = create_app(self.services)
         self.app.testing = False
@@ -127,6 +129,8 @@ def request_of(audited: Audited, method: str, rule: str, who: str | None, *, bad
     elif method == "PUT":
         path = path.replace("<reference>", "v2")
         more = {"data": b"{}" if bad else manifest(), "content_type": MANIFEST_TYPE}
+    if bad and rule.startswith("/v2/_registry/repositories/"):
+        path += "/nothing"
     path = path.replace("<reference>", "nothing" if bad else "v1")
     path = path.replace("<digest>", "sha256:bad" if bad else CONFIG_DIGEST)
     if bad and path.endswith(("/_catalog", "/list", "/uploads/")):

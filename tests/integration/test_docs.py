@@ -18,6 +18,7 @@ from tests.integration.image.test_docs import PAGES as PAGES_WITH_CONTAINERS
 from tests.integration.pages import PROGRAMS, PROJECT, Block, Reader, blocks, page_path
 from tests.integration.servers import configuration, free_port
 from tests.integration.test_docs_of_clients import PAGES as PAGES_WITH_CLIENTS
+from tests.integration.test_docs_of_maintenance import PAGES as PAGES_OF_MAINTENANCE
 from tests.integration.test_docs_of_notifications import PAGES as PAGES_OF_NOTIFICATIONS
 from tests.integration.test_package import PAGE as INSTALLING
 from tests.server.tls.authority import Authority
@@ -60,7 +61,13 @@ def all_pages() -> list[str]:
 
 
 def test_every_page_is_worked_through() -> None:
-    elsewhere = (INSTALLING, *PAGES_WITH_CONTAINERS, *PAGES_WITH_CLIENTS, *PAGES_OF_NOTIFICATIONS)
+    elsewhere = (
+        INSTALLING,
+        *PAGES_WITH_CONTAINERS,
+        *PAGES_WITH_CLIENTS,
+        *PAGES_OF_NOTIFICATIONS,
+        *PAGES_OF_MAINTENANCE,
+    )
     assert sorted([*PAGES, *elsewhere, *WITHOUT_COMMANDS]) == sorted(all_pages())
 
 
@@ -275,7 +282,7 @@ def test_retention_page(config: Path, tmp_path: Path, start_server: StartServer)
 
 def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server()
-    fill(server, "base:12", "ci/app:pr-1", "ci/app:pr-2", "team/api:v1", "team/old:v1")
+    fill(server, "base:12", "ci/app:pr-1", "ci/app:pr-2", "old/app:v1", "team/api:v1", "team/old:v1")
     fill(server, "team/app:v1", "team/app:v1.1", "team/app:v2", "team/web:v1")
     blob = server.api.push_blob("team/old", b"a layer that no other image has")
     (data,) = server.root.rglob(f"{blob.partition(':')[2]}/data")
@@ -290,7 +297,7 @@ def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None
     )
     said = reader.work_through("list-and-delete.md")
     assert not data.exists()
-    assert said["registry ls"].split() == ["base", "ci/app", "team/api", "team/app", "team/web"]
+    assert said["registry ls"].split() == ["base", "ci/app", "old/app", "team/api", "team/app", "team/web"]
     assert said["registry rm team/app:v1"].startswith("deleted team/app:v1\n")
     assert " with its tags v1.1, v2\n" in said["registry rm team/app:v2 --all-tags"]
     assert "deleted base, the whole repository with 1 tag\n" in said["registry rm base"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.rules.ruleset import ACTIONS, Policy, parse_policy
+from auth.rules.ruleset import ACTIONS, Policy, PolicyError, parse_policy
 from registry.foundation.globs import Glob
 from tests.growth import grows_linearly
 
@@ -247,3 +247,32 @@ def test_a_thousand_rules_are_searched_once_per_repository() -> None:
     for _ in range(3):
         assert policy.decide("", "team999/app", "pull").allowed
     assert policy._rule_for.cache_info().hits == 2
+
+
+class TestMaintainers:
+    def test_they_are_those_who_are_named_and_the_members_of_groups(self) -> None:
+        policy = parse_policy(RULES, GROUPS, ["user:carol", "group:dev"])
+        assert [user for user in ("alice", "bob", "carol", "ci", "") if policy.maintains(user)] == [
+            "alice",
+            "bob",
+            "carol",
+        ]
+
+    def test_without_any_nobody_is_one(self) -> None:
+        assert not parse_policy(RULES, GROUPS).maintains("alice")
+
+    @pytest.mark.parametrize(
+        ("value", "path"),
+        [
+            ("user:alice", "maintainers"),
+            ([1], "maintainers"),
+            (["alice"], "maintainers[0]"),
+            (["user:alice", "anonymous"], "maintainers[1]"),
+            (["user:"], "maintainers[0]"),
+            (["group:nobody"], "maintainers[0]"),
+        ],
+    )
+    def test_what_names_nobody_is_refused(self, value: Any, path: str) -> None:
+        with pytest.raises(PolicyError, match="maintainers") as refused:
+            parse_policy(RULES, GROUPS, value)
+        assert refused.value.path == path

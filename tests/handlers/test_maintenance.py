@@ -1,0 +1,123 @@
+"""What is served below /v2/_registry/."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from registry.config.values import Extensions, Plugin
+from tests.handlers.pushing import push_image
+from tests.handlers.test_access import ALICE, CI, application, ask, error, push
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flask.testing import FlaskClient
+
+    from tests.conftest import Serve
+
+REPOSITORIES = "/v2/_registry/repositories"
+ON: dict[str, Any] = {"secret": "a secret", "extensions": {"enabled": True}}
+RULES = [
+    {"repositories": "team/**", "user:alice": ["*"], "user:ci": ["pull", "push", "delete"]},
+    {"repositories": "team/kept", "user:alice": ["pull"]},
+]
+
+
+@pytest.fixture
+def client(serve: Serve) -> FlaskClient:
+    return serve(http=ON)
+
+
+def catalog(client: FlaskClient, who: str | None = None) -> list[str]:
+    answer = ask(client, "GET", "/v2/_catalog", who).get_json()
+    listed: list[str] = answer["repositories"]
+    return listed
+
+
+class TestDeletingARepository:
+    @pytest.fixture
+    def client(self, client: FlaskClient) -> FlaskClient:
+        for name in ("team/app", "team/app/nested", "team/app/nested/deep", "team/app-2", "a/manifests/v1"):
+            push_image(client, name, "v1")
+        return client
+
+    def test_all_of_it_goes_and_what_is_nested_stays(self, client: FlaskClient) -> None:
+        assert client.delete(f"{REPOSITORIES}/team/app").status_code == 202
+        assert client.get("/v2/team/app/tags/list").status_code == 404
+        assert catalog(client) == ["a/manifests/v1", "team/app/nested", "team/app/nested/deep", "team/app-2"]
+
+    def test_a_second_time_there_is_none(self, client: FlaskClient) -> None:
+        client.delete(f"{REPOSITORIES}/team/app")
+        response = client.delete(f"{REPOSITORIES}/team/app")
+        assert error(response)[:2] == (404, "NAME_UNKNOWN")
+
+    def test_what_is_nested_goes_where_that_is_asked_for(self, client: FlaskClient) -> None:
+        assert client.delete(f"{REPOSITORIES}/team/app?recursive=true").status_code == 202
+        assert catalog(client) == ["a/manifests/v1", "team/app-2"]
+
+    def test_what_is_nested_in_nothing_goes_too(self, client: FlaskClient) -> None:
+        assert client.delete(f"{REPOSITORIES}/team?recursive=true").status_code == 202
+        assert catalog(client) == ["a/manifests/v1"]
+
+    def test_a_name_that_looks_like_a_route_is_a_name(self, client: FlaskClient) -> None:
+        assert client.delete(f"{REPOSITORIES}/a/manifests/v1").status_code == 202
+        assert "a/manifests/v1" not in catalog(client)
+
+    @pytest.mark.parametrize("name", ["Team", "_layers", "a//b", "a/_uploads"])
+    def test_what_is_no_name_is_refused(self, client: FlaskClient, name: str) -> None:
+        assert error(client.delete(f"{REPOSITORIES}/{name}"))[:2] == (400, "NAME_INVALID")
+
+    @pytest.mark.parametrize(
+        "storage", [{"delete": {"enabled": False}}, {"maintenance": {"readonly": {"enabled": True}}}]
+    )
+    def test_nothing_goes_where_nothing_is_deleted(self, serve: Serve, client: FlaskClient, storage: Any) -> None:
+        other = serve(http=ON, storage=storage)
+        assert error(other.delete(f"{REPOSITORIES}/team/app"))[:2] == (405, "UNSUPPORTED")
+        assert "team/app" in catalog(client)
+
+
+def test_it_is_not_there_unless_it_is_asked_for(serve: Serve) -> None:
+    client = serve()
+    push_image(client, "team/app", "v1")
+    assert client.delete(f"{REPOSITORIES}/team/app").status_code == 404
+    assert catalog(client) == ["team/app"]
+
+
+class TestWhoMay:
+    @pytest.fixture
+    def client(self, htpasswd: Path) -> FlaskClient:
+        parameters = {"htpasswd": str(htpasswd), "rules": RULES, "maintainers": ["user:ci"]}
+        app = application(Plugin("local", parameters), extensions=Extensions(enabled=True))
+        client = app.test_client()
+        assert push(client, "team/app", "v1", ALICE).status_code == 201
+        return client
+
+    def test_who_may_delete_and_untag_may_delete_a_repository(self, client: FlaskClient) -> None:
+        assert ask(client, "DELETE", f"{REPOSITORIES}/team/app", ALICE).status_code == 202
+
+    def test_who_may_not_untag_may_not(self, client: FlaskClient) -> None:
+        # He may push and not overwrite: a tag that goes could be pushed again.
+        assert error(ask(client, "DELETE", f"{REPOSITORIES}/team/app", CI))[:2] == (403, "DENIED")
+        assert catalog(client, ALICE) == ["team/app"]
+
+    def test_only_maintainers_delete_what_is_nested(self, client: FlaskClient) -> None:
+        told = error(ask(client, "DELETE", f"{REPOSITORIES}/team/app?recursive=true", ALICE))
+        assert told == (403, "DENIED", "alice is not one of the maintainers of this registry")
+
+    def test_strangers_are_asked_who_they_are(self, client: FlaskClient) -> None:
+        refused = ask(client, "DELETE", f"{REPOSITORIES}/team/app?recursive=true")
+        assert refused.status_code == 401
+        challenge = refused.headers["WWW-Authenticate"]
+        assert "repository:team/app:delete" in challenge
+        assert "registry:maintenance:*" in challenge
+
+    def test_a_token_gives_a_maintainer_and_nobody_else_the_right(self, client: FlaskClient) -> None:
+        scopes = {}
+        for who in (ALICE, CI):
+            asked = "/auth/token?scope=registry:maintenance:*&scope=repository:team/app:delete"
+            token = ask(client, "GET", asked, who).get_json()["token"]
+            answer = ask(client, "DELETE", f"{REPOSITORIES}/team/app?recursive=true", f"Bearer {token}")
+            scopes[who] = error(answer)[0]
+        assert scopes == {ALICE: 403, CI: 403}
