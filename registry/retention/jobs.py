@@ -34,6 +34,8 @@ ACTOR: Final = "registry retention"
 _LONGEST_DELAY_SECONDS: Final = 3600.0
 _LEAST_PAUSE_SECONDS: Final = 1.0
 _STAMP_SECONDS: Final = 600.0
+_AT_ONCE: Final = 2
+"""Tags that go at a time: nobody waits for a run, and the server has other work to do."""
 _log = logging.getLogger(__name__)
 
 
@@ -102,7 +104,12 @@ class _Running:
         if report is None:
             return  # another host has begun it
         untagging = Untagging(
-            self.driver, self.repositories, self.publishing, report, going_on=lambda: not self.stopping()
+            self.driver,
+            self.repositories,
+            self.publishing,
+            report,
+            at_once=_AT_ONCE,
+            going_on=lambda: not self.stopping(),
         )
         with Plan(self.driver, self.repositories, self.section, report.begun) as plan:
             plan.read_pulls()

@@ -96,7 +96,7 @@ def run(driver: StorageDriver, section: Retention, *, forced: bool = False) -> R
     repositories = Repositories(driver)
     report = Reports(driver).begin("host")
     assert report
-    untagging = Untagging(driver, repositories, publishing(), report, forced=forced)
+    untagging = Untagging(driver, repositories, publishing(), report, forced=forced, at_once=1)
     with Plan(driver, repositories, section, report.begun) as made:
         made.read_pulls()
         assert len(list(untagging.run(made))) == untagging.report.untagged

@@ -123,6 +123,31 @@ def test_tag_that_is_pushed_between_any_two_calls_of_a_run_stays(content: str) -
         assert_nothing_dangles(driver, APP)
 
 
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_signature_whose_manifest_comes_while_a_run_is_on_stays(algorithm: str) -> None:
+    digest = Digest.of(image_of("late").content, algorithm)
+    signature = f"{algorithm}-{digest.hex[:64]}"
+
+    def signed() -> DatedDriver:
+        driver = filled()
+        push(driver, APP, signature, age=DAY)
+        return driver
+
+    def come(driver: DatedDriver) -> None:
+        Repositories(driver).open(APP).manifests.put(image_of("late"), digest)
+
+    stays = set()
+    counting = FailingDriver(signed(), fail_at=0)
+    run(counting, NEWEST)
+    for moment in range(1, counting.calls + 1):
+        driver = signed()
+        run(InterleavingDriver(driver, moment, lambda driver=driver: come(driver)), NEWEST)  # type: ignore[misc]
+        if signature in tags(driver, APP):
+            stays.add(moment)
+
+    assert stays >= set(range(1, counting.calls * 2 // 3)), (stays, counting.calls)
+
+
 def test_run_that_breaks_off_at_any_call_leaves_a_report_by_which_all_comes_back() -> None:
     counting = FailingDriver(filled(), fail_at=0)
     run(counting, NEWEST)
