@@ -14,10 +14,8 @@ from registry.jobs.job import Job, JobFailedError
 from registry.journal.entry import Origin
 from registry.publishing import Operator
 from registry.retention import history
-from registry.retention.plan import Plan
 from registry.retention.reports import Reports
 from registry.retention.rules import asks_for_pulls
-from registry.retention.untagging import Untagging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,6 +98,10 @@ class _Running:
         return self.section.interval_seconds - passed
 
     def _run(self) -> None:
+        # The tables on disk are loaded only by the process that runs.
+        from registry.retention.plan import Plan  # noqa: PLC0415
+        from registry.retention.untagging import Untagging  # noqa: PLC0415
+
         report = Reports(self.driver).begin(self.host, dry_run=self.section.dryrun, scheduled=True)
         if report is None:
             return  # another host has begun it
