@@ -16,6 +16,7 @@ from registry.publishing import Operator
 from registry.retention import history
 from registry.retention.reports import Reports
 from registry.retention.rules import asks_for_pulls
+from registry.storage import paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +33,8 @@ ACTOR: Final = "registry retention"
 _LONGEST_DELAY_SECONDS: Final = 3600.0
 _LEAST_PAUSE_SECONDS: Final = 1.0
 _STAMP_SECONDS: Final = 600.0
+_EMPTY_SECONDS: Final = 10.0
+"""How long to wait for the first content of a storage that has none: it may be a mount point without its mount."""
 _AT_ONCE: Final = 2
 """Tags that go at a time: nobody waits for a run, and the server has other work to do."""
 _log = logging.getLogger(__name__)
@@ -78,6 +81,8 @@ class _Running:
     def run(self) -> float:
         """Run if no host has for the interval; return how many seconds to pause until it is time again."""
         try:
+            if not self.driver.holds(paths.ROOT):
+                return _EMPTY_SECONDS
             pause = self._due_in()
             if pause <= 0:
                 self._run()
@@ -128,8 +133,11 @@ class _Running:
         _log.info("retention has run", extra=told)
 
 
-def _stamp(driver: StorageDriver) -> None:
+def _stamp(driver: StorageDriver) -> float | None:
     try:
+        if not driver.holds(paths.ROOT):
+            return _EMPTY_SECONDS
         history.begin(driver, time.time())
     except DriverError as error:
         raise JobFailedError(f"pulls are not known to retention: {error}") from error
+    return None

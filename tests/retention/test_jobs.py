@@ -144,6 +144,19 @@ def test_since_when_pulls_are_noted_is_said_once() -> None:
         jobs_of(FailingDriver(filled(), fail_at=1), of_rule(Keep(pulledwithin_seconds=DAY)))["pulls"].run()
 
 
+@pytest.mark.parametrize("name", ["retention", "pulls"])
+def test_nothing_is_written_to_a_storage_without_content(name: str) -> None:
+    driver = DatedDriver()
+    section = replace(of_rule(Keep(pulledwithin_seconds=DAY)), enabled=True, dryrun=False)
+    job = jobs_of(driver, section)[name]
+
+    assert job.run() == 10
+    assert driver.list("/registry", limit=10) == []
+    push(driver, APP, "v1")
+    job.run()
+    assert driver.list("/registry", limit=10) == [name]
+
+
 def test_how_long_untagged_manifests_are_kept_is_said_by_the_rule_of_a_repository() -> None:
     rules = (
         RetentionRule(("ci/**",), untagged=Untagged(DAY)),
