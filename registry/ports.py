@@ -127,10 +127,16 @@ class BlobStore(BlobReader, Protocol):
         """Let this repository have a blob that stat() of another one has returned, or Repositories.stat_blob()."""
 
     def delete(self, digest: Digest) -> None:
-        """Take the blob away from this repository; other repositories keep it.
+        """Take the blob away from this repository, for good: revive() does not find it. Other repositories keep it.
 
         Raises:
             BlobUnknownError: this repository does not have it.
+        """
+
+    def revive(self, digest: Digest, since: Callable[[], float]) -> bool:
+        """Have the blob again if a garbage collection has condemned it at or after the time that `since` returns.
+
+        That is in seconds since the epoch, by the clock of the storage. Tell whether stat() finds the blob now.
         """
 
 
@@ -158,6 +164,9 @@ class ManifestStore(Holder, Protocol):
         Raises:
             ManifestUnknownError: this repository does not have it, or what is stored cannot be read.
         """
+
+    def peek(self, digest: Digest) -> Manifest | None:
+        """Return what get() does, also where a garbage collection has condemned the manifest; None if neither."""
 
     def serve(self, digest: Digest) -> ServedManifest:
         """Return what a client gets of the manifest, also of one that get() cannot read; otherwise as get()."""
@@ -191,8 +200,16 @@ class ManifestStore(Holder, Protocol):
     def delete(self, digest: Digest) -> list[str]:
         """Delete the manifest, first the tags that point to it, and its entry among referrers; return those tags.
 
+        Deleted is for good: revive() does not find it.
+
         Raises:
             ManifestUnknownError: this repository does not have it.
+        """
+
+    def revive(self, digest: Digest, since: Callable[[], float]) -> bool:
+        """Have the manifest again if a garbage collection has condemned it then, as BlobStore.revive() says.
+
+        What it names has to be there. Tell whether has() finds it now.
         """
 
     def forget(self, digest: Digest) -> None:

@@ -5,12 +5,16 @@ stores, so that a rule holds for all of them, and so that one place knows of eac
 change is durable and not answered yet. An operation that fails there fails as a whole, and can be repeated; but what it
 has deleted is gone by then, and a second deletion finds nothing to tell of.
 
+What makes something visible passes through registry.storage.passage, whoever asks for it: a client, or a command that
+runs beside the server. So a garbage collection may run at any time. Deletions need not.
+
 Not through here go:
 
 - the garbage collection where it deletes the bytes of a blob, which no repository has any more, and the entries of a
   tag's history, which no client sees;
 - ``registry storage copy``: below the level of repositories it makes one storage a copy of another. What is visible
-  there became visible at its source, where listeners were told of it;
+  there became visible at its source, where listeners were told of it. No garbage collection may run on either
+  meanwhile, for a copy tells none of what it relies on;
 - ``registry referrers rebuild``, which only derives again what pushes through here have derived;
 - the purge of abandoned uploads, which no client sees as blobs.
 """
@@ -21,21 +25,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from drivers.base import UnavailableError
 from registry.journal.change import Change
 from registry.journal.entry import BLOB, DELETE, MANIFEST, MOUNT, PUSH, REPOSITORY, TAG, Origin
 from registry.oci import media_types
 from registry.oci.digest import Digest
-from registry.oci.errors import ManifestUnknownError
+from registry.oci.errors import BlobUnknownError, ManifestDependenciesError, ManifestUnknownError
 from registry.oci.reference import Tag
 from registry.ports import ChangedError, TagTakenError
+from registry.storage.revival import Content, check_reviving
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from registry.journal.recorder import Recorder
     from registry.oci.manifest import Manifest
     from registry.oci.uploads import Chunk, UploadState
     from registry.ports import Blob, Repository
+    from registry.storage.passage import Passage, Visit
     from registry.storage.validation import ValidationPolicy
 
 
@@ -101,25 +108,45 @@ class Operator:
 class Publishing:
     """Publishes and deletes on behalf of `caller`; manifests as the `policy` allows.
 
-    `recorder` is told of each change; it is None where nobody wants to know.
+    `recorder` is told of each change; it is None where nobody wants to know. `passage` is None where no garbage
+    collection runs beside this.
 
     Errors of the stores (registry.ports) come through. What an operation's text names it raises before anything has
     become visible or gone, unless that text says otherwise. An error of the storage may come later: when a part of the
-    change is visible or, from ManifestStore.keep(), all of it. The operation can then be repeated.
+    change is visible or, from ManifestStore.keep(), all of it. The operation can then be repeated. So can one that
+    raises UnavailableError because a garbage collection is at work on the same.
     """
 
     policy: ValidationPolicy
     caller: Caller
     recorder: Recorder | None = None
+    passage: Passage | None = None
 
     def finish_upload(self, repository: Repository, state: UploadState, chunk: Chunk, digest: Digest) -> None:
         """Store the last chunk of an upload, which may be empty, and let the blob become visible."""
+        visit = self._enter(repository, [digest])
         size = repository.uploads.finish(state, chunk, digest)
+        while visit and not visit.confirm():
+            if not _has_blob(repository, digest, visit):
+                raise UnavailableError(f"a garbage collection has removed {digest}, which was pushed at the same time")
         self._tell(Change(PUSH, BLOB, repository.name, digest, media_type=media_types.OCTET_STREAM, size=size))
 
-    def mount_blob(self, repository: Repository, blob: Blob, source: str = "") -> None:
-        """Let a blob of the repository `source`, or "" of any other, become visible in this one."""
+    def mount_blob(self, repository: Repository, digest: Digest, find: Callable[[], Blob], source: str = "") -> None:
+        """Let the blob that `find` looks up in the repository `source`, or "" anywhere, become visible in this one.
+
+        Raises:
+            What `find` raises.
+            BlobUnknownError: a garbage collection has removed it meanwhile.
+        """
+        visit = self._enter(repository, [digest])
+        blob = find()
+        if visit and blob.target != digest:
+            visit = self._enter(repository, [digest, blob.target])
+            blob = find()
         repository.blobs.mount(blob)
+        while visit and not visit.confirm():
+            if not _has_blob(repository, digest, visit):
+                raise BlobUnknownError("blob unknown to registry", str(digest))
         kind = media_types.OCTET_STREAM
         self._tell(Change(MOUNT, BLOB, repository.name, blob.digest, media_type=kind, size=blob.size, source=source))
 
@@ -152,11 +179,12 @@ class Publishing:
             What Caller.require_overwrite() raises: a tag points to another manifest. If another push has set the tag at
                 the same time, the manifest has become visible and the tag stays where it is.
         """
+        visit = self._enter(repository, Content(repository.manifests, manifest, digest), tags)
         for tag in tags:
             self._require_movable(repository, tag, digest)
         if guard:
             guard.condition.require(_current(repository, guard.target))
-        self.policy.check(manifest, repository.blobs, repository.manifests)
+        self._require_content(repository, manifest, visit)
         previous = self._previous(repository, tags)
         if guard:
             self._push_guarded(repository, manifest, digest, tags, guard)
@@ -168,6 +196,7 @@ class Publishing:
                 self._claim(repository, tag, digest)
         if tags:
             repository.manifests.keep(manifest, digest, tags)
+        self._confirm(repository, manifest, digest, tags, visit)
         self._tell_of_push(repository, manifest, digest, tags, previous)
 
     def move_tag(
@@ -178,7 +207,11 @@ class Publishing:
         Raises:
             What Condition.require() raises, and what Caller.require_overwrite() raises: the tag points to another
                 manifest.
+            ManifestDependenciesError: a garbage collection has removed the manifest and what it names.
         """
+        visit = self._enter(repository, Content(repository.manifests, manifest, digest), [tag])
+        if visit and not repository.manifests.has(digest):
+            self._require_content(repository, manifest, visit)
         previous = self._previous(repository, [tag])
         if condition:
             self._move(repository, tag, digest, condition)
@@ -187,6 +220,7 @@ class Publishing:
         else:
             self._claim(repository, tag, digest)
         repository.manifests.keep(manifest, digest, [tag])
+        self._confirm(repository, manifest, digest, [tag], visit)
         self._tell_of_push(repository, manifest, digest, [tag], previous)
 
     def remove_tag(self, repository: Repository, tag: Tag, condition: Condition | None = None) -> None:
@@ -240,6 +274,27 @@ class Publishing:
         """
         repository.delete()
         self._tell(Change(DELETE, REPOSITORY, repository.name))
+
+    def _enter(self, repository: Repository, digests: Iterable[Digest], tags: Sequence[Tag] = ()) -> Visit | None:
+        return self.passage.enter(repository.name, digests, tags) if self.passage else None
+
+    def _require_content(self, repository: Repository, manifest: Manifest, visit: Visit | None) -> None:
+        try:
+            self.policy.check(manifest, repository.blobs, repository.manifests)
+        except ManifestDependenciesError:
+            if not visit or not visit.may_revive:
+                raise
+            check_reviving(self.policy, repository, manifest, visit.revivable_since)
+
+    def _confirm(
+        self, repository: Repository, manifest: Manifest, digest: Digest, tags: Sequence[Tag], visit: Visit | None
+    ) -> None:
+        """Return when a manifest and `tags` that were stored may be acknowledged."""
+        while visit and not visit.confirm():
+            # A manifest of an index may have been brought back by another push, before what it names was condemned.
+            check_reviving(self.policy, repository, manifest, visit.revivable_since, deep=True)
+            repository.manifests.put(manifest, digest)
+            repository.manifests.keep(manifest, digest, tags)
 
     def _tell_of_push(
         self,
@@ -325,6 +380,12 @@ def _current(repository: Repository, target: Tag | Digest) -> Digest | None:
     with suppress(ManifestUnknownError):
         return repository.tags.resolve(target)
     return None
+
+
+def _has_blob(repository: Repository, digest: Digest, visit: Visit) -> bool:
+    """Tell whether the repository has a blob, once more if a garbage collection has condemned it just now."""
+    blobs = repository.blobs
+    return blobs.has(digest) or blobs.revive(digest, visit.revivable_since)
 
 
 def _store(repository: Repository, manifest: Manifest, digest: Digest, condition: Condition) -> None:

@@ -32,7 +32,9 @@ from registry.retention.rules import asks_for_pulls
 from registry.storage import paths
 from registry.storage.descriptors import InMemoryDescriptors
 from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
+from registry.storage.passage import Passage
 from registry.storage.repository import Repositories
+from registry.storage.runs import Runs
 from registry.storage.tokens import UploadTokens
 from registry.storage.validation import ValidationPolicy
 
@@ -82,10 +84,11 @@ class Services:
 
     `board` is where the processes of a server share what they know of its health. `observer` is told of every
     request and storage call, `recorder` of every change, `pulls` of every pull, `last_pulls` of every manifest that is
-    asked for; each is None where nobody wants to know. `trail` is told of logins, denials and the like; it is None
-    without an audit log. `lease` is held by the process that gives consumers of the journal its entries. `told` is what
-    the log was told of endpoints of notifications, by all processes of a server. `instance` is that server, which has
-    read its configuration again as often as `reloads` says.
+    asked for; each is None where nobody wants to know. `passage` is the way of writers past a garbage collection; it is
+    None where the registry is read-only. `trail` is told of logins, denials and the like; it is None without an audit
+    log. `lease` is held by the process that gives consumers of the journal its entries. `told` is what the log was told
+    of endpoints of notifications, by all processes of a server. `instance` is that server, which has read its
+    configuration again as often as `reloads` says.
     """
 
     configuration: Configuration
@@ -100,6 +103,7 @@ class Services:
     observer: Observer | None
     lease: Lease
     recorder: Recorder | None = None
+    passage: Passage | None = None
     pulls: Pulls | None = None
     last_pulls: LastPulls | None = None
     trail: Trail | None = None
@@ -109,7 +113,7 @@ class Services:
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
-        return Publishing(self.validation, caller, self.recorder)
+        return Publishing(self.validation, caller, self.recorder, self.passage)
 
     def close(self) -> None:
         """Store what is in memory only, and let go of what other processes wait for, as this one ends.
@@ -203,12 +207,9 @@ def assemble(
     access.share(remembered.proven)
     # The server makes one secret before it forks; without a server there is but one process.
     secret = configuration.http.secret.encode() or secrets.token_bytes(_SECRET_BYTES)
-    repositories = Repositories(
-        driver,
-        MeasuredCache(observer) if observer else None,
-        descriptors,
-        read_only=configuration.storage.maintenance.readonly.enabled,
-    )
+    read_only = configuration.storage.maintenance.readonly.enabled
+    cache = MeasuredCache(observer) if observer else None
+    repositories = Repositories(driver, cache, descriptors, read_only=read_only)
     instance = Instance(source_addr(configuration.http.addr), remembered.instance_id)
     recorder, trail = _journal(configuration, driver.log(paths.JOURNAL), instance)
     return Services(
@@ -224,6 +225,7 @@ def assemble(
         observer=observer,
         lease=Lease(driver, "journal", this_server(configuration.http.addr)),
         recorder=recorder,
+        passage=None if read_only else Passage(Runs(driver)),
         trail=trail,
         pulls=_pulls(configuration, Events(instance, repositories), observer, remembered.failing),
         last_pulls=LastPulls(driver) if asks_for_pulls(configuration.storage.maintenance.retention) else None,
@@ -233,10 +235,10 @@ def assemble(
     )
 
 
-def build_publishing(configuration: Configuration, journal: Log, caller: Caller) -> Publishing:
+def build_publishing(configuration: Configuration, driver: StorageDriver, journal: Log, caller: Caller) -> Publishing:
     """Return what publishes and deletes on behalf of `caller`, for a command that needs no other services."""
     recorder, _ = _journal(configuration, journal, _instance(configuration))
-    return Publishing(_validation(configuration), caller, recorder)
+    return Publishing(_validation(configuration), caller, recorder, Passage(Runs(driver)))
 
 
 def build_trail(configuration: Configuration, journal: Log) -> Trail | None:

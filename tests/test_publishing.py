@@ -206,7 +206,7 @@ def test_a_blob_that_is_mounted_is_there_and_stays_when_its_source_is_removed(
 ) -> None:
     other = Repositories(driver).open("other")
 
-    OPERATOR.mount_blob(other, repository.blobs.stat(Digest.of(b"{}")))
+    OPERATOR.mount_blob(other, Digest.of(b"{}"), lambda: repository.blobs.stat(Digest.of(b"{}")))
     OPERATOR.push_manifest(other, FIRST, digest_of(FIRST), [V1])
     OPERATOR.remove_repository(repository)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from registry.archive import layout
@@ -135,7 +136,7 @@ def _publish_blob(
     repositories: Repositories, publishing: Publishing, repository: Repository, archive: Archive, digest: Digest
 ) -> None:
     try:
-        publishing.mount_blob(repository, repositories.stat_blob(digest))
+        publishing.mount_blob(repository, digest, partial(repositories.stat_blob, digest))
     except BlobUnknownError:
         state = repository.uploads.start(digest.algorithm)
         with _naming(repository.name, digest):

@@ -144,7 +144,7 @@ def import_command(load: LoadConfiguration, file: Path, name: str | None, config
     configuration = load(config)
     driver = open_storage(configuration)
     repositories = Repositories(driver)
-    publishing = build_publishing(configuration, journal_of(configuration, driver), Person())
+    publishing = build_publishing(configuration, driver, journal_of(configuration, driver), Person())
     try:
         with file.open("rb") as opened:
             archive = Archive(opened)

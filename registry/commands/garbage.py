@@ -89,7 +89,7 @@ def garbage_collect_command(  # noqa: PLR0913 - one for each flag
     driver = open_existing_storage(configuration)
     driver.check()
     tell = _silent if quiet else click.echo
-    publishing = build_publishing(configuration, journal_of(configuration, driver), Automaton())
+    publishing = build_publishing(configuration, driver, journal_of(configuration, driver), Automaton())
     cutoff = time.time() - grace
     collection = GarbageCollection(driver, Repositories(driver), publishing, tell, cutoff=cutoff, dry_run=dry_run)
     collected = collection.run(only_tagged=delete_untagged)

@@ -203,7 +203,8 @@ def _begun(storage: Storage, *, force: bool) -> Untagging:
     report = Reports(storage.driver).begin(member_name(configuration.http.addr))
     if report is None:
         raise click.ClickException("another run has begun at this moment; try again")
-    publishing = build_publishing(configuration, journal_of(configuration, storage.driver), Automaton(ACTOR))
+    journal = journal_of(configuration, storage.driver)
+    publishing = build_publishing(configuration, storage.driver, journal, Automaton(ACTOR))
     return Untagging(storage.driver, storage.repositories, publishing, report, forced=force)
 
 

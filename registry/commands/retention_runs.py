@@ -85,7 +85,8 @@ def undo_command(load: LoadConfiguration, run: int, config: str | None, *, in_js
     reports = Reports(storage.driver)
     if _report(reports, run).dry_run:
         raise click.ClickException(f"run {run} was a dry run: it has taken nothing away")
-    publishing = build_publishing(storage.configuration, journal_of(storage.configuration, storage.driver), Person())
+    journal = journal_of(storage.configuration, storage.driver)
+    publishing = build_publishing(storage.configuration, storage.driver, journal, Person())
     counts = dict.fromkeys(Outcome, 0)
 
     def outcomes() -> Iterator[tuple[Untagged, Outcome]]:

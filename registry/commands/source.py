@@ -89,7 +89,9 @@ def open_configured(load: LoadConfiguration, config: str | None) -> Storage:
 def storage_source(storage: Storage) -> StorageSource:
     """Return a storage as a source."""
     journal = journal_of(storage.configuration, storage.driver)
-    return StorageSource(storage.repositories, build_publishing(storage.configuration, journal, Person()))
+    return StorageSource(
+        storage.repositories, build_publishing(storage.configuration, storage.driver, journal, Person())
+    )
 
 
 def open_source(load: LoadConfiguration, place: Place) -> Source:

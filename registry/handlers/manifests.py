@@ -9,7 +9,7 @@ from flask import Blueprint, request
 from registry.handlers.body import whole_body
 from registry.handlers.conditions import etag, precondition, unmodified
 from registry.handlers.context import open_repository, publishing, require_deletable, require_writable
-from registry.handlers.pulled import note_known, note_manifest
+from registry.handlers.pulled import note_manifest
 from registry.handlers.response import Response
 from registry.handlers.urls import manifest_url
 from registry.oci.digest import Digest
@@ -34,7 +34,6 @@ def get_manifest(name: str, reference: str) -> Response:
     manifest = repository.manifests.serve(digest)
     headers = {"Docker-Content-Digest": str(digest), "Etag": etag(digest)}
     if unmodified(digest):
-        note_known(name, target, digest)
         return Response(status=304, headers=headers)
     note_manifest(name, target, digest, manifest)
     return Response(manifest.content, headers=headers, content_type=manifest.media_type)

@@ -5,6 +5,7 @@ distribution-spec, "Pushing blobs" and "Mounting a blob from another repository"
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
@@ -102,7 +103,8 @@ def _mount(repository: Repository) -> Digest | None:
         return None
     try:
         digest = Digest.parse(request.args["mount"])
-        publishing().mount_blob(repository, _mountable(repository, digest), request.args.get("from", ""))
+        find = partial(_mountable, repository, digest)
+        publishing().mount_blob(repository, digest, find, request.args.get("from", ""))
     except (DigestInvalidError, NameInvalidError, BlobUnknownError, auth.base.DeniedError):
         return None
     return digest

@@ -109,7 +109,6 @@ class Metrics:
         self._threads = gauge("worker_threads", "Threads that the workers may have")
         self._busy = gauge("worker_threads_busy", "Threads that serve a request")
         self._connections = gauge("worker_connections", "Connections that are open")
-        self._workers.set(1)
         self._job_runs = counter("job_runs_total", "Runs of periodic work", ["name", "result"])
         self._job_last_run = latest("job_last_run_timestamp_seconds", "When periodic work was last done")
         self._job_next_run = latest("job_next_run_timestamp_seconds", "When periodic work will be done next")
@@ -161,7 +160,8 @@ class Metrics:
         self._redis.labels(operation).observe(seconds)
 
     def worker_loaded(self, *, threads: int, busy: int, connections: int) -> None:
-        """Say how much of this worker is in use."""
+        """Say that this process is a worker, and how much of it is in use."""
+        self._workers.set(1)
         self._threads.set(threads)
         self._busy.set(busy)
         self._connections.set(connections)

@@ -21,8 +21,6 @@ from registry.storage import paths
 
 if TYPE_CHECKING:
     from drivers.base import StorageDriver
-    from registry.oci.digest import Digest
-    from registry.oci.reference import Tag
 
 _FLUSH_SECONDS: Final = 600.0
 _RETRY_SECONDS: Final = 10.0
@@ -45,14 +43,14 @@ class LastPulls:
         self._begun = False
         self._full = threading.Event()
 
-    def note(self, repository: str, reference: Tag | Digest, digest: Digest) -> None:
-        """Note that the manifest `digest` was asked for as `reference`; called within a request."""
+    def note(self, repository: str, reference: str, digest: str) -> None:
+        """Note that the manifest `digest` was asked for as `reference`, a tag or digest; called within a request."""
         hour = int(time.time()) // HOUR_SECONDS
         with self._noting:
             noted = self._noted
             if len(noted) < MOST:
-                noted[repository, str(digest)] = hour
-                noted[repository, str(reference)] = hour
+                noted[repository, digest] = hour
+                noted[repository, reference] = hour
             else:
                 self._lost = True
             begins, self._begun = not self._begun, True

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from registry.oci.digest import Digest
-from registry.oci.errors import ManifestUnknownError
+from registry.oci.errors import ManifestDependenciesError, ManifestUnknownError
 from registry.oci.reference import Tag
 
 if TYPE_CHECKING:
@@ -45,12 +44,15 @@ def restore(publishing: Publishing, repository: Repository, tag: str, digest: Di
     """Let `tag` point to a manifest again, if there is no such tag; tell whether it was done.
 
     Raises:
-        ManifestUnknownError: the repository does not have the manifest.
+        ManifestUnknownError: the repository does not have the manifest, or a garbage collection removes it.
     """
-    with suppress(_TakenError):
+    try:
         publishing.move_tag(repository, Tag(tag), repository.manifests.get(digest), digest, _NoTag())
-        return True
-    return False
+    except _TakenError:
+        return False
+    except ManifestDependenciesError as error:
+        raise ManifestUnknownError("manifest unknown", str(digest)) from error
+    return True
 
 
 def undo(

@@ -19,6 +19,7 @@ from registry.server.acme import renewal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from registry.config.values import Configuration
     from registry.health.checks import Check
     from registry.jobs.job import Job
     from registry.services import Services
@@ -45,6 +46,13 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
     # Last, as there may be more of them than are told of.
     yield from health.jobs(services.board, list(_checks(services)))
+
+
+def have_much_to_do(configuration: Configuration) -> bool:
+    """Tell whether some of the jobs work all the time: those that read the journal, which each change adds to."""
+    if configuration.storage.maintenance.readonly.enabled:
+        return False
+    return configuration.audit.enabled or any(not each.disabled for each in configuration.notifications.endpoints)
 
 
 def _left_behind(services: Services) -> Iterator[Callable[[], None]]:

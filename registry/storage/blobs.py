@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from drivers.base import PathNotFoundError
@@ -9,10 +10,10 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError
 from registry.ports import Blob
 from registry.storage import paths
-from registry.storage.links import read_link, write_link
+from registry.storage.links import read_link, revive_link, write_link
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from drivers.base import StorageDriver, Writer
     from registry.storage.descriptors import DescriptorCache
@@ -133,6 +134,8 @@ class BlobStore:
     def delete(self, digest: Digest) -> None:
         """Take the blob away from this repository; others keep theirs, and the bytes stay for them.
 
+        Nobody brings it back, even if a garbage collection has condemned it before.
+
         Raises:
             BlobUnknownError: this repository does not link it.
         """
@@ -140,6 +143,18 @@ class BlobStore:
             self._driver.delete(paths.layer_link(self._name, digest))
         except PathNotFoundError:
             raise _unknown(digest) from None
+        finally:
+            with suppress(PathNotFoundError):
+                self._driver.delete(paths.condemned_layer_link(self._name, digest))
+
+    def revive(self, digest: Digest, since: Callable[[], float]) -> bool:
+        """Link the blob again if a garbage collection has condemned it since then; tell whether stat() finds it.
+
+        The link is looked at last: another request may have revived it at the same time.
+        """
+        live = paths.layer_link(self._name, digest)
+        revive_link(self._driver, paths.condemned_layer_link(self._name, digest), live, since)
+        return self.has(digest)
 
     def stored_size(self, digest: Digest) -> int | None:
         """Return the size of the blob in bytes if it is stored, whether or not any repository links it."""

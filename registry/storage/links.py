@@ -7,6 +7,7 @@ a full disk has left of another registry's link.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from drivers.base import ObjectTooLargeError, PathNotFoundError
@@ -14,7 +15,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from drivers.base import StorageDriver
 
@@ -50,6 +51,23 @@ def _target(path: str, content: bytes) -> Digest | None:
 def write_link(driver: StorageDriver, path: str, target: Digest) -> None:
     """Create or replace the link at `path`."""
     driver.put(*link(path, target))
+
+
+def revive_link(driver: StorageDriver, condemned_path: str, path: str, since: Callable[[], float]) -> None:
+    """Let the link at `path` be what a garbage collection has condemned and moved to `condemned_path`.
+
+    Nothing is done where there is no such link, or where it was condemned before the time that `since` returns: the
+    bytes may be going at this very moment. It is live, condemned or both if this breaks off.
+    """
+    try:
+        condemned = driver.stat(condemned_path).modified
+    except PathNotFoundError:
+        return
+    target = read_link(driver, condemned_path) if condemned >= since() else None
+    if target:
+        write_link(driver, path, target)
+        with suppress(PathNotFoundError):
+            driver.delete(condemned_path)
 
 
 def link(path: str, target: Digest) -> tuple[str, bytes]:

@@ -14,10 +14,10 @@ from registry.oci.stored import read_stored, stored_media_type
 from registry.ports import ChangedError
 from registry.storage import enumeration, paths
 from registry.storage.cache import ServedManifest
-from registry.storage.links import link, read_link
+from registry.storage.links import link, read_link, revive_link
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from drivers.base import StorageDriver
     from registry.storage.cache import ManifestCache
@@ -52,14 +52,16 @@ class ManifestStore:
         Raises:
             ManifestUnknownError: this repository does not have it, or what is stored cannot be read.
         """
-        target = self._target(digest)
-        cached = self._cache.get(target)
-        content = cached.content if cached else self._load(digest, target)
-        with _unknown_if_unreadable():
-            manifest = read_stored(content)
-        if not cached:
-            self._cache.put(target, _served(manifest))
-        return manifest
+        return self._read(digest, self._target(digest))
+
+    def peek(self, digest: Digest) -> Manifest | None:
+        """Return the manifest if it can be read and this repository has it, or had it until it was condemned."""
+        for path in (paths.revision_link(self._name, digest), paths.condemned_revision_link(self._name, digest)):
+            target = read_link(self._driver, path)
+            if target:
+                with suppress(ManifestUnknownError):
+                    return self._read(digest, target)
+        return None
 
     def serve(self, digest: Digest) -> ServedManifest:
         """Return what a client gets of the manifest, which is often in memory; otherwise as get()."""
@@ -129,13 +131,28 @@ class ManifestStore:
         Raises:
             ManifestUnknownError: this repository does not have it.
         """
-        if not self.has(digest):
-            raise self._unknown(digest)
-        untagged = list(self._untag(digest))
-        self.forget(digest)
+        try:
+            if not self.has(digest):
+                raise self._unknown(digest)
+            untagged = list(self._untag(digest))
+            self.forget(digest)
+        finally:
+            with suppress(PathNotFoundError):
+                self._driver.delete(paths.condemned_revision_link(self._name, digest))
         if not self.has(digest):
             untagged += self._untag(digest)
         return untagged
+
+    def revive(self, digest: Digest, since: Callable[[], float]) -> bool:
+        """Link the manifest again if a garbage collection has condemned it since then; tell whether it is linked.
+
+        What it names has to be there. The link is looked at last, as BlobStore.revive() does.
+        """
+        live = paths.revision_link(self._name, digest)
+        revive_link(self._driver, paths.condemned_revision_link(self._name, digest), live, since)
+        with suppress(ManifestUnknownError):
+            self._referrers.add(self.get(digest), digest)
+        return self.has(digest)
 
     def forget(self, digest: Digest) -> None:
         """Delete the manifest. The caller knows that no tag points to it, so no tag is read.
@@ -173,6 +190,15 @@ class ManifestStore:
         if target is None:
             raise self._unknown(digest)
         return target
+
+    def _read(self, digest: Digest, target: Digest) -> Manifest:
+        cached = self._cache.get(target)
+        content = cached.content if cached else self._load(digest, target)
+        with _unknown_if_unreadable():
+            manifest = read_stored(content)
+        if not cached:
+            self._cache.put(target, _served(manifest))
+        return manifest
 
     def _load(self, digest: Digest, target: Digest) -> bytes:
         try:

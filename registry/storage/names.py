@@ -45,6 +45,8 @@ is_folding: Final[IsName] = re.compile("[0-9]{12}-[0-9a-f]{16}").fullmatch
 """A time at which the pulls were folded."""
 is_pulls_batch: Final[IsName] = re.compile("[A-Za-z0-9-]+-[0-9]+-[0-9]{20}").fullmatch
 """What a process has noted of pulls."""
+is_notice: Final[IsName] = re.compile("[0-9]{20}-[0-9a-f]{16}").fullmatch
+"""A notice to a garbage collection: when its writer has put it, and a random number."""
 is_epoch: Final[IsName] = re.compile("[0-9]{12}").fullmatch
 """A term in which somebody holds a lease."""
 

@@ -55,8 +55,8 @@ class Repository:
         """Delete all that is kept under this name; repositories nested in the name stay.
 
         Tags and referrers go before manifests, manifests before blobs. The driver chooses the order within each of
-        these, so a part of a tag may be left, or an index without its images. Bytes of blobs and manifests are for the
-        garbage collection: other repositories may link them.
+        these, so a part of a tag may be left, or an index without its images. What a garbage collection has condemned
+        goes, too. Bytes of blobs and manifests are for that: other repositories may link them.
 
         Raises:
             NameUnknownError: there is nothing under this name.
@@ -67,6 +67,7 @@ class Repository:
             paths.all_referrers(self.name),
             paths.manifests(self.name),
             paths.all_layers(self.name),
+            paths.condemned(self.name),
             paths.uploads(self.name),
         ):
             with suppress(PathNotFoundError):

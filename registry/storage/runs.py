@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import DriverError, ObjectTooLargeError, PathNotFoundError
+from drivers.base import DriverError, ObjectTooLargeError, PathNotFoundError, UnavailableError
 from registry.storage import paths
+from registry.storage.listing import objects_below
+from registry.storage.names import is_notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
 _RUN_LIMIT_BYTES: Final = 1024 * 1024
 _NOTICE_LIMIT_BYTES: Final = 16 * 1024 * 1024
-_LISTED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +138,20 @@ class Runs:
         self._driver.put(paths.gc_notice(notice_id), json.dumps(asdict(notice)).encode())
         return notice_id
 
+    def notified(self, notice_id: str) -> float:
+        """Return when a notice was put, in seconds since the epoch by the clock of the storage.
+
+        Raises:
+            UnavailableError: it is gone: the run that has read it has ended.
+        """
+        try:
+            return self._driver.stat(paths.gc_notice(notice_id)).modified
+        except PathNotFoundError as error:
+            raise UnavailableError(f"a garbage collection ended at this very moment: {error}") from error
+
     def notice_ids(self) -> Iterator[str]:
-        """Yield the ids of all notices."""
-        after = ""
-        while names := self._driver.list(paths.GC_NOTICES, after=after, limit=_LISTED):
-            yield from names
-            after = names[-1]
+        """Yield the ids of all notices, in order."""
+        return objects_below(self._driver, paths.GC_NOTICES, is_notice)
 
     def notice(self, notice_id: str) -> Notice | None:
         """Return a notice; None if it is gone.

@@ -12,7 +12,6 @@ from registry.config.retention import Keep, Retention
 from registry.config.values import Configuration, Maintenance, Storage
 from registry.foundation.temporary_database import temporary_database
 from registry.oci.digest import Digest
-from registry.oci.reference import Tag
 from registry.retention import history, pulls
 from registry.retention.history import History, dump
 from registry.retention.pulls import LastPulls
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 HOUR = int(NOW) // 3600
 APP = "team/app"
-DIGEST = Digest.of(b"an image")
+DIGEST = str(Digest.of(b"an image"))
 Row = tuple[str, str, int]
 
 
@@ -106,16 +105,16 @@ def test_what_cannot_be_written_is_noted_still() -> None:
     inner = InMemoryDriver()
     failing = FailingDriver(inner, fail_at=1)
     noted = LastPulls(failing)
-    noted.note(APP, Tag("v1"), DIGEST)
+    noted.note(APP, "v1", DIGEST)
     with pytest.raises(DriverError):
         noted.write()
-    noted.note(APP, Tag("v2"), DIGEST)
+    noted.note(APP, "v2", DIGEST)
     failing.work_again()
 
     noted.write()
     noted.write()
 
-    assert {reference for _, reference, _ in read(inner)[1]} == {"v1", "v2", str(DIGEST)}
+    assert {reference for _, reference, _ in read(inner)[1]} == {"v1", "v2", DIGEST}
     assert len(inner.list(paths.PULLS, limit=10)) == 1
 
 
@@ -124,7 +123,7 @@ def test_memory_of_what_cannot_be_written_is_bounded_and_what_is_lost_is_told(mo
     driver = noting(InMemoryDriver())
     noted = LastPulls(driver)
     for number in range(100):
-        noted.note(APP, Tag(f"t{number}"), DIGEST)
+        noted.note(APP, f"t{number}", DIGEST)
 
     noted.write()
     found, rows = read(driver)

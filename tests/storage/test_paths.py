@@ -59,6 +59,16 @@ OUR_OWN = {
     paths.dead_letter("ci", 7, 3, ID): f"/registry/journal/dead/ci-1b158839f8aa339e/0000000000000000007-000000003-{ID}",
     paths.lease("journal"): "/registry/leases/journal",
     paths.lease_epoch("journal", 7): "/registry/leases/journal/000000000007",
+    paths.GC_RUN: "/registry/gc/run",
+    paths.gc_notice("1-a"): "/registry/gc/notices/1-a",
+    paths.gc_collector("a"): "/registry/gc/collectors/a",
+    paths.gc_report(7): "/registry/gc/reports/000000000007.json",
+    paths.gc_orphans(7, 3): "/registry/gc/orphans/000000000007/000003",
+    paths.condemned("team/app"): f"{TEAM_APP}/_condemned",
+    paths.condemned_layer_link("team/app", SHA256): f"{TEAM_APP}/_condemned/_layers/sha256/{HEX}/link",
+    paths.condemned_revision_link("team/app", SHA256): (
+        f"{TEAM_APP}/_condemned/_manifests/revisions/sha256/{HEX}/link"
+    ),
     paths.AUDIT_HEAD: "/registry/audit/head",
     paths.audit_day("20261127"): "/registry/audit/20261127",
     paths.audit_segment("20261127", "000001.jsonl"): "/registry/audit/20261127/000001.jsonl",
@@ -147,6 +157,8 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"audit_day", "audit_segment", "audit_seen", "audit_told"},
         *{"retention_report", "retention_begun", "retention_part", "retention_summary", "tag_at"},
         *{"pulls_of_day", "pulls_batch", "folded_pulls", "folded_part", "folded_whole"},
+        *{"gc_notice", "gc_collector", "gc_report", "gc_orphans"},
+        *{"condemned", "condemned_layer_link", "condemned_revision_link"},
         *{"referrers", "referrers_by", "referrer", "referrer_link", "referrer_descriptor"},
     }
 
