@@ -15,6 +15,7 @@ from registry.config.errors import ConfigurationError
 from registry.config.events import Audit
 from registry.config.outputs import syslog_target
 from registry.config.remote import Redis
+from registry.config.retention import warn_retention
 from registry.config.values import Cache
 from registry.foundation import proxies
 
@@ -75,6 +76,7 @@ def warn_unsupported(configuration: Configuration) -> tuple[str, ...]:
         *warn_endpoints(configuration.notifications),
         *_warn_audit(configuration),
         *_warn_scrub(configuration.storage.maintenance),
+        *warn_retention(configuration.storage.maintenance.retention),
     )
 
 

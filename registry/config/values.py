@@ -13,6 +13,7 @@ from registry.config.collection import GarbageCollection
 from registry.config.events import Audit, Notifications
 from registry.config.origins import Origins
 from registry.config.remote import Health, LogHook, Proxy, Redis
+from registry.config.retention import Retention
 from registry.config.schema import ANY_SIGN, Mark, Maximum, Minimum
 from registry.config.scrub import Scrub
 from registry.foundation.patterns import Pattern
@@ -93,6 +94,7 @@ class Maintenance:
     readonly: ReadOnly = ReadOnly()
     garbagecollection: GarbageCollection = field(default_factory=GarbageCollection)
     scrub: Scrub = field(default_factory=Scrub)
+    retention: Retention = field(default_factory=Retention)
 
 
 @dataclass(frozen=True, slots=True)

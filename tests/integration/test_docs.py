@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 PAGES = (
     *("access-control.md", "airgap.md", "backup.md", "cors.md", "doctor.md", "fsck.md"),
     *("garbage-collection.md", "list-and-delete.md", "logs.md", "migrating.md", "storage-copy.md"),
+    *("access-control.md", "airgap.md", "backup.md", "cors.md", "doctor.md"),
+    *("garbage-collection.md", "list-and-delete.md", "logs.md", "migrating.md", "retention.md", "storage-copy.md"),
 )
 INSTALLS = "installs what make has installed here; test_extras_that_pages_name_exist"
 WITHOUT_COMMANDS = {
@@ -283,6 +285,27 @@ def test_fsck_page(start_server: StartServer, tmp_path: Path) -> None:
     assert said[3][0].startswith("removed: team/app:v1: its link is empty")
     assert said[4][-1] == "nothing is damaged"
     assert json.loads((tmp_path / "fsck.json").read_text())["findings"] == []
+def test_retention_page(config: Path, tmp_path: Path, start_server: StartServer) -> None:
+    (section,) = (yaml.safe_load(block.text) for block in blocks("retention.md") if block.language == "yaml")
+    fill(server, *(f"ci/app:{tag}" for tag in ("v1", "latest", "main-1", "1.2", "1.2.3", "pr-1")))
+    for path in server.root.rglob("*"):
+        os.utime(path, (0, 0))
+    document = configuration(server.root, free_port(), "secret")
+    document["storage"]["maintenance"]["retention"] = section["storage"]["maintenance"]["retention"]
+    document["storage"]["maintenance"]["retention"]["rules"][0]["keep"].pop()  # of pulls nothing is known
+    document["storage"]["maintenance"]["retention"]["maxshare"] = 100
+    config.write_text(yaml.safe_dump(document))
+    said = Reader(tmp_path, environment=configured_by(config)).work_through("retention.md")
+    plan, dry, run_, listed, shown, undone = said.values()
+    assert sorted(line.split()[1] for line in plan.splitlines() if line.startswith("goes")) == [
+        "ci/app:1.2",
+        "ci/app:pr-1",
+    ]
+    assert re.findall(r"^would untag (\S+)", dry, re.MULTILINE) == ["ci/app:1.2", "ci/app:pr-1"]
+    assert re.findall(r"^untagged (\S+)", run_, re.MULTILINE) == ["ci/app:1.2", "ci/app:pr-1"]
+    assert re.findall(r"^ +1 .*done$", listed, re.MULTILINE)
+    assert [line.split()[0] for line in shown.splitlines()] == ["ci/app:1.2", "ci/app:pr-1"]
+    assert re.findall(r"^(\S+) restored$", undone, re.MULTILINE) == ["ci/app:1.2", "ci/app:pr-1"]
 
 
 def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None:
