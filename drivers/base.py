@@ -103,7 +103,8 @@ class Stat:
 class Found:
     """An object that walk() has found; size in bytes, time as of Stat, by the clock of the medium.
 
-    Another object that is put in its place has another `version`, which is any text.
+    `version` is any text. An object that is put in its place has another one, except perhaps one of the same size that
+    is put within a second.
     """
 
     path: str
@@ -388,33 +389,43 @@ class StorageDriver(ABC):
     def walk(self, path: str) -> Iterator[Found]:
         """Yield each object below `path`, in no order.
 
-        What is there from the first step to the last is named exactly once; what comes or goes meanwhile may be named
-        or not. The bytes of an upload need not be named. Memory does not grow with what is found.
+        What is there, unchanged, from the first step to the last is named exactly once. What comes, goes or is replaced
+        meanwhile may be named or not, and on a file system also twice. The bytes of an upload need not be named. What
+        another program has left under a path that is not a valid one is passed over. Memory does not grow with what is
+        found.
         """
         after = ""
         while names := self.list(path, after=after, limit=_LISTED):
-            for name in names:
-                below = f"{path}/{name}"
+            for below in filter(is_path, [f"{path}/{name}" for name in names]):
                 with suppress(PathNotFoundError):
                     stat = self.stat(below)
-                    yield Found(below, stat.size, stat.modified, f"{stat.size} {stat.modified!r}")
+                    yield Found(below, stat.size, stat.modified, _version_of(stat))
                 yield from self.walk(below)
             after = names[-1]
 
     def discard(self, found: Iterable[Found]) -> Sequence[str]:
         """Delete each of the objects that is still the one that was found; return the paths of those that are not.
 
-        What is gone already counts as deleted. A medium that cannot compare and delete in one step does one after the
-        other, as this default does.
+        What is gone already counts as deleted. They are taken a thousand at a time. A medium that cannot compare and
+        delete in one step does one after the other, as this default does.
+
+        Raises:
+            DriverError: some could not be deleted. What else of the same thousand could be deleted is.
         """
         changed = []
+        failure: DriverError | None = None
         for each in found:
-            with suppress(PathNotFoundError):
-                stat = self.stat(each.path)
-                if f"{stat.size} {stat.modified!r}" == each.version:
+            try:
+                if _version_of(self.stat(each.path)) == each.version:
                     self.delete(each.path)
                 else:
                     changed.append(each.path)
+            except PathNotFoundError:
+                continue
+            except DriverError as error:
+                failure = failure or error
+        if failure:
+            raise failure
         return changed
 
     @abstractmethod
@@ -499,6 +510,11 @@ class StorageDriver(ABC):
         return None
 
 
+def is_path(path: str) -> bool:
+    """Tell whether a driver may store under `path`, so that it is not another program's or hidden."""
+    return _PATH.fullmatch(path) is not None
+
+
 def checked_path(path: str) -> str:
     """Return `path` if a driver may store under it.
 
@@ -508,3 +524,7 @@ def checked_path(path: str) -> str:
     if not _PATH.fullmatch(path):
         raise InvalidPathError(f"invalid path: {path!r}")
     return path
+
+
+def _version_of(stat: Stat) -> str:
+    return f"{stat.size} {stat.modified!r}"

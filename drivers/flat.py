@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import compress
+from itertools import compress, islice
 from typing import TYPE_CHECKING, Final, Protocol
 
-from drivers.base import InvalidPathError, PathNotFoundError, Stat, StorageDriver, checked_path
+from drivers.base import Found, InvalidPathError, PathNotFoundError, Stat, StorageDriver, checked_path, is_path
 from drivers.object_log import ObjectLog
 from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableSequence, Sequence
+    from concurrent.futures import Executor, Future
 
     from drivers.log import Log
 
@@ -28,6 +29,9 @@ KEY_SIZE: Final = 1024
 
 READS_AT_ONCE: Final = 16
 """How many small objects a driver reads at a time, for all requests of its process together."""
+
+DISCARDED_AT_ONCE: Final = 1000
+"""Objects that are deleted by one call, or at a time: the most that S3 deletes at once."""
 
 _EARLY = re.compile(r"[-.]")
 """The characters of a name that sort before the delimiter."""
@@ -50,6 +54,10 @@ class Keys:
         if len(key) > KEY_SIZE:
             raise InvalidPathError(f"path of {len(key)} bytes, at most {KEY_SIZE} can be stored: {path[:64]}...")
         return key
+
+    def path(self, key: str) -> str:
+        """Return the path of the object at `key`, which may be another program's and no valid one."""
+        return f"/{key[len(self.root) :]}"
 
     def prefix(self, path: str) -> str:
         """Return the prefix of the keys of everything below `path`."""
@@ -141,6 +149,18 @@ class FlatStore(Protocol):
     def hold_any(self, prefixes: Sequence[str]) -> Iterable[bool]:
         """Tell of each prefix whether any key begins with it."""
 
+    def walk(self, prefix: str) -> Iterator[Found]:
+        """Yield each object whose key begins with `prefix`, the key in place of the path."""
+
+    def discard(self, versions: Mapping[str, str]) -> Iterable[str]:
+        """Delete the objects that have these keys and, still, these versions; return the keys of those that have not.
+
+        There are at most DISCARDED_AT_ONCE.
+
+        Raises:
+            DriverError: some could not be deleted; all others are.
+        """
+
 
 class FlatDriver(StorageDriver):
     """Objects of `store` under the keys that `root` and their paths give them; a subclass adds deletion and uploads."""
@@ -202,8 +222,31 @@ class FlatDriver(StorageDriver):
         prefix = self._keys.prefix(path)
         return self._first(prefix, self._store.pages(prefix, after=after, limit=limit), after, limit)
 
+    def walk(self, path: str) -> Iterator[Found]:
+        for each in self._store.walk(self._keys.prefix(path)):
+            if is_path(name := self._keys.path(each.path)):
+                yield Found(name, each.size, each.modified, each.version)
+
+    def discard(self, found: Iterable[Found]) -> Sequence[str]:
+        changed: MutableSequence[str] = []
+        rest = iter(found)
+        while batch := {self._keys.key(each.path): each.version for each in islice(rest, DISCARDED_AT_ONCE)}:
+            changed += map(self._keys.path, self._store.discard(batch))
+        return changed
+
     def log(self, path: str) -> Log:
         return ObjectLog(self, checked_path(path))
+
+
+def discard_each(pool: Executor, discard: Callable[[str, str], bool], versions: Mapping[str, str]) -> list[str]:
+    """Call `discard` with each key and its version, in `pool`; return the keys for which it is false.
+
+    Raises:
+        DriverError: a call has failed; all have been made.
+    """
+    running = {key: pool.submit(discard, key, version) for key, version in versions.items()}
+    wait(running.values())
+    return [key for key, discarded in running.items() if not discarded.result()]
 
 
 class DeletingStore(Protocol):

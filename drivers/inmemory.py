@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from heapq import nsmallest
+from itertools import count
 from threading import Condition
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from drivers.base import (
     PIECE_SIZE,
     DriverError,
+    Found,
     ObjectTooLargeError,
     PathExistsError,
     PathNotFoundError,
@@ -28,10 +31,14 @@ if TYPE_CHECKING:
     from drivers.log import Log
 
 
+_AFTER_SLASH: Final = chr(ord("/") + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class _Object:
     content: bytes | bytearray
     modified: float = field(default_factory=time.time)
+    version: int = field(default_factory=count().__next__)
 
 
 @dataclass(eq=False, slots=True)
@@ -42,9 +49,27 @@ class _Upload:
 
 @dataclass(frozen=True, slots=True)
 class _Store:
+    """Objects and uploads by their paths; `paths` are those of the objects in order."""
+
     objects: dict[str, _Object] = field(default_factory=dict)
+    paths: list[str] = field(default_factory=list)
     uploads: dict[str, _Upload] = field(default_factory=dict)
     changed: Condition = field(default_factory=Condition)
+
+    def keep(self, path: str, found: _Object) -> None:
+        """Keep an object at `path`, in place of one that is there; call it with the lock."""
+        if path not in self.objects:
+            insort(self.paths, path)
+        self.objects[path] = found
+
+    def drop(self, path: str) -> None:
+        """Delete the object at `path`, where there is one; call it with the lock."""
+        del self.objects[path]
+        del self.paths[bisect_left(self.paths, path)]
+
+    def below(self, path: str) -> slice:
+        """Return which of `paths` are below `path`; call it with the lock."""
+        return slice(bisect_left(self.paths, f"{path}/"), bisect_left(self.paths, f"{path}{_AFTER_SLASH}"))
 
 
 class InMemoryDriver(StorageDriver):
@@ -73,12 +98,13 @@ class InMemoryDriver(StorageDriver):
 
     def put(self, path: str, content: bytes) -> None:
         with self._store.changed:
-            self._store.objects[checked_path(path)] = _Object(bytes(content))
+            self._store.keep(checked_path(path), _Object(bytes(content)))
 
     def create(self, path: str, content: bytes) -> None:
         with self._store.changed:
-            if self._store.objects.setdefault(checked_path(path), created := _Object(bytes(content))) is not created:
+            if checked_path(path) in self._store.objects:
                 raise PathExistsError(f"inmemory: create {path}: it exists")
+            self._store.keep(path, _Object(bytes(content)))
 
     def replace(self, path: str, content: bytes, *, expected: bytes) -> None:
         with self._store.changed:
@@ -103,9 +129,9 @@ class InMemoryDriver(StorageDriver):
         return nsmallest(limit, (name for name in names if name > after))
 
     def _below(self, path: str) -> list[str]:
-        prefix = checked_path(path) + "/"
+        start = len(checked_path(path)) + 1
         with self._store.changed:
-            return [each[len(prefix) :] for each in self._store.objects if each.startswith(prefix)]
+            return [each[start:] for each in self._store.paths[self._store.below(path)]]
 
     def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
         return self._first((below for below in self._below(path) if "/" in below), after, limit)
@@ -116,14 +142,42 @@ class InMemoryDriver(StorageDriver):
     def delete(self, path: str) -> None:
         checked_path(path)
         with self._store.changed:
-            objects = [name for name in self._store.objects if _is_at_or_below(name, path)]
+            below = self._store.below(path)
+            objects = [*self._store.paths[below], *([path] if path in self._store.objects else [])]
             uploads = [name for name in self._store.uploads if _is_at_or_below(name, path)]
             if not objects and not uploads:
                 raise PathNotFoundError(f"inmemory: delete {path}: there is nothing")
+            del self._store.paths[below]
+            if path in self._store.objects:
+                del self._store.paths[bisect_left(self._store.paths, path)]
             for name in objects:
                 del self._store.objects[name]
             for name in uploads:
                 del self._store.uploads[name]
+
+    def walk(self, path: str) -> Iterator[Found]:
+        last = prefix = f"{checked_path(path)}/"
+        while True:
+            with self._store.changed:
+                index = bisect_right(self._store.paths, last)
+                if index == len(self._store.paths) or not self._store.paths[index].startswith(prefix):
+                    return
+                last = self._store.paths[index]
+                found = self._store.objects[last]
+            yield Found(last, len(found.content), found.modified, str(found.version))
+
+    def discard(self, found: Iterable[Found]) -> Sequence[str]:
+        return [each.path for each in found if not self._discard(each)]
+
+    def _discard(self, found: Found) -> bool:
+        """Delete an object if it is the one that was found; tell whether it is, or is gone."""
+        with self._store.changed:
+            there = self._store.objects.get(checked_path(found.path))
+            if there and str(there.version) != found.version:
+                return False
+            if there:
+                self._store.drop(found.path)
+        return True
 
     def create_upload(self, path: str) -> None:
         with self._store.changed:
@@ -185,7 +239,7 @@ class _MemoryWriter(Writer):
             if not self._open or self._store.uploads.get(self._path) is not self._upload:
                 raise PathNotFoundError(f"inmemory: commit {self._path}: the upload has ended")
             del self._store.uploads[self._path]
-            self._store.objects[destination] = _Object(self._upload.content)
+            self._store.keep(destination, _Object(self._upload.content))
         self.close()
 
     def cancel(self) -> None:

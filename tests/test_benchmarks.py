@@ -13,11 +13,13 @@ import pytest
 import yaml
 
 from tests.benchmarks.__main__ import _compare
+from tests.benchmarks.collecting import collect, compared, table
 from tests.benchmarks.content import SHORT, Samples
 from tests.benchmarks.facts import build_of
 from tests.benchmarks.measuring import Measurement, Target
 from tests.benchmarks.peers import Peer, Server, _configuration_of_distribution, _configuration_of_ours, new_site
 from tests.benchmarks.picture import draw
+from tests.benchmarks.planting import plant_images
 from tests.benchmarks.processes import Memory, cpu_seconds, memory, tree
 from tests.benchmarks.report import Key, Ratio, Report, duration
 from tests.benchmarks.rows import ROWS, Row, select
@@ -266,3 +268,21 @@ def test_a_tree_holds_children_of_any_thread() -> None:
         finally:
             process.kill()
     assert process.pid not in tree(os.getpid())
+
+
+def test_a_planted_tree_has_as_much_garbage_as_every_collector_finds(tmp_path: Path) -> None:
+    plant_images(str(tmp_path / "root"), 20)
+
+    found = compared(tmp_path / "root", tmp_path / "config.yml", rounds=1)
+
+    assert {cost.eligible for cost in found.values()} == {10}
+    assert all(cost.memory > MIB and cost.cpu_seconds > 0 for cost in found.values())
+    lines = table(found, 20)
+    assert lines[2].startswith("| ours | ")
+    assert lines[2].endswith(" | 10 |")
+    assert lines[-1] == "20 images, 100 blobs, of which 10 are garbage"
+
+
+def test_a_collector_that_fails_is_not_measured() -> None:
+    with pytest.raises(RuntimeError, match="ended with 1"):
+        collect(["false"])

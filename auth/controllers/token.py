@@ -117,7 +117,7 @@ def _sources(section: Parameters) -> tuple[list[KeySource], Callable[[], Sequenc
 
 def _opened(section: Parameters, name: str, file: WatchedFile[T]) -> WatchedFile[T]:
     try:
-        file.current()
+        file.require()
     except FileError as error:
         raise section.error(name, f"cannot be used: {error}") from error
     return file

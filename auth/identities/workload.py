@@ -120,11 +120,12 @@ def _ci_service(section: Parameters, fetch: Callable[[str], bytes], clock: Calla
     if not jwks or jwks.startswith(("https://", "http://")):
         keys = RemoteKeys(lambda: jwks or _discovered(issuer, fetch), fetch)
     else:
-        keys = FileKeys(WatchedFile(jwks, parse_jwks))
+        file = WatchedFile(jwks, parse_jwks)
         try:
-            keys.ids()
+            file.require()
         except FileError as error:
             raise section.error("jwks", f"cannot be used: {error}") from error
+        keys = FileKeys(file)
     rules = section.value("rules")
     if not isinstance(rules, list) or not rules:
         raise section.error("rules", "must be a list of rules, each with user and claims")

@@ -35,7 +35,7 @@ def policy_source(parameters: Mapping[str, object]) -> Callable[[], Policy]:
             raise section.error(name, f"must be in {rules}, where the rules are")
     file = WatchedFile(rules, _parse_rules_file)
     try:
-        file.current()
+        file.require()
     except FileError as error:
         raise section.error("rules", f"cannot be used: {error}") from error
     return file.last_good

@@ -63,7 +63,7 @@ class SigningKeys:
             new = ec.generate_private_key(ec.SECP256R1())
             create_file(path, new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         keys = cls(path)
-        keys._file.current()
+        keys._file.require()
         return keys
 
     @classmethod

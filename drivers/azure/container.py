@@ -19,16 +19,17 @@ from drivers.base import (
     PIECE_SIZE,
     ChangedError,
     DriverError,
+    Found,
     ObjectTooLargeError,
     PathExistsError,
     PathNotFoundError,
     Stat,
     UnavailableError,
 )
-from drivers.flat import Page, no_bytes
+from drivers.flat import Page, discard_each, no_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
     from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient
@@ -179,7 +180,29 @@ class Container:
         with suppress(PathNotFoundError):
             self.remove(key)
 
+    def discard(self, versions: Mapping[str, str]) -> list[str]:
+        """Delete the blobs that have these ETags; return the keys of those that have not."""
+        return discard_each(self.pool, self._discard, versions)
+
+    def _discard(self, key: str, etag: str) -> bool:
+        with suppress(PathNotFoundError):
+            try:
+                self.remove(key, etag)
+            except ConflictError:
+                self.stat(key)  # a blob that is gone has not that ETag either
+                return False
+        return True
+
     # Listing
+
+    def walk(self, prefix: str) -> Iterator[Found]:
+        """Yield each blob whose key begins with `prefix`, the key in place of the path."""
+        with Translated("list", prefix):
+            for blob in self._container.list_blobs(prefix, include=["copy"], results_per_page=PAGE_SIZE):
+                if _is_complete(blob):
+                    # A listing gives the ETag without the quotes that it has in a condition.
+                    etag = '"{}"'.format(blob.etag.strip('"'))
+                    yield Found(blob.name, blob.size, blob.last_modified.timestamp(), etag)
 
     def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
         """Yield what lies directly below `prefix`, from `after` on, in pages of `limit` names and one more.
@@ -317,9 +340,13 @@ def _complete(properties: BlobProperties) -> BlobProperties:
     """
     if properties.last_modified is None:
         raise UnavailableError(f"azure: {properties.name}: an answer that cannot be understood")
-    if properties.copy.status not in {None, "success"}:
+    if not _is_complete(properties):
         raise PathNotFoundError(f"azure: {properties.name}: the copy that makes it is {properties.copy.status}")
     return properties
+
+
+def _is_complete(properties: BlobProperties) -> bool:
+    return properties.copy.status in {None, "success"}
 
 
 def _only(etag: str | None) -> dict[str, Any]:

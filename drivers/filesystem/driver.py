@@ -7,7 +7,7 @@ lock keeps out other threads, other processes and, on NFS, other hosts.
 """
 
 # A string is passed to the system call as it is; to make a Path costs more than the call.
-# ruff: noqa: PTH100, PTH104, PTH106, PTH108, PTH112, PTH116, PTH120, PTH123
+# ruff: noqa: PTH100, PTH104, PTH108, PTH112, PTH116, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from drivers.base import (
     ChangedError,
+    Found,
     ObjectTooLargeError,
     PathNotFoundError,
     Stat,
@@ -28,6 +29,7 @@ from drivers.base import (
     Writer,
     checked_path,
 )
+from drivers.filesystem.deleting import discard, remove_empty
 from drivers.filesystem.files import (
     NewNames,
     StaleError,
@@ -46,6 +48,7 @@ from drivers.filesystem.names import DirectoryNames
 from drivers.filesystem.renaming import locked_if
 from drivers.filesystem.rights import READING, WRITING, find_foreign, remedy, require, require_writable_way, subject_of
 from drivers.filesystem.uploads import FileWriter, pread, size_if_still_at
+from drivers.filesystem.walking import walk
 from drivers.translation import word_of
 from registry.foundation.errors import ParameterError
 from registry.foundation.files import check_creatable, sync_directory
@@ -273,15 +276,20 @@ class FilesystemDriver(StorageDriver):
 
     def _prune(self, directory: str) -> None:
         """Remove `directory` and its parents as far as they are empty; make this and the deletion before it durable."""
-        while directory != self._root:
-            try:
-                os.rmdir(directory)
-            except FileNotFoundError:
-                pass  # another deletion has removed it
-            except OSError:
-                break
-            directory = os.path.dirname(directory)
-        sync_directory(directory)
+        sync_directory(remove_empty(directory, self._root))
+
+    def walk(self, path: str) -> Iterator[Found]:
+        checked_path(path)
+        with Translated("list", path):
+            self._check_mount()
+            yield from walk(self._root, path)
+            # What was unmounted meanwhile has looked empty.
+            self._check_mount()
+
+    def discard(self, found: Iterable[Found]) -> Sequence[str]:
+        with Translated("delete", self._root):
+            self._check_mount()
+            return discard(found, self._root, self._lock_seconds)
 
     def create_upload(self, path: str) -> None:
         self.start_upload(path, ())

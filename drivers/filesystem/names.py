@@ -186,7 +186,7 @@ def _names_of_directories(directory: str, entries: Sequence[os.DirEntry[str]]) -
     except OSError:  # one may not be looked at
         names = [entry.name for entry in entries if _is_directory(entry)]
     if len(names) < len(entries) and (links := [entry for entry in entries if _is_link(entry)]):
-        parents = _identities_above(directory)
+        parents = identities_above(directory)
         names += [entry.name for entry in links if _leads_down(entry, parents)]
     return names
 
@@ -205,7 +205,7 @@ def _is_link(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _identities_above(directory: str) -> set[tuple[int, int]]:
+def identities_above(directory: str) -> set[tuple[int, int]]:
     """Return device and inode of `directory` and of all its parents: by its name, and without the links in that."""
     paths = (Path(directory), Path(os.path.realpath(directory)))
     statuses = [above.stat() for above in {above for path in paths for above in (path, *path.parents)}]

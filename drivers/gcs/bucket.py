@@ -21,6 +21,7 @@ from drivers.base import (
     PIECE_SIZE,
     ChangedError,
     DriverError,
+    Found,
     NotPermittedError,
     ObjectTooLargeError,
     PathExistsError,
@@ -28,7 +29,7 @@ from drivers.base import (
     Stat,
     UnavailableError,
 )
-from drivers.flat import Page
+from drivers.flat import Page, discard_each
 from drivers.gcs.client import signed_url
 from drivers.translation import CHECK_RIGHTS, Translation, foreign, one_line
 
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from google.cloud import storage
 
 PAGE_SIZE: Final = 1000
+_NAMED: Final = "items(name),prefixes,nextPageToken"
+_LISTED: Final = "items(name,size,updated,generation),nextPageToken"
+"""The fields of a listing: all others would be sent, too."""
 _CONTENT_TYPE = "application/octet-stream"
 _TIMEOUT_SECONDS = (10, 60)
 """For a connection, and for the next bytes of an answer."""
@@ -250,6 +254,19 @@ class Bucket:
         with suppress(PathNotFoundError):
             self.remove(key)
 
+    def discard(self, versions: Mapping[str, str]) -> list[str]:
+        """Delete the objects that have these generations; return the keys of those that have not."""
+        return discard_each(self.pool, self._discard, versions)
+
+    def _discard(self, key: str, version: str) -> bool:
+        with suppress(PathNotFoundError):
+            try:
+                self.remove(key, int(version))
+            except ConflictError:
+                self.stat(key)  # an object that is gone has not that generation either
+                return False
+        return True
+
     def remove_below(self, prefix: str) -> bool:
         """Delete every object whose key begins with `prefix`; tell whether there was any."""
         found = False
@@ -259,6 +276,12 @@ class Bucket:
                 self.remove_all(keys)
                 found = found or bool(keys)
         return found
+
+    def walk(self, prefix: str) -> Iterator[Found]:
+        """Yield each object whose key begins with `prefix`, the key in place of the path."""
+        with _Translated("list", prefix):
+            for blob in self._listing(prefix, PAGE_SIZE, fields=_LISTED):
+                yield Found(blob.name, blob.size, blob.updated.timestamp(), str(blob.generation))
 
     def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
         """Yield what lies directly below `prefix`, from `after` on, in pages of `limit` names and one more."""
@@ -276,12 +299,12 @@ class Bucket:
             with _Translated("list", prefix):
                 yield any(True for page in self._listing(prefix, 1).pages for _ in page)
 
-    def _listing(self, prefix: str, size: int, **more: str | None) -> Any:
+    def _listing(self, prefix: str, size: int, fields: str = _NAMED, **more: str | None) -> Any:
         return self._client.list_blobs(
             self._bucket,
             prefix=prefix,
             page_size=min(size, PAGE_SIZE),
-            fields="items(name),prefixes,nextPageToken",
+            fields=fields,
             retry=_RETRY,
             timeout=_TIMEOUT_SECONDS,
             **more,

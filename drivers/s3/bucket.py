@@ -7,13 +7,13 @@ import hashlib
 import logging
 from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import closing, suppress
-from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from drivers.base import (
     PIECE_SIZE,
     ChangedError,
     DriverError,
+    Found,
     ObjectTooLargeError,
     PathExistsError,
     PathNotFoundError,
@@ -21,19 +21,16 @@ from drivers.base import (
     UnavailableError,
     UploadBusyError,
 )
-from drivers.s3.errors import Translated, code_of, word_for
+from drivers.s3.deleting import discard, remove, version_of
+from drivers.s3.errors import Translated, code_of
 from drivers.s3.listing import pages
-from drivers.translation import writing
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
 
     from drivers.flat import Page
     from drivers.s3.parameters import Parameters
-
-_BATCH: Final = 1000
-"""Keys in one deletion: the most that S3 allows."""
 
 _READ_ATTEMPTS: Final = 3
 _URL_SECONDS: Final = 20 * 60
@@ -256,21 +253,28 @@ class Bucket:
 
     def remove(self, keys: Iterable[str]) -> None:
         """Delete objects, a thousand at a time; it is not an error if some are gone already."""
-        rest = iter(keys)
-        while batch := list(islice(rest, _BATCH)):
-            if len(batch) == 1:
-                self.delete(batch[0])
-                continue
-            with Translated("DeleteObjects", batch[0]):
-                answer = self._client.delete_objects(
-                    Bucket=self.name,
-                    Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
-                )
-            for error in answer.get("Errors", ()):
-                if error.get("Code") not in {"NoSuchKey", "404"}:
-                    raise writing(word_for(error.get("Code", "")))(
-                        f"s3: DeleteObjects {error.get('Key')}: {error.get('Code')} {error.get('Message')}"
-                    )
+        remove(self, keys)
+
+    def delete_objects(self, objects: Sequence[Mapping[str, str]]) -> list[Any]:
+        """Delete at most a thousand objects with one call; return what the answer says of those that it did not delete.
+
+        Each is given as its ``Key`` and, as a condition, its ``ETag``.
+        """
+        with Translated("DeleteObjects", objects[0]["Key"]):
+            answer = self._client.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
+            return [*answer.get("Errors", ())]
+
+    def ask(self, key: str) -> Future[str]:
+        """Begin to ask for the version of an object, as walk() tells it; PathNotFoundError if there is none."""
+        return self._pool.submit(self._ask, key)
+
+    def _ask(self, key: str) -> str:
+        with Translated("HeadObject", key):
+            return version_of(self._client.head_object(Bucket=self.name, Key=key))
+
+    def discard(self, versions: Mapping[str, str]) -> list[str]:
+        """Delete objects that still have their version; drivers.s3.deleting says how."""
+        return discard(self, versions)
 
     def signed_url(self, key: str, method: str, signer: Any = None) -> str | None:
         """Return a URL that lets anyone GET or HEAD an object for 20 minutes; `signer` is a client of another endpoint.
@@ -298,10 +302,19 @@ class Bucket:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield all keys that begin with `prefix`."""
+        return (entry["Key"] for entry in self._entries(prefix))
+
+    def walk(self, prefix: str) -> Iterator[Found]:
+        """Yield each object whose key begins with `prefix`, the key in place of the path."""
+        with Translated("ListObjectsV2", prefix):
+            for entry in self._entries(prefix):
+                yield Found(entry["Key"], entry["Size"], entry["LastModified"].timestamp(), version_of(entry))
+
+    def _entries(self, prefix: str) -> Iterator[Any]:
         options = {"Prefix": prefix}
         while True:
             page = self.page(**options)
-            yield from (entry["Key"] for entry in page.get("Contents", ()))
+            yield from page.get("Contents", ())
             if not page["IsTruncated"]:
                 return
             options["ContinuationToken"] = page["NextContinuationToken"]

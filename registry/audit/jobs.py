@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
 from registry.audit.consumer import NAME
-from registry.audit.outputs import Stdout, Telling
+from registry.audit.outputs import Telling, configured
 from registry.audit.retention import Retention
-from registry.audit.syslog import Syslog
 from registry.audit.writer import OutrunError, Writer
-from registry.config.outputs import syslog_target
 from registry.jobs.job import Job, JobFailedError
 from registry.journal.cursors import Cursor, Cursors
 from registry.journal.reader import NEAR, Reader
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.audit.head import Head
-    from registry.audit.outputs import Output
     from registry.config.events import Audit
     from registry.config.values import Configuration
     from registry.journal.reader import Page
@@ -48,20 +45,12 @@ def jobs(
     section = configuration.audit
     if not section.enabled or configuration.storage.maintenance.readonly.enabled:
         return
-    outputs = dict(_outputs(section))
+    outputs = dict(configured(section))
     writing = _Writing(driver, section, held, hold_seconds)
     writing.tellings = [Telling(driver, name, output, held, writing.seen) for name, output in outputs.items()]
     yield Job("audit", writing.run, _BROKEN_SECONDS)
     for name, telling in zip(outputs, writing.tellings, strict=True):
         yield Job(f"audit_{name}", telling.run, _BROKEN_SECONDS)
-
-
-def _outputs(section: Audit) -> Iterator[tuple[str, Output]]:
-    if section.stdout:
-        yield "stdout", Stdout()
-    target = syslog_target(section)
-    if target:
-        yield "syslog", Syslog(target)
 
 
 @dataclass

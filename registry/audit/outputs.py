@@ -6,31 +6,34 @@ nor another output, nor takes memory: it goes on where it was, if the lines are 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
+import threading
 import time
-from dataclasses import asdict, dataclass
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
-from drivers.base import DriverError, ObjectTooLargeError, PathNotFoundError
-from registry.audit.segments import Segment, Segments
-from registry.audit.writer import lines_of
+from drivers.base import DriverError
+from registry.audit.segments import Segments
+from registry.audit.syslog import Syslog, reason_of
+from registry.audit.told import Told
+from registry.config.outputs import syslog_target
 from registry.jobs.job import JobFailedError
-from registry.storage import paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from drivers.base import StorageDriver
     from registry.audit.chain import Line
     from registry.audit.head import Head
+    from registry.config.events import Audit
 
 _POLL_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 5.0
 _WARN_SECONDS: Final = 60.0
+_STALL_SECONDS: Final = 10.0
+"""How long an output may take for some lines before it is told of. A syslog that is away gives up in less."""
 _AT_ONCE: Final = 1000
-_LIMIT_BYTES: Final = 4096
 _STDOUT: Final = 1
 _log = logging.getLogger(__name__)
 
@@ -60,12 +63,13 @@ class Stdout:
                 left = left[os.write(_STDOUT, left) :]
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """Up to which line an output was told, and the segment that this is in."""
-
-    seq: int
-    segment: str
+def configured(section: Audit) -> Iterator[tuple[str, Output]]:
+    """Yield each output that the section ``audit`` asks for, behind the name that the storage knows it by."""
+    if section.stdout:
+        yield "stdout", Stdout()
+    target = syslog_target(section)
+    if target:
+        yield "syslog", Syslog(target)
 
 
 class Telling:
@@ -84,11 +88,11 @@ class Telling:
     ) -> None:
         self._driver = driver
         self._segments = Segments(driver)
-        self._path = paths.audit_told(name)
+        self._name = name
         self._output = output
         self._held = held
         self._head = head
-        self._told: _Told | None = None
+        self._told: Told | None = None
         self._failed_at: float | None = None
 
     def begin_at(self, head: Head) -> None:
@@ -97,8 +101,8 @@ class Telling:
         Raises:
             DriverError: the storage fails.
         """
-        if self._load() is None:
-            self._store(_Told(head.seq, head.segment))
+        if Told.load(self._driver, self._name) is None:
+            self._store(Told(head.seq, head.segment))
 
     def run(self) -> float:
         """Tell what there is, and return how many seconds to pause.
@@ -119,29 +123,31 @@ class Telling:
     def _tell_some(self) -> bool:
         """Tell the next lines, and tell whether there are more."""
         head = self._head()
-        told = self._told = self._told or self._load()
+        told = self._told = self._told or Told.load(self._driver, self._name)
         if head is None or told is None or head.seq <= told.seq:
             return False
-        start = Segment.parse(told.segment) if told.segment else None
-        for segment in self._segments.all(start):
-            new = [line for line in lines_of(self._segments.read(segment)) if line.seq > told.seq]
-            if new:
-                self._emit(new[:_AT_ONCE], head, told)
-                self._store(_Told(new[:_AT_ONCE][-1].seq, str(segment)))
-                return True
+        for segment, lines in told.following(self._segments):
+            self._emit(lines[:_AT_ONCE], head, told)
+            self._store(Told(lines[:_AT_ONCE][-1].seq, str(segment)))
+            return True
         return False
 
-    def _emit(self, lines: list[Line], head: Head, told: _Told) -> None:
+    def _emit(self, lines: list[Line], head: Head, told: Told) -> None:
+        stall = threading.Timer(_STALL_SECONDS, self._tell_of_stall, [head.seq - told.seq])
+        stall.daemon = True
+        with suppress(RuntimeError):  # there may be no more threads: then nobody hears of it
+            stall.start()
         try:
             self._output.emit(lines)
         except (OSError, ValueError) as error:  # a name that cannot be looked up may be a ValueError
             waiting = head.seq - told.seq
-            reason = getattr(error, "strerror", None) or error
-            text = f"{self._output} does not take the audit log, {waiting} lines wait: {reason}"
+            text = f"{self._output} does not take the audit log, {waiting} lines wait: {reason_of(error)}"
             level = logging.DEBUG
             if self._failed_at is None or time.monotonic() - self._failed_at >= _WARN_SECONDS:
                 self._failed_at, level = time.monotonic(), logging.WARNING
             raise JobFailedError(text, pause_seconds=_RETRY_SECONDS, level=level) from error
+        finally:
+            stall.cancel()
         if self._failed_at is not None:
             self._failed_at = None
             _log.info("%s takes the audit log again", self._output)
@@ -149,16 +155,12 @@ class Telling:
         if missing > 0:
             _log.warning("%d lines of the audit log were deleted before %s took them", missing, self._output)
 
-    def _load(self) -> _Told | None:
-        try:
-            content = json.loads(self._driver.get(self._path, limit=_LIMIT_BYTES))
-            segment = str(content["segment"])
-            if segment:
-                Segment.parse(segment)
-            return _Told(int(content["seq"]), segment)
-        except (PathNotFoundError, ObjectTooLargeError, RecursionError, ValueError, OverflowError, KeyError, TypeError):
-            return None
+    def _tell_of_stall(self, waiting: int) -> None:
+        """Say that the output takes nothing, once: it is waited for, as a pipe is that nobody reads."""
+        self._failed_at = time.monotonic()
+        text = "%s has not taken the audit log for %.0f s, %d lines wait: does anything read it?"
+        _log.warning(text, self._output, _STALL_SECONDS, waiting)
 
-    def _store(self, told: _Told) -> None:
-        self._driver.put(self._path, json.dumps(asdict(told)).encode())
+    def _store(self, told: Told) -> None:
+        told.store(self._driver, self._name)
         self._told = told

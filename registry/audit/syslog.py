@@ -7,6 +7,7 @@ import json
 import os
 import select
 import socket
+import stat
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.audit.record import OK
@@ -45,10 +46,11 @@ class Syslog:
             OSError: they cannot be sent; some may have been.
         """
         try:
-            if self._socket is None or self._is_closed(self._socket):
-                self._socket = self._connect()
+            connection = self._socket
+            if connection is None or self._is_closed(connection):
+                connection = self.connect()
             for line in lines:
-                self._send(self._socket, line)
+                self._send(connection, line)
         except OSError:
             self.close()
             raise
@@ -59,14 +61,21 @@ class Syslog:
             self._socket.close()
             self._socket = None
 
-    def _connect(self) -> socket.socket:
+    def connect(self) -> socket.socket:
+        """Return a new connection, which the next lines go through. Over UDP there may be nobody who listens.
+
+        Raises:
+            OSError, ValueError: it cannot be opened.
+        """
         target = self._target
         if target.scheme == "tcp":
-            return socket.create_connection((target.host, target.port), timeout=_TIMEOUT_SECONDS)
-        if target.scheme == "unix":
-            return _connect_here(target.path)
-        family, kind, _, _, address = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)[0]
-        return _connected(socket.socket(family, kind), address)
+            self._socket = socket.create_connection((target.host, target.port), timeout=_TIMEOUT_SECONDS)
+        elif target.scheme == "unix":
+            self._socket = _connect_here(target.path)
+        else:
+            family, kind, _, _, address = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)[0]
+            self._socket = _connected(socket.socket(family, kind), address)
+        return self._socket
 
     def _send(self, connection: socket.socket, line: Line) -> None:
         if connection.type == socket.SOCK_STREAM:
@@ -91,6 +100,23 @@ class Syslog:
         severity = _INFORMATIONAL if outcome == OK else _WARNING
         head = f"<{_FACILITY + severity}>1 {time} {self._host} registry {os.getpid()} {action} - "
         return head.encode(errors="replace") + content
+
+
+def absent(target: SyslogTarget) -> str:
+    """Return what of `target` is not there now, which may come; "" if nothing is missed. It is not connected to."""
+    try:
+        if target.path:
+            mode = os.stat(target.path).st_mode  # noqa: PTH116  any text may stand there
+            return "" if stat.S_ISSOCK(mode) else f"{target.path} is not a socket"
+        socket.getaddrinfo(target.host, target.port)
+    except (OSError, ValueError) as error:  # a name that cannot be looked up may be a ValueError
+        return f"{target.path or target.host}: {reason_of(error)}"
+    return ""
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an error says, without its number."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _connect_here(path: str) -> socket.socket:

@@ -10,6 +10,7 @@ import click
 
 from registry.commands.layout import Group, json_option
 from registry.config import effective
+from registry.config.outputs import syslog_target
 from registry.config.printing import effective_json
 from registry.foundation.redaction import redacted, redacted_setting
 
@@ -45,6 +46,7 @@ def check(load: LoadConfiguration, config: str | None) -> None:
     _warn(configuration)
     for note in try_out(configuration, os.environ):
         click.echo(f"note: {redacted(note)}", err=True)
+    _warn_of_syslog(configuration)
     click.echo("ok")
 
 
@@ -65,6 +67,17 @@ def show(load: LoadConfiguration, config: str | None, *, in_json: bool) -> None:
 def _warn(configuration: Configuration) -> None:
     for warning in configuration.warnings:
         click.echo(f"warning: {redacted_setting(configuration.origins.located_warning(warning))}", err=True)
+
+
+def _warn_of_syslog(configuration: Configuration) -> None:
+    """Say what of a syslog is not there yet: the server starts without it, and tells it all when it is there."""
+    from registry.audit.syslog import absent  # noqa: PLC0415  `config show` needs none of it
+
+    target = syslog_target(configuration.audit) if configuration.audit.enabled else None
+    missing = absent(target) if target else ""
+    if missing:
+        warning = f"audit.syslog: {missing}; the server starts, and the audit log waits for it"
+        click.echo(f"warning: {configuration.origins.located_warning(warning)}", err=True)
 
 
 def _show_log(origins: Origins) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry.commands.deliveries import examine_endpoints
+from registry.commands.deliveries import examine_deliveries
 from registry.commands.layout import Command, examples, json_option
 from registry.commands.passwords import ask_password
 from registry.commands.progress import StatusLine
@@ -68,7 +68,7 @@ class _Seconds(click.FloatRange):
     type=_Seconds(0, _LONGEST_PAUSE_SECONDS),
     help="Pause in its upload, to find timeouts.",
 )
-@click.option("--config", "configured_by", metavar="FILE", help="Also look at the endpoints of notifications in FILE.")
+@click.option("--config", "configured_by", metavar="FILE", help="Also look at notifications and audit in FILE.")
 @json_option
 @click.pass_obj
 def doctor_command(  # noqa: PLR0913, PLR0917 - one for each option
@@ -84,7 +84,8 @@ def doctor_command(  # noqa: PLR0913, PLR0917 - one for each option
     """Look at the registry at URL from outside, as a client would, and say what to change.
 
     A blob is pushed to the repository registry-doctor/probe and deleted again, if that is allowed. With --config, which
-    is for the machine of the registry, also whether each endpoint of notifications can be reached, and takes events.
+    is for the machine of the registry, also whether each endpoint of notifications and each output of the audit log can
+    be reached, and takes what it is told.
     The exit status is 1 if something is wrong; a mere warning is 0.
     """
     try:
@@ -102,9 +103,9 @@ def doctor_command(  # noqa: PLR0913, PLR0917 - one for each option
     configuration = load(configured_by) if configured_by is not None else None
     findings = []
     with StatusLine() as line:
-        found = examine(deployment, size=size * _MIB, pause_seconds=pause, begin=line.show)
-        if configuration:
-            found = chain(found, examine_endpoints(configuration, line.show))
+        # What waits is looked at first: what the doctor pushes does not count.
+        deliveries = examine_deliveries(configuration, line.show) if configuration else ()
+        found = chain(examine(deployment, size=size * _MIB, pause_seconds=pause, begin=line.show), deliveries)
         for finding in found:
             findings.append(finding)
             if not in_json:

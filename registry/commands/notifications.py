@@ -45,7 +45,7 @@ def notifications_commands() -> None:
 def list_command(
     load: LoadConfiguration, config: str | None, endpoint: str | None, *, dead: bool, in_json: bool
 ) -> None:
-    """List the endpoints: how many changes wait for each, since when, and what it said last.
+    """List the endpoints: how many events wait for each, since when, and what it said last.
 
     What is being delivered now may be listed as waiting still.
     """

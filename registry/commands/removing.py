@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -35,6 +36,7 @@ _SHOWN: Final = 10
 @click.command("rm", short_help="Delete tags, manifests or whole repositories.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME[:TAG|@DIGEST]...")
 @click.option("--all-tags", is_flag=True, help="With a tag delete its manifest, and so all other tags of that.")
+@click.option("-r", "--recursive", is_flag=True, help="With NAME also all repositories nested in it.")
 @click.option("-n", "--dry-run", is_flag=True, help="Delete nothing, say what would go.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "in_json", is_flag=True, help="Print a JSON array of what went.")
@@ -46,6 +48,7 @@ def rm_command(  # noqa: PLR0913 - one for each option
     place: Place,
     *,
     all_tags: bool,
+    recursive: bool,
     dry_run: bool,
     yes: bool,
     in_json: bool,
@@ -57,6 +60,10 @@ def rm_command(  # noqa: PLR0913 - one for each option
     that was named is not there, before anything is deleted, or could not be deleted.
     """
     patterns = parse_patterns(names)
+    if recursive:
+        if not all(pattern.is_whole for pattern in patterns):
+            raise click.UsageError("--recursive goes with whole repositories: NAME, without a tag or digest")
+        patterns = [replace(pattern, nested=True) for pattern in patterns]
     source = _open(load, place)
     with errors_in_a_line(), Removal() as removal:
         for pattern in patterns:

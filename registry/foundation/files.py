@@ -104,11 +104,15 @@ class WatchedFile(Generic[T]):
         Raises:
             FileError: it cannot be read, or `parse` raised a ValueError.
         """
-        with self._lock:
-            self._refresh()
-            if self._error is not None:
-                raise self._error
-            return self._value  # type: ignore[return-value]  # no error, so a value: T itself may include None
+        return self._read(logs=True)
+
+    def require(self) -> T:
+        """Return what current() does, and log nothing: whoever calls stops at the error, and says it.
+
+        Raises:
+            FileError: as current().
+        """
+        return self._read(logs=False)
 
     def last_good(self) -> T:
         """Return what the file says now or, while it is broken or gone, what it last said.
@@ -122,21 +126,28 @@ class WatchedFile(Generic[T]):
                 raise self._error
             return self._value  # type: ignore[return-value]  # as above
 
-    def _refresh(self) -> None:
+    def _read(self, *, logs: bool) -> T:
+        with self._lock:
+            self._refresh(logs=logs)
+            if self._error is not None:
+                raise self._error
+            return self._value  # type: ignore[return-value]  # no error, so a value: T itself may include None
+
+    def _refresh(self, *, logs: bool = True) -> None:
         if not self._watch.changed():
             return
         try:
             self._value = self._parse(read_file(self.path))
         except OSError as error:
             self._watch.forget()  # it may be readable again without having changed
-            self._fail(f"{self.path}: {reason_unreadable(error, self.path)}")
+            self._fail(f"{self.path}: {reason_unreadable(error, self.path)}", logs=logs)
         except ValueError as error:
-            self._fail(f"{self.path}: {error}")
+            self._fail(f"{self.path}: {error}", logs=logs)
         else:
             self._good, self._error = True, None
 
-    def _fail(self, text: str) -> None:
-        if self._error is None or str(self._error) != text:
+    def _fail(self, text: str, *, logs: bool) -> None:
+        if logs and (self._error is None or str(self._error) != text):
             logger.error("cannot use %s", text)
         self._error = FileError(text)
 

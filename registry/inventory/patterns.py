@@ -33,12 +33,16 @@ class PatternError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What `text` names. At most one of `tag` and `digest` is there; without either, whole repositories are meant."""
+    """What `text` names. At most one of `tag` and `digest` is there; without either, whole repositories are meant.
+
+    If `nested`, so are those that are nested in the name of one that is meant, which need not be there itself.
+    """
 
     text: str
     name: str | Glob
     tag: str | re.Pattern[str] | None = None
     digest: Digest | None = None
+    nested: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -70,7 +74,10 @@ class Pattern:
 
     def means(self, repository: str) -> bool:
         """Tell whether a repository is called so, or matches."""
-        return self.name == repository if isinstance(self.name, str) else self.name.matches(repository)
+        if self.name == repository if isinstance(self.name, str) else self.name.matches(repository):
+            return True
+        parent = repository.rpartition("/")[0]
+        return self.nested and bool(parent) and self.means(parent)
 
     def repositories(self, source: Source) -> Iterator[str]:
         """Yield the repositories that are meant.
@@ -78,18 +85,20 @@ class Pattern:
         Raises:
             NotThereError: there are none.
         """
-        if not isinstance(self.name, Glob):
+        if not isinstance(self.name, Glob) and not self.nested:
             if not source.exists(self.name):
                 raise NotThereError(f"there is no repository {self.name}")
             yield self.name
             return
         found = False
         for name in source.repositories():
-            if self.name.matches(name):
+            if self.means(name):
                 found = True
                 yield name
-        if not found:
+        if not found and isinstance(self.name, Glob):
             raise NotThereError(f"no repository matches {self.name.text}")
+        if not found:
+            raise NotThereError(f"there is no repository {self.name}, nor one nested in it")
 
     def tags(self, source: Source) -> Iterator[tuple[str, str]]:
         """Yield repository and tag of all that are meant; all tags, where only repositories are named.

@@ -109,7 +109,12 @@ class RemoteSource:
         _require_deleted(self._delete(f"/v2/{repository}/manifests/{digest}"), f"manifest {repository}@{digest}")
 
     def remove_repository(self, repository: str) -> None:
-        """Delete all manifests that tags lead to, and their referrers where the registry tells of them."""
+        """Delete a repository as a whole where the registry knows how to.
+
+        Another one has all manifests deleted that tags lead to, and their referrers where it tells of them.
+        """
+        if self._delete(f"/v2/_registry/repositories/{repository}").status in _DELETED:
+            return
         with FoundDigests() as manifests:
             for found in walk(self, repository, manifests):
                 for referrer in self._referrers(repository, found.digest):

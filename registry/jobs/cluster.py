@@ -1,9 +1,9 @@
 """The registries of a cluster learn from each other, through the storage they share, whether they agree.
 
-One elected process of each host keeps a small object beside the Go registry's tree: a fingerprint of
-``http.secret``, the name of the driver, the version. It reads the others', logs each difference once and posts them
-where ``/debug/health`` is answered from. Nothing else depends on these objects; those of hosts that fell silent are
-removed.
+One elected process of each host keeps a small object beside the Go registry's tree: the name of the driver, the
+version, the time, fingerprints of ``http.secret``, ``notifications`` and ``audit``. It reads the others', logs each
+difference once and posts them where ``/debug/health`` is answered from. Those of hosts that fell silent are removed.
+How old an object is the storage tells, as the clocks of hosts may be wrong.
 
 Nothing is ever written to a storage that holds nothing: it may be the bare mount point of one that is not mounted.
 """
@@ -16,12 +16,13 @@ import logging
 import re
 import socket
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError, PathNotFoundError
 from registry import __version__
+from registry.jobs import fingerprints
 from registry.jobs.job import Job, JobFailedError
 from registry.storage import paths
 from registry.storage.names import is_member
@@ -40,23 +41,44 @@ _SILENT_SECONDS: Final = 3 * _INTERVAL_SECONDS
 _FORGOTTEN_SECONDS: Final = 24 * 3600.0
 _LIMIT_BYTES: Final = 4096
 _MOST_HOSTS: Final = 1000
+_CLOCKS_SECONDS: Final = 60.0
+"""By how much clocks may differ."""
 _CONSEQUENCES: Final = {
     "secret": "has another http.secret: uploads that go from one to the other are refused",
     "driver": "keeps its content with another storage driver: it may not be the same content",
     "version": "runs another version of the registry",
+    "notifications": "has other notifications: which events are sent depends on which of the hosts sends them",
+    "audit": "has another audit section: what is recorded, and kept, depends on which of the hosts does it",
 }
+_CLOCK: Final = "has a clock that is more than a minute {} this host's"
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a host says of itself; `seen` is when, in seconds since 1970 by its own clock."""
+    """What a host says of itself; `seen` is when, in seconds since 1970 by its own clock.
+
+    `secret`, `notifications` and `audit` are fingerprints of what is configured; None is what an older version says.
+    """
 
     name: str
     secret: str
     driver: str
     version: str
     seen: float
+    notifications: str | None = None
+    audit: str | None = None
+
+    @classmethod
+    def parse(cls, content: bytes) -> Member:
+        """Return what announce() has written, by this version or another one, which may say more or less.
+
+        Raises:
+            ValueError, TypeError, RecursionError: it is something else.
+        """
+        said = json.loads(content)
+        member = cls(**{each.name: said[each.name] for each in fields(cls) if each.name in said})
+        return replace(member, seen=float(member.seen))
 
     @staticmethod
     def of(configuration: Configuration) -> Member:
@@ -64,11 +86,26 @@ class Member:
         http = configuration.http
         return Member(
             name=member_name(http.addr),
-            secret=_fingerprint(http.secret),
+            secret=fingerprints.of_secret(http.secret),
             driver=configuration.storage.driver,
             version=__version__,
             seen=time.time(),
+            notifications=fingerprints.of_notifications(configuration.notifications),
+            audit=fingerprints.of_audit(configuration.audit),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What a host has said, and when that was `written`, in seconds since 1970 by the clock of the storage."""
+
+    member: Member
+    written: float
+
+    @property
+    def ahead_seconds(self) -> float:
+        """How far the host's clock is ahead of the storage's."""
+        return self.member.seen - self.written
 
 
 def member_name(addr: str) -> str:
@@ -81,16 +118,12 @@ def member_name(addr: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What the host called `name` says otherwise than this one: `theirs` under `key`."""
+    """What the host called `name` has otherwise than this one: what `key` says, and what comes of it."""
 
     name: str
     key: str
     theirs: str
-
-    @property
-    def consequence(self) -> str:
-        """What comes of it."""
-        return _CONSEQUENCES[self.key]
+    consequence: str
 
 
 @dataclass(slots=True)
@@ -112,18 +145,22 @@ class Cluster:
         self.driver.put(paths.cluster_member(me.name), json.dumps(asdict(me)).encode())
         return True
 
-    def differences(self, me: Member) -> list[Difference]:
-        """Return each difference to another living host.
+    def differences(self, me: Member) -> Iterator[Difference]:
+        """Yield each difference to another living host; `me` was announced just now.
 
         Raises:
             DriverError: the objects cannot be read.
         """
-        return [
-            Difference(other.name, key, getattr(other, key))
-            for other in self.living(but=me.name, now=me.seen)
-            for key in _CONSEQUENCES
-            if getattr(other, key) != getattr(me, key)
-        ]
+        my_ahead_seconds = me.seen - self._now(me.name)
+        for other in self.living(but=me.name):
+            for key, consequence in _CONSEQUENCES.items():
+                theirs = getattr(other.member, key)
+                if theirs is not None and theirs != getattr(me, key):
+                    yield Difference(other.member.name, key, theirs, consequence)
+            ahead_seconds = other.ahead_seconds - my_ahead_seconds
+            if abs(ahead_seconds) > _CLOCKS_SECONDS:
+                way = "ahead of" if ahead_seconds > 0 else "behind"
+                yield Difference(other.member.name, "clock", way, _CLOCK.format(way))
 
     def untold(self, differences: Iterable[Difference]) -> list[Difference]:
         """Return those of `differences` that were not among any before."""
@@ -139,31 +176,46 @@ class Cluster:
         """
         return list(filter(is_member, self.driver.list(paths.CLUSTER, limit=_MOST_HOSTS)))
 
-    def living(self, *, but: str, now: float) -> Iterator[Member]:
+    def living(self, *, but: str) -> Iterator[Announced]:
         """Yield each host but one that has said something lately; the objects of those that are forgotten are deleted.
 
         Raises:
             DriverError: the objects cannot be read.
         """
+        now = self._now(but)
         for name in self.names():
             if name == but:
                 continue
-            path = paths.cluster_member(name)
             try:
-                other = self._read(path)
+                other = self._read(name)
             except PathNotFoundError:  # another program's folder; or another host has just forgotten it
                 continue
-            age = now - other.seen if other else _FORGOTTEN_SECONDS
+            age = now - other.written if other else _FORGOTTEN_SECONDS
             if age >= _FORGOTTEN_SECONDS:
-                self.driver.delete(path)
+                self.driver.delete(paths.cluster_member(name))
             elif other and age < _SILENT_SECONDS:
                 yield other
 
-    def _read(self, path: str) -> Member | None:
-        """Return the member at `path`, or None for what no registry of this kind has written."""
+    def _now(self, name: str) -> float:
+        """Return when the host called `name`, which is this one, has announced itself, as the storage says."""
         try:
-            return Member(**json.loads(self.driver.get(path, limit=_LIMIT_BYTES)))
-        except (ValueError, TypeError):
+            return self.driver.stat(paths.cluster_member(name)).modified
+        except PathNotFoundError:  # another host has just forgotten it
+            return time.time()
+
+    def _read(self, name: str) -> Announced | None:
+        """Return what the host called `name` has announced, or None for what no registry of this kind has written.
+
+        Raises:
+            PathNotFoundError: it has announced nothing.
+        """
+        path = paths.cluster_member(name)
+        found = None
+        while found != (stat := self.driver.stat(path)):  # it may be written again meanwhile
+            found, content = stat, self.driver.get(path, limit=_LIMIT_BYTES)
+        try:
+            return Announced(Member.parse(content), stat.modified)
+        except (ValueError, TypeError, RecursionError):
             return None
 
 
@@ -186,7 +238,7 @@ def look(cluster: Cluster, me: Member, board: Board) -> float:
         if not cluster.announce(me):
             _log.debug("nothing is said to other registries: the storage holds nothing")
             return _EMPTY_SECONDS
-        differences = cluster.differences(me)
+        differences = list(cluster.differences(me))
     except DriverError as error:
         raise JobFailedError(f"the other registries of the cluster cannot be looked at: {error}") from error
     for difference in cluster.untold(differences):
@@ -209,9 +261,3 @@ class _Announcing:
 
     def run(self) -> float:
         return look(self.cluster, replace(self.me, seen=time.time()), self.board)
-
-
-def _fingerprint(secret: str) -> str:
-    """Return what differs between secrets, and is too slow to compute for the secret to be guessed from it."""
-    salt = b"registry cluster"
-    return hashlib.scrypt(secret.encode(), salt=salt, n=2**14, r=8, p=1, dklen=16).hex()

@@ -58,7 +58,7 @@ class Hold:
         names = self.cluster.names()
         if names == self._names and now - self._read < _READ_SECONDS:
             return
-        if self.name in names and not any(self.cluster.living(but=self.name, now=time.time())):
+        if self.name in names and not any(self.cluster.living(but=self.name)):
             self._alone_since = now if self._alone_since is None else self._alone_since
         else:
             self._alone_since = None

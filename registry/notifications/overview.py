@@ -11,6 +11,7 @@ from registry.journal.reader import Reader
 from registry.notifications.consumers import EndpointConsumer, shown_url
 from registry.notifications.dead import DeadLetters
 from registry.notifications.delivery import THROUGH
+from registry.notifications.events import number_of
 from registry.notifications.standing import Standing
 from registry.storage import paths
 
@@ -22,16 +23,16 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 1000
 _COUNT_SECONDS: Final = 5.0
-"""For how long entries are looked at, to count those that wait; of those that are left, all count."""
+"""For how long entries are looked at, to count the events that wait; each that is left counts as one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """How an endpoint stands.
 
-    `url` is as shown_url() has it. `waiting` is how many entries of the journal it has still to be given, and
-    `oldest_ns` when the first of them was made, in nanoseconds since 1970; 0 if none waits, as for one that is
-    disabled. `dead` is the number of its dead letters.
+    `url` is as shown_url() has it. `waiting` is how many events it has still to be sent, and `oldest_ns` when the first
+    of them was made, in nanoseconds since 1970; 0 if none waits, as for one that is disabled. `dead` is the number of
+    its dead letters.
     """
 
     name: str
@@ -73,7 +74,7 @@ def _overview(endpoint: Endpoint, driver: StorageDriver, letters: DeadLetters) -
 
 
 def _waiting(endpoint: Endpoint, driver: StorageDriver, cursor: Cursor) -> tuple[int, int]:
-    """Return how many entries wait for `endpoint`, and when the first one was made."""
+    """Return how many events wait for `endpoint`, and when the first one was made."""
     consumer = EndpointConsumer(endpoint, wants_references=False)
     reader = Reader(driver.log(paths.JOURNAL), endpoint.name, hold_seconds=lambda: 0.0)
     through = frozenset(cursor.state.get(THROUGH, ()))
@@ -84,7 +85,7 @@ def _waiting(endpoint: Endpoint, driver: StorageDriver, cursor: Cursor) -> tuple
         page = reader.page(position, limit=_PAGE)
         for time_ns, entry in page.entries:
             if consumer.wants_entry(entry) and entry.id not in through:
-                waiting += 1
+                waiting += number_of(entry)
                 oldest_ns = oldest_ns or time_ns
         position = page.position
         if not page.full:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from drivers.base import Stat, StorageDriver, Writer
+from drivers.base import Found, Stat, StorageDriver, Writer
 from drivers.delegating import DelegatingDriver
 from drivers.log import Log, Page
 from registry.storage.cache import ManifestCache, ServedManifest
@@ -14,6 +14,9 @@ from registry.storage.cache import ManifestCache, ServedManifest
 if TYPE_CHECKING:
     from registry.oci.digest import Digest
     from registry.storage.descriptors import DescriptorCache
+
+
+_Step = TypeVar("_Step")
 
 
 class StorageObserver(Protocol):
@@ -94,7 +97,7 @@ class MeasuredDriver(DelegatingDriver):
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         began = perf_counter()
-        return _MeasuredPieces(self, self._inner.read(path, start, stop), perf_counter() - began)
+        return _MeasuredSteps(self, "Reader", self._inner.read(path, start, stop), perf_counter() - began)
 
     def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
         with self.timed("List"):
@@ -111,6 +114,13 @@ class MeasuredDriver(DelegatingDriver):
     def delete(self, path: str) -> None:
         with self.timed("Delete"):
             self._inner.delete(path)
+
+    def walk(self, path: str) -> Iterator[Found]:
+        return _MeasuredSteps(self, "Walk", self._inner.walk(path), 0.0)
+
+    def discard(self, found: Iterable[Found]) -> Sequence[str]:
+        with self.timed("Delete"):
+            return self._inner.discard(found)
 
     def create_upload(self, path: str) -> None:
         with self.timed("CreateUpload"):
@@ -152,19 +162,20 @@ class _Timed:
         self._driver.report(self._action, perf_counter() - self._began)
 
 
-class _MeasuredPieces(Iterator[bytes]):
-    """Times only the reading of the pieces; the time between them is the client's and not the storage's."""
+class _MeasuredSteps(Iterator[_Step]):
+    """Times only the steps of `inner`; the time between them is the caller's and not the storage's."""
 
-    def __init__(self, driver: MeasuredDriver, pieces: Iterator[bytes], seconds: float) -> None:
+    def __init__(self, driver: MeasuredDriver, action: str, inner: Iterator[_Step], seconds: float) -> None:
         self._driver = driver
-        self._pieces = pieces
+        self._action = action
+        self._inner = inner
         self._seconds = seconds
         self._open = True
 
-    def __next__(self) -> bytes:
+    def __next__(self) -> _Step:
         began = perf_counter()
         try:
-            return next(self._pieces)
+            return next(self._inner)
         except BaseException:
             self._report()
             raise
@@ -172,16 +183,16 @@ class _MeasuredPieces(Iterator[bytes]):
             self._seconds += perf_counter() - began
 
     def close(self) -> None:
-        """Report the time so far and close the object."""
+        """Report the time so far and close `inner`."""
         self._report()
-        close = getattr(self._pieces, "close", None)
+        close = getattr(self._inner, "close", None)
         if close:
             close()
 
     def _report(self) -> None:
         if self._open:
             self._open = False
-            self._driver.report("Reader", self._seconds)
+            self._driver.report(self._action, self._seconds)
 
 
 class _MeasuredWriter(Writer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import socket
 import threading
@@ -22,6 +23,7 @@ from registry.jobs.job import JobFailedError
 from registry.journal.entry import DELETE, MANIFEST, Entry
 from registry.journal.reader import Delivered
 from tests.audit.logs import DAY_NS, NOON_NS, delivered, lines
+from tests.serving import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +129,34 @@ def test_an_output_that_is_away_is_told_all_of_it_when_it_is_back_and_the_log_he
     told.telling.run()
     assert told.receiver.numbers == [1, 2, 3, 4, 5]
     assert caplog.messages[-1] == "the receiver takes the audit log again"
+
+
+def test_an_output_that_nobody_reads_is_told_of_once_and_waited_for(
+    told: Told, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("registry.audit.outputs._STALL_SECONDS", 0.05)
+    reading, writing = os.pipe()
+    monkeypatch.setattr("registry.audit.outputs._STDOUT", writing)
+    telling = Telling(told.driver, "stdout", Stdout(), lambda: True, lambda: told.writer.head)
+    telling.begin_at(told.writer.head)
+    told.add(*range(900))  # more than a pipe holds
+    running = threading.Thread(target=telling.run, daemon=True)
+    running.start()
+
+    wait_until("it says so", lambda: caplog.messages)
+    time.sleep(0.2)
+    said = "standard output has not taken the audit log for 0 s, 900 lines wait: does anything read it?"
+    assert caplog.messages == [said]
+
+    read = b""
+    while read.count(b"\n") < 900:
+        read += os.read(reading, 65536)
+    running.join()
+    assert read.splitlines() == lines(told.driver)
+    assert caplog.messages == [said, "standard output takes the audit log again"]
+    os.close(reading)
+    os.close(writing)
 
 
 def test_a_syslog_that_cannot_be_looked_up_is_one_line_a_minute(told: Told) -> None:

@@ -6,6 +6,8 @@ import shutil
 import socket
 import subprocess
 import sys
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tests.commands.refused import FOURTEEN, MORE
-from tests.serving import serving
+from tests.serving import serving, wait_until
 
 if TYPE_CHECKING:
     from tests.commands.refused import Refused
@@ -124,6 +126,7 @@ def test_config_check_and_serve_refuse_with_the_same_line_that_names_the_line_of
         lines = (results / f"{number}.{command}.stderr").read_text().splitlines()
         said[command] = [line for line in lines if line.startswith("configuration error: ")]
         assert "Traceback (most recent call last):" not in lines
+        assert not [line for line in lines if "level=error" in line or line.startswith("warning: cannot use")]
     assert said["config"] == said["serve"]
     file = f"{results / str(number)}.yml"
     place = {0: "", -1: f"{file}: "}.get(refused.line, f"{file}:{refused.line}: ")
@@ -190,6 +193,46 @@ def test_config_check_says_until_when_a_certificate_is_good_and_removes_no_socke
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
     assert f"note: using the certificate {there}/tls.crt, good until " in done.stderr
     assert (tmp_path / "socket").is_socket()
+
+
+@pytest.mark.parametrize(
+    ("syslog", "missing"),
+    [
+        ("udp://nowhere.invalid", "nowhere.invalid: "),
+        ("tcp://nowhere.invalid:601", "nowhere.invalid: "),
+        ("unix://{there}/none", "{there}/none: No such file or directory"),
+        ("unix://{there}/garbage", "{there}/garbage is not a socket"),
+        ("udp://127.0.0.1", ""),
+        ("unix://{there}/socket", ""),
+    ],
+)
+def test_config_check_warns_of_a_syslog_that_is_not_there(
+    there: Path, tmp_path: Path, syslog: str, missing: str
+) -> None:
+    path = tmp_path / "config.yml"
+    section = {"enabled": True, "syslog": syslog.format(there=there)}
+    path.write_text(json.dumps({"version": 0.1, "storage": {"inmemory": None}, "audit": section}, indent=1))
+    with socket.socket(socket.AF_UNIX) as listener, suppress(OSError):
+        listener.bind(str(there / "socket"))
+
+    done = check(path)
+
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    if missing:
+        (warning,) = warnings
+        assert f": audit.syslog: {missing.format(there=there)}" in warning
+        assert warning.endswith("; the server starts, and the audit log waits for it")
+        assert warning.startswith(f"warning: {path}:8: ")
+    else:
+        assert warnings == []
+
+
+def test_a_syslog_that_is_not_there_stops_no_start(tmp_path: Path) -> None:
+    with serving(tmp_path, {"audit": {"enabled": True, "syslog": f"unix://{tmp_path}/none"}}) as server:
+        digest = f"sha256:{sha256(b'').hexdigest()}"
+        assert server.request("POST", f"/v2/team/app/blobs/uploads/?digest={digest}", b"").status == 201
+        wait_until("it says so", lambda: f"the syslog unix://{tmp_path}/none does not take" in server.log())
 
 
 def test_config_check_says_all_that_is_wrong_at_once_and_warns_of_what_is_ignored(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_endpoints_are_listed_with_what_waits_and_without_secrets(
 
 def test_list_as_json_tells_all_that_is_known(tmp_path: Path, journal: Journal, receiver: Receiver) -> None:
     configure(tmp_path, {"url": receiver.url()})
-    journal.add(push("v1"), push("v2"))
+    journal.add(push("v1", tags=["v1", "latest"]), deletion(tags=["a", "b"]))
     state = {
         "last_success": 1773064800.0,
         "last_failure": 1773064860.0,
@@ -111,7 +111,7 @@ def test_list_as_json_tells_all_that_is_known(tmp_path: Path, journal: Journal, 
         "name": "ci",
         "url": receiver.url("/..."),
         "disabled": False,
-        "waiting": 2,
+        "waiting": 2 + 3,
         "dead": 0,
         "lastSuccess": "2026-03-09T14:00:00Z",
         "lastFailure": "2026-03-09T14:01:00Z",

@@ -149,6 +149,14 @@ def test_tags_manifests_and_repositories_are_deleted(tmp_path: Path) -> None:
         assert list(stored(tmp_path).catalog.names()) == ["base"]
 
 
+def test_a_repository_goes_in_one_request_where_the_registry_allows_it(tmp_path: Path) -> None:
+    with serving_filled(tmp_path, {"http": {"extensions": {"enabled": True}}}) as server:
+        assert asked(server, "rm", "team/app", "--yes").returncode == 0
+        assert list(stored(tmp_path).catalog.names()) == ["base", "team/web"]
+        # Also what no tag leads to, and the links to its blobs.
+        assert list(stored(tmp_path).catalog.linking()) == ["base", "team/web"]
+
+
 def test_a_registry_that_deletes_nothing_is_told_of_in_a_line(tmp_path: Path) -> None:
     with serving_filled(tmp_path, {"storage": {"delete": {"enabled": False}}}) as server:
         for arguments in (("base:12",), ("base", "--yes")):

@@ -94,6 +94,20 @@ def test_a_whole_repository_goes_and_others_stay(directory: Path) -> None:
     assert tags(directory, "team/web") == ["v1"]
 
 
+def test_what_is_nested_in_a_repository_goes_with_it_if_that_is_said(directory: Path) -> None:
+    done = rm(directory, "team", "--recursive", "--yes", "--json")
+    assert (done.returncode, [row["repository"] for row in json.loads(done.stdout)]) == (0, ["team/app", "team/web"])
+    assert list(stored(directory).catalog.names()) == ["base"]
+    assert rm(directory, "bas", "-r", "-y").stderr == "Error: there is no repository bas, nor one nested in it\n"
+    assert list(stored(directory).catalog.names()) == ["base"]
+
+
+def test_a_tag_has_nothing_nested_in_it(directory: Path) -> None:
+    done = rm(directory, "team/app:v1", "--recursive", "--yes")
+    assert done.returncode == 2
+    assert "--recursive goes with whole repositories" in done.stderr
+
+
 def test_what_goes_with_its_whole_repository_is_not_deleted_twice(directory: Path) -> None:
     done = rm(directory, "team/app:v1", "team/app", "team/web:v1", "--yes", "--json")
     assert json.loads(done.stdout) == [

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from drivers.filesystem.driver import FilesystemDriver
-from registry.commands.deliveries import examine_endpoints
+from registry.commands.deliveries import examine_deliveries
 from registry.config.loading import load
 from registry.doctor.findings import Status
 from registry.journal.cursors import Cursor
@@ -16,8 +16,8 @@ from registry.notifications.dead import DeadLetter
 from registry.notifications.events import events_of
 from tests.commands.stores import run
 from tests.notifications.journals import Journal, push
-from tests.notifications.receiver import Answering, Receiver, receiving
-from tests.serving import serving
+from tests.notifications.receiver import Answering, Received, Receiver, receiving
+from tests.serving import serving, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def configure(tmp_path: Path, *endpoints: dict[str, object]) -> str:
 
 
 def found(tmp_path: Path, *endpoints: dict[str, object]) -> list[Finding]:
-    return list(examine_endpoints(load(configure(tmp_path, *endpoints), {}), lambda _: None))
+    return list(examine_deliveries(load(configure(tmp_path, *endpoints), {}), lambda _: None))
 
 
 def test_endpoint_for_which_nothing_waits_and_that_answers_anything_is_in_order(
@@ -80,7 +80,7 @@ def test_endpoint_that_fails_is_wrong_with_its_error_and_what_waits(
     (finding,) = found(tmp_path, {"url": receiver.url()})
     assert finding.status is Status.FAILURE
     assert finding.found.startswith(
-        "takes nothing since 2026-03-09T14:00:00.000000Z: it answers 500; 2 changes wait, the first for "
+        "takes nothing since 2026-03-09T14:00:00.000000Z: it answers 500; 2 events wait, the first for "
     )
     assert finding.advice == "registry notifications test ci tries it now"
 
@@ -96,7 +96,7 @@ def test_what_waits_for_more_than_an_hour_is_wrong(
     monkeypatch.setattr("registry.commands.deliveries.time.time_ns", lambda: now + 2 * HOUR_NS)
     (finding,) = found(tmp_path, {"url": receiver.url()})
     assert finding.status is Status.FAILURE
-    assert finding.found.startswith("1 changes wait, the first for 2h")
+    assert finding.found.startswith("1 event waits, for 2h")
     assert finding.advice == "does a registry run with this configuration, and is not read-only?"
 
 
@@ -111,7 +111,36 @@ def test_dead_letters_are_a_warning_and_what_is_disabled_is_skipped(
         ("endpoint off", Status.SKIPPED),
         ("endpoint off", Status.WARNING),
     ]
-    assert findings[2].found == "1 dead letters"
+    assert findings[2].found == "1 dead letter"
+
+
+def test_what_the_doctor_pushes_does_not_count_as_waiting(tmp_path: Path, receiver: Receiver) -> None:
+    sent = []
+
+    def refuse(request: Received) -> Answering:
+        sent.append(request.body)
+        return Answering(500)
+
+    receiver.answer = refuse
+    overlay = {
+        "notifications": {"endpoints": [{"name": "ci", "url": receiver.url()}]},
+        "audit": {"enabled": True},
+    }
+    with serving(tmp_path, overlay) as server:
+        config = str(tmp_path / "config.yml")
+        arguments = ("--size", "1", "--pause", "0.1", "--config", config, "--json")
+        report = json.loads(run("doctor", server.url, *arguments).stdout)
+        wait_until("the probe is sent", lambda: any(sent))
+    assert [(each["check"], each["status"], each["found"]) for each in report["findings"][-2:]] == [
+        ("endpoint ci", "ok", "nothing waits"),
+        ("audit log", "ok", "is up to date"),
+    ]
+
+
+def test_a_storage_that_is_not_there_is_a_finding(tmp_path: Path, receiver: Receiver) -> None:
+    (finding,) = found(tmp_path, {"url": receiver.url()})
+    assert (finding.check, finding.status) == ("storage", Status.FAILURE)
+    assert f"{tmp_path}/root" in finding.found
 
 
 def test_doctor_that_is_given_a_configuration_looks_at_its_endpoints(

@@ -44,6 +44,7 @@ from drivers.base import (
     PIECE_SIZE,
     ChangedError,
     DriverError,
+    Found,
     InvalidPathError,
     ObjectTooLargeError,
     PathExistsError,
@@ -398,6 +399,8 @@ class DriverConformance(LogConformance):
             lambda: driver.holds(path),
             lambda: driver.holds(path, likely="x"),
             lambda: driver.delete(path),
+            lambda: list(driver.walk(path)),
+            lambda: driver.discard([Found(path, 1, 0.0, "1 1")]),
             lambda: driver.create_upload(path),
             lambda: driver.start_upload(path, []),
             lambda: driver.upload_size(path),
@@ -578,6 +581,133 @@ class DriverConformance(LogConformance):
         driver.delete(f"{ROOT}/many")
 
         assert medium.everything() == set()
+
+    # Walking
+
+    def test_a_walk_names_each_object_below_a_path_with_its_size_and_time(
+        self, driver: StorageDriver, colleague: StorageDriver
+    ) -> None:
+        objects = {f"{ROOT}/{path}": b"x" * len(path) for path in ("a/b", "a/c/d/e", "a/c-", "a/c/f", "a/z/y")}
+        for path, content in (objects | {f"{ROOT}/ab": b"", f"{ROOT}/a-b/x": b"", f"{ROOT}/b/a/x": b""}).items():
+            driver.put(path, content)
+
+        found = list(colleague.walk(f"{ROOT}/a"))
+
+        assert {each.path: each.size for each in found} == {path: len(content) for path, content in objects.items()}
+        assert len(found) == len(objects)
+        assert all(each.modified == driver.stat(each.path).modified for each in found)
+        assert list(driver.walk(f"{ROOT}/a/b")) == list(driver.walk(f"{ROOT}/nothing/at/all")) == []
+        assert sorted(each.path for each in driver.walk(ROOT)) == sorted(objects_below(driver, ROOT))
+
+    def test_a_walk_names_more_objects_than_a_store_lists_at_once_and_they_are_discarded(
+        self, driver: StorageDriver, medium: Medium
+    ) -> None:
+        paths = {f"{ROOT}/many/{number % 7}/{number}/link" for number in range(1_100)}
+        in_parallel((lambda path=path: driver.put(path, b"x")) for path in [*paths, BLOB])  # type: ignore[misc]
+
+        found = list(driver.walk(f"{ROOT}/many"))
+
+        assert {each.path for each in found} == paths
+        assert len(found) == len(paths)
+        assert list(driver.discard(found)) == []
+        assert medium.everything() == {BLOB}
+
+    def test_a_walk_may_end_early(self, driver: StorageDriver) -> None:
+        for number in range(3):
+            driver.put(f"{ROOT}/{number}/x", b"x")
+
+        steps = driver.walk(ROOT)
+        next(steps)
+        steps.close()  # type: ignore[attr-defined]  # it need not have it, and then there is nothing to close
+
+        assert len(list(driver.walk(ROOT))) == 3
+
+    def test_what_stays_is_named_once_while_others_come_and_go(
+        self, driver: StorageDriver, colleague: StorageDriver
+    ) -> None:
+        stays = {f"{ROOT}/{number % 3}/{number}/x" for number in range(40)}
+        for path in stays:
+            driver.put(path, b"x")
+        done = threading.Event()
+
+        def come_and_go() -> None:
+            number = 0
+            while not done.is_set():
+                number += 1
+                colleague.put(f"{ROOT}/{number % 3}/other-{number % 5}/x", b"y")
+                with suppress(PathNotFoundError):
+                    colleague.delete(f"{ROOT}/{(number + 1) % 3}/other-{(number + 3) % 5}")
+
+        with ThreadPoolExecutor() as pool:
+            other = pool.submit(come_and_go)
+            try:
+                walks = [[each.path for each in driver.walk(ROOT) if "other" not in each.path] for _ in range(10)]
+            finally:
+                done.set()
+            other.result()
+        assert all(sorted(found) == sorted(stays) for found in walks)
+
+    def test_what_has_changed_is_not_discarded(
+        self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
+    ) -> None:
+        paths = [f"{ROOT}/{name}/link" for name in ("same", "put", "replaced", "uploaded", "again", "gone")]
+        same, put, replaced, uploaded, again, gone = paths
+        for path in paths:
+            driver.put(path, b"old")
+        found = list(driver.walk(ROOT))
+
+        colleague.put(put, b"new")
+        colleague.replace(replaced, b"newer", expected=b"old")
+        upload(colleague, b"longer", destination=uploaded)
+        colleague.delete(again)
+        colleague.put(again, b"short")
+        colleague.delete(gone)
+
+        assert sorted(driver.discard(found)) == sorted([put, replaced, uploaded, again])
+        assert medium.everything() == {put, replaced, uploaded, again}
+        assert medium.content(put) == b"new"
+        assert list(driver.discard(each for each in found if each.path in {same, gone})) == []
+
+    def test_the_same_bytes_put_later_are_another_object(self, driver: StorageDriver, medium: Medium) -> None:
+        driver.put(BLOB, b"x")
+        driver.put(f"{ROOT}/other", b"x")
+        found = list(driver.walk(ROOT))
+        before = int(driver.stat(BLOB).modified)
+
+        while int(driver.stat(BLOB).modified) == before:
+            driver.put(BLOB, b"x")
+
+        assert list(driver.discard(found)) == [BLOB]
+        assert medium.everything() == {BLOB}
+
+    def test_nothing_is_listed_where_all_was_discarded(self, driver: StorageDriver) -> None:
+        for path in ("a/b/c", "a/b/d", "e"):
+            driver.put(f"{ROOT}/{path}", b"x")
+
+        driver.discard(driver.walk(f"{ROOT}/a"))
+
+        assert driver.list(ROOT, limit=EVERYTHING) == ["e"]
+        driver.put(f"{ROOT}/a/b/c", b"x")
+        assert driver.list(ROOT, limit=EVERYTHING) == ["a", "e"]
+
+    def test_what_is_put_while_others_discard_stays(self, driver: StorageDriver, colleague: StorageDriver) -> None:
+        done = threading.Event()
+
+        def discard() -> None:
+            while not done.is_set():
+                colleague.discard(colleague.walk(ROOT))
+
+        with ThreadPoolExecutor() as pool:
+            discarding = pool.submit(discard)
+            try:
+                for number in range(30):
+                    driver.put(BLOB, b"%d" % number)
+            finally:
+                done.set()
+            discarding.result()
+        driver.put(BLOB, b"last")
+
+        assert driver.get(BLOB, limit=LIMIT) == b"last"
 
     # Deleting
 
@@ -847,6 +977,8 @@ class DriverConformance(LogConformance):
             writer.write(b"x")
 
         assert set(driver.list(f"{ROOT}/uploads/1", limit=EVERYTHING)) | {"data"} == {"data", "startedat"}
+        found = {each.path for each in driver.walk(ROOT)}
+        assert found | {UPLOAD} == {UPLOAD, f"{ROOT}/uploads/1/startedat"}
 
         driver.delete(f"{ROOT}/uploads/1")
 
@@ -1031,11 +1163,42 @@ class _History(RuleBasedStateMachine):
         self.medium = medium
         self.objects: dict[str, bytes] = {}
         self.uploads: dict[str, bytes] = {}
+        self.found: dict[str, Found] = {}
+        """Of an earlier walk, what was not changed since."""
+        self.stale: list[Found] = []
 
     @rule(path=st.sampled_from(_OBJECTS), content=_CONTENTS)
     def put(self, path: str, content: bytes) -> None:
         self.driver.put(path, content)
         self.objects[path] = content
+        self.change(path)
+
+    def change(self, path: str) -> None:
+        if path in self.found:
+            self.stale.append(self.found.pop(path))
+
+    @rule()
+    def walk(self) -> None:
+        self.found = {each.path: each for each in self.driver.walk(_PREFIXES[0])}
+        self.stale = []
+
+    @rule(data=st.data())
+    def discard(self, data: st.DataObject) -> None:
+        found = [*self.found.values(), *(each for each in self.stale if not self.may_seem_unchanged(each))]
+        chosen = data.draw(st.lists(st.sampled_from(found), unique=True)) if found else []
+        changed = [each.path for each in chosen if each in self.stale and each.path in self.objects]
+        assert sorted(self.driver.discard(chosen)) == sorted(changed)
+        for each in chosen:
+            if each.path not in changed:
+                self.objects.pop(each.path, None)
+                self.change(each.path)
+
+    def may_seem_unchanged(self, stale: Found) -> bool:
+        """Tell whether what is in the place of an object may have the version of that."""
+        if stale.path not in self.objects:
+            return False
+        now = self.driver.stat(stale.path)
+        return now.size == stale.size and int(now.modified) == int(stale.modified)
 
     @rule(path=st.sampled_from(_OBJECTS + _PREFIXES))
     def delete(self, path: str) -> None:
@@ -1047,6 +1210,7 @@ class _History(RuleBasedStateMachine):
         self.driver.delete(path)
         for name in gone:
             del self.objects[name]
+            self.change(name)
 
     @rule(path=st.sampled_from(_UPLOADS))
     def begin(self, path: str) -> None:
@@ -1071,6 +1235,7 @@ class _History(RuleBasedStateMachine):
             writer.write(piece)
             writer.commit(destination)
         self.objects[destination] = self.uploads.pop(path) + piece
+        self.change(destination)
 
     @precondition(lambda self: self.uploads)
     @rule(data=st.data())
@@ -1085,6 +1250,12 @@ class _History(RuleBasedStateMachine):
         assert {path: self.medium.content(path) for path in objects_below(self.driver, _PREFIXES[0])} == self.objects
         for path, content in self.objects.items():
             assert self.driver.get(path, limit=LIMIT) == content
+
+    @invariant()
+    def a_walk_names_what_is_in_the_dict(self) -> None:
+        for prefix in _PREFIXES:
+            sizes = [(path, len(content)) for path, content in self.objects.items() if path.startswith(f"{prefix}/")]
+            assert sorted((each.path, each.size) for each in self.driver.walk(prefix)) == sorted(sizes)
 
     @invariant()
     def names_are_as_in_the_dict(self) -> None:

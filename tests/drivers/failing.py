@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from drivers.base import DriverError, Stat, StorageDriver, Writer
+from drivers.base import DriverError, Found, Stat, StorageDriver, Writer
 from drivers.log import Log, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
 
 
 class PowerLossError(DriverError):
@@ -104,6 +104,21 @@ class FailingDriver(StorageDriver):
     def delete(self, path: str) -> None:
         self.count()
         self._inner.delete(path)
+
+    def walk(self, path: str) -> Iterator[Found]:
+        """Count each step: an object store lists a thousand objects with a call, and others come between."""
+        self.count()
+        for each in self._inner.walk(path):
+            yield each
+            self.count()
+
+    def discard(self, found: Iterable[Found]) -> Sequence[str]:
+        """Count each deletion: the power may go after some of them."""
+        changed: MutableSequence[str] = []
+        for each in found:
+            self.count()
+            changed += self._inner.discard([each])
+        return changed
 
     def create_upload(self, path: str) -> None:
         self.count()

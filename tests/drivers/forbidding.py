@@ -8,9 +8,9 @@ from drivers.base import NotPermittedError
 from drivers.delegating import DelegatingDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from drivers.base import StorageDriver
+    from drivers.base import Found, StorageDriver
 
 
 class ForbiddingDriver(DelegatingDriver):
@@ -39,3 +39,8 @@ class ForbiddingDriver(DelegatingDriver):
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
         self._allow(path)
         return super().list(path, after=after, limit=limit)
+
+    def walk(self, path: str) -> Iterator[Found]:
+        for each in super().walk(path):
+            self._allow(each.path)
+            yield each

@@ -14,6 +14,7 @@ import pytest
 
 from drivers.base import (
     DriverError,
+    Found,
     NotPermittedError,
     NotWritableError,
     PathNotFoundError,
@@ -75,6 +76,8 @@ OPERATIONS: Final[Mapping[str, Callable[[StorageDriver], object]]] = {
     "put": lambda driver: driver.put("/a/b", b"x"),
     "create": lambda driver: driver.create("/a/b", b"x"),
     "delete": lambda driver: driver.delete("/a/b"),
+    "walk": lambda driver: list(driver.walk("/a")),
+    "discard": lambda driver: driver.discard([Found("/a/b", 1, 0.0, "5")]),
     "create_upload": lambda driver: driver.create_upload("/a/b"),
     "upload_size": lambda driver: driver.upload_size("/a/b"),
     "open_upload": lambda driver: driver.open_upload("/a/b"),
@@ -83,6 +86,9 @@ OPERATIONS: Final[Mapping[str, Callable[[StorageDriver], object]]] = {
 HARMLESS: Final = {
     # What the head says is all that these calls ask for.
     *((name, "a body that is cut short") for name in ("stat", "upload_size", "put", "create", "create_upload")),
+    # What is asked for is the time; and what is not deleted is found again.
+    ("discard", "a body that is cut short"),
+    ("discard", "an empty answer"),
     # Whoever reads compares it with the size that stat() has given.
     ("read", "an empty answer"),
     ("read", "a page of a proxy"),
@@ -182,7 +188,7 @@ def test_a_store_that_refuses_is_a_failure_that_does_not_pass(
             # What an upload or a deletion finds there is read first, in some drivers.
             if name in {"put", "create"} or (name, driver.name) == ("create_upload", "s3aws"):
                 assert isinstance(raised.value, NotWritableError), (name, raised.value)
-            elif name in {"stat", "get", "read", "list", "check"}:
+            elif name in {"stat", "get", "read", "list", "walk", "check"}:
                 assert not isinstance(raised.value, NotWritableError), (name, raised.value)
             assert len(str(raised.value).splitlines()) == 1
             assert "credentials" in str(raised.value)

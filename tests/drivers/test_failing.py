@@ -39,3 +39,19 @@ def test_the_call_at_which_the_power_goes_and_all_later_ones_are_not_made(fail_a
         driver.get(BLOB, limit=9)
     if 1 < fail_at <= 4:
         inner.open_upload(UPLOAD).close()  # the lock went with the power
+
+
+def test_the_power_may_go_in_a_walk_and_between_two_deletions() -> None:
+    inner = InMemoryDriver()
+    for name in "abc":
+        inner.put(f"/docker/{name}", b"x")
+    found = list(inner.walk("/docker"))
+    steps = FailingDriver(inner, fail_at=3).walk("/docker")
+
+    assert [next(steps), next(steps)] == found[:2]
+    with pytest.raises(PowerLossError):
+        next(steps)
+    with pytest.raises(PowerLossError):
+        FailingDriver(inner, fail_at=3).discard(found)
+
+    assert list(inner.walk("/docker")) == found[2:]

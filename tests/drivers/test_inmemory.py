@@ -4,14 +4,14 @@ from typing import ClassVar
 
 import pytest
 
-from drivers.base import DriverError, UploadBusyError
+from drivers.base import DriverError, NotWritableError, StorageDriver, UploadBusyError
 from drivers.inmemory import InMemoryDriver
-from tests.drivers.conformance import BLOB, UPLOAD, DriverConformance, Medium
+from tests.drivers.conformance import BLOB, ROOT, UPLOAD, DriverConformance, Medium
 
 
 class _Memory(Medium):
-    def __init__(self) -> None:
-        self.driver = InMemoryDriver(lock_seconds=0.2)
+    def __init__(self, driver: InMemoryDriver) -> None:
+        self.driver = driver
         self._store = self.driver._store
 
     def everything(self) -> set[str]:
@@ -29,11 +29,47 @@ class TestInMemoryDriver(DriverConformance):
 
     @pytest.fixture
     def medium(self) -> _Memory:
-        return _Memory()
+        return _Memory(InMemoryDriver(lock_seconds=0.2))
 
     @pytest.fixture
     def driver(self, medium: _Memory) -> InMemoryDriver:
         return medium.driver
+
+
+class _ByDefault(InMemoryDriver):
+    """Has what the contract has a default for, as a driver of somebody else's may."""
+
+    walk = StorageDriver.walk
+    discard = StorageDriver.discard
+
+
+class TestTheDefaultsOfTheContract(DriverConformance):
+    memory_bound: ClassVar[int] = TestInMemoryDriver.memory_bound
+
+    @pytest.fixture
+    def medium(self) -> _Memory:
+        return _Memory(_ByDefault(lock_seconds=0.2))
+
+    @pytest.fixture
+    def driver(self, medium: _Memory) -> InMemoryDriver:
+        return medium.driver
+
+
+def test_by_default_one_deletion_that_fails_is_told_after_all_others() -> None:
+    class Forbidding(_ByDefault):
+        def delete(self, path: str) -> None:
+            if path == BLOB:
+                raise NotWritableError(path)
+            super().delete(path)
+
+    driver = Forbidding()
+    for path in (f"{ROOT}/a", BLOB, f"{ROOT}/z"):
+        driver.put(path, b"x")
+
+    with pytest.raises(NotWritableError, match=BLOB):
+        driver.discard(sorted(driver.walk(ROOT), key=lambda found: found.path))
+
+    assert [each.path for each in driver.walk(ROOT)] == [BLOB]
 
 
 def test_an_upload_has_one_writer() -> None:

@@ -111,6 +111,10 @@ def test_a_file_that_goes_and_comes_back_is_read_again_and_complained_of_once(
             file.last_good()
     assert len(caplog.messages) == 1
 
+    with pytest.raises(FileError, match=f"^{path}: No such file or directory$"):
+        WatchedFile(str(path), bytes.decode).require()
+    assert len(caplog.messages) == 1, "whoever requires it says so"
+
     path.write_text("there")
     assert file.current() == "there"
     path.write_bytes(b"\xff")

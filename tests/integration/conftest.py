@@ -40,12 +40,17 @@ class StartServer(Protocol):
     ) -> Server: ...
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Run tests that share servers, an engine or an image in one process: those of a file, and all of ``image/``."""
     for item in items:
         inside = item.path.relative_to(HERE).parts if item.path.is_relative_to(HERE) else ()
         if inside and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(inside[0]))
+    yield
+    if getattr(config.option, "loadgroup", False):  # with --dist loadgroup, in a process that xdist has started
+        grouped = [item for item in items if item.get_closest_marker("xdist_group")]
+        assert all("@" in item.nodeid for item in grouped), "this pytest and this pytest-xdist do not group tests"
 
 
 @pytest.fixture(scope="session")

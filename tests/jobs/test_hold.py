@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -64,7 +65,7 @@ def test_a_host_that_is_alone_on_a_directory_soon_waits_for_nobody(
 
 
 def test_another_host_is_waited_for_from_its_announcement_on_until_it_is_silent(
-    driver: StorageDriver, me: Member, clock: Clock
+    driver: StorageDriver, tmp_path: Path, me: Member, clock: Clock
 ) -> None:
     hold = Hold(driver, Cluster(driver), me.name, clock)
     Cluster(driver).announce(me)
@@ -74,7 +75,8 @@ def test_another_host_is_waited_for_from_its_announcement_on_until_it_is_silent(
     assert wait(hold, clock, 1) == HOLD_SECONDS
     assert wait(hold, clock, 100) == HOLD_SECONDS
 
-    Cluster(driver).announce(replace(me, name="other", seen=time.time() - 3600))
+    an_hour_ago = time.time() - 3600
+    os.utime(f"{tmp_path}/root{paths.cluster_member('other')}", (an_hour_ago, an_hour_ago))
     assert wait(hold, clock, 75) == 0
 
 

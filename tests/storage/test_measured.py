@@ -75,6 +75,16 @@ def test_the_calls_of_a_log_are_measured(measured: MeasuredDriver, notebook: Not
     assert notebook.calls == [("inmemory", action) for action in ("Append", "Appended", "Appended", "Delete")]
 
 
+def test_a_walk_is_measured_once_and_what_it_found_is_deleted_with_one_call(
+    measured: MeasuredDriver, notebook: Notebook
+) -> None:
+    for name in "abc":
+        measured.put(f"/a/{name}", b"x")
+    notebook.calls.clear()
+    assert list(measured.discard(measured.walk("/a"))) == []
+    assert notebook.calls == [("inmemory", "Walk"), ("inmemory", "Delete")]
+
+
 def test_call_that_fails_is_measured_as_well(measured: MeasuredDriver, notebook: Notebook) -> None:
     with pytest.raises(PathNotFoundError):
         measured.get("/nowhere", limit=1)

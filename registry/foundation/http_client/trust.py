@@ -26,7 +26,7 @@ class Trust:
         self._lock = threading.Lock()
         try:
             if self._file:
-                self._file.current()
+                self._file.require()
         except FileError as error:
             raise ParameterError(f"cafile: {error}") from error
 

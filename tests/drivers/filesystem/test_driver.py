@@ -27,6 +27,7 @@ from drivers.base import (
     UnavailableError,
     UploadBusyError,
 )
+from drivers.filesystem import deleting as filesystem_deleting
 from drivers.filesystem import files as filesystem_files
 from drivers.filesystem.driver import FilesystemDriver
 from registry.foundation.errors import ParameterError
@@ -580,7 +581,8 @@ class PowerWatch:
 
     def __init__(self, root: Path, patch: pytest.MonkeyPatch, *, ordered: bool = False) -> None:
         self._ordered = ordered
-        patch.setattr(filesystem_files, "keeps_order", lambda _: ordered)
+        for module in (filesystem_files, filesystem_deleting):
+            patch.setattr(module, "keeps_order", lambda _: ordered)
         self.bytes_at_risk: set[int] = set()
         self.names_at_risk: set[str] = set()
         self._root = str(root.parent)
@@ -682,6 +684,8 @@ def test_what_a_call_has_done_survives_a_loss_of_power(
                 writer.write(b"y")
                 writer.commit(BLOB)
                 watch.assert_nothing_at_risk()
+        driver.discard(driver.walk(f"{ROOT}/a/new"))
+        watch.assert_nothing_at_risk()
         for path in (f"{ROOT}/a/b/c", f"{ROOT}/uploads/1", f"{ROOT}/a", BLOB):
             driver.delete(path)
             watch.assert_nothing_at_risk()

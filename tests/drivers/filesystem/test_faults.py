@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from drivers.base import (
+    Found,
     NoSpaceError,
     NotPermittedError,
     NotWritableError,
@@ -40,13 +41,14 @@ ERRORS: Final = {
     errno.EROFS: NotWritableError,
 }
 READING: Final = frozenset(
-    {"get", "read", "list", "holds", "stat", "open_local", "probe", "upload_size", "log_read", "log_count"}
+    {"get", "read", "list", "walk", "holds", "stat", "open_local", "probe", "upload_size", "log_read", "log_count"}
 )
 """Operations that write nothing."""
 UNNOTICED: Final = {
     # A directory that cannot be removed, or looked through for what crashes have left, is left as it is.
     ("delete", "rmdir"),
     ("delete_below", "rmdir"),
+    ("discard", "rmdir"),
     ("purge", "opendir"),
     ("purge", "readdir"),
     # Python opens a file also where this fails.
@@ -57,6 +59,10 @@ UNNOTICED: Final = {
     # It is a hint, and the object is put in another way.
     ("put_in_order", "link"),
 }
+
+
+FOUND: Final[list[Found]] = []
+"""What a walk has named before an operation."""
 
 
 def _read(driver: StorageDriver) -> None:
@@ -101,6 +107,8 @@ OPERATIONS: Mapping[str, Callable[[StorageDriver], object]] = {
     "create": lambda driver: driver.create("/docker/medium/created/object", b"new"),
     "delete": lambda driver: driver.delete("/docker/medium/object"),
     "delete_below": lambda driver: driver.delete("/docker/medium/below"),
+    "walk": lambda driver: [*driver.walk("/docker/medium")],
+    "discard": lambda driver: driver.discard(FOUND),
     "start_upload": lambda driver: driver.start_upload("/docker/medium/started/data", [("/docker/medium/at", b"now")]),
     "upload_size": lambda driver: driver.upload_size("/docker/medium/upload"),
     "append": _append,
@@ -132,6 +140,7 @@ def try_all(root: str) -> None:
         if name.startswith("log_"):
             driver.log("/docker/medium/logged").append(b"record")
             driver.put(f"/docker/medium/trimmed/{0:019}-{0:016x}", b"old")
+        FOUND[:] = driver.walk("/docker/medium/below")
         kind, text, result = "-", "-", None
         with faults.raising(call, number, root if name == "probe" else "/medium"):
             try:

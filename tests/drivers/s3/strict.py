@@ -62,7 +62,13 @@ class Answer:
 class StrictS3:
     """One bucket of objects, whatever its name. `before` is called with each operation and key and may raise."""
 
-    def __init__(self, *, least_part: int = 5 * 1024 * 1024, compares: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        least_part: int = 5 * 1024 * 1024,
+        compares: bool = True,
+        refuses_with: str = "NotImplemented",
+    ) -> None:
         self.objects: dict[str, bytes] = {}
         self.times: dict[str, datetime] = {}
         self.multiparts: dict[str, Multipart] = {}
@@ -73,6 +79,7 @@ class StrictS3:
         self.after: Callable[[str, str, Answer], None] = lambda operation, key, answer: None  # noqa: ARG005
         self._least_part = least_part
         self._compares = compares
+        self._refusal = refuses_with
         self._lock = threading.RLock()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -146,14 +153,30 @@ class StrictS3:
         return Answer(status=204)
 
     def _DeleteObjects(self, _: str, __: dict[str, str], headers: dict[str, str], body: bytes) -> Answer:  # noqa: N802
-        keys = [element.text or "" for element in ET.fromstring(body).iter() if element.tag.endswith("Key")]
         if "content-md5" not in headers:
             raise RefusedError(400, "InvalidRequest")
-        if len(keys) > PAGE:
+        objects = [
+            {field.tag.rpartition("}")[2]: field.text or "" for field in element}
+            for element in ET.fromstring(body)
+            if element.tag.endswith("Object")
+        ]
+        if len(objects) > PAGE:
             raise RefusedError(400, "MalformedXML")
-        for key in keys:
-            self.objects.pop(key, None)
-        return _xml("DeleteResult", "")
+        if not self._compares and any("ETag" in each for each in objects):
+            raise RefusedError(501 if self._refusal == "NotImplemented" else 400, self._refusal)
+        errors = [error for each in objects if (error := self._deleted(each["Key"], each.get("ETag")))]
+        return _xml("DeleteResult", "".join(errors))
+
+    def _deleted(self, key: str, etag: str | None) -> str:
+        """Delete an object; give what is said of it in the answer if it is not deleted."""
+        if etag and key in self.objects and etag != _etag(self.objects[key]):
+            return _error(key, "PreconditionFailed")
+        try:
+            self.before("delete", key)
+        except RefusedError as error:
+            return _error(key, error.code)
+        self.objects.pop(key, None)
+        return ""
 
     def _object(self, key: str) -> bytes:
         if key not in self.objects:
@@ -184,9 +207,7 @@ class StrictS3:
         entries = [each for each in sorted(names.items()) if each[0] > query.get("continuation-token", "")]
         page = entries[: min(int(query.get("max-keys", PAGE)), PAGE)]
         parts = [
-            f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>"
-            if is_prefix
-            else f"<Contents><Key>{escape(name)}</Key><Size>{len(self.objects[name])}</Size></Contents>"
+            f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>" if is_prefix else self._listed(name)
             for name, is_prefix in page
         ]
         truncated = len(page) < len(entries)
@@ -194,6 +215,13 @@ class StrictS3:
         if truncated:
             parts.append(f"<NextContinuationToken>{escape(page[-1][0])}</NextContinuationToken>")
         return _xml("ListBucketResult", "".join(parts))
+
+    def _listed(self, key: str) -> str:
+        content, modified = self.objects[key], _time(self.times.get(key))
+        return (
+            f"<Contents><Key>{escape(key)}</Key><LastModified>{modified}</LastModified>"
+            f"<ETag>{escape(_etag(content))}</ETag><Size>{len(content)}</Size></Contents>"
+        )
 
     # Multipart uploads
 
@@ -315,6 +343,10 @@ def _operation(method: str, key: str, query: dict[str, str], headers: dict[str, 
 
 def _etag(content: bytes) -> str:
     return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
+
+
+def _error(key: str, code: str) -> str:
+    return f"<Error><Key>{escape(key)}</Key><Code>{code}</Code><Message>as asked for</Message></Error>"
 
 
 def _time(moment: datetime | None = None) -> str:

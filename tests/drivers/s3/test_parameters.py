@@ -7,7 +7,9 @@ from registry.plugins import PluginError, load_driver
 
 pytest.importorskip("boto3", reason="the s3 extra is not installed")
 
-from drivers.s3.parameters import Parameters, parse
+from botocore.utils import parse_timestamp
+
+from drivers.s3.parameters import Parameters, parse, parse_time
 
 LEAST = {"bucket": "images", "region": "eu-central-1"}
 
@@ -175,3 +177,25 @@ def test_a_url_is_signed_for_the_endpoint_that_was_named(more: dict[str, object]
         .generate_presigned_url("get_object", Params={"Bucket": parsed.bucket, "Key": "k"})
         .startswith(url)
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-27T08:09:10.000Z",
+        "2026-11-27T08:09:10.123Z",
+        "2026-11-27T08:09:10Z",
+        "2026-11-27T08:09:10.123456789Z",
+        "20261127T080910Z",
+        "2026-11-27T10:09:10+02:00",
+        "Fri, 27 Nov 2026 08:09:10 GMT",
+    ],
+)
+def test_times_are_understood_as_the_sdk_does(text: str) -> None:
+    assert parse_time(text) == parse_timestamp(text)
+
+
+@pytest.mark.parametrize("text", ["", "Z", "todayZ", "2026-99-99T00:00:00Z"])
+def test_what_is_not_a_time_for_the_sdk_is_none_here(text: str) -> None:
+    with pytest.raises(ValueError, match="timestamp"):
+        parse_time(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 import urllib.request
@@ -19,7 +20,10 @@ from hypothesis import strategies as st
 from drivers.base import (
     ChangedError,
     DriverError,
+    Found,
     NoSpaceError,
+    NotPermittedError,
+    NotWritableError,
     PathNotFoundError,
     UnavailableError,
     UploadBusyError,
@@ -597,3 +601,141 @@ def test_objects_lie_where_the_go_registry_puts_them(server: StrictS3) -> None:
     upload(connect(server), b"y")
 
     assert server.objects == {f"some/root{BLOB}": b"x", BLOB[1:]: b"y"}
+
+
+# Walking, and deleting what was found
+
+
+def found_in(driver: S3Driver, path: str = ROOT) -> list[Found]:
+    return sorted(driver.walk(path), key=lambda found: found.path)
+
+
+def fill(server: StrictS3, count: int) -> None:
+    for number in range(count):
+        server._store(f"docker/blobs/{hashlib.sha256(b'%d' % number).hexdigest()}/data", b"%d" % number)
+
+
+def test_a_walk_costs_a_listing_for_each_thousand_objects_and_nothing_else(server: StrictS3, driver: S3Driver) -> None:
+    fill(server, 2_500)
+
+    assert len(found_in(driver)) == 2_500
+    assert server.calls == {"ListObjectsV2": 3}
+
+
+def test_what_other_programs_left_in_the_bucket_is_passed_over(server: StrictS3, driver: S3Driver) -> None:
+    for key in ("docker/a b/x", "docker/folder/", "docker//x", "docker/.hidden/x", "docker/x/.upload/y", "docker/ä"):
+        server._store(key, b"x")
+    driver.put(BLOB, b"x")
+
+    assert [found.path for found in driver.walk(ROOT)] == [BLOB]
+
+
+@pytest.mark.parametrize(
+    ("every", "calls"),
+    [
+        (1, {"ListObjectsV2": 3, "DeleteObjects": 3}),  # 2,500 of 2,500
+        (10, {"ListObjectsV2": 3, "DeleteObjects": 1}),  # 250 of them
+        (100, {"ListObjectsV2": 1, "HeadObject": 15, "DeleteObjects": 1}),  # 25 of them: the listing told of ten
+        (1250, {"HeadObject": 2, "DeleteObjects": 1}),
+    ],
+)
+def test_what_is_to_be_deleted_is_looked_at_in_listings_as_long_as_these_tell_many(
+    server: StrictS3, driver: S3Driver, every: int, calls: dict[str, int]
+) -> None:
+    fill(server, 2_500)
+    chosen = found_in(driver)[::every]
+    server.calls.clear()
+
+    assert driver.discard(chosen) == []
+
+    assert server.calls == calls
+    assert len(server.objects) == 2_500 - len(chosen)
+
+
+def test_what_is_put_between_the_look_and_the_deletion_is_kept_by_the_condition(
+    server: StrictS3, driver: S3Driver
+) -> None:
+    fill(server, 30)
+    found = found_in(driver)
+    late, gone = found[4].path, found[5].path
+
+    def put_late(operation: str, key: str) -> None:
+        del key
+        if operation == "DeleteObjects":
+            server._store(late[1:], b"pushed again")
+            server.objects.pop(gone[1:], None)
+
+    server.before = put_late
+
+    assert driver.discard(found) == [late]
+    assert server.objects == {late[1:]: b"pushed again"}
+
+
+@pytest.mark.parametrize("code", ["NotImplemented", "MalformedXML"])
+def test_a_store_without_conditional_deletions_compares_before(code: str) -> None:
+    with StrictS3(compares=False, refuses_with=code) as server:
+        driver = connect(server)
+        fill(server, 30)
+        found = found_in(driver)
+        server._store(found[4].path[1:], b"pushed again")
+
+        assert driver.discard(found) == [found[4].path]
+        assert list(server.objects) == [found[4].path[1:]]
+
+
+def test_one_object_that_may_not_be_deleted_is_told_after_all_others_are(server: StrictS3, driver: S3Driver) -> None:
+    fill(server, 30)
+    found = found_in(driver)
+
+    def refuse(operation: str, key: str) -> None:
+        if operation == "delete" and key == found[4].path[1:]:
+            raise RefusedError(403, "AccessDenied")
+
+    server.before = refuse
+
+    with pytest.raises(NotWritableError, match=f"DeleteObjects {found[4].path[1:]}: AccessDenied"):
+        driver.discard(found)
+    assert list(server.objects) == [found[4].path[1:]]
+
+
+def test_one_object_that_cannot_be_looked_at_is_told_after_all_others_are_deleted(
+    server: StrictS3, driver: S3Driver
+) -> None:
+    fill(server, 10)
+    found = found_in(driver)
+
+    def refuse(operation: str, key: str) -> None:
+        if operation == "HeadObject" and key == found[4].path[1:]:
+            raise RefusedError(403, "AccessDenied")
+
+    server.before = refuse
+
+    with pytest.raises(NotPermittedError, match="HeadObject"):
+        driver.discard(found)
+    assert list(server.objects) == [found[4].path[1:]]
+
+
+@pytest.mark.parametrize("times", [2, 10**6])
+def test_what_the_store_is_too_busy_to_delete_is_deleted_later(
+    server: StrictS3, driver: S3Driver, impatient: list[float], times: int
+) -> None:
+    fill(server, 30)
+    found = found_in(driver)
+    busy, left = {each.path[1:] for each in found[:3]}, [times]
+
+    def slow_down(operation: str, key: str) -> None:
+        if operation == "delete" and key in busy and left[0]:
+            left[0] -= 1
+            raise RefusedError(503, "SlowDown")
+
+    server.before = slow_down
+
+    if times == 2:
+        assert driver.discard(found) == []
+        assert server.objects == {}
+    else:
+        with pytest.raises(UnavailableError, match="SlowDown"):
+            driver.discard(found)
+        assert server.calls["DeleteObjects"] == 5
+        assert {*server.objects} == busy
+    assert impatient

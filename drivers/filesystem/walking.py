@@ -1,0 +1,81 @@
+"""All objects below a path. One directory of each level is open at a time, however many names it has."""
+
+from __future__ import annotations
+
+import errno
+import os
+from stat import S_ISDIR, S_ISREG
+from typing import TYPE_CHECKING, Final
+
+from drivers.base import Found, is_path
+from drivers.filesystem.names import identities_above
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+_LEADS_NOWHERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
+
+def walk(root: str, path: str) -> Iterator[Found]:
+    """Do as StorageDriver.walk() in the directory `root`; a link is followed unless it leads to a parent of its own.
+
+    Raises:
+        OSError: something cannot be looked at, so what is there is not known.
+    """
+    levels = [(path, _entries(root + path))]
+    try:
+        while levels:
+            path, entries = levels[-1]
+            for entry in entries:
+                if not is_path(f"/{entry.name}"):
+                    continue
+                below = f"{path}/{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    levels.append((below, _entries(root + below)))
+                    break
+                status = _status_of(entry)
+                if status is None:
+                    continue
+                if S_ISREG(status.st_mode):
+                    yield Found(below, status.st_size, status.st_mtime, version_of(status))
+                elif S_ISDIR(status.st_mode) and _leads_down(root + path, status):
+                    levels.append((below, _entries(root + below)))
+                    break
+            else:
+                levels.pop()
+    finally:
+        for _, entries in levels:
+            entries.close()
+
+
+def version_of(status: os.stat_result) -> str:
+    """Return what the file of that status has as its version.
+
+    Times of change say nothing: a file that is the content of several objects has a new one when one of them goes.
+    """
+    return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+
+
+def _entries(directory: str) -> Generator[os.DirEntry[str]]:
+    """Yield what is in `directory`, if that is there; it is open until the last step or close()."""
+    try:
+        found = os.scandir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    with found:
+        yield from found
+
+
+def _status_of(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Return the status of a file, or of what a link leads to; None if there is nothing."""
+    try:
+        return entry.stat()
+    except OSError as error:
+        if error.errno not in _LEADS_NOWHERE:
+            raise
+        return None
+
+
+def _leads_down(directory: str, status: os.stat_result) -> bool:
+    """Tell whether a link in `directory`, to a directory of that status, leads to no parent: a walk would not end."""
+    return (status.st_dev, status.st_ino) not in identities_above(directory)
