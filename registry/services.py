@@ -225,7 +225,7 @@ def assemble(
         observer=observer,
         lease=Lease(driver, "journal", this_server(configuration.http.addr)),
         recorder=recorder,
-        passage=None if read_only else Passage(Runs(driver)),
+        passage=None if read_only else _passage(configuration, driver),
         trail=trail,
         pulls=_pulls(configuration, Events(instance, repositories), observer, remembered.failing),
         last_pulls=LastPulls(driver) if asks_for_pulls(configuration.storage.maintenance.retention) else None,
@@ -238,12 +238,16 @@ def assemble(
 def build_publishing(configuration: Configuration, driver: StorageDriver, journal: Log, caller: Caller) -> Publishing:
     """Return what publishes and deletes on behalf of `caller`, for a command that needs no other services."""
     recorder, _ = _journal(configuration, journal, _instance(configuration))
-    return Publishing(validation_policy(configuration), caller, recorder, Passage(Runs(driver)))
+    return Publishing(validation_policy(configuration), caller, recorder, _passage(configuration, driver))
 
 
 def build_trail(configuration: Configuration, journal: Log) -> Trail | None:
     """Return what tells the audit log of what is no change of a repository; None where there is no audit log."""
     return _journal(configuration, journal, _instance(configuration))[1]
+
+
+def _passage(configuration: Configuration, driver: StorageDriver) -> Passage:
+    return Passage(Runs(driver), configuration.storage.maintenance.garbagecollection.grace_seconds)
 
 
 def _instance(configuration: Configuration) -> Instance:
