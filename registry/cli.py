@@ -29,6 +29,7 @@ from registry.commands.listing import ls_command, tags_command
 from registry.commands.notifications import notifications_commands
 from registry.commands.progress import StatusLine
 from registry.commands.removing import rm_command
+from registry.commands.retention import retention_commands
 from registry.commands.storage import storage_commands
 from registry.commands.usage import du_command
 from registry.config import Configuration, ConfigurationError, find_path, load
@@ -143,6 +144,7 @@ commands.add_command(audit_commands)
 commands.add_command(doctor_command)
 commands.add_command(garbage_collect_command)
 commands.add_command(fsck_command)
+commands.add_command(retention_commands)
 commands.add_command(export_command)
 commands.add_command(import_command)
 commands.add_command(storage_commands)

@@ -201,18 +201,23 @@ class Publishing:
         self._confirm(repository, manifest, digest, tags, visit)
         self._tell_of_push(repository, manifest, digest, tags, previous)
 
-    def move_tag(self, repository: Repository, tag: Tag, manifest: Manifest, digest: Digest) -> None:
+    def move_tag(
+        self, repository: Repository, tag: Tag, manifest: Manifest, digest: Digest, condition: Condition | None = None
+    ) -> None:
         """Let `tag` point to a manifest that the repository has.
 
         Raises:
-            What Caller.require_overwrite() raises: the tag points to another manifest.
+            What Condition.require() raises, and what Caller.require_overwrite() raises: the tag points to another
+                manifest.
             ManifestDependenciesError: a garbage collection has removed the manifest and what it names.
         """
         visit = self._enter(repository, Content(repository.manifests, manifest, digest), [tag])
         if visit and not repository.manifests.has(digest):
             self._require_content(repository, manifest, visit)
         previous = self._previous(repository, [tag])
-        if self.caller.moves_every_tag:
+        if condition:
+            self._move(repository, tag, digest, condition)
+        elif self.caller.moves_every_tag:
             repository.tags.point(tag, digest)
         else:
             self._claim(repository, tag, digest)

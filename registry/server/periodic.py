@@ -13,6 +13,8 @@ from registry.jobs import cluster, health, journal, purge
 from registry.jobs.cluster import Cluster, member_name
 from registry.jobs.hold import Hold
 from registry.notifications import jobs as notifications
+from registry.retention import history
+from registry.retention import jobs as retention
 from registry.server.acme import renewal
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     if not maintenance.readonly.enabled:
         yield from purge.jobs(services.repositories, maintenance.uploadpurging, list(_left_behind(services)))
     yield from scrub.jobs(configuration, services.driver, _metrics(services))
+    publishing = services.publishing(retention.RetentionOperator())
+    yield from retention.jobs(configuration, services.driver, services.repositories, publishing, stopping)
     yield from cluster.jobs(services.driver, configuration, services.board)
     if services.recorder:
         yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)
@@ -55,10 +59,12 @@ def have_much_to_do(configuration: Configuration) -> bool:
 
 
 def _left_behind(services: Services) -> Iterator[Callable[[], None]]:
-    """Yield what clears away a journal that nobody reads any more."""
+    """Yield what clears away a journal that nobody reads any more, and pulls that nobody asks for."""
     if not services.recorder:
         section = services.configuration.notifications.journal
         yield partial(journal.trim_unread, services.driver, keep_seconds=section.keep_seconds)
+    if not services.last_pulls:
+        yield partial(history.forget, services.driver)
 
 
 def _checks(services: Services) -> Iterator[Check]:

@@ -32,6 +32,8 @@ and not below ROOT::
     /registry/quarantine/arriving/<alg>/<hex>/data, while they are moved there
     /registry/audit/<YYYYMMDD>/<number>.jsonl
     /registry/audit/{head,seen/<host>,told/<name>}
+    /registry/retention/reports/<run>/{begun,<part>,summary}
+    /registry/pulls/{since,<YYYYMMDD>/<host>-<pid>-<time>,folded/<number>-<id>/{<part>,whole}}
 
 A link is a small object that holds a digest as text, without a newline.
 """
@@ -66,6 +68,10 @@ SCRUB: Final = "/registry/scrub"
 QUARANTINE: Final = "/registry/quarantine"
 QUARANTINE_ARRIVING: Final = f"{QUARANTINE}/arriving"
 AUDIT_HEAD: Final = f"{AUDIT}/head"
+RETENTION_REPORTS: Final = "/registry/retention/reports"
+PULLS: Final = "/registry/pulls"
+PULLS_SINCE: Final = f"{PULLS}/since"
+PULLS_FOLDED: Final = f"{PULLS}/folded"
 WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
 """The prefixes below which a push writes."""
 
@@ -133,6 +139,51 @@ def gc_report(run: int) -> str:
 def gc_orphans(run: int, number: int) -> str:
     """Return where a run keeps a part of its list of blobs that no link leads to."""
     return f"{GC_ORPHANS}/{run:012}/{number:06}"
+
+
+def retention_report(run: int) -> str:
+    """Return the prefix below which the report of a run of retention lies; later ones sort behind."""
+    return f"{RETENTION_REPORTS}/{run:012}"
+
+
+def retention_begun(run: int) -> str:
+    """Return where a run of retention says that it has begun."""
+    return f"{retention_report(run)}/begun"
+
+
+def retention_part(run: int, number: int) -> str:
+    """Return where a run of retention lists some of the tags that it takes away."""
+    return f"{retention_report(run)}/{number:06}"
+
+
+def retention_summary(run: int) -> str:
+    """Return where a run of retention says, at its end, what it has done."""
+    return f"{retention_report(run)}/summary"
+
+
+def pulls_of_day(day: str) -> str:
+    """Return the prefix below which the pulls lie that were noted on `day`, ``YYYYMMDD``, and not folded yet."""
+    return f"{PULLS}/{day}"
+
+
+def pulls_batch(day: str, name: str) -> str:
+    """Return where a process has noted pulls."""
+    return f"{pulls_of_day(day)}/{name}"
+
+
+def folded_pulls(folding: str) -> str:
+    """Return the prefix below which the pulls lie that were folded at one time."""
+    return f"{PULLS_FOLDED}/{folding}"
+
+
+def folded_part(folding: str, number: int) -> str:
+    """Return where a part of the folded pulls lies."""
+    return f"{folded_pulls(folding)}/{number:06}"
+
+
+def folded_whole(folding: str) -> str:
+    """Return where it is said that all parts of a folding are there."""
+    return f"{folded_pulls(folding)}/whole"
 
 
 def label(name: str) -> str:
@@ -233,6 +284,12 @@ def tag_directory(name: str, tag: str) -> str:
 def tag_link(name: str, tag: str) -> str:
     """Return the link that says what a tag points to."""
     return f"{tags(name)}/{tag}/current/{LINK}"
+
+
+def tag_at(name: str, path: str) -> str | None:
+    """Return the tag of the repository `name` whose link lies at `path`; None if that is another object."""
+    tag = path.removeprefix(f"{tags(name)}/").partition("/")[0]
+    return tag if path == tag_link(name, tag) else None
 
 
 def all_tag_history(name: str, tag: str) -> str:
