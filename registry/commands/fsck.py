@@ -154,7 +154,8 @@ def fsck_command(  # noqa: PLR0913 - one for each option
         check = Check(store, policy, wish, shown.look)
         with _telling_where(check):
             _print(check, line, contents, wish, in_json=in_json)
-    if wish.repair and wish.is_meant is None and not check.sum.remaining:
+    is_whole = deep and not start and not globs
+    if wish.repair and is_whole and not check.sum.remaining:
         settle(driver)
     if check.sum.held_up:
         raise click.exceptions.Exit(HELD_UP)
