@@ -60,8 +60,11 @@ run: $(BIN)/.run ## Serve a registry on ADDR (127.0.0.1:5000) from the directory
 	@echo "Stop with Ctrl-C; the images stay in $(DATA)."
 	@REGISTRY_HTTP_ADDR="$(ADDR)" REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY="$(DATA)" $(BIN)/registry serve deploy/config-dev.yml
 
+# A file's tests in one process, which makes once what they share; in order, as files with few tests may take long.
+BY_FILE = -n auto --dist loadfile --no-loadscope-reorder
+
 test: $(BIN)/.test ## Run the unit and HTTP tests (no network, no root, about 6 minutes on two cores)
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest $(BY_FILE)
 	@echo "Next: make run serves a registry; make check adds linters and types; make integration uses real clients."
 
 check: lint types layers test ## Everything a commit needs: ruff, mypy strict, import layers, tests
@@ -90,7 +93,7 @@ format: $(BIN)/.check ## Let ruff format and mend what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 # Two processes, each with a store of its own. The blob of the memory tests is STORE_LARGE_BYTES long.
-STORE_TESTS = -n 2 --dist loadgroup tests/drivers tests/integration tests/audit/test_writer.py \
+STORE_TESTS = -n 2 --dist loadgroup --no-loadscope-reorder tests/drivers tests/integration tests/audit/test_writer.py \
 	$(addprefix tests/handlers/test_,uploads.py blobs.py manifests.py lists.py mount.py) \
 	tests/storage/test_foreign_names.py
 
@@ -105,7 +108,10 @@ test-azure: $(BIN)/.test-azure .azurite/node_modules/.bin/azurite-blob ## The sa
 	@$(BIN)/python -m pytest -m azure $(STORE_TESTS)
 
 integration: $(BIN)/.check ## Real servers and real clients (skips absent ones; REQUIRE_CLIENTS=1 fails instead)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/integration --ignore tests/integration/compat
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/integration --ignore tests/integration/compat
+
+model: $(BIN)/.test ## All pairs of clients in every order of steps with a garbage collection (minutes; `make test` has some)
+	@MODEL=1 $(BIN)/python -m pytest tests/lifecycle/test_model.py -n auto
 
 conformance: $(BIN)/.check ## The OCI conformance program with everything on (needs Go)
 	@tests/integration/conformance.sh

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from registry import __version__
 from registry.cli import commands
 from registry.foundation.extras import DISTRIBUTION
+from tests.commands.forked import run_forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,14 +34,7 @@ def config(tmp_path: Path) -> str:
 
 
 def registry(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "registry", *arguments],
-        env=environ or {},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return run_forked(arguments, "", environ or {})
 
 
 @pytest.mark.parametrize("argument", ["-v", "--version", "version"])

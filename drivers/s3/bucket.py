@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-import random
-import time
 from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import closing, suppress
-from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from drivers.base import (
@@ -24,10 +21,9 @@ from drivers.base import (
     UnavailableError,
     UploadBusyError,
 )
-from drivers.s3.discarding import discard, version_of
-from drivers.s3.errors import Translated, code_of, word_for
+from drivers.s3.deleting import discard, remove, version_of
+from drivers.s3.errors import Translated, code_of
 from drivers.s3.listing import pages
-from drivers.translation import writing
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -35,16 +31,6 @@ if TYPE_CHECKING:
 
     from drivers.flat import Page
     from drivers.s3.parameters import Parameters
-
-_BATCH: Final = 1000
-"""Keys in one deletion: the most that S3 allows."""
-
-_GONE: Final = frozenset({"NoSuchKey", "404"})
-_PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
-"""Seconds, and up to as many more, before it is tried again to delete what a store was too busy for."""
-
-_NO_CONDITION: Final = frozenset({"NotImplemented", "501", "MalformedXML"})
-"""How a store refuses a condition that it does not know."""
 
 _READ_ATTEMPTS: Final = 3
 _URL_SECONDS: Final = 20 * 60
@@ -267,45 +253,16 @@ class Bucket:
 
     def remove(self, keys: Iterable[str]) -> None:
         """Delete objects, a thousand at a time; it is not an error if some are gone already."""
-        rest = iter(keys)
-        while batch := list(islice(rest, _BATCH)):
-            if len(batch) == 1:
-                self.delete(batch[0])
-                continue
-            _raise_first(self._remove([{"Key": key} for key in batch]))
+        remove(self, keys)
 
-    def remove_if(self, etags: Mapping[str, str]) -> list[str]:
-        """Delete objects, at most a thousand, that have these ETags; return the keys of those that have not.
+    def delete_objects(self, objects: Sequence[Mapping[str, str]]) -> list[Any]:
+        """Delete at most a thousand objects with one call; return what the answer says of those that it did not delete.
 
-        A store that refuses the condition is not asked to compare.
+        Each is given as its ``Key`` and, as a condition, its ``ETag``.
         """
-        try:
-            errors = self._remove([{"Key": key, "ETag": etag} for key, etag in etags.items()])
-        except DriverError as error:
-            if code_of(error) not in _NO_CONDITION:
-                raise
-            errors = self._remove([{"Key": key} for key in etags])
-        changed = [error["Key"] for error in errors if word_for(error["Code"]) is UploadBusyError]
-        _raise_first(error for error in errors if error["Key"] not in changed)
-        return changed
-
-    def _remove(self, objects: Sequence[Mapping[str, str]]) -> list[Any]:
-        """Delete objects and return what is said of those that could not be deleted.
-
-        The SDK tries again where a call fails as a whole, not where the store is too busy for some of its objects.
-        """
-        errors: list[Any] = []
-        for pause in (*_PAUSES, None):
-            with Translated("DeleteObjects", objects[0]["Key"]):
-                answer = self._client.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
-                failed = {error["Key"]: error for error in answer.get("Errors", ()) if error["Code"] not in _GONE}
-            busy = {key for key, error in failed.items() if pause and word_for(error["Code"]) is UnavailableError}
-            errors += (error for key, error in failed.items() if key not in busy)
-            objects = [each for each in objects if each["Key"] in busy]
-            if not objects or not pause:
-                break
-            time.sleep(pause * (1 + random.random()))  # noqa: S311 - so that not all come again at the same time
-        return errors
+        with Translated("DeleteObjects", objects[0]["Key"]):
+            answer = self._client.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
+            return [*answer.get("Errors", ())]
 
     def ask(self, key: str) -> Future[str]:
         """Begin to ask for the version of an object, as walk() tells it; PathNotFoundError if there is none."""
@@ -316,7 +273,7 @@ class Bucket:
             return version_of(self._client.head_object(Bucket=self.name, Key=key))
 
     def discard(self, versions: Mapping[str, str]) -> list[str]:
-        """Delete objects that still have their version; drivers.s3.discarding says how."""
+        """Delete objects that still have their version; drivers.s3.deleting says how."""
         return discard(self, versions)
 
     def signed_url(self, key: str, method: str, signer: Any = None) -> str | None:
@@ -433,14 +390,6 @@ class Bucket:
             for page in pages:
                 for entry in page.get("Uploads", ()):
                     yield entry["Key"], entry["UploadId"], entry["Initiated"].timestamp()
-
-
-def _raise_first(errors: Iterable[Any]) -> None:
-    """Raise the contract's error for the first of `errors` in the answer to DeleteObjects, if there is one."""
-    for error in errors:
-        raise writing(word_for(error["Code"]))(
-            f"s3: DeleteObjects {error['Key']}: {error['Code']} {error.get('Message', '')}".rstrip()
-        )
 
 
 def _add_md5(request: Any, **_: Any) -> None:

@@ -15,13 +15,14 @@ from registry.config.errors import ConfigurationError
 from registry.config.events import Audit
 from registry.config.outputs import syslog_target
 from registry.config.remote import Redis
+from registry.config.retention import warn_retention
 from registry.config.values import Cache
 from registry.foundation import proxies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from registry.config.values import HTTP, Configuration
+    from registry.config.values import HTTP, Configuration, Maintenance
 
 _CACHES = ("inmemory", "redis")
 _NO_EFFECT_ON_REDIS = {
@@ -74,7 +75,14 @@ def warn_unsupported(configuration: Configuration) -> tuple[str, ...]:
         *_warn_cache(configuration),
         *warn_endpoints(configuration.notifications),
         *_warn_audit(configuration),
+        *_warn_scrub(configuration.storage.maintenance),
+        *warn_retention(configuration.storage.maintenance.retention),
     )
+
+
+def _warn_scrub(maintenance: Maintenance) -> Iterator[str]:
+    if maintenance.scrub.enabled and maintenance.readonly.enabled:
+        yield "storage.maintenance.scrub: ignored, as the registry is read-only; registry fsck checks what is stored"
 
 
 def _warn_audit(configuration: Configuration) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """Runs periodic work in one process of a host.
 
-Every worker has one thread that waits to be elected: a record lock on a file that the workers inherit from the server
-elects one of them and, when that one ends, however it ends, another one at once. The elected process has a thread for
-each job, so that no job waits for another. Hosts of a cluster need no election: each job can bear that several hosts
-do it.
+Every worker, or the one process that the server has for jobs, has one thread that waits to be elected: a record lock
+on a file that the processes inherit from the server elects one of them and, when that one ends, however it ends,
+another one at once. The elected process has a thread for each job, so that no job waits for another. Hosts of a cluster
+need no election: each job can bear that several hosts do it.
 """
 
 from __future__ import annotations

@@ -38,6 +38,8 @@ _ERROR_SECONDS: Final = 60.0
 """How old what the cursor says of an endpoint that goes on failing may be."""
 _COUNT_SECONDS: Final = 60.0
 """How often it is counted what waits, if anything does."""
+_SOON_SECONDS: Final = 2.0
+"""What comes after a time without events, and is taken, is not counted for so long: by then it is mostly through."""
 THROUGH: Final = "through"
 """In the state of a cursor: the ids of the entries behind its position that are through."""
 _log = logging.getLogger(__name__)
@@ -99,6 +101,7 @@ class Delivery:
         self._most = most
         self._poll_seconds = poll_seconds
         self._counted = -_COUNT_SECONDS
+        self._rested = float("-inf")
         self._leading = False
         self._progress: _Progress | None = None
 
@@ -224,15 +227,17 @@ class Delivery:
         counts = self._target.counts
         counts.waiting(0)
         counts.oldest(0)
-        progress.backlog, self._counted = None, -_COUNT_SECONDS
+        progress.backlog, self._counted, self._rested = None, -_COUNT_SECONDS, time.monotonic()
         if time.monotonic() - progress.stored >= IDLE_SECONDS:
             self._store(progress)
 
     def _limit(self, progress: _Progress) -> None:
         """Count what waits, if that was long ago, and drop the oldest events if there are too many."""
-        if time.monotonic() - self._counted < _COUNT_SECONDS:
+        now = time.monotonic()
+        is_soon = now - self._rested < _SOON_SECONDS and not progress.window.pause_seconds
+        if is_soon or now - self._counted < _COUNT_SECONDS:
             return
-        self._counted = time.monotonic()
+        self._counted = now
         backlog = progress.backlog = progress.backlog or Backlog(self._kept.reader, self._consumer, progress.following)
         is_all = self._count(backlog, _STEP_SECONDS)
         if not is_all and backlog.about() > self._most:

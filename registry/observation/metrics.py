@@ -14,12 +14,15 @@ import shutil
 import struct
 import tempfile
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
+
+    from prometheus_client import Gauge
 
     from registry.observation.record import RequestRecord
 
@@ -109,7 +112,6 @@ class Metrics:
         self._threads = gauge("worker_threads", "Threads that the workers may have")
         self._busy = gauge("worker_threads_busy", "Threads that serve a request")
         self._connections = gauge("worker_connections", "Connections that are open")
-        self._workers.set(1)
         self._job_runs = counter("job_runs_total", "Runs of periodic work", ["name", "result"])
         self._job_last_run = latest("job_last_run_timestamp_seconds", "When periodic work was last done")
         self._job_next_run = latest("job_next_run_timestamp_seconds", "When periodic work will be done next")
@@ -118,6 +120,7 @@ class Metrics:
         self._answers = counter("notifications_status_total", "Answers of endpoints", ["code", "endpoint"])
         self._pending = recent("notifications_pending_total", "Events that wait", endpoint)
         self._oldest = recent("notifications_oldest_seconds", "How long the oldest event waits", endpoint)
+        self._scrubs = counter("fsck_runs_total", "Scrubs by how they ended", ["result"])
         # A worker that has not yet seen a new certificate serves the old one: the earliest end is what counts.
         self._not_after = Gauge(
             "registry_tls_certificate_not_after_timestamp_seconds",
@@ -161,7 +164,8 @@ class Metrics:
         self._redis.labels(operation).observe(seconds)
 
     def worker_loaded(self, *, threads: int, busy: int, connections: int) -> None:
-        """Say how much of this worker is in use."""
+        """Say that this process is a worker, and how much of it is in use."""
+        self._workers.set(1)
         self._threads.set(threads)
         self._busy.set(busy)
         self._connections.set(connections)
@@ -192,6 +196,29 @@ class Metrics:
     def notifications_oldest(self, endpoint: str, seconds: float) -> None:
         """Say how long the event waits that waits longest; 0 if none does."""
         self._oldest.labels(endpoint).set(seconds)
+
+    def scrub_ended(self, result: str) -> None:
+        """Count a scrub; `result` is clean, damaged, stopped or failed."""
+        self._scrubs.labels(result).inc()
+
+    def scrub_seen(self, ended: float, damaged: int) -> None:
+        """Say when the last one ended, in seconds since 1970, and how much of what it has found is damaged yet."""
+        last_success, damages = self._last_scrub
+        last_success.set(ended)
+        damages.set(damaged)
+
+    @cached_property
+    def _last_scrub(self) -> tuple[Gauge, Gauge]:
+        """What is remembered of the last scrub, of whatever host; nothing before there was one."""
+        from prometheus_client import Gauge  # noqa: PLC0415  as above
+
+        def recent(name: str, text: str) -> Gauge:
+            return Gauge(f"registry_{name}", text, registry=None, multiprocess_mode="livemostrecent")
+
+        return (
+            recent("fsck_last_success_timestamp_seconds", "When the last scrub came to its end"),
+            recent("fsck_damaged", "Damages that the last scrub has found and nobody has repaired"),
+        )
 
     def certificate_served(self, file: str, not_after: datetime | None) -> None:
         """Say when the certificate in `file` expires, which this worker serves; None leaves what was said before."""

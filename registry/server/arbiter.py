@@ -13,10 +13,12 @@ from registry import __version__
 from registry.server import binding
 from registry.server.channel import limit_waiting
 from registry.server.gunicorn_internals import Arbiter, arbiter_listeners, listen_on, notify_systemd
+from registry.server.jobs_process import JobsProcess
+from registry.server.worker import Worker
 
 if TYPE_CHECKING:
+    from registry.server.process import Process
     from registry.server.shared import Shared
-    from registry.server.worker import Worker
 
 _DEFER_SECONDS: Final = 30
 _log = logging.getLogger(__name__)
@@ -52,12 +54,16 @@ class ServerArbiter(Arbiter):
     slot_taken: int = -1
     """The slot of the worker that is being forked, -1 if it has none."""
 
+    _former_age: int = 0
+    """The age of the last worker that was forked before the configuration was read again; gunicorn counts them."""
+
     _stopped_by: str = ""
     """The signal by which it was told to stop, until it has said so."""
 
     def spawn_worker(self) -> int:
         """Fork a worker and return its pid; 0 if that is not possible now: the server goes on, and tries again soon."""
         self.slot_taken = -1
+        self.worker_class = JobsProcess if self._lacks_jobs_process() else Worker
         mask = os.umask(0o077)
         os.umask(mask)
         try:
@@ -68,6 +74,28 @@ class ServerArbiter(Arbiter):
             if self.app.shared.slots and self.slot_taken >= 0:
                 self.app.shared.slots.leave(self.slot_taken)
             return 0
+
+    def manage_workers(self) -> None:
+        """Have as many workers as there are to be, one of them the process for jobs, if there is to be one."""
+        # gunicorn ends the oldest worker where there are too many, whichever that is.
+        if self._lacks_jobs_process() and len(self.WORKERS) >= self.num_workers:
+            self.spawn_worker()
+        super().manage_workers()
+
+    def _lacks_jobs_process(self) -> bool:
+        if not self.app.shared.jobs_apart:
+            return False
+        return not any(isinstance(each, JobsProcess) and each.age > self._former_age for each in self.WORKERS.values())
+
+    def reload(self) -> None:
+        """Replace all workers by those of the configuration as it is now."""
+        self._former_age = self.worker_age
+        super().reload()
+
+    def handle_ttou(self) -> None:
+        """End a worker, unless it is the last one that serves."""
+        if self.num_workers - self.app.shared.jobs_apart > 1:
+            super().handle_ttou()
 
     def handle_term(self) -> None:
         """Say that it stops, and do so when load balancers had ``http.draindelay`` to hear it, or when told again."""
@@ -134,14 +162,14 @@ def listen_elsewhere(arbiter: ServerArbiter) -> None:
         announce(arbiter)
 
 
-def take_slot(arbiter: ServerArbiter, worker: Worker) -> None:
+def take_slot(arbiter: ServerArbiter, worker: Process) -> None:
     """Give a worker that is about to be forked a slot to count in."""
     slots = arbiter.app.shared.slots
     if slots:
         worker.slot = arbiter.slot_taken = slots.take()
 
 
-def leave_slot(arbiter: ServerArbiter, worker: Worker) -> None:
+def leave_slot(arbiter: ServerArbiter, worker: Process) -> None:
     """Have the slot of a worker that has ended back."""
     slots = arbiter.app.shared.slots
     if slots:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from registry.config.values import Log
     from registry.server.shared import Shared
     from registry.server.tls.certificates import Certificates
+    from registry.services import Services
 
 _THREADS: Final = 16
 _KEEPALIVE_SECONDS: Final = 75
@@ -134,16 +135,8 @@ class _Application(BaseApplication):
             self.cfg.set(option, value)
 
     def start_worker(self, slot: int, stopping: Callable[[], bool]) -> WorkerContext:
-        shared = self.shared
-        metrics = None
-        if shared.slots and self._configuration.http.debug.prometheus.enabled:
-            metrics = Metrics(shared.slots.directory, slot)
-        tracing = Tracing(self._traces) if self._traces else None
-        observer = create_observer(metrics, tracing)
-        services = build_services(
-            self._configuration, board=shared.board, remembered=shared.remembered, observer=observer
-        )
-        close = sharing.start(shared, services, metrics, stopping)
+        services, metrics = self._start_process(slot)
+        close = sharing.start(self.shared, services, metrics, stopping)
         http = self._configuration.http
         pace = PaceLimits(self.stall_seconds, http.minimumrate)
         limits = ConnectionLimits(http.headerlimit, http.headertimeout_seconds, _KEEPALIVE_SECONDS, pace)
@@ -153,6 +146,23 @@ class _Application(BaseApplication):
             services.proxies.trusts,
         )
         return WorkerContext(create_app(services), close, limits, listening, metrics, self._certificates)
+
+    def start_jobs(self, slot: int, stopping: Callable[[], bool]) -> Callable[[], None]:
+        services, metrics = self._start_process(slot)
+        return sharing.start_jobs_apart(self.shared, services, metrics, stopping)
+
+    def _start_process(self, slot: int) -> tuple[Services, Metrics | None]:
+        """Return what the process in `slot` consists of, and where it counts; called in that process."""
+        shared = self.shared
+        metrics = None
+        if shared.slots and self._configuration.http.debug.prometheus.enabled:
+            metrics = Metrics(shared.slots.directory, slot)
+        tracing = Tracing(self._traces) if self._traces else None
+        observer = create_observer(metrics, tracing)
+        services = build_services(
+            self._configuration, board=shared.board, remembered=shared.remembered, observer=observer
+        )
+        return services, metrics
 
     def reload(self) -> None:
         before = self._configuration
@@ -181,19 +191,20 @@ class _Application(BaseApplication):
     def _prepared(self, configuration: Configuration) -> tuple[Configuration, dict[str, object]]:
         # A server that runs does not wait: it has a configuration to go on with.
         wait_seconds = 0.0 if self._shared else configuration.storage.starttimeout_seconds
-        configuration, certificates = prepare(configuration, wait_seconds=wait_seconds)
+        prepared = prepare(configuration, wait_seconds=wait_seconds)
+        configuration, certificates = prepared.configuration, prepared.certificates
         if not configuration.http.secret:
             _log.warning(
                 "No HTTP secret provided - generated random secret. Uploads will not survive a restart, and "
                 "several registries behind one address need a common http.secret.",
             )
             configuration = replace(configuration, http=replace(configuration.http, secret=self._secret))
-        options = _options(configuration) | tls.options(certificates)
+        options = _options(configuration, jobs_apart=prepared.jobs_apart) | tls.options(certificates)
         address = binding.address_of(configuration.http)
         with ExitStack() as undoing:
             listener = self._listen(address, undoing)
             self._require_challenges(configuration.http.tls.letsencrypt)
-            self._shared = sharing.share(configuration, self._shared)
+            self._shared = sharing.share(configuration, self._shared, jobs_apart=prepared.jobs_apart)
             undoing.pop_all()
         self._address, self._listener, self._certificates = address, listener, certificates
         announce_endpoints(configuration.notifications)
@@ -216,12 +227,13 @@ class _Application(BaseApplication):
             binding.require(section.httpaddr, binding.CHALLENGES_KEY)
 
 
-def _options(configuration: Configuration) -> dict[str, object]:
+def _options(configuration: Configuration, *, jobs_apart: bool) -> dict[str, object]:
     http = configuration.http
+    workers = http.workers or len(os.sched_getaffinity(0))
     return {
         # What to listen on is handed over: see binding.
         "bind": [],
-        "workers": http.workers or len(os.sched_getaffinity(0)),
+        "workers": workers + jobs_apart,
         "threads": http.threads or _THREADS,
         "worker_class": Worker,
         "logger_class": AccessLog,

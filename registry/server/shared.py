@@ -42,9 +42,11 @@ class Shared:
     debug_listener: socket.socket | None = None
     slots: Slots | None = None
     """Where the workers count; None if metrics are off."""
+    jobs_apart: bool = False
+    """Whether jobs have a process of their own; else an elected worker does them."""
 
 
-def share(configuration: Configuration, previous: Shared | None) -> Shared:
+def share(configuration: Configuration, previous: Shared | None, *, jobs_apart: bool = False) -> Shared:
     """Return what the workers of `configuration` are to share; `previous` is what those before them did.
 
     Raises:
@@ -65,7 +67,7 @@ def share(configuration: Configuration, previous: Shared | None) -> Shared:
         before = previous.remembered
         remembered = replace(before, told=SharedSet(), reloads=before.reloads + 1)
     # The threads of the workers before end with them, so what happened to them is of the past.
-    shared = Shared(Board(), jobs, elections, remembered, ThreadBoard(), addr, listener, slots)
+    shared = Shared(Board(), jobs, elections, remembered, ThreadBoard(), addr, listener, slots, jobs_apart)
     if previous:
         _close(previous, listener)
     return shared
@@ -82,18 +84,39 @@ def _close(previous: Shared, listener: socket.socket | None) -> None:
 def start(
     shared: Shared, services: Services, metrics: Metrics | None, stopping: Callable[[], bool]
 ) -> Callable[[], None]:
-    """Start the threads of this worker, after the fork: jobs, pulls, the debug server.
+    """Start the threads of this worker, after the fork: pulls, the debug server, jobs without a process of their own.
 
-    No job begins once `stopping` is true. What is returned is to be called after that, as the worker ends; it may raise
-    DriverError.
+    The rest is as for start_jobs().
     """
+    close = services.close if shared.jobs_apart else start_jobs(shared, services, metrics, stopping)
     shared.threads.watch()
-    runner = Runner(periodic_jobs(services, stopping), shared.elections, shared.jobs, metrics, stopping)
-    runner.start()
     if services.pulls:
         services.pulls.start()
     if shared.debug_listener:
         _start_debug_server(shared, services, shared.debug_listener)
+    return close
+
+
+def start_jobs_apart(
+    shared: Shared, services: Services, metrics: Metrics | None, stopping: Callable[[], bool]
+) -> Callable[[], None]:
+    """Start the threads of the process that does the jobs and serves nothing; the rest is as for start_jobs()."""
+    if shared.debug_listener:
+        shared.debug_listener.close()
+    return start_jobs(shared, services, metrics, stopping)
+
+
+def start_jobs(
+    shared: Shared, services: Services, metrics: Metrics | None, stopping: Callable[[], bool]
+) -> Callable[[], None]:
+    """Have this process do the jobs if it is elected.
+
+    No job begins once `stopping` is true. What is returned is to be called after that, as the process ends; it may
+    raise DriverError.
+    """
+    shared.threads.watch()
+    runner = Runner(periodic_jobs(services, stopping), shared.elections, shared.jobs, metrics, stopping)
+    runner.start()
 
     def close() -> None:
         runner.finish(_FINISH_SECONDS)

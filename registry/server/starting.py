@@ -20,7 +20,7 @@ from registry.observation import log
 from registry.plugins import examine_access, load_access
 from registry.redis.loading import load_connector
 from registry.server import binding
-from registry.server.periodic import periodic_jobs
+from registry.server.periodic import have_much_to_do, periodic_jobs
 from registry.server.tls import serving as tls
 from registry.server.waiting import ask_once, wait_until_available
 from registry.services import Plugins, assemble, open_storage
@@ -48,6 +48,18 @@ class Examined:
 
     storage: StorageDriver
     certificates: Certificates | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the server runs with: the `configuration`, the `certificates` to serve if it is with TLS.
+
+    `jobs_apart` says that jobs are to have a process of their own.
+    """
+
+    configuration: Configuration
+    certificates: Certificates | None = None
+    jobs_apart: bool = False
 
 
 def examine(configuration: Configuration) -> Examined:
@@ -110,8 +122,8 @@ def examine_storage(configuration: Configuration, storage: StorageDriver) -> str
     return absent
 
 
-def prepare(configuration: Configuration, *, wait_seconds: float = 0.0) -> tuple[Configuration, Certificates | None]:
-    """Return the configuration to run with and the certificates to serve, with all that is needed in place.
+def prepare(configuration: Configuration, *, wait_seconds: float = 0.0) -> Prepared:
+    """Return what to run with, with all that is needed in place.
 
     A storage that is not available is waited for so long.
 
@@ -129,7 +141,8 @@ def prepare(configuration: Configuration, *, wait_seconds: float = 0.0) -> tuple
     _try_storage(examined.storage, configuration, partial(wait_until_available, name=name, seconds=wait_seconds))
     if not examined.storage.shared_between_processes:
         http = replace(http, workers=1)
-    return replace(configuration, http=http), certificates
+    jobs_apart = examined.storage.shared_between_processes and have_much_to_do(configuration)
+    return Prepared(replace(configuration, http=http), certificates, jobs_apart)
 
 
 def _try_storage(

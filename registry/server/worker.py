@@ -6,17 +6,13 @@ import logging
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from gunicorn.workers import base
-
-from drivers.base import DriverError
-from registry.server.allocator import share_arenas
 from registry.server.gunicorn_internals import Settings, wake_up_pipe, worker_listeners
 from registry.server.poller import Poller
+from registry.server.process import Process
 from registry.server.responder import Outcome, Responder
 from registry.server.turns import MOST_WORKING, Turns
-from registry.server.waiting import ask_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +27,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _WATCH_SECONDS: Final = 1.0
 _STOPPING_SECONDS: Final = 0.1
-_CLOSING_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +54,7 @@ class ContextSource(Protocol):
         """
 
 
-class Worker(base.Worker):
+class Worker(Process):
     """Serves HTTP/1.1.
 
     The poller has the connections; threads take turns at asking it for one, and have the responder answer its
@@ -68,26 +63,19 @@ class Worker(base.Worker):
 
     app: ContextSource  # type: ignore[assignment]  # gunicorn hands its own application class through
     log: AccessLog
-    slot: int = 0
-    """Which of the server's workers it is: the worker that replaces it has the same."""
-
-    def init_process(self) -> None:
-        """Prepare what must not be shared with the server that forked."""
-        share_arenas()
-        super().init_process()
 
     def load_wsgi(self) -> None:
         """Ask the server what to work with, after the fork: clients and threads of an SDK do not survive one."""
-        self._context = self.app.start_worker(self.slot, self._stopping)
+        self._context = self.app.start_worker(self.slot, self.stopping)
 
     def run(self) -> None:
         """Serve until told to stop, then let requests finish; the main thread only keeps watch."""
         context, settings = self._context, Settings(self.cfg)
         self._poller = Poller(worker_listeners(self), settings, context.limits, context.listening)
-        self._responder = Responder(context.application, settings, self.log, self._stopping, context.limits.head_size)
+        self._responder = Responder(context.application, settings, self.log, self.stopping, context.limits.head_size)
         self._turns = Turns(self._poller, self._serve, wake_up_pipe(self), threads=self.cfg.threads)
         self._turns.start()
-        while self.alive and self.ppid == os.getppid():
+        while self.goes_on():
             self._keep_watch(at_most=_WATCH_SECONDS)
         self._poller.stop_listening()
         deadline = time.monotonic() + self.cfg.graceful_timeout
@@ -97,14 +85,7 @@ class Worker(base.Worker):
             if not told:
                 told = True
                 self._tell_what_it_waits_for()
-        self._close()
-
-    def _close(self) -> None:
-        """Let go of what others wait for, for as long as a storage usually takes to answer."""
-        try:
-            ask_once(self._context.close, seconds=_CLOSING_SECONDS)
-        except DriverError as error:
-            _log.warning("worker %d has not let go of the storage: %s", os.getpid(), error)
+        self.let_go(context.close)
 
     def _tell_what_it_waits_for(self) -> None:
         requests, seconds = self._poller.count_in_progress(), self.cfg.graceful_timeout
@@ -119,14 +100,6 @@ class Worker(base.Worker):
             metrics.worker_loaded(threads=MOST_WORKING, busy=self._turns.busy, connections=len(self._poller))
             if certificates:
                 metrics.certificate_served(certificates.section.certificate, certificates.not_after())
-
-    def _stopping(self) -> bool:
-        return not self.alive
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        """Begin to stop; the signal itself has woken the main thread."""
-        del sig, frame
-        self.alive = False
 
     def _keep_watch(self, *, at_most: float) -> None:
         self.notify()

@@ -40,12 +40,19 @@ def read_links(driver: StorageDriver, link_paths: Sequence[str]) -> Iterator[Dig
         yield None if content is None else _target(path, content)
 
 
-def _target(path: str, content: bytes) -> Digest | None:
+def target_of(content: bytes) -> Digest | None:
+    """Return the digest that a link of this content holds; None if it is malformed."""
     try:
         return Digest.parse(content.decode("ascii"))
     except (DigestInvalidError, UnicodeDecodeError):
-        _log.warning("the link %s is malformed; it counts as absent until it is pushed again", path)
         return None
+
+
+def _target(path: str, content: bytes) -> Digest | None:
+    target = target_of(content)
+    if target is None:
+        _log.warning("the link %s is malformed; it counts as absent until it is pushed again", path)
+    return target
 
 
 def write_link(driver: StorageDriver, path: str, target: Digest) -> None:

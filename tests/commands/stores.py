@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 from drivers.filesystem.driver import FilesystemDriver
@@ -15,8 +13,10 @@ from registry.storage import paths
 from registry.storage.links import write_link
 from registry.storage.repository import Repositories
 from tests.archive.images import blob, image, manifest
+from tests.commands.forked import run_forked
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from tests.archive.images import Descriptor
@@ -78,14 +78,6 @@ def run(
     *arguments: str, stdin: str | None = None, environ: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of the registry; it must not end with a traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", "registry", *arguments],
-        env=environ or {},
-        input=stdin or "",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = run_forked(arguments, stdin or "", environ or {})
     assert "Traceback" not in done.stderr, done.stderr
     return done

@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 import re
 import stat
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -12,8 +10,10 @@ import bcrypt
 import pytest
 
 from auth.tokenservice.logins import Logins, RefreshToken
+from tests.commands.forked import run_forked
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 RULES = """
@@ -32,15 +32,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def registry(directory: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "registry", *arguments],
-        env={"REGISTRY_CONFIGURATION_PATH": str(directory / "config.yml")},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return run_forked(arguments, stdin, {"REGISTRY_CONFIGURATION_PATH": str(directory / "config.yml")})
 
 
 def test_htpasswd_adds_and_changes_a_user_of_the_configured_file(directory: Path) -> None:

@@ -295,6 +295,22 @@ def test_what_comes_while_an_endpoint_fails_is_counted_with_what_waited_before(
     assert receiver.tags == [f"v{n}" for n in range(sent - 40, sent)]
 
 
+def test_the_oldest_are_dropped_also_where_an_endpoint_fails_that_has_taken_all_until_then(
+    journal: Journal, receiver: Receiver
+) -> None:
+    delivery = journal.delivery(endpoint(receiver.url(), threshold=1, backoff_seconds=0.001), most=40)
+    journal.add(push("taken"))
+    run_to_the_end(delivery)
+    receiver.answer = failing(10_000)
+    journal.add(*(push(f"v{n}") for n in range(150)))
+    delivery.run()
+
+    receiver.answer = failing(0)
+    run_to_the_end(delivery)
+
+    assert receiver.tags == ["taken", *(f"v{n}" for n in range(110, 150))]
+
+
 def test_only_who_is_elected_delivers_and_stops_at_once_when_it_no_longer_is(
     journal: Journal, receiver: Receiver
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from registry.config import ConfigurationError, load
 from registry.plugins import PluginError
 from registry.server.acme.store import Attempts, Store
-from registry.server.starting import prepare
+from registry.server.starting import Prepared, prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def test_it_listens_nowhere_so_a_server_may_be_running(tmp_path: Path) -> None:
         api, debug = (f"127.0.0.1:{each.getsockname()[1]}" for each in (taken, other))
         configuration = configured(tmp_path, http_addr=api, http_debug_addr=debug)
 
-        assert prepare(configuration) == (configuration, None)
+        assert prepare(configuration) == Prepared(configuration)
 
 
 @pytest.mark.parametrize(

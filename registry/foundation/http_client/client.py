@@ -158,12 +158,11 @@ class HttpClient:
         keep = False
         try:
             whole = hop.send(connection)
-            with connection.getresponse() as response:
+            with connection.response(hop.request.method) as response:
                 content = response.read(most_bytes + 1)
                 if len(content) <= most_bytes and response.length:
                     raise http.client.IncompleteRead(content, response.length)
-                # The socket is gone where the peer has said that it closes the connection.
-                keep = whole and response.isclosed() and response.status >= _OK and connection.sock is not None
+                keep = whole and response.isclosed() and response.status >= _OK and not response.will_close
         finally:
             if keep:
                 self._kept.put(key, connection)
@@ -203,12 +202,13 @@ class _Hop:
             self.exchange.guard.require_allowed(connection.peer)
         self.exchange.peer = connection.peer
         request = self.request
-        target, headers = request.location.target, HTTPHeaderDict(request.headers)
+        target = request.location.target
         if self.proxy and request.location.scheme == "http":
             target = request.location.url
-            headers.update(_login(self.proxy))
+            for name, value in _login(self.proxy).items():
+                request = request.with_header(name, value)
         try:
-            connection.request(request.method, target, request.body, headers)
+            connection.send_request(request.head(target), request.body or b"")
         except _ENDED:
             return False
         return True

@@ -50,8 +50,6 @@ class Connection(HTTPConnection):
     def __init__(self, host: str, port: int, exchange: Exchange, **options: Any) -> None:
         super().__init__(host, port, **options)
         self.exchange = exchange
-        self._gathered: list[bytes] | None = None
-        """What is to be sent of a request, None outside of one."""
         self._dialled = host, port
         self.response_class = partial(_Response, self)  # type: ignore[assignment]
 
@@ -87,39 +85,33 @@ class Connection(HTTPConnection):
         remaining = self.exchange.deadline.remaining_seconds()
         return None if remaining is None else min(remaining, max(remaining / addresses, _LEAST_SECONDS))
 
-    def request(self, *args: Any, **options: Any) -> None:
-        """Send a request: its head together with what follows, if that is short, so that the peer is woken up once."""
-        self._gathered = []
-        try:
-            super().request(*args, **options)
-            self._flush()
-        finally:
-            self._gathered = None
+    def send_request(self, head: bytes, body: bytes) -> None:
+        """Send a request: its head together with its body, if that is short, so that the peer is woken up once."""
+        if len(body) <= _PIECE:
+            self.send(head + body)
+        else:
+            self.send(head)
+            self.send(body)
 
     def send(self, data: Any) -> None:
         """Send bytes, all of them by the deadline."""
-        if self._gathered is not None and len(data) <= _PIECE:
-            self._gathered.append(data)
-        else:
-            self._flush()
-            self._send(data)
-
-    def _flush(self) -> None:
-        if self._gathered:
-            gathered, self._gathered = self._gathered, []
-            self._send(b"".join(gathered))
-
-    def _send(self, data: bytes) -> None:
-        if self.sock is None:
-            self.connect()
         view = memoryview(data)
         for at in range(0, len(view), _PIECE):
             self.sock.settimeout(self.exchange.deadline.remaining_seconds())
             self.sock.sendall(view[at : at + _PIECE])
 
-    def getresponse(self) -> http.client.HTTPResponse:  # type: ignore[override]
-        """Return the answer; that of urllib3 would be decoded, and if malformed be logged with the URL."""
-        return http.client.HTTPConnection.getresponse(self)
+    def response(self, method: str) -> http.client.HTTPResponse:
+        """Return the answer to a request that was sent, of which the head has come; the rest comes on this connection.
+
+        That of urllib3 would be decoded, and if malformed be logged with the URL.
+        """
+        response: http.client.HTTPResponse = self.response_class(self.sock, method=method)
+        try:
+            response.begin()
+        except BaseException:
+            response.close()
+            raise
+        return response
 
 
 class SecureConnection(Connection, HTTPSConnection):
@@ -163,19 +155,13 @@ class _TimedReader(io.RawIOBase):
 
     def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
         self._sock = sock
-        # The socket stays open for this file after the connection has closed it.
-        self._file = sock.makefile("rb", buffering=0)
         self._exchange = exchange
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int | None:
+    def readinto(self, buffer: Any) -> int:
         self._sock.settimeout(self._exchange.deadline.remaining_seconds())
-        count: int | None = self._file.readinto(buffer)
+        count = self._sock.recv_into(buffer)
         self._exchange.answered = self._exchange.answered or bool(count)
         return count
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

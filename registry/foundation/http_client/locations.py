@@ -63,11 +63,15 @@ class Location:
         return self.scheme, self.host, self.port
 
     @property
+    def authority(self) -> str:
+        """Host and port, without one that the scheme has anyway."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
     def url(self) -> str:
         """The URL, without its userinfo."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.target}"
+        return f"{self.scheme}://{self.authority}{self.target}"
 
     def redirected(self, to: str) -> Location:
         """Return where a Location header, as Latin-1, leads from here. Its userinfo is left out.

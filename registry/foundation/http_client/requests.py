@@ -20,6 +20,10 @@ _HARMLESS: Final = frozenset({"accept", "content-type", "user-agent"})
 _OF_BODY: Final = "content-"
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_ZONE: Final = re.compile(r"%[^]]*")
+"""Of an IPv6 address: it means nothing to the peer (RFC 6874 section 3)."""
+_WITH_CONTENT: Final = frozenset({"POST", "PUT", "PATCH"})
+"""Methods that say of no content that it has no bytes (RFC 9110 section 8.6)."""
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
@@ -51,6 +55,24 @@ class Request:
         if location.authorization and "authorization" not in names:
             sent.append(("Authorization", location.authorization))
         return Request(method, location, body, tuple(sent))
+
+    def head(self, target: str) -> bytes:
+        """Return what precedes the body on the connection, with `target` in the request line (RFC 9112 section 3)."""
+        names = {name.lower() for name, _ in self.headers}
+        lines = [f"{self.method} {target} HTTP/1.1"]
+        if "host" not in names:
+            lines.append(f"Host: {_ZONE.sub('', self.location.authority)}")
+        if "accept-encoding" not in names:
+            lines.append("Accept-Encoding: identity")
+        if self.body is not None or self.method in _WITH_CONTENT:
+            lines.append(f"Content-Length: {len(self.body or b'')}")
+        lines += [f"{name}: {value}" for name, value in self.headers]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    def with_header(self, name: str, value: str) -> Request:
+        """Return the request with this in place of any other header called `name`."""
+        others = (each for each in self.headers if each[0].lower() != name.lower())
+        return replace(self, headers=(*others, (name, value)))
 
     def redirected(self, status: int, to: str) -> Request:
         """Return the request that the Location header `to` asks for.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.foundation.http_client import HttpClient, HttpError, Reply
+from registry.foundation.http_client.requests import Request
 from tests.foundation.http_client.servers import Server, answering, listening, read_head, serving
 from tests.server.tls.authority import Authority
 
@@ -49,6 +50,34 @@ def test_method_body_and_headers_arrive_as_they_are_given(client: HttpClient, se
     assert posted.values["accept-encoding"] == "identity"
     assert posted.values["user-agent"].startswith("registry/")
     assert (put.path, put.values["content-length"]) == ("/%20%C3%A4", "0")
+
+
+def test_headers_are_sent_in_their_order_behind_those_of_the_client(client: HttpClient, server: Server) -> None:
+    headers = [
+        ("X-Two", "1"),
+        ("B", ""),
+        ("x-two", "2"),
+        ("accept-encoding", "gzip"),
+        ("A", "a:b"),
+        ("User-Agent", "u"),
+    ]
+    client.request("POST", f"{server.url}/1", headers=[("Content-Length", "7"), *headers], timeout_seconds=10)
+    host = server.url.removeprefix("http://")
+    assert list(server.asked[0].headers) == [("Host", host), ("Content-Length", "0"), *headers]
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://[fe80::1%25eth0]:8080/a", "[fe80::1]:8080"),
+        ("https://[fe80::1%eth0]/a", "[fe80::1]"),
+        ("https://ci.example:443/a", "ci.example"),
+        ("https://user:word@CI.example:80/a", "ci.example:80"),
+    ],
+)
+def test_the_host_is_named_without_what_only_this_side_knows(url: str, host: str) -> None:
+    request = Request.of("GET", url, None, (), user_agent="u")
+    assert request.head("/a").splitlines()[:2] == [b"GET /a HTTP/1.1", f"Host: {host}".encode()]
 
 
 def test_the_caller_may_say_the_user_agent(client: HttpClient, server: Server) -> None:
