@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 PAGES = (
     *("access-control.md", "airgap.md", "backup.md", "cors.md", "doctor.md", "fsck.md"),
-    *("garbage-collection.md", "list-and-delete.md", "logs.md", "migrating.md", "storage-copy.md"),
-    *("access-control.md", "airgap.md", "backup.md", "cors.md", "doctor.md"),
     *("garbage-collection.md", "list-and-delete.md", "logs.md", "migrating.md", "retention.md", "storage-copy.md"),
 )
 INSTALLS = "installs what make has installed here; test_extras_that_pages_name_exist"
@@ -285,8 +283,11 @@ def test_fsck_page(start_server: StartServer, tmp_path: Path) -> None:
     assert said[3][0].startswith("removed: team/app:v1: its link is empty")
     assert said[4][-1] == "nothing is damaged"
     assert json.loads((tmp_path / "fsck.json").read_text())["findings"] == []
+
+
 def test_retention_page(config: Path, tmp_path: Path, start_server: StartServer) -> None:
     (section,) = (yaml.safe_load(block.text) for block in blocks("retention.md") if block.language == "yaml")
+    server = start_server()
     fill(server, *(f"ci/app:{tag}" for tag in ("v1", "latest", "main-1", "1.2", "1.2.3", "pr-1")))
     for path in server.root.rglob("*"):
         os.utime(path, (0, 0))
