@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CACHE_KIB: Final = 64 * 1024
-_ROWS_AT_ONCE: Final = 10_000
+_ROWS_AT_ONCE: Final = 1000
 _READ_AT_ONCE: Final = 1000
 
 SCHEMA: Final = f"""
