@@ -93,7 +93,7 @@ def policy_for(driver: StorageDriver, policy: ValidationPolicy) -> ValidationPol
 
 def has_lost_all_blobs(driver: StorageDriver) -> bool:
     """Tell whether there are repositories and not a single blob: then something is not mounted, and not damaged."""
-    has_blobs = any(driver.list_prefixes(paths.blob_prefixes(each), limit=1) for each in ALGORITHMS)
+    has_blobs = any(driver.holds(paths.blob_prefixes(each)) for each in ALGORITHMS)
     return not has_blobs and next(Catalog(driver).linking(), None) is not None
 
 
