@@ -19,7 +19,7 @@ from registry.foundation.globs import Glob
 from registry.foundation.printable import printable
 from registry.foundation.sizes import parse as parse_size
 from registry.foundation.sizes import spelled
-from registry.fsck.check import Check, Status, Wish, policy_for
+from registry.fsck.check import Check, Status, Wish, has_lost_all_blobs, policy_for
 from registry.fsck.contents import Contents
 from registry.fsck.pacing import Pacer
 from registry.fsck.scrubbed import settle
@@ -137,6 +137,8 @@ def fsck_command(  # noqa: PLR0913 - one for each option
     if (run := runs.read()).is_on:
         click.echo(f"a garbage collection runs on {printable(run.host) or 'a host'}: try again when it ends", err=True)
         raise click.exceptions.Exit(HELD_UP)
+    if (repair or prune) and has_lost_all_blobs(driver):
+        raise click.ClickException("there are repositories and not a single blob: is all of the storage mounted?")
     wish = Wish(
         deep=deep,
         start=start or "",
@@ -152,7 +154,8 @@ def fsck_command(  # noqa: PLR0913 - one for each option
         check = Check(store, policy, wish, shown.look)
         with _telling_where(check):
             _print(check, line, contents, wish, in_json=in_json)
-    if wish.repair and wish.is_meant is None and not check.sum.remaining:
+    is_whole = deep and not start and not globs
+    if wish.repair and is_whole and not check.sum.remaining:
         settle(driver)
     if check.sum.held_up:
         raise click.exceptions.Exit(HELD_UP)

@@ -113,6 +113,19 @@ def test_while_a_garbage_collection_runs_nothing_is_checked(config: str, driver:
     assert done.stderr == "a garbage collection runs on node-1: try again when it ends\n"
 
 
+@pytest.mark.parametrize("option", ["--repair", "--prune"])
+def test_where_all_blobs_are_gone_nothing_is_removed(config: str, driver: FilesystemDriver, option: str) -> None:
+    driver.delete(paths.BLOBS)
+    before = {found.path for found in driver.walk("/docker")}
+
+    done = run("fsck", option, config)
+
+    assert done.returncode == 1
+    assert done.stderr == "Error: there are repositories and not a single blob: is all of the storage mounted?\n"
+    assert {found.path for found in driver.walk("/docker")} == before
+    assert run("fsck", config).returncode == 3
+
+
 def test_a_storage_that_does_not_exist_is_status_1(tmp_path: Path) -> None:
     done = run("fsck", configure(tmp_path))
 
