@@ -24,6 +24,7 @@ from registry.commands.doctor import doctor_command
 from registry.commands.ending import Commands
 from registry.commands.fsck import fsck_command
 from registry.commands.garbage import garbage_collect_command
+from registry.commands.gc import gc_commands
 from registry.commands.layout import json_option
 from registry.commands.listing import ls_command, tags_command
 from registry.commands.notifications import notifications_commands
@@ -143,6 +144,7 @@ commands.add_command(auth_commands)
 commands.add_command(audit_commands)
 commands.add_command(doctor_command)
 commands.add_command(garbage_collect_command)
+commands.add_command(gc_commands)
 commands.add_command(fsck_command)
 commands.add_command(retention_commands)
 commands.add_command(export_command)

@@ -268,6 +268,14 @@ class Publishing:
         repository.manifests.forget(digest)
         self._tell(Change(DELETE, MANIFEST, repository.name, digest))
 
+    def tell_of_condemned_manifest(self, repository: str, digest: Digest) -> None:
+        """Tell that a garbage collection has taken a manifest away from the repository called so."""
+        self._tell(Change(DELETE, MANIFEST, repository, digest))
+
+    def tell_of_condemned_blob(self, repository: str, digest: Digest) -> None:
+        """Tell that a garbage collection has taken a blob away from the repository called so."""
+        self._tell(Change(DELETE, BLOB, repository, digest))
+
     def remove_repository(self, repository: Repository) -> None:
         """Let all that the repository has go; those nested in its name stay.
 

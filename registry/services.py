@@ -29,7 +29,7 @@ from registry.publishing import Publishing
 from registry.redis.loading import load_descriptors
 from registry.retention.pulls import LastPulls
 from registry.retention.rules import asks_for_pulls
-from registry.storage import paths
+from registry.storage import paths, runs
 from registry.storage.descriptors import InMemoryDescriptors
 from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
 from registry.storage.passage import Passage
@@ -247,7 +247,8 @@ def build_trail(configuration: Configuration, journal: Log) -> Trail | None:
 
 
 def _passage(configuration: Configuration, driver: StorageDriver) -> Passage:
-    return Passage(Runs(driver), configuration.storage.maintenance.garbagecollection.grace_seconds)
+    grace = configuration.storage.maintenance.garbagecollection.grace_seconds
+    return Passage(Runs(driver), max(grace, runs.PACE.margin))
 
 
 def _instance(configuration: Configuration) -> Instance:

@@ -12,6 +12,7 @@ from registry.health.checks import configured_checks, optional_check
 from registry.jobs import cluster, health, journal, purge
 from registry.jobs.cluster import Cluster, member_name
 from registry.jobs.hold import Hold
+from registry.lifecycle import jobs as collection
 from registry.notifications import jobs as notifications
 from registry.retention import history
 from registry.retention import jobs as retention
@@ -36,6 +37,7 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     maintenance = configuration.storage.maintenance
     if not maintenance.readonly.enabled:
         yield from purge.jobs(services.repositories, maintenance.uploadpurging, list(_left_behind(services)))
+    yield from collection.jobs(configuration, services.driver, _metrics(services))
     yield from scrub.jobs(configuration, services.driver, _metrics(services))
     publishing = services.publishing(retention.RetentionOperator())
     yield from retention.jobs(configuration, services.driver, services.repositories, publishing, stopping)

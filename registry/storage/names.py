@@ -49,6 +49,12 @@ is_notice: Final[IsName] = re.compile("[0-9]{20}-[0-9a-f]{16}").fullmatch
 """A notice to a garbage collection: when its writer has put it, and a random number."""
 is_epoch: Final[IsName] = re.compile("[0-9]{12}").fullmatch
 """A term in which somebody holds a lease."""
+is_report: Final[IsName] = re.compile(r"[0-9]{12}\.json").fullmatch
+"""The report of a run of the garbage collection."""
+is_run_number: Final[IsName] = re.compile("[0-9]{12}").fullmatch
+"""The number of a run of the garbage collection."""
+is_part_of_list: Final[IsName] = re.compile("[0-9]{6}").fullmatch
+"""A part of a list that such a run has made."""
 
 _HEX: Final = {name: re.compile(f"[0-9a-f]{{{length}}}").fullmatch for name, length in ALGORITHMS.items()}
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from registry.oci.reference import Tag
     from registry.storage.runs import Run, Runs
 
+GRACE_SECONDS: Final = 12 * 3600.0
+"""For how long a condemned link can be brought back."""
+
 _NAMED: Final = 10_000
 """Digests in one notice, at most."""
 
@@ -52,7 +55,7 @@ class Passage:
     def __init__(
         self,
         runs: Runs,
-        grace: float,
+        grace: float = GRACE_SECONDS,
         *,
         clock: Callable[[], float] = _clock,
         pause: Callable[[float], None] = time.sleep,

@@ -25,7 +25,8 @@ and not below ROOT::
     /registry/journal/dead/<label of an endpoint>/<time>-<index>-<id of an event>
     /registry/leases/<name>/<epoch>
     /registry/gc/run
-    /registry/gc/{collectors,notices,reports}/<id>
+    /registry/gc/notices/<id>
+    /registry/gc/reports/<run>.json
     /registry/gc/orphans/<run>/<number>
     /registry/scrub
     /registry/quarantine/<alg>/<hex>, bytes that do not have their digest
@@ -60,7 +61,6 @@ LEASES: Final = "/registry/leases"
 AUDIT: Final = "/registry/audit"
 GC: Final = "/registry/gc"
 GC_RUN: Final = f"{GC}/run"
-GC_COLLECTORS: Final = f"{GC}/collectors"
 GC_NOTICES: Final = f"{GC}/notices"
 GC_REPORTS: Final = f"{GC}/reports"
 GC_ORPHANS: Final = f"{GC}/orphans"
@@ -126,19 +126,19 @@ def gc_notice(notice_id: str) -> str:
     return f"{GC_NOTICES}/{notice_id}"
 
 
-def gc_collector(collector_id: str) -> str:
-    """Return where one that wants to collect says that it lives."""
-    return f"{GC_COLLECTORS}/{collector_id}"
-
-
 def gc_report(run: int) -> str:
     """Return where the report of a run lies; later ones sort behind."""
     return f"{GC_REPORTS}/{run:012}.json"
 
 
-def gc_orphans(run: int, number: int) -> str:
-    """Return where a run keeps a part of its list of blobs that no link leads to."""
-    return f"{GC_ORPHANS}/{run:012}/{number:06}"
+def gc_orphans(run: int) -> str:
+    """Return the prefix of the list that a run has made of blobs that no link leads to."""
+    return f"{GC_ORPHANS}/{run:012}"
+
+
+def gc_orphans_part(run: int, number: int) -> str:
+    """Return where a part of that list lies."""
+    return f"{gc_orphans(run)}/{number:06}"
 
 
 def retention_report(run: int) -> str:

@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from drivers.base import PathNotFoundError
-from drivers.inmemory import InMemoryDriver
-from registry.copying.copy import copy_storage
+from registry.handlers.current import EXTENSION
 from registry.oci import media_types
 from registry.oci.digest import Digest
-from registry.storage import enumeration, paths, revival, runs
-from registry.storage.repository import Repositories
+from registry.storage import paths, revival, runs
 from registry.storage.runs import Closed, Pace, Phase, Run, Runs
-from tests.archive.images import Quiet
 from tests.content import image, index
-from tests.drivers.aging import AgingDriver
 from tests.drivers.failing import FailingDriver
 from tests.drivers.interleaving import InterleavingDriver
 from tests.handlers.pushing import error_of, push_blob, push_manifest
@@ -255,20 +251,17 @@ def test_a_signature_that_is_brought_back_is_listed_again(pushed: FlaskClient, d
     assert str(Digest.of(signature)) in pushed.get(f"/v2/a/referrers/{DIGEST}").text
 
 
-def test_what_was_condemned_longer_ago_than_the_grace_is_not_brought_back(serve: Serve, driver: StorageDriver) -> None:
-    medium = AgingDriver(driver)
-    client = serve(medium, storage={"maintenance": {"garbagecollection": {"grace": "2h"}}})
-    push_blob(client, "a", CONFIG)
-    push_blob(client, "a", LAYER)
-    layer = condemn_blob(medium, LAYER)
-    collected_before(medium)
+def test_what_was_condemned_longer_ago_than_the_grace_is_not_brought_back(
+    pushed: FlaskClient, driver: StorageDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = condemn_blob(driver, LAYER)
+    collected_before(driver)
+    monkeypatch.setattr(pushed.application.extensions[EXTENSION].passage, "grace", -1.0)
 
-    medium.pass_time(2 * 3600 + 60)
-    assert error_of(put(client, IMAGE)) == (400, "MANIFEST_BLOB_UNKNOWN")
-    assert not exists(medium, paths.layer_link("a", layer))
+    assert error_of(put(pushed, IMAGE)) == (400, "MANIFEST_BLOB_UNKNOWN")
 
-    medium.pass_time(-120)
-    assert put(client, IMAGE).status_code == 201
+    assert not exists(driver, paths.layer_link("a", layer))
+    assert exists(driver, paths.condemned_layer_link("a", layer))
 
 
 def test_another_repository_gets_nothing_of_what_was_condemned(pushed: FlaskClient, driver: StorageDriver) -> None:
@@ -351,28 +344,3 @@ def test_a_run_that_cannot_be_read_fails_pushes_and_no_pulls(pushed: FlaskClient
     assert put(pushed, IMAGE).status_code == 500
 
     assert pulls(pushed)
-
-
-def test_what_was_condemned_is_in_no_list_and_no_copy(pushed: FlaskClient, driver: StorageDriver) -> None:
-    condemn_manifest(driver, IMAGE)
-    condemn_blob(driver, LAYER)
-    target = InMemoryDriver()
-
-    assert pushed.get("/v2/_catalog").json == {"repositories": []}
-    copy_storage(driver, target, 1, Quiet())
-
-    assert list(Repositories(driver).catalog.linking()) == ["a"]
-    assert list(enumeration.layers(driver, "a")) == [Digest.of(CONFIG)]
-    assert target.list(paths.repository("a"), limit=9) == ["_layers"]
-
-
-def test_a_repository_that_is_deleted_takes_what_was_condemned_with_it(
-    pushed: FlaskClient, driver: StorageDriver
-) -> None:
-    condemn_blob(driver, LAYER)
-    condemn_manifest(driver, IMAGE)
-
-    Repositories(driver).open("a").delete()
-
-    assert driver.list(paths.REPOSITORIES, limit=1) == []
-    assert pushed.get("/v2/a/tags/list").status_code == 404

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from drivers.inmemory import InMemoryDriver
 
-GRACE = 3600.0
 DIGEST, OTHER = Digest.of(b"one"), Digest.of(b"other")
 IDLE, MARKING = Run(4), Run(5, Phase.MARKING)
 
@@ -51,7 +50,7 @@ def counted(driver: InMemoryDriver) -> FailingDriver:
 
 @pytest.fixture
 def passage(counted: FailingDriver, hand: Hand) -> Passage:
-    return Passage(Runs(counted), GRACE, clock=hand, pause=hand.wait)
+    return Passage(Runs(counted), clock=hand, pause=hand.wait)
 
 
 @pytest.fixture
@@ -176,7 +175,7 @@ def test_a_writer_waits_for_what_a_run_has_closed(
         if len(waits) == 3:
             running.write(MARKING)
 
-    assert Passage(Runs(counted), GRACE, clock=hand, pause=wait).enter("a", [DIGEST, OTHER]).confirm()
+    assert Passage(Runs(counted), clock=hand, pause=wait).enter("a", [DIGEST, OTHER]).confirm()
 
     assert len(waits) == 3
     assert all(waits), "the notice has to be there before the look"
@@ -209,7 +208,7 @@ def test_a_storage_that_fails_at_any_look_fails_the_writer(driver: InMemoryDrive
     running.write(run)
     for fail_at in range(1, 5 if run.is_on else 2):
         with pytest.raises(PowerLossError):
-            Passage(Runs(FailingDriver(driver, fail_at)), GRACE).enter("a", [DIGEST]).confirm()
+            Passage(Runs(FailingDriver(driver, fail_at))).enter("a", [DIGEST]).confirm()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"null", b'{"phase": "dancing"}', b"\xff", b" " * 2_000_000])

@@ -61,9 +61,9 @@ OUR_OWN = {
     paths.lease_epoch("journal", 7): "/registry/leases/journal/000000000007",
     paths.GC_RUN: "/registry/gc/run",
     paths.gc_notice("1-a"): "/registry/gc/notices/1-a",
-    paths.gc_collector("a"): "/registry/gc/collectors/a",
     paths.gc_report(7): "/registry/gc/reports/000000000007.json",
-    paths.gc_orphans(7, 3): "/registry/gc/orphans/000000000007/000003",
+    paths.gc_orphans(7): "/registry/gc/orphans/000000000007",
+    paths.gc_orphans_part(7, 3): "/registry/gc/orphans/000000000007/000003",
     paths.condemned("team/app"): f"{TEAM_APP}/_condemned",
     paths.condemned_layer_link("team/app", SHA256): f"{TEAM_APP}/_condemned/_layers/sha256/{HEX}/link",
     paths.condemned_revision_link("team/app", SHA256): (
@@ -159,9 +159,9 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"label", "cursor", "dead_letters", "dead_letter", "lease", "lease_epoch"},
         *{"quarantine", "quarantine_arriving"},
         *{"audit_day", "audit_segment", "audit_seen", "audit_told"},
+        *{"gc_notice", "gc_report", "gc_orphans", "gc_orphans_part"},
         *{"retention_report", "retention_begun", "retention_part", "retention_summary", "tag_at"},
         *{"pulls_of_day", "pulls_batch", "folded_pulls", "folded_part", "folded_whole"},
-        *{"gc_notice", "gc_collector", "gc_report", "gc_orphans"},
         *{"condemned", "condemned_layer_link", "condemned_revision_link"},
         *{"referrers", "referrers_by", "referrer", "referrer_link", "referrer_descriptor"},
     }
