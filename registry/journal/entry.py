@@ -100,7 +100,7 @@ class Entry(NamedTuple):
             EntryError: it is not an entry.
         """
         try:
-            content = json.loads(line)
+            content = json.loads(line.decode("utf-8", "surrogatepass"))
             return cls(**{name: read(content[name]) for name, read in _READERS.items() if name in content})
         except (ValueError, TypeError, RecursionError) as error:
             raise EntryError(f"not an entry: {error}") from error
@@ -111,7 +111,7 @@ def _members(part: Entry | Origin | Instance) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    return _of(value, str)
+    return value if isinstance(value, str) else _of(value, str)
 
 
 def _size(value: object) -> int:
@@ -132,7 +132,15 @@ def _texts_by_name(value: object) -> Mapping[str, str]:
 
 def _part(kind: type[_Part], members: Sequence[str]) -> Callable[[object], _Part]:
     """Return what reads an object whose members are text."""
-    return lambda value: kind(**{name: _text(each) for name, each in _of(value, dict).items() if name in members})
+    known = frozenset(members)
+
+    def read(value: object) -> _Part:
+        texts = {name: each for name, each in _of(value, dict).items() if name in known}
+        if not _TEXT.issuperset(map(type, texts.values())):  # a call for each of them would take longer than the rest
+            texts = {name: _text(each) for name, each in texts.items()}
+        return kind(**texts)
+
+    return read
 
 
 def _of(value: object, kind: type[_Kind]) -> _Kind:
@@ -142,6 +150,7 @@ def _of(value: object, kind: type[_Kind]) -> _Kind:
 
 
 _LONGEST: Final = 40
+_TEXT: Final = frozenset({str})
 _PARTS: Final = {"origin": Origin._fields, "instance": Instance._fields}
 _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "id": _text,
