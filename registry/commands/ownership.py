@@ -26,7 +26,7 @@ class OwnersLog(Log):
         self._storage = storage
 
     def append(self, content: bytes) -> int:
-        with _as_owner(self._storage):
+        with as_owner(self._storage):
             return self._inner.append(content)
 
     def after(self, position: str, *, before_ns: int, limit: int) -> Page:
@@ -45,8 +45,8 @@ def journal_of(configuration: Configuration, driver: StorageDriver) -> Log:
 
 
 @contextmanager
-def _as_owner(storage: Storage) -> Iterator[None]:
-    """Let root write to a directory as the user who owns it.
+def as_owner(storage: Storage) -> Iterator[None]:
+    """Let root write to a directory as the user who owns it: the server goes on there.
 
     Raises:
         UnavailableError: root may not become that user.
@@ -62,7 +62,7 @@ def _as_owner(storage: Storage) -> Iterator[None]:
         os.seteuid(owner.st_uid)
     except OSError as error:
         os.setegid(group)
-        raise UnavailableError(f"the journal cannot be written as the owner of {root}: {error.strerror}") from error
+        raise UnavailableError(f"nothing can be written as the owner of {root}: {error.strerror}") from error
     try:
         yield
     finally:

@@ -118,7 +118,7 @@ class Visit:
     @property
     def may_revive(self) -> bool:
         """Whether there ever was a run, which may have condemned a link."""
-        return self._number > 0
+        return self._number > 0 or self._passage.known().number > 0
 
     def confirm(self) -> bool:
         """Tell whether what the writer has looked at and written by now may be relied on.
