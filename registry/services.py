@@ -25,6 +25,10 @@ from registry.notifications.consumers import consumers, source_addr
 from registry.notifications.pulls import Events, Pulls
 from registry.plugins import load_access, load_driver, load_middleware
 from registry.publishing import Publishing
+from registry.quota.allowance import Quotas
+from registry.quota.counter import Counter
+from registry.quota.groups import Groups
+from registry.quota.ledger import Ledger
 from registry.redis.loading import load_descriptors
 from registry.storage import paths
 from registry.storage.descriptors import InMemoryDescriptors
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from registry.journal.recorder import Consumer
     from registry.observation.observer import Observer
     from registry.publishing import Caller
+    from registry.quota.counter import Meter
     from registry.redis.descriptors import RedisDescriptors
     from registry.storage.descriptors import DescriptorCache
 
@@ -81,7 +86,8 @@ class Services:
 
     `board` is where the processes of a server share what they know of its health. `observer` is told of every
     request and storage call, `recorder` of every change, `pulls` of every pull; each is None where nobody wants to
-    know. `passage` is the way of writers past a garbage collection; it is None where the registry is read-only.
+    know. `passage` is the way of writers past a garbage collection; it is None where the registry is read-only. So is
+    `quotas`, which is None where no repository has one, too.
     `trail` is told of logins, denials and the like; it is None without an audit log. `lease` is held by the
     process that gives consumers of the journal its entries. `told` is what the log was told of endpoints of
     notifications, by all processes of a server. `instance` is that server, which has read its configuration again as
@@ -101,6 +107,7 @@ class Services:
     lease: Lease
     recorder: Recorder | None = None
     passage: Passage | None = None
+    quotas: Quotas | None = None
     pulls: Pulls | None = None
     trail: Trail | None = None
     instance: Instance = field(default_factory=Instance)
@@ -109,7 +116,7 @@ class Services:
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
-        return Publishing(self.validation, caller, self.recorder, self.passage)
+        return Publishing(self.validation, caller, self.recorder, self.passage, self.quotas)
 
     def close(self) -> None:
         """Store what is in memory only, and let go of what other processes wait for, as this one ends.
@@ -117,6 +124,8 @@ class Services:
         Raises:
             DriverError: the storage does not answer.
         """
+        if self.quotas:
+            self.quotas.close()
         if self.trail:
             self.trail.close()
         self.lease.release()
@@ -219,6 +228,7 @@ def assemble(
         lease=Lease(driver, "journal", this_server(configuration.http.addr)),
         recorder=recorder,
         passage=None if read_only else Passage(Runs(driver)),
+        quotas=None if read_only else _quotas(configuration, driver, observer.metrics if observer else None),
         trail=trail,
         pulls=_pulls(configuration, Events(instance, repositories), observer, remembered.failing),
         told=remembered.failing,
@@ -228,9 +238,13 @@ def assemble(
 
 
 def build_publishing(configuration: Configuration, driver: StorageDriver, journal: Log, caller: Caller) -> Publishing:
-    """Return what publishes and deletes on behalf of `caller`, for a command that needs no other services."""
+    """Return what publishes and deletes on behalf of `caller`, for a command that needs no other services.
+
+    What it adds to quotas is counted, and whether there is room not asked. If it adds anything, close its quotas.
+    """
     recorder, _ = _journal(configuration, journal, _instance(configuration))
-    return Publishing(_validation(configuration), caller, recorder, Passage(Runs(driver)))
+    quotas = _quotas(configuration, driver, enforced=False)
+    return Publishing(_validation(configuration), caller, recorder, Passage(Runs(driver)), quotas)
 
 
 def build_trail(configuration: Configuration, journal: Log) -> Trail | None:
@@ -251,6 +265,14 @@ def _journal(configuration: Configuration, log: Log, instance: Instance) -> tupl
     # A request that changes nothing writes nothing to a registry that is read-only.
     told = audit.enabled and not configuration.storage.maintenance.readonly.enabled
     return Recorder(log, wanting, instance), Trail(log, instance) if told else None
+
+
+def _quotas(
+    configuration: Configuration, driver: StorageDriver, meter: Meter | None = None, *, enforced: bool = True
+) -> Quotas | None:
+    """Return the quotas of all repositories; None where no repository has one."""
+    quotas = configuration.storage.maintenance.quotas
+    return Quotas(Groups(quotas), Counter(Ledger(driver), meter), enforced=enforced) if quotas else None
 
 
 def _pulls(configuration: Configuration, events: Events, observer: Observer | None, told: SharedSet) -> Pulls | None:

@@ -154,6 +154,9 @@ def import_command(load: LoadConfiguration, file: Path, name: str | None, config
                 publish(repositories, publishing, archive, planned, progress)
     except ArchiveError as error:
         raise click.ClickException(f"{file}: {error}") from error
+    finally:
+        if publishing.quotas:
+            publishing.quotas.close()
     if in_json:
         told = [{"name": each.name, "tag": each.tag and str(each.tag), "digest": str(each.digest)} for each in planned]
         click.echo(json.dumps(told))

@@ -13,6 +13,7 @@ from registry.config.endpoints import warn_endpoints
 from registry.config.errors import ConfigurationError
 from registry.config.events import Audit
 from registry.config.outputs import syslog_target
+from registry.config.quotas import warn_quotas
 from registry.config.remote import Redis
 from registry.config.values import Cache
 from registry.foundation import proxies
@@ -70,6 +71,7 @@ def warn_unsupported(configuration: Configuration) -> tuple[str, ...]:
         *_warn_cache(configuration),
         *warn_endpoints(configuration.notifications),
         *_warn_audit(configuration),
+        *warn_quotas(configuration.storage.maintenance.quotas),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from registry.config.events import Audit, Notifications
 from registry.config.origins import Origins
+from registry.config.quotas import Quota
 from registry.config.remote import Health, LogHook, Proxy, Redis
 from registry.config.schema import ANY_SIGN, Mark, Maximum, Minimum
 from registry.foundation.patterns import Pattern
@@ -89,6 +90,7 @@ class Maintenance:
 
     uploadpurging: UploadPurging = UploadPurging()
     readonly: ReadOnly = ReadOnly()
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

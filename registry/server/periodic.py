@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from registry.audit import jobs as audit
 from registry.audit import watching
 from registry.health.checks import configured_checks, optional_check
-from registry.jobs import cluster, health, journal, purge
+from registry.jobs import cluster, health, journal, purge, quotas
 from registry.jobs.cluster import Cluster, member_name
 from registry.jobs.hold import Hold
 from registry.notifications import jobs as notifications
@@ -32,6 +32,7 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     maintenance = configuration.storage.maintenance
     if not maintenance.readonly.enabled:
         yield from purge.jobs(services.repositories, maintenance.uploadpurging, list(_left_behind(services)))
+    yield from quotas.jobs(services.driver, services.quotas)
     yield from cluster.jobs(services.driver, configuration, services.board)
     if services.recorder:
         yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)

@@ -26,6 +26,8 @@ and not below ROOT::
     /registry/gc/run
     /registry/gc/{collectors,notices,reports}/<id>
     /registry/gc/orphans/<run>/<number>
+    /registry/usage/<label of a quota>/base
+    /registry/usage/<label of a quota>/added/<label of a process>
     /registry/audit/<YYYYMMDD>/<number>.jsonl
     /registry/audit/{head,seen/<host>,told/<name>}
 
@@ -51,6 +53,7 @@ CURSORS: Final = "/registry/journal/cursors"
 DEAD_LETTERS: Final = "/registry/journal/dead"
 LEASES: Final = "/registry/leases"
 AUDIT: Final = "/registry/audit"
+USAGE: Final = "/registry/usage"
 GC: Final = "/registry/gc"
 GC_RUN: Final = f"{GC}/run"
 GC_COLLECTORS: Final = f"{GC}/collectors"
@@ -125,6 +128,26 @@ def gc_report(run: int) -> str:
 def gc_orphans(run: int, number: int) -> str:
     """Return where a run keeps a part of its list of blobs that no link leads to."""
     return f"{GC_ORPHANS}/{run:012}/{number:06}"
+
+
+def usage(group: str) -> str:
+    """Return the prefix of what is kept of the repositories of a quota; `group` is its label."""
+    return f"{USAGE}/{group}"
+
+
+def usage_base(group: str) -> str:
+    """Return where it is kept how much the repositories of a quota had when they were counted."""
+    return f"{usage(group)}/base"
+
+
+def all_usage_added(group: str) -> str:
+    """Return the prefix below which each name is a process that has added to the repositories of a quota."""
+    return f"{usage(group)}/added"
+
+
+def usage_added(group: str, process: str) -> str:
+    """Return where a process says how much it has added to the repositories of a quota."""
+    return f"{all_usage_added(group)}/{process}"
 
 
 def label(name: str) -> str:

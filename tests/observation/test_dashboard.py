@@ -40,6 +40,8 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         metrics.notifications_answered("ci", "200 OK")
         metrics.notifications_waiting("ci", 1)
         metrics.notifications_oldest("ci", 1.0)
+        metrics.quota_stands("team/**", limit=2, used=1)
+        metrics.quota_refused("team/**")
         observer.redis_called("Stat", 0.1)
         observer.end(record, {}, status=500, sent=1)
         _, text = exposition(directory)("")

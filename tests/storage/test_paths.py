@@ -12,7 +12,7 @@ import pytest
 import registry
 from drivers.base import checked_path
 from registry.oci.digest import Digest
-from registry.storage import names, paths
+from registry.storage import names, parts, paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +69,10 @@ OUR_OWN = {
     paths.condemned_revision_link("team/app", SHA256): (
         f"{TEAM_APP}/_condemned/_manifests/revisions/sha256/{HEX}/link"
     ),
+    paths.usage("team-7"): "/registry/usage/team-7",
+    paths.usage_base("team-7"): "/registry/usage/team-7/base",
+    paths.all_usage_added("team-7"): "/registry/usage/team-7/added",
+    paths.usage_added("team-7", "host-1"): "/registry/usage/team-7/added/host-1",
     paths.AUDIT_HEAD: "/registry/audit/head",
     paths.audit_day("20261127"): "/registry/audit/20261127",
     paths.audit_segment("20261127", "000001.jsonl"): "/registry/audit/20261127/000001.jsonl",
@@ -131,6 +135,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"all_tag_history", "cluster_member", "copy_data", "upload_started_at", "upload_verified"},
         *{"label", "cursor", "dead_letters", "dead_letter", "lease", "lease_epoch"},
         *{"audit_day", "audit_segment", "audit_seen", "audit_told"},
+        *{"usage", "usage_base", "all_usage_added", "usage_added"},
         *{"gc_notice", "gc_collector", "gc_report", "gc_orphans"},
         *{"condemned", "condemned_layer_link", "condemned_revision_link"},
         *{"referrers", "referrers_by", "referrer", "referrer_link", "referrer_descriptor"},
@@ -138,14 +143,16 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
 
 
 SPELLED = re.compile(
-    r"/docker/registry/v2|/registry/(?:cluster|journal|leases|audit)\b|\b_(?:layers|manifests|uploads|referrers)\b|/(?:link|data)$"
+    r"/docker/registry/v2|/registry/(?:cluster|journal|leases|audit|usage)\b|\b_(?:layers|manifests|uploads|referrers)\b|/(?:link|data)$"
 )
+AUTHORS = {Path(inspect.getfile(module)) for module in (paths, parts)}
+"""What spells paths, and what tells by a path what lies there."""
 WITHOUT_STORAGE = {"server", "doctor", "http_client"}
 """Rooms whose paths are those of URLs and of local files."""
 MODULES = sorted(
     path
     for path in Path(inspect.getfile(registry)).parent.rglob("*.py")
-    if path != Path(inspect.getfile(paths)) and not WITHOUT_STORAGE & set(path.parts)
+    if path not in AUTHORS and not WITHOUT_STORAGE & set(path.parts)
 )
 
 
