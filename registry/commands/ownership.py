@@ -1,4 +1,4 @@
-"""The journal as a command writes it that root may run, while the server is another user's."""
+"""What a command that root may run writes beside what the server does, which is another user's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class OwnersLog(Log):
         self._storage = storage
 
     def append(self, content: bytes) -> int:
-        with _as_owner(self._storage):
+        with as_owner(self._storage):
             return self._inner.append(content)
 
     def after(self, position: str, *, before_ns: int, limit: int) -> Page:
@@ -45,7 +45,7 @@ def journal_of(configuration: Configuration, driver: StorageDriver) -> Log:
 
 
 @contextmanager
-def _as_owner(storage: Storage) -> Iterator[None]:
+def as_owner(storage: Storage) -> Iterator[None]:
     """Let root write to a directory as the user who owns it.
 
     Raises:

@@ -97,6 +97,11 @@ class Ledger:
         except (PathNotFoundError, ObjectTooLargeError, ValueError):
             return 0
 
+    def used(self, label: str) -> int:
+        """Return how much a group has, as far as it is written down."""
+        base = self.base(label) or Base()
+        return base.used + sum(base.since(each, self.added(label, each)) for each in self.processes(label))
+
     def put_added(self, label: str, process: str, number: int) -> None:
         """Say how much this process, called so, has added to a group since it began."""
         self._driver.put(paths.usage_added(label, process), b"%d" % number)

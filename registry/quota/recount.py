@@ -8,6 +8,7 @@ was pushed before has been written down. What a garbage collection has condemned
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import PathNotFoundError
@@ -21,6 +22,7 @@ from registry.storage.parts import Kind, part_at
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from drivers.base import Found, StorageDriver
     from registry.quota.groups import Group, Groups
@@ -45,11 +47,15 @@ def holds_anything(driver: StorageDriver) -> bool:
 
 
 def recount(
-    driver: StorageDriver, groups: Groups, wanted: Sequence[Group], rest: Callable[[], None] = lambda: None
+    driver: StorageDriver,
+    groups: Groups,
+    wanted: Sequence[Group],
+    rest: Callable[[], None] = lambda: None,
+    writing: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
     """Count what the `wanted` of `groups` have, and say so in the storage; the caller has waited, see above.
 
-    `rest` is called after each thousand objects that were looked at.
+    `rest` is called after each thousand objects that were looked at. What is written is written within `writing`.
 
     Raises:
         DriverError: the storage fails; what was said before stays.
@@ -58,13 +64,14 @@ def recount(
     before = {group: ledger.base(group.label) or Base() for group in wanted}
     seen = {group: dict(_numbers(ledger, group, before[group])) for group in wanted}
     used = _measured(driver, groups, wanted, rest)
-    for group in wanted:
-        for process, number in list(seen[group].items()):
-            said = ledger.said(group.label, process)
-            if said is None or (before[group].seen.get(process) == number and now - said > FORGOTTEN_SECONDS):
-                ledger.forget(group.label, process)
-                del seen[group][process]
-        ledger.put_base(group.label, Base(used[group], groups.division, seen[group]))
+    with writing():
+        for group in wanted:
+            for process, number in list(seen[group].items()):
+                said = ledger.said(group.label, process)
+                if said is None or (before[group].seen.get(process) == number and now - said > FORGOTTEN_SECONDS):
+                    ledger.forget(group.label, process)
+                    del seen[group][process]
+            ledger.put_base(group.label, Base(used[group], groups.division, seen[group]))
 
 
 def _numbers(ledger: Ledger, group: Group, before: Base) -> Iterator[tuple[str, int]]:

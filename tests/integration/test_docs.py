@@ -44,7 +44,6 @@ WITHOUT_COMMANDS = {
     "middleware.md": {},
     "performance.md": {"make bench": "measures for minutes up to an hour, with programs that only load a server"},
     "proxy.md": {},
-    "quotas.md": {},
     "storage-drivers.md": {},
     "tls.md": {
         "cat domain.crt": "on deploying.md, too, and executed there",
