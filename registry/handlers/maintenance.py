@@ -56,7 +56,7 @@ def get_usage() -> Response:
     """Tell how much a page of repositories has, and how the quotas stand that these belong to.
 
     It is for those who may list the catalog, and tells of what is listed for them. ``prefix`` is a repository: only it
-    and those nested in its name are told of. What no other repository has is not told: that takes a look at all of them.
+    and those nested in its name are told of. What no other repository has is not told: for that all are looked at.
     """
     grant = authorize(Access("registry", "catalog", "*"))
     prefix = request.args.get("prefix", "").rstrip("/")
