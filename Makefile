@@ -110,6 +110,9 @@ test-azure: $(BIN)/.test-azure .azurite/node_modules/.bin/azurite-blob ## The sa
 integration: $(BIN)/.check ## Real servers and real clients (skips absent ones; REQUIRE_CLIENTS=1 fails instead)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/integration --ignore tests/integration/compat
 
+model: $(BIN)/.test ## All pairs of clients in every order of steps with a garbage collection (minutes; `make test` has some)
+	@MODEL=1 $(BIN)/python -m pytest tests/lifecycle/test_model.py tests/lifecycle/test_writers_beside.py -n auto
+
 conformance: $(BIN)/.check ## The OCI conformance program with everything on (needs Go)
 	@tests/integration/conformance.sh
 

@@ -22,6 +22,7 @@ from registry.handlers import (
     manifests,
     observing,
     operations,
+    pulled,
     referrers,
     tags,
     token,
@@ -66,6 +67,8 @@ def create_app(services: Services) -> Flask:
     errors.register(app, services)
     if services.trail and configuration.audit.pulls:
         auditing.install_pulls(app, services.trail)
+    if services.last_pulls:
+        pulled.install(app, services.last_pulls)
     if services.observer:
         observing.install(app, services.observer)
     _add_common_headers(app, configuration)

@@ -22,13 +22,16 @@ from registry.commands.auth import auth_commands, htpasswd_command
 from registry.commands.config import config_commands
 from registry.commands.doctor import doctor_command
 from registry.commands.ending import Commands
+from registry.commands.fsck import fsck_command
 from registry.commands.garbage import garbage_collect_command
+from registry.commands.gc import gc_commands
 from registry.commands.layout import json_option
 from registry.commands.listing import ls_command, tags_command
 from registry.commands.notifications import notifications_commands
 from registry.commands.progress import StatusLine
 from registry.commands.quotas import usage_command
 from registry.commands.removing import rm_command
+from registry.commands.retention import retention_commands
 from registry.commands.storage import storage_commands
 from registry.commands.usage import du_command
 from registry.config import Configuration, ConfigurationError, find_path, load
@@ -143,6 +146,9 @@ commands.add_command(auth_commands)
 commands.add_command(audit_commands)
 commands.add_command(doctor_command)
 commands.add_command(garbage_collect_command)
+commands.add_command(gc_commands)
+commands.add_command(fsck_command)
+commands.add_command(retention_commands)
 commands.add_command(export_command)
 commands.add_command(import_command)
 commands.add_command(storage_commands)

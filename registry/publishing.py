@@ -16,6 +16,8 @@ Not through here go:
 - ``registry storage copy``: below the level of repositories it makes one storage a copy of another. What is visible
   there became visible at its source, where listeners were told of it. No garbage collection may run on either
   meanwhile, for a copy tells none of what it relies on;
+- ``registry fsck --repair``, which restores links of what was told of when it was pushed, and removes what leads
+  nowhere;
 - ``registry referrers rebuild``, which only derives again what pushes through here have derived;
 - the purge of abandoned uploads, which no client sees as blobs.
 """
@@ -231,18 +233,23 @@ class Publishing:
         self._confirm(repository, manifest, digest, tags, visit)
         self._tell_of_push(repository, manifest, digest, tags, previous)
 
-    def move_tag(self, repository: Repository, tag: Tag, manifest: Manifest, digest: Digest) -> None:
+    def move_tag(
+        self, repository: Repository, tag: Tag, manifest: Manifest, digest: Digest, condition: Condition | None = None
+    ) -> None:
         """Let `tag` point to a manifest that the repository has.
 
         Raises:
-            What Caller.require_overwrite() raises: the tag points to another manifest.
+            What Condition.require() raises, and what Caller.require_overwrite() raises: the tag points to another
+                manifest.
             ManifestDependenciesError: a garbage collection has removed the manifest and what it names.
         """
         visit = self._enter(repository, Content(repository.manifests, manifest, digest), [tag])
         if visit and not repository.manifests.has(digest):
             self._require_content(repository, manifest, visit)
         previous = self._previous(repository, [tag])
-        if self.caller.moves_every_tag:
+        if condition:
+            self._move(repository, tag, digest, condition)
+        elif self.caller.moves_every_tag:
             repository.tags.point(tag, digest)
         else:
             self._claim(repository, tag, digest)
@@ -293,6 +300,14 @@ class Publishing:
         repository.manifests.forget(digest)
         self._tell(Change(DELETE, MANIFEST, repository.name, digest))
 
+    def tell_of_condemned_manifest(self, repository: str, digest: Digest) -> None:
+        """Tell that a garbage collection has taken a manifest away from the repository called so."""
+        self._tell(Change(DELETE, MANIFEST, repository, digest))
+
+    def tell_of_condemned_blob(self, repository: str, digest: Digest) -> None:
+        """Tell that a garbage collection has taken a blob away from the repository called so."""
+        self._tell(Change(DELETE, BLOB, repository, digest))
+
     def remove_repository(self, repository: Repository) -> None:
         """Let all that the repository has go; those nested in its name stay.
 
@@ -323,7 +338,8 @@ class Publishing:
     ) -> None:
         """Return when a manifest and `tags` that were stored may be acknowledged."""
         while visit and not visit.confirm():
-            self._require_content(repository, manifest, visit)
+            # A manifest of an index may have been brought back by another push, before what it names was condemned.
+            check_reviving(self.policy, repository, manifest, visit.revivable_since, deep=True)
             repository.manifests.put(manifest, digest)
             repository.manifests.keep(manifest, digest, tags)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +31,9 @@ from registry.quota.counter import Counter
 from registry.quota.groups import Groups
 from registry.quota.ledger import Ledger
 from registry.redis.loading import load_descriptors
-from registry.storage import paths
+from registry.retention.pulls import LastPulls
+from registry.retention.rules import asks_for_pulls
+from registry.storage import paths, runs
 from registry.storage.descriptors import InMemoryDescriptors
 from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
 from registry.storage.passage import Passage
@@ -85,13 +88,12 @@ class Services:
     """All state of a process. Modules hold constants and loggers only.
 
     `board` is where the processes of a server share what they know of its health. `observer` is told of every
-    request and storage call, `recorder` of every change, `pulls` of every pull; each is None where nobody wants to
-    know. `passage` is the way of writers past a garbage collection; it is None where the registry is read-only. So is
-    `quotas`, which is None where no repository has one, too.
-    `trail` is told of logins, denials and the like; it is None without an audit log. `lease` is held by the
-    process that gives consumers of the journal its entries. `told` is what the log was told of endpoints of
-    notifications, by all processes of a server. `instance` is that server, which has read its configuration again as
-    often as `reloads` says.
+    request and storage call, `recorder` of every change, `pulls` of every pull, `last_pulls` of every manifest that is
+    asked for; each is None where nobody wants to know. `passage` is the way of writers past a garbage collection; it is
+    None where the registry is read-only. So is `quotas`, and where no repository has one. `trail` is told of
+    logins, denials and the like; it is None without an audit log. `lease` is held by the process that gives
+    consumers of the journal its entries. `told` is what the log was told of endpoints of notifications, by all
+    processes of a server. `instance` is that server, which has read its configuration again as often as `reloads` says.
     """
 
     configuration: Configuration
@@ -109,6 +111,7 @@ class Services:
     passage: Passage | None = None
     quotas: Quotas | None = None
     pulls: Pulls | None = None
+    last_pulls: LastPulls | None = None
     trail: Trail | None = None
     instance: Instance = field(default_factory=Instance)
     reloads: int = 0
@@ -124,11 +127,14 @@ class Services:
         Raises:
             DriverError: the storage does not answer.
         """
-        if self.quotas:
-            self.quotas.close()
-        if self.trail:
-            self.trail.close()
-        self.lease.release()
+        with ExitStack() as closing:
+            closing.callback(self.lease.release)
+            if self.last_pulls:
+                closing.callback(self.last_pulls.write)
+            if self.trail:
+                closing.callback(self.trail.close)
+            if self.quotas:
+                closing.callback(self.quotas.close)
 
 
 def open_storage(configuration: Configuration, driver: StorageDriver | None = None) -> StorageDriver:
@@ -221,16 +227,17 @@ def assemble(
         access=access,
         tokens=UploadTokens(secret),
         proxies=TrustedProxies(configuration.http.trustedproxies, remembered.told),
-        validation=_validation(configuration),
+        validation=validation_policy(configuration),
         board=board or Board(),
         redis=redis,
         observer=observer,
         lease=Lease(driver, "journal", this_server(configuration.http.addr)),
         recorder=recorder,
-        passage=None if read_only else Passage(Runs(driver)),
+        passage=None if read_only else _passage(configuration, driver),
         quotas=None if read_only else _quotas(configuration, driver, observer.metrics if observer else None),
         trail=trail,
         pulls=_pulls(configuration, Events(instance, repositories), observer, remembered.failing),
+        last_pulls=LastPulls(driver) if asks_for_pulls(configuration.storage.maintenance.retention) else None,
         told=remembered.failing,
         instance=instance,
         reloads=remembered.reloads,
@@ -244,12 +251,17 @@ def build_publishing(configuration: Configuration, driver: StorageDriver, journa
     """
     recorder, _ = _journal(configuration, journal, _instance(configuration))
     quotas = _quotas(configuration, driver, enforced=False)
-    return Publishing(_validation(configuration), caller, recorder, Passage(Runs(driver)), quotas)
+    return Publishing(validation_policy(configuration), caller, recorder, _passage(configuration, driver), quotas)
 
 
 def build_trail(configuration: Configuration, journal: Log) -> Trail | None:
     """Return what tells the audit log of what is no change of a repository; None where there is no audit log."""
     return _journal(configuration, journal, _instance(configuration))[1]
+
+
+def _passage(configuration: Configuration, driver: StorageDriver) -> Passage:
+    grace = configuration.storage.maintenance.garbagecollection.grace_seconds
+    return Passage(Runs(driver), max(grace, runs.PACE.margin))
 
 
 def _instance(configuration: Configuration) -> Instance:
@@ -286,7 +298,8 @@ def _descriptors(configuration: Configuration, redis: RedisDescriptors | None) -
     return InMemoryDescriptors(section.blobdescriptorsize) if section.blobdescriptor == "inmemory" else redis
 
 
-def _validation(configuration: Configuration) -> ValidationPolicy:
+def validation_policy(configuration: Configuration) -> ValidationPolicy:
+    """Return what manifests may name."""
     section = configuration.validation
     urls, indexes = section.manifests.urls, section.manifests.indexes
     return ValidationPolicy(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError, Found, PathNotFoundError, checked_path
@@ -19,7 +19,7 @@ from drivers.filesystem.walking import version_of
 from registry.foundation.files import sync_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 _BATCH: Final = 1000
 """Deletions that become durable together."""
@@ -33,12 +33,13 @@ def discard(found: Iterable[Found], root: str, lock_seconds: float) -> list[str]
     """
     changed: list[str] = []
     rest = iter(found)
-    while batch := [*islice(rest, _BATCH)]:
-        changed += _discard(batch, root, lock_seconds)
+    for first in rest:
+        # Each is asked for when the one before has gone: who gives them may have a reason to stop.
+        changed += _discard(chain([first], islice(rest, _BATCH - 1)), root, lock_seconds)
     return changed
 
 
-def _discard(batch: Sequence[Found], root: str, lock_seconds: float) -> list[str]:
+def _discard(batch: Iterable[Found], root: str, lock_seconds: float) -> list[str]:
     changed = []
     shrunk: dict[str, None] = {}
     """Directories from which names went, the last one last."""

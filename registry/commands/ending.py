@@ -17,6 +17,8 @@ from registry.foundation.redaction import redacted
 _INTERRUPTED: Final = 128 + 2
 """The exit status of a shell for what SIGINT has ended."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+_PRIMARY: Final = 0xFF
+"""The bits of an error code of SQLite that tell of what kind it is."""
 
 
 class Commands(Group):
@@ -33,6 +35,11 @@ class Commands(Group):
             if not text:
                 raise
             click.echo(f"Error: {text}", err=True)
+            sys.exit(1)
+        except Exception as error:
+            if not _is_of_database(error):
+                raise
+            click.echo(f"Error: what was found cannot be kept in the temporary directory (TMPDIR): {error}", err=True)
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -55,6 +62,16 @@ def _leave() -> None:
         # The interpreter would wait for what they have begun with a storage. What is half done there is done again.
         os._exit(_INTERRUPTED)
     sys.exit(_INTERRUPTED)
+
+
+def _is_of_database(error: Exception) -> bool:
+    """Tell whether tables on disk (registry.foundation.temporary_database) could not be written or read."""
+    # The module is loaded by those commands only that have such tables.
+    database = sys.modules.get("sqlite3")
+    if database is None or not isinstance(error, database.OperationalError):
+        return False
+    faults = {database.SQLITE_FULL, database.SQLITE_IOERR, database.SQLITE_CANTOPEN}
+    return error.sqlite_errorcode & _PRIMARY in faults
 
 
 def _in_words(error: OSError) -> str:

@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import time
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from registry.commands.collecting import Flags, collect_online, ending_if_busy, terms_of
+from registry.commands.explaining import DigestParameter, print_explanation
 from registry.commands.layout import Command, examples
 from registry.commands.operator import Automaton
-from registry.commands.ownership import journal_of
+from registry.commands.ownership import as_owner, journal_of
+from registry.commands.progress import Count, StatusLine
 from registry.foundation import durations
 from registry.foundation.sizes import spelled
-from registry.lifecycle.garbage import GarbageCollection
+from registry.lifecycle.cache import cache_of
+from registry.lifecycle.findings import Findings
+from registry.lifecycle.garbage import GarbageCollection, NoRepositoriesError, offline_policy
+from registry.lifecycle.members import is_served
+from registry.lifecycle.own_run import require_none
+from registry.lifecycle.scan import scan
 from registry.services import build_publishing, open_existing_storage
 from registry.storage.repository import Repositories
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from drivers.base import StorageDriver
     from registry.config import Configuration
+    from registry.lifecycle.findings import Policy
+    from registry.oci.digest import Digest
 
     LoadConfiguration = Callable[[str | None], Configuration]
 
+_NO_REPOSITORIES = (
+    "nothing lies where repositories do, but blobs are there: is a volume not mounted? Nothing was deleted;"
+    " --force deletes all blobs"
+)
+_GRACE_SECONDS = 3600.0
+"""How young what is kept is where nobody is to push, if it is not said."""
 _YES = ("=true", "=True", "=TRUE", "=t", "=T", "=1")
 _NO = ("=false", "=False", "=FALSE", "=f", "=F", "=0")
 
@@ -63,43 +82,113 @@ class _Duration(click.ParamType[float]):
     epilog=examples(
         "registry garbage-collect --dry-run /etc/distribution/config.yml",
         "registry garbage-collect --delete-untagged --grace 24h config.yml",
+        "registry garbage-collect --explain sha256:9f86d081... config.yml",
     ),
 )
 @click.option("-d", "--dry-run", is_flag=True, help="Delete nothing, say what would be deleted.")
 @click.option("-m", "--delete-untagged", is_flag=True, help="Delete manifests to which no tag leads, too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
-@click.option("--grace", type=_Duration(), default="1h", show_default=True, help="Keep what was written since.")
+@click.option("--force", is_flag=True, help="Delete even where that looks like a mistake, see the documentation.")
+@click.option("--explain", type=DigestParameter(), help="Delete nothing, say why this digest stays or when it may go.")
+@click.option("--json", "in_json", is_flag=True, help="Print JSON, for scripts, and none of the lines.")
+@click.option("--grace", type=_Duration(), help="Keep what was written since; without it see above.")
+@click.option(
+    "--online/--offline",
+    default=None,
+    help="Whether others may push meanwhile; without it, whether a server has said lately that it serves this storage.",
+)
 @click.argument("config", required=False)
 @click.pass_obj
-def garbage_collect_command(  # noqa: PLR0913 - one for each flag
-    load: LoadConfiguration,
-    config: str | None,
-    *,
-    dry_run: bool,
-    delete_untagged: bool,
-    quiet: bool,
-    grace: float,
-) -> None:
+def garbage_collect_command(load: LoadConfiguration, /, config: str | None, **flags: Any) -> None:
     """Delete the blobs to which no manifest leads.
 
-    Nobody may push meanwhile: stop the registry or set storage.maintenance.readonly. What is younger than --grace
-    stays, in case somebody does.
+    Offline, while no server takes pushes, they are deleted at once. What is younger than --grace, 1h, stays, in case
+    somebody does push.
+
+    Online, beside servers that do, what is older than --grace is condemned first: nobody can pull it any more, and a
+    push brings it back. A run that comes after the grace deletes it. The grace is that of
+    storage.maintenance.garbagecollection.
+
+    Exit status: 0 done, 1 failed or refused, 4 another run is on.
     """
     configuration = load(config)
     driver = open_existing_storage(configuration)
     driver.check()
-    tell = _silent if quiet else click.echo
-    publishing = build_publishing(configuration, driver, journal_of(configuration, driver), Automaton())
-    cutoff = time.time() - grace
-    collection = GarbageCollection(driver, Repositories(driver), publishing, tell, cutoff=cutoff, dry_run=dry_run)
-    collected = collection.run(only_tagged=delete_untagged)
-    if quiet:
+    chosen = Flags(**flags)
+    if _is_online(configuration, driver, chosen):
+        terms = terms_of(configuration, chosen)
+        if chosen.explain:
+            policy, waits = terms.policy(time.time()), terms.age_seconds
+            _explain(configuration, driver, policy, chosen.explain, waits=waits, in_json=chosen.in_json)
+        else:
+            collect_online(configuration, driver, terms, chosen)
         return
-    if collected.young_blobs:
-        young = f"{collected.young_blobs} blobs, {spelled(collected.young_size)}"
-        click.echo(f"{young} are younger than {durations.spell(grace)} and stay (--grace)", err=True)
-    click.echo(f"{spelled(collected.size)} {'would be' if dry_run else 'are'} freed", err=True)
+    cutoff = time.time() - (_GRACE_SECONDS if chosen.grace is None else chosen.grace)
+    if chosen.explain:
+        policy = offline_policy(cutoff, only_tagged=chosen.delete_untagged)
+        _explain(configuration, driver, policy, chosen.explain, waits=0, in_json=chosen.in_json)
+    else:
+        _collect_offline(configuration, driver, cutoff, chosen)
 
 
-def _silent(line: str) -> None:
-    del line
+def _is_online(configuration: Configuration, driver: StorageDriver, flags: Flags) -> bool:
+    """Tell whether others may push meanwhile; if that was looked up, say so."""
+    if flags.online is not None:
+        return flags.online
+    if configuration.storage.maintenance.readonly.enabled:
+        return False
+    with as_owner(configuration.storage):
+        found = is_served(driver)
+    if found and not flags.quiet:
+        click.echo("a server uses this storage: collecting beside it (--offline where none takes pushes)", err=True)
+    return found
+
+
+def _collect_offline(configuration: Configuration, driver: StorageDriver, cutoff: float, flags: Flags) -> None:
+    with as_owner(configuration.storage), ending_if_busy():
+        require_none(driver)
+    publishing = build_publishing(configuration, driver, journal_of(configuration, driver), Automaton())
+    with StatusLine() as line:
+        collection = GarbageCollection(
+            driver,
+            Repositories(driver),
+            publishing,
+            None if flags.quiet or flags.in_json else _above(line),
+            cutoff=cutoff,
+            dry_run=flags.dry_run,
+            force=flags.force,
+            progress=Count(line, "looked at").add,
+            cache=cache_of(configuration),
+        )
+        try:
+            collected = collection.run(only_tagged=flags.delete_untagged)
+        except NoRepositoriesError as error:
+            raise click.ClickException(_NO_REPOSITORIES) from error
+    if flags.in_json:
+        click.echo(json.dumps(asdict(collected) | {"dry_run": flags.dry_run}))
+    elif not flags.quiet:
+        if collected.young_blobs:
+            young = f"{collected.young_blobs} blobs, {spelled(collected.young_size)}"
+            grace = durations.spell(_GRACE_SECONDS if flags.grace is None else flags.grace)
+            click.echo(f"{young} are younger than {grace} and stay (--grace)", err=True)
+        click.echo(f"{spelled(collected.size)} {'would be' if flags.dry_run else 'are'} freed", err=True)
+
+
+def _explain(  # noqa: PLR0913 - what is asked, and how it is answered
+    configuration: Configuration, driver: StorageDriver, policy: Policy, digest: Digest, *, waits: float, in_json: bool
+) -> None:
+    now = time.time()
+    with Findings() as findings:
+        with StatusLine() as line:
+            scan(driver, findings, policy, Count(line, "looked at").add, cache=cache_of(configuration))
+        print_explanation(findings, digest, now=now, waits=waits, in_json=in_json)
+
+
+def _above(line: StatusLine) -> Callable[[str], None]:
+    """Return what prints lines above the last one of a terminal."""
+
+    def tell(text: str) -> None:
+        line.clear()
+        click.echo(text)
+
+    return tell

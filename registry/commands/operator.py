@@ -25,10 +25,10 @@ class Person(Operator):
 
 
 class Automaton(Operator):
-    """The registry itself, which decides in the command that runs what goes: may do everything."""
+    """The registry itself, called `actor`, which decides in the command that runs what goes: may do everything."""
 
-    def __init__(self) -> None:
-        self.origin = Origin(actor="registry", user_agent=_user_agent(click.get_current_context().command_path))
+    def __init__(self, actor: str = "registry") -> None:
+        self.origin = Origin(actor=actor, user_agent=_user_agent(click.get_current_context().command_path))
 
 
 def _user() -> str:

@@ -46,7 +46,7 @@ def journal_of(configuration: Configuration, driver: StorageDriver) -> Log:
 
 @contextmanager
 def as_owner(storage: Storage) -> Iterator[None]:
-    """Let root write to a directory as the user who owns it.
+    """Let root write to a directory as the user who owns it: the server goes on there.
 
     Raises:
         UnavailableError: root may not become that user.
@@ -62,7 +62,7 @@ def as_owner(storage: Storage) -> Iterator[None]:
         os.seteuid(owner.st_uid)
     except OSError as error:
         os.setegid(group)
-        raise UnavailableError(f"the journal cannot be written as the owner of {root}: {error.strerror}") from error
+        raise UnavailableError(f"nothing can be written as the owner of {root}: {error.strerror}") from error
     try:
         yield
     finally:

@@ -9,19 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from registry.config.collection import warn_collection, window_of
 from registry.config.endpoints import warn_endpoints
 from registry.config.errors import ConfigurationError
 from registry.config.events import Audit
 from registry.config.outputs import syslog_target
 from registry.config.quotas import warn_quotas
 from registry.config.remote import Redis
+from registry.config.retention import warn_retention
 from registry.config.values import Cache
 from registry.foundation import proxies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from registry.config.values import HTTP, Configuration
+    from registry.config.values import HTTP, Configuration, Maintenance
 
 _CACHES = ("inmemory", "redis")
 _NO_EFFECT_ON_REDIS = {
@@ -46,6 +48,7 @@ def refuse_unsupported(configuration: Configuration) -> None:
         ConfigurationError: there is one.
     """
     syslog_target(configuration.audit)
+    window_of(configuration.storage.maintenance.garbagecollection)
     if configuration.storage.cache.blobdescriptor == "redis" and not configuration.redis.addrs:
         raise ConfigurationError("storage.cache.blobdescriptor", "redis needs redis.addrs")
     asked = {
@@ -65,14 +68,23 @@ def warn_unsupported(configuration: Configuration) -> tuple[str, ...]:
         "storage.tag.concurrencylimit": configuration.storage.tag.concurrencylimit != 0,
     }
     ignored = [f"{key}: not supported yet, ignored" for key, is_asked in asked.items() if is_asked]
+    maintenance = configuration.storage.maintenance
     return (
         *ignored,
+        *warn_collection(maintenance.garbagecollection, read_only=maintenance.readonly.enabled),
         *_warn_http(configuration.http),
         *_warn_cache(configuration),
         *warn_endpoints(configuration.notifications),
         *_warn_audit(configuration),
         *warn_quotas(configuration.storage.maintenance.quotas),
+        *_warn_scrub(configuration.storage.maintenance),
+        *warn_retention(configuration.storage.maintenance.retention),
     )
+
+
+def _warn_scrub(maintenance: Maintenance) -> Iterator[str]:
+    if maintenance.scrub.enabled and maintenance.readonly.enabled:
+        yield "storage.maintenance.scrub: ignored, as the registry is read-only; registry fsck checks what is stored"
 
 
 def _warn_audit(configuration: Configuration) -> Iterator[str]:

@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from registry.config.collection import GarbageCollection
 from registry.config.events import Audit, Notifications
 from registry.config.origins import Origins
 from registry.config.quotas import Quota
 from registry.config.remote import Health, LogHook, Proxy, Redis
+from registry.config.retention import Retention
 from registry.config.schema import ANY_SIGN, Mark, Maximum, Minimum
+from registry.config.scrub import Scrub
 from registry.foundation.patterns import Pattern
 from registry.foundation.proxies import LOOPBACK
 
@@ -91,6 +94,9 @@ class Maintenance:
     uploadpurging: UploadPurging = UploadPurging()
     readonly: ReadOnly = ReadOnly()
     quotas: tuple[Quota, ...] = ()
+    garbagecollection: GarbageCollection = field(default_factory=GarbageCollection)
+    scrub: Scrub = field(default_factory=Scrub)
+    retention: Retention = field(default_factory=Retention)
 
 
 @dataclass(frozen=True, slots=True)

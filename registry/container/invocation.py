@@ -24,6 +24,8 @@ _ONLY_READ: Final = frozenset({"source"})
 _CREDENTIALS: Final = frozenset({"path", "directory"})
 """Parameters that name a file of users or keys, or a directory of logins."""
 _FLAGS_THAT_ONLY_READ: Final = frozenset({"dry_run", "listing"})
+_FLAGS_THAT_WRITE: Final = {"fsck": frozenset({"repair", "prune"})}
+"""Commands that only read unless one of these is given."""
 _COMMANDS_THAT_ONLY_READ: Final = (["list"], ["explain"], ["replay"], ["test"])
 
 
@@ -76,7 +78,9 @@ def read_arguments(arguments: Sequence[str], environ: Mapping[str, str]) -> Invo
     paths: dict[str, str] = {}
     files: set[str] = set()
     credentials: set[str] = set()
-    only_reads = words[-1:] in _COMMANDS_THAT_ONLY_READ
+    given = {parameter.name for parameter, value in parameters if value}
+    writing = _FLAGS_THAT_WRITE.get(words[0]) if words else None
+    only_reads = words[-1:] in _COMMANDS_THAT_ONLY_READ or (writing is not None and not writing & given)
     for parameter, value in parameters:
         text = str(value) if value is not None else ""
         if parameter.name == "config":

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     Tell = Callable[[int, str], None]
     """Tells a line, at a level of logging."""
 
-_AS_STARTED: Final = frozenset({"audit", "auth", "config", "doctor", "du", "export", "htpasswd", "ls", "probe", "tags"})
+_AS_STARTED: Final = frozenset(
+    {"audit", "auth", "config", "doctor", "du", "export", "gc", "htpasswd", "ls", "probe", "tags"}
+)
 """Commands that only read the storage, or write files of whoever types them: they stay the user who starts them."""
 _WRITES_FOR_THE_SERVER: Final = frozenset({"auth", "htpasswd"})
 """Those whose files the server reads."""

@@ -41,3 +41,7 @@ class Pattern:
         """Tell whether the pattern matches anywhere in `text`."""
         # Half of a pair is not a character and has no UTF-8. Go's JSON makes U+FFFD of it.
         return self._regex.search(_SURROGATE.sub("\ufffd", text)) is not None
+
+    def matches(self, text: str) -> bool:
+        """Tell whether the pattern matches all of `text`, which is ASCII."""
+        return self._regex.fullmatch(text) is not None

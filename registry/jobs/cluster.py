@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 _INTERVAL_SECONDS: Final = 600.0
 _EMPTY_SECONDS: Final = 10.0
 """How long to wait for the first content of a storage that has none."""
-_SILENT_SECONDS: Final = 3 * _INTERVAL_SECONDS
+SILENT_SECONDS: Final = 3 * _INTERVAL_SECONDS
+"""For how long a host may say nothing."""
 _FORGOTTEN_SECONDS: Final = 24 * 3600.0
 _LIMIT_BYTES: Final = 4096
 _MOST_HOSTS: Final = 1000
@@ -59,6 +60,7 @@ class Member:
     """What a host says of itself; `seen` is when, in seconds since 1970 by its own clock.
 
     `secret`, `notifications` and `audit` are fingerprints of what is configured; None is what an older version says.
+    `collects` is 1 where its writers take notice of a garbage collection that is on (registry.storage.passage).
     """
 
     name: str
@@ -68,6 +70,7 @@ class Member:
     seen: float
     notifications: str | None = None
     audit: str | None = None
+    collects: int = 0
 
     @classmethod
     def parse(cls, content: bytes) -> Member:
@@ -92,6 +95,7 @@ class Member:
             seen=time.time(),
             notifications=fingerprints.of_notifications(configuration.notifications),
             audit=fingerprints.of_audit(configuration.audit),
+            collects=1,
         )
 
 
@@ -193,7 +197,7 @@ class Cluster:
             age = now - other.written if other else _FORGOTTEN_SECONDS
             if age >= _FORGOTTEN_SECONDS:
                 self.driver.delete(paths.cluster_member(name))
-            elif other and age < _SILENT_SECONDS:
+            elif other and age < SILENT_SECONDS:
                 yield other
 
     def _now(self, name: str) -> float:

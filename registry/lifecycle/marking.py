@@ -2,137 +2,175 @@
 
 A manifest leads to its config, layers and manifests (registry.oci.manifest.Manifest.references), and a subject to its
 referrers: if an image is kept, so are its signatures. Each repository is walked for itself, because a manifest that one
-repository has, and whose content is to be kept for that reason, may be missing in another.
+repository has, and whose content is to be kept for that reason, may be missing in another. A manifest that is stored
+and cannot be read keeps all of its repository.
+
+It is done in tables. A node is a digest in a repository that has it as a manifest, or names it as a subject: what else
+a manifest names leads nowhere, and is marked without being a node.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from drivers.base import PathNotFoundError
-from registry.oci.errors import ManifestUnknownError
-from registry.storage import enumeration, paths
-from registry.storage.links import read_link
+from registry.lifecycle.tables import unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from drivers.base import StorageDriver
-    from registry.lifecycle.sets import Sets
-    from registry.oci.digest import Digest
-    from registry.oci.manifest import Manifest
-    from registry.ports import Repository
+    import sqlite3
+    from collections.abc import Callable
 
 _log = logging.getLogger(__name__)
 
+_NODES: Final = """
+    -- The manifest is NULL where the repository has none of that digest.
+    CREATE TABLE nodes (
+        id INTEGER PRIMARY KEY, repository INTEGER, digest BLOB, manifest INTEGER, revision INTEGER, modified REAL
+    );
+    INSERT INTO nodes (repository, digest, manifest, revision, modified)
+    SELECT repository, revisions.digest, manifests.id, revisions.rowid, max(modified)
+    FROM revisions JOIN manifests ON manifests.digest = coalesce(target, revisions.digest)
+    GROUP BY repository, revisions.digest;
+    CREATE UNIQUE INDEX nodes_by_digest ON nodes (repository, digest);
+    INSERT OR IGNORE INTO nodes (repository, digest)
+    SELECT DISTINCT repository, subject FROM nodes JOIN subjects USING (manifest);
 
-class Marker:
-    """Marks in `sets` what is to be kept and notes the manifests that are not; `tell` prints a line.
+    CREATE TABLE edges (source INTEGER, target INTEGER, PRIMARY KEY (source, target)) WITHOUT ROWID;
+    INSERT INTO edges
+    SELECT source.id, target.id FROM nodes AS source JOIN refs USING (manifest)
+    JOIN nodes AS target ON target.repository = source.repository AND target.digest = child
+    UNION
+    SELECT subject.id, referrer.id FROM nodes AS referrer JOIN subjects USING (manifest)
+    JOIN nodes AS subject ON subject.repository = referrer.repository AND subject.digest = subjects.subject;
 
-    What was written at or after `cutoff`, in seconds since the epoch, is kept: a push may be about to name it. What is
-    kept for that reason alone is followed last, so that it can be told from what the next collection keeps, too.
+    -- Repositories all of whose layers are kept.
+    CREATE TABLE whole (repository INTEGER PRIMARY KEY);
+    INSERT INTO whole SELECT DISTINCT repository FROM nodes JOIN manifests ON manifest = manifests.id
+    WHERE problem IS NOT NULL;
+
+    -- In the order in which they are reached; the parent is the node that leads to it, NULL for a root.
+    CREATE TABLE reached (number INTEGER PRIMARY KEY, node INTEGER UNIQUE, parent INTEGER, young INTEGER);
+"""
+_ROOTS: Final = """
+    INSERT OR IGNORE INTO reached (node, parent, young)
+    SELECT id, NULL, 0 FROM tags JOIN nodes USING (repository) WHERE nodes.digest = tags.target;
+    INSERT OR IGNORE INTO reached (node, parent, young)
+    SELECT nodes.id, NULL, 0 FROM nodes JOIN repositories ON repository = repositories.id
+    WHERE untagged_before IS NULL AND manifest IS NOT NULL;
+    INSERT OR IGNORE INTO reached (node, parent, young)
+    SELECT nodes.id, NULL, 0 FROM nodes JOIN manifests ON manifest = manifests.id WHERE problem IS NOT NULL;
+    INSERT OR IGNORE INTO reached (node, parent, young)
+    SELECT id, NULL, 0 FROM layers JOIN nodes USING (repository)
+    WHERE repository IN whole AND nodes.digest = layers.digest;
+"""
+_YOUNG_ROOTS: Final = """
+    INSERT OR IGNORE INTO reached (node, parent, young)
+    SELECT nodes.id, NULL, 1 FROM nodes JOIN repositories ON repository = repositories.id
+    WHERE manifest IS NOT NULL AND modified >= untagged_before;
+    INSERT OR IGNORE INTO reached (node, parent, young)
+    SELECT id, NULL, 1 FROM layers JOIN nodes USING (repository)
+    WHERE layers.modified >= (SELECT cutoff FROM policy) AND nodes.digest = layers.digest;
+"""
+_FOLLOW: Final = """
+    INSERT OR IGNORE INTO reached (node, parent, young)
+    SELECT target, source, :young FROM reached JOIN edges ON source = node
+    WHERE number > :after AND number <= :last
+"""
+_MARKS: Final = """
+    CREATE TABLE kept (manifest INTEGER PRIMARY KEY, young INTEGER, repository INTEGER);
+    INSERT INTO kept SELECT manifest, min(young), min(repository)
+    FROM reached JOIN nodes ON node = nodes.id WHERE manifest IS NOT NULL GROUP BY manifest;
+
+    -- Marked is what is to be kept. It is young where nothing but its age, or the age of what leads to it, keeps it.
+    CREATE TABLE marked (digest BLOB PRIMARY KEY, young INTEGER, repository INTEGER) WITHOUT ROWID;
+    INSERT INTO marked SELECT digest, min(young), min(repository) FROM (
+        SELECT digest, young, repository FROM reached JOIN nodes ON node = nodes.id
+        UNION ALL SELECT digest, young, repository FROM kept JOIN manifests ON manifest = manifests.id
+        UNION ALL SELECT child, young, repository FROM kept JOIN refs USING (manifest)
+        UNION ALL SELECT target, 0, repository FROM tags
+        UNION ALL SELECT digest, 0, repository FROM layers WHERE repository IN whole
+        UNION ALL SELECT digest, 1, repository FROM layers WHERE modified >= (SELECT cutoff FROM policy)
+    ) GROUP BY digest ORDER BY digest;
+    -- The Go registry keeps the bytes of what was pushed by sha512 under their sha256, which the link holds.
+    INSERT INTO marked SELECT layers.target, young, marked.repository FROM layers JOIN marked USING (digest)
+    WHERE layers.target IS NOT NULL
+    ON CONFLICT (digest) DO UPDATE SET young = min(young, excluded.young);
+"""
+_LOOSE: Final = """
+    CREATE TABLE loose_layers AS SELECT * FROM layers
+    WHERE NOT EXISTS (SELECT 1 FROM marked WHERE marked.digest = layers.digest)
+    AND (target IS NULL OR NOT EXISTS (SELECT 1 FROM marked WHERE marked.digest = target));
+    CREATE INDEX loose_layers_by_repository ON loose_layers (repository, digest);
+
+    CREATE TABLE loose_revisions (node INTEGER PRIMARY KEY, repository INTEGER, digest BLOB, revision INTEGER);
+    INSERT INTO loose_revisions SELECT id, repository, digest, revision FROM nodes
+    WHERE manifest IS NOT NULL AND NOT EXISTS (SELECT 1 FROM reached WHERE node = nodes.id);
+    CREATE INDEX loose_revisions_by_repository ON loose_revisions (repository, digest);
+    CREATE TABLE loose_history AS SELECT history.repository, history.digest, tag FROM history
+    WHERE EXISTS (
+        SELECT 1 FROM loose_revisions AS gone
+        WHERE gone.repository = history.repository AND gone.digest = history.digest
+    );
+    CREATE INDEX loose_history_by_digest ON loose_history (repository, digest);
+
+    -- Of what is not marked: digests that links lead to which stand yet.
+    CREATE TABLE live (digest BLOB PRIMARY KEY) WITHOUT ROWID;
+    INSERT OR IGNORE INTO live SELECT digest FROM loose_layers
+    UNION SELECT target FROM loose_layers WHERE target IS NOT NULL
+    UNION SELECT digest FROM loose_revisions
+    UNION SELECT target FROM loose_revisions JOIN revisions ON revision = revisions.rowid WHERE target IS NOT NULL;
+    CREATE INDEX condemned_by_bytes ON condemned (coalesce(target, digest));
+
+    -- Which links lead to a blob: live ones, condemned ones only, none; and when the last one of these was condemned.
+    CREATE TABLE loose_blobs (
+        digest BLOB PRIMARY KEY, size INTEGER, modified REAL, version TEXT, links TEXT, condemned REAL
+    ) WITHOUT ROWID;
+    INSERT OR IGNORE INTO loose_blobs
+    SELECT digest, size, modified, version,
+    CASE WHEN digest IN live THEN 'live' WHEN condemned IS NULL THEN 'none' ELSE 'condemned' END, condemned
+    FROM (
+        SELECT *, (SELECT max(modified) FROM condemned WHERE coalesce(target, digest) = blobs.digest) AS condemned
+        FROM blobs WHERE digest NOT IN (SELECT digest FROM marked)
+    ) ORDER BY digest;
+"""
+
+
+def mark(connection: sqlite3.Connection, cutoff: float, untagged_before: Callable[[str], float | None]) -> None:
+    """Mark what is kept in the tables that a scan has filled, and gather what is not.
+
+    What is kept for its age alone is followed last, so that it can be told from what is kept for another reason.
     """
-
-    def __init__(self, driver: StorageDriver, sets: Sets, tell: Callable[[str], None], cutoff: float) -> None:
-        self._driver = driver
-        self._sets = sets
-        self._tell = tell
-        self._cutoff = cutoff
-
-    def mark(self, repository: Repository, *, only_tagged: bool) -> None:
-        """Mark what is kept in `repository`: what its tags lead to, or, unless `only_tagged`, its manifests."""
-        self._tell(repository.name)
-        self._sets.begin_repository()
-        for digest in repository.manifests.digests():
-            manifest = self._read(repository, digest)
-            for subject in manifest.subjects if manifest else ():
-                self._sets.lead(subject.digest, digest)
-            if not only_tagged:
-                self._reach_manifest(repository, digest)
-            elif self._is_young(paths.revision_link(repository.name, digest)):
-                self._sets.wait(digest)
-        if only_tagged:
-            for digest in self._tagged(repository):
-                self._reach_manifest(repository, digest)
-        for digest in self._sets.follow():
-            self._keep(repository, digest, only_young=False)
-        self._reach_young(repository)
-        for digest in self._sets.follow():
-            self._keep(repository, digest, only_young=True)
-        if only_tagged:
-            self._note_unreferenced(repository)
-
-    def _reach_young(self, repository: Repository) -> None:
-        for digest in self._sets.waiting():
-            self._reach_manifest(repository, digest)
-        for digest in enumeration.layers(self._driver, repository.name):
-            if self._is_young(paths.layer_link(repository.name, digest)):
-                self._sets.reach(digest)
-
-    def _tagged(self, repository: Repository) -> Iterator[Digest]:
-        for tag in enumeration.tags(self._driver, repository.name):
-            digest = read_link(self._driver, paths.tag_link(repository.name, tag))
-            if digest:
-                yield digest
-
-    def _reach_manifest(self, repository: Repository, digest: Digest) -> None:
-        if not self._sets.is_reached(digest):
-            self._tell(f"{repository.name}: marking manifest {digest} ")
-            self._sets.reach(digest)
-
-    def _keep(self, repository: Repository, digest: Digest, *, only_young: bool) -> None:
-        name = repository.name
-        if self._sets.mark(digest, only_young=only_young):
-            self._tell(f"{name}: marking blob {digest}")
-        # The Go registry keeps the bytes of what was pushed by sha512 under their sha256.
-        for link in (paths.revision_link(name, digest), paths.layer_link(name, digest)):
-            target = read_link(self._driver, link)
-            if target:
-                self._sets.mark(target, only_young=only_young)
-        if not repository.manifests.has(digest):
-            return
-        manifest = self._read(repository, digest)
-        if manifest:
-            for _, descriptor in manifest.references():
-                self._sets.reach(descriptor.digest)
-
-    def _read(self, repository: Repository, digest: Digest) -> Manifest | None:
-        """Return a manifest, or None if it cannot be read; if it is there, everything in the repository is kept."""
-        try:
-            return repository.manifests.get(digest)
-        except ManifestUnknownError as error:
-            target = read_link(self._driver, paths.revision_link(repository.name, digest))
-            if target and modified(self._driver, paths.blob_data(target)) is not None:
-                _log.warning(
-                    "%s: manifest %s cannot be read (%s): all blobs of this repository are kept",
-                    repository.name,
-                    digest,
-                    error.message,
-                )
-                self._sets.reach(digest)
-                for layer in enumeration.layers(self._driver, repository.name):
-                    self._sets.reach(layer)
-            return None
-
-    def _note_unreferenced(self, repository: Repository) -> None:
-        name = repository.name
-        for digest in repository.manifests.digests():
-            if not self._sets.is_reached(digest):
-                self._sets.add_unreferenced_manifest(name, digest)
-        for tag in enumeration.tags(self._driver, name):
-            for digest in enumeration.tag_history(self._driver, name, tag):
-                if not self._sets.is_reached(digest):
-                    self._sets.remember_tag(name, digest, tag)
-
-    def _is_young(self, path: str) -> bool:
-        written = modified(self._driver, path)
-        return written is not None and written >= self._cutoff
+    for number, name in connection.execute("SELECT id, name FROM repositories"):
+        before = untagged_before(name)
+        if before is not None:
+            row = (min(before, cutoff), number)
+            connection.execute("UPDATE repositories SET untagged_before = ? WHERE id = ?", row)
+    connection.execute("INSERT INTO policy VALUES (?)", (cutoff,))
+    connection.executescript(_NODES)
+    _warn_of_unreadable(connection)
+    connection.executescript(_ROOTS)
+    after = _follow(connection, 0, young=False)
+    connection.executescript(_YOUNG_ROOTS)
+    _follow(connection, after, young=True)
+    connection.executescript(_MARKS)
+    connection.executescript(_LOOSE)
 
 
-def modified(driver: StorageDriver, path: str) -> float | None:
-    """Return when the object at `path` was written, in seconds since the epoch; None if there is none."""
-    try:
-        return driver.stat(path).modified
-    except PathNotFoundError:
-        return None
+def _follow(connection: sqlite3.Connection, after: int, *, young: bool) -> int:
+    """Reach what those lead to that were reached after number `after`; return the last number."""
+    last: int
+    while (last := connection.execute("SELECT coalesce(max(number), 0) FROM reached").fetchone()[0]) > after:
+        connection.execute(_FOLLOW, {"young": young, "after": after, "last": last})
+        after = last
+    return after
+
+
+def _warn_of_unreadable(connection: sqlite3.Connection) -> None:
+    query = """
+        SELECT name, nodes.digest, problem FROM manifests JOIN nodes ON manifest = manifests.id
+        JOIN repositories ON repository = repositories.id WHERE problem IS NOT NULL ORDER BY name
+    """
+    for name, digest, problem in connection.execute(query):
+        _log.warning(
+            "%s: manifest %s cannot be read (%s): all blobs of this repository are kept", name, unpack(digest), problem
+        )

@@ -14,6 +14,7 @@ import shutil
 import struct
 import tempfile
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from prometheus_client import Gauge
+
     from registry.observation.record import RequestRecord
 
 _TRIES: Final = 5
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
+_RUN_SECONDS: Final = (10, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800)
 _STORAGE_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _BYTES: Final = tuple(1024 * 2**power for power in range(22))
 _MEMORY: Final = "/dev/shm"  # noqa: S108  the kernel's own
@@ -121,6 +125,12 @@ class Metrics:
         self._quota_limit = recent("quota_limit_bytes", "Bytes that the repositories of a quota may have", quota)
         self._quota_used = recent("quota_used_bytes", "Bytes that the repositories of a quota have", quota)
         self._quota_refused = counter("quota_refused_total", "Pushes that a quota had no room for", quota)
+        self._collections = counter("gc_runs_total", "Garbage collections by how they ended", ["result"])
+        self._collection_seconds = histogram("gc_run_seconds", "Time that garbage collections took", [], _RUN_SECONDS)
+        self._collected = counter("gc_deleted_total", "Manifests, links to blobs and blobs collected", ["kind"])
+        self._freed = counter("gc_freed_bytes_total", "Bytes of blobs that were collected")
+        self._notices = counter("gc_notices_total", "Pushes that told a garbage collection what they rely on")
+        self._scrubs = counter("fsck_runs_total", "Scrubs by how they ended", ["result"])
         # A worker that has not yet seen a new certificate serves the old one: the earliest end is what counts.
         self._not_after = Gauge(
             "registry_tls_certificate_not_after_timestamp_seconds",
@@ -205,6 +215,62 @@ class Metrics:
     def quota_refused(self, quota: str) -> None:
         """Count a push that a quota had no room for."""
         self._quota_refused.labels(quota).inc()
+
+    def collection_ended(self, result: str) -> None:
+        """Count a garbage collection; `result` is done, dry_run, refused or failed."""
+        self._collections.labels(result).inc()
+
+    def collection_did(  # noqa: PLR0913  one for each figure
+        self, *, seconds: float, manifests: int, links: int, blobs: int, size: int, notices: int
+    ) -> None:
+        """Count what it has deleted: `manifests`, `links` to blobs, `blobs` of `size` bytes together."""
+        self._collection_seconds.observe(seconds)
+        for kind, number in (("manifest", manifests), ("link", links), ("blob", blobs)):
+            self._collected.labels(kind).inc(number)
+        self._freed.inc(size)
+        self._notices.inc(notices)
+
+    def collection_seen(self, ended: float, condemned: int) -> None:
+        """Say when the last one ended, in seconds since 1970, and how many bytes it has left that are condemned."""
+        last_success, condemned_bytes = self._last_collection
+        last_success.set(ended)
+        condemned_bytes.set(condemned)
+
+    @cached_property
+    def _last_collection(self) -> tuple[Gauge, Gauge]:
+        """What the last report says, of whatever host; nothing before there was one."""
+        from prometheus_client import Gauge  # noqa: PLC0415  as above
+
+        def recent(name: str, text: str) -> Gauge:
+            return Gauge(f"registry_{name}", text, registry=None, multiprocess_mode="livemostrecent")
+
+        return (
+            recent("gc_last_success_timestamp_seconds", "When the last garbage collection ended without a fault"),
+            recent("gc_condemned_bytes", "Bytes that are condemned and not deleted yet"),
+        )
+
+    def scrub_ended(self, result: str) -> None:
+        """Count a scrub; `result` is clean, damaged, stopped or failed."""
+        self._scrubs.labels(result).inc()
+
+    def scrub_seen(self, ended: float, damaged: int) -> None:
+        """Say when the last one ended, in seconds since 1970, and how much of what it has found is damaged yet."""
+        last_success, damages = self._last_scrub
+        last_success.set(ended)
+        damages.set(damaged)
+
+    @cached_property
+    def _last_scrub(self) -> tuple[Gauge, Gauge]:
+        """What is remembered of the last scrub, of whatever host; nothing before there was one."""
+        from prometheus_client import Gauge  # noqa: PLC0415  as above
+
+        def recent(name: str, text: str) -> Gauge:
+            return Gauge(f"registry_{name}", text, registry=None, multiprocess_mode="livemostrecent")
+
+        return (
+            recent("fsck_last_success_timestamp_seconds", "When the last scrub came to its end"),
+            recent("fsck_damaged", "Damages that the last scrub has found and nobody has repaired"),
+        )
 
     def certificate_served(self, file: str, not_after: datetime | None) -> None:
         """Say when the certificate in `file` expires, which this worker serves; None leaves what was said before."""

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from registry.audit import jobs as audit
 from registry.audit import watching
+from registry.fsck import jobs as scrub
 from registry.health.checks import configured_checks, optional_check
 from registry.jobs import cluster, health, journal, purge, quotas
 from registry.jobs.cluster import Cluster, member_name
 from registry.jobs.hold import Hold
+from registry.lifecycle import jobs as collection
 from registry.notifications import jobs as notifications
+from registry.retention import history
+from registry.retention import jobs as retention
 from registry.server.acme import renewal
 
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from registry.config.values import Configuration
     from registry.health.checks import Check
     from registry.jobs.job import Job
+    from registry.observation.metrics import Metrics
     from registry.services import Services
 
 
@@ -33,6 +38,10 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     if not maintenance.readonly.enabled:
         yield from purge.jobs(services.repositories, maintenance.uploadpurging, list(_left_behind(services)))
     yield from quotas.jobs(services.driver, services.quotas)
+    yield from collection.jobs(configuration, services.driver, _metrics(services))
+    yield from scrub.jobs(configuration, services.driver, _metrics(services))
+    publishing = services.publishing(retention.RetentionOperator())
+    yield from retention.jobs(configuration, services.driver, services.repositories, publishing, stopping)
     yield from cluster.jobs(services.driver, configuration, services.board)
     if services.recorder:
         yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)
@@ -53,10 +62,12 @@ def have_much_to_do(configuration: Configuration) -> bool:
 
 
 def _left_behind(services: Services) -> Iterator[Callable[[], None]]:
-    """Yield what clears away a journal that nobody reads any more."""
+    """Yield what clears away a journal that nobody reads any more, and pulls that nobody asks for."""
     if not services.recorder:
         section = services.configuration.notifications.journal
         yield partial(journal.trim_unread, services.driver, keep_seconds=section.keep_seconds)
+    if not services.last_pulls:
+        yield partial(history.forget, services.driver)
 
 
 def _checks(services: Services) -> Iterator[Check]:
@@ -68,7 +79,10 @@ def _checks(services: Services) -> Iterator[Check]:
 
 
 def _dispatch(services: Services, stopping: Callable[[], bool]) -> notifications.Dispatch:
-    metrics = services.observer.metrics if services.observer else None
     driver = services.driver
     hold = Hold(driver, Cluster(driver), member_name(services.configuration.http.addr))
-    return notifications.Dispatch(driver, services.lease.held, stopping, hold, services.told, metrics)
+    return notifications.Dispatch(driver, services.lease.held, stopping, hold, services.told, _metrics(services))
+
+
+def _metrics(services: Services) -> Metrics | None:
+    return services.observer.metrics if services.observer else None

@@ -34,18 +34,25 @@ def read_link(driver: StorageDriver, path: str) -> Digest | None:
     return _target(path, content)
 
 
-def are_links(driver: StorageDriver, link_paths: Sequence[str]) -> Iterator[bool]:
-    """Tell of each path whether read_link() finds a link there; closed early, it reads no more of them."""
+def read_links(driver: StorageDriver, link_paths: Sequence[str]) -> Iterator[Digest | None]:
+    """Yield of each path what read_link() returns; closed early, it reads no more of them."""
     for path, content in zip(link_paths, driver.get_each(link_paths, limit=_LIMIT), strict=True):
-        yield content is not None and _target(path, content) is not None
+        yield None if content is None else _target(path, content)
 
 
-def _target(path: str, content: bytes) -> Digest | None:
+def target_of(content: bytes) -> Digest | None:
+    """Return the digest that a link of this content holds; None if it is malformed."""
     try:
         return Digest.parse(content.decode("ascii"))
     except (DigestInvalidError, UnicodeDecodeError):
-        _log.warning("the link %s is malformed; it counts as absent until it is pushed again", path)
         return None
+
+
+def _target(path: str, content: bytes) -> Digest | None:
+    target = target_of(content)
+    if target is None:
+        _log.warning("the link %s is malformed; it counts as absent until it is pushed again", path)
+    return target
 
 
 def write_link(driver: StorageDriver, path: str, target: Digest) -> None:

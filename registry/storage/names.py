@@ -37,10 +37,24 @@ is_labelled: Final[IsName] = re.compile("[A-Za-z0-9_-]+-[0-9a-f]{16}").fullmatch
 """What registry.storage.paths.label() gives."""
 is_dead_letter: Final[IsName] = re.compile("[0-9]{19}-[0-9]{9}-[0-9a-f-]{36}").fullmatch
 """The time of an event, its index among those of the same entry, and its id."""
+is_run: Final[IsName] = re.compile("[0-9]{12}").fullmatch
+"""A run of retention."""
+is_part: Final[IsName] = re.compile("[0-9]{6}").fullmatch
+"""A part of what is kept in several objects."""
+is_folding: Final[IsName] = re.compile("[0-9]{12}-[0-9a-f]{16}").fullmatch
+"""A time at which the pulls were folded."""
+is_pulls_batch: Final[IsName] = re.compile("[A-Za-z0-9-]+-[0-9]+-[0-9]{20}").fullmatch
+"""What a process has noted of pulls."""
 is_notice: Final[IsName] = re.compile("[0-9]{20}-[0-9a-f]{16}").fullmatch
 """A notice to a garbage collection: when its writer has put it, and a random number."""
 is_epoch: Final[IsName] = re.compile("[0-9]{12}").fullmatch
 """A term in which somebody holds a lease."""
+is_report: Final[IsName] = re.compile(r"[0-9]{12}\.json").fullmatch
+"""The report of a run of the garbage collection."""
+is_run_number: Final[IsName] = re.compile("[0-9]{12}").fullmatch
+"""The number of a run of the garbage collection."""
+is_part_of_list: Final[IsName] = re.compile("[0-9]{6}").fullmatch
+"""A part of a list that such a run has made."""
 
 _HEX: Final = {name: re.compile(f"[0-9a-f]{{{length}}}").fullmatch for name, length in ALGORITHMS.items()}
 

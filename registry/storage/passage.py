@@ -10,6 +10,8 @@ visible meanwhile, or relies on what is stored, passes through here:
   whether the run has closed any of that. The run closes first and reads the notices then. So one of the two sees the
   other: either the run lets alone what was named, or the writer waits, and looks at the storage when the run is done.
 - If another run has begun by the time of the last write, all of it is done again for that one.
+
+tests/lifecycle/model/ tries all orders of these steps, and what happens without each of them.
 """
 
 from __future__ import annotations
@@ -116,7 +118,7 @@ class Visit:
     @property
     def may_revive(self) -> bool:
         """Whether there ever was a run, which may have condemned a link."""
-        return self._number > 0
+        return self._number > 0 or self._passage.known().number > 0
 
     def confirm(self) -> bool:
         """Tell whether what the writer has looked at and written by now may be relied on.

@@ -18,18 +18,25 @@ and, of our own, where that registry does not look::
 
 and not below ROOT::
 
+    /scheduler-state.json, of a Go registry that caches another one
     /registry/cluster/<host>
     /registry/journal/log
     /registry/journal/cursors/<label of a consumer>
     /registry/journal/dead/<label of an endpoint>/<time>-<index>-<id of an event>
     /registry/leases/<name>/<epoch>
     /registry/gc/run
-    /registry/gc/{collectors,notices,reports}/<id>
+    /registry/gc/notices/<id>
+    /registry/gc/reports/<run>.json
     /registry/gc/orphans/<run>/<number>
     /registry/usage/<label of a quota>/base
     /registry/usage/<label of a quota>/added/<label of a process>
+    /registry/scrub
+    /registry/quarantine/<alg>/<hex>, bytes that do not have their digest
+    /registry/quarantine/arriving/<alg>/<hex>/data, while they are moved there
     /registry/audit/<YYYYMMDD>/<number>.jsonl
     /registry/audit/{head,seen/<host>,told/<name>}
+    /registry/retention/reports/<run>/{begun,<part>,summary}
+    /registry/pulls/{since,<YYYYMMDD>/<host>-<pid>-<time>,folded/<number>-<id>/{<part>,whole}}
 
 A link is a small object that holds a digest as text, without a newline.
 """
@@ -47,6 +54,7 @@ ROOT: Final = "/docker/registry/v2"
 REPOSITORIES: Final = f"{ROOT}/repositories"
 BLOBS: Final = f"{ROOT}/blobs"
 COPIES: Final = f"{ROOT}/copies"
+SCHEDULER: Final = "/scheduler-state.json"
 CLUSTER: Final = "/registry/cluster"
 JOURNAL: Final = "/registry/journal/log"
 CURSORS: Final = "/registry/journal/cursors"
@@ -56,11 +64,17 @@ AUDIT: Final = "/registry/audit"
 USAGE: Final = "/registry/usage"
 GC: Final = "/registry/gc"
 GC_RUN: Final = f"{GC}/run"
-GC_COLLECTORS: Final = f"{GC}/collectors"
 GC_NOTICES: Final = f"{GC}/notices"
 GC_REPORTS: Final = f"{GC}/reports"
 GC_ORPHANS: Final = f"{GC}/orphans"
+SCRUB: Final = "/registry/scrub"
+QUARANTINE: Final = "/registry/quarantine"
+QUARANTINE_ARRIVING: Final = f"{QUARANTINE}/arriving"
 AUDIT_HEAD: Final = f"{AUDIT}/head"
+RETENTION_REPORTS: Final = "/registry/retention/reports"
+PULLS: Final = "/registry/pulls"
+PULLS_SINCE: Final = f"{PULLS}/since"
+PULLS_FOLDED: Final = f"{PULLS}/folded"
 WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
 """The prefixes below which a push writes."""
 
@@ -115,19 +129,64 @@ def gc_notice(notice_id: str) -> str:
     return f"{GC_NOTICES}/{notice_id}"
 
 
-def gc_collector(collector_id: str) -> str:
-    """Return where one that wants to collect says that it lives."""
-    return f"{GC_COLLECTORS}/{collector_id}"
-
-
 def gc_report(run: int) -> str:
     """Return where the report of a run lies; later ones sort behind."""
     return f"{GC_REPORTS}/{run:012}.json"
 
 
-def gc_orphans(run: int, number: int) -> str:
-    """Return where a run keeps a part of its list of blobs that no link leads to."""
-    return f"{GC_ORPHANS}/{run:012}/{number:06}"
+def gc_orphans(run: int) -> str:
+    """Return the prefix of the list that a run has made of blobs that no link leads to."""
+    return f"{GC_ORPHANS}/{run:012}"
+
+
+def gc_orphans_part(run: int, number: int) -> str:
+    """Return where a part of that list lies."""
+    return f"{gc_orphans(run)}/{number:06}"
+
+
+def retention_report(run: int) -> str:
+    """Return the prefix below which the report of a run of retention lies; later ones sort behind."""
+    return f"{RETENTION_REPORTS}/{run:012}"
+
+
+def retention_begun(run: int) -> str:
+    """Return where a run of retention says that it has begun."""
+    return f"{retention_report(run)}/begun"
+
+
+def retention_part(run: int, number: int) -> str:
+    """Return where a run of retention lists some of the tags that it takes away."""
+    return f"{retention_report(run)}/{number:06}"
+
+
+def retention_summary(run: int) -> str:
+    """Return where a run of retention says, at its end, what it has done."""
+    return f"{retention_report(run)}/summary"
+
+
+def pulls_of_day(day: str) -> str:
+    """Return the prefix below which the pulls lie that were noted on `day`, ``YYYYMMDD``, and not folded yet."""
+    return f"{PULLS}/{day}"
+
+
+def pulls_batch(day: str, name: str) -> str:
+    """Return where a process has noted pulls."""
+    return f"{pulls_of_day(day)}/{name}"
+
+
+def folded_pulls(folding: str) -> str:
+    """Return the prefix below which the pulls lie that were folded at one time."""
+    return f"{PULLS_FOLDED}/{folding}"
+
+
+def folded_part(folding: str, number: int) -> str:
+    """Return where a part of the folded pulls lies."""
+    return f"{folded_pulls(folding)}/{number:06}"
+
+
+def folded_whole(folding: str) -> str:
+    """Return where it is said that all parts of a folding are there."""
+    return f"{folded_pulls(folding)}/whole"
 
 
 def usage(group: str) -> str:
@@ -250,6 +309,12 @@ def tag_link(name: str, tag: str) -> str:
     return f"{tags(name)}/{tag}/current/{LINK}"
 
 
+def tag_at(name: str, path: str) -> str | None:
+    """Return the tag of the repository `name` whose link lies at `path`; None if that is another object."""
+    tag = path.removeprefix(f"{tags(name)}/").partition("/")[0]
+    return tag if path == tag_link(name, tag) else None
+
+
 def all_tag_history(name: str, tag: str) -> str:
     """Return the prefix of all that is remembered of where a tag has pointed to."""
     return f"{tags(name)}/{tag}/index"
@@ -343,3 +408,13 @@ def referrer_descriptor(name: str, subject: Digest, digest: Digest) -> str:
 def copy_data(digest: Digest) -> str:
     """Return where a blob grows that is copied from another storage."""
     return f"{COPIES}/{digest.algorithm}/{digest.hex}/data"
+
+
+def quarantine(digest: Digest) -> str:
+    """Return where bytes are kept that lay where those of `digest` belong and do not have it."""
+    return f"{QUARANTINE}/{digest.algorithm}/{digest.hex}"
+
+
+def quarantine_arriving(digest: Digest) -> str:
+    """Return where such bytes grow while they are moved."""
+    return f"{QUARANTINE_ARRIVING}/{digest.algorithm}/{digest.hex}/data"

@@ -15,7 +15,7 @@ from drivers.base import DriverError
 from registry.oci.errors import ManifestUnknownError
 from registry.ports import Referrer, ReferrersPage
 from registry.storage import enumeration, paths
-from registry.storage.links import are_links
+from registry.storage.links import read_links
 from registry.storage.referrer_index import LONGEST_DESCRIPTOR, describe, read_descriptor
 
 if TYPE_CHECKING:
@@ -105,14 +105,14 @@ class ReferrerStore:
             described = self._driver.get_each(
                 [paths.referrer_descriptor(self._name, subject, each) for each in some], limit=LONGEST_DESCRIPTOR
             )
-            linked = are_links(self._driver, [paths.revision_link(self._name, each) for each in some])
-            for digest, content, is_here in zip(some, described, linked, strict=True):
+            linked = read_links(self._driver, [paths.revision_link(self._name, each) for each in some])
+            for digest, content, target in zip(some, described, linked, strict=True):
                 read = len(content or b"")
                 referrer = read_descriptor(content, digest) if content else None
-                if is_here and referrer is None:
+                if target and referrer is None:
                     referrer, more = self._derive(subject, digest)
                     read += more
-                wanted = is_here and referrer and (artifact_types is None or referrer.artifact_type in artifact_types)
+                wanted = target and referrer and (artifact_types is None or referrer.artifact_type in artifact_types)
                 yield _Seen(digest, referrer if wanted else None, read)
 
     def _derive(self, subject: Digest, digest: Digest) -> tuple[Referrer | None, int]:

@@ -6,7 +6,7 @@ run may have condemned it. The push then brings it back, for as long as no run r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import UnavailableError
@@ -21,10 +21,22 @@ if TYPE_CHECKING:
     from registry.storage.validation import ValidationPolicy
 
 _READ_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of all manifests below an index that are read to tell a run of them: some thousand manifests of images."""
+"""Bytes of all manifests below an index that are read for one push: some thousand manifests of images."""
 
 _DEPTH: Final = 8
 """How many indexes lead to a manifest that is brought back, at most."""
+
+
+class _Room:
+    """How much may be read yet of the manifests that an index leads to."""
+
+    def __init__(self) -> None:
+        self._left = _READ_BYTES
+
+    def take(self, manifest: Manifest) -> None:
+        self._left -= len(manifest.content)
+        if self._left < 0:
+            raise UnavailableError("the index leads to too many manifests to be pushed while garbage is collected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +55,12 @@ class Content:
         yield self.digest
         named, below = _named(self.manifest)
         yield from named
-        room = _READ_BYTES
+        room = _Room()
         while below:
             child = self.manifests.peek(below.pop())
             if child is None:
                 continue
-            room -= len(child.content)
-            if room < 0:
-                raise UnavailableError(
-                    f"{self.digest} leads to too many manifests to be pushed while garbage is collected"
-                )
+            room.take(child)
             named, deeper = _named(child)
             yield from named
             below += deeper
@@ -66,18 +74,25 @@ def _named(manifest: Manifest) -> tuple[dict[Digest, None], list[Digest]]:
 
 
 def check_reviving(
-    policy: ValidationPolicy, repository: Repository, manifest: Manifest, since: Callable[[], float]
+    policy: ValidationPolicy,
+    repository: Repository,
+    manifest: Manifest,
+    since: Callable[[], float],
+    *,
+    deep: bool = False,
 ) -> None:
     """Return if `manifest` may be stored in `repository`, which has, then, all again that it lacked.
 
     What was condemned before the time that `since` returns, by the clock of the storage, is not brought back. What the
-    policy does not look for, where manifests may be sparse, is not either.
+    policy does not look for, where manifests may be sparse, is not either. Manifests that an index leads to come back
+    with what they name. If it is `deep`, what those of them name that are there comes back, too.
 
     Raises:
         What ValidationPolicy.check() raises.
+        UnavailableError: it leads to more manifests than can be looked at.
     """
     blobs = _Blobs(repository.blobs, since)
-    policy.check(manifest, blobs, _Manifests(repository.manifests, blobs, policy, since))
+    policy.check(manifest, blobs, _Manifests(repository.manifests, blobs, policy, since, deep=deep))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,36 +106,51 @@ class _Blobs:
         return self.blobs.has(digest) or self.blobs.revive(digest, self.since)
 
 
-@dataclass(frozen=True, slots=True)
 class _Manifests:
-    """The manifests of a repository, and those that it has again when they are looked for, with all they lead to.
+    """The manifests of a repository, and those that it has again when they are looked for.
 
-    Blobs come back before the manifest that names them. No manifest is tried twice, however many name it: `lost` are
-    those that could not be brought back.
+    What a manifest names comes back before the manifest. Each is looked into once, however many name it.
     """
 
-    manifests: ManifestStore
-    blobs: _Blobs
-    policy: ValidationPolicy
-    since: Callable[[], float]
-    depth: int = _DEPTH
-    lost: set[Digest] = field(default_factory=set)
+    def __init__(
+        self,
+        manifests: ManifestStore,
+        blobs: _Blobs,
+        policy: ValidationPolicy,
+        since: Callable[[], float],
+        *,
+        deep: bool,
+    ) -> None:
+        self._manifests = manifests
+        self._blobs = blobs
+        self._policy = policy
+        self._since = since
+        self._deep = deep
+        self._complete: dict[Digest, bool] = {}
+        self._depth = 0
+        self._room = _Room()
 
     def has(self, digest: Digest) -> bool:
-        if self.manifests.has(digest):
+        if self._manifests.has(digest):
+            if self._deep:
+                self._is_complete(digest)
             return True
-        if digest in self.lost or not self._has_content(digest):
-            self.lost.add(digest)
-            return False
-        return self.manifests.revive(digest, self.since)
+        return self._is_complete(digest) and self._manifests.revive(digest, self._since)
 
-    def _has_content(self, digest: Digest) -> bool:
-        manifest = self.manifests.peek(digest)
-        if manifest is None or not self.depth:
-            return False
-        below = _Manifests(self.manifests, self.blobs, self.policy, self.since, self.depth - 1, self.lost)
+    def _is_complete(self, digest: Digest) -> bool:
+        """Tell whether all is there that a manifest names, which may have been condemned as well."""
+        if digest not in self._complete:
+            manifest = self._manifests.peek(digest) if self._depth < _DEPTH else None
+            self._complete[digest] = manifest is not None and self._is_allowed(manifest)
+        return self._complete[digest]
+
+    def _is_allowed(self, manifest: Manifest) -> bool:
+        self._room.take(manifest)
+        self._depth += 1
         try:
-            self.policy.check(manifest, self.blobs, below)
+            self._policy.check(manifest, self._blobs, self)
         except RegistryError:
             return False
+        finally:
+            self._depth -= 1
         return True

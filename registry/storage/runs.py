@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
 
-_RUN_LIMIT_BYTES: Final = 1024 * 1024
+RUN_LIMIT_BYTES: Final = 1024 * 1024
 _NOTICE_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -120,7 +120,7 @@ class Runs:
     def read(self) -> Run:
         """Return what is said of the run now."""
         try:
-            return Run.load(self._driver.get(paths.GC_RUN, limit=_RUN_LIMIT_BYTES))
+            return Run.load(self._driver.get(paths.GC_RUN, limit=RUN_LIMIT_BYTES))
         except PathNotFoundError:
             return Run()
         except (ObjectTooLargeError, ValueError) as error:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from registry.foundation.patterns import Pattern
-    from registry.oci.manifest import Descriptor, Manifest
+    from registry.oci.manifest import Descriptor, Kind, Manifest
     from registry.ports import Holder
 
 _MAX_ERRORS = 100
@@ -84,6 +84,14 @@ class ValidationPolicy:
         if errors:
             raise ManifestDependenciesError(errors)
 
+    def required(self, manifest: Manifest) -> Iterator[tuple[Kind, Descriptor]]:
+        """Yield what has to be stored beside the manifest: its config, its layers, the manifests of an index."""
+        if self.sparse:
+            return
+        for kind, each in manifest.references():
+            if kind in {"config", "blob"} or (kind in {"manifest", "entry"} and self._manifest_required(each)):
+                yield kind, each
+
     def _check_class(self, manifest: Manifest) -> None:
         if not self.classes or manifest.config is None:
             return
@@ -103,11 +111,9 @@ class ValidationPolicy:
             )
 
     def _missing_blobs(self, manifest: Manifest, blobs: Holder) -> Iterator[RegistryError]:
-        if self.sparse:
-            return
         # Each is looked for once: an artifact often has one blob for its config and its layer, and a manifest of 4 MiB
         # can name one thing 30,000 times.
-        needed = dict.fromkeys(each.digest for kind, each in manifest.references() if kind in {"config", "blob"})
+        needed = dict.fromkeys(each.digest for kind, each in self.required(manifest) if kind in {"config", "blob"})
         for digest in needed:
             if not blobs.has(digest):
                 yield ManifestBlobUnknownError(digest)
@@ -118,19 +124,17 @@ class ValidationPolicy:
         blobs: Holder,
         manifests: Holder,
     ) -> Iterator[RegistryError]:
-        if self.sparse or not self.enabled or self.platforms == "none":
-            return
         needed = dict.fromkeys(
-            (kind, child.digest)
-            for kind, child in manifest.references()
-            if kind in {"manifest", "entry"} and self._platform_required(child)
+            (kind, child.digest) for kind, child in self.required(manifest) if kind in {"manifest", "entry"}
         )
         for kind, digest in needed:
             stored = manifests.has(digest) or (kind == "entry" and blobs.has(digest))
             if not stored:
                 yield ManifestBlobUnknownError(digest)
 
-    def _platform_required(self, child: Descriptor) -> bool:
+    def _manifest_required(self, child: Descriptor) -> bool:
+        if not self.enabled or self.platforms == "none":
+            return False
         if self.platforms == "all" or not self.platform_list:
             return True
         # Compared one by one: what the manifest states may be of any type, also of one that has no hash.

@@ -6,11 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
+from registry.commands.ending import Commands
+from registry.foundation.temporary_database import temporary_database
 from tests.serving import serving
 from tests.terminal import on_terminal
 
@@ -41,6 +45,23 @@ def test_a_full_disk_is_one_line(arguments: Sequence[str], unbuffered: str) -> N
             check=False,
         )
     assert (done.returncode, done.stderr) == (1, "Error: cannot write: No space left on device\n")
+
+
+def test_a_temporary_directory_that_is_full_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command("fill")
+    def fill() -> None:
+        # As if two pages were all the room that there is.
+        with closing(temporary_database("PRAGMA max_page_count = 2; CREATE TABLE found (content)")) as database:
+            database.execute("INSERT INTO found VALUES (zeroblob(100000))")
+
+    with pytest.raises(SystemExit) as ended:
+        Commands(commands={"fill": fill}).main(["fill"])
+
+    assert ended.value.code == 1
+    assert capsys.readouterr() == (
+        "",
+        "Error: what was found cannot be kept in the temporary directory (TMPDIR): database or disk is full\n",
+    )
 
 
 @pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)

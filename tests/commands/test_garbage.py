@@ -1,21 +1,22 @@
 from __future__ import annotations
 
+import json
 import os
+import re
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from drivers.filesystem.driver import FilesystemDriver
+from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.storage import paths
+from registry.storage.links import write_link
 from registry.storage.repository import Repositories
 from tests.archive.images import blob, fill, image
 from tests.lifecycle.test_garbage import digest_of
 from tests.test_cli import registry
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -141,3 +142,108 @@ def test_a_grace_that_is_no_duration_is_one_line(config: str, grace: str, hint: 
 
     assert done.returncode == 2
     assert done.stderr.endswith(f"{grace!r} is not a duration such as 90s, 30m or 24h{hint}\n")
+
+
+def test_where_no_repository_has_anything_nothing_is_deleted_unless_forced(config: str, tmp_path: Path) -> None:
+    """As where the repositories are a volume of their own, which is not mounted."""
+    repositories = tmp_path / "root" / paths.REPOSITORIES[1:]
+    repositories.rename(tmp_path / "elsewhere")
+    before = stored(tmp_path)
+
+    done = registry("garbage-collect", config)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: nothing lies where repositories do, but blobs are there: ")
+    assert done.stderr.count("\n") == 1
+    assert stored(tmp_path) == before
+    repositories.mkdir()
+    assert registry("garbage-collect", config).returncode == 1
+    assert registry("garbage-collect", "--force", config).returncode == 0
+    assert not [path for path in stored(tmp_path) if path.name == "data"]
+
+
+def test_links_that_were_condemned_go_with_their_blobs(config: str, tmp_path: Path) -> None:
+    driver = FilesystemDriver(str(tmp_path / "root"))
+    gone, kept = Digest.of(b"stray"), Digest.of(b"of an image without a tag")
+    driver.delete(paths.layer_link("app", gone))
+    for digest in (gone, kept):
+        write_link(driver, paths.condemned_layer_link("app", digest), digest)
+
+    registry("garbage-collect", "--grace=0s", config)
+
+    assert not (tmp_path / "root" / paths.condemned("app")[1:]).exists()
+    assert not (tmp_path / "root" / paths.blob_data(gone)[1:]).exists()
+    assert (tmp_path / "root" / paths.blob_data(kept)[1:]).exists()
+
+
+def test_what_was_read_is_kept_in_the_state_directory(config: str, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    Path(config).write_text(
+        f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {tmp_path / 'root'}}}\n"
+        f"  maintenance: {{garbagecollection: {{statedirectory: {state}}}}}\n"
+    )
+
+    first = registry("garbage-collect", "--dry-run", "-m", config)
+
+    assert sorted(path.name for path in state.iterdir()) == ["lock", "manifests", "tags"]
+    kept = (state / "manifests").read_bytes()
+    second = registry("garbage-collect", "--dry-run", "-m", config)
+    assert (second.returncode, second.stdout) == (0, first.stdout)
+    assert (state / "manifests").read_bytes() == kept
+
+
+def test_explain_says_what_keeps_a_digest(config: str, tmp_path: Path) -> None:
+    repository = Repositories(FilesystemDriver(str(tmp_path / "root"))).open("app")
+    index = repository.tags.resolve(Tag("latest"))
+    amd64, _ = repository.manifests.get(index).manifests
+    layer = Digest.of(b"amd64" * 1000)
+    before = stored(tmp_path)
+
+    done = registry("garbage-collect", "-m", "--explain", str(layer), config)
+
+    path = f"app:latest -> index {index} -> image {amd64.digest} -> layer {layer}"
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{layer} stays: {path}\n", "")
+    assert stored(tmp_path) == before
+
+
+def test_explain_says_when_a_digest_may_go(config: str, tmp_path: Path) -> None:
+    repository = Repositories(FilesystemDriver(str(tmp_path / "root"))).open("app")
+    young = digest_of(blob(repository, b"young"))
+
+    def explained(digest: Digest, *arguments: str) -> str:
+        return registry("garbage-collect", "--explain", str(digest), *arguments, config).stdout.removeprefix(
+            f"{digest} "
+        )
+
+    assert explained(Digest.of(b"stray")) == (
+        "may go now: nothing leads to it\napp: nothing leads to its layer link, which may go\n"
+    )
+    assert re.fullmatch(
+        r"stays because it is young, and may go after \S+Z: app, written at \S+Z -> layer .*\n", explained(young)
+    )
+    assert explained(young, "--grace=0s").startswith("may go now: ")
+    assert explained(Digest.of(b"never pushed")) == "is not stored\n"
+    driver = FilesystemDriver(str(tmp_path / "root"))
+    driver.delete(paths.layer_link("app", Digest.of(b"stray")))
+    write_link(driver, paths.condemned_layer_link("app", Digest.of(b"stray")), Digest.of(b"stray"))
+    assert re.fullmatch(r"was condemned at \S+Z and may go now\n", explained(Digest.of(b"stray")))
+
+
+def test_explain_says_it_in_json_too(config: str, tmp_path: Path) -> None:
+    repository = Repositories(FilesystemDriver(str(tmp_path / "root"))).open("app")
+    index = repository.tags.resolve(Tag("latest"))
+
+    kept = json.loads(registry("garbage-collect", "--json", "-m", "--explain", str(index), config).stdout)
+    stray = json.loads(registry("garbage-collect", "--json", "--explain", str(Digest.of(b"stray")), config).stdout)
+
+    steps = [{"kind": "index", "digest": str(index)}]
+    path = {"root": "tag", "repository": "app", "tag": "latest", "steps": steps}
+    assert kept == {"digest": str(index), "verdict": "kept", "path": path, "loose_links": []}
+    assert (stray["verdict"], stray["loose_links"]) == ("unreferenced", [{"repository": "app", "kind": "layer"}])
+
+
+def test_what_is_to_be_explained_must_be_a_digest(config: str) -> None:
+    done = registry("garbage-collect", "--explain", "app:latest", config)
+
+    assert done.returncode == 2
+    assert "'app:latest' is not a digest such as sha256:9f86d081...\n" in done.stderr

@@ -137,3 +137,9 @@ def test_a_socket_without_a_directory_is_a_warning(addr: str, *, warned: bool) -
 def test_that_everybody_is_a_trusted_proxy_is_a_warning() -> None:
     (given,) = configure("http: {trustedproxies: [10.0.0.0/8, 0.0.0.0/0]}").warnings
     assert given.startswith("http.trustedproxies[1]: with 0.0.0.0/0 every client chooses the address")
+
+
+def test_a_scrub_of_a_registry_that_is_read_only_is_a_warning() -> None:
+    maintenance = "maintenance: {scrub: {enabled: true}, readonly: {enabled: true}}"
+    (given,) = configure(base=f"version: 0.1\nstorage: {{inmemory: , {maintenance}}}\n", text="").warnings
+    assert given.startswith("storage.maintenance.scrub: ignored, as the registry is read-only")

@@ -131,6 +131,9 @@ def test_what_only_shows_something_is_nothing_that_needs_anything(arguments: lis
 @pytest.mark.parametrize(
     ("arguments", "only_reads"),
     [
+        (["fsck", "--deep", "CONFIG"], True),
+        (["fsck", "--repair", "CONFIG"], False),
+        (["fsck", "--prune", "CONFIG"], False),
         (["garbage-collect", "--dry-run", "{config}"], True),
         (["garbage-collect", "-m", "-d", "{config}"], True),
         (["garbage-collect", "-md", "{config}"], True),

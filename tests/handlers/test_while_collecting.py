@@ -11,10 +11,11 @@ from drivers.base import PathNotFoundError
 from registry.handlers.current import EXTENSION
 from registry.oci import media_types
 from registry.oci.digest import Digest
-from registry.storage import paths, runs
+from registry.storage import paths, revival, runs
 from registry.storage.runs import Closed, Pace, Phase, Run, Runs
 from tests.content import image, index
 from tests.drivers.failing import FailingDriver
+from tests.drivers.interleaving import InterleavingDriver
 from tests.handlers.pushing import error_of, push_blob, push_manifest
 
 if TYPE_CHECKING:
@@ -200,6 +201,42 @@ def test_a_manifest_of_which_a_blob_is_gone_is_not_brought_back(pushed: FlaskCli
     assert error_of(put(pushed, INDEX)) == (400, "MANIFEST_BLOB_UNKNOWN")
 
     assert not exists(driver, paths.revision_link("a", DIGEST))
+
+
+def test_what_was_condemned_below_an_index_while_it_was_pushed_comes_back(
+    pushed: FlaskClient, serve: Serve, driver: StorageDriver
+) -> None:
+    """The manifest stands, because another push has brought it back, and its blob was condemned after that."""
+
+    def run() -> None:
+        condemn_blob(driver, LAYER)
+        collected_before(driver)
+
+    link = paths.tag_link("a", "v1")
+    for moment in range(2, 100):  # the first call asks for the run
+        between = InterleavingDriver(driver, moment, run)
+        if exists(driver, link):
+            driver.delete(link)
+        Runs(driver).write(Run(0))
+
+        assert put(serve(between), INDEX).status_code == 201
+
+        if between.calls < moment:
+            break
+        assert pulls(pushed)
+    assert moment > 5
+
+
+def test_an_index_that_leads_to_too_much_is_refused_while_a_run_is_on(
+    pushed: FlaskClient, driver: StorageDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revival, "_READ_BYTES", len(IMAGE) - 1)
+    Runs(driver).write(MARKING)
+
+    assert error_of(put(pushed, INDEX)) == (503, "UNAVAILABLE")
+
+    Runs(driver).write(Run(2))
+    assert put(pushed, INDEX).status_code == 201
 
 
 def test_a_signature_that_is_brought_back_is_listed_again(pushed: FlaskClient, driver: StorageDriver) -> None:

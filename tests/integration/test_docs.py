@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tests.integration.conftest import StartServer
 
 PAGES = (
-    *("access-control.md", "airgap.md", "backup.md", "cors.md", "doctor.md"),
-    *("garbage-collection.md", "list-and-delete.md", "logs.md", "migrating.md", "storage-copy.md"),
+    *("access-control.md", "airgap.md", "backup.md", "cors.md", "doctor.md", "fsck.md"),
+    *("garbage-collection.md", "list-and-delete.md", "logs.md", "migrating.md", "retention.md", "storage-copy.md"),
 )
 INSTALLS = "installs what make has installed here; test_extras_that_pages_name_exist"
 WITHOUT_COMMANDS = {
@@ -251,9 +251,64 @@ def test_garbage_collection_page(start_server: StartServer, tmp_path: Path) -> N
     for path in server.root.rglob("*"):
         os.utime(path, (0, 0))
     config = str(next(tmp_path.glob("*.yml")))
-    said = Reader(tmp_path, {"/etc/distribution/config.yml": config}).work_through("garbage-collection.md")
-    assert ["1 blobs and 0 manifests eligible" in text for text in said.values()] == [True, True]
+    image = server.api.manifest("team/app", "v1")
+    places = {"/etc/distribution/config.yml": config, r"sha256:5d5e1c4c\.\.\.": image.digest}
+    skipped = {"registry garbage-collect --online": "takes minutes; tests/commands/test_collecting.py runs it faster"}
+    said = Reader(tmp_path, places, skipped=skipped).work_through("garbage-collection.md")
+    status, *collected, explained = said.values()
+    assert status == "no run is on\nnone has ended yet\n"
+    assert ["1 blobs and 0 manifests eligible" in text for text in collected] == [True, True]
+    assert f"{image.digest} stays: team/app:v1 -> " in explained
     assert {path for path in server.root.rglob("data") if path.is_file()} == before
+
+
+def test_fsck_page(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server()
+    fill(server, "team/app:v1", "team/web:v1")
+    (tag,) = server.root.rglob("team/app/_manifests/tags/v1")
+
+    def damage(command: str) -> None:
+        if "--repair" in command or "--prune" in command:
+            (tag / "current/link").write_bytes(b"")
+        if "--prune" in command:
+            shutil.rmtree(tag / "index")
+
+    reader = Reader(
+        tmp_path,
+        {"/etc/distribution/config.yml": str(next(tmp_path.glob("*.yml")))},
+        skipped={"damaged: ": "what the command says, shortened; tests/commands/test_fsck.py compares it"},
+        before=damage,
+    )
+    said = [text.splitlines() for text in reader.work_through("fsck.md").values()]
+    assert [lines[-1:] for lines in said[:2]] == [["nothing is damaged"]] * 2
+    assert said[2][0].startswith("repaired: team/app:v1: its link is empty")
+    assert said[3][0].startswith("removed: team/app:v1: its link is empty")
+    assert said[4][-1] == "nothing is damaged"
+    assert json.loads((tmp_path / "fsck.json").read_text())["findings"] == []
+
+
+def test_retention_page(config: Path, tmp_path: Path, start_server: StartServer) -> None:
+    (section,) = (yaml.safe_load(block.text) for block in blocks("retention.md") if block.language == "yaml")
+    server = start_server()
+    fill(server, *(f"ci/app:{tag}" for tag in ("v1", "latest", "main-1", "1.2", "1.2.3", "pr-1")))
+    for path in server.root.rglob("*"):
+        os.utime(path, (0, 0))
+    document = configuration(server.root, free_port(), "secret")
+    document["storage"]["maintenance"]["retention"] = section["storage"]["maintenance"]["retention"]
+    document["storage"]["maintenance"]["retention"]["rules"][0]["keep"].pop()  # of pulls nothing is known
+    document["storage"]["maintenance"]["retention"]["maxshare"] = 100
+    config.write_text(yaml.safe_dump(document))
+    said = Reader(tmp_path, environment=configured_by(config)).work_through("retention.md")
+    plan, dry, run_, listed, shown, undone = said.values()
+    assert sorted(line.split()[1] for line in plan.splitlines() if line.startswith("goes")) == [
+        "ci/app:1.2",
+        "ci/app:pr-1",
+    ]
+    assert re.findall(r"^would untag (\S+)", dry, re.MULTILINE) == ["ci/app:1.2", "ci/app:pr-1"]
+    assert re.findall(r"^untagged (\S+)", run_, re.MULTILINE) == ["ci/app:1.2", "ci/app:pr-1"]
+    assert re.findall(r"^ +1 .*done$", listed, re.MULTILINE)
+    assert [line.split()[0] for line in shown.splitlines()] == ["ci/app:1.2", "ci/app:pr-1"]
+    assert re.findall(r"^(\S+) restored$", undone, re.MULTILINE) == ["ci/app:1.2", "ci/app:pr-1"]
 
 
 def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None:

@@ -255,9 +255,15 @@ def test_the_time_since_which_a_link_can_be_brought_back_is_by_the_clock_of_the_
     assert since == driver.stat(paths.gc_notice(notice_id)).modified - 100
 
 
-def test_a_storage_in_which_nothing_was_ever_condemned_is_not_asked_what_was(passage: Passage, running: Runs) -> None:
-    assert not passage.enter("a", [DIGEST]).may_revive
+def test_a_storage_in_which_nothing_was_ever_condemned_is_not_asked_what_was(
+    passage: Passage, hand: Hand, running: Runs
+) -> None:
+    visit = passage.enter("a", [DIGEST])
+    before = visit.may_revive
 
     running.write(MARKING)
+    hand.wait(runs.PACE.cached)
 
-    assert Passage(passage.runs).enter("a", [DIGEST]).may_revive
+    assert not before
+    assert visit.may_revive
+    assert passage.enter("a", [DIGEST]).may_revive

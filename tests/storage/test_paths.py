@@ -61,9 +61,9 @@ OUR_OWN = {
     paths.lease_epoch("journal", 7): "/registry/leases/journal/000000000007",
     paths.GC_RUN: "/registry/gc/run",
     paths.gc_notice("1-a"): "/registry/gc/notices/1-a",
-    paths.gc_collector("a"): "/registry/gc/collectors/a",
     paths.gc_report(7): "/registry/gc/reports/000000000007.json",
-    paths.gc_orphans(7, 3): "/registry/gc/orphans/000000000007/000003",
+    paths.gc_orphans(7): "/registry/gc/orphans/000000000007",
+    paths.gc_orphans_part(7, 3): "/registry/gc/orphans/000000000007/000003",
     paths.condemned("team/app"): f"{TEAM_APP}/_condemned",
     paths.condemned_layer_link("team/app", SHA256): f"{TEAM_APP}/_condemned/_layers/sha256/{HEX}/link",
     paths.condemned_revision_link("team/app", SHA256): (
@@ -78,6 +78,19 @@ OUR_OWN = {
     paths.audit_segment("20261127", "000001.jsonl"): "/registry/audit/20261127/000001.jsonl",
     paths.audit_seen("host-1"): "/registry/audit/seen/host-1",
     paths.audit_told("syslog"): "/registry/audit/told/syslog",
+    paths.SCRUB: "/registry/scrub",
+    paths.quarantine(SHA256): f"/registry/quarantine/sha256/{HEX}",
+    paths.quarantine_arriving(SHA256): f"/registry/quarantine/arriving/sha256/{HEX}/data",
+    paths.retention_report(7): "/registry/retention/reports/000000000007",
+    paths.retention_begun(7): "/registry/retention/reports/000000000007/begun",
+    paths.retention_part(7, 3): "/registry/retention/reports/000000000007/000003",
+    paths.retention_summary(7): "/registry/retention/reports/000000000007/summary",
+    paths.PULLS_SINCE: "/registry/pulls/since",
+    paths.pulls_of_day("20261127"): "/registry/pulls/20261127",
+    paths.pulls_batch("20261127", "host-7-1"): "/registry/pulls/20261127/host-7-1",
+    paths.folded_pulls("7-a"): "/registry/pulls/folded/7-a",
+    paths.folded_part("7-a", 3): "/registry/pulls/folded/7-a/000003",
+    paths.folded_whole("7-a"): "/registry/pulls/folded/7-a/whole",
     paths.copy_data(SHA256): f"/docker/registry/v2/copies/sha256/{HEX}/data",
     paths.upload_verified("team/app", ID): f"{TEAM_APP}/_uploads/{ID}/verified",
     paths.all_referrers("team/app"): f"{TEAM_APP}/_referrers",
@@ -125,6 +138,20 @@ def test_labels_of_different_names_differ_also_where_case_is_of_no_account() -> 
     assert len({paths.label(name).lower() for name in names}) == len(names)
 
 
+@pytest.mark.parametrize(
+    ("path", "tag"),
+    [
+        (paths.tag_link("team/app", "v1"), "v1"),
+        (paths.tag_link("team/app", "current"), "current"),
+        (paths.tag_history_link("team/app", "v1", SHA256), None),
+        (paths.tag_link("team/app/more", "v1"), None),
+        (paths.tag_directory("team/app", "v1"), None),
+    ],
+)
+def test_tag_is_told_by_where_its_link_lies(path: str, tag: str | None) -> None:
+    assert paths.tag_at("team/app", path) == tag
+
+
 def test_every_function_that_spells_a_path_is_in_the_list() -> None:
     spelled = {name for name, _ in inspect.getmembers(paths, inspect.isfunction)}
 
@@ -134,21 +161,24 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
         *{"all_tag_history", "cluster_member", "copy_data", "upload_started_at", "upload_verified"},
         *{"label", "cursor", "dead_letters", "dead_letter", "lease", "lease_epoch"},
+        *{"quarantine", "quarantine_arriving"},
         *{"audit_day", "audit_segment", "audit_seen", "audit_told"},
         *{"usage", "usage_base", "all_usage_added", "usage_added"},
-        *{"gc_notice", "gc_collector", "gc_report", "gc_orphans"},
+        *{"gc_notice", "gc_report", "gc_orphans", "gc_orphans_part"},
+        *{"retention_report", "retention_begun", "retention_part", "retention_summary", "tag_at"},
+        *{"pulls_of_day", "pulls_batch", "folded_pulls", "folded_part", "folded_whole"},
         *{"condemned", "condemned_layer_link", "condemned_revision_link"},
         *{"referrers", "referrers_by", "referrer", "referrer_link", "referrer_descriptor"},
     }
 
 
 SPELLED = re.compile(
-    r"/docker/registry/v2|/registry/(?:cluster|journal|leases|audit|usage)\b|\b_(?:layers|manifests|uploads|referrers)\b|/(?:link|data)$"
+    r"/docker/registry/v2|/registry/(?:cluster|journal|leases|audit|retention|pulls|usage)\b|\b_(?:layers|manifests|uploads|referrers)\b|/(?:link|data)$"
 )
-AUTHORS = {Path(inspect.getfile(module)) for module in (paths, parts)}
-"""What spells paths, and what tells by a path what lies there."""
 WITHOUT_STORAGE = {"server", "doctor", "http_client"}
 """Rooms whose paths are those of URLs and of local files."""
+AUTHORS = {Path(inspect.getfile(module)) for module in (paths, parts)}
+"""What spells paths, and what tells by a path what lies there."""
 MODULES = sorted(
     path
     for path in Path(inspect.getfile(registry)).parent.rglob("*.py")

@@ -196,7 +196,7 @@ def test_commands_in_the_container_leave_nothing_that_the_server_cannot_use(
     auth.mkdir()
     container.run("-v", f"{volume}:/var/lib/registry", "-v", f"{auth}:/auth")
     command = "echo secret | registry htpasswd --file /auth/htpasswd --password-stdin alice"
-    engine.docker("exec", "registry", "registry", "garbage-collect", "--delete-untagged", "--grace=0")
+    engine.docker("exec", "registry", "registry", "garbage-collect", "--offline", "--delete-untagged", "--grace=0")
     engine.docker("exec", "registry", "registry", "referrers", "rebuild")
     engine.docker("exec", "registry", "sh", "-c", command)
     engine.docker("exec", "registry", "registry", "export", "old/image:v1", "/auth/image.tar")

@@ -1,0 +1,94 @@
+"""Condemning: a link to which nothing leads is moved to where no client looks, and a push still finds it.
+
+Nothing is lost yet. A client pulls by a link, so it finds nothing from now on; a manifest that is pushed within the
+grace and names what was condemned has the link put back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from drivers.base import PathNotFoundError
+from registry.lifecycle.own_run import clock
+from registry.storage import paths, runs
+from registry.storage.parts import Kind
+from registry.storage.runs import Closed, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from drivers.base import StorageDriver
+    from registry.lifecycle.findings import Findings, Link
+    from registry.lifecycle.notices import Notices
+    from registry.lifecycle.own_run import OwnRun
+    from registry.publishing import Publishing
+
+_MOVES: Final = 100
+"""Links that are moved by one call."""
+_SHARE: Final = 0.25
+"""For how much of the time for which a writer waits a repository is closed without a break."""
+_LINK_LIMIT_BYTES: Final = 512
+
+
+class Condemning:
+    """Moves links of one run."""
+
+    def __init__(self, driver: StorageDriver, own_run: OwnRun, notices: Notices, publishing: Publishing) -> None:
+        self._driver = driver
+        self._own_run = own_run
+        self._notices = notices
+        self._publishing = publishing
+        self.manifests = 0
+        self.blobs = 0
+
+    def condemn(self, findings: Findings, between: Callable[[], None]) -> None:
+        """Condemn what was found; `between` is called where nothing is closed.
+
+        Raises:
+            DriverError, RunLostError: what is closed stays closed.
+        """
+        for repository, links in findings.condemnable():
+            rest = deque(links)
+            while rest:
+                self._own_run.close(Phase.CONDEMNING, Closed(repository))
+                self._notices.read()
+                until = clock() + _SHARE * runs.PACE.closed
+                while True:
+                    batch = [rest.popleft() for _ in range(min(_MOVES, len(rest)))]
+                    self._move(repository, [link for link in batch if not self._notices.name(link.digest)])
+                    if not rest or clock() >= until:
+                        break
+                self._own_run.open()
+                between()
+
+    def _move(self, repository: str, links: Sequence[Link]) -> None:
+        """Copy the links, then delete each original that is the one that was found."""
+        contents = self._driver.get_each([link.found.path for link in links], limit=_LINK_LIMIT_BYTES)
+        # One that is gone by now was deleted by a user.
+        going = [(link, content) for link, content in zip(links, contents, strict=True) if content is not None]
+        self._own_run.require()
+        self._driver.put_in_order([(_condemned(repository, link), content) for link, content in going])
+        originals = (link.found for link, _ in going)
+        changed = set(self._driver.discard(self._own_run.while_held(originals)))
+        for link, _ in going:
+            if link.found.path in changed:
+                with suppress(PathNotFoundError):
+                    self._driver.delete(_condemned(repository, link))
+            else:
+                self._tell(repository, link)
+
+    def _tell(self, repository: str, link: Link) -> None:
+        if link.kind is Kind.REVISION:
+            self.manifests += 1
+            self._publishing.tell_of_condemned_manifest(repository, link.digest)
+        else:
+            self.blobs += 1
+            self._publishing.tell_of_condemned_blob(repository, link.digest)
+
+
+def _condemned(repository: str, link: Link) -> str:
+    if link.kind is Kind.REVISION:
+        return paths.condemned_revision_link(repository, link.digest)
+    return paths.condemned_layer_link(repository, link.digest)

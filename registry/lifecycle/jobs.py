@@ -1,0 +1,148 @@
+"""Garbage collection as periodic work: of the hosts of a cluster the first one whose time has come does a run."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from drivers.base import DriverError
+from registry.config.collection import window_of
+from registry.jobs.child import run_in_child
+from registry.jobs.job import Job, JobFailedError
+from registry.lifecycle.own_run import supersede
+from registry.lifecycle.reports import Report, Result, last_success, latest_reports
+from registry.storage import paths, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from drivers.base import StorageDriver
+    from registry.config import Configuration
+    from registry.observation.metrics import Metrics
+    from registry.storage.runs import Pace
+
+CHILD: Final = "registry.server.collecting"
+"""What runs in a process of its own."""
+_LOOK_SECONDS: Final = 60.0
+_AGAIN_SECONDS: Final = 3600.0
+"""After a run that has failed."""
+_SPREAD_SECONDS: Final = 60.0
+"""So that hosts do not begin at the same moment."""
+_log = logging.getLogger(__name__)
+
+
+def jobs(configuration: Configuration, driver: StorageDriver, metrics: Metrics | None) -> Iterator[Job]:
+    """Yield the job that collects garbage, if that is enabled, and the one that opens what a dead run has closed.
+
+    None if the storage belongs to one process, or is not to be written to.
+    """
+    maintenance = configuration.storage.maintenance
+    if maintenance.readonly.enabled or not driver.shared_between_processes:
+        return
+    yield Job("garbage_collection_watch", partial(_watch, driver), _LOOK_SECONDS)
+    section = maintenance.garbagecollection
+    if section.enabled:
+        interval = max(section.interval_seconds, 1.0)
+        schedule = Schedule(configuration, driver, metrics)
+        yield Job(
+            "garbage_collection", schedule.run, interval, partial(random.uniform, 0, min(interval, _LOOK_SECONDS))
+        )
+
+
+def _watch(driver: StorageDriver) -> None:
+    try:
+        supersede(driver)
+    except DriverError as error:
+        raise JobFailedError(f"it is not known whether a garbage collection was cut short: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the child is to do, and how fast."""
+
+    configuration: Configuration
+    pace: Pace
+
+
+class Schedule:
+    """Begins a run when it is time to."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        driver: StorageDriver,
+        metrics: Metrics | None,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._configuration = configuration
+        self._section = configuration.storage.maintenance.garbagecollection
+        self._window = window_of(self._section)
+        self._driver = driver
+        self._metrics = metrics
+        self._now = now
+
+    def run(self) -> float | None:
+        """Do a run if it is time to; return how many seconds to pause until the next look.
+
+        Raises:
+            JobFailedError: the run has failed, or was refused.
+        """
+        try:
+            pause = self._pause()
+            if pause is not None:
+                return pause
+            if not self._driver.holds(paths.ROOT):
+                return _LOOK_SECONDS
+        except DriverError as error:
+            raise JobFailedError(f"the reports of garbage collections cannot be read: {error}") from error
+        return self._collect()
+
+    def _pause(self) -> float | None:
+        """Return how many seconds to wait until it is time; None if it is."""
+        now = self._now()
+        at = time.localtime(now)
+        if self._window and not self._window.holds(at.tm_hour, at.tm_min):
+            return _LOOK_SECONDS
+        last = last_success(self._driver)
+        if self._metrics and last is not None:
+            for report in latest_reports(self._driver, 1):
+                self._metrics.collection_seen(last, report.waiting_bytes)
+        interval = self._section.interval_seconds
+        left = interval if last is None else min(interval, interval - (now - last))
+        if last is None or left <= 0:
+            return None
+        return left + random.uniform(0, min(interval, _SPREAD_SECONDS))  # noqa: S311  spreads load only
+
+    def _collect(self) -> float | None:
+        answer = run_in_child(CHILD, Task(self._configuration, runs.PACE))
+        if "busy" in answer:
+            _log.info("no garbage is collected now: %s", answer["busy"])
+            return _LOOK_SECONDS
+        if "error" in answer:
+            self._count(Result.FAILED)
+            again = min(self._section.interval_seconds, _AGAIN_SECONDS)
+            raise JobFailedError(f"the garbage collection broke off: {answer['error']}", pause_seconds=again)
+        report = Report.of(answer["report"])
+        self._count(report.result, report)
+        if report.result is Result.REFUSED:
+            raise JobFailedError(f"no garbage is collected: {report.reason}")
+        return None
+
+    def _count(self, result: Result, report: Report | None = None) -> None:
+        if self._metrics:
+            self._metrics.collection_ended(result.value.replace(" ", "_"))
+            if report:
+                self._metrics.collection_did(
+                    seconds=report.ended - report.began,
+                    manifests=report.condemned_manifests,
+                    links=report.condemned_blobs,
+                    blobs=report.deleted_blobs,
+                    size=report.deleted_bytes,
+                    notices=report.notices,
+                )
+                self._metrics.collection_seen(report.ended, report.waiting_bytes)

@@ -1,0 +1,304 @@
+"""A garbage collection while everybody pushes and pulls.
+
+A run announces itself, waits until every writer knows, and scans the storage. What nothing refers to, and what was
+written longer ago than the grace, is condemned (registry.lifecycle.condemning). What was condemned longer ago than the
+grace is deleted (registry.lifecycle.sweeping). Writers say meanwhile what they rely on: registry.storage.passage.
+
+All ages are told by the clock of the storage alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from drivers.base import DriverError
+from registry.foundation.sizes import spelled
+from registry.jobs.cluster import member_name
+from registry.lifecycle import members
+from registry.lifecycle.cache import cache_of
+from registry.lifecycle.condemning import Condemning
+from registry.lifecycle.findings import Findings, Policy
+from registry.lifecycle.notices import Notices
+from registry.lifecycle.orphans import OrphanLists
+from registry.lifecycle.own_run import RunLostError, begin, clock
+from registry.lifecycle.reports import Report, Result, latest_reports, write_report
+from registry.lifecycle.scan import scan
+from registry.lifecycle.sweeping import Sweeping
+from registry.storage import paths, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from drivers.base import StorageDriver
+    from registry.config import Configuration
+    from registry.config.collection import GarbageCollection
+    from registry.lifecycle.cache import Cache
+    from registry.lifecycle.own_run import OwnRun
+    from registry.publishing import Publishing
+
+_SKEW_SECONDS: Final = 60.0
+"""By how much the clocks of this host and of the storage may differ without a warning."""
+_PERCENT: Final = 100
+_SEEN_BETWEEN: Final = 1000
+"""Objects that are scanned between two looks whether the run may go on."""
+_log = logging.getLogger(__name__)
+
+
+class StoppedError(Exception):
+    """The run was asked to stop, and has ended where nothing is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a run may do.
+
+    `grace_seconds` is how long what nothing refers to stays, twice: before it is condemned and before it is deleted; it
+    is at least runs.PACE.margin, which is added to it. `untagged_seconds` gives for a repository how old a manifest
+    without a tag has to be to go; None if all manifests of it stay. `maxshare` is the most that a run condemns or
+    deletes, in percent of the bytes that are stored; None is all.
+    """
+
+    grace_seconds: float
+    untagged_seconds: Callable[[str], float | None] = lambda _: None
+    maxshare: int | None = None
+    dry_run: bool = False
+
+    @staticmethod
+    def of(section: GarbageCollection, keepfor: Callable[[str], float | None] = lambda _: None) -> Terms:
+        """Return what the configuration says.
+
+        `keepfor` gives for a repository how many seconds a manifest without a tag stays there, None where it does not
+        say.
+        """
+        untagged = section.untagged
+        age = untagged.age_seconds if untagged.enabled else None
+
+        def untagged_seconds(repository: str) -> float | None:
+            kept = keepfor(repository)
+            return age if kept is None else kept
+
+        return Terms(section.grace_seconds, untagged_seconds, section.maxshare, section.dryrun)
+
+    @property
+    def age_seconds(self) -> float:
+        """How old a link, or a condemned one, has to be."""
+        return max(self.grace_seconds, runs.PACE.margin) + runs.PACE.margin
+
+    def policy(self, now: float) -> Policy:
+        """Return what stays, at `now` by the clock of the storage."""
+
+        def untagged_before(repository: str) -> float | None:
+            age = self.untagged_seconds(repository)
+            return None if age is None else now - age
+
+        return Policy(now - self.age_seconds, untagged_before)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a run takes place.
+
+    `host` is what others call this one. `outdated` gives the hosts of the cluster that do not know of runs. `progress`
+    is told what is looked at, `stopping` asked whether the run is to end early, `pause` waits. `cache` is what earlier
+    runs have read, None where nothing is kept.
+    """
+
+    host: str
+    outdated: Callable[[], Sequence[str]] = tuple
+    progress: Callable[[str], object] = lambda _: None
+    stopping: Callable[[], bool] = lambda: False
+    pause: Callable[[float], object] = time.sleep
+    cache: Cache | None = None
+
+    @staticmethod
+    def of(configuration: Configuration, driver: StorageDriver, **others: Any) -> Surroundings:
+        """Return those of a run of this host on the storage that the hosts of the cluster share."""
+        host = member_name(configuration.http.addr)
+        return Surroundings(host, partial(members.outdated, driver), cache=cache_of(configuration), **others)
+
+
+class OnlineCollection:
+    """A run over all that `driver` stores; `publishing` tells of what goes."""
+
+    def __init__(self, driver: StorageDriver, publishing: Publishing, terms: Terms, surroundings: Surroundings) -> None:
+        self._driver = driver
+        self._publishing = publishing
+        self._terms = terms
+        self._surroundings = surroundings
+
+    def run(self) -> Report:
+        """Do all of it; return what was done, which is also kept in the storage.
+
+        Raises:
+            RunBusyError: another one is on.
+            RunLostError: another one has taken over.
+            StoppedError: it was asked to stop.
+            DriverError: the storage failed. What is closed then stays so until supersede() or a later run opens it.
+        """
+        if not self._driver.holds(paths.ROOT):
+            # It may be the bare mount point of a storage that is not mounted, to which nothing is to be written.
+            raise DriverError("nothing is stored there yet, or it is not mounted: there is nothing to collect")
+        began = time.time()
+        with Findings() as findings, Notices(self._driver) as notices:
+            own_run = begin(self._driver, self._surroundings.host, notices.note_former, pause=self._surroundings.pause)
+            report = Report(own_run.number, self._surroundings.host, began)
+            with own_run:
+                try:
+                    report = self._collect(own_run, findings, notices, report)
+                    report = replace(report, ended=time.time(), notices=notices.count())
+                    write_report(self._driver, report)
+                    own_run.end()
+                except BaseException as error:
+                    self._give_up(own_run, replace(report, ended=time.time(), result=Result.FAILED, reason=str(error)))
+                    raise
+            return report
+
+    def _give_up(self, own_run: OwnRun, report: Report) -> None:
+        """Let no writer wait for a run that has failed, unless it was changing something: that may come yet."""
+        if not own_run.is_open:
+            return
+        with suppress(DriverError, RunLostError):
+            own_run.end()
+            write_report(self._driver, report)
+
+    def _collect(self, own_run: OwnRun, findings: Findings, notices: Notices, report: Report) -> Report:
+        announced = self._driver.stat(paths.GC_RUN).modified
+        _compare_clocks(announced)
+        self._wait(own_run)
+        notices.discard_former(own_run)
+        old = announced - self._terms.age_seconds
+        scan(
+            self._driver,
+            findings,
+            self._terms.policy(announced),
+            _Watch(own_run, self._surroundings),
+            cache=self._surroundings.cache,
+        )
+        orphans = OrphanLists(self._driver)
+        report = _counted(findings, report)
+        found = _Sweepable.count(findings, old, orphans)
+        refusal = self._refusal(findings, report, found)
+        if refusal:
+            return replace(report, result=Result.REFUSED, reason=refusal)
+        if self._terms.dry_run:
+            return replace(report, result=Result.DRY_RUN, deleted_blobs=found.blobs, deleted_bytes=found.size)
+        condemning = Condemning(self._driver, own_run, notices, self._publishing)
+        condemning.condemn(findings, partial(self._between, own_run))
+        sweeping = Sweeping(self._driver, own_run, notices)
+        sweeping.sweep(findings, old, orphans, partial(self._between, own_run))
+        if not orphans.wait(old):
+            orphans.replace(own_run.number, findings.orphans())
+        return self._done(report, condemning, sweeping)
+
+    def _wait(self, own_run: OwnRun) -> None:
+        """Wait until no writer can believe that no run is on."""
+        until = clock() + runs.PACE.announced
+        while (left := until - clock()) > 0:
+            self._surroundings.pause(min(left, runs.PACE.beat))
+            self._between(own_run)
+
+    def _between(self, own_run: OwnRun) -> None:
+        """Return if the run may go on, now that it has closed nothing."""
+        own_run.require()
+        if self._surroundings.stopping():
+            raise StoppedError("the run was stopped; the next one goes on")
+
+    def _refusal(self, findings: Findings, report: Report, found: _Sweepable) -> str:
+        """Return why nothing may be condemned or deleted, "" if that may be."""
+        if findings.lacks_repositories:
+            return "there are blobs, and nothing at all in repositories: is a part of the storage not mounted?"
+        outdated = self._surroundings.outdated()
+        if outdated and not self._terms.dry_run:
+            return f"{', '.join(outdated)} runs a version that pushes without regard to it: update it first"
+        most = self._terms.maxshare
+        for verb, size in (("condemned", findings.counts().loose_size), ("deleted", found.size)):
+            if most is not None and size * _PERCENT > most * report.stored_bytes:
+                share = f"{spelled(size)} of {spelled(report.stored_bytes)} would be {verb}"
+                return f"{share}, more than maxshare ({most} %): use --force if that is right"
+        return ""
+
+    def _done(self, report: Report, condemning: Condemning, sweeping: Sweeping) -> Report:
+        waiting = report.waiting_blobs - (sweeping.blobs - sweeping.unlinked_blobs)
+        waiting_bytes = report.waiting_bytes - (sweeping.size - sweeping.unlinked_size)
+        return replace(
+            report,
+            condemned_manifests=condemning.manifests,
+            condemned_blobs=condemning.blobs,
+            deleted_blobs=sweeping.blobs,
+            deleted_bytes=sweeping.size,
+            waiting_blobs=waiting,
+            waiting_bytes=waiting_bytes,
+            unlinked_blobs=report.unlinked_blobs - sweeping.unlinked_blobs,
+            unlinked_bytes=report.unlinked_bytes - sweeping.unlinked_size,
+            next_deletion=self._next_deletion(condemning, waiting),
+        )
+
+    def _next_deletion(self, condemning: Condemning, waiting: int) -> float | None:
+        """Return from when on all that waits may be deleted."""
+        if not waiting:
+            return None
+        if not condemning.manifests and not condemning.blobs:
+            for former in latest_reports(self._driver, 1):
+                if former.next_deletion is not None:
+                    return former.next_deletion
+        return time.time() + self._terms.age_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Sweepable:
+    """How much may be deleted, in bytes."""
+
+    blobs: int
+    size: int
+
+    @staticmethod
+    def count(findings: Findings, old: float, orphans: OrphanLists) -> _Sweepable:
+        blobs = size = 0
+        for batch in findings.sweepable(old, orphans.written_before(old)):
+            blobs += len(batch)
+            size += sum(each.found.size for each in batch)
+        return _Sweepable(blobs, size)
+
+
+class _Watch:
+    """Looks now and then, while a scan goes on, whether the run may."""
+
+    def __init__(self, own_run: OwnRun, surroundings: Surroundings) -> None:
+        self._own_run = own_run
+        self._surroundings = surroundings
+        self._seen = 0
+
+    def __call__(self, what: str) -> None:
+        self._surroundings.progress(what)
+        self._seen += 1
+        if self._seen % _SEEN_BETWEEN == 0:
+            self._own_run.require()
+            if self._surroundings.stopping():
+                raise StoppedError("the run was stopped; the next one begins anew")
+
+
+def _counted(findings: Findings, report: Report) -> Report:
+    """Return the report with what was found, as if all of it was condemned and nothing deleted."""
+    counts = findings.counts()
+    return replace(
+        report,
+        stored_blobs=counts.blobs,
+        stored_bytes=counts.size,
+        condemned_manifests=counts.loose_revisions,
+        condemned_blobs=counts.loose_layers,
+        waiting_blobs=counts.condemned_blobs + counts.loose_blobs,
+        waiting_bytes=counts.condemned_size + counts.loose_size,
+        unlinked_blobs=counts.orphans,
+        unlinked_bytes=counts.orphans_size,
+    )
+
+
+def _compare_clocks(announced: float) -> None:
+    skew = time.time() - announced
+    if abs(skew) > _SKEW_SECONDS:
+        _log.warning("the clocks of this host and of the storage differ by %.0f s", skew)

@@ -1,0 +1,181 @@
+"""``registry garbage-collect`` beside servers, and ``registry gc status``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drivers.filesystem.driver import FilesystemDriver
+from registry.config.loading import parse
+from registry.jobs.cluster import Cluster, Member
+from registry.lifecycle.own_run import begin
+from registry.oci.digest import Digest
+from registry.oci.reference import Tag
+from registry.storage import paths, runs
+from registry.storage.repository import Repositories
+from registry.storage.runs import Runs
+from tests.archive.images import blob, image
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def driver(root: Path) -> FilesystemDriver:
+    """A storage with a tagged image, and a blob of 5 bytes that is nobody's."""
+    driver = FilesystemDriver(str(root))
+    repository = Repositories(driver).open("team/app")
+    kept = image(repository, blob(repository, b"x" * 1000))
+    repository.tags.point(Tag("v1"), Digest.parse(str(kept["digest"])))
+    blob(repository, b"loose")
+    return driver
+
+
+@pytest.fixture
+def config(tmp_path: Path, root: Path) -> str:
+    path = tmp_path / "config.yml"
+    section = "maintenance: {garbagecollection: {grace: 0s}}"
+    path.write_text(f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}}}, {section}}}\n")
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run of this process show that it lives as often as those of the commands look for that."""
+    monkeypatch.setattr(runs, "PACE", replace(runs.PACE, beat=0.05))
+
+
+def registry(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command where a run takes a second."""
+    command = [sys.executable, str(ROOT / "tests" / "lifecycle" / "pace.py"), "python", "-m", "registry", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
+
+
+def announce(driver: FilesystemDriver, config: str) -> None:
+    """Let a server have said that it serves the storage."""
+    Cluster(driver).announce(Member.of(parse(Path(config).read_text(), config, {})))
+
+
+def is_stored(driver: FilesystemDriver, content: bytes) -> bool:
+    return any(found.path == paths.blob_data(Digest.of(content)) for found in driver.walk(paths.BLOBS))
+
+
+def test_one_run_condemns_and_says_when_the_space_is_freed_and_the_next_one_frees_it(
+    driver: FilesystemDriver, config: str
+) -> None:
+    first = registry("garbage-collect", "--online", config)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout.startswith("condemned: 0 manifests, 1 links to blobs\ndeleted: 0 blobs, 0 B\n")
+    assert "condemned and not deleted yet: 1 blobs, 5 B; the first run after 20" in first.stdout
+    assert is_stored(driver, b"loose")
+
+    second = registry("garbage-collect", "--online", "--quiet", config)
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+    assert not is_stored(driver, b"loose")
+
+
+def test_json_is_the_report_that_status_shows_too(driver: FilesystemDriver, config: str) -> None:
+    told = json.loads(registry("garbage-collect", "--online", "--json", config).stdout)
+    assert (told["result"], told["condemned_blobs"], told["waiting_bytes"]) == ("done", 1, 5)
+    assert told["ended"].endswith("Z")
+
+    status = json.loads(registry("gc", "status", "--json", config).stdout)
+    assert status == {"run": None, "reports": [told]}
+    assert Runs(driver).read().number == 2
+
+
+def test_status_says_what_is_on_and_what_was_done(driver: FilesystemDriver, config: str) -> None:
+    assert registry("gc", "status", config).stdout == "no run is on\nnone has ended yet\n"
+    registry("garbage-collect", "--online", config)
+    with begin(driver, "host-a"):
+        lines = registry("gc", "status", config).stdout.splitlines()
+    assert lines[0].startswith("run 3 is on, marking, on host-a-")
+    assert lines[1].endswith("run 1  done: condemned 0 manifests and 1 links to blobs, deleted 0 blobs, 0 B")
+    assert lines[2].startswith("condemned and not deleted yet: 1 blobs, 5 B; the first run after ")
+
+
+@pytest.mark.parametrize("mode", ["--online", "--offline"])
+def test_while_another_run_is_on_it_says_so_in_one_line_and_ends_with_4(
+    driver: FilesystemDriver, config: str, mode: str
+) -> None:
+    with begin(driver, "host-a"):
+        done = registry("garbage-collect", mode, config)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("Error: a garbage collection is on (host-a-")
+    assert done.stderr.count("\n") == 1
+
+
+def test_beside_a_server_that_lives_it_is_online_and_otherwise_offline(driver: FilesystemDriver, config: str) -> None:
+    announce(driver, config)
+    beside = registry("garbage-collect", "--grace=0s", config)
+    assert beside.stderr == "a server uses this storage: collecting beside it (--offline where none takes pushes)\n"
+    assert is_stored(driver, b"loose")
+
+    alone = registry("garbage-collect", "--offline", "--grace=0s", config)
+    assert alone.stderr == "5 B are freed\n"
+    assert not is_stored(driver, b"loose")
+
+
+def test_without_a_server_it_is_offline(driver: FilesystemDriver, config: str) -> None:
+    assert registry("garbage-collect", "--grace=0s", config).stderr == "5 B are freed\n"
+    assert not is_stored(driver, b"loose")
+    assert not driver.list("/registry", limit=10)
+
+
+def test_a_registry_that_is_read_only_is_offline_also_if_a_server_lives(
+    driver: FilesystemDriver, config: str, root: Path
+) -> None:
+    announce(driver, config)
+    section = "maintenance: {readonly: {enabled: true}}"
+    Path(config).write_text(f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}}}, {section}}}\n")
+    assert registry("garbage-collect", "--grace=0s", config).stderr == "5 B are freed\n"
+
+
+def test_a_refusal_is_one_line_and_force_does_it(driver: FilesystemDriver, config: str) -> None:
+    repository = Repositories(driver).open("team/app")
+    blob(repository, b"y" * 5000)
+
+    refused = registry("garbage-collect", "--online", config)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("Error: nothing was collected: 4.9 KiB of ")
+    assert refused.stderr.endswith("more than maxshare (50 %): use --force if that is right\n")
+
+    assert registry("garbage-collect", "--online", "--force", config).returncode == 0
+    assert not repository.blobs.has(Digest.of(b"y" * 5000))
+
+
+def test_a_dry_run_says_what_would_go_and_changes_nothing(driver: FilesystemDriver, config: str) -> None:
+    done = registry("garbage-collect", "--online", "--dry-run", config)
+    assert done.stdout == ("would be condemned: 0 manifests, 1 links to blobs\nwould be deleted: 0 blobs, 0 B\n")
+    assert Repositories(driver).open("team/app").blobs.has(Digest.of(b"loose"))
+
+
+def test_a_grace_that_is_too_short_beside_servers_is_refused_with_what_to_do(
+    driver: FilesystemDriver, config: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "registry", "garbage-collect", "--online", "--grace", "10m", config],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 2
+    assert "10m is less than 1h, the least while others may push; --offline takes it" in done.stderr
+    assert is_stored(driver, b"loose")
+
+
+def test_explain_beside_servers_counts_the_grace_twice(driver: FilesystemDriver, config: str) -> None:
+    registry("garbage-collect", "--online", config)
+    told = registry("garbage-collect", "--online", "--explain", str(Digest.of(b"loose")), config)
+    assert "condemned" in told.stdout
+    assert is_stored(driver, b"loose")

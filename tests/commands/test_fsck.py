@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from drivers.filesystem.driver import FilesystemDriver
+from registry.oci.digest import Digest
+from registry.storage import paths
+from registry.storage.runs import Phase, Run, Runs
+from tests.commands.stores import SHARED, configure, run, stored
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def config(directory: Path) -> str:
+    return str(directory / "config.yml")
+
+
+@pytest.fixture
+def driver(directory: Path) -> FilesystemDriver:
+    return FilesystemDriver(str(directory / "root"))
+
+
+def test_a_sound_storage_is_told_to_be(config: str) -> None:
+    done = run("fsck", "--deep", config)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *rest = done.stdout.splitlines()
+    assert first.startswith("3 repositories, 5 tags, 5 manifests, ")
+    assert rest == ["nothing is damaged"]
+
+
+def test_what_is_damaged_is_a_line_with_its_tags_and_what_to_do(config: str, driver: FilesystemDriver) -> None:
+    digest = Digest.of(SHARED)
+    driver.delete(paths.layer_link("team/app", digest))
+
+    done = run("fsck", config)
+
+    assert (done.returncode, done.stderr) == (3, "")
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("damaged: ")]
+    assert line.startswith(f"damaged: team/app@{digest}: sha256:")
+    assert line.endswith(" is missing (tags latest, v1, v2); --repair writes the link again, if the bytes are sound")
+    assert done.stdout.endswith("\n1 damaged: 0 repaired, 0 removed, 1 remain\n")
+
+
+def test_after_a_repair_the_status_is_0_and_the_next_run_finds_nothing(config: str, driver: FilesystemDriver) -> None:
+    driver.delete(paths.layer_link("team/app", Digest.of(SHARED)))
+
+    done = run("fsck", "--repair", config)
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("repaired: team/app@")
+    assert done.stdout.endswith("\n1 damaged: 1 repaired, 0 removed, 0 remain\n")
+    assert run("fsck", config).stdout.endswith("\nnothing is damaged\n")
+
+
+def test_pruning_repairs_and_removes(config: str, driver: FilesystemDriver, directory: Path) -> None:
+    driver.put(paths.tag_link("base", "12"), b"")
+    driver.delete(paths.all_tag_history("base", "12"))
+    driver.put(paths.tag_link("team/app", "v1"), b"")
+
+    first = run("fsck", "--repair", config)
+    second = run("fsck", "--prune", config)
+
+    assert (first.returncode, second.returncode) == (3, 0)
+    assert first.stdout.startswith(
+        "damaged: base:12: its link is empty, so it leads nowhere; push it again, or --prune"
+    )
+    assert "\nrepaired: team/app:v1: " in first.stdout
+    assert second.stdout.startswith("removed: base:12: its link is empty, so it leads nowhere\n")
+    assert list(stored(directory).open("base").tags.names()) == []
+
+
+def test_damage_of_other_repositories_is_not_asked_for(config: str, driver: FilesystemDriver) -> None:
+    driver.put(paths.tag_link("base", "12"), b"")
+
+    assert run("fsck", "--repository", "team/*", config).returncode == 0
+    assert run("fsck", "--repository", "team/*", "--repository", "b*", config).returncode == 3
+
+
+def test_scripts_get_json(config: str, driver: FilesystemDriver) -> None:
+    driver.put(paths.tag_link("base", "12"), b"")
+
+    done = run("fsck", "--json", config)
+
+    told = json.loads(done.stdout)
+    (found,) = told["findings"]
+    assert (found["kind"], found["status"], found["damage"]) == ("tag-link", "found", True)
+    assert (found["repository"], found["where"], found["tags"]) == ("base", "base:12", ["12"])
+    summary = told["summary"]
+    assert (summary["damaged"], summary["remaining"], summary["repositories"], summary["tags"]) == (1, 1, 3, 5)
+    assert run("fsck", "--json", config).stdout == done.stdout
+
+
+def test_json_of_a_sound_storage_is_an_empty_list(config: str) -> None:
+    assert json.loads(run("fsck", "--json", config).stdout)["findings"] == []
+
+
+def test_while_a_garbage_collection_runs_nothing_is_checked(config: str, driver: FilesystemDriver) -> None:
+    Runs(driver).write(Run(7, Phase.MARKING, host="node-1"))
+
+    done = run("fsck", "--deep", config)
+
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == "a garbage collection runs on node-1: try again when it ends\n"
+
+
+@pytest.mark.parametrize("option", ["--repair", "--prune"])
+def test_where_all_blobs_are_gone_nothing_is_removed(config: str, driver: FilesystemDriver, option: str) -> None:
+    driver.delete(paths.BLOBS)
+    before = {found.path for found in driver.walk("/docker")}
+
+    done = run("fsck", option, config)
+
+    assert done.returncode == 1
+    assert done.stderr == "Error: there are repositories and not a single blob: is all of the storage mounted?\n"
+    assert {found.path for found in driver.walk("/docker")} == before
+    assert run("fsck", config).returncode == 3
+
+
+def test_a_storage_that_does_not_exist_is_status_1(tmp_path: Path) -> None:
+    done = run("fsck", configure(tmp_path))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("storage error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--from", "7f"), "--from goes with --deep"),
+        (("--deep", "--from", "xyz"), "'xyz' is not the beginning of a digest such as sha256:7f"),
+        (("--rate", "fast"), "'fast' is not a number of bytes such as 50MiB"),
+        (("--repository", "a//b"), "'a//b' is not a pattern for repositories"),
+    ],
+)
+def test_a_mistake_is_one_line(config: str, arguments: tuple[str, ...], said: str) -> None:
+    done = run("fsck", *arguments, config)
+
+    assert done.returncode == 2
+    assert done.stderr.rstrip().endswith(said)
+
+
+def test_a_deep_check_that_breaks_off_says_where_to_go_on(
+    config: str, driver: FilesystemDriver, directory: Path
+) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    name = driver.local_path(paths.blob_data(Digest.of(SHARED)))
+    os.chmod(name, 0)  # noqa: PTH101  a name of the driver
+
+    done = run("fsck", "--deep", config)
+
+    assert done.returncode == 1
+    said, error = done.stderr.splitlines()
+    assert said == f"to go on from here: --from sha256:{Digest.of(SHARED).hex[:2]}"
+    assert error.startswith("storage error: ")
+    os.chmod(name, 0o644)  # noqa: PTH101  as above
+    assert run("fsck", "--deep", *said.removeprefix("to go on from here: ").split(), config).returncode == 0
+    assert directory
+
+
+def test_on_a_terminal_its_last_line_says_how_far_it_is_and_is_empty_at_the_end(config: str) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "registry", "fsck", "--deep", "--rate", "64KiB", config]
+    with subprocess.Popen(command, stderr=theirs, stdout=subprocess.DEVNULL, env={"TERM": "xterm"}):
+        os.close(theirs)
+        said = b""
+        try:
+            while piece := os.read(ours, 4096):
+                said += piece
+        except OSError:  # the other end has gone
+            pass
+    os.close(ours)
+
+    assert b" read: " in said
+    assert said.endswith(b"\r\x1b[K")

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from drivers.base import DriverError
+from registry.audit.consumer import consumers
+from registry.config.collection import GarbageCollection, Untagged
+from registry.config.events import Audit
+from registry.journal.entry import Entry, Instance
+from registry.journal.recorder import Recorder
+from registry.lifecycle.online import OnlineCollection, StoppedError, Surroundings, Terms
+from registry.lifecycle.reports import Result, latest_reports
+from registry.oci.digest import Digest
+from registry.oci.reference import Tag
+from registry.publishing import Operator, Publishing
+from registry.storage import paths
+from registry.storage.repository import Repositories, Repository
+from registry.storage.runs import Notice, Phase, Runs
+from registry.storage.validation import ValidationPolicy
+from tests.archive.images import blob, fill, image
+from tests.lifecycle.runs import UNTAGGED, collect
+from tests.storage.consistency import assert_nothing_dangles
+
+if TYPE_CHECKING:
+    from drivers.base import StorageDriver
+    from drivers.inmemory import InMemoryDriver
+
+pytestmark = pytest.mark.usefixtures("pace")
+
+
+@pytest.fixture
+def repository(driver: InMemoryDriver) -> Repository:
+    return Repositories(driver).open("team/app")
+
+
+def digest_of(descriptor: dict[str, object]) -> Digest:
+    return Digest.parse(str(descriptor["digest"]))
+
+
+def stored(driver: StorageDriver) -> dict[str, int]:
+    return {found.path: found.size for found in driver.walk(paths.ROOT)}
+
+
+def test_what_tags_lead_to_stays_as_it_is(driver: InMemoryDriver, repository: Repository) -> None:
+    fill(repository, layer_bytes=600)
+    before = stored(driver)
+
+    reports = [collect(driver), collect(driver), collect(driver)]
+
+    assert stored(driver) == before
+    assert all(report.result is Result.DONE and not report.deleted_blobs for report in reports)
+
+
+def test_a_blob_to_which_nothing_leads_is_condemned_by_one_run_and_deleted_by_the_next(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    fill(repository, layer_bytes=600)
+    before = stored(driver)
+    loose = digest_of(blob(repository, b"loose"))
+
+    first = collect(driver)
+    assert not repository.blobs.has(loose)
+    assert paths.blob_data(loose) in stored(driver)
+    assert paths.condemned_layer_link("team/app", loose) in stored(driver)
+    assert (first.condemned_blobs, first.waiting_bytes, first.deleted_blobs) == (1, 5, 0)
+    assert first.next_deletion is not None
+
+    second = collect(driver)
+    assert stored(driver) == before
+    assert (second.deleted_blobs, second.deleted_bytes, second.waiting_blobs) == (1, 5, 0)
+    assert second.next_deletion is None
+
+
+def test_a_manifest_without_a_tag_goes_with_its_layers_only_if_that_is_asked_for(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    fill(repository, layer_bytes=600)
+    before = stored(driver)
+    untagged = digest_of(image(repository, blob(repository, b"old layer")))
+
+    collect(driver, Terms(grace_seconds=0))
+    assert repository.manifests.has(untagged)
+
+    report = collect(driver)
+    assert not repository.manifests.has(untagged)
+    assert (report.condemned_manifests, report.condemned_blobs) == (1, 1)
+    assert_nothing_dangles(driver, "team/app")
+    collect(driver)
+    assert stored(driver) == before
+
+
+def test_a_rule_for_a_repository_says_how_long_a_manifest_without_a_tag_stays_there() -> None:
+    never = Terms.of(GarbageCollection(), lambda name: 60.0 if name == "ci" else None)
+    daily = Terms.of(GarbageCollection(untagged=Untagged(enabled=True, age_seconds=86400)), lambda _: None)
+
+    assert (never.untagged_seconds("ci"), never.untagged_seconds("team/app")) == (60.0, None)
+    assert daily.untagged_seconds("team/app") == 86400
+
+
+def test_what_is_younger_than_the_grace_stays(driver: InMemoryDriver, repository: Repository) -> None:
+    loose = digest_of(blob(repository, b"loose"))
+
+    collect(driver, Terms(grace_seconds=60))
+
+    assert repository.blobs.has(loose)
+
+
+def test_bytes_without_any_link_go_when_the_list_of_an_earlier_run_names_them(driver: InMemoryDriver) -> None:
+    fill(Repositories(driver).open("team/app"), layer_bytes=600)
+    before = stored(driver)
+    orphan = Digest.of(b"orphan")
+    driver.put(paths.blob_data(orphan), b"orphan")
+
+    assert collect(driver).unlinked_blobs == 1
+    assert paths.blob_data(orphan) in stored(driver)
+    report = collect(driver)
+    assert (report.deleted_blobs, report.unlinked_blobs) == (1, 0)
+    assert stored(driver) == before
+
+
+def test_bytes_that_were_linked_since_they_were_listed_stay(driver: InMemoryDriver, repository: Repository) -> None:
+    fill(repository, layer_bytes=600)
+    orphan = Digest.of(b"orphan")
+    driver.put(paths.blob_data(orphan), b"orphan")
+    collect(driver)
+    repository.blobs.mount(Repositories(driver).stat_blob(orphan))
+    image_of_it = image(repository, {"mediaType": "application/x", "digest": str(orphan), "size": 6})
+    repository.tags.point(Tag("v2"), digest_of(image_of_it))
+
+    collect(driver)
+    collect(driver)
+
+    assert repository.blobs.has(orphan)
+    assert paths.blob_data(orphan) in stored(driver)
+
+
+def test_a_condemned_link_goes_and_the_bytes_stay_that_another_repository_has_come_to_need(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    condemned = digest_of(blob(repository, b"layer"))
+    collect(driver)
+    other = Repositories(driver).open("other")
+    other.tags.point(Tag("v1"), digest_of(image(other, blob(other, b"layer"))))
+
+    report = collect(driver)
+
+    assert report.deleted_blobs == 0
+    assert other.blobs.has(condemned)
+    assert paths.blob_data(condemned) in stored(driver)
+    assert paths.condemned_layer_link("team/app", condemned) not in stored(driver)
+
+
+def test_what_a_notice_names_is_neither_condemned_nor_deleted(driver: InMemoryDriver, repository: Repository) -> None:
+    condemned = digest_of(blob(repository, b"condemned"))
+    collect(driver)
+    loose = digest_of(blob(repository, b"loose"))
+    noticed = False
+
+    def notify(_: str) -> None:
+        nonlocal noticed
+        if not noticed:
+            Runs(driver).notify(Notice("team/app", (str(condemned), str(loose))))
+            noticed = True
+
+    report = collect(driver, surroundings=Surroundings("test", progress=notify))
+
+    assert report.notices == 1
+    assert repository.blobs.has(loose)
+    assert paths.blob_data(condemned) in stored(driver)
+    collect(driver)
+    assert not repository.blobs.has(loose)
+    assert not driver.list(paths.GC_NOTICES, limit=10)
+
+
+def test_a_notice_that_cannot_be_read_ends_the_run_before_anything_is_changed(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    loose = digest_of(blob(repository, b"loose"))
+
+    def damage(_: str) -> None:
+        driver.put(paths.gc_notice(Runs(driver).notify(Notice("team/app", ()))), b"{")
+
+    with pytest.raises(DriverError, match=r"gc/notices/.* cannot be understood"):
+        collect(driver, surroundings=Surroundings("test", progress=damage))
+    assert repository.blobs.has(loose)
+
+
+def test_what_is_condemned_is_told_as_a_deletion_and_what_is_deleted_then_is_not(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    kept = image(repository, blob(repository, b"kept"))
+    repository.tags.point(Tag("v1"), digest_of(kept))
+    gone = image(repository, blob(repository, b"layer"))
+    log = driver.log(paths.JOURNAL)
+    recorder = Recorder(log, list(consumers(Audit(enabled=True))), Instance())
+    publishing = Publishing(ValidationPolicy(), Operator(), recorder)
+
+    for _ in range(2):
+        OnlineCollection(driver, publishing, UNTAGGED, Surroundings("test")).run()
+
+    told = [Entry.decode(record.content) for record in log.after("", before_ns=2**63, limit=100).records]
+    assert [(each.action, each.kind, each.digest) for each in told] == [
+        ("delete", "manifest", str(gone["digest"])),
+        ("delete", "blob", str(Digest.of(b"layer"))),
+    ]
+
+
+def test_a_dry_run_changes_nothing_and_says_what_would_go(driver: InMemoryDriver, repository: Repository) -> None:
+    blob(repository, b"condemned")
+    collect(driver)
+    blob(repository, b"loose")
+    before = stored(driver)
+
+    report = collect(driver, Terms(grace_seconds=0, dry_run=True))
+
+    assert stored(driver) == before
+    assert report.result is Result.DRY_RUN
+    assert (report.condemned_blobs, report.deleted_blobs, report.deleted_bytes) == (1, 1, 9)
+
+
+def test_more_than_maxshare_is_refused_with_the_figures(driver: InMemoryDriver, repository: Repository) -> None:
+    blob(repository, b"x" * 51)
+    kept = digest_of(image(repository, blob(repository, b"y" * 10)))
+    repository.tags.point(Tag("v1"), kept)
+    before = stored(driver)
+    size = sum(size for path, size in before.items() if path.endswith("/data"))
+
+    refused = collect(driver, Terms(grace_seconds=0, maxshare=100 * 50 // size))
+    assert refused.result is Result.REFUSED
+    assert f"51 B of {size} B would be condemned, more than maxshare" in refused.reason
+    assert stored(driver) == before
+
+    assert collect(driver, Terms(grace_seconds=0, maxshare=100 * 51 // size + 1)).condemned_blobs == 1
+
+
+def test_where_no_repository_is_seen_nothing_is_condemned_listed_or_deleted(driver: InMemoryDriver) -> None:
+    driver.put(paths.blob_data(Digest.of(b"orphan")), b"orphan")
+
+    for _ in range(3):
+        report = collect(driver)
+        assert report.result is Result.REFUSED
+        assert "not mounted" in report.reason
+    assert paths.blob_data(Digest.of(b"orphan")) in stored(driver)
+    assert not driver.list(paths.GC_ORPHANS, limit=10)
+
+
+def test_nothing_is_written_to_a_storage_that_holds_nothing(driver: InMemoryDriver) -> None:
+    with pytest.raises(DriverError, match="not mounted"):
+        collect(driver)
+    assert not list(driver.walk("/registry"))
+
+
+def test_where_a_host_does_not_know_of_runs_nothing_is_changed_and_it_is_named(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    loose = digest_of(blob(repository, b"loose"))
+
+    report = collect(driver, surroundings=Surroundings("test", outdated=lambda: ["old-host"]))
+
+    assert report.result is Result.REFUSED
+    assert report.reason.startswith("old-host runs a version")
+    assert repository.blobs.has(loose)
+
+
+def test_a_run_that_is_stopped_lets_no_writer_wait(driver: InMemoryDriver, repository: Repository) -> None:
+    blob(repository, b"loose")
+
+    with pytest.raises(StoppedError):
+        collect(driver, surroundings=Surroundings("test", stopping=lambda: True))
+
+    assert Runs(driver).read().phase is Phase.IDLE
+    assert latest_reports(driver, 1)[0].result is Result.FAILED
+
+
+def test_thirty_reports_stay_and_the_last_one_comes_first(driver: InMemoryDriver, repository: Repository) -> None:
+    fill(repository, layer_bytes=600)
+    numbers = [collect(driver).run for _ in range(32)]
+
+    kept = [report.run for report in latest_reports(driver, 100)]
+
+    assert kept == numbers[:-31:-1]
+    assert len(kept) == 30
+
+
+def test_a_report_that_a_later_version_wrote_is_read(driver: InMemoryDriver, repository: Repository) -> None:
+    fill(repository, layer_bytes=600)
+    run = collect(driver).run
+    path = paths.gc_report(run)
+    told = json.loads(driver.get(path, limit=10_000))
+    driver.put(path, json.dumps({**told, "new": 1}).encode())
+    driver.put(paths.gc_report(run + 1), b"torn")
+
+    assert [report.run for report in latest_reports(driver, 5)] == [run]

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from registry.oci.digest import Digest
+from registry.storage import paths
+from registry.storage.parts import Kind, Part, part_at
+
+SHA256 = Digest.of(b"content")
+SHA512 = Digest.of(b"content", "sha512")
+NAMES = ["a", "team/app", "HOST.example/app", "link", "a/link", "blobs", "a__b"]
+TAGS = ["v1", "_manifests", "_layers", "current", "link", "index"]
+
+
+@pytest.mark.parametrize("digest", [SHA256, SHA512])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_an_object_is_can_be_told_by_its_path(name: str, digest: Digest) -> None:
+    assert part_at(paths.blob_data(digest)) == Part(Kind.BLOB, "", digest)
+    assert part_at(paths.layer_link(name, digest)) == Part(Kind.LAYER, name, digest)
+    assert part_at(paths.revision_link(name, digest)) == Part(Kind.REVISION, name, digest)
+    assert part_at(paths.condemned_layer_link(name, digest)) == Part(Kind.CONDEMNED_LAYER, name, digest)
+    assert part_at(paths.condemned_revision_link(name, digest)) == Part(Kind.CONDEMNED_REVISION, name, digest)
+    for tag in TAGS:
+        assert part_at(paths.tag_link(name, tag)) == Part(Kind.TAG, name, None, tag)
+        assert part_at(paths.tag_history_link(name, tag, digest)) == Part(Kind.HISTORY, name, digest, tag)
+
+
+BLOB = paths.blob_data(SHA256)
+LAYER = paths.layer_link("a", SHA256)
+TAG = paths.tag_link("a", "v1")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        paths.BLOBS,
+        paths.GC_RUN,
+        paths.copy_data(SHA256),
+        paths.below(BLOB, "data"),
+        BLOB.replace("/data", "/link"),
+        BLOB.replace("sha256", "md5"),
+        BLOB.replace(SHA256.hex[:2], "zz", 1),
+        BLOB.replace(f"/{SHA256.hex[:2]}/", "/00/"),
+        BLOB.replace(f"/{SHA256.hex[:2]}/", "//"),
+        BLOB.replace(SHA256.hex, SHA256.hex.upper()),
+        LAYER.replace("/link", "/data"),
+        LAYER.replace("/a/", "/UPPER/"),
+        LAYER.replace("/a/", "/a..b/"),
+        LAYER.replace("/a/", "/"),
+        LAYER.replace("sha256", "sha512"),
+        paths.below(LAYER, "link"),
+        TAG.replace("v1", ".v1"),
+        TAG.replace("current", "previous"),
+        paths.tag_history_link("a", ".v1", SHA256),
+        paths.tag_history_link("a", "v1", SHA256).replace("index", "former"),
+        paths.upload_data("a", "id"),
+        paths.upload_started_at("a", "id"),
+        paths.referrer_link("a", SHA256, SHA512),
+        paths.referrer_descriptor("a", SHA256, SHA512),
+        paths.repository("a"),
+        paths.all_layers("a"),
+        paths.below(paths.all_layers("a"), "link"),
+        paths.below(paths.tags("a"), "link"),
+        paths.below(paths.below(paths.condemned("a"), "_other"), "sha256/x/link"),
+    ],
+)
+def test_anything_else_is_passed_over(path: str) -> None:
+    assert part_at(path) is None
