@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from registry.foundation.globs import Glob
 from registry.storage import paths
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from registry.config.quotas import Quota
+
+_REMEMBERED: Final = 1024
+"""Repositories whose groups are remembered: each push asks, and a count asks for each link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Groups:
     def __init__(self, quotas: Sequence[Quota]) -> None:
         self._all = [Group(each.repositories, each.limit, each.warn, paths.label(each.repositories)) for each in quotas]
         globs = [(Glob.parse(group.pattern), group) for group in self._all]
+        self._of = lru_cache(maxsize=_REMEMBERED)(self._find)
         self._narrowest_first = sorted(globs, key=lambda each: (each[0].length, each[0].text), reverse=True)
         # Where a pattern is added, repositories may leave a group that has not changed.
         patterns = "\n".join(glob.text for glob, _ in self._narrowest_first)
@@ -48,6 +53,9 @@ class Groups:
 
     def of(self, repository: str) -> Group | None:
         """Return the group of a repository; None if it has no quota."""
+        return self._of(repository)
+
+    def _find(self, repository: str) -> Group | None:
         for glob, group in self._narrowest_first:
             if glob.matches(repository):
                 return group

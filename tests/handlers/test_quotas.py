@@ -1,18 +1,26 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from drivers.inmemory import InMemoryDriver
 from registry.app import create_app
+from registry.config.quotas import Quota
 from registry.oci import media_types
 from registry.oci.digest import Digest
+from registry.quota.allowance import Quotas
+from registry.quota.counter import Counter, Pace
+from registry.quota.groups import Groups
+from registry.quota.ledger import Ledger
 from registry.quota.recount import recount
 from registry.services import build_services
 from registry.storage import paths
 from tests.content import image
+from tests.drivers.failing import FailingDriver
 from tests.handlers.pushing import error_of, push_blob, push_image, push_manifest, streamed
 
 if TYPE_CHECKING:
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from tests.conftest import Configure
 
 LIMIT = 1000
+CONTENT = b"of another repository"
 UPLOADS = "/v2/team/app/blobs/uploads/"
 QUOTA = {"repositories": "team/**", "limit": LIMIT, "warn": 0}
 
@@ -226,3 +235,25 @@ def test_the_narrowest_pattern_owns_a_repository(configuration: Configure, drive
     assert error_of(refused) == (403, "DENIED")
     assert refused.json
     assert refused.json["errors"][0]["detail"] == {"quota": "**", "limit": 10, "used": 0, "requested": 11}
+
+
+@pytest.mark.parametrize("name", ["team/app", "other"])
+def test_a_push_asks_the_storage_no_more_than_without_quotas(configuration: Configure, name: str) -> None:
+    def calls(*, with_quotas: bool) -> int:
+        counted = FailingDriver(InMemoryDriver(), fail_at=0)
+        services = build_services(configuration(), driver=counted)
+        if with_quotas:
+            rare = Counter(Ledger(counted), pace=Pace(beat=3600.0, stale=3600.0))
+            services = replace(services, quotas=Quotas(Groups([Quota("team/**", 10**9)]), rare))
+        client = create_app(services).test_client()
+        push_image(client, name, "v1")  # the first push of a process reads what others have added
+        before = counted.calls
+        push_image(client, name, "v2", config=b'{"os": "linux"}')
+        where = begin(client, name)
+        client.patch(where, data=bytes(600))
+        push_blob(client, "elsewhere", CONTENT)
+        source = {"mount": str(Digest.of(CONTENT)), "from": "elsewhere"}
+        assert client.post(f"/v2/{name}/blobs/uploads/", query_string=source).status_code == 201
+        return counted.calls - before
+
+    assert calls(with_quotas=True) == calls(with_quotas=False)
