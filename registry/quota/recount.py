@@ -11,7 +11,7 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import PathNotFoundError
+from drivers.base import PathNotFoundError, is_path
 from registry.foundation.temporary_database import temporary_database
 from registry.oci.digest import Digest
 from registry.quota.ledger import Base, Ledger
@@ -106,12 +106,13 @@ def _prefixes(wanted: Iterable[Group]) -> Iterator[str]:
 
 
 def _literal(pattern: str) -> str:
-    """Return the prefix of all that a pattern matches, as far as its components have no wildcards."""
+    """Return the prefix of all that a pattern matches, as far as its components could be those of a name."""
     path = paths.REPOSITORIES
     for component in pattern.split("/"):
-        if "*" in component or "?" in component:
+        below = paths.below(path, component)
+        if not is_path(below):  # it has a wildcard, or it is one that no repository has
             break
-        path = paths.below(path, component)
+        path = below
     return path
 
 

@@ -188,6 +188,17 @@ def test_what_the_go_registry_took_by_sha512_counts_once(driver: StorageDriver) 
     assert process.counter.read(TEAM) == 100
 
 
+@pytest.mark.parametrize("pattern", ["team:8080/**", ".hidden/*", "Team/**", "te?m/**", "**/team", "no/such"])
+def test_any_pattern_can_be_counted(driver: StorageDriver, pattern: str) -> None:
+    Process(driver).push("team/a", bytes(100))
+    groups = Groups([Quota(pattern, 1_000)])
+
+    recount(driver, groups, list(groups))
+
+    (group,) = groups
+    assert Ledger(driver).used(group.label) == (100 if groups.of("team/a") else 0)
+
+
 def test_a_count_that_cannot_be_understood_is_made_anew(driver: StorageDriver) -> None:
     process = Process(driver)
     process.push("team/a", bytes(100))
