@@ -33,6 +33,7 @@ _ASKED: Final = {
     "blobs.get_blob": (PULL, BLOB),
     "catalog.list_repositories": (LIST, REPOSITORY),
     "maintenance.delete_repository": (DELETE, REPOSITORY),
+    "maintenance.get_usage": (LIST, REPOSITORY),
     "manifests.delete_manifest": (DELETE, MANIFEST),
     "manifests.get_manifest": (PULL, MANIFEST),
     "manifests.put_manifest": (PUSH, MANIFEST),

@@ -9,7 +9,7 @@ from registry.audit import jobs as audit
 from registry.audit import watching
 from registry.fsck import jobs as scrub
 from registry.health.checks import configured_checks, optional_check
-from registry.jobs import cluster, health, journal, purge
+from registry.jobs import cluster, health, journal, purge, quotas
 from registry.jobs.cluster import Cluster, member_name
 from registry.jobs.hold import Hold
 from registry.lifecycle import jobs as collection
@@ -37,6 +37,7 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     maintenance = configuration.storage.maintenance
     if not maintenance.readonly.enabled:
         yield from purge.jobs(services.repositories, maintenance.uploadpurging, list(_left_behind(services)))
+    yield from quotas.jobs(services.driver, services.quotas)
     yield from collection.jobs(configuration, services.driver, _metrics(services))
     yield from scrub.jobs(configuration, services.driver, _metrics(services))
     publishing = services.publishing(retention.RetentionOperator())
