@@ -44,10 +44,14 @@ def restore(publishing: Publishing, repository: Repository, tag: str, digest: Di
     """Let `tag` point to a manifest again, if there is no such tag; tell whether it was done.
 
     Raises:
-        ManifestUnknownError: the repository does not have the manifest, or a garbage collection removes it.
+        ManifestUnknownError: the repository does not have the manifest, nor can it be brought back from a garbage
+            collection that has condemned it.
     """
+    manifest = repository.manifests.peek(digest)
+    if manifest is None:
+        raise ManifestUnknownError("manifest unknown", str(digest))
     try:
-        publishing.move_tag(repository, Tag(tag), repository.manifests.get(digest), digest, _NoTag())
+        publishing.move_tag(repository, Tag(tag), manifest, digest, _NoTag())
     except _TakenError:
         return False
     except ManifestDependenciesError as error:

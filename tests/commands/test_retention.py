@@ -11,10 +11,13 @@ from drivers.filesystem.driver import FilesystemDriver
 from registry.oci.reference import Tag
 from registry.retention.history import dump
 from registry.storage import paths
+from registry.storage.runs import Run, Runs
 from tests.commands.stores import configure, fill, run, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from registry.oci.digest import Digest
 
 DAY = 24 * 3600.0
 
@@ -105,6 +108,45 @@ def test_undo_fails_where_the_manifest_is_gone(aged: Path) -> None:
     done = run("retention", "undo", "1", "--config", config)
 
     assert (done.returncode, done.stdout) == (1, "team/app:v2 its manifest is gone\n")
+
+
+def condemn(directory: Path, repository: str, digest: Digest) -> list[str]:
+    """Condemn the manifest and what it names, as a garbage collection does; return where they were."""
+    driver = FilesystemDriver(str(directory / "root"))
+    manifest = stored(directory).open(repository).manifests.get(digest)
+    moves = {paths.revision_link(repository, digest): paths.condemned_revision_link(repository, digest)}
+    for _, each in manifest.references():
+        moves[paths.layer_link(repository, each.digest)] = paths.condemned_layer_link(repository, each.digest)
+    for path, condemned in moves.items():
+        driver.put(condemned, driver.get(path, limit=1000))
+        driver.delete(path)
+    Runs(driver).write(Run(2))
+    return list(moves)
+
+
+def test_undo_brings_back_what_a_garbage_collection_has_condemned(aged: Path) -> None:
+    config = configured(aged, NEWEST)
+    run("retention", "run", "--config", config)
+    driver = FilesystemDriver(str(aged / "root"))
+    condemned = condemn(aged, "team/app", stored(aged).open("team/app").tags.resolve(Tag("v1")))
+
+    done = run("retention", "undo", "1", "--config", config)
+
+    assert (done.returncode, done.stdout) == (0, "team/app:v2 restored\n")
+    assert all(driver.stat(path).size for path in condemned)
+
+
+def test_undo_of_what_was_condemned_for_longer_than_the_grace_says_that_the_manifest_is_gone(aged: Path) -> None:
+    config = configured(aged, NEWEST)
+    run("retention", "run", "--config", config)
+    condemned = condemn(aged, "team/app", stored(aged).open("team/app").tags.resolve(Tag("v1")))
+    for link in (aged / "root" / paths.condemned("team/app").lstrip("/")).rglob("link"):
+        os.utime(link, (time.time() - 30 * DAY,) * 2)
+
+    done = run("retention", "undo", "1", "--config", config)
+
+    assert (done.returncode, done.stdout) == (1, "team/app:v2 its manifest is gone\n")
+    assert not any((aged / "root" / path.lstrip("/")).exists() for path in condemned)
 
 
 def test_dry_run_of_the_configuration_is_obeyed_until_it_is_said_otherwise(aged: Path) -> None:
