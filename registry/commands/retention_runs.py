@@ -66,7 +66,7 @@ def show_command(load: LoadConfiguration, run: int, config: str | None, *, in_js
     for each in tags:
         click.echo(f"{each.repository}:{each.tag} {each.digest}")
     for refused in report.refused:
-        click.echo(f"{refused.repository}: refused, {refused.going} of {refused.tags} tags would go", err=True)
+        click.echo(f"{refused.repository}: refused, {refused}", err=True)
 
 
 @click.command("undo", cls=Command, epilog=examples("registry retention undo 12"))

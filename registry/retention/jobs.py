@@ -127,8 +127,12 @@ class _Running:
 
     def _tell(self, report: Report) -> None:
         for refused in report.refused:
-            more = f"{refused.going} of {refused.tags} tags of {refused.repository} would go, more than maxshare"
-            _log.warning("retention: %s, %d %%: none goes", more, self.section.maxshare)
+            _log.warning(
+                "retention of %s: %s, more than maxshare, %d %%: none goes",
+                refused.repository,
+                refused,
+                self.section.maxshare,
+            )
         told = {"run": report.run, "untagged": report.untagged, "refused": report.refusals, "dryrun": report.dry_run}
         _log.info("retention has run", extra=told)
 

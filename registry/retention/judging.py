@@ -7,6 +7,7 @@ by what it points to: digests are read where a rule asks for pulls, and of tags 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +44,13 @@ _SIGNATURE_SECONDS: Final = 3600.0
 """How long a signature stays whose manifest is not there: programs that copy a repository may push it first."""
 
 
+class Kind(StrEnum):
+    """What is counted apart, of the tags of a repository."""
+
+    TAGS = "tags"
+    SIGNATURES = "signatures"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A tag that was `pushed` then, in seconds since the epoch, and stays for what `because` says, or goes: "".
@@ -54,6 +62,11 @@ class Verdict:
     pushed: float
     digest: str
     because: str
+
+    @property
+    def kind(self) -> Kind:
+        """Whether it is a signature, or a tag like others."""
+        return Kind.TAGS if subject_of(self.tag) is None else Kind.SIGNATURES
 
 
 class Judge:
@@ -92,10 +105,10 @@ class Judge:
         """Yield the verdict on each tag that goes, in byte order."""
         return self._verdicts("AND because IS NULL")
 
-    def counts(self) -> tuple[int, int]:
-        """Return how many tags there are, and how many of them go; signatures are not counted."""
-        query = "SELECT count(*), count(*) FILTER (WHERE because IS NULL) FROM tag WHERE subject IS NULL"
-        total, going = self._connection.execute(query).fetchone()
+    def counts(self, kind: Kind) -> tuple[int, int]:
+        """Return how many tags of a `kind` there are, and how many of them go."""
+        query = "SELECT count(*), count(*) FILTER (WHERE because IS NULL) FROM tag WHERE (subject IS NULL) = ?"
+        total, going = self._connection.execute(query, (kind is Kind.TAGS,)).fetchone()
         return total, going
 
     def _verdicts(self, where: str) -> Iterator[Verdict]:
@@ -114,7 +127,7 @@ class Judge:
         )
 
     def _keep_signatures(self, repository: str) -> None:
-        """Keep the signatures of manifests that are there, and those whose manifest may still come."""
+        """Keep the signatures of manifests that are there or may still come, and those of another repository's."""
         if not self._connection.execute("SELECT 1 FROM tag WHERE subject IS NOT NULL LIMIT 1").fetchone():
             return
         self._connection.execute("DELETE FROM revision")
@@ -131,6 +144,11 @@ class Judge:
             "UPDATE tag SET because = 'it is young, and the manifest that it is about may come'"
             " WHERE subject IS NOT NULL AND because IS NULL AND pushed >= ?",
             (self._now - _SIGNATURE_SECONDS,),
+        )
+        # COSIGN_REPOSITORY names a repository for the signatures of others: what they are about never was in it.
+        self._connection.execute(
+            "UPDATE tag SET because = 'there are only signatures here: what they are about may be elsewhere'"
+            " WHERE because IS NULL AND NOT EXISTS (SELECT 1 FROM tag WHERE subject IS NULL)"
         )
 
     def _keep(self, repository: str, entry: Entry) -> None:

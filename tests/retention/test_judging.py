@@ -202,6 +202,14 @@ def test_signature_whose_manifest_is_gone_stays_if_an_entry_means_it() -> None:
     assert all(plan(driver, of_rule(Keep(tags=("v1", "*.sig"))))[APP].values())
 
 
+def test_signatures_of_another_repository_stay() -> None:
+    driver = DatedDriver()
+    for number in range(6):
+        push(driver, "sigs", f"sha256-{number:064}.sig", age=DAY)
+
+    assert all(plan(driver, of_rule(Keep(newest=5)))["sigs"].values())
+
+
 def test_tag_that_leads_nowhere_stays() -> None:
     driver = DatedDriver()
     push(driver, APP, "v1")

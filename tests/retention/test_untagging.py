@@ -103,6 +103,24 @@ def test_repository_of_which_more_would_go_than_a_run_may_take_is_left_alone(
     assert Reports(driver).report(1) == report
 
 
+@pytest.mark.parametrize(("share", "forced", "left"), [(49, False, 2), (50, False, 1), (0, True, 1)])
+def test_signatures_go_apart_from_other_tags_and_no_more_of_them_than_a_run_may_take(
+    share: int, left: int, *, forced: bool
+) -> None:
+    driver = DatedDriver()
+    signed = [push(driver, APP, f"v{number}", age=DAY) for number in range(3)]
+    for number in (signed[0].hex, f"{0:064}"):
+        push(driver, APP, f"sha256-{number}.sig", age=DAY)
+    section = of_rule(Keep(tags=("v1", "v2")), maxshare=share)
+
+    report = run(driver, section, forced=forced)
+
+    assert sum(tag.endswith(".sig") for tag in tags(driver, APP)) == left
+    assert tags(driver, APP) >= {"v1", "v2"}
+    assert "v0" not in tags(driver, APP)
+    assert [str(each) for each in report.refused] == (["1 of 2 signatures would go"] if left == 2 else [])
+
+
 @pytest.mark.parametrize("content", ["v3", "another"])
 def test_tag_that_is_pushed_between_any_two_calls_of_a_run_stays(content: str) -> None:
     """The same manifest again, or another one."""
