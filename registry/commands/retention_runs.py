@@ -90,7 +90,7 @@ def undo_command(load: LoadConfiguration, run: int, config: str | None, *, in_js
     counts = dict.fromkeys(Outcome, 0)
 
     def outcomes() -> Iterator[tuple[Untagged, Outcome]]:
-        for each, outcome in undo(publishing, storage.repositories, reports.tags(run)):
+        for each, outcome in undo(storage.driver, publishing, storage.repositories, reports.tags(run)):
             counts[outcome] += 1
             yield each, outcome
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from registry.foundation.temporary_database import temporary_database
-from registry.retention import history, judging
+from registry.retention import history, judging, restored
 from registry.retention.history import History
 from registry.retention.judging import Judge, Kind
 from registry.retention.rules import Rules
@@ -79,6 +79,7 @@ class Plan:
     """
 
     def __init__(self, driver: StorageDriver, repositories: Repositories, section: Retention, now: float) -> None:
+        self._driver = driver
         self._repositories = repositories
         self._maxshare = section.maxshare
         self._now = now
@@ -117,6 +118,7 @@ class Plan:
         Raises:
             DriverError: the storage failed.
         """
+        restored.read(self._driver, self._connection)
         for repository in self._repositories.catalog.names():
             if not chosen(repository):
                 continue

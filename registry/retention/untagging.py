@@ -56,7 +56,7 @@ class _AsJudged:
     def require(self, current: Digest | None) -> None:
         pushed = self.repository.tags.pushed(Tag(self.verdict.tag))
         # A listing may tell fractions of a second where a look at one object does not.
-        moved = str(current) != self.verdict.digest or math.floor(pushed) != math.floor(self.verdict.pushed)
+        moved = str(current) != self.verdict.digest or math.floor(pushed) != math.floor(self.verdict.written)
         if moved or self.is_pushed_again() or self._has_subject():
             raise _PushedAgainError
 
