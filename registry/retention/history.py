@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import secrets
 from contextlib import suppress
 from itertools import islice
@@ -33,6 +34,8 @@ CREATE TABLE pull (
 ) WITHOUT ROWID;
 CREATE TABLE source (path TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+EARLIEST: Final = 1_577_836_800.0
+"""The beginning of 2020, in seconds since the epoch: a clock that shows an earlier time was never set."""
 _AT_ONCE: Final = 100
 _SINCE_BYTES: Final = 100
 _LINES: Final = 50_000
@@ -149,20 +152,26 @@ class History:
 
 
 def read_since(driver: StorageDriver) -> float | None:
-    """Return since when pulls are noted, in seconds since the epoch; None if they are not."""
+    """Return since when pulls are noted, in seconds since the epoch; None if they are not.
+
+    It is not before that was written: where it says so, the clock of the host was slow, or this is a copy of another
+    storage, at whose servers more was pulled.
+    """
     try:
-        return float(driver.get(paths.PULLS_SINCE, limit=_SINCE_BYTES))
+        told = float(driver.get(paths.PULLS_SINCE, limit=_SINCE_BYTES))
+        since = max(told, driver.stat(paths.PULLS_SINCE).modified)
     except (PathNotFoundError, ObjectTooLargeError, ValueError):
         return None
+    return since if EARLIEST <= since < math.inf else None
 
 
 def begin(driver: StorageDriver, now: float) -> None:
-    """Let it be known that from `now` on pulls are noted, if they were not before.
+    """Let it be known that from `now` on pulls are noted, if they were not before; not before the clock is set.
 
     Raises:
         DriverError: the storage failed.
     """
-    if read_since(driver) is None:
+    if now >= EARLIEST and read_since(driver) is None:
         driver.put(paths.PULLS_SINCE, repr(now).encode())
 
 
@@ -172,6 +181,8 @@ def forget(driver: StorageDriver) -> None:
     Raises:
         DriverError: the storage failed.
     """
+    if not driver.holds(paths.PULLS):
+        return
     # What they are known since goes first: without it nothing is taken for known.
     for path in (paths.PULLS_SINCE, paths.PULLS):
         with suppress(PathNotFoundError):

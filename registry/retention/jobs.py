@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
@@ -55,6 +56,9 @@ def jobs(
 ) -> Iterator[Job]:
     """Yield what retention needs; no run of it if it is off, has no rules, or the registry is read-only.
 
+    Where no rule asks for pulls, what other servers have noted of them is forgotten, also by one that is read-only: it
+    serves pulls that nobody notes.
+
     A run ends early once `stopping` is true.
     """
     maintenance = configuration.storage.maintenance
@@ -63,7 +67,9 @@ def jobs(
         work = _Running(driver, repositories, publishing, section, member_name(configuration.http.addr), stopping)
         yield Job("retention", work.run, section.interval_seconds, first_pause=work.first_pause)
     if asks_for_pulls(section):
-        yield Job("pulls", lambda: _stamp(driver), _STAMP_SECONDS)
+        yield Job("pulls", partial(_stamp, driver), _STAMP_SECONDS)
+    elif driver.shared_between_processes:
+        yield Job("pulls", partial(_forget, driver), _STAMP_SECONDS)
 
 
 @dataclass
@@ -145,3 +151,11 @@ def _stamp(driver: StorageDriver) -> float | None:
     except DriverError as error:
         raise JobFailedError(f"pulls are not known to retention: {error}") from error
     return None
+
+
+def _forget(driver: StorageDriver) -> None:
+    try:
+        history.forget(driver)
+    except DriverError as error:
+        why = "no rule of this server asks for pulls, so it notes none, and cannot delete what others have noted"
+        raise JobFailedError(f"{why}: {error}") from error

@@ -182,7 +182,9 @@ def test_tag_that_was_pulled_stays_once_pulls_are_known_for_long_enough(aged: Pa
     config = configured(aged, "[{repositories: ['**'], keep: [{pulledwithin: 24h}]}]")
     driver = FilesystemDriver(str(aged / "root"))
     assert run("retention", "run", "--config", config).stdout == ""
-    driver.put(paths.PULLS_SINCE, repr(time.time() - 2 * DAY).encode())
+    since = time.time() - 2 * DAY
+    driver.put(paths.PULLS_SINCE, repr(since).encode())
+    os.utime(aged / "root" / paths.PULLS_SINCE.lstrip("/"), (since, since))
     driver.put(paths.pulls_batch("20260101", f"host-7-{1:020}"), dump([("team/web", "v1", int(time.time()) // 3600)]))
 
     done = run("retention", "run", "--config", config)

@@ -126,7 +126,9 @@ def test_tags_stay_that_any_entry_keeps_as_a_model_says_and_no_others(
         digest = push(driver, APP, each.name, content=each.content, age=each.age * 3600.0)
         rows += [(APP, each.name, hour - each.pulled)] if each.pulled is not None else []
         rows += [(APP, str(digest), hour - each.digest_pulled)] if each.digest_pulled is not None else []
-    driver.put(paths.PULLS_SINCE, repr(NOW - known_hours * 3600.0).encode())
+    driver.now = NOW - known_hours * 3600.0
+    driver.put(paths.PULLS_SINCE, repr(driver.now).encode())
+    driver.now = NOW
     for number, row in enumerate(rows):
         driver.put(paths.pulls_batch("20231114", f"host-{number}-{number:020}"), dump([row]))
 
