@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ _LEAST_PAUSE_SECONDS: Final = 1.0
 _STAMP_SECONDS: Final = 600.0
 _EMPTY_SECONDS: Final = 10.0
 """How long to wait for the first content of a storage that has none: it may be a mount point without its mount."""
+_CLOCKS_SECONDS: Final = 60.0
+"""By how much clocks may differ."""
 _AT_ONCE: Final = 2
 """Tags that go at a time: nobody waits for a run, and the server has other work to do."""
 _log = logging.getLogger(__name__)
@@ -92,7 +95,7 @@ class _Running:
             pause = self._due_in()
             if pause <= 0:
                 self._run()
-                pause = self._due_in()
+                pause = self.section.interval_seconds
         except DriverError as error:
             raise JobFailedError(f"the run of retention broke off: {error}") from error
         return max(pause, _LEAST_PAUSE_SECONDS)
@@ -100,13 +103,14 @@ class _Running:
     def _due_in(self) -> float:
         """Return in how many seconds a run is due, by when the last one has begun, of whatever host.
 
-        The clocks of this host and of the storage are taken for equal here.
+        The clocks of this host and of the storage are taken for equal here, but for a minute: a run that has begun
+        later than that has not begun, its clock was fast.
         """
         reports = Reports(self.driver)
         found = (reports.report(run) for run in reversed(reports.numbers()))
         last = next((report for report in found if report and report.scheduled), None)
-        passed = max(time.time() - last.begun, 0) if last else self.section.interval_seconds
-        return self.section.interval_seconds - passed
+        passed = time.time() - last.begun if last else -math.inf
+        return self.section.interval_seconds - max(passed, 0) if passed > -_CLOCKS_SECONDS else 0
 
     def _run(self) -> None:
         # The tables on disk are loaded only by the process that runs.

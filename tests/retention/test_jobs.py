@@ -72,6 +72,31 @@ def test_it_runs_once_in_an_interval_on_whatever_host() -> None:
     assert tags(driver, APP) == {"v0"}
 
 
+@pytest.mark.parametrize(("ahead", "left"), [(-2 * DAY, 1), (-DAY / 2, 3), (30, 3), (365 * DAY, 1)])
+def test_run_is_due_an_interval_after_the_last_one_and_at_once_if_that_lies_in_the_future(
+    ahead: float, left: int
+) -> None:
+    driver = filled()
+    driver.now = time.time() + ahead
+    Reports(driver).begin("host", scheduled=True)
+    driver.now = time.time()
+
+    pause = jobs_of(driver, ON)["retention"].run()
+
+    assert len(tags(driver, APP)) == left
+    assert pause is not None
+    assert DAY / 2 - 60 < pause <= DAY
+
+
+def test_storage_whose_clock_is_fast_has_no_run_after_another() -> None:
+    driver = filled()
+    driver.now = time.time() + DAY
+
+    pause = jobs_of(driver, ON)["retention"].run()
+
+    assert pause == ON.interval_seconds
+
+
 def test_listeners_are_told_who_took_a_tag_away_and_where_it_pointed() -> None:
     driver, log = filled(), InMemoryDriver().log(paths.JOURNAL)
     recorder = Recorder(log, [Everything()], Instance())
