@@ -226,10 +226,29 @@ def test_of_two_that_fold_at_a_time_none_loses_a_pull_without_knowing() -> None:
         fold(InterleavingDriver(driver, moment, other))
 
         found, rows = read(driver)
-        assert rows == {(APP, "v1", HOUR - 1), (APP, "v2", HOUR), (APP, "v3", HOUR)} or not found.reaches(
-            NOW - 36_000
-        ), moment
-        assert (APP, "v3", HOUR) in rows, moment
+        assert rows == {(APP, "v1", HOUR - 1), (APP, "v2", HOUR), (APP, "v3", HOUR)}, moment
+        assert found.reaches(NOW - 36_000), moment
+
+
+def test_part_of_a_folding_that_is_missing_makes_pulls_unknown_until_now() -> None:
+    driver = noting(DatedDriver())
+    batch(driver, 1, [(APP, "v1", HOUR)])
+    fold(driver)
+    (folding,) = driver.list(paths.PULLS_FOLDED, limit=10)
+    driver.delete(paths.folded_part(folding, 0))
+
+    found = read(driver)[0]
+
+    assert found.reaches(NOW)
+    assert not found.reaches(NOW - 1)
+
+
+def test_what_is_longer_than_a_note_can_be_makes_pulls_unknown_until_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = noting(DatedDriver())
+    batch(driver, 1, [(APP, "v1", HOUR)])
+    monkeypatch.setattr(history, "_LIMIT_BYTES", 10)
+
+    assert not read(driver)[0].reaches(NOW - 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"lost": false}\n["a"]', b'{"lost": false}\n["a", "b", "c"]', b"[]"])
@@ -282,3 +301,17 @@ def test_stamp_that_is_not_a_time_is_none(since: str) -> None:
     driver = DatedDriver()
     driver.put(paths.PULLS_SINCE, since.encode())
     assert history.read_since(driver) in {None, NOW}
+
+
+def test_folding_that_broke_off_a_day_ago_is_deleted_by_the_next_one() -> None:
+    driver = noting(DatedDriver())
+    batch(driver, 1, [(APP, "v1", HOUR)])
+    left = paths.folded_part(f"{9:012}-{'a' * 16}", 0)
+    driver.put(left, dump([(APP, "v1", HOUR - 1)]))
+
+    fold(driver, NOW + DAY - 1)
+    assert left.split("/")[-2] in driver.list(paths.PULLS_FOLDED, limit=10)
+    fold(driver, NOW + DAY + 1)
+
+    assert len(driver.list(paths.PULLS_FOLDED, limit=10)) == 1
+    assert read(driver)[1] == {(APP, "v1", HOUR)}
