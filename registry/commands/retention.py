@@ -24,6 +24,7 @@ from registry.retention.plan import Plan
 from registry.retention.reports import Refused, Reports, Untagged
 from registry.retention.untagging import Untagging
 from registry.services import build_publishing
+from registry.storage import paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -186,6 +187,9 @@ def _opened(load: LoadConfiguration, config: str | None) -> Storage:
     storage = open_configured(load, config)
     if not storage.configuration.storage.maintenance.retention.rules:
         raise click.ClickException(f"there are no rules in {_KEY}: all tags stay")
+    if not storage.driver.holds(paths.REPOSITORIES):
+        # It may be the bare mount point of a storage that is not mounted, to which nothing is to be written.
+        raise click.ClickException("no repository is stored there yet, or it is not mounted: there are no tags")
     return storage
 
 

@@ -221,6 +221,20 @@ def test_without_rules_all_tags_stay(aged: Path, command: str) -> None:
     )
 
 
+@pytest.mark.parametrize("arguments", [("plan",), ("run",), ("run", "--dry-run"), ("undo", "1")])
+def test_storage_that_may_not_be_mounted_is_an_error_and_nothing_is_written_to_it(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "root").mkdir()
+
+    done = run("retention", *arguments, "--config", configured(tmp_path, NEWEST))
+
+    said = "there is no report of a run 1;" if arguments[0] == "undo" else "no repository is stored there yet"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: {said}")
+    assert list((tmp_path / "root").iterdir()) == []
+
+
 def test_read_only_registry_keeps_its_tags(aged: Path) -> None:
     retention = f"retention: {{dryrun: false, maxshare: 100, rules: {NEWEST}}}"
     config = configure(aged, f", maintenance: {{readonly: {{enabled: true}}, {retention}}}")
