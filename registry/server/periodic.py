@@ -14,7 +14,6 @@ from registry.jobs.cluster import Cluster, member_name
 from registry.jobs.hold import Hold
 from registry.lifecycle import jobs as collection
 from registry.notifications import jobs as notifications
-from registry.retention import history
 from registry.retention import jobs as retention
 from registry.server.acme import renewal
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: False) -> Iterator[Job]:
-    """Yield the jobs that the configuration asks for; none writes to a registry that is read-only.
+    """Yield the jobs that the configuration asks for; of a registry that is read-only, none writes but that of pulls.
 
     `stopping` tells whether this process is about to stop.
     """
@@ -62,12 +61,10 @@ def have_much_to_do(configuration: Configuration) -> bool:
 
 
 def _left_behind(services: Services) -> Iterator[Callable[[], None]]:
-    """Yield what clears away a journal that nobody reads any more, and pulls that nobody asks for."""
+    """Yield what clears away a journal that nobody reads any more."""
     if not services.recorder:
         section = services.configuration.notifications.journal
         yield partial(journal.trim_unread, services.driver, keep_seconds=section.keep_seconds)
-    if not services.last_pulls:
-        yield partial(history.forget, services.driver)
 
 
 def _checks(services: Services) -> Iterator[Check]:

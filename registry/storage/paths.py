@@ -36,6 +36,7 @@ and not below ROOT::
     /registry/audit/<YYYYMMDD>/<number>.jsonl
     /registry/audit/{head,seen/<host>,told/<name>}
     /registry/retention/reports/<run>/{begun,<part>,summary}
+    /registry/retention/restored/<time>-<id>
     /registry/pulls/{since,<YYYYMMDD>/<host>-<pid>-<time>,folded/<number>-<id>/{<part>,whole}}
 
 A link is a small object that holds a digest as text, without a newline.
@@ -72,6 +73,7 @@ QUARANTINE: Final = "/registry/quarantine"
 QUARANTINE_ARRIVING: Final = f"{QUARANTINE}/arriving"
 AUDIT_HEAD: Final = f"{AUDIT}/head"
 RETENTION_REPORTS: Final = "/registry/retention/reports"
+RETENTION_RESTORED: Final = "/registry/retention/restored"
 PULLS: Final = "/registry/pulls"
 PULLS_SINCE: Final = f"{PULLS}/since"
 PULLS_FOLDED: Final = f"{PULLS}/folded"
@@ -162,6 +164,11 @@ def retention_part(run: int, number: int) -> str:
 def retention_summary(run: int) -> str:
     """Return where a run of retention says, at its end, what it has done."""
     return f"{retention_report(run)}/summary"
+
+
+def retention_restored(name: str) -> str:
+    """Return where it is noted of some tags that were given back when they had been pushed."""
+    return f"{RETENTION_RESTORED}/{name}"
 
 
 def pulls_of_day(day: str) -> str:
