@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,7 @@ import click
 
 from drivers.base import DriverError
 from registry.commands.layout import Command, examples, json_option
+from registry.commands.ownership import as_owner
 from registry.commands.printing import print_json_array
 from registry.commands.progress import StatusLine
 from registry.foundation.globs import Glob
@@ -147,16 +148,20 @@ def fsck_command(  # noqa: PLR0913 - one for each option
         is_meant=(lambda name: any(glob.matches(name) for glob in globs)) if globs else None,
         leftovers_before=time.time() - configuration.storage.maintenance.uploadpurging.age_seconds,
     )
-    with StatusLine() as line, Contents(driver, Pacer(rate), shown := _Shown(line)) as contents:
+    with (
+        as_owner(configuration.storage) if wish.repair else nullcontext(),
+        StatusLine() as line,
+        Contents(driver, Pacer(rate), shown := _Shown(line)) as contents,
+    ):
         policy = policy_for(driver, validation_policy(configuration))
         descriptors = load_descriptors(configuration, None) or NoDescriptors()
         store = Store(driver, contents, runs, descriptors, may_link_blobs=not policy.sparse)
         check = Check(store, policy, wish, shown.look)
         with _telling_where(check):
             _print(check, line, contents, wish, in_json=in_json)
-    is_whole = deep and not start and not globs
-    if wish.repair and is_whole and not check.sum.remaining:
-        settle(driver)
+        is_whole = deep and not start and not globs
+        if wish.repair and is_whole and not check.sum.remaining:
+            settle(driver)
     if check.sum.held_up:
         raise click.exceptions.Exit(HELD_UP)
     if check.sum.remaining:
