@@ -98,6 +98,7 @@ class _Repositories(click.ParamType[Glob]):
 @click.option("--deep", is_flag=True, help="Read the bytes of all blobs, and compare them with their digests.")
 @click.option("--repair", is_flag=True, help="Repair what can be repaired without losing anything.")
 @click.option("--prune", is_flag=True, help="Repair, and remove tags and manifests that cannot be repaired.")
+@click.option("--relink", is_flag=True, help="Repair, and let repositories have the blobs that their manifests name.")
 @click.option(
     "--repository",
     "globs",
@@ -118,6 +119,7 @@ def fsck_command(  # noqa: PLR0913 - one for each option
     deep: bool,
     repair: bool,
     prune: bool,
+    relink: bool,
     globs: tuple[Glob, ...],
     rate: int,
     start: str | None,
@@ -138,12 +140,12 @@ def fsck_command(  # noqa: PLR0913 - one for each option
     if (run := runs.read()).is_on:
         click.echo(f"a garbage collection runs on {printable(run.host) or 'a host'}: try again when it ends", err=True)
         raise click.exceptions.Exit(HELD_UP)
-    if (repair or prune) and has_lost_all_blobs(driver):
+    if (repair or prune or relink) and has_lost_all_blobs(driver):
         raise click.ClickException("there are repositories and not a single blob: is all of the storage mounted?")
     wish = Wish(
         deep=deep,
         start=start or "",
-        repair=repair or prune,
+        repair=repair or prune or relink,
         prune=prune,
         is_meant=(lambda name: any(glob.matches(name) for glob in globs)) if globs else None,
         leftovers_before=time.time() - configuration.storage.maintenance.uploadpurging.age_seconds,
@@ -155,7 +157,7 @@ def fsck_command(  # noqa: PLR0913 - one for each option
     ):
         policy = policy_for(driver, validation_policy(configuration))
         descriptors = load_descriptors(configuration, None) or NoDescriptors()
-        store = Store(driver, contents, runs, descriptors, may_link_blobs=not policy.sparse)
+        store = Store(driver, contents, runs, descriptors, may_link_blobs=not policy.sparse, relinks=relink)
         check = Check(store, policy, wish, shown.look)
         with _telling_where(check):
             _print(check, line, contents, wish, in_json=in_json)

@@ -48,18 +48,31 @@ def test_what_is_damaged_is_a_line_with_its_tags_and_what_to_do(config: str, dri
     assert (done.returncode, done.stderr) == (3, "")
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("damaged: ")]
     assert line.startswith(f"damaged: team/app@{digest}: sha256:")
-    assert line.endswith(" is missing (tags latest, v1, v2); --repair writes the link again, if the bytes are sound")
+    advice = "push the image again; --relink writes the link, if readers of the repository may have the blob"
+    assert line.endswith(f" is missing (tags latest, v1, v2); {advice}")
     assert done.stdout.endswith("\n1 damaged: 0 repaired, 0 removed, 1 remain\n")
 
 
 def test_after_a_repair_the_status_is_0_and_the_next_run_finds_nothing(config: str, driver: FilesystemDriver) -> None:
-    driver.delete(paths.layer_link("team/app", Digest.of(SHARED)))
+    driver.put(paths.layer_link("team/app", Digest.of(SHARED)), b"")
 
     done = run("fsck", "--repair", config)
 
     assert done.returncode == 0
     assert done.stdout.startswith("repaired: team/app@")
     assert done.stdout.endswith("\n1 damaged: 1 repaired, 0 removed, 0 remain\n")
+    assert run("fsck", config).stdout.endswith("\nnothing is damaged\n")
+
+
+def test_a_link_to_a_blob_that_is_missing_is_written_on_request_only(config: str, driver: FilesystemDriver) -> None:
+    driver.delete(paths.layer_link("team/app", Digest.of(SHARED)))
+
+    assert run("fsck", "--repair", config).returncode == 3
+    assert run("fsck", "--prune", config).returncode == 3
+    done = run("fsck", "--relink", config)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("repaired: team/app@")
     assert run("fsck", config).stdout.endswith("\nnothing is damaged\n")
 
 
