@@ -39,6 +39,7 @@ CODES: Final[dict[type[Exception], tuple[str, int]]] = {
     errors.ManifestTooLargeError: ("MANIFEST_INVALID", 413),
     errors.ManifestBlobUnknownError: ("MANIFEST_BLOB_UNKNOWN", 400),
     errors.PaginationInvalidError: ("PAGINATION_NUMBER_INVALID", 400),
+    errors.ParameterInvalidError: (UNSUPPORTED, 400),
     errors.DeniedError: ("DENIED", 403),
     errors.UnsupportedError: (UNSUPPORTED, 405),
     auth.base.UnauthorizedError: ("UNAUTHORIZED", 401),

@@ -5,8 +5,7 @@ It is served where ``http.extensions.enabled`` is set.
 
 from __future__ import annotations
 
-from itertools import takewhile
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from flask import Blueprint, request
 
@@ -14,11 +13,8 @@ from auth.base import MAINTENANCE, Access
 from registry.handlers.context import authorize, hand_over, publishing, require_deletable
 from registry.handlers.current import services
 from registry.handlers.response import Response
-from registry.oci.errors import NameUnknownError
+from registry.oci.errors import NameUnknownError, ParameterInvalidError
 from registry.oci.reference import parse_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 blueprint = Blueprint("maintenance", __name__)
 
@@ -32,22 +28,29 @@ def delete_repository(name: str) -> Response:
     It goes on when the client has left. It can be repeated until it is answered with 404, if it breaks off.
     """
     parse_name(name)
-    recursive = request.args.get("recursive") == "true"
+    recursive = _flag("recursive")
     deleting = (Access("repository", name, action) for action in ("delete", "untag"))
     authorize(*deleting, *([_MAINTENANCE] if recursive else ()))
     require_deletable()
     hand_over()
     known = _remove(name)
-    for nested in _nested(name) if recursive else ():
+    for nested in services().repositories.catalog.keeping(below=name) if recursive else ():
         known = _remove(nested) or known
     if not known:
         raise NameUnknownError("repository name not known to registry", {"name": name})
     return Response(status=202)
 
 
-def _nested(name: str) -> Iterator[str]:
-    """Yield the repositories that are nested in `name`, which come after it in the catalog."""
-    return takewhile(lambda each: each.startswith(f"{name}/"), services().repositories.catalog.names(after=name))
+def _flag(name: str) -> bool:
+    """Return whether the parameter called so is ``true``; without it, it is not.
+
+    Raises:
+        ParameterInvalidError: it is neither ``true`` nor ``false``, or both.
+    """
+    values = set(request.args.getlist(name)) or {"false"}
+    if len(values) > 1 or not values <= {"true", "false"}:
+        raise ParameterInvalidError(f"{name} has to be true or false")
+    return values == {"true"}
 
 
 def _remove(name: str) -> bool:

@@ -50,6 +50,14 @@ class RemoteSource:
         for page in self._pages("/v2/_catalog", "repositories", {}):
             yield from (name for name in page if isinstance(name, str) and is_name(name))
 
+    def keeping(self) -> Iterator[str]:
+        """Yield the repositories that the catalog tells of: the API does not tell of other names."""
+        return self.repositories()
+
+    def keeps(self, repository: str) -> bool:
+        """Tell whether the registry knows tags of the repository."""
+        return self.exists(repository)
+
     def exists(self, repository: str) -> bool:
         """Tell whether the registry knows tags of the repository, even if none."""
         answer = self._get(f"/v2/{repository}/tags/list?n=1", _LONGEST_LIST)
