@@ -68,6 +68,7 @@ FAULTS: Final = (drivers.base.DriverError, OSError, MemoryError)
 _MESSAGES: Final = {
     drivers.base.NoSpaceError: "the storage of this registry is full",
     drivers.base.NotWritableError: "the storage of this registry cannot be written to",
+    drivers.base.CollectingError: "garbage is being collected from what this request needs; try again in a few seconds",
     drivers.base.DriverError: "the storage of this registry could not do it",
     Exception: "this registry could not do it",
 }

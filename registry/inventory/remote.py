@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from registry.inventory.digests import FoundDigests
+from registry.foundation.found_digests import FoundDigests
 from registry.inventory.login import UNAUTHORIZED, explained
 from registry.inventory.source import InventoryError, NotThereError, OnlyManifestsError, Stored
 from registry.inventory.walking import walk

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from registry.foundation.found_digests import FoundDigests
 from registry.foundation.temporary_database import temporary_database
-from registry.inventory.digests import FoundDigests
 from registry.inventory.walking import walk
 from registry.storage import enumeration, paths
 from registry.storage.links import read_link
