@@ -28,7 +28,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from drivers.base import UnavailableError
+from drivers.base import CollectingError
 from registry.journal.change import Change
 from registry.journal.entry import BLOB, DELETE, MANIFEST, MOUNT, PUSH, REPOSITORY, TAG, Origin
 from registry.oci import media_types
@@ -119,7 +119,7 @@ class Publishing:
     Errors of the stores (registry.ports) come through. What an operation's text names it raises before anything has
     become visible or gone, unless that text says otherwise. An error of the storage may come later: when a part of the
     change is visible or, from ManifestStore.keep(), all of it. The operation can then be repeated. So can one that
-    raises UnavailableError because a garbage collection is at work on the same.
+    raises CollectingError because a garbage collection is at work on the same.
     """
 
     policy: ValidationPolicy
@@ -153,7 +153,7 @@ class Publishing:
             size = repository.uploads.finish(state, chunk, digest)
         while visit and not visit.confirm():
             if not _has_blob(repository, digest, visit):
-                raise UnavailableError(f"a garbage collection has removed {digest}, which was pushed at the same time")
+                raise CollectingError(f"a garbage collection has removed {digest}, which was pushed at the same time")
         self._tell(Change(PUSH, BLOB, repository.name, digest, media_type=media_types.OCTET_STREAM, size=size))
 
     def mount_blob(self, repository: Repository, digest: Digest, find: Callable[[], Blob], source: str = "") -> None:

@@ -18,7 +18,7 @@ from registry.handlers.paging import last_seen, next_link, page_size
 from registry.handlers.response import Response
 from registry.inventory.usage import Usage, measure_repositories
 from registry.oci import encoding, media_types
-from registry.oci.errors import NameUnknownError
+from registry.oci.errors import NameUnknownError, ParameterInvalidError
 from registry.oci.reference import is_below, parse_name
 from registry.quota.standing import standings
 
@@ -38,17 +38,29 @@ def delete_repository(name: str) -> Response:
     It goes on when the client has left. It can be repeated until it is answered with 404, if it breaks off.
     """
     parse_name(name)
-    recursive = request.args.get("recursive") == "true"
+    recursive = _flag("recursive")
     deleting = (Access("repository", name, action) for action in ("delete", "untag"))
     authorize(*deleting, *([_MAINTENANCE] if recursive else ()))
     require_deletable()
     hand_over()
     known = _remove(name)
-    for nested in _nested(name) if recursive else ():
+    for nested in services().repositories.catalog.keeping(below=name) if recursive else ():
         known = _remove(nested) or known
     if not known:
         raise NameUnknownError("repository name not known to registry", {"name": name})
     return Response(status=202)
+
+
+def _flag(name: str) -> bool:
+    """Return whether the parameter called so is ``true``; without it, it is not.
+
+    Raises:
+        ParameterInvalidError: it is neither ``true`` nor ``false``, or both.
+    """
+    values = set(request.args.getlist(name)) or {"false"}
+    if len(values) > 1 or not values <= {"true", "false"}:
+        raise ParameterInvalidError(f"{name} has to be true or false")
+    return values == {"true"}
 
 
 @blueprint.get("/v2/_registry/usage")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from drivers.base import PathNotFoundError
+from registry.foundation.found_digests import FoundDigests
 from registry.foundation.temporary_database import temporary_database
-from registry.inventory.digests import FoundDigests
 from registry.inventory.walking import walk
 from registry.oci.digest import Digest
 from registry.storage import enumeration, paths

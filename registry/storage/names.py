@@ -21,6 +21,10 @@ is_algorithm: IsName = ALGORITHMS.__contains__
 """The algorithm of a digest."""
 is_part_of_manifests: IsName = frozenset({"revisions", "tags"}).__contains__
 """What lies in the part of a repository that has its manifests."""
+is_part_of_referrers: IsName = frozenset({"subjects"}).__contains__
+"""What lies in the part of a repository that has its index of referrers."""
+is_part_of_condemned: IsName = frozenset({"_layers", "_manifests"}).__contains__
+"""What lies in the part of a repository that has what a garbage collection has condemned."""
 is_prefix: Final[IsName] = re.compile("[0-9a-f]{2}").fullmatch
 """What the hex of a digest begins with."""
 is_tag: Final[IsName] = reference.is_tag

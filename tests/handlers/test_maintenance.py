@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from registry.config.values import Extensions, Plugin
+from registry.storage import paths
 from tests.auth.asking import basic
 from tests.content import image
 from tests.handlers.pushing import push_blob, push_image
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 
     from flask.testing import FlaskClient
 
+    from drivers.base import StorageDriver
     from tests.conftest import Serve
 
 REPOSITORIES = "/v2/_registry/repositories"
+HEX = "ab" * 32
+UPLOAD_ID = "12345678-1234-4234-8234-123456789abc"
 ON: dict[str, Any] = {"secret": "a secret", "extensions": {"enabled": True}}
 RULES = [
     {"repositories": "team/**", "user:alice": ["*"], "user:ci": ["pull", "push", "delete"]},
@@ -62,6 +66,43 @@ class TestDeletingARepository:
     def test_what_is_nested_in_nothing_goes_too(self, client: FlaskClient) -> None:
         assert client.delete(f"{REPOSITORIES}/team?recursive=true").status_code == 202
         assert catalog(client) == ["a/manifests/v1"]
+
+    @pytest.mark.parametrize("part", ["_layers", "_manifests", "_referrers", "_condemned", "_uploads"])
+    def test_what_a_deletion_that_broke_off_has_left_of_what_is_nested_goes(
+        self, client: FlaskClient, driver: StorageDriver, part: str
+    ) -> None:
+        left = f"{paths.repository('team/app/nested/left')}/{part}"
+        below = {
+            "_layers": f"sha256/{HEX}/link",
+            "_manifests": f"revisions/sha256/{HEX}/link",
+            "_referrers": f"subjects/sha256/{HEX}/sha256/{HEX}/link",
+            "_condemned": f"_layers/sha256/{HEX}/link",
+            "_uploads": f"{UPLOAD_ID}/startedat",
+        }
+        driver.put(f"{left}/{below[part]}", b"x")
+        client.delete(f"{REPOSITORIES}/team/app/nested")
+
+        assert client.delete(f"{REPOSITORIES}/team/app?recursive=true").status_code == 202
+
+        assert not driver.list(left, limit=1)
+        assert client.delete(f"{REPOSITORIES}/team/app?recursive=true").status_code == 404
+
+    def test_a_blob_that_was_only_pushed_is_not_served_when_all_was_deleted(self, client: FlaskClient) -> None:
+        digest = push_blob(client, "team/blobs", b"only pushed")
+
+        assert client.delete(f"{REPOSITORIES}/team?recursive=true").status_code == 202
+
+        assert client.get(f"/v2/team/blobs/blobs/{digest}").status_code == 404
+
+    @pytest.mark.parametrize("query", ["recursive=1", "recursive=TRUE", "recursive", "recursive=false&recursive=true"])
+    def test_what_is_neither_true_nor_false_is_refused_and_nothing_goes(self, client: FlaskClient, query: str) -> None:
+        told = error(client.delete(f"{REPOSITORIES}/team/app?{query}"))
+        assert told == (400, "UNSUPPORTED", "recursive has to be true or false")
+        assert "team/app" in catalog(client)
+
+    def test_what_is_nested_stays_where_that_is_said(self, client: FlaskClient) -> None:
+        assert client.delete(f"{REPOSITORIES}/team/app?recursive=false").status_code == 202
+        assert "team/app/nested" in catalog(client)
 
     def test_a_name_that_looks_like_a_route_is_a_name(self, client: FlaskClient) -> None:
         assert client.delete(f"{REPOSITORIES}/a/manifests/v1").status_code == 202
