@@ -53,7 +53,7 @@ class Condemning:
             rest = deque(links)
             while rest:
                 self._own_run.close(Phase.CONDEMNING, Closed(repository))
-                self._notices.read()
+                self._notices.read(findings)
                 until = clock() + _SHARE * runs.PACE.closed
                 while True:
                     batch = [rest.popleft() for _ in range(min(_MOVES, len(rest)))]
