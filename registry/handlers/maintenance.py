@@ -14,6 +14,8 @@ from auth.base import MAINTENANCE, Access
 from registry.handlers.context import authorize, hand_over, publishing, require_deletable
 from registry.handlers.current import services
 from registry.handlers.response import Response
+from registry.lifecycle.status import status_of
+from registry.oci import encoding, media_types
 from registry.oci.errors import NameUnknownError
 from registry.oci.reference import parse_name
 
@@ -43,6 +45,13 @@ def delete_repository(name: str) -> Response:
     if not known:
         raise NameUnknownError("repository name not known to registry", {"name": name})
     return Response(status=202)
+
+
+@blueprint.get("/v2/_registry/gc")
+def get_collections() -> Response:
+    """Say whether a garbage collection is on and what the last ones did, as ``registry gc status --json`` does."""
+    authorize(_MAINTENANCE)
+    return Response(encoding.encode(status_of(services().driver)), content_type=media_types.JSON)
 
 
 def _nested(name: str) -> Iterator[str]:
