@@ -85,7 +85,7 @@ def test_what_nothing_refers_to_goes_and_what_is_pushed_meanwhile_stays(server: 
 
 
 def test_it_is_done_at_low_priority_in_a_process_that_ends_with_the_server_however_that_ends(tmp_path: Path) -> None:
-    with serving(tmp_path, overlay(), {**ENVIRON, "ANNOUNCED": "600"}, PACE) as server:
+    with serving(tmp_path, overlay(), {**ENVIRON, "PACE": '{"announced": 600}'}, PACE) as server:
         assert Api("127.0.0.1", server.port).put_manifest("team/app", "v1", EMPTY, KIND).status == 201
         wait_until("a run is on", lambda: collecting(server) and is_on(server))
         (child,) = collecting(server)
@@ -99,7 +99,7 @@ def test_it_is_done_at_low_priority_in_a_process_that_ends_with_the_server_howev
 
 
 def test_a_server_that_is_told_to_stop_leaves_no_run_behind(tmp_path: Path) -> None:
-    with serving(tmp_path, overlay(), {**ENVIRON, "ANNOUNCED": "600"}, PACE) as server:
+    with serving(tmp_path, overlay(), {**ENVIRON, "PACE": '{"announced": 600}'}, PACE) as server:
         assert Api("127.0.0.1", server.port).put_manifest("team/app", "v1", EMPTY, KIND).status == 201
         wait_until("a run is on", lambda: collecting(server) and is_on(server))
         (child,) = collecting(server)
