@@ -103,8 +103,8 @@ class _Running:
     def _due_in(self) -> float:
         """Return in how many seconds a run is due, by when the last one has begun, of whatever host.
 
-        The clocks of this host and of the storage are taken for equal here, but for a minute: a run that has begun
-        later than that has not begun, its clock was fast.
+        The clocks of this host and of the storage are taken for equal here, but for a minute. If the last run lies
+        further in the future, the clock was fast then, and a run is due.
         """
         reports = Reports(self.driver)
         found = (reports.report(run) for run in reversed(reports.numbers()))

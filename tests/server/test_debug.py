@@ -125,6 +125,7 @@ def test_jobs_are_told_beside_a_health_that_says_nothing_while_all_is_well(tmp_p
             "purge",
             "cluster",
             "audit_configuration",
+            "garbage_collection_watch",
             "pulls",
         }
         assert jobs(server)["purge"]["last_run"] is None
