@@ -92,6 +92,10 @@ class UnavailableError(DriverError):
     """
 
 
+class CollectingError(UnavailableError):
+    """A garbage collection works on it, for a moment. No driver raises it: what stands on drivers does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stat:
     """An object's size in bytes, and the time of its last change in seconds since the epoch."""

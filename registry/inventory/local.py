@@ -30,6 +30,14 @@ class StorageSource:
         """Yield the repositories, in the order of the catalog."""
         return self._repositories.catalog.names()
 
+    def keeping(self) -> Iterator[str]:
+        """Yield the names of which anything is stored."""
+        return self._repositories.catalog.keeping()
+
+    def keeps(self, repository: str) -> bool:
+        """Tell whether anything is stored under the name."""
+        return self._repositories.catalog.keeps(repository)
+
     def exists(self, repository: str) -> bool:
         """Tell whether the repository has tags or manifests."""
         try:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from registry.inventory.digests import FoundDigests
+from registry.foundation.found_digests import FoundDigests
 from registry.inventory.login import UNAUTHORIZED, explained
 from registry.inventory.source import InventoryError, NotThereError, OnlyManifestsError, Stored
 from registry.inventory.walking import walk
@@ -49,6 +49,14 @@ class RemoteSource:
         """Yield the repositories that the catalog tells of."""
         for page in self._pages("/v2/_catalog", "repositories", {}):
             yield from (name for name in page if isinstance(name, str) and is_name(name))
+
+    def keeping(self) -> Iterator[str]:
+        """Yield the repositories that the catalog tells of: the API does not tell of other names."""
+        return self.repositories()
+
+    def keeps(self, repository: str) -> bool:
+        """Tell whether the registry knows tags of the repository."""
+        return self.exists(repository)
 
     def exists(self, repository: str) -> bool:
         """Tell whether the registry knows tags of the repository, even if none."""

@@ -83,7 +83,7 @@ class Removal:
         if pattern.digest is not None:
             self._add_manifest(source, pattern)
         elif pattern.is_whole:
-            for repository in pattern.repositories(source):
+            for repository in pattern.keeping(source):
                 self._add(Target(repository, tags=sum(1 for _ in source.tags(repository))))
         else:
             for repository, tag in pattern.tags(source):

@@ -40,6 +40,12 @@ class Source(Protocol):
     def repositories(self) -> Iterator[str]:
         """Yield the repositories, in the order of the catalog."""
 
+    def keeping(self) -> Iterator[str]:
+        """Yield all names of which anything is kept that can be deleted; at least those of repositories()."""
+
+    def keeps(self, repository: str) -> bool:
+        """Tell whether anything is kept under the name that can be deleted; true where exists() is."""
+
     def exists(self, repository: str) -> bool:
         """Tell whether there is a repository called so, with tags or without."""
 

@@ -1,4 +1,4 @@
-"""Two registries with one storage, one secret and one Redis, and a proxy in front of them."""
+"""Registries with one storage, one secret and one Redis, and a proxy in front of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.drivers.s3.servers import BUCKET
+from tests.drivers.stores import storage_of
 from tests.integration.api import digest_of
 from tests.integration.proxies import Proxy
 from tests.integration.servers import Server, merged, ours
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tests.drivers.s3.servers import S3Server
+    from tests.drivers.stores import Store
     from tests.integration.api import Api
+    from tests.integration.servers import Flavour
 
 CHUNK = bytes(range(256)) * 1024
 CHUNKS = 6
@@ -63,16 +66,27 @@ def shared_bucket(s3: S3Server, root: Path) -> SharedStorage:
     return SharedStorage(root, storage, {}, partial(_bucket_faults, s3, root.name))
 
 
+def shared_store(store: Store, root: Path) -> SharedStorage:
+    """Share an object store, whose blobs the registries send; what is wrong in it is for the test to find."""
+    return SharedStorage(root, storage_of(store, root.name), {}, list)
+
+
 @contextmanager
 def running_cluster(
     directory: Path,
     shared: SharedStorage,
     start_proxy: Callable[[Proxy, Sequence[str]], Proxy],
     settings: Mapping[str, Any],
+    *,
+    flavour: Flavour | None = None,
+    count: int = 2,
 ) -> Iterator[Cluster]:
-    """Run the registries with `settings` and the proxy; the registries must end cleanly."""
+    """Run `count` registries with `settings` and the proxy; the registries must end cleanly."""
     settings = merged(merged(shared.settings, {"http": {"draintimeout": "30s"}}), settings)
-    servers = [Server(ours(), shared.root, directory, settings=settings, storage=shared.storage) for _ in range(2)]
+    servers = [
+        Server(flavour or ours(), shared.root, directory, settings=settings, storage=shared.storage)
+        for _ in range(count)
+    ]
     proxy = Proxy("proxy", directory / "proxy", Authority.create(directory / "proxy/authority"))
     certificates = directory / "certs"
     certificates.mkdir()
