@@ -11,10 +11,11 @@ import click
 
 from registry.commands.layout import Command, examples, json_option
 from registry.commands.ownership import as_owner
-from registry.commands.printing import print_json_array, rfc3339
+from registry.commands.printing import print_json_array
 from registry.commands.progress import Count, StatusLine
 from registry.commands.source import config_option, open_configured
 from registry.foundation.sizes import spelled
+from registry.foundation.times import rfc3339
 from registry.inventory.usage import Usage, measure_storage
 from registry.oci.errors import NameInvalidError
 from registry.oci.reference import is_below, parse_name

@@ -14,10 +14,11 @@ import click
 from registry.commands.layout import Group, examples, json_option
 from registry.commands.operator import Automaton
 from registry.commands.ownership import as_owner, journal_of
-from registry.commands.printing import print_json_array, rfc3339
+from registry.commands.printing import print_json_array
 from registry.commands.progress import Count, StatusLine
 from registry.commands.retention_runs import list_command, row_of, show_command, undo_command
 from registry.commands.source import Storage, config_option, open_configured, repository_patterns
+from registry.foundation.times import rfc3339
 from registry.jobs.cluster import member_name
 from registry.retention.jobs import ACTOR
 from registry.retention.plan import Plan

@@ -12,8 +12,9 @@ import click
 from registry.commands.layout import Command, examples, json_option
 from registry.commands.operator import Person
 from registry.commands.ownership import as_owner, journal_of
-from registry.commands.printing import print_json_array, rfc3339
+from registry.commands.printing import print_json_array
 from registry.commands.source import config_option, open_configured
+from registry.foundation.times import rfc3339
 from registry.retention.reports import Reports, Untagged
 from registry.retention.restoring import Outcome, undo
 from registry.services import build_publishing

@@ -17,6 +17,7 @@ from registry.handlers.current import services
 from registry.handlers.paging import last_seen, next_link, page_size
 from registry.handlers.response import Response
 from registry.inventory.usage import Usage, measure_repositories
+from registry.lifecycle.status import status_of
 from registry.oci import encoding, media_types
 from registry.oci.errors import NameUnknownError, ParameterInvalidError
 from registry.oci.reference import is_below, parse_name
@@ -117,6 +118,13 @@ def _nested(name: str, after: str = "") -> Iterator[str]:
     """Yield the repositories nested in `name`, which come after it in the catalog; `after` is it or one of them."""
     names = services().repositories.catalog.names(after=after or name)
     return takewhile(lambda each: each.startswith(f"{name}/"), names)
+
+
+@blueprint.get("/v2/_registry/gc")
+def get_collections() -> Response:
+    """Say whether a garbage collection is on and what the last ones did, as ``registry gc status --json`` does."""
+    authorize(_MAINTENANCE)
+    return Response(encoding.encode(status_of(services().driver)), content_type=media_types.JSON)
 
 
 def _remove(name: str) -> bool:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from registry.config.values import Extensions, Plugin
+from registry.lifecycle.reports import Report, write_report
 from registry.storage import paths
+from registry.storage.runs import Closed, Phase, Run, Runs
 from tests.auth.asking import basic
 from tests.content import image
 from tests.handlers.pushing import push_blob, push_image
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 REPOSITORIES = "/v2/_registry/repositories"
 HEX = "ab" * 32
 UPLOAD_ID = "12345678-1234-4234-8234-123456789abc"
+COLLECTIONS = "/v2/_registry/gc"
 ON: dict[str, Any] = {"secret": "a secret", "extensions": {"enabled": True}}
 RULES = [
     {"repositories": "team/**", "user:alice": ["*"], "user:ci": ["pull", "push", "delete"]},
@@ -128,6 +131,36 @@ def test_it_is_not_there_unless_it_is_asked_for(serve: Serve) -> None:
     assert catalog(client) == ["team/app"]
 
 
+class TestGarbageCollections:
+    def test_before_there_was_one_none_is_told(self, client: FlaskClient) -> None:
+        assert client.get(COLLECTIONS).get_json() == {"run": None, "reports": []}
+
+    def test_the_last_one_comes_first_and_times_are_as_scripts_read_them(
+        self, serve: Serve, driver: StorageDriver
+    ) -> None:
+        for run in (2, 4):
+            write_report(driver, Report(run, "here", began=1000.0 * run, ended=1000.0 * run + 60))
+
+        told = serve(driver, http=ON).get(COLLECTIONS).get_json()["reports"]
+
+        assert [(report["run"], report["ended"]) for report in told] == [
+            (4, "1970-01-01T01:07:40Z"),
+            (2, "1970-01-01T00:34:20Z"),
+        ]
+        assert told[0] | {"host": "here", "result": "done", "next_deletion": None} == told[0]
+
+    def test_one_that_is_on_is_told_with_what_it_has_closed(self, serve: Serve, driver: StorageDriver) -> None:
+        Runs(driver).write(Run(7, Phase.CONDEMNING, host="here", closed=Closed("team/app")))
+
+        told = serve(driver, http=ON).get(COLLECTIONS).get_json()["run"]
+
+        closed = {"repository": "team/app", "digests": []}
+        assert told == {"number": 7, "phase": "condemning", "host": "here", "closed": closed}
+
+    def test_it_is_not_there_unless_it_is_asked_for(self, serve: Serve) -> None:
+        assert serve().get(COLLECTIONS).status_code == 404
+
+
 class TestWhoMay:
     @pytest.fixture
     def client(self, htpasswd: Path) -> FlaskClient:
@@ -148,6 +181,10 @@ class TestWhoMay:
     def test_only_maintainers_delete_what_is_nested(self, client: FlaskClient) -> None:
         told = error(ask(client, "DELETE", f"{REPOSITORIES}/team/app?recursive=true", ALICE))
         assert told == (403, "DENIED", "alice is not one of the maintainers of this registry")
+
+    def test_only_maintainers_see_garbage_collections(self, client: FlaskClient) -> None:
+        assert error(ask(client, "GET", COLLECTIONS, ALICE))[:2] == (403, "DENIED")
+        assert ask(client, "GET", COLLECTIONS, CI).status_code == 200
 
     def test_strangers_are_asked_who_they_are(self, client: FlaskClient) -> None:
         refused = ask(client, "DELETE", f"{REPOSITORIES}/team/app?recursive=true")
