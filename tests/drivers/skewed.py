@@ -21,11 +21,11 @@ class SkewedDriver(DelegatingDriver):
         self._seconds = seconds
 
     def walk(self, path: str) -> Iterator[Found]:
-        return (replace(found, modified=found.modified + self._seconds) for found in self._inner.walk(path))
+        return (found._replace(modified=found.modified + self._seconds) for found in self._inner.walk(path))
 
     def stat(self, path: str) -> Stat:
         stat = self._inner.stat(path)
         return replace(stat, modified=stat.modified + self._seconds)
 
     def discard(self, found: Iterable[Found]) -> Sequence[str]:
-        return self._inner.discard(replace(each, modified=each.modified - self._seconds) for each in found)
+        return self._inner.discard(each._replace(modified=each.modified - self._seconds) for each in found)
