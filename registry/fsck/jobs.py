@@ -19,6 +19,7 @@ from registry.jobs.child import run_in_child
 from registry.jobs.due import seconds_left
 from registry.jobs.job import Job, JobFailedError
 from registry.lease import this_server
+from registry.storage import paths
 from registry.storage.runs import Runs
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Schedule:
             JobFailedError: the storage fails, or what the last scrub has found is still damaged.
         """
         try:
+            if not self._driver.holds(paths.ROOT):
+                return min(self._interval, _LOOK_SECONDS)
             scrubbed = read_scrubbed(self._driver)
             if self._is_under_way(scrubbed) or Runs(self._driver).read().is_on:
                 return min(self._interval, _LOOK_SECONDS)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pytest
 from drivers.filesystem.driver import FilesystemDriver
 from registry.fsck.scrubbed import Scrubbed, read_scrubbed, write_scrubbed
 from registry.oci.digest import Digest
-from registry.storage import paths
+from registry.storage import enumeration, paths
 from registry.storage.runs import Phase, Run, Runs
 from tests.commands.stores import SHARED, configure, run, stored
 
@@ -160,9 +161,61 @@ def test_where_all_blobs_are_gone_nothing_is_removed(config: str, driver: Filesy
     done = run("fsck", option, config)
 
     assert done.returncode == 1
-    assert done.stderr == "Error: there are repositories and not a single blob: is all of the storage mounted?\n"
+    said = "there are repositories and not a single blob: is all of the storage mounted?"
+    assert done.stderr == f"Error: {said} --force checks it as it is\n"
     assert {found.path for found in driver.walk("/docker")} == before
     assert run("fsck", config).returncode == 3
+
+
+@pytest.mark.parametrize("lost", ["half of the blobs", "all revisions"])
+def test_where_more_than_a_fifth_is_lost_nothing_is_changed_without_force(
+    config: str, driver: FilesystemDriver, lost: str
+) -> None:
+    if lost == "all revisions":
+        for name in ("base", "team/app", "team/web"):
+            for digest in list(enumeration.revisions(driver, name)):
+                driver.delete(paths.revision_link(name, digest))
+                driver.delete(paths.blob_data(digest))
+    else:
+        for digest in [each for name in ("team/app", "team/web") for each in enumeration.revisions(driver, name)]:
+            driver.delete(paths.blob_data(digest))
+    before = {found.path for found in driver.walk("/docker")}
+
+    for option in ("--repair", "--prune", "--relink"):
+        done = run("fsck", option, config)
+        assert done.returncode == 1
+        assert re.fullmatch(r"Error: \d of \d (manifests|tags) are lost, so nothing was changed: .*\n", done.stderr)
+        assert {found.path for found in driver.walk("/docker")} == before
+    assert run("fsck", config).returncode == 3
+    assert run("fsck", "--prune", "--force", config).returncode == 0
+
+
+def test_repositories_that_are_gone_are_not_a_sound_storage(config: str, driver: FilesystemDriver) -> None:
+    driver.delete(paths.REPOSITORIES)
+
+    for options in ([], ["--deep"], ["--repair"]):
+        done = run("fsck", *options, config)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("Error: there is not a single repository, and there are blobs: is all of")
+
+
+def test_an_empty_directory_is_not_a_sound_storage(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+
+    done = run("fsck", "--prune", configure(tmp_path))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_a_pattern_that_no_repository_matches_is_an_error(config: str) -> None:
+    done = run("fsck", "--repository", "tema/**", config)
+    both = run("fsck", "--repository", "tema/**", "--repository", "team/**", config)
+
+    assert (done.returncode, done.stderr) == (1, "Error: no repository matches tema/**\n")
+    assert "nothing is damaged" not in done.stdout
+    assert (both.returncode, both.stderr) == (1, "Error: no repository matches tema/**\n")
+    assert both.stdout.startswith("2 repositories, ")
 
 
 def test_a_storage_that_does_not_exist_is_status_1(tmp_path: Path) -> None:

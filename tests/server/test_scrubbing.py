@@ -123,6 +123,16 @@ def test_a_scrub_that_ended_in_the_future_holds_nothing_up(tmp_path: Path, drive
         assert read_scrubbed(driver).ended < time.time()
 
 
+def test_a_storage_without_its_repositories_is_not_told_to_be_clean(tmp_path: Path, driver: FilesystemDriver) -> None:
+    driver.delete(paths.REPOSITORIES)
+
+    with serving(tmp_path, overlay()) as server:
+        wait_until("it is told", lambda: "job_scrub" in told(server))
+
+        assert "not a single repository" in told(server)["job_scrub"]
+        assert read_scrubbed(driver).ended == 0
+
+
 def test_what_another_host_has_begun_in_the_future_is_abandoned(tmp_path: Path, driver: FilesystemDriver) -> None:
     begun = {"host": "another", "at": "", "noted": time.time() + YEAR, "ended": 0.0, "damaged": 0}
     driver.put(paths.SCRUB, json.dumps(begun).encode())
