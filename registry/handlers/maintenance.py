@@ -5,7 +5,8 @@ It is served where ``http.extensions.enabled`` is set.
 
 from __future__ import annotations
 
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from flask import Blueprint, request
 
@@ -15,6 +16,11 @@ from registry.handlers.current import services
 from registry.handlers.response import Response
 from registry.oci.errors import NameUnknownError, ParameterInvalidError
 from registry.oci.reference import parse_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from registry.ports import Repository
 
 blueprint = Blueprint("maintenance", __name__)
 
@@ -38,6 +44,7 @@ def delete_repository(name: str) -> Response:
         known = _remove(nested) or known
     if not known:
         raise NameUnknownError("repository name not known to registry", {"name": name})
+    publishing().settle_removals(partial(_removed, name, recursive=recursive))
     return Response(status=202)
 
 
@@ -51,6 +58,13 @@ def _flag(name: str) -> bool:
     if len(values) > 1 or not values <= {"true", "false"}:
         raise ParameterInvalidError(f"{name} has to be true or false")
     return values == {"true"}
+
+
+def _removed(name: str, *, recursive: bool) -> Iterator[Repository]:
+    """Yield the repository called so, and those nested in its name of which anything is left."""
+    repositories = services().repositories
+    yield repositories.open(name)
+    yield from map(repositories.open, repositories.catalog.keeping(below=name) if recursive else ())
 
 
 def _remove(name: str) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from registry import publishing
 from registry.config.values import Extensions, Plugin
 from registry.storage import paths
 from tests.handlers.pushing import push_blob, push_image
@@ -27,6 +28,12 @@ RULES = [
     {"repositories": "team/**", "user:alice": ["*"], "user:ci": ["pull", "push", "delete"]},
     {"repositories": "team/kept", "user:alice": ["pull"]},
 ]
+
+
+@pytest.fixture(autouse=True)
+def nobody_pushes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a deletion wait for no push."""
+    monkeypatch.setattr(publishing, "_PUSH_SECONDS", 0)
 
 
 @pytest.fixture
