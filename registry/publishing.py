@@ -12,6 +12,7 @@ Not through here go:
 
 - the garbage collection where it deletes the bytes of a blob, which no repository has any more, and the entries of a
   tag's history, which no client sees;
+- uploads until they are finished, but for the question whether a quota has room for them;
 - ``registry storage copy``: below the level of repositories it makes one storage a copy of another. What is visible
   there became visible at its source, where listeners were told of it. No garbage collection may run on either
   meanwhile, for a copy tells none of what it relies on;
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from registry.oci.manifest import Manifest
     from registry.oci.uploads import Chunk, UploadState
     from registry.ports import Blob, Repository
+    from registry.quota.allowance import Allowance, Quotas
     from registry.storage.passage import Passage, Visit
     from registry.storage.validation import ValidationPolicy
 
@@ -123,7 +125,8 @@ class Publishing:
     """Publishes and deletes on behalf of `caller`; manifests as the `policy` allows.
 
     `recorder` is told of each change; it is None where nobody wants to know. `passage` is None where no garbage
-    collection runs beside this.
+    collection runs beside this. `quotas` is None where no repository has one; for one that has, all that adds to it may
+    raise QuotaExceededError.
 
     Errors of the stores (registry.ports) come through. What an operation's text names it raises before anything has
     become visible or gone, unless that text says otherwise. An error of the storage may come later: when a part of the
@@ -135,11 +138,31 @@ class Publishing:
     caller: Caller
     recorder: Recorder | None = None
     passage: Passage | None = None
+    quotas: Quotas | None = None
+
+    def start_upload(self, repository: Repository, algorithm: str, upload_id: str) -> UploadState:
+        """Begin a session as UploadStore.start() does, unless a quota has no room for anything."""
+        allowance = self._allowance(repository)
+        if allowance:
+            allowance.admit()
+        return repository.uploads.start(algorithm, upload_id)
+
+    def append_upload(self, repository: Repository, state: UploadState, chunk: Chunk) -> UploadState:
+        """Store a chunk as UploadStore.append() does; where a quota has no room for it, the session is gone."""
+        allowance = self._allowance(repository)
+        return allowance.append(repository, state, chunk) if allowance else repository.uploads.append(state, chunk)
 
     def finish_upload(self, repository: Repository, state: UploadState, chunk: Chunk, digest: Digest) -> None:
-        """Store the last chunk of an upload, which may be empty, and let the blob become visible."""
+        """Store the last chunk of an upload, which may be empty, and let the blob become visible.
+
+        Where a quota has no room for it, the session is gone.
+        """
         visit = self._enter(repository, [digest])
-        size = repository.uploads.finish(state, chunk, digest)
+        allowance = self._allowance(repository)
+        if allowance:
+            size = allowance.finish(repository, state, chunk, digest)
+        else:
+            size = repository.uploads.finish(state, chunk, digest)
         while visit and not visit.confirm():
             if not _has_blob(repository, digest, visit):
                 raise CollectingError(f"a garbage collection has removed {digest}, which was pushed at the same time")
@@ -157,7 +180,11 @@ class Publishing:
         if visit and blob.target != digest:
             visit = self._enter(repository, [digest, blob.target])
             blob = find()
+        allowance = self._allowance(repository, source)
+        added = allowance.admit(blob.size, lambda: repository.blobs.has(digest)) if allowance else 0
         repository.blobs.mount(blob)
+        if allowance:
+            allowance.add(added)
         while visit and not visit.confirm():
             if not _has_blob(repository, digest, visit):
                 raise BlobUnknownError("blob unknown to registry", str(digest))
@@ -201,6 +228,9 @@ class Publishing:
         if guard:
             guard.condition.require(_current(repository, guard.target))
         self._require_content(repository, manifest, visit)
+        allowance = self._allowance(repository)
+        size = len(manifest.content)
+        added = allowance.admit(size, lambda: repository.manifests.has(digest)) if allowance else 0
         previous = self._previous(repository, tags)
         if guard:
             self._push_guarded(repository, manifest, digest, tags, guard)
@@ -210,6 +240,8 @@ class Publishing:
             repository.manifests.put(manifest, digest)
             for tag in tags:
                 self._claim(repository, tag, digest)
+        if allowance:
+            allowance.add(added)
         if tags:
             repository.manifests.keep(manifest, digest, tags)
         self._confirm(repository, manifest, digest, tags, visit)
@@ -306,7 +338,7 @@ class Publishing:
         self._tell(Change(DELETE, REPOSITORY, repository.name))
 
     def settle_removals(self, removed: Callable[[], Iterable[Repository]]) -> None:
-        """Let go what was pushed to repositories while they were removed, and names what went with them.
+        """Let go the manifests that were pushed to repositories while they were removed, and name what went with them.
 
         `removed` gives them, each time anew. A push that has looked for the blobs of a manifest before they went stores
         the manifest within _PUSH_SECONDS, or looks again. So after that time all such manifests are there, and go, too:
@@ -341,6 +373,11 @@ class Publishing:
 
     def _enter(self, repository: Repository, digests: Iterable[Digest], tags: Sequence[Tag] = ()) -> Visit | None:
         return self.passage.enter(repository.name, digests, tags) if self.passage else None
+
+    def _allowance(self, repository: Repository, source: str = "") -> Allowance | None:
+        """Return what the repository may take from elsewhere than the repository `source`; None if it has no quota."""
+        allowance = self.quotas.of(repository.name) if self.quotas else None
+        return None if allowance and source and allowance.shares_with(source) else allowance
 
     def _require_content(self, repository: Repository, manifest: Manifest, visit: Visit | None) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,7 @@ import click
 
 from drivers.base import DriverError
 from registry.commands.layout import Command, examples, json_option
+from registry.commands.ownership import as_owner
 from registry.commands.printing import print_json_array
 from registry.commands.progress import StatusLine
 from registry.foundation.globs import Glob
@@ -97,6 +98,7 @@ class _Repositories(click.ParamType[Glob]):
 @click.option("--deep", is_flag=True, help="Read the bytes of all blobs, and compare them with their digests.")
 @click.option("--repair", is_flag=True, help="Repair what can be repaired without losing anything.")
 @click.option("--prune", is_flag=True, help="Repair, and remove tags and manifests that cannot be repaired.")
+@click.option("--relink", is_flag=True, help="Repair, and let repositories have the blobs that their manifests name.")
 @click.option(
     "--repository",
     "globs",
@@ -117,6 +119,7 @@ def fsck_command(  # noqa: PLR0913 - one for each option
     deep: bool,
     repair: bool,
     prune: bool,
+    relink: bool,
     globs: tuple[Glob, ...],
     rate: int,
     start: str | None,
@@ -137,26 +140,30 @@ def fsck_command(  # noqa: PLR0913 - one for each option
     if (run := runs.read()).is_on:
         click.echo(f"a garbage collection runs on {printable(run.host) or 'a host'}: try again when it ends", err=True)
         raise click.exceptions.Exit(HELD_UP)
-    if (repair or prune) and has_lost_all_blobs(driver):
+    if (repair or prune or relink) and has_lost_all_blobs(driver):
         raise click.ClickException("there are repositories and not a single blob: is all of the storage mounted?")
     wish = Wish(
         deep=deep,
         start=start or "",
-        repair=repair or prune,
+        repair=repair or prune or relink,
         prune=prune,
         is_meant=(lambda name: any(glob.matches(name) for glob in globs)) if globs else None,
         leftovers_before=time.time() - configuration.storage.maintenance.uploadpurging.age_seconds,
     )
-    with StatusLine() as line, Contents(driver, Pacer(rate), shown := _Shown(line)) as contents:
+    with (
+        as_owner(configuration.storage) if wish.repair else nullcontext(),
+        StatusLine() as line,
+        Contents(driver, Pacer(rate), shown := _Shown(line)) as contents,
+    ):
         policy = policy_for(driver, validation_policy(configuration))
         descriptors = load_descriptors(configuration, None) or NoDescriptors()
-        store = Store(driver, contents, runs, descriptors, may_link_blobs=not policy.sparse)
+        store = Store(driver, contents, runs, descriptors, may_link_blobs=not policy.sparse, relinks=relink)
         check = Check(store, policy, wish, shown.look)
         with _telling_where(check):
             _print(check, line, contents, wish, in_json=in_json)
-    is_whole = deep and not start and not globs
-    if wish.repair and is_whole and not check.sum.remaining:
-        settle(driver)
+        is_whole = deep and not start and not globs
+        if wish.repair and is_whole and not check.sum.remaining:
+            settle(driver)
     if check.sum.held_up:
         raise click.exceptions.Exit(HELD_UP)
     if check.sum.remaining:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import DriverError
 from registry.fsck.scrubbed import Scrubbed, read_scrubbed
 from registry.jobs.child import run_in_child
+from registry.jobs.due import seconds_left
 from registry.jobs.job import Job, JobFailedError
 from registry.lease import this_server
 from registry.storage.runs import Runs
@@ -89,8 +90,8 @@ class Schedule:
                 return min(self._interval, _LOOK_SECONDS)
         except DriverError as error:
             raise JobFailedError(f"it is not known when was scrubbed: {error}") from error
-        left = scrubbed.ended + self._interval - self._now()
-        if not scrubbed.ended or left <= 0:
+        left = seconds_left(scrubbed.ended, self._interval, self._now())
+        if not scrubbed.ended or not left:
             scrubbed = self._scrub(Scrubbed(self._host) if scrubbed.ended else scrubbed)
             left = self._interval
         if not scrubbed.ended:  # this process is about to stop
@@ -105,7 +106,7 @@ class Schedule:
 
     def _is_under_way(self, scrubbed: Scrubbed) -> bool:
         """Tell whether another host scrubs."""
-        is_recent = self._now() - scrubbed.noted < _ABANDONED_SECONDS
+        is_recent = abs(self._now() - scrubbed.noted) < _ABANDONED_SECONDS
         return not scrubbed.ended and scrubbed.host not in {"", self._host} and is_recent
 
     def _scrub(self, begun: Scrubbed) -> Scrubbed:

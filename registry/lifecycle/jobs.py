@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import DriverError
 from registry.config.collection import window_of
 from registry.jobs.child import run_in_child
+from registry.jobs.due import seconds_left
 from registry.jobs.job import Job, JobFailedError
 from registry.lifecycle.own_run import supersede
 from registry.lifecycle.reports import Report, Result, last_success, latest_reports
@@ -113,8 +114,8 @@ class Schedule:
             for report in latest_reports(self._driver, 1):
                 self._metrics.collection_seen(last, report.waiting_bytes)
         interval = self._section.interval_seconds
-        left = interval if last is None else min(interval, interval - (now - last))
-        if last is None or left <= 0:
+        left = seconds_left(last, interval, now) if last is not None else 0.0
+        if not left:
             return None
         return left + random.uniform(0, min(interval, _SPREAD_SECONDS))  # noqa: S311  spreads load only
 

@@ -45,6 +45,8 @@ is_run: Final[IsName] = re.compile("[0-9]{12}").fullmatch
 """A run of retention."""
 is_part: Final[IsName] = re.compile("[0-9]{6}").fullmatch
 """A part of what is kept in several objects."""
+is_restored: Final[IsName] = re.compile("[0-9]{20}-[0-9a-f]{16}").fullmatch
+"""A note of tags that retention has given back: when it was written, and a random number."""
 is_folding: Final[IsName] = re.compile("[0-9]{12}-[0-9a-f]{16}").fullmatch
 """A time at which the pulls were folded."""
 is_pulls_batch: Final[IsName] = re.compile("[A-Za-z0-9-]+-[0-9]+-[0-9]{20}").fullmatch

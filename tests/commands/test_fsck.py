@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.filesystem.driver import FilesystemDriver
+from registry.fsck.scrubbed import Scrubbed, read_scrubbed, write_scrubbed
 from registry.oci.digest import Digest
 from registry.storage import paths
 from registry.storage.runs import Phase, Run, Runs
@@ -47,18 +48,31 @@ def test_what_is_damaged_is_a_line_with_its_tags_and_what_to_do(config: str, dri
     assert (done.returncode, done.stderr) == (3, "")
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("damaged: ")]
     assert line.startswith(f"damaged: team/app@{digest}: sha256:")
-    assert line.endswith(" is missing (tags latest, v1, v2); --repair writes the link again, if the bytes are sound")
+    advice = "push the image again; --relink writes the link, if readers of the repository may have the blob"
+    assert line.endswith(f" is missing (tags latest, v1, v2); {advice}")
     assert done.stdout.endswith("\n1 damaged: 0 repaired, 0 removed, 1 remain\n")
 
 
 def test_after_a_repair_the_status_is_0_and_the_next_run_finds_nothing(config: str, driver: FilesystemDriver) -> None:
-    driver.delete(paths.layer_link("team/app", Digest.of(SHARED)))
+    driver.put(paths.layer_link("team/app", Digest.of(SHARED)), b"")
 
     done = run("fsck", "--repair", config)
 
     assert done.returncode == 0
     assert done.stdout.startswith("repaired: team/app@")
     assert done.stdout.endswith("\n1 damaged: 1 repaired, 0 removed, 0 remain\n")
+    assert run("fsck", config).stdout.endswith("\nnothing is damaged\n")
+
+
+def test_a_link_to_a_blob_that_is_missing_is_written_on_request_only(config: str, driver: FilesystemDriver) -> None:
+    driver.delete(paths.layer_link("team/app", Digest.of(SHARED)))
+
+    assert run("fsck", "--repair", config).returncode == 3
+    assert run("fsck", "--prune", config).returncode == 3
+    done = run("fsck", "--relink", config)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("repaired: team/app@")
     assert run("fsck", config).stdout.endswith("\nnothing is damaged\n")
 
 
@@ -102,6 +116,31 @@ def test_scripts_get_json(config: str, driver: FilesystemDriver) -> None:
 
 def test_json_of_a_sound_storage_is_an_empty_list(config: str) -> None:
     assert json.loads(run("fsck", "--json", config).stdout)["findings"] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_repairs_belongs_to_the_owner_of_the_storage(
+    config: str, driver: FilesystemDriver, directory: Path
+) -> None:
+    for parent in (directory, *directory.parents):
+        if parent.stat().st_mode & 0o777 == 0o700:
+            parent.chmod(0o711)
+    root = directory / "root"
+    driver.put(paths.blob_data(Digest.of(b"damaged")), b"other")
+    driver.delete(paths.tag_link("base", "12"))
+    driver.put(paths.layer_link("team/app", Digest.of(SHARED)), b"")
+    write_scrubbed(driver, Scrubbed(ended=1.0, damaged=3))
+    for each in (root, *root.rglob("*")):
+        os.chown(each, 12345, 12346)
+
+    done = run("fsck", "--deep", "--repair", config)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("repaired: ") == 3
+    made = [root, *root.rglob("*")]
+    assert (root / paths.QUARANTINE[1:]).is_dir()
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in made} == {(12345, 12346)}
+    assert read_scrubbed(driver).damaged == 0
 
 
 def test_while_a_garbage_collection_runs_nothing_is_checked(config: str, driver: FilesystemDriver) -> None:

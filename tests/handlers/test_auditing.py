@@ -133,7 +133,7 @@ def request_of(audited: Audited, method: str, rule: str, who: str | None, *, bad
         path += "/nothing"
     path = path.replace("<reference>", "nothing" if bad else "v1")
     path = path.replace("<digest>", "sha256:bad" if bad else CONFIG_DIGEST)
-    if bad and path.endswith(("/_catalog", "/list", "/uploads/")):
+    if bad and path.endswith(("/_catalog", "/list", "/uploads/", "/usage")):
         path += "?n=-1&digest=bad"
     return ask(audited.client, method, path, who, **more)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from registry import publishing
 from registry.config.values import Extensions, Plugin
 from registry.storage import paths
+from tests.auth.asking import basic
+from tests.content import image
 from tests.handlers.pushing import push_blob, push_image
 from tests.handlers.test_access import ALICE, CI, application, ask, error, push
 
@@ -169,3 +171,58 @@ class TestWhoMay:
             answer = ask(client, "DELETE", f"{REPOSITORIES}/team/app?recursive=true", f"Bearer {token}")
             scopes[who] = error(answer)[0]
         assert scopes == {ALICE: 403, CI: 403}
+
+
+class TestUsage:
+    USAGE = "/v2/_registry/usage"
+    QUOTAS: ClassVar[dict[str, Any]] = {
+        "inmemory": {},
+        "maintenance": {"quotas": [{"repositories": "team/**", "limit": 10_000}, {"repositories": "**", "limit": 1}]},
+    }
+
+    @pytest.fixture
+    def client(self, serve: Serve) -> FlaskClient:
+        for name in ("other", "team", "team/app", "team/app/nested", "team-2"):
+            push_image(serve(http=ON), name, "v1", "v2")
+        return serve(http=ON, storage=self.QUOTAS)
+
+    def names(self, client: FlaskClient, query: str = "") -> list[str]:
+        answer = client.get(f"{self.USAGE}{query}").get_json()
+        return [each["name"] for each in answer["repositories"]]
+
+    def test_it_tells_what_repositories_have_and_how_their_quotas_stand(self, client: FlaskClient) -> None:
+        push_blob(client, "team/app", b"twelve bytes")
+        size = len(image(b"{}")) + len(b"{}")
+
+        answer = client.get(f"{self.USAGE}?prefix=team/app&n=1").get_json()
+
+        assert answer["repositories"] == [{"name": "team/app", "tags": 2, "manifests": 1, "logical": size + 12}]
+        (quota,) = answer["quotas"]
+        assert quota == {"quota": "team/**", "limit": 10_000, "used": quota["used"], "percent": 0, "counted": None}
+
+    def test_it_has_pages(self, client: FlaskClient) -> None:
+        assert self.names(client) == ["other", "team", "team/app", "team/app/nested", "team-2"]
+        assert self.names(client, "?prefix=team/") == ["team", "team/app", "team/app/nested"]
+        assert self.names(client, "?prefix=tea") == []
+        first = client.get(f"{self.USAGE}?prefix=team&n=2")
+        assert first.headers["Link"] == f'<{self.USAGE}?last=team%2Fapp&n=2&prefix=team>; rel="next"'
+        second = client.get(f"{self.USAGE}?last=team%2Fapp&n=2&prefix=team")
+        assert [each["name"] for each in second.get_json()["repositories"]] == ["team/app/nested"]
+        assert "Link" not in second.headers
+        assert self.names(client, "?n=0") == []
+
+    def test_a_prefix_that_is_no_name_is_refused(self, client: FlaskClient) -> None:
+        assert error(client.get(f"{self.USAGE}?prefix=Team:v1"))[:2] == (400, "NAME_INVALID")
+
+    def test_it_is_not_there_where_extensions_are_off(self, serve: Serve) -> None:
+        assert serve().get(self.USAGE).status_code == 404
+
+    def test_users_are_told_of_what_is_listed_for_them(self, htpasswd: Path) -> None:
+        auth = Plugin("local", {"htpasswd": str(htpasswd), "rules": RULES})
+        client = application(auth, extensions=Extensions(enabled=True)).test_client()
+        assert push(client, "team/app", "v1", ALICE).status_code == 201
+
+        seen, unseen = (ask(client, "GET", self.USAGE, who).get_json() for who in (ALICE, basic("cleaner", "broom")))
+        assert [each["name"] for each in seen["repositories"]] == ["team/app"]
+        assert unseen["repositories"] == []
+        assert ask(client, "GET", self.USAGE).status_code == 401
