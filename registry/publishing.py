@@ -24,6 +24,7 @@ Not through here go:
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -33,7 +34,14 @@ from registry.journal.change import Change
 from registry.journal.entry import BLOB, DELETE, MANIFEST, MOUNT, PUSH, REPOSITORY, TAG, Origin
 from registry.oci import media_types
 from registry.oci.digest import Digest
-from registry.oci.errors import BlobUnknownError, ManifestDependenciesError, ManifestUnknownError
+from registry.oci.errors import (
+    BlobUnknownError,
+    DeniedError,
+    ManifestBlobUnknownError,
+    ManifestDependenciesError,
+    ManifestInvalidError,
+    ManifestUnknownError,
+)
 from registry.oci.reference import Tag
 from registry.ports import ChangedError, TagTakenError
 from registry.storage.revival import Content, check_reviving
@@ -48,6 +56,10 @@ if TYPE_CHECKING:
     from registry.quota.allowance import Allowance, Quotas
     from registry.storage.passage import Passage, Visit
     from registry.storage.validation import ValidationPolicy
+
+
+_PUSH_SECONDS = 1.0
+"""How long a push of a manifest may take before it looks for what the manifest names once more."""
 
 
 class Caller(Protocol):
@@ -203,12 +215,14 @@ class Publishing:
         Raises:
             What Condition.require() raises. If it is another request at the same time that has moved the tag, the
                 manifest has become visible and the tag stays where it is.
-            ManifestDependenciesError, DeniedError: the policy does not allow the manifest here.
+            ManifestDependenciesError, DeniedError: the policy does not allow the manifest here. If the repository is
+                deleted at the same time, the manifest may have become visible without what it names.
             DigestInvalidError: the digest is not that of the content.
             What Caller.require_overwrite() raises: a tag points to another manifest. If another push has set the tag at
                 the same time, the manifest has become visible and the tag stays where it is.
         """
         visit = self._enter(repository, Content(repository.manifests, manifest, digest), tags)
+        began = _now()
         for tag in tags:
             self._require_movable(repository, tag, digest)
         if guard:
@@ -231,6 +245,7 @@ class Publishing:
         if tags:
             repository.manifests.keep(manifest, digest, tags)
         self._confirm(repository, manifest, digest, tags, visit)
+        self._require_content_still(repository, manifest, began)
         self._tell_of_push(repository, manifest, digest, tags, previous)
 
     def move_tag(
@@ -241,9 +256,11 @@ class Publishing:
         Raises:
             What Condition.require() raises, and what Caller.require_overwrite() raises: the tag points to another
                 manifest.
-            ManifestDependenciesError: a garbage collection has removed the manifest and what it names.
+            ManifestDependenciesError: a garbage collection, or a deletion of the repository at the same time, has
+                removed the manifest and what it names.
         """
         visit = self._enter(repository, Content(repository.manifests, manifest, digest), [tag])
+        began = _now()
         if visit and not repository.manifests.has(digest):
             self._require_content(repository, manifest, visit)
         previous = self._previous(repository, [tag])
@@ -255,6 +272,7 @@ class Publishing:
             self._claim(repository, tag, digest)
         repository.manifests.keep(manifest, digest, [tag])
         self._confirm(repository, manifest, digest, [tag], visit)
+        self._require_content_still(repository, manifest, began)
         self._tell_of_push(repository, manifest, digest, [tag], previous)
 
     def remove_tag(self, repository: Repository, tag: Tag, condition: Condition | None = None) -> None:
@@ -311,11 +329,47 @@ class Publishing:
     def remove_repository(self, repository: Repository) -> None:
         """Let all that the repository has go; those nested in its name stay.
 
+        The caller calls settle_removals() for it before the deletion is acknowledged.
+
         Raises:
             NameUnknownError: there is nothing under its name.
         """
         repository.delete()
         self._tell(Change(DELETE, REPOSITORY, repository.name))
+
+    def settle_removals(self, removed: Callable[[], Iterable[Repository]]) -> None:
+        """Let go the manifests that were pushed to repositories while they were removed, and name what went with them.
+
+        `removed` gives them, each time anew. A push that has looked for the blobs of a manifest before they went stores
+        the manifest within _PUSH_SECONDS, or looks again. So after that time all such manifests are there, and go, too:
+        their deletion came after their push. A manifest that goes may be what an index was just pushed with.
+        """
+        found = True
+        while found:
+            time.sleep(_PUSH_SECONDS)
+            found = False
+            for repository in removed():
+                for digest in repository.manifests.digests():
+                    found = self._remove_incomplete(repository, digest) or found
+
+    def _remove_incomplete(self, repository: Repository, digest: Digest) -> bool:
+        """Let a manifest go if its repository lacks what it names; tell whether it went."""
+        with suppress(ManifestUnknownError):
+            if self._lacking(repository, repository.manifests.get(digest)):
+                tags = repository.manifests.delete(digest)
+                self._tell(Change(DELETE, MANIFEST, repository.name, digest, tags=tags))
+                return True
+        return False
+
+    def _lacking(self, repository: Repository, manifest: Manifest) -> ManifestDependenciesError | None:
+        """Return the error of a manifest that names what the repository lacks; other faults of it do not matter."""
+        try:
+            self.policy.check(manifest, repository.blobs, repository.manifests)
+        except ManifestDependenciesError as error:
+            return error if any(isinstance(each, ManifestBlobUnknownError) for each in error.errors) else None
+        except (DeniedError, ManifestInvalidError):
+            return None
+        return None
 
     def _enter(self, repository: Repository, digests: Iterable[Digest], tags: Sequence[Tag] = ()) -> Visit | None:
         return self.passage.enter(repository.name, digests, tags) if self.passage else None
@@ -332,6 +386,14 @@ class Publishing:
             if not visit or not visit.may_revive:
                 raise
             check_reviving(self.policy, repository, manifest, visit.revivable_since)
+
+    def _require_content_still(self, repository: Repository, manifest: Manifest, began: float) -> None:
+        """Return if what a stored manifest names is there; if the push `began` just now, it was looked for just now.
+
+        A deletion of the repository that came between waits for manifests that are stored as soon as that.
+        """
+        if _now() - began >= _PUSH_SECONDS and (lacking := self._lacking(repository, manifest)):
+            raise lacking
 
     def _confirm(
         self, repository: Repository, manifest: Manifest, digest: Digest, tags: Sequence[Tag], visit: Visit | None
@@ -418,6 +480,11 @@ class Publishing:
         except TagTakenError as taken:
             self.caller.require_overwrite(repository.name, tag, taken.current)
             repository.tags.point(tag, digest)
+
+
+def _now() -> float:
+    """Return the seconds since this machine was started, which pass while it sleeps: other hosts go on meanwhile."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _current(repository: Repository, target: Tag | Digest) -> Digest | None:

@@ -6,6 +6,7 @@ It is served where ``http.extensions.enabled`` is set.
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from itertools import chain, islice, takewhile
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,8 @@ from registry.quota.standing import standings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from registry.ports import Repository
 
 blueprint = Blueprint("maintenance", __name__)
 
@@ -49,6 +52,7 @@ def delete_repository(name: str) -> Response:
         known = _remove(nested) or known
     if not known:
         raise NameUnknownError("repository name not known to registry", {"name": name})
+    publishing().settle_removals(partial(_removed, name, recursive=recursive))
     return Response(status=202)
 
 
@@ -62,6 +66,13 @@ def _flag(name: str) -> bool:
     if len(values) > 1 or not values <= {"true", "false"}:
         raise ParameterInvalidError(f"{name} has to be true or false")
     return values == {"true"}
+
+
+def _removed(name: str, *, recursive: bool) -> Iterator[Repository]:
+    """Yield the repository called so, and those nested in its name of which anything is left."""
+    repositories = services().repositories
+    yield repositories.open(name)
+    yield from map(repositories.open, repositories.catalog.keeping(below=name) if recursive else ())
 
 
 @blueprint.get("/v2/_registry/usage")

@@ -10,7 +10,7 @@ from registry.oci.errors import BlobUnknownError, ManifestUnknownError, NameUnkn
 from registry.oci.reference import Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from registry.oci.digest import Digest
     from registry.ports import Repositories
@@ -102,6 +102,10 @@ class StorageSource:
         """Delete a repository."""
         with _not_there(f"there is no repository {repository}"):
             self._publishing.remove_repository(self._repositories.open(repository))
+
+    def settle_removals(self, removed: Callable[[], Iterator[str]]) -> None:
+        """Delete what was pushed to repositories while they were removed, and is not complete."""
+        self._publishing.settle_removals(lambda: map(self._repositories.open, removed()))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from registry.oci.manifest import MAX_SIZE
 from registry.oci.reference import is_name, is_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from registry.foundation.fetching import Answer
     from registry.inventory.login import Session
@@ -134,6 +134,9 @@ class RemoteSource:
                 answer = self._delete(f"/v2/{repository}/manifests/{digest}")
                 if answer.status != _NOT_FOUND:
                     _require_deleted(answer, f"manifest {repository}@{digest}")
+
+    def settle_removals(self, removed: Callable[[], Iterator[str]]) -> None:
+        """Return: the registry has done that, if it does."""
 
     @property
     def _host(self) -> str:

@@ -111,6 +111,10 @@ class Removal:
         for repository, tag, digest, tags, shown in self._connection.execute(query, (limit,)):
             yield Target(repository, tag, digest, tags, tuple(shown.split()))
 
+    def repositories(self) -> Iterator[str]:
+        """Yield the repositories that are to go as a whole."""
+        yield from (target.repository for target in self.targets() if not target.tag and not target.digest)
+
     def count(self) -> int:
         """Return how many targets there are."""
         found: int = self._connection.execute("SELECT count(*) FROM targets").fetchone()[0]

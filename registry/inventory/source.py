@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from registry.oci.digest import Digest
 
@@ -88,6 +88,9 @@ class Source(Protocol):
         Raises:
             NotThereError: there is none.
         """
+
+    def settle_removals(self, removed: Callable[[], Iterator[str]]) -> None:
+        """Delete what was pushed to repositories while they were removed, and is not complete; called last."""
 
 
 def tags_of(source: Source, repository: str, digest: Digest) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from registry import publishing
 from registry.config.values import Extensions, Plugin
 from registry.lifecycle.reports import Report, write_report
 from registry.storage import paths
@@ -32,6 +33,12 @@ RULES = [
     {"repositories": "team/**", "user:alice": ["*"], "user:ci": ["pull", "push", "delete"]},
     {"repositories": "team/kept", "user:alice": ["pull"]},
 ]
+
+
+@pytest.fixture(autouse=True)
+def nobody_pushes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a deletion wait for no push."""
+    monkeypatch.setattr(publishing, "_PUSH_SECONDS", 0)
 
 
 @pytest.fixture
