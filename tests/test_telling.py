@@ -187,8 +187,9 @@ OPERATIONS = PUSHES | DELETIONS
 
 
 def test_every_operation_is_in_the_list() -> None:
-    fields = {"policy", "caller", "recorder", "passage"}
-    operations = {name for name in vars(Publishing) if not name.startswith("_")} - fields
+    fields = {"policy", "caller", "recorder", "passage", "quotas"}
+    unseen = {"start_upload", "append_upload"}  # no client sees a blob before its upload is finished
+    operations = {name for name in vars(Publishing) if not name.startswith("_")} - fields - unseen
 
     assert operations <= {operation.__name__ for operation in OPERATIONS}
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from registry.oci import reference, uploads
 from registry.oci.digest import ALGORITHMS
+from registry.storage import paths
 
 IsName = Callable[[str], object]
 """Gives what is true for a name and false for others. Most are methods of patterns, which cost little for each name."""
@@ -23,7 +24,7 @@ is_part_of_manifests: IsName = frozenset({"revisions", "tags"}).__contains__
 """What lies in the part of a repository that has its manifests."""
 is_part_of_referrers: IsName = frozenset({"subjects"}).__contains__
 """What lies in the part of a repository that has its index of referrers."""
-is_part_of_condemned: IsName = frozenset({"_layers", "_manifests"}).__contains__
+is_part_of_condemned: IsName = frozenset({paths.LAYERS, paths.MANIFESTS}).__contains__
 """What lies in the part of a repository that has what a garbage collection has condemned."""
 is_prefix: Final[IsName] = re.compile("[0-9a-f]{2}").fullmatch
 """What the hex of a digest begins with."""
