@@ -41,6 +41,7 @@ class FileLog(Log):
         self._directory = directory
         self._check = check
         self._writing = Lock()
+        self._appending = Translated("append", path)
         self._file: AppendedFile | None = None
         self._has_told = False
         self._last = ("", Position())
@@ -50,7 +51,7 @@ class FileLog(Log):
 
     def append(self, content: bytes) -> int:
         checked_content(content)
-        with Translated("append", self._path):
+        with self._appending:
             for _ in range(_ATTEMPTS):
                 with self._writing:
                     file, time_ns = self._next_line()

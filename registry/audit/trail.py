@@ -11,11 +11,9 @@ import logging
 import math
 import threading
 import time
-import uuid
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
-from operator import attrgetter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
@@ -24,6 +22,7 @@ from registry.audit.record import LONGEST_TEXT, OK
 from registry.foundation import times
 from registry.foundation.proxies import customer_of
 from registry.foundation.threads import LastingThread
+from registry.foundation.uuids import random_uuid
 from registry.journal.entry import PULL, Entry, Origin
 
 if TYPE_CHECKING:
@@ -47,7 +46,6 @@ _MOST_PULLS: Final = 10_000
 _TOO_MANY: Final = "there were more than are told apart"
 _TOO_MANY_OF_CLIENT: Final = "there were more of this client than are told apart"
 _WARN_SECONDS: Final = 60.0
-_texts: Final = attrgetter(*(each.name for each in fields(Origin)))
 _log = logging.getLogger(__name__)
 
 
@@ -184,7 +182,7 @@ class Trail:
         Raises:
             DriverError: it cannot be; it may be tried again.
         """
-        entry = Entry(str(uuid.uuid4()), action, kind, [NAME], details=details, origin=origin, instance=self.instance)
+        entry = Entry(random_uuid(), action, kind, [NAME], details=details, origin=origin, instance=self.instance)
         self._log.append(entry.encode())
 
     def add(self, *, all_of_it: bool = False) -> None:
@@ -261,7 +259,7 @@ class Trail:
         details = {"outcome": noted.outcome, "rule": noted.rule, "code": noted.code, "status": str(noted.status or "")}
         details |= {"count": str(counted.count), "since": times.spell(counted.since_ns)}
         return Entry(
-            id=str(uuid.uuid4()),
+            id=random_uuid(),
             action=noted.action,
             kind=noted.kind,
             consumers=[NAME],
@@ -280,7 +278,6 @@ def _short_name(name: str) -> str:
 
 def bounded(origin: Origin, most: int = LONGEST_TEXT) -> Origin:
     """Return `origin` with each text cut off that has more than `most` characters, to be kept by the thousand."""
-    texts = _texts(origin)
-    if max(map(len, texts)) <= most:
+    if max(map(len, origin)) <= most:
         return origin
-    return Origin(*(text[:most] for text in texts))
+    return Origin(*(text[:most] for text in origin))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -13,13 +13,13 @@ import click
 
 from registry.commands.operator import Automaton
 from registry.commands.ownership import as_owner, journal_of
-from registry.commands.printing import rfc3339
 from registry.commands.progress import Count, StatusLine
 from registry.foundation import durations
 from registry.foundation.sizes import spelled
 from registry.lifecycle.online import OnlineCollection, Surroundings, Terms
 from registry.lifecycle.own_run import RunBusyError, RunLostError
 from registry.lifecycle.reports import Report, Result
+from registry.lifecycle.status import told
 from registry.retention.rules import untagged_keepfor
 from registry.services import build_publishing
 from registry.storage import runs
@@ -101,12 +101,6 @@ def ending_if_busy() -> Iterator[None]:
         sys.exit(BUSY)
     except RunLostError as error:
         raise click.ClickException(str(error)) from error
-
-
-def told(report: Report) -> dict[str, object]:
-    """Return a report as scripts read it."""
-    times = {name: getattr(report, name) for name in ("began", "ended", "next_deletion")}
-    return asdict(report) | {name: rfc3339(at) if at else None for name, at in times.items()}
 
 
 def summary(report: Report) -> list[str]:

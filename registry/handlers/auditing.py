@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 from flask import g, request
 
 from auth.base import DeniedError, ThrottledError, UnauthorizedError
-from registry.audit.record import DENIED, FAILED, LIST, LOGIN, LONGEST_TEXT, REFERRER, SERVER, UPLOAD
+from registry.audit.record import COLLECTION, DENIED, FAILED, LIST, LOGIN, LONGEST_TEXT, REFERRER, SERVER, UPLOAD
 from registry.audit.trail import Noted, bounded
 from registry.foundation.redaction import redacted
 from registry.handlers.current import services
-from registry.handlers.origins import asked, origin_of
+from registry.handlers.origins import origin
 from registry.journal.entry import BLOB, DELETE, MANIFEST, PULL, PUSH, REPOSITORY, TAG
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ _ASKED: Final = {
     "blobs.get_blob": (PULL, BLOB),
     "catalog.list_repositories": (LIST, REPOSITORY),
     "maintenance.delete_repository": (DELETE, REPOSITORY),
+    "maintenance.get_usage": (LIST, REPOSITORY),
+    "maintenance.get_collections": (LIST, COLLECTION),
     "manifests.delete_manifest": (DELETE, MANIFEST),
     "manifests.get_manifest": (PULL, MANIFEST),
     "manifests.put_manifest": (PUSH, MANIFEST),
@@ -130,10 +132,10 @@ def _origin(user: str | None = None) -> Origin:
     """Return how this request was sent, by `user`, or, if that is None, by the one who was let in."""
     grant = g.get("grant")
     known = user if user is not None else grant.user if grant else ""
-    origin = origin_of(asked(services().configuration.http, known))
+    asker = origin(services().configuration.http, known)
     if not known and request.endpoint == _EXCHANGE:
-        origin = replace(origin, claimed_user=redacted(request.form.get("username", "")))
-    return bounded(origin)
+        asker = asker._replace(claimed_user=redacted(request.form.get("username", "")))
+    return bounded(asker)
 
 
 def _digest(reference: str) -> str:

@@ -9,7 +9,7 @@ from flask import g, request
 from auth.base import Access, DeniedError, UnauthorizedError
 from registry.foundation.proxies import customer_of
 from registry.handlers.current import HAND_OVER_KEY, services
-from registry.handlers.origins import asked, origin_of
+from registry.handlers.origins import origin
 from registry.handlers.urls import forwarded_scheme, root_url
 from registry.oci.errors import UnsupportedError
 from registry.oci.reference import parse_name
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from registry.oci.reference import Tag
     from registry.ports import Repository
     from registry.publishing import Publishing
+    from registry.services import Services
 
 
 def open_repository(name: str, *actions: str) -> Repository:
@@ -80,21 +81,25 @@ def caller() -> str:
 
 def publishing() -> Publishing:
     """Return what publishes and deletes on behalf of the caller, to whom open_repository() has given a repository."""
-    return services().publishing(_Caller())
+    here = services()
+    return here.publishing(_Caller(here))
 
 
 class _Caller:
     """Who has sent this request."""
 
-    __slots__ = ()
+    __slots__ = ("_services",)
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     @property
     def origin(self) -> Origin:
-        return origin_of(asked(services().configuration.http))
+        return origin(self._services.configuration.http)
 
     @property
     def moves_every_tag(self) -> bool:
-        return services().access.grants_everything
+        return self._services.access.grants_everything
 
     def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
         _require(Access("repository", repository, "overwrite"), f"tag {tag.name} points to {current} and stays there")

@@ -1,18 +1,18 @@
 """Who asks and how, as the journal and events tell it.
 
-asked() sets aside what is known of a request and costs next to nothing; origin_of() makes sense of it, perhaps later
-and in another thread.
+origin() tells it of the request that is served. Where it is needed later only, and perhaps in another thread, asked()
+sets aside what is known, which costs next to nothing, and origin_of() makes sense of that.
 """
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import g, request
 from werkzeug.datastructures import Authorization
 
 from registry.foundation.redaction import redacted
+from registry.foundation.uuids import random_uuid
 from registry.handlers.urls import ORIGIN, base_url_of, claimed_address_of
 from registry.journal.entry import Origin
 from registry.observation.record import current
@@ -27,19 +27,39 @@ _TELLING: Final = frozenset(("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_R
 """Headers of proxies: with one of them the port is the proxy's."""
 
 
-def asked(http: HTTP, user: str | None = None) -> Sequence[Any]:
-    """Return what origin_of() needs to know of this request, of `user`, or, if that is None, the one who was let in."""
-    record = current.get()
-    name = g.grant.user if user is None else user
-    claimed_user = "" if name else _claimed_user(request.environ.get("HTTP_AUTHORIZATION"))
-    return http, name, claimed_user, record and record.request_id, *map(request.environ.get, _ASKED)
+def origin(http: HTTP, user: str | None = None) -> Origin:
+    """Return who has sent this request, and how: `user`, or, if that is None, the one who was let in."""
+    environ = request.environ
+    return _origin(http, *_who(environ, user), environ)
+
+
+def asked(http: HTTP) -> Sequence[Any]:
+    """Return what origin_of() needs to know of this request, of the one who was let in."""
+    environ = request.environ
+    return http, *_who(environ, None), *map(environ.get, _ASKED)
 
 
 def origin_of(known: Sequence[Any]) -> Origin:
     """Return who has sent the request of which asked() has returned what is `known`, and how."""
-    http: HTTP = known[0]
-    user, claimed_user, request_id, *values = known[1:]
+    http, user, claimed_user, request_id, *values = known
     environ = {name: value for name, value in zip(_ASKED, values, strict=True) if value is not None}
+    return _origin(http, user, claimed_user, request_id, environ)
+
+
+def size_of(known: Sequence[Any]) -> int:
+    """Return how many characters of the client, about, are in what asked() has returned."""
+    return len("".join(filter(None, known[1:])))
+
+
+def _who(environ: Mapping[str, Any], user: str | None) -> tuple[str, str, str]:
+    """Return `user`, or the one who was let in, who that claims to be otherwise, and the id of the request, if any."""
+    record = current.get()
+    name = g.grant.user if user is None else user
+    claimed_user = "" if name else _claimed_user(environ.get("HTTP_AUTHORIZATION"))
+    return name, claimed_user, record.request_id if record else ""
+
+
+def _origin(http: HTTP, user: str, claimed_user: str, request_id: str, environ: Mapping[str, Any]) -> Origin:
     return Origin(
         actor=user,
         claimed_user=claimed_user,
@@ -48,26 +68,23 @@ def origin_of(known: Sequence[Any]) -> Origin:
         host=environ.get("HTTP_HOST", ""),
         method=environ["REQUEST_METHOD"],
         user_agent=_text(environ.get("HTTP_USER_AGENT", "")),
-        request_id=request_id or str(uuid.uuid4()),
+        request_id=request_id or random_uuid(),
         base_url=base_url_of(environ, http),
     )
 
 
-def size_of(known: Sequence[Any]) -> int:
-    """Return how many characters of the client, about, are in what asked() has returned."""
-    return len("".join(filter(None, known[1:])))
-
-
 def _claimed_user(header: str | None) -> str:
     """Return as whom the caller tries to log in; "" without a password, as clients send a key in place of a name so."""
-    sent = Authorization.from_header(header)
+    sent = Authorization.from_header(header) if header else None
     return redacted(sent.username or "") if sent and sent.type == "basic" and sent.password else ""
 
 
 def _claimed(environ: Mapping[str, str]) -> str:
     """Return the address that the client says it has, with its port where it has come without a proxy."""
-    address, port = claimed_address_of(environ), environ.get("REMOTE_PORT")
-    if not port or not _TELLING.isdisjoint(environ):
+    if not environ.keys().isdisjoint(_TELLING):
+        return claimed_address_of(environ)
+    address, port = environ["REMOTE_ADDR"], environ.get("REMOTE_PORT")
+    if not port:
         return address
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 

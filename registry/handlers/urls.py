@@ -7,6 +7,7 @@ request itself. A client that lies about these only misleads itself: they go int
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -26,9 +27,12 @@ _SCHEMES: Final = frozenset({"http", "https"})
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._~-]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{0,5}))?")
 """A registered name or an address, and a port (RFC 3986 section 3.2.2)."""
 _LAST_PORT: Final = 65535
+_TELLING_ORIGIN: Final = ("HTTP_HOST", "HTTP_FORWARDED", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST")
+_REMEMBERED: Final = 32
+"""Ways to reach this registry: there are few, used again and again; but a client may make up any number of them."""
 ORIGIN: Final = (
-    *("HTTP_FORWARDED", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_HOST", "SCRIPT_NAME"),
-    *("wsgi.url_scheme", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "REMOTE_ADDR"),
+    *_TELLING_ORIGIN,
+    *("SCRIPT_NAME", "wsgi.url_scheme", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "REMOTE_ADDR"),
 )
 """What the WSGI environment has that tells who a client is, and how it reaches this registry."""
 
@@ -105,12 +109,18 @@ def _root(environ: Mapping[str, Any], http: HTTP, *, below: str) -> str:
 
 def _origin(environ: Mapping[str, Any]) -> tuple[str, str]:
     """Return scheme and host (with port) as the client used them, as far as can be known."""
-    forwarded = environ.get("HTTP_FORWARDED")
+    return _origin_told(environ["wsgi.url_scheme"], *map(environ.get, _TELLING_ORIGIN))
+
+
+@lru_cache(_REMEMBERED)
+def _origin_told(
+    scheme: str, host: str | None, forwarded: str | None, forwarded_scheme: str | None, forwarded_host: str | None
+) -> tuple[str, str]:
     if forwarded is not None:
-        scheme, host = _told_by_the_nearest(forwarded)
+        told_scheme, told_host = _told_by_the_nearest(forwarded)
     else:
-        scheme, host = _forwarded_scheme(environ), _plausible_host(_first(environ.get("HTTP_X_FORWARDED_HOST")))
-    return scheme or environ["wsgi.url_scheme"], host or _plausible_host(environ.get("HTTP_HOST"))
+        told_scheme, told_host = _plausible_scheme(_first(forwarded_scheme)), _plausible_host(_first(forwarded_host))
+    return told_scheme or scheme, told_host or _plausible_host(host)
 
 
 def _forwarded_scheme(environ: Mapping[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from registry.oci.manifest import Manifest
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+_NOWHERE: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Change(NamedTuple):
     """See registry.journal.entry.Entry, whose names these are."""
 
     action: str
@@ -25,4 +27,4 @@ class Change:
     size: int = 0
     source: str = ""
     manifest: Manifest | None = None
-    previous: Mapping[str, str] = field(default_factory=dict)
+    previous: Mapping[str, str] = _NOWHERE

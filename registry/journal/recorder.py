@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Protocol
 
+from registry.foundation.uuids import random_uuid
 from registry.journal.entry import Entry, Instance
 from registry.journal.references import references_of
 
@@ -67,13 +67,13 @@ class Recorder:
         manifest = change.manifest
         named = manifest and any(each.wants_references for each in wanting)
         entry = Entry(
-            id=str(uuid.uuid4()),
+            id=random_uuid(),
             action=change.action,
             kind=change.kind,
             consumers=[consumer.name for consumer in wanting],
             repository=change.repository,
             digest=str(change.digest or ""),
-            tags=list(change.tags),
+            tags=change.tags,
             media_type=change.media_type,
             size=change.size,
             references=references_of(manifest) if manifest and named else (),

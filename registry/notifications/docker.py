@@ -57,7 +57,7 @@ def _request(origin: Origin) -> dict[str, str]:
 
 def _add(members: dict[str, Any], **others: object) -> dict[str, Any]:
     """Add to `members` those of `others` that are not empty, as Go does where it says ``omitempty``."""
-    members.update((name, value) for name, value in others.items() if value)
+    members.update({name: value for name, value in others.items() if value})
     return members
 
 

@@ -9,6 +9,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from registry.foundation.uuids import named_uuid
 from registry.journal.entry import BLOB, DELETE, MANIFEST, TAG
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Event:
 def events_of(entry: Entry, time_ns: int) -> Iterator[Event]:
     """Yield the events of `entry`, which was made at `time_ns`. Each time they have the same ids."""
     for index, (kind, digest, tag) in enumerate(_parts(entry)):
-        identifier = str(uuid.uuid5(_NAMESPACE, f"{entry.id}/{index}"))
+        identifier = named_uuid(_NAMESPACE, f"{entry.id}/{index}")
         yield Event(identifier, time_ns, entry, kind, digest, tag, index)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from drivers.base import DriverError
 from registry.foundation.threads import LastingThread
+from registry.foundation.uuids import random_uuid
 from registry.journal.entry import MANIFEST, PULL, Entry
 from registry.journal.references import references_of
 from registry.notifications.counts import Counts
@@ -79,7 +79,7 @@ class Events:
             origin=pull.origin_of(pull.asked),
             instance=self.instance,
         )
-        return Event(str(uuid.uuid4()), pull.time_ns, entry, pull.kind, digest, pull.tag)
+        return Event(random_uuid(), pull.time_ns, entry, pull.kind, digest, pull.tag)
 
     def _references(self, pull: Pull) -> Sequence[Mapping[str, Any]]:
         # It has just been served, so it is in memory most often; to hold it here would be memory without a limit.

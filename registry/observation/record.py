@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from registry.foundation.uuids import random_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ class RequestRecord:
     variables: Mapping[str, str]
     """What the route took out of the path: name, reference, digest, upload_id."""
     remote_address: str
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    request_id: str = field(default_factory=random_uuid)
     started_ns: int = field(default_factory=time.time_ns)
     began: float = field(default_factory=time.perf_counter)
     received: int = 0

@@ -29,6 +29,8 @@ def _indented(value: object, line: str, indent: str) -> str:
     # The library does this in Python, too, and takes four times as long.
     if isinstance(value, str):
         return _quote(value)
+    if type(value) is int:
+        return str(value)  # the library makes an encoder for each
     if not isinstance(value, _CONTAINERS):
         return _encode(value)
     inner = line + indent

@@ -8,12 +8,12 @@ truncates or overwrites, and the driver's writer excludes all others while it is
 from __future__ import annotations
 
 import logging
-import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from drivers.base import DriverError, ObjectTooLargeError, PathNotFoundError
+from registry.foundation.uuids import random_uuid
 from registry.oci.digest import DEFAULT_ALGORITHM, Digest
 from registry.oci.errors import (
     BlobUploadUnknownError,
@@ -51,7 +51,7 @@ class UploadStore:
 
     def start(self, algorithm: str = DEFAULT_ALGORITHM, upload_id: str | None = None) -> UploadState:
         """Begin a session whose content is expected to be named by a digest of `algorithm`."""
-        upload_id = upload_id or str(uuid.uuid4())
+        upload_id = upload_id or random_uuid()
         started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         note = paths.upload_started_at(self._name, upload_id), started_at.encode("ascii")
         self._driver.start_upload(paths.upload_data(self._name, upload_id), [note])

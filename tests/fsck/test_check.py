@@ -191,9 +191,8 @@ def test_a_blob_that_nothing_tells_a_repository_has_had_is_only_given_to_it_on_r
     layer = {"mediaType": LAYER_TYPE, "digest": str(tree.layer), "size": len(LAYER)}
     image(other, layer)  # as it may be pushed where `sparse` is on
 
-    wishes: tuple[dict[str, Any], ...] = ({"repair": True}, {"repair": True, "prune": True, "deep": True})
-    for wish in wishes:
-        checked = Checked(driver, **wish)
+    for all_of_it in (False, True):
+        checked = Checked(driver, repair=True, prune=all_of_it, deep=all_of_it)
         assert checked.said == [("layer-link", f"other@{tree.layer}", "found")]
         assert "--relink" in checked.findings[0].damage.advice
         assert not other.blobs.has(tree.layer)

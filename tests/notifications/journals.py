@@ -55,13 +55,13 @@ def push(tag: str = "v1", repository: str = "team/app", consumers: Sequence[str]
         origin=ORIGIN,
         instance=Instance("host:5000", "0b7d3a60-4a5e-4a1f-9a53-9e4a0c1f2d3e"),
     )
-    return replace(entry, **members)  # type: ignore[arg-type]
+    return entry._replace(**members)  # type: ignore[arg-type]
 
 
 def deletion(kind: str = MANIFEST, **members: object) -> Entry:
     """Return the entry of what was deleted."""
     nothing = push("", action=DELETE, kind=kind, media_type="", size=0)
-    return replace(nothing, **members)  # type: ignore[arg-type]
+    return nothing._replace(**members)  # type: ignore[arg-type]
 
 
 def endpoint(url: str, **keys: object) -> Endpoint:
