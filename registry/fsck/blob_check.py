@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from registry.fsck.blob_damage import BlobDamaged
+from registry.fsck.blob_damage import BlobDamaged, BlobUnreadable
 from registry.fsck.contents import State
 from registry.fsck.graph import Affected
 from registry.oci.digest import ALGORITHMS, Digest
@@ -62,5 +62,10 @@ class BlobCheck:
         contents = self._store.contents
         for digest, size in contents.noted(algorithm, prefix):
             is_read = (self._deep and str(digest) >= self._start) or size == 0
-            if is_read and contents.state(digest) is State.DAMAGED and contents.tell_once(digest):
+            if not is_read:
+                continue
+            state = contents.state(digest)
+            if state is State.DAMAGED and contents.tell_once(digest):
                 yield BlobDamaged(digest, size, "", Affected())
+            elif state is State.UNREADABLE and contents.tell_once(digest):
+                yield BlobUnreadable(digest, "", Affected())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from registry.fsck.contents import State
 from registry.fsck.damage import Damage
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from registry.fsck.graph import Affected
     from registry.fsck.store import Link, Store
     from registry.oci.digest import Digest
+
+
+_BYTES: Final = {
+    State.DAMAGED: "are damaged",
+    State.MISSING: "are missing",
+    State.UNREADABLE: "cannot be read",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,31 @@ class BlobDamaged(Damage):
 
 
 @dataclass(frozen=True, slots=True)
+class BlobUnreadable(Damage):
+    """Bytes that the storage has and does not give."""
+
+    kind = "blob-unreadable"
+    digest: Digest
+    repository: str
+    affected: Affected
+
+    @property
+    def where(self) -> str:
+        return str(self.digest)
+
+    @property
+    def text(self) -> str:
+        return "its bytes are stored and cannot be read"
+
+    @property
+    def advice(self) -> str:
+        return "look at the disk, and at the owner and mode of the file"
+
+    def is_there(self, store: Store) -> bool:
+        return store.contents.read(self.digest) is State.UNREADABLE
+
+
+@dataclass(frozen=True, slots=True)
 class BlobMissing(Damage):
     """A blob that a manifest names and whose bytes are missing, or are others."""
 
@@ -65,7 +97,7 @@ class BlobMissing(Damage):
 
     @property
     def text(self) -> str:
-        return f"{self.parent} names it, and its bytes are {'damaged' if self.state is State.DAMAGED else 'missing'}"
+        return f"{self.parent} names it, and its bytes {_BYTES[self.state]}"
 
     @property
     def advice(self) -> str:
@@ -75,7 +107,7 @@ class BlobMissing(Damage):
         if store.revision(self.repository, self.parent).target is None:
             return False
         target = store.layer(self.repository, self.digest).target or self.digest
-        if self.state is State.DAMAGED:
+        if self.state is not State.MISSING:
             return store.contents.state(target) is not State.SOUND
         return not store.has_bytes(target)
 

@@ -6,7 +6,7 @@ import hashlib
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from drivers.base import ObjectTooLargeError, PathNotFoundError
+from drivers.base import DriverError, ObjectTooLargeError, PathNotFoundError
 from registry.foundation.temporary_database import temporary_database
 from registry.oci.digest import Digest
 from registry.oci.manifest import MAX_SIZE
@@ -24,6 +24,8 @@ _SCHEMA: Final = """
     CREATE TABLE told (digest TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 _PAGE: Final = 1000
+_MOST_UNREADABLE: Final = 10
+"""After so many one after the other it is not they, but the storage."""
 
 
 class State(IntEnum):
@@ -33,6 +35,13 @@ class State(IntEnum):
     SOUND = 1
     DAMAGED = 2
     MISSING = 3
+    UNREADABLE = 4
+    """The storage has them and does not give them: a fault of a disk, say, or the mode of a file."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody will ever read them as what they were."""
+        return self in {State.DAMAGED, State.MISSING}
 
 
 class Contents:
@@ -48,6 +57,7 @@ class Contents:
         self._progress = progress
         self._connection = temporary_database(_SCHEMA)
         self.read_bytes = 0
+        self._unreadable = 0
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +115,8 @@ class Contents:
         except PathNotFoundError:
             self.forget(digest)
             return State.MISSING
+        except DriverError as error:
+            return self._note_unreadable(digest, error)
         return self._remember(digest, size, hasher.hexdigest())
 
     def manifest(self, digest: Digest) -> tuple[bytes, State]:
@@ -116,13 +128,19 @@ class Contents:
             return b"", State.MISSING
         except ObjectTooLargeError:
             return b"", self.state(digest)
+        except DriverError as error:
+            return b"", self._note_unreadable(digest, error)
         return self._judge(digest, content)
 
     def manifests(self, digests: Sequence[Digest]) -> Iterator[tuple[bytes, State]]:
         """Yield for each of `digests` what manifest() returns; a driver may read several at a time."""
-        for digest, content in zip(
-            digests, self._driver.get_each(map(paths.blob_data, digests), limit=MAX_SIZE), strict=True
-        ):
+        contents = self._driver.get_each(map(paths.blob_data, digests), limit=MAX_SIZE)
+        for number, digest in enumerate(digests):
+            try:
+                content = next(contents)
+            except DriverError:  # which of them it is, and whether others are, is not known
+                yield from map(self.manifest, digests[number:])
+                return
             yield self.manifest(digest) if content is None else self._judge(digest, content)
 
     def _judge(self, digest: Digest, content: bytes) -> tuple[bytes, State]:
@@ -138,12 +156,23 @@ class Contents:
         """Tell whether this is the first time that it is asked of `digest`."""
         return self._connection.execute("INSERT OR IGNORE INTO told VALUES (?)", (str(digest),)).rowcount == 1
 
+    def _note_unreadable(self, digest: Digest, error: DriverError) -> State:
+        """Note that the storage has just failed to give some bytes; raise its error if it fails again and again."""
+        if self.known(digest) is not State.UNREADABLE:
+            self._unreadable += 1
+        if self._unreadable > _MOST_UNREADABLE:
+            raise error
+        size = self.size(digest) or 0
+        self._connection.execute("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", (str(digest), size, State.UNREADABLE))
+        return State.UNREADABLE
+
     def _account(self, size: int, digest: Digest) -> None:
         self.read_bytes += size
         self._progress.advance(size, str(digest))
         self._pacer.spend(size)
 
     def _remember(self, digest: Digest, size: int, hexdigest: str) -> State:
+        self._unreadable = 0
         state = State.SOUND if hexdigest == digest.hex else State.DAMAGED
         self._connection.execute("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", (str(digest), size, state))
         return state

@@ -61,6 +61,9 @@ class TagNowhere(Damage):
         return store.write_link(paths.tag_link(self.repository, self.tag), self.seen, self.former)
 
     def prune(self, store: Store) -> bool:
+        former = store.only_history(self.repository, self.tag)
+        if former and store.contents.manifest(former)[1] is State.UNREADABLE:
+            return False
         return store.remove_tag(self.repository, self.tag, self.seen)
 
 
@@ -84,7 +87,8 @@ class TagWithoutManifest(Damage):
 
     @property
     def text(self) -> str:
-        bytes_are = {State.SOUND: "are there", State.DAMAGED: "are damaged"}.get(self.state, "are missing, too")
+        known = {State.SOUND: "are there", State.DAMAGED: "are damaged", State.UNREADABLE: "cannot be read"}
+        bytes_are = known.get(self.state, "are missing, too")
         return f"it points to {self.digest}, which the repository does not list; the bytes {bytes_are}"
 
     @property
@@ -101,6 +105,8 @@ class TagWithoutManifest(Damage):
         return store.list_manifest(self.repository, self.digest, store.revision(self.repository, self.digest))
 
     def prune(self, store: Store) -> bool:
+        if not store.contents.manifest(self.digest)[1].is_lost:
+            return False
         return store.remove_tag(self.repository, self.tag, self.seen)
 
 
@@ -159,10 +165,14 @@ class ManifestBytes(Damage):
 
     @property
     def text(self) -> str:
+        if self.state is State.UNREADABLE:
+            return "the bytes of the manifest cannot be read"
         return f"the bytes of the manifest are {'damaged' if self.state is State.DAMAGED else 'missing'}"
 
     @property
     def advice(self) -> str:
+        if self.state is State.UNREADABLE:
+            return "look at the disk, and at the owner and mode of the file"
         return "push it again, or --prune removes it and the tags that point to it"
 
     def is_there(self, store: Store) -> bool:
@@ -208,8 +218,10 @@ def _remove_manifest(store: Store, name: str, digest: Digest, seen: Link) -> boo
     """Delete the link of a manifest that cannot be pulled, and before it the tags that point to it."""
 
     def stands() -> bool:
-        return store.contents.manifest(seen.target or digest)[1] is State.SOUND
+        return not store.contents.manifest(seen.target or digest)[1].is_lost
 
+    if stands():
+        return False
     for tag in enumeration.tags(store.driver, name):
         pointer = store.tag(name, tag)
         if pointer.target == digest:

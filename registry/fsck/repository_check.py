@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from registry.fsck.blob_damage import (
     BlobDamaged,
     BlobMissing,
+    BlobUnreadable,
     LayerLink,
     ReferrerMissing,
     ReferrerStale,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from registry.storage.validation import ValidationPolicy
 
 _NOBODY: Final = Affected()
+_BAD: Final = {State.DAMAGED, State.UNREADABLE}
 
 
 class RepositoryCheck:
@@ -55,7 +57,7 @@ class RepositoryCheck:
         tags_read_at = time.monotonic()
         self._reader.list_manifests(name)
         for target, state in self._reader.read_manifests():
-            if state is State.DAMAGED:
+            if state in _BAD:
                 yield from self._damaged(target)
         yield from self._torn_manifests(name)
         yield from self._torn_tags(name, tags_read_at)
@@ -70,8 +72,10 @@ class RepositoryCheck:
     def _damaged(self, target: Digest) -> Iterator[Damage]:
         """Yield, of bytes that are damaged, that they are: once, whatever repositories name them."""
         if self._store.contents.tell_once(target):
-            size = self._store.contents.size(target) or 0
-            yield BlobDamaged(target, size, "", _NOBODY)
+            if self._store.contents.known(target) is State.UNREADABLE:
+                yield BlobUnreadable(target, "", _NOBODY)
+            else:
+                yield BlobDamaged(target, self._store.contents.size(target) or 0, "", _NOBODY)
 
     def _torn_manifests(self, name: str) -> Iterator[Damage]:
         for digest in map(Digest.parse, self._graph.faults(Fault.MANIFEST)):
@@ -101,7 +105,7 @@ class RepositoryCheck:
             seen = self._store.tag(name, tag)
             if seen.target == digest:
                 state = self._store.contents.manifest(digest)[1]
-                if state is State.DAMAGED:
+                if state in _BAD:
                     yield from self._damaged(digest)
                 yield TagWithoutManifest(name, tag, seen, digest, state, Affected((tag,)))
             yield from self._read_listed(name, digest)
@@ -109,11 +113,7 @@ class RepositoryCheck:
     def _read_listed(self, name: str, digest: Digest) -> Iterator[Damage]:
         """Read a manifest that was not listed, if it is now: it was repaired, or pushed."""
         target = self._store.revision(name, digest).target
-        if (
-            target
-            and not self._graph.has_manifest(digest)
-            and self._reader.read_manifest(digest, target) is State.DAMAGED
-        ):
+        if target and not self._graph.has_manifest(digest) and self._reader.read_manifest(digest, target) in _BAD:
             yield from self._damaged(target)
 
     def _lost_manifests(self, name: str) -> Iterator[Damage]:
@@ -174,9 +174,9 @@ class RepositoryCheck:
             return
         stated = self._graph.sizes_of(digest)
         state = contents.state(target) if self._deep or stated != [size] else contents.known(target)
-        if state is State.DAMAGED:
+        if state in _BAD:
             yield from self._damaged(target)
-        if state in {State.DAMAGED, State.MISSING}:
+        if state in {*_BAD, State.MISSING}:
             yield BlobMissing(name, digest, named.parent, state, affected(digest))
         elif stated != [size]:
             yield SizeDiffers(name, digest, size, tuple(stated), affected(digest))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from drivers.base import UnavailableError
+from drivers.delegating import DelegatingDriver
 from registry.fsck.check import policy_for
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
@@ -19,6 +21,8 @@ from tests.fsck.checking import DAY, Checked
 from tests.fsck.damaging import CASES, LAYER, NAME, SAME_SIZE, is_whole, push
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from drivers.base import StorageDriver
     from tests.fsck.damaging import Case
 
@@ -204,6 +208,50 @@ def test_a_blob_that_a_user_has_deleted_does_not_come_back(driver: StorageDriver
     Checked(driver, deep=True, repair=True, prune=True)
 
     assert not Repositories(driver).open(NAME).blobs.has(tree.layer)
+
+
+class _Unreadable(DelegatingDriver):
+    """Has what it does not give."""
+
+    def __init__(self, inner: StorageDriver, *digests: Digest) -> None:
+        super().__init__(inner)
+        self._paths = {paths.blob_data(each) for each in digests}
+
+    def _look(self, path: str) -> None:
+        if path in self._paths:
+            raise UnavailableError(f"get {path}: Input/output error")
+
+    def get(self, path: str, *, limit: int) -> bytes:
+        self._look(path)
+        return super().get(path, limit=limit)
+
+    def get_each(self, paths: Iterable[str], *, limit: int) -> Iterator[bytes | None]:
+        return (self.get(path, limit=limit) for path in paths)
+
+    def read(self, path: str, *args: Any, **kwargs: Any) -> Iterator[bytes]:
+        self._look(path)
+        return super().read(path, *args, **kwargs)
+
+
+def test_what_cannot_be_read_is_told_with_its_tags_and_nothing_of_it_is_removed(driver: StorageDriver) -> None:
+    tree = push(driver)
+    before = everything(driver)
+
+    checked = Checked(_Unreadable(driver, tree.layer, tree.index), deep=True, repair=True, prune=True)
+
+    assert ("blob-unreadable", str(tree.layer), "found") in checked.said
+    assert ("manifest-bytes", f"{NAME}@{tree.index}", "found") in checked.said
+    assert ("amd64",) in [tags[:1] for tags in checked.affected("blob-missing")]
+    assert checked.sum.tally.repositories == 1
+    assert everything(driver) == before
+
+
+def test_a_storage_that_gives_nothing_ends_the_check(driver: StorageDriver) -> None:
+    repository = Repositories(driver).open(NAME)
+    digests = [Digest.parse(blob(repository, b"%d" % number)["digest"]) for number in range(12)]
+
+    with pytest.raises(UnavailableError):
+        Checked(_Unreadable(driver, *digests), deep=True)
 
 
 def test_damaged_bytes_are_kept_aside_and_a_head_says_that_the_blob_is_unknown(driver: StorageDriver) -> None:
