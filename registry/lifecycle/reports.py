@@ -107,6 +107,15 @@ def latest_reports(driver: StorageDriver, number: int) -> list[Report]:
     return found
 
 
+def last_number(driver: StorageDriver) -> int:
+    """Return the number of the latest run that has left a report, 0 if none has.
+
+    Raises:
+        DriverError: the storage does not answer.
+    """
+    return max(_numbers(driver), default=0)
+
+
 def last_success(driver: StorageDriver) -> float | None:
     """Return when the last run ended that did not fail, by the clock of the storage; None if there is none.
 
