@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +125,22 @@ def test_beside_a_server_that_lives_it_is_online_and_otherwise_offline(driver: F
     alone = registry("garbage-collect", "--offline", "--grace=0s", config)
     assert alone.stderr == "5 B are freed\n"
     assert not is_stored(driver, b"loose")
+
+
+@pytest.mark.parametrize("content", [None, b"of a later version"], ids=["silent", "silent and not to be read"])
+def test_a_server_that_has_been_silent_for_hours_may_come_back_and_one_that_was_for_a_day_does_not(
+    driver: FilesystemDriver, config: str, root: Path, content: bytes | None
+) -> None:
+    announce(driver, config)
+    (member,) = (root / "registry" / "cluster").iterdir()
+    if content:
+        member.write_bytes(content)
+    os.utime(member, (time.time() - 20 * 3600,) * 2)
+    assert "collecting beside it" in registry("garbage-collect", "--grace=0s", config).stderr
+    assert is_stored(driver, b"loose")
+
+    os.utime(member, (time.time() - 25 * 3600,) * 2)
+    assert registry("garbage-collect", "--grace=0s", config).stderr == "5 B are freed\n"
 
 
 def test_without_a_server_it_is_offline(driver: FilesystemDriver, config: str) -> None:
