@@ -113,9 +113,11 @@ def garbage_collect_command(load: LoadConfiguration, /, config: str | None, **fl
     """
     configuration = load(config)
     driver = open_existing_storage(configuration)
-    driver.check()
+    # Offline, space is freed on a disk that is full.
+    driver.check(read_only=True)
     chosen = Flags(**flags)
     if _is_online(configuration, driver, chosen):
+        driver.check()
         terms = terms_of(configuration, chosen)
         if chosen.explain:
             policy, waits = terms.policy(time.time()), terms.age_seconds

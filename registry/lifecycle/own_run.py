@@ -174,13 +174,21 @@ def begin(
 def require_none(driver: StorageDriver, *, pause: Callable[[float], object] = time.sleep) -> None:
     """Return if no run is on; what a dead one has closed is opened, after a while.
 
+    Where nothing can be written, as on a disk that is full, a dead one stays as it is.
+
     Raises:
         RunBusyError: one is on.
         DriverError: the storage does not answer.
     """
     seen = Runs(driver).content()
-    if parsed(seen).is_on and not supersede(driver, pause=pause):
+    if not parsed(seen).is_on:
+        return
+    if not _is_dead(driver, seen, pause):
         raise RunBusyError(f"a garbage collection is on ({parsed(seen).host})")
+    try:
+        _end_dead(driver, seen)
+    except DriverError as error:
+        _log.warning("what a dead garbage collection has closed stays so: %s", error)
 
 
 def supersede(driver: StorageDriver, *, pause: Callable[[float], object] = time.sleep) -> bool:
@@ -192,12 +200,16 @@ def supersede(driver: StorageDriver, *, pause: Callable[[float], object] = time.
     seen = Runs(driver).content()
     if seen is None or not parsed(seen).is_on or not _is_dead(driver, seen, pause):
         return False
-    run = parsed(seen)
     with suppress(RunBusyError):
-        _take(driver, seen, Run(run.number + 1, host=run.host))
-        _log.warning("the garbage collection of %s was cut short; what it had closed is open again", run.host)
+        _end_dead(driver, seen)
         return True
     return False
+
+
+def _end_dead(driver: StorageDriver, seen: bytes | None) -> None:
+    run = parsed(seen)
+    _take(driver, seen, Run(run.number + 1, host=run.host))
+    _log.warning("the garbage collection of %s was cut short; what it had closed is open again", run.host)
 
 
 def _nobody_runs(driver: StorageDriver, pause: Callable[[float], object]) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,8 +22,12 @@ from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.storage import paths, runs
 from registry.storage.repository import Repositories
-from registry.storage.runs import Runs
+from registry.storage.runs import Phase, Run, Runs
 from tests.archive.images import blob, image
+from tests.faults import Faults
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,10 +62,11 @@ def pace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "PACE", replace(runs.PACE, beat=0.05))
 
 
-def registry(*arguments: str) -> subprocess.CompletedProcess[str]:
+def registry(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command where a run takes a second."""
+    environ = {"PYTHONPATH": str(ROOT), **(environ or {})}
     command = [sys.executable, str(ROOT / "tests" / "lifecycle" / "pace.py"), "python", "-m", "registry", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environ)
 
 
 def announce(driver: FilesystemDriver, config: str) -> None:
@@ -141,6 +148,23 @@ def test_a_server_that_has_been_silent_for_hours_may_come_back_and_one_that_was_
 
     os.utime(member, (time.time() - 25 * 3600,) * 2)
     assert registry("garbage-collect", "--grace=0s", config).stderr == "5 B are freed\n"
+
+
+@pytest.mark.parametrize("was_cut_short", [False, True])
+def test_offline_frees_space_on_a_disk_that_is_full(
+    driver: FilesystemDriver, config: str, tmp_path: Path, *, was_cut_short: bool
+) -> None:
+    if was_cut_short:
+        Runs(driver).write(Run(5, Phase.MARKING, host="dead"))
+    faults = Faults.build(tmp_path)
+    with faults.raising("write", errno.ENOSPC, "/root/"):
+        online = registry("garbage-collect", "--online", config, environ=faults.environ)
+        done = registry("garbage-collect", "--offline", "--grace=0s", config, environ=faults.environ)
+
+    assert "No space left on device" in online.stderr
+    assert done.returncode == 0, done.stderr
+    assert "5 B are freed" in done.stderr
+    assert not is_stored(driver, b"loose")
 
 
 def test_without_a_server_it_is_offline(driver: FilesystemDriver, config: str) -> None:
