@@ -17,7 +17,7 @@ from registry.commands.printing import rfc3339
 from registry.commands.progress import Count, StatusLine
 from registry.foundation import durations
 from registry.foundation.sizes import spelled
-from registry.lifecycle.online import OnlineCollection, Surroundings, Terms
+from registry.lifecycle.online import OnlineCollection, StoppedError, Surroundings, Terms
 from registry.lifecycle.own_run import RunBusyError, RunLostError
 from registry.lifecycle.reports import Report, Result
 from registry.retention.rules import untagged_keepfor
@@ -99,7 +99,7 @@ def ending_if_busy() -> Iterator[None]:
     except RunBusyError as error:
         click.echo(f"Error: {error}; registry gc status shows what it does", err=True)
         sys.exit(BUSY)
-    except RunLostError as error:
+    except (RunLostError, StoppedError) as error:
         raise click.ClickException(str(error)) from error
 
 
