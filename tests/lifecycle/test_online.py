@@ -298,6 +298,23 @@ def test_hosts_are_looked_at_again_and_again_while_links_are_condemned(driver: I
     assert Repositories(driver).open("b").blobs.has(Digest.of(b"loose"))
 
 
+def test_the_history_of_tags_goes_with_the_manifests_that_it_names(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    former, now = (digest_of(image(repository, blob(repository, each))) for each in (b"former", b"now"))
+    for digest in (former, now):
+        repository.tags.point(Tag("latest"), digest)
+
+    collect(driver)
+    assert paths.tag_history_link("team/app", "latest", former) in stored(driver)
+    collect(driver)
+
+    assert paths.blob_data(former) not in stored(driver)
+    assert paths.tag_history_link("team/app", "latest", former) not in stored(driver)
+    assert paths.tag_history_link("team/app", "latest", now) in stored(driver)
+    assert repository.tags.resolve(Tag("latest")) == now
+
+
 def test_a_run_that_is_stopped_lets_no_writer_wait(driver: InMemoryDriver, repository: Repository) -> None:
     blob(repository, b"loose")
 
