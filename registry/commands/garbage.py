@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.config import Configuration
+    from registry.lifecycle.cache import Cache
     from registry.lifecycle.findings import Policy
     from registry.oci.digest import Digest
 
@@ -160,7 +162,7 @@ def _collect_offline(configuration: Configuration, driver: StorageDriver, cutoff
             dry_run=flags.dry_run,
             force=flags.force,
             progress=Count(line, "looked at").add,
-            cache=cache_of(configuration),
+            cache=_owners_cache(configuration),
         )
         try:
             collected = collection.run(only_tagged=flags.delete_untagged)
@@ -182,8 +184,13 @@ def _explain(  # noqa: PLR0913 - what is asked, and how it is answered
     now = time.time()
     with Findings() as findings:
         with StatusLine() as line:
-            scan(driver, findings, policy, Count(line, "looked at").add, cache=cache_of(configuration))
+            scan(driver, findings, policy, Count(line, "looked at").add, cache=_owners_cache(configuration))
         print_explanation(findings, digest, now=now, waits=waits, in_json=in_json)
+
+
+def _owners_cache(configuration: Configuration) -> Cache:
+    """Return the cache, whose files the server has to be able to use."""
+    return cache_of(configuration, partial(as_owner, configuration.storage))
 
 
 def _above(line: StatusLine) -> Callable[[str], None]:
