@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -80,7 +81,7 @@ def collect_online(configuration: Configuration, driver: StorageDriver, terms: T
     with StatusLine() as line:
         line.show(f"the scan begins in {runs.PACE.announced:.0f} s, when every server has seen that a run is on")
         surroundings = Surroundings.of(configuration, driver, progress=Count(line, "looked at").add)
-        with as_owner(configuration.storage), ending_if_busy():
+        with as_owner(configuration.storage), ending_if_busy(), stopping_on_sigterm():
             report = OnlineCollection(driver, publishing, terms, surroundings).run()
     if flags.in_json:
         click.echo(json.dumps(told(report)))
@@ -89,6 +90,16 @@ def collect_online(configuration: Configuration, driver: StorageDriver, terms: T
             click.echo(text)
     if report.result is Result.REFUSED:
         raise click.ClickException(f"nothing was collected: {report.reason}")
+
+
+@contextmanager
+def stopping_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does, so that it leaves nothing closed and no run on."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -52,6 +52,8 @@ class _GoFlags(Command):
     """A command whose flags may be spelled ``--flag=true`` as well, as Helm charts do for the Go registry."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        if {"--online", "--offline"} <= set(args):
+            raise click.UsageError("--online and --offline exclude each other: say one of them", context)
         spelled_out = [arg for arg in args if not (arg.startswith("-") and arg.endswith(_NO))]
         return super().parse_args(context, [_without_yes(arg) for arg in spelled_out])
 

@@ -157,7 +157,8 @@ class OnlineCollection:
                     write_report(self._driver, report)
                     own_run.end()
                 except BaseException as error:
-                    self._give_up(own_run, replace(report, ended=time.time(), result=Result.FAILED, reason=str(error)))
+                    reason = str(error) or ("interrupted" if isinstance(error, KeyboardInterrupt) else repr(error))
+                    self._give_up(own_run, replace(report, ended=time.time(), result=Result.FAILED, reason=reason))
                     raise
             return report
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from drivers.filesystem.driver import FilesystemDriver
 from registry.config.loading import parse
 from registry.jobs.cluster import Cluster, Member
 from registry.lifecycle.own_run import begin
+from registry.lifecycle.reports import Result, latest_reports
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.storage import paths, runs
@@ -25,6 +27,7 @@ from registry.storage.repository import Repositories
 from registry.storage.runs import Phase, Run, Runs
 from tests.archive.images import blob, image
 from tests.faults import Faults
+from tests.serving import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -165,6 +168,32 @@ def test_offline_frees_space_on_a_disk_that_is_full(
     assert done.returncode == 0, done.stderr
     assert "5 B are freed" in done.stderr
     assert not is_stored(driver, b"loose")
+
+
+@pytest.mark.parametrize("order", [("--online", "--offline"), ("--offline", "--online")])
+def test_online_and_offline_at_once_are_refused(driver: FilesystemDriver, config: str, order: tuple[str, str]) -> None:
+    done = registry("garbage-collect", *order, "--grace=0s", config)
+    assert done.returncode == 2
+    assert "--online and --offline exclude each other: say one of them" in done.stderr
+    assert is_stored(driver, b"loose")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_stopped_leaves_no_run_on_and_says_that_it_was(
+    driver: FilesystemDriver, config: str, number: signal.Signals
+) -> None:
+    command = [sys.executable, str(ROOT / "tests" / "lifecycle" / "pace.py"), "python", "-m", "registry"]
+    environ = {"PYTHONPATH": str(ROOT), "PACE": '{"announced": 600}'}
+    with subprocess.Popen(
+        [*command, "garbage-collect", "--online", config], stderr=subprocess.PIPE, cwd=ROOT, env=environ
+    ) as running:
+        wait_until("a run is on and lives", lambda: Runs(driver).read().beat > 1)
+        running.send_signal(number)
+        assert running.wait(60) == 130
+
+    assert not Runs(driver).read().is_on
+    (report,) = latest_reports(driver, 1)
+    assert (report.result, report.reason) == (Result.FAILED, "interrupted")
 
 
 def test_without_a_server_it_is_offline(driver: FilesystemDriver, config: str) -> None:
