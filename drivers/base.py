@@ -13,7 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, Self
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Final, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,8 @@ _FEW_NAMES = 16
 
 # Each component can match in one way only, so the expression need not backtrack (``*+``). That saves a third of the
 # time of a check that every call makes.
-_PATH = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*+)++")
+_COMPONENT = r"[A-Za-z0-9_-][A-Za-z0-9._-]*+"
+_PATH = re.compile(rf"(?:/{_COMPONENT})++")
 
 
 class DriverError(Exception):
@@ -91,6 +92,10 @@ class UnavailableError(DriverError):
     """
 
 
+class CollectingError(UnavailableError):
+    """A garbage collection works on it, for a moment. No driver raises it: what stands on drivers does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stat:
     """An object's size in bytes, and the time of its last change in seconds since the epoch."""
@@ -99,8 +104,7 @@ class Stat:
     modified: float
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """An object that walk() has found; size in bytes, time as of Stat, by the clock of the medium.
 
     `version` is any text. An object that is put in its place has another one, except perhaps one of the same size that
@@ -508,6 +512,10 @@ class StorageDriver(ABC):
         """Return the key of the object at `path` in its bucket, for a CDN that serves this bucket; else None."""
         del path
         return None
+
+
+is_component: Final = re.compile(_COMPONENT).fullmatch
+"""Whether the given text may be one component of a path; called for each file of a registry."""
 
 
 def is_path(path: str) -> bool:

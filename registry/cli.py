@@ -29,6 +29,7 @@ from registry.commands.layout import json_option
 from registry.commands.listing import ls_command, tags_command
 from registry.commands.notifications import notifications_commands
 from registry.commands.progress import StatusLine
+from registry.commands.quotas import usage_command
 from registry.commands.removing import rm_command
 from registry.commands.retention import retention_commands
 from registry.commands.storage import storage_commands
@@ -139,6 +140,7 @@ commands.add_command(ls_command)
 commands.add_command(tags_command)
 commands.add_command(rm_command)
 commands.add_command(du_command)
+commands.add_command(usage_command)
 commands.add_command(htpasswd_command)
 commands.add_command(auth_commands)
 commands.add_command(audit_commands)

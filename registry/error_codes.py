@@ -39,6 +39,7 @@ CODES: Final[dict[type[Exception], tuple[str, int]]] = {
     errors.ManifestTooLargeError: ("MANIFEST_INVALID", 413),
     errors.ManifestBlobUnknownError: ("MANIFEST_BLOB_UNKNOWN", 400),
     errors.PaginationInvalidError: ("PAGINATION_NUMBER_INVALID", 400),
+    errors.ParameterInvalidError: (UNSUPPORTED, 400),
     errors.DeniedError: ("DENIED", 403),
     errors.UnsupportedError: (UNSUPPORTED, 405),
     auth.base.UnauthorizedError: ("UNAUTHORIZED", 401),
@@ -67,6 +68,7 @@ FAULTS: Final = (drivers.base.DriverError, OSError, MemoryError)
 _MESSAGES: Final = {
     drivers.base.NoSpaceError: "the storage of this registry is full",
     drivers.base.NotWritableError: "the storage of this registry cannot be written to",
+    drivers.base.CollectingError: "garbage is being collected from what this request needs; try again in a few seconds",
     drivers.base.DriverError: "the storage of this registry could not do it",
     Exception: "this registry could not do it",
 }

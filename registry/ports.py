@@ -411,6 +411,15 @@ class Catalog(Protocol):
     def linking(self) -> Iterator[str]:
         """Yield the names that have manifests or blobs."""
 
+    def keeping(self, *, below: str = "") -> Iterator[str]:
+        """Yield the names of which anything is kept, be it only what a deletion that broke off has left.
+
+        Given `below`, they are those that are nested in that name. A name may be deleted when it has been yielded.
+        """
+
+    def keeps(self, name: str) -> bool:
+        """Tell whether anything is kept under `name`; what is nested in it does not count."""
+
 
 class Repositories(Protocol):
     """All repositories of a registry."""

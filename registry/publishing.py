@@ -12,6 +12,7 @@ Not through here go:
 
 - the garbage collection where it deletes the bytes of a blob, which no repository has any more, and the entries of a
   tag's history, which no client sees;
+- uploads until they are finished, but for the question whether a quota has room for them;
 - ``registry storage copy``: below the level of repositories it makes one storage a copy of another. What is visible
   there became visible at its source, where listeners were told of it. No garbage collection may run on either
   meanwhile, for a copy tells none of what it relies on;
@@ -23,16 +24,24 @@ Not through here go:
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from drivers.base import UnavailableError
+from drivers.base import CollectingError
 from registry.journal.change import Change
 from registry.journal.entry import BLOB, DELETE, MANIFEST, MOUNT, PUSH, REPOSITORY, TAG, Origin
 from registry.oci import media_types
 from registry.oci.digest import Digest
-from registry.oci.errors import BlobUnknownError, ManifestDependenciesError, ManifestUnknownError
+from registry.oci.errors import (
+    BlobUnknownError,
+    DeniedError,
+    ManifestBlobUnknownError,
+    ManifestDependenciesError,
+    ManifestInvalidError,
+    ManifestUnknownError,
+)
 from registry.oci.reference import Tag
 from registry.ports import ChangedError, TagTakenError
 from registry.storage.revival import Content, check_reviving
@@ -44,8 +53,13 @@ if TYPE_CHECKING:
     from registry.oci.manifest import Manifest
     from registry.oci.uploads import Chunk, UploadState
     from registry.ports import Blob, Repository
+    from registry.quota.allowance import Allowance, Quotas
     from registry.storage.passage import Passage, Visit
     from registry.storage.validation import ValidationPolicy
+
+
+_PUSH_SECONDS = 1.0
+"""How long a push of a manifest may take before it looks for what the manifest names once more."""
 
 
 class Caller(Protocol):
@@ -111,26 +125,47 @@ class Publishing:
     """Publishes and deletes on behalf of `caller`; manifests as the `policy` allows.
 
     `recorder` is told of each change; it is None where nobody wants to know. `passage` is None where no garbage
-    collection runs beside this.
+    collection runs beside this. `quotas` is None where no repository has one; for one that has, all that adds to it may
+    raise QuotaExceededError.
 
     Errors of the stores (registry.ports) come through. What an operation's text names it raises before anything has
     become visible or gone, unless that text says otherwise. An error of the storage may come later: when a part of the
     change is visible or, from ManifestStore.keep(), all of it. The operation can then be repeated. So can one that
-    raises UnavailableError because a garbage collection is at work on the same.
+    raises CollectingError because a garbage collection is at work on the same.
     """
 
     policy: ValidationPolicy
     caller: Caller
     recorder: Recorder | None = None
     passage: Passage | None = None
+    quotas: Quotas | None = None
+
+    def start_upload(self, repository: Repository, algorithm: str, upload_id: str) -> UploadState:
+        """Begin a session as UploadStore.start() does, unless a quota has no room for anything."""
+        allowance = self._allowance(repository)
+        if allowance:
+            allowance.admit()
+        return repository.uploads.start(algorithm, upload_id)
+
+    def append_upload(self, repository: Repository, state: UploadState, chunk: Chunk) -> UploadState:
+        """Store a chunk as UploadStore.append() does; where a quota has no room for it, the session is gone."""
+        allowance = self._allowance(repository)
+        return allowance.append(repository, state, chunk) if allowance else repository.uploads.append(state, chunk)
 
     def finish_upload(self, repository: Repository, state: UploadState, chunk: Chunk, digest: Digest) -> None:
-        """Store the last chunk of an upload, which may be empty, and let the blob become visible."""
+        """Store the last chunk of an upload, which may be empty, and let the blob become visible.
+
+        Where a quota has no room for it, the session is gone.
+        """
         visit = self._enter(repository, [digest])
-        size = repository.uploads.finish(state, chunk, digest)
+        allowance = self._allowance(repository)
+        if allowance:
+            size = allowance.finish(repository, state, chunk, digest)
+        else:
+            size = repository.uploads.finish(state, chunk, digest)
         while visit and not visit.confirm():
             if not _has_blob(repository, digest, visit):
-                raise UnavailableError(f"a garbage collection has removed {digest}, which was pushed at the same time")
+                raise CollectingError(f"a garbage collection has removed {digest}, which was pushed at the same time")
         self._tell(Change(PUSH, BLOB, repository.name, digest, media_type=media_types.OCTET_STREAM, size=size))
 
     def mount_blob(self, repository: Repository, digest: Digest, find: Callable[[], Blob], source: str = "") -> None:
@@ -145,7 +180,11 @@ class Publishing:
         if visit and blob.target != digest:
             visit = self._enter(repository, [digest, blob.target])
             blob = find()
+        allowance = self._allowance(repository, source)
+        added = allowance.admit(blob.size, lambda: repository.blobs.has(digest)) if allowance else 0
         repository.blobs.mount(blob)
+        if allowance:
+            allowance.add(added)
         while visit and not visit.confirm():
             if not _has_blob(repository, digest, visit):
                 raise BlobUnknownError("blob unknown to registry", str(digest))
@@ -176,17 +215,22 @@ class Publishing:
         Raises:
             What Condition.require() raises. If it is another request at the same time that has moved the tag, the
                 manifest has become visible and the tag stays where it is.
-            ManifestDependenciesError, DeniedError: the policy does not allow the manifest here.
+            ManifestDependenciesError, DeniedError: the policy does not allow the manifest here. If the repository is
+                deleted at the same time, the manifest may have become visible without what it names.
             DigestInvalidError: the digest is not that of the content.
             What Caller.require_overwrite() raises: a tag points to another manifest. If another push has set the tag at
                 the same time, the manifest has become visible and the tag stays where it is.
         """
         visit = self._enter(repository, Content(repository.manifests, manifest, digest), tags)
+        began = _now()
         for tag in tags:
             self._require_movable(repository, tag, digest)
         if guard:
             guard.condition.require(_current(repository, guard.target))
         self._require_content(repository, manifest, visit)
+        allowance = self._allowance(repository)
+        size = len(manifest.content)
+        added = allowance.admit(size, lambda: repository.manifests.has(digest)) if allowance else 0
         previous = self._previous(repository, tags)
         if guard:
             self._push_guarded(repository, manifest, digest, tags, guard)
@@ -196,9 +240,12 @@ class Publishing:
             repository.manifests.put(manifest, digest)
             for tag in tags:
                 self._claim(repository, tag, digest)
+        if allowance:
+            allowance.add(added)
         if tags:
             repository.manifests.keep(manifest, digest, tags)
         self._confirm(repository, manifest, digest, tags, visit)
+        self._require_content_still(repository, manifest, began)
         self._tell_of_push(repository, manifest, digest, tags, previous)
 
     def move_tag(
@@ -209,9 +256,11 @@ class Publishing:
         Raises:
             What Condition.require() raises, and what Caller.require_overwrite() raises: the tag points to another
                 manifest.
-            ManifestDependenciesError: a garbage collection has removed the manifest and what it names.
+            ManifestDependenciesError: a garbage collection, or a deletion of the repository at the same time, has
+                removed the manifest and what it names.
         """
         visit = self._enter(repository, Content(repository.manifests, manifest, digest), [tag])
+        began = _now()
         if visit and not repository.manifests.has(digest):
             self._require_content(repository, manifest, visit)
         previous = self._previous(repository, [tag])
@@ -223,6 +272,7 @@ class Publishing:
             self._claim(repository, tag, digest)
         repository.manifests.keep(manifest, digest, [tag])
         self._confirm(repository, manifest, digest, [tag], visit)
+        self._require_content_still(repository, manifest, began)
         self._tell_of_push(repository, manifest, digest, [tag], previous)
 
     def remove_tag(self, repository: Repository, tag: Tag, condition: Condition | None = None) -> None:
@@ -279,14 +329,55 @@ class Publishing:
     def remove_repository(self, repository: Repository) -> None:
         """Let all that the repository has go; those nested in its name stay.
 
+        The caller calls settle_removals() for it before the deletion is acknowledged.
+
         Raises:
             NameUnknownError: there is nothing under its name.
         """
         repository.delete()
         self._tell(Change(DELETE, REPOSITORY, repository.name))
 
+    def settle_removals(self, removed: Callable[[], Iterable[Repository]]) -> None:
+        """Let go the manifests that were pushed to repositories while they were removed, and name what went with them.
+
+        `removed` gives them, each time anew. A push that has looked for the blobs of a manifest before they went stores
+        the manifest within _PUSH_SECONDS, or looks again. So after that time all such manifests are there, and go, too:
+        their deletion came after their push. A manifest that goes may be what an index was just pushed with.
+        """
+        found = True
+        while found:
+            time.sleep(_PUSH_SECONDS)
+            found = False
+            for repository in removed():
+                for digest in repository.manifests.digests():
+                    found = self._remove_incomplete(repository, digest) or found
+
+    def _remove_incomplete(self, repository: Repository, digest: Digest) -> bool:
+        """Let a manifest go if its repository lacks what it names; tell whether it went."""
+        with suppress(ManifestUnknownError):
+            if self._lacking(repository, repository.manifests.get(digest)):
+                tags = repository.manifests.delete(digest)
+                self._tell(Change(DELETE, MANIFEST, repository.name, digest, tags=tags))
+                return True
+        return False
+
+    def _lacking(self, repository: Repository, manifest: Manifest) -> ManifestDependenciesError | None:
+        """Return the error of a manifest that names what the repository lacks; other faults of it do not matter."""
+        try:
+            self.policy.check(manifest, repository.blobs, repository.manifests)
+        except ManifestDependenciesError as error:
+            return error if any(isinstance(each, ManifestBlobUnknownError) for each in error.errors) else None
+        except (DeniedError, ManifestInvalidError):
+            return None
+        return None
+
     def _enter(self, repository: Repository, digests: Iterable[Digest], tags: Sequence[Tag] = ()) -> Visit | None:
         return self.passage.enter(repository.name, digests, tags) if self.passage else None
+
+    def _allowance(self, repository: Repository, source: str = "") -> Allowance | None:
+        """Return what the repository may take from elsewhere than the repository `source`; None if it has no quota."""
+        allowance = self.quotas.of(repository.name) if self.quotas else None
+        return None if allowance and source and allowance.shares_with(source) else allowance
 
     def _require_content(self, repository: Repository, manifest: Manifest, visit: Visit | None) -> None:
         try:
@@ -295,6 +386,14 @@ class Publishing:
             if not visit or not visit.may_revive:
                 raise
             check_reviving(self.policy, repository, manifest, visit.revivable_since)
+
+    def _require_content_still(self, repository: Repository, manifest: Manifest, began: float) -> None:
+        """Return if what a stored manifest names is there; if the push `began` just now, it was looked for just now.
+
+        A deletion of the repository that came between waits for manifests that are stored as soon as that.
+        """
+        if _now() - began >= _PUSH_SECONDS and (lacking := self._lacking(repository, manifest)):
+            raise lacking
 
     def _confirm(
         self, repository: Repository, manifest: Manifest, digest: Digest, tags: Sequence[Tag], visit: Visit | None
@@ -381,6 +480,11 @@ class Publishing:
         except TagTakenError as taken:
             self.caller.require_overwrite(repository.name, tag, taken.current)
             repository.tags.point(tag, digest)
+
+
+def _now() -> float:
+    """Return the seconds since this machine was started, which pass while it sleeps: other hosts go on meanwhile."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _current(repository: Repository, target: Tag | Digest) -> Digest | None:

@@ -26,6 +26,10 @@ from registry.notifications.consumers import consumers, source_addr
 from registry.notifications.pulls import Events, Pulls
 from registry.plugins import load_access, load_driver, load_middleware
 from registry.publishing import Publishing
+from registry.quota.allowance import Quotas
+from registry.quota.counter import Counter
+from registry.quota.groups import Groups
+from registry.quota.ledger import Ledger
 from registry.redis.loading import load_descriptors
 from registry.retention.pulls import LastPulls
 from registry.retention.rules import asks_for_pulls
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
     from registry.journal.recorder import Consumer
     from registry.observation.observer import Observer
     from registry.publishing import Caller
+    from registry.quota.counter import Meter
     from registry.redis.descriptors import RedisDescriptors
     from registry.storage.descriptors import DescriptorCache
 
@@ -85,10 +90,10 @@ class Services:
     `board` is where the processes of a server share what they know of its health. `observer` is told of every
     request and storage call, `recorder` of every change, `pulls` of every pull, `last_pulls` of every manifest that is
     asked for; each is None where nobody wants to know. `passage` is the way of writers past a garbage collection; it is
-    None where the registry is read-only. `trail` is told of logins, denials and the like; it is None without an audit
-    log. `lease` is held by the process that gives consumers of the journal its entries. `told` is what the log was told
-    of endpoints of notifications, by all processes of a server. `instance` is that server, which has read its
-    configuration again as often as `reloads` says.
+    None where the registry is read-only. So is `quotas`, and where no repository has one. `trail` is told of
+    logins, denials and the like; it is None without an audit log. `lease` is held by the process that gives
+    consumers of the journal its entries. `told` is what the log was told of endpoints of notifications, by all
+    processes of a server. `instance` is that server, which has read its configuration again as often as `reloads` says.
     """
 
     configuration: Configuration
@@ -104,6 +109,7 @@ class Services:
     lease: Lease
     recorder: Recorder | None = None
     passage: Passage | None = None
+    quotas: Quotas | None = None
     pulls: Pulls | None = None
     last_pulls: LastPulls | None = None
     trail: Trail | None = None
@@ -113,7 +119,7 @@ class Services:
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
-        return Publishing(self.validation, caller, self.recorder, self.passage)
+        return Publishing(self.validation, caller, self.recorder, self.passage, self.quotas)
 
     def close(self) -> None:
         """Store what is in memory only, and let go of what other processes wait for, as this one ends.
@@ -127,6 +133,8 @@ class Services:
                 closing.callback(self.last_pulls.write)
             if self.trail:
                 closing.callback(self.trail.close)
+            if self.quotas:
+                closing.callback(self.quotas.close)
 
 
 def open_storage(configuration: Configuration, driver: StorageDriver | None = None) -> StorageDriver:
@@ -226,6 +234,7 @@ def assemble(
         lease=Lease(driver, "journal", this_server(configuration.http.addr)),
         recorder=recorder,
         passage=None if read_only else _passage(configuration, driver),
+        quotas=None if read_only else _quotas(configuration, driver, observer.metrics if observer else None),
         trail=trail,
         pulls=_pulls(configuration, Events(instance, repositories), observer, remembered.failing),
         last_pulls=LastPulls(driver) if asks_for_pulls(configuration.storage.maintenance.retention) else None,
@@ -236,9 +245,13 @@ def assemble(
 
 
 def build_publishing(configuration: Configuration, driver: StorageDriver, journal: Log, caller: Caller) -> Publishing:
-    """Return what publishes and deletes on behalf of `caller`, for a command that needs no other services."""
+    """Return what publishes and deletes on behalf of `caller`, for a command that needs no other services.
+
+    What it adds to quotas is counted, and whether there is room not asked. If it adds anything, close its quotas.
+    """
     recorder, _ = _journal(configuration, journal, _instance(configuration))
-    return Publishing(validation_policy(configuration), caller, recorder, _passage(configuration, driver))
+    quotas = _quotas(configuration, driver, enforced=False)
+    return Publishing(validation_policy(configuration), caller, recorder, _passage(configuration, driver), quotas)
 
 
 def build_trail(configuration: Configuration, journal: Log) -> Trail | None:
@@ -264,6 +277,14 @@ def _journal(configuration: Configuration, log: Log, instance: Instance) -> tupl
     # A request that changes nothing writes nothing to a registry that is read-only.
     told = audit.enabled and not configuration.storage.maintenance.readonly.enabled
     return Recorder(log, wanting, instance), Trail(log, instance) if told else None
+
+
+def _quotas(
+    configuration: Configuration, driver: StorageDriver, meter: Meter | None = None, *, enforced: bool = True
+) -> Quotas | None:
+    """Return the quotas of all repositories; None where no repository has one."""
+    quotas = configuration.storage.maintenance.quotas
+    return Quotas(Groups(quotas), Counter(Ledger(driver), meter), enforced=enforced) if quotas else None
 
 
 def _pulls(configuration: Configuration, events: Events, observer: Observer | None, told: SharedSet) -> Pulls | None:

@@ -7,11 +7,12 @@ import os
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import Found, is_path
+from drivers.base import Found, is_component
 from drivers.filesystem.names import identities_above
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
+    from os import _ScandirIterator
 
 _LEADS_NOWHERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
@@ -22,16 +23,18 @@ def walk(root: str, path: str) -> Iterator[Found]:
     Raises:
         OSError: something cannot be looked at, so what is there is not known.
     """
-    levels = [(path, _entries(root + path))]
+    levels: list[tuple[str, _ScandirIterator[str]]] = []
     try:
+        _descend(levels, root, path)
         while levels:
             path, entries = levels[-1]
             for entry in entries:
-                if not is_path(f"/{entry.name}"):
+                name = entry.name
+                if not is_component(name):
                     continue
-                below = f"{path}/{entry.name}"
+                below = f"{path}/{name}"
                 if entry.is_dir(follow_symlinks=False):
-                    levels.append((below, _entries(root + below)))
+                    _descend(levels, root, below)
                     break
                 status = _status_of(entry)
                 if status is None:
@@ -39,7 +42,7 @@ def walk(root: str, path: str) -> Iterator[Found]:
                 if S_ISREG(status.st_mode):
                     yield Found(below, status.st_size, status.st_mtime, version_of(status))
                 elif S_ISDIR(status.st_mode) and _leads_down(root + path, status):
-                    levels.append((below, _entries(root + below)))
+                    _descend(levels, root, below)
                     break
             else:
                 levels.pop()
@@ -56,14 +59,12 @@ def version_of(status: os.stat_result) -> str:
     return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
 
-def _entries(directory: str) -> Generator[os.DirEntry[str]]:
-    """Yield what is in `directory`, if that is there; it is open until the last step or close()."""
+def _descend(levels: list[tuple[str, _ScandirIterator[str]]], root: str, path: str) -> None:
+    """Open the directory of `path` as the lowest of `levels`, if it is there; it is open until the last step."""
     try:
-        found = os.scandir(directory)
+        levels.append((path, os.scandir(root + path)))
     except (FileNotFoundError, NotADirectoryError):
         return
-    with found:
-        yield from found
 
 
 def _status_of(entry: os.DirEntry[str]) -> os.stat_result | None:

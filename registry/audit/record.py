@@ -36,6 +36,7 @@ USER: Final = "user"
 LOGINS: Final = "login"
 UPLOAD: Final = "upload"
 REFERRER: Final = "referrer"
+COLLECTION: Final = "collection"
 SEGMENT: Final = "segment"
 
 LONGEST_TEXT: Final = 512

@@ -15,7 +15,7 @@ from registry.archive.plan import plan_export
 from registry.archive.reading import Archive
 from registry.commands.layout import Command, examples, json_option
 from registry.commands.operator import Person
-from registry.commands.ownership import journal_of
+from registry.commands.ownership import as_owner, journal_of
 from registry.commands.progress import Count, Progress, StatusLine
 from registry.commands.source import config_option, errors_in_a_line, open_configured, parse_patterns, storage_source
 from registry.foundation.sizes import spelled
@@ -154,6 +154,10 @@ def import_command(load: LoadConfiguration, file: Path, name: str | None, config
                 publish(repositories, publishing, archive, planned, progress)
     except ArchiveError as error:
         raise click.ClickException(f"{file}: {error}") from error
+    finally:
+        if publishing.quotas:
+            with as_owner(configuration.storage):
+                publishing.quotas.close()
     if in_json:
         told = [{"name": each.name, "tag": each.tag and str(each.tag), "digest": str(each.digest)} for each in planned]
         click.echo(json.dumps(told))

@@ -21,12 +21,13 @@ from registry.audit.record import CHANGE, CREATE, KEY, LOGINS, REVOKE, USER
 from registry.commands.auditing import Recording
 from registry.commands.layout import Command, Group, examples, json_option
 from registry.commands.passwords import ask_password
-from registry.commands.printing import print_json_array, rfc3339
+from registry.commands.printing import print_json_array
 from registry.config import ConfigurationError
 from registry.foundation import durations
 from registry.foundation.errors import ParameterError
 from registry.foundation.files import read_file
 from registry.foundation.parameters import Parameters
+from registry.foundation.times import rfc3339
 from registry.journal.entry import DELETE
 from registry.oci.errors import NameInvalidError
 from registry.oci.reference import parse_name

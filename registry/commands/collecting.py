@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -14,13 +14,13 @@ import click
 
 from registry.commands.operator import Automaton
 from registry.commands.ownership import as_owner, journal_of
-from registry.commands.printing import rfc3339
 from registry.commands.progress import Count, StatusLine
 from registry.foundation import durations
 from registry.foundation.sizes import spelled
 from registry.lifecycle.online import OnlineCollection, StoppedError, Surroundings, Terms
 from registry.lifecycle.own_run import RunBusyError, RunLostError
 from registry.lifecycle.reports import Report, Result
+from registry.lifecycle.status import told
 from registry.retention.rules import untagged_keepfor
 from registry.services import build_publishing
 from registry.storage import runs
@@ -112,12 +112,6 @@ def ending_if_busy() -> Iterator[None]:
         sys.exit(BUSY)
     except (RunLostError, StoppedError) as error:
         raise click.ClickException(str(error)) from error
-
-
-def told(report: Report) -> dict[str, object]:
-    """Return a report as scripts read it."""
-    times = {name: getattr(report, name) for name in ("began", "ended", "next_deletion")}
-    return asdict(report) | {name: rfc3339(at) if at else None for name, at in times.items()}
 
 
 def summary(report: Report) -> list[str]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from registry.commands.printing import print_json_array, rfc3339
+from registry.commands.printing import print_json_array
+from registry.foundation.times import rfc3339
 from registry.lifecycle.explaining import Root, Verdict
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import re
 import time
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from drivers.base import DriverError
 from registry.commands.layout import Command, examples, json_option
+from registry.commands.ownership import as_owner
 from registry.commands.printing import print_json_array
 from registry.commands.progress import StatusLine
 from registry.foundation.globs import Glob
 from registry.foundation.printable import printable
 from registry.foundation.sizes import parse as parse_size
 from registry.foundation.sizes import spelled
-from registry.fsck.check import Check, Status, Wish, has_lost_all_blobs, policy_for
+from registry.fsck.check import Check, Status, Wish, policy_for
 from registry.fsck.contents import Contents
+from registry.fsck.losses import losses, missing_half
 from registry.fsck.pacing import Pacer
 from registry.fsck.scrubbed import settle
 from registry.fsck.store import Store
@@ -32,8 +34,10 @@ from registry.storage.runs import Runs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from drivers.base import StorageDriver
     from registry.config import Configuration
     from registry.fsck.check import Finding, Sum
+    from registry.storage.validation import ValidationPolicy
 
     LoadConfiguration = Callable[[str | None], Configuration]
 
@@ -97,6 +101,7 @@ class _Repositories(click.ParamType[Glob]):
 @click.option("--deep", is_flag=True, help="Read the bytes of all blobs, and compare them with their digests.")
 @click.option("--repair", is_flag=True, help="Repair what can be repaired without losing anything.")
 @click.option("--prune", is_flag=True, help="Repair, and remove tags and manifests that cannot be repaired.")
+@click.option("--relink", is_flag=True, help="Repair, and let repositories have the blobs that their manifests name.")
 @click.option(
     "--repository",
     "globs",
@@ -105,6 +110,7 @@ class _Repositories(click.ParamType[Glob]):
     multiple=True,
     help="Check repositories that match only, and of all blobs theirs; may be given again.",
 )
+@click.option("--force", is_flag=True, help="Repair although so much is lost that something may not be mounted.")
 @click.option("--rate", metavar="SIZE", type=_Rate(), default=0, help="Read at most so many bytes a second: 50MiB.")
 @click.option("--from", "start", metavar="DIGEST", type=_Start(), help="With --deep: begin here, sha256:7f.")
 @json_option
@@ -117,7 +123,9 @@ def fsck_command(  # noqa: PLR0913 - one for each option
     deep: bool,
     repair: bool,
     prune: bool,
+    relink: bool,
     globs: tuple[Glob, ...],
+    force: bool,
     rate: int,
     start: str | None,
     in_json: bool,
@@ -137,30 +145,74 @@ def fsck_command(  # noqa: PLR0913 - one for each option
     if (run := runs.read()).is_on:
         click.echo(f"a garbage collection runs on {printable(run.host) or 'a host'}: try again when it ends", err=True)
         raise click.exceptions.Exit(HELD_UP)
-    if (repair or prune) and has_lost_all_blobs(driver):
-        raise click.ClickException("there are repositories and not a single blob: is all of the storage mounted?")
+    meant = _Meant(globs)
     wish = Wish(
         deep=deep,
         start=start or "",
-        repair=repair or prune,
+        repair=repair or prune or relink,
         prune=prune,
-        is_meant=(lambda name: any(glob.matches(name) for glob in globs)) if globs else None,
+        is_meant=meant if globs else None,
         leftovers_before=time.time() - configuration.storage.maintenance.uploadpurging.age_seconds,
     )
-    with StatusLine() as line, Contents(driver, Pacer(rate), shown := _Shown(line)) as contents:
+    _require_both_halves(driver, wish, force=force)
+    with (
+        as_owner(configuration.storage) if wish.repair else nullcontext(),
+        StatusLine() as line,
+        Contents(driver, Pacer(rate), shown := _Shown(line)) as contents,
+    ):
         policy = policy_for(driver, validation_policy(configuration))
         descriptors = load_descriptors(configuration, None) or NoDescriptors()
-        store = Store(driver, contents, runs, descriptors, may_link_blobs=not policy.sparse)
+        store = Store(driver, contents, runs, descriptors, may_link_blobs=not policy.sparse, relinks=relink)
+        if wish.repair and not force:
+            _require_most(store, policy, wish, shown)
         check = Check(store, policy, wish, shown.look)
         with _telling_where(check):
             _print(check, line, contents, wish, in_json=in_json)
-    is_whole = deep and not start and not globs
-    if wish.repair and is_whole and not check.sum.remaining:
-        settle(driver)
+        is_whole = deep and not start and not globs
+        if wish.repair and is_whole and not check.sum.remaining:
+            settle(driver)
+    for text in meant.unmatched:
+        click.echo(f"Error: no repository matches {text}", err=True)
     if check.sum.held_up:
         raise click.exceptions.Exit(HELD_UP)
     if check.sum.remaining:
         raise click.exceptions.Exit(DAMAGED)
+    if meant.unmatched:
+        raise click.exceptions.Exit(1)
+
+
+class _Meant:
+    """Tells whether any of `globs` matches a repository; `unmatched` are those that have not matched one yet."""
+
+    def __init__(self, globs: tuple[Glob, ...]) -> None:
+        self._globs = globs
+        self.unmatched = [glob.text for glob in globs]
+
+    def __call__(self, name: str) -> bool:
+        matching = [glob.text for glob in self._globs if glob.matches(name)]
+        if self.unmatched and matching:
+            self.unmatched = [text for text in self.unmatched if text not in matching]
+        return bool(matching)
+
+
+def _require_both_halves(driver: StorageDriver, wish: Wish, *, force: bool) -> None:
+    """Fail if there are no blobs or no repositories at all: that is not damage of some of them.
+
+    Where blobs only are missing, a check that changes nothing tells what is.
+    """
+    missing = missing_half(driver)
+    if missing and not force and (wish.repair or not missing.startswith("there are repositories")):
+        raise click.ClickException(f"{missing}: is all of the storage mounted? --force checks it as it is")
+
+
+def _require_most(store: Store, policy: ValidationPolicy, wish: Wish, shown: _Shown) -> None:
+    """Fail if so much is lost that what is missing may only be somewhere else."""
+    with Contents(store.driver, Pacer(), shown) as contents:
+        lost = losses(replace(store, contents=contents), policy, wish, shown.look)
+    if lost:
+        raise click.ClickException(
+            f"{lost}, so nothing was changed: is all of the storage mounted? --force repairs and removes"
+        )
 
 
 class _Shown:
@@ -266,7 +318,7 @@ def _closing(found: Sum, contents: Contents) -> Iterator[str]:
     if tally.foreign:
         yield f"{tally.foreign} files among the blobs are not the registry's, and were passed over"
     if not found.damaged:
-        yield "nothing is damaged"
+        yield "nothing is damaged" if tally.repositories or tally.blobs else "nothing was looked at"
     else:
         done = f"{found.repaired} repaired, {found.removed} removed, {found.remaining} remain"
         yield f"{found.damaged} damaged: {done}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -44,6 +45,8 @@ _NO_REPOSITORIES = (
 )
 _GRACE_SECONDS = 3600.0
 """How young what is kept is where nobody is to push, if it is not said."""
+_LINES_AT_ONCE = 1000
+_LONGEST_WAIT_SECONDS = 0.1
 _YES = ("=true", "=True", "=TRUE", "=t", "=T", "=1")
 _NO = ("=false", "=False", "=FALSE", "=f", "=F", "=0")
 
@@ -154,12 +157,12 @@ def _collect_offline(configuration: Configuration, driver: StorageDriver, cutoff
     with as_owner(configuration.storage), ending_if_busy():
         require_none(driver)
     publishing = build_publishing(configuration, driver, journal_of(configuration, driver), Automaton())
-    with StatusLine() as line:
+    with StatusLine() as line, _Lines(line) as lines:
         collection = GarbageCollection(
             driver,
             Repositories(driver),
             publishing,
-            None if flags.quiet or flags.in_json else _above(line),
+            None if flags.quiet or flags.in_json else lines.tell,
             cutoff=cutoff,
             dry_run=flags.dry_run,
             force=flags.force,
@@ -195,11 +198,32 @@ def _owners_cache(configuration: Configuration) -> Cache:
     return cache_of(configuration, partial(as_owner, configuration.storage))
 
 
-def _above(line: StatusLine) -> Callable[[str], None]:
-    """Return what prints lines above the last one of a terminal."""
+class _Lines:
+    """Prints lines above the last one of a terminal. On anything else many at once: a write for each costs more."""
 
-    def tell(text: str) -> None:
-        line.clear()
-        click.echo(text)
+    def __init__(self, line: StatusLine) -> None:
+        self._line = line
+        self._waiting: list[str] = []
+        self._at_once = 1 if sys.stdout.isatty() else _LINES_AT_ONCE
+        self._printed = time.monotonic()
 
-    return tell
+    def tell(self, text: str) -> None:
+        """Print `text`, at the latest with the first line that comes more than a moment after it."""
+        self._waiting.append(text)
+        if len(self._waiting) >= self._at_once or time.monotonic() - self._printed >= _LONGEST_WAIT_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Print what waits."""
+        if self._waiting:
+            text = "\n".join(self._waiting)
+            self._waiting.clear()
+            self._line.clear()
+            click.echo(text)
+        self._printed = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry.commands.collecting import local_time, told, waiting_lines
+from registry.commands.collecting import local_time, waiting_lines
 from registry.commands.layout import Group, examples, json_option
 from registry.foundation.sizes import spelled
 from registry.lifecycle.reports import KEPT, Result, latest_reports
+from registry.lifecycle.status import status_of
 from registry.services import open_existing_storage
 from registry.storage.runs import Runs
 
@@ -38,19 +39,11 @@ def gc_commands() -> None:
 def status_command(load: LoadConfiguration, config: str | None, *, in_json: bool) -> None:
     """Show whether a run is on, what the last ones did, and what is condemned and not deleted yet."""
     driver = open_existing_storage(load(config))
-    run, reports = Runs(driver).read(), latest_reports(driver, KEPT)
     if in_json:
-        click.echo(json.dumps({"run": _told_of(run), "reports": [told(report) for report in reports]}))
+        click.echo(json.dumps(status_of(driver)))
         return
-    for line in _lines(run, reports):
+    for line in _lines(Runs(driver).read(), latest_reports(driver, KEPT)):
         click.echo(line)
-
-
-def _told_of(run: Run) -> dict[str, object] | None:
-    if not run.is_on:
-        return None
-    closed = {"repository": run.closed.repository, "digests": sorted(run.closed.digests)}
-    return {"number": run.number, "phase": run.phase, "host": run.host, "closed": closed}
 
 
 def _lines(run: Run, reports: Sequence[Report]) -> Iterator[str]:

@@ -11,12 +11,13 @@ import click
 from registry.commands.endpoints import described, endpoint_option, event_row, refuse_read_only, require_known
 from registry.commands.layout import Group, examples, json_option
 from registry.commands.moments import Moment
-from registry.commands.printing import print_json_array, rfc3339
+from registry.commands.printing import print_json_array
 from registry.commands.redelivery import replay_command, retry_command
 from registry.commands.source import config_option
 from registry.commands.trying import test_command
 from registry.foundation import durations, times
 from registry.foundation.printable import printable
+from registry.foundation.times import rfc3339
 from registry.services import open_existing_storage
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The journal as a command writes it that root may run, while the server is another user's."""
+"""What a command that root may run writes beside what the server does, which is another user's."""
 
 from __future__ import annotations
 

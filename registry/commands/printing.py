@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,8 +21,3 @@ def print_json_array(values: Iterable[Any], *, before: str = "", after: str = "\
         click.echo(f"{separator}{text}", nl=False)
         separator, empty = ",\n ", False
     click.echo(f"{before}[]{after}" if empty else f"]{after}", nl=False)
-
-
-def rfc3339(at: float) -> str:
-    """Return a time, in seconds since the epoch, as scripts read it (RFC 3339)."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

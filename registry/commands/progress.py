@@ -71,9 +71,11 @@ class Count:
 
     def add(self, name: str) -> None:
         """Count one more, called `name`."""
+        if not self._line.visible:
+            return
         self._count += 1
         now = time.monotonic()
-        if self._line.visible and now - self._told >= _TERMINAL_SECONDS:
+        if now - self._told >= _TERMINAL_SECONDS:
             self._told = now
             self._line.show(f"{self._count} {self._what}: {name}")
 

@@ -75,6 +75,8 @@ def rm_command(  # noqa: PLR0913 - one for each option
             _ask(removal)
         deletion = _Deletion(source)
         _print(deletion.of(removal.targets()), "deleted", in_json=in_json)
+        if deletion.repositories:
+            source.settle_removals(removal.repositories)
         if deletion.done:
             click.echo(_what_frees(place, untagged=deletion.untagged), err=True)
         if deletion.failed:
@@ -108,7 +110,7 @@ class _Deletion:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self.done = self.failed = 0
+        self.done = self.failed = self.repositories = 0
         self.untagged = False
         """Whether a manifest may be left without a tag: that of a tag, or an image of an index, or a signature."""
 
@@ -129,6 +131,7 @@ class _Deletion:
             else:
                 self.done += 1
                 self.untagged = self.untagged or bool(target.tag or target.digest)
+                self.repositories += not (target.tag or target.digest)
                 yield target
 
 

@@ -14,16 +14,18 @@ import click
 from registry.commands.layout import Group, examples, json_option
 from registry.commands.operator import Automaton
 from registry.commands.ownership import as_owner, journal_of
-from registry.commands.printing import print_json_array, rfc3339
+from registry.commands.printing import print_json_array
 from registry.commands.progress import Count, StatusLine
 from registry.commands.retention_runs import list_command, row_of, show_command, undo_command
 from registry.commands.source import Storage, config_option, open_configured, repository_patterns
+from registry.foundation.times import rfc3339
 from registry.jobs.cluster import member_name
 from registry.retention.jobs import ACTOR
 from registry.retention.plan import Plan
 from registry.retention.reports import Refused, Reports, Untagged
 from registry.retention.untagging import Untagging
 from registry.services import build_publishing
+from registry.storage import paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -140,19 +142,18 @@ class _Outcome:
             for each in judged:
                 looked_at.add(each.repository)
                 self.repositories += 1
-                if each.refused and not self.forced:
+                refused = each.refused(forced=self.forced)
+                for share in refused.values():
                     self.refusals += 1
-                    self._tell(Refused(each.repository, each.tags, each.going))
-                else:
-                    self.gone += each.going
+                    self._tell(Refused(each.repository, share.tags, share.going, str(share.kind)))
+                self.gone += sum(share.going for share in each.shares if share.kind not in refused)
                 yield each
 
     def going(self, plan: Plan, patterns: Sequence[Pattern]) -> Iterator[Untagged]:
         """Yield the tags that would go."""
         for judged in self.counted(plan.judged(_chosen(patterns))):
-            if self.forced or not judged.refused:
-                for each in judged.going_tags():
-                    yield Untagged(judged.repository, each.tag, each.digest, each.pushed)
+            for each in judged.going_tags(forced=self.forced):
+                yield Untagged(judged.repository, each.tag, each.digest, each.pushed)
 
     def untagged(self, untagging: Untagging, plan: Plan, patterns: Sequence[Pattern]) -> Iterator[Untagged]:
         """Yield each tag when it has gone."""
@@ -178,14 +179,18 @@ class _Outcome:
 
     def _tell(self, refused: Refused) -> None:
         share = self.storage.configuration.storage.maintenance.retention.maxshare
-        more = f"{refused.going} of {refused.tags} tags would go, more than maxshare, {share} %"
-        click.echo(f"{refused.repository}: {more}; none goes without --force", err=True)
+        click.echo(
+            f"{refused.repository}: {refused}, more than maxshare, {share} %; none goes without --force", err=True
+        )
 
 
 def _opened(load: LoadConfiguration, config: str | None) -> Storage:
     storage = open_configured(load, config)
     if not storage.configuration.storage.maintenance.retention.rules:
         raise click.ClickException(f"there are no rules in {_KEY}: all tags stay")
+    if not storage.driver.holds(paths.REPOSITORIES):
+        # It may be the bare mount point of a storage that is not mounted, to which nothing is to be written.
+        raise click.ClickException("no repository is stored there yet, or it is not mounted: there are no tags")
     return storage
 
 
@@ -233,5 +238,6 @@ def _print_verdicts(judged: Judged) -> None:
 def _rows(judged: Judged) -> Iterator[dict[str, Any]]:
     for each in judged.verdicts():
         row: dict[str, Any] = {"repository": judged.repository, "tag": each.tag, "stays": bool(each.because)}
-        row |= {"because": each.because or None, "rule": judged.rule, "refused": judged.refused and not each.because}
+        is_refused = not each.because and each.kind in judged.refused()
+        row |= {"because": each.because or None, "rule": judged.rule, "refused": is_refused}
         yield row | {"digest": each.digest or None, "pushed": rfc3339(each.pushed)}

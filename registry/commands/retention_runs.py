@@ -12,8 +12,9 @@ import click
 from registry.commands.layout import Command, examples, json_option
 from registry.commands.operator import Person
 from registry.commands.ownership import as_owner, journal_of
-from registry.commands.printing import print_json_array, rfc3339
+from registry.commands.printing import print_json_array
 from registry.commands.source import config_option, open_configured
+from registry.foundation.times import rfc3339
 from registry.retention.reports import Reports, Untagged
 from registry.retention.restoring import Outcome, undo
 from registry.services import build_publishing
@@ -66,7 +67,7 @@ def show_command(load: LoadConfiguration, run: int, config: str | None, *, in_js
     for each in tags:
         click.echo(f"{each.repository}:{each.tag} {each.digest}")
     for refused in report.refused:
-        click.echo(f"{refused.repository}: refused, {refused.going} of {refused.tags} tags would go", err=True)
+        click.echo(f"{refused.repository}: refused, {refused}", err=True)
 
 
 @click.command("undo", cls=Command, epilog=examples("registry retention undo 12"))
@@ -90,7 +91,7 @@ def undo_command(load: LoadConfiguration, run: int, config: str | None, *, in_js
     counts = dict.fromkeys(Outcome, 0)
 
     def outcomes() -> Iterator[tuple[Untagged, Outcome]]:
-        for each, outcome in undo(publishing, storage.repositories, reports.tags(run)):
+        for each, outcome in undo(storage.driver, publishing, storage.repositories, reports.tags(run)):
             counts[outcome] += 1
             yield each, outcome
 

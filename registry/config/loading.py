@@ -11,6 +11,7 @@ from registry.config import endpoints, legacy, tree
 from registry.config.environment import PATH_VARIABLE, override
 from registry.config.errors import ConfigurationError
 from registry.config.origins import Origins
+from registry.config.quotas import refuse_wrong_quotas
 from registry.config.reading import read, refuse_unusable_text
 from registry.config.retention import refuse_wrong_retention
 from registry.config.schema import shape_of
@@ -84,6 +85,7 @@ def parse(content: bytes | str, where: str, environ: Mapping[str, str]) -> Confi
             configuration = replace(configuration, auth=None)
         configuration = replace(configuration, notifications=endpoints.named(configuration.notifications))
         endpoints.refuse_wrong_endpoints(configuration.notifications)
+        refuse_wrong_quotas(configuration.storage.maintenance.quotas)
         refuse_wrong_retention(configuration.storage.maintenance.retention)
         refuse_unsupported(configuration)
     return replace(configuration, warnings=(*warnings, *warn_unsupported(configuration)), origins=origins)

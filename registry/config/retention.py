@@ -12,6 +12,7 @@ from registry.config.errors import ConfigurationError, Findings
 from registry.config.schema import Mark, Maximum, Minimum
 from registry.foundation.globs import Glob
 from registry.foundation.patterns import Pattern
+from registry.oci.reference import is_name, is_tag
 
 KEY: Final = "storage.maintenance.retention"
 _TAG_PATTERN: Final = re.compile(r"[A-Za-z0-9._*?-]{1,512}")
@@ -86,6 +87,29 @@ def warn_retention(section: Retention) -> Iterator[str]:
     """Yield a warning for what can hardly be meant."""
     if section.enabled and not section.rules:
         yield f"{KEY}.enabled: has no effect without {KEY}.rules"
+    for number, rule in enumerate(section.rules):
+        yield from _warn_of_patterns(rule, f"{KEY}.rules[{number}]")
+
+
+def _warn_of_patterns(rule: RetentionRule, key: str) -> Iterator[str]:
+    for index, text in enumerate(rule.repositories):
+        if not is_name(_shortest(text)):
+            yield f"{key}.repositories[{index}]: {text!r} matches no name that a repository can have"
+        elif text != text.lower():
+            # The Go registry takes capitals in a first component, for a host, but docker refuses to push such a name.
+            yield f"{key}.repositories[{index}]: {text!r} has capitals; names of repositories are in lower case"
+    for place, keep in enumerate(rule.keep):
+        for index, text in enumerate(keep.tags):
+            if not is_tag(_shortest(text)):
+                yield f"{key}.keep[{place}].tags[{index}]: {text!r} matches no name that a tag can have"
+
+
+def _shortest(pattern: str) -> str:
+    """Return a text that `pattern` matches, and that is a name if any that it matches is one.
+
+    A letter may stand wherever a name has another character, and no name ends where a letter cannot follow.
+    """
+    return re.sub(r"\*+|\?", "a", pattern)
 
 
 def _check_glob(text: str, key: str, owner: int, number: int) -> None:

@@ -14,6 +14,7 @@ from registry.config.endpoints import warn_endpoints
 from registry.config.errors import ConfigurationError
 from registry.config.events import Audit
 from registry.config.outputs import syslog_target
+from registry.config.quotas import warn_quotas
 from registry.config.remote import Redis
 from registry.config.retention import warn_retention
 from registry.config.values import Cache
@@ -75,6 +76,7 @@ def warn_unsupported(configuration: Configuration) -> tuple[str, ...]:
         *_warn_cache(configuration),
         *warn_endpoints(configuration.notifications),
         *_warn_audit(configuration),
+        *warn_quotas(configuration.storage.maintenance.quotas),
         *_warn_scrub(configuration.storage.maintenance),
         *warn_retention(configuration.storage.maintenance.retention),
     )

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from registry.config.collection import GarbageCollection
 from registry.config.events import Audit, Notifications
 from registry.config.origins import Origins
+from registry.config.quotas import Quota
 from registry.config.remote import Health, LogHook, Proxy, Redis
 from registry.config.retention import Retention
 from registry.config.schema import ANY_SIGN, Mark, Maximum, Minimum
@@ -92,6 +93,7 @@ class Maintenance:
 
     uploadpurging: UploadPurging = UploadPurging()
     readonly: ReadOnly = ReadOnly()
+    quotas: tuple[Quota, ...] = ()
     garbagecollection: GarbageCollection = field(default_factory=GarbageCollection)
     scrub: Scrub = field(default_factory=Scrub)
     retention: Retention = field(default_factory=Retention)

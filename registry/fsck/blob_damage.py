@@ -102,14 +102,18 @@ class LayerLink(Damage):
 
     @property
     def advice(self) -> str:
-        return "--repair writes the link again, if the bytes are sound"
+        if self.seen.is_torn:
+            return "--repair writes the link again, if the bytes are sound"
+        return "push the image again; --relink writes the link, if readers of the repository may have the blob"
 
     def is_there(self, store: Store) -> bool:
         is_named = store.revision(self.repository, self.parent).target is not None
         return is_named and store.layer(self.repository, self.digest) == self.seen
 
     def repair(self, store: Store) -> bool:
-        if not store.may_link_blobs or store.contents.state(self.digest) is not State.SOUND:
+        if not store.may_link_blobs or not (self.seen.is_torn or store.relinks):
+            return False
+        if store.contents.state(self.digest) is not State.SOUND:
             return False
         return store.write_link(paths.layer_link(self.repository, self.digest), self.seen, self.digest)
 

@@ -13,7 +13,6 @@ from registry.fsck.leftovers import leftovers
 from registry.fsck.reading import Tally
 from registry.fsck.repository_check import RepositoryCheck
 from registry.fsck.store import CollectionRunsError
-from registry.oci.digest import ALGORITHMS
 from registry.storage import paths
 from registry.storage.catalog import Catalog
 
@@ -89,12 +88,6 @@ def policy_for(driver: StorageDriver, policy: ValidationPolicy) -> ValidationPol
     except PathNotFoundError:
         return policy
     return replace(policy, sparse=True)
-
-
-def has_lost_all_blobs(driver: StorageDriver) -> bool:
-    """Tell whether there are repositories and not a single blob: then something is not mounted, and not damaged."""
-    has_blobs = any(driver.holds(paths.blob_prefixes(each)) for each in ALGORITHMS)
-    return not has_blobs and next(Catalog(driver).linking(), None) is not None
 
 
 class Check:

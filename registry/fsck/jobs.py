@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import DriverError
 from registry.fsck.scrubbed import Scrubbed, read_scrubbed
 from registry.jobs.child import run_in_child
+from registry.jobs.due import seconds_left
 from registry.jobs.job import Job, JobFailedError
 from registry.lease import this_server
+from registry.storage import paths
 from registry.storage.runs import Runs
 
 if TYPE_CHECKING:
@@ -84,13 +86,15 @@ class Schedule:
             JobFailedError: the storage fails, or what the last scrub has found is still damaged.
         """
         try:
+            if not self._driver.holds(paths.ROOT):
+                return min(self._interval, _LOOK_SECONDS)
             scrubbed = read_scrubbed(self._driver)
             if self._is_under_way(scrubbed) or Runs(self._driver).read().is_on:
                 return min(self._interval, _LOOK_SECONDS)
         except DriverError as error:
             raise JobFailedError(f"it is not known when was scrubbed: {error}") from error
-        left = scrubbed.ended + self._interval - self._now()
-        if not scrubbed.ended or left <= 0:
+        left = seconds_left(scrubbed.ended, self._interval, self._now())
+        if not scrubbed.ended or not left:
             scrubbed = self._scrub(Scrubbed(self._host) if scrubbed.ended else scrubbed)
             left = self._interval
         if not scrubbed.ended:  # this process is about to stop
@@ -105,7 +109,7 @@ class Schedule:
 
     def _is_under_way(self, scrubbed: Scrubbed) -> bool:
         """Tell whether another host scrubs."""
-        is_recent = self._now() - scrubbed.noted < _ABANDONED_SECONDS
+        is_recent = abs(self._now() - scrubbed.noted) < _ABANDONED_SECONDS
         return not scrubbed.ended and scrubbed.host not in {"", self._host} and is_recent
 
     def _scrub(self, begun: Scrubbed) -> Scrubbed:

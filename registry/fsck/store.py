@@ -74,7 +74,9 @@ class Store:
     """A storage, what is known of its `contents`, and the cache of `descriptors` that its servers share, if any.
 
     `may_link_blobs` is off where manifests may name blobs that their repository does not have: then a link that is
-    missing was never there, and to write it would let readers have a blob that nobody has given them.
+    missing was never there, and to write it would let readers have a blob that nobody has given them. It may be off now
+    and have been on once, and a user may have deleted the link: so one that is missing, of which nothing tells that it
+    was there, is only written if `relinks` says that somebody has decided so. One that is malformed was there.
     """
 
     driver: StorageDriver
@@ -82,6 +84,7 @@ class Store:
     runs: Runs
     descriptors: DescriptorCache
     may_link_blobs: bool = True
+    relinks: bool = False
 
     def link(self, path: str, digest: Digest | None = None) -> Link:
         """Return the link at `path`, that of `digest` where it is not a tag's."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from flask import g, request
 
 from auth.base import DeniedError, ThrottledError, UnauthorizedError
-from registry.audit.record import DENIED, FAILED, LIST, LOGIN, LONGEST_TEXT, REFERRER, SERVER, UPLOAD
+from registry.audit.record import COLLECTION, DENIED, FAILED, LIST, LOGIN, LONGEST_TEXT, REFERRER, SERVER, UPLOAD
 from registry.audit.trail import Noted, bounded
 from registry.foundation.redaction import redacted
 from registry.handlers.current import services
@@ -33,6 +33,8 @@ _ASKED: Final = {
     "blobs.get_blob": (PULL, BLOB),
     "catalog.list_repositories": (LIST, REPOSITORY),
     "maintenance.delete_repository": (DELETE, REPOSITORY),
+    "maintenance.get_usage": (LIST, REPOSITORY),
+    "maintenance.get_collections": (LIST, COLLECTION),
     "manifests.delete_manifest": (DELETE, MANIFEST),
     "manifests.get_manifest": (PULL, MANIFEST),
     "manifests.put_manifest": (PUSH, MANIFEST),

@@ -51,7 +51,8 @@ def start_upload(name: str) -> Response:
     algorithm = request.args.get("digest-algorithm", DEFAULT_ALGORITHM)
     if algorithm not in ALGORITHMS:
         raise DigestInvalidError(f"unsupported digest algorithm; known are {', '.join(ALGORITHMS)}", algorithm[:64])
-    return _accepted(repository.uploads.start(algorithm, services().tokens.new_id(name, caller())), 202)
+    upload_id = services().tokens.new_id(name, caller())
+    return _accepted(publishing().start_upload(repository, algorithm, upload_id), 202)
 
 
 @blueprint.get("/v2/<path:name>/blobs/uploads/<upload_id>")
@@ -71,7 +72,7 @@ def append_upload(name: str, upload_id: str) -> Response:
     repository = open_repository(name, "pull", "push")
     require_writable()
     state = _resume(repository, upload_id)
-    return _accepted(repository.uploads.append(state, _chunk()), 202)
+    return _accepted(publishing().append_upload(repository, state, _chunk()), 202)
 
 
 @blueprint.put("/v2/<path:name>/blobs/uploads/<upload_id>")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from registry.foundation.found_digests import FoundDigests
 from registry.foundation.recent import RecentlyUsed
-from registry.inventory.digests import FoundDigests
 from registry.inventory.walking import follow
 from registry.oci import media_types
 

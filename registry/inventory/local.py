@@ -10,7 +10,7 @@ from registry.oci.errors import BlobUnknownError, ManifestUnknownError, NameUnkn
 from registry.oci.reference import Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from registry.oci.digest import Digest
     from registry.ports import Repositories
@@ -29,6 +29,14 @@ class StorageSource:
     def repositories(self) -> Iterator[str]:
         """Yield the repositories, in the order of the catalog."""
         return self._repositories.catalog.names()
+
+    def keeping(self) -> Iterator[str]:
+        """Yield the names of which anything is stored."""
+        return self._repositories.catalog.keeping()
+
+    def keeps(self, repository: str) -> bool:
+        """Tell whether anything is stored under the name."""
+        return self._repositories.catalog.keeps(repository)
 
     def exists(self, repository: str) -> bool:
         """Tell whether the repository has tags or manifests."""
@@ -94,6 +102,10 @@ class StorageSource:
         """Delete a repository."""
         with _not_there(f"there is no repository {repository}"):
             self._publishing.remove_repository(self._repositories.open(repository))
+
+    def settle_removals(self, removed: Callable[[], Iterator[str]]) -> None:
+        """Delete what was pushed to repositories while they were removed, and is not complete."""
+        self._publishing.settle_removals(lambda: map(self._repositories.open, removed()))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from registry.oci.errors import RegistryError
 from registry.oci.reference import MAX_NAME_LENGTH, parse_name, parse_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from registry.inventory.source import Source
 
@@ -85,13 +85,20 @@ class Pattern:
         Raises:
             NotThereError: there are none.
         """
+        return self._of(source.exists, source.repositories)
+
+    def keeping(self, source: Source) -> Iterator[str]:
+        """Yield the names that are meant of which anything is kept that can be deleted; otherwise as repositories()."""
+        return self._of(source.keeps, source.keeping)
+
+    def _of(self, is_there: Callable[[str], bool], names: Callable[[], Iterator[str]]) -> Iterator[str]:
         if not isinstance(self.name, Glob) and not self.nested:
-            if not source.exists(self.name):
+            if not is_there(self.name):
                 raise NotThereError(f"there is no repository {self.name}")
             yield self.name
             return
         found = False
-        for name in source.repositories():
+        for name in names():
             if self.means(name):
                 found = True
                 yield name

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from registry.inventory.digests import FoundDigests
+from registry.foundation.found_digests import FoundDigests
 from registry.inventory.login import UNAUTHORIZED, explained
 from registry.inventory.source import InventoryError, NotThereError, OnlyManifestsError, Stored
 from registry.inventory.walking import walk
@@ -19,7 +19,7 @@ from registry.oci.manifest import MAX_SIZE
 from registry.oci.reference import is_name, is_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from registry.foundation.fetching import Answer
     from registry.inventory.login import Session
@@ -49,6 +49,14 @@ class RemoteSource:
         """Yield the repositories that the catalog tells of."""
         for page in self._pages("/v2/_catalog", "repositories", {}):
             yield from (name for name in page if isinstance(name, str) and is_name(name))
+
+    def keeping(self) -> Iterator[str]:
+        """Yield the repositories that the catalog tells of: the API does not tell of other names."""
+        return self.repositories()
+
+    def keeps(self, repository: str) -> bool:
+        """Tell whether the registry knows tags of the repository."""
+        return self.exists(repository)
 
     def exists(self, repository: str) -> bool:
         """Tell whether the registry knows tags of the repository, even if none."""
@@ -126,6 +134,9 @@ class RemoteSource:
                 answer = self._delete(f"/v2/{repository}/manifests/{digest}")
                 if answer.status != _NOT_FOUND:
                     _require_deleted(answer, f"manifest {repository}@{digest}")
+
+    def settle_removals(self, removed: Callable[[], Iterator[str]]) -> None:
+        """Return: the registry has done that, if it does."""
 
     @property
     def _host(self) -> str:

@@ -83,7 +83,7 @@ class Removal:
         if pattern.digest is not None:
             self._add_manifest(source, pattern)
         elif pattern.is_whole:
-            for repository in pattern.repositories(source):
+            for repository in pattern.keeping(source):
                 self._add(Target(repository, tags=sum(1 for _ in source.tags(repository))))
         else:
             for repository, tag in pattern.tags(source):
@@ -110,6 +110,10 @@ class Removal:
         query = "SELECT repository, tag, digest, tags, shown FROM targets ORDER BY number LIMIT ?"
         for repository, tag, digest, tags, shown in self._connection.execute(query, (limit,)):
             yield Target(repository, tag, digest, tags, tuple(shown.split()))
+
+    def repositories(self) -> Iterator[str]:
+        """Yield the repositories that are to go as a whole."""
+        yield from (target.repository for target in self.targets() if not target.tag and not target.digest)
 
     def count(self) -> int:
         """Return how many targets there are."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from registry.oci.digest import Digest
 
@@ -39,6 +39,12 @@ class Source(Protocol):
 
     def repositories(self) -> Iterator[str]:
         """Yield the repositories, in the order of the catalog."""
+
+    def keeping(self) -> Iterator[str]:
+        """Yield all names of which anything is kept that can be deleted; at least those of repositories()."""
+
+    def keeps(self, repository: str) -> bool:
+        """Tell whether anything is kept under the name that can be deleted; true where exists() is."""
 
     def exists(self, repository: str) -> bool:
         """Tell whether there is a repository called so, with tags or without."""
@@ -82,6 +88,9 @@ class Source(Protocol):
         Raises:
             NotThereError: there is none.
         """
+
+    def settle_removals(self, removed: Callable[[], Iterator[str]]) -> None:
+        """Delete what was pushed to repositories while they were removed, and is not complete; called last."""
 
 
 def tags_of(source: Source, repository: str, digest: Digest) -> Iterator[str]:

@@ -6,25 +6,30 @@ Over HTTP they are those that tags lead to, with the sizes that manifests tell.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from drivers.base import PathNotFoundError
+from registry.foundation.found_digests import FoundDigests
 from registry.foundation.temporary_database import temporary_database
-from registry.inventory.digests import FoundDigests
 from registry.inventory.walking import walk
+from registry.oci.digest import Digest
 from registry.storage import enumeration, paths
 from registry.storage.links import read_link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from drivers.base import StorageDriver
     from registry.inventory.source import Source
-    from registry.oci.digest import Digest
     from registry.ports import Catalog
 
 _SCHEMA = """
-    CREATE TABLE repositories (number INTEGER PRIMARY KEY, name TEXT NOT NULL, chosen INTEGER NOT NULL);
+    CREATE TABLE repositories (
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL, chosen INTEGER NOT NULL,
+        tags INTEGER NOT NULL DEFAULT 0, manifests INTEGER NOT NULL DEFAULT 0
+    );
     CREATE TABLE content (digest TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE links (digest TEXT, repository INTEGER, PRIMARY KEY (digest, repository)) WITHOUT ROWID;
     CREATE TABLE used (repository INTEGER PRIMARY KEY, alone INTEGER NOT NULL, whole INTEGER NOT NULL);
@@ -37,12 +42,16 @@ _SUM_UP = """
     GROUP BY repository
 """
 _ROWS = """
-    SELECT name, coalesce(alone, 0), coalesce(whole, 0)
+    SELECT name, coalesce(alone, 0), coalesce(whole, 0), tags, manifests
     FROM repositories LEFT JOIN used ON repository = number WHERE chosen ORDER BY
 """
 _CHOSEN_SIZE = """
     SELECT coalesce(sum(size), 0) FROM content WHERE EXISTS
     (SELECT 1 FROM links JOIN repositories ON repository = number WHERE links.digest = content.digest AND chosen)
+"""
+_NEXT_UNMEASURED = """
+    SELECT digest FROM links WHERE digest > ? AND NOT EXISTS
+    (SELECT 1 FROM content WHERE content.digest = links.digest) ORDER BY digest LIMIT 1
 """
 _UNLINKED = """
     SELECT count(*), coalesce(sum(size), 0) FROM content
@@ -52,11 +61,13 @@ _UNLINKED = """
 
 @dataclass(frozen=True, slots=True)
 class RepositoryUsage:
-    """Bytes of a repository: those that no other one has, and all."""
+    """Bytes of a repository: those that no other one has, and all; and of a storage, how many tags and manifests."""
 
     name: str
     unique: int
     total: int
+    tags: int
+    manifests: int
 
     @property
     def shared(self) -> int:
@@ -86,6 +97,11 @@ class Usage:
         number: int = self._connection.execute(query, (name, self._chosen(name))).fetchone()[0]
         return number
 
+    def count(self, repository: int, *, tags: int, manifests: int) -> None:
+        """Note how many tags and manifests a repository, by its number, has."""
+        query = "UPDATE repositories SET tags = ?, manifests = ? WHERE number = ?"
+        self._connection.execute(query, (tags, manifests, repository))
+
     def add_content(self, digest: Digest, size: int) -> None:
         """Note how large something is; of two who say it the first counts."""
         self._connection.execute("INSERT OR IGNORE INTO content VALUES (?, ?)", (str(digest), size))
@@ -98,6 +114,13 @@ class Usage:
     def link(self, repository: int, digest: Digest) -> None:
         """Note that a repository, by its number, has something."""
         self._connection.execute("INSERT OR IGNORE INTO links VALUES (?, ?)", (str(digest), repository))
+
+    def unmeasured(self) -> Iterator[Digest]:
+        """Yield what is linked and of which no size is known; sizes may be added meanwhile."""
+        last = ""
+        while row := self._connection.execute(_NEXT_UNMEASURED, (last,)).fetchone():
+            last = row[0]
+            yield Digest.parse(last)
 
     def sum_up(self) -> None:
         """Compute what the methods below tell; nothing may be added afterwards."""
@@ -126,22 +149,38 @@ def measure_storage(driver: StorageDriver, catalog: Catalog, usage: Usage, tell:
         usage.add_content(blob.digest, blob.size)
         tell(str(blob.digest))
     for name in catalog.linking():
-        number = usage.add_repository(name)
         tell(name)
-        for digest in enumeration.layers(driver, name):
-            _link(driver, usage, number, digest, paths.layer_link(name, digest))
-        for digest in enumeration.revisions(driver, name):
-            _link(driver, usage, number, digest, paths.revision_link(name, digest))
+        _add_repository(driver, name, usage)
 
 
-def _link(driver: StorageDriver, usage: Usage, repository: int, digest: Digest, path: str) -> None:
-    """Note what a link leads to, if it is one: the Go registry leaves folders of links that it has deleted.
+def measure_repositories(driver: StorageDriver, names: Iterable[str], usage: Usage) -> None:
+    """Add what the repositories called so hold; of the rest of the storage nothing is known, nor what is unique."""
+    for name in names:
+        _add_repository(driver, name, usage)
+    for digest in usage.unmeasured():
+        with suppress(PathNotFoundError):
+            usage.add_content(digest, driver.stat(paths.blob_data(digest)).size)
+
+
+def _add_repository(driver: StorageDriver, name: str, usage: Usage) -> None:
+    number = usage.add_repository(name)
+    for digest in enumeration.layers(driver, name):
+        _link(driver, usage, number, digest, paths.layer_link(name, digest))
+    manifests = 0
+    for digest in enumeration.revisions(driver, name):
+        manifests += _link(driver, usage, number, digest, paths.revision_link(name, digest))
+    usage.count(number, tags=sum(1 for _ in enumeration.tags(driver, name)), manifests=manifests)
+
+
+def _link(driver: StorageDriver, usage: Usage, repository: int, digest: Digest, path: str) -> bool:
+    """Note what a link leads to, and tell whether it is one: the Go registry leaves folders of links it has deleted.
 
     It also keeps the bytes of what was pushed by sha512 under their sha256, which the link names.
     """
     target = read_link(driver, path)
     if target:
         usage.link(repository, digest if usage.has_content(digest) else target)
+    return target is not None
 
 
 def measure_source(source: Source, repositories: Iterator[str], usage: Usage, tell: Callable[[str], None]) -> None:

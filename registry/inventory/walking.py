@@ -11,7 +11,7 @@ from registry.oci.stored import read_stored
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from registry.inventory.digests import FoundDigests
+    from registry.foundation.found_digests import FoundDigests
     from registry.inventory.source import Source, Stored
     from registry.oci.digest import Digest
     from registry.oci.manifest import Manifest

@@ -62,7 +62,9 @@ def answer_parent(work: Callable[[Any, Callable[[], bool]], Mapping[str, Any]]) 
 
 
 def _wait_for_end(stopping: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin, which is locked while it is read: an interpreter that ends needs that lock.
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     _end_soon(stopping)
 
 

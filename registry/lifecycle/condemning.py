@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import PathNotFoundError
 from registry.lifecycle.own_run import clock
 from registry.storage import paths, runs
+from registry.storage.links import link as link_at
 from registry.storage.parts import Kind
 from registry.storage.runs import Closed, Phase
 
@@ -53,7 +54,7 @@ class Condemning:
             rest = deque(links)
             while rest:
                 self._own_run.close(Phase.CONDEMNING, Closed(repository))
-                self._notices.read()
+                self._notices.read(findings)
                 until = clock() + _SHARE * runs.PACE.closed
                 while True:
                     batch = [rest.popleft() for _ in range(min(_MOVES, len(rest)))]
@@ -64,20 +65,23 @@ class Condemning:
                 between()
 
     def _move(self, repository: str, links: Sequence[Link]) -> None:
-        """Copy the links, then delete each original that is the one that was found."""
-        contents = self._driver.get_each([link.found.path for link in links], limit=_LINK_LIMIT_BYTES)
-        # One that is gone by now was deleted by a user.
-        going = [(link, content) for link, content in zip(links, contents, strict=True) if content is not None]
+        """Copy the links, then delete each original that is the one that was found.
+
+        A user who deletes one deletes the original and then its copy, which would else bring it back. Who does so
+        before the original is looked at may have come before the copy: then it is deleted here.
+        """
         self._own_run.require()
-        self._driver.put_in_order([(_condemned(repository, link), content) for link, content in going])
-        originals = (link.found for link, _ in going)
+        self._driver.put_in_order([link_at(_condemned(repository, link), link.target) for link in links])
+        contents = self._driver.get_each([link.found.path for link in links], limit=_LINK_LIMIT_BYTES)
+        standing = [content == str(link.target).encode() for link, content in zip(links, contents, strict=True)]
+        originals = (link.found for link, stands in zip(links, standing, strict=True) if stands)
         changed = set(self._driver.discard(self._own_run.while_held(originals)))
-        for link, _ in going:
-            if link.found.path in changed:
+        for link, stands in zip(links, standing, strict=True):
+            if stands and link.found.path not in changed:
+                self._tell(repository, link)
+            else:
                 with suppress(PathNotFoundError):
                     self._driver.delete(_condemned(repository, link))
-            else:
-                self._tell(repository, link)
 
     def _tell(self, repository: str, link: Link) -> None:
         if link.kind is Kind.REVISION:

@@ -47,11 +47,12 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link to a layer or a manifest of a repository, `kind`, that lies where `found` says."""
+    """A link to a layer or a manifest of a repository, `kind`, that lies where `found` says and holds `target`."""
 
     kind: Kind
     digest: Digest
     found: Found
+    target: Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +149,27 @@ class Findings:
             for batch in _batches(self._links(name)):
                 yield name, batch
 
+    def restorable(self) -> Iterator[tuple[str, Link]]:
+        """Yield the condemned links to which something leads that is kept, each with its repository.
+
+        What a manifest leads to comes before it.
+        """
+        for name, kind, packed, target, *stat in self.connection.execute(_RESTORABLE):
+            digest = unpack(packed)
+            found = _condemned_link((kind, name, packed, *stat))
+            yield name, Link(Kind(kind), digest, found, unpack(target) if target else digest)
+
+    def led_to(self, repository: str, digest: Digest) -> Iterator[Digest]:
+        """Yield what stays, too, if `digest` stays in a repository, as far as nothing that is kept leads to it."""
+        rows = self.connection.execute(_LED_TO, {"repository": repository, "digest": pack(digest)})
+        return (unpack(packed) for (packed,) in rows)
+
     def sweepable(self, condemned_before: float, orphans: Iterable[str]) -> Iterator[list[Bytes]]:
         """Yield the blobs that may be deleted, at most BATCH at once: no link leads to them, and none has for a time.
 
         All links to them were condemned before `condemned_before`, or there never was one and the blob is one of
-        `orphans`, those that an earlier run has found.
+        `orphans`, those that an earlier run has found. Manifests come before what they name, so that none is left
+        without it.
         """
         if self.lacks_repositories:
             return
@@ -228,9 +245,9 @@ class Findings:
             (Kind.REVISION, paths.revision_link, _LOOSE_REVISIONS),
             (Kind.LAYER, paths.layer_link, _LOOSE_LAYERS),
         ):
-            for packed, *stat in self.connection.execute(query, (name,)):
+            for packed, target, *stat in self.connection.execute(query, (name,)):
                 digest = unpack(packed)
-                yield Link(kind, digest, Found(path_of(name, digest), *stat))
+                yield Link(kind, digest, Found(path_of(name, digest), *stat), unpack(target) if target else digest)
 
     def _bytes(self, query: str, **values: float) -> Iterator[list[Bytes]]:
         rows = self.connection.execute(query, values)
@@ -254,7 +271,7 @@ _ORPHANS: Final = """
 _SWEEPABLE: Final = """
     SELECT digest, size, modified, version FROM loose_blobs WHERE modified < (SELECT cutoff FROM policy) AND (
         (links = 'condemned' AND condemned < :condemned_before) OR (links = 'none' AND digest IN known_orphans)
-    ) ORDER BY digest
+    ) ORDER BY digest NOT IN stored_manifests, digest
 """
 _ROOTS: Final = """
     SELECT digest FROM nodes JOIN reached ON node = nodes.id
@@ -265,12 +282,12 @@ _MARKED_BY: Final = """
     SELECT digest FROM marked WHERE repository = (SELECT id FROM repositories WHERE name = ?) ORDER BY digest
 """
 _LOOSE_REVISIONS: Final = """
-    SELECT loose_revisions.digest, size, modified, version
+    SELECT loose_revisions.digest, target, size, modified, version
     FROM loose_revisions JOIN revisions ON revision = revisions.rowid
     WHERE loose_revisions.repository = (SELECT id FROM repositories WHERE name = ?) ORDER BY loose_revisions.digest
 """
 _LOOSE_LAYERS: Final = """
-    SELECT digest, size, modified, version FROM loose_layers
+    SELECT digest, target, size, modified, version FROM loose_layers
     WHERE repository = (SELECT id FROM repositories WHERE name = ?) ORDER BY digest
 """
 _TAGS_THAT_POINTED_TO: Final = """
@@ -288,7 +305,27 @@ _OBSOLETE: Final = """
     WHERE modified < ? AND NOT EXISTS (
         SELECT 1 FROM loose_blobs
         WHERE loose_blobs.digest = coalesce(target, condemned.digest) AND links = 'condemned'
-    ) ORDER BY name
+    ) AND NOT EXISTS (SELECT 1 FROM restorable WHERE restorable.condemned = condemned.rowid) ORDER BY name
+"""
+_RESTORABLE: Final = """
+    SELECT name, kind, condemned.digest, target, size, modified, version
+    FROM restorable JOIN condemned ON condemned.rowid = restorable.condemned
+    JOIN repositories ON repository = repositories.id ORDER BY number IS NOT NULL, number DESC
+"""
+_LED_TO: Final = """
+    WITH RECURSIVE led (node) AS (
+        SELECT id FROM nodes
+        WHERE repository = (SELECT id FROM repositories WHERE name = :repository) AND digest = :digest
+        AND NOT EXISTS (SELECT 1 FROM reached WHERE node = nodes.id)
+        UNION SELECT target FROM led JOIN edges ON source = led.node
+        WHERE NOT EXISTS (SELECT 1 FROM reached WHERE reached.node = target)
+    )
+    SELECT digest FROM led JOIN nodes ON node = nodes.id
+    UNION SELECT coalesce(target, condemned.digest) FROM led JOIN nodes ON node = nodes.id
+    JOIN condemned ON condemned.rowid = nodes.condemned
+    UNION SELECT child FROM led JOIN nodes ON node = nodes.id JOIN refs USING (manifest)
+    UNION SELECT target FROM led JOIN nodes ON node = nodes.id JOIN refs USING (manifest)
+    CROSS JOIN condemned ON condemned.digest = child AND target IS NOT NULL
 """
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from drivers.base import PathNotFoundError
 from registry.lifecycle.findings import Findings, Policy
+from registry.lifecycle.restoring import restore
 from registry.lifecycle.scan import scan, silent
 from registry.oci.errors import BlobUnknownError, ManifestUnknownError
 from registry.storage import paths
@@ -96,6 +97,8 @@ class GarbageCollection:
                 f"\n{counts.marked} blobs marked, {counts.unreferenced_blobs} blobs and {counts.loose_revisions}"
                 " manifests eligible for deletion"
             )
+            if not self._dry_run:
+                restore(findings, self._driver)
             for name, links in findings.condemnable():
                 self._delete_links(self._repositories.open(name), links, findings)
             size = self._delete_blobs(findings)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import DriverError
 from registry.config.collection import window_of
 from registry.jobs.child import run_in_child
+from registry.jobs.due import seconds_left
 from registry.jobs.job import Job, JobFailedError
 from registry.lifecycle.own_run import supersede
 from registry.lifecycle.reports import Report, Result, last_ended
@@ -112,12 +113,12 @@ class Schedule:
         last = last_ended(self._driver, self._successes)
         if self._metrics and last:
             self._metrics.collection_seen(last.at, last.report.waiting_bytes)
-        left = min(interval, interval - (now - last.at)) if last else 0.0
+        left = seconds_left(last.at, interval, now) if last else 0.0
         refused = last_ended(self._driver, {Result.REFUSED})
         if refused and (not last or refused.report.run > last.report.run):
             # The next one would be refused, too, until somebody has looked at why.
-            left = max(left, min(self._again, self._again - (now - refused.at)))
-        if left <= 0:
+            left = max(left, seconds_left(refused.at, self._again, now))
+        if not left:
             return None
         return left + random.uniform(0, min(interval, _SPREAD_SECONDS))  # noqa: S311  spreads load only
 

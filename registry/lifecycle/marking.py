@@ -5,6 +5,9 @@ referrers: if an image is kept, so are its signatures. Each repository is walked
 repository has, and whose content is to be kept for that reason, may be missing in another. A manifest that is stored
 and cannot be read keeps all of its repository.
 
+What an earlier run has condemned is no reason to keep anything. But if something that is kept leads to it by now, it is
+kept, and the link is to be put back: a referrer of an image that was pushed again, or a layer that a manifest names.
+
 It is done in tables. A node is a digest in a repository that has it as a manifest, or names it as a subject: what else
 a manifest names leads nowhere, and is marked without being a node.
 """
@@ -23,15 +26,21 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _NODES: Final = """
-    -- The manifest is NULL where the repository has none of that digest.
+    -- The manifest is NULL where the repository has none of that digest. One that it had until it was condemned has no
+    -- revision, but the number of the condemned link.
     CREATE TABLE nodes (
-        id INTEGER PRIMARY KEY, repository INTEGER, digest BLOB, manifest INTEGER, revision INTEGER, modified REAL
+        id INTEGER PRIMARY KEY, repository INTEGER, digest BLOB, manifest INTEGER, revision INTEGER, modified REAL,
+        condemned INTEGER
     );
     INSERT INTO nodes (repository, digest, manifest, revision, modified)
     SELECT repository, revisions.digest, manifests.id, revisions.rowid, max(modified)
     FROM revisions JOIN manifests ON manifests.digest = coalesce(target, revisions.digest)
     GROUP BY repository, revisions.digest;
     CREATE UNIQUE INDEX nodes_by_digest ON nodes (repository, digest);
+    INSERT OR IGNORE INTO nodes (repository, digest, manifest, condemned)
+    SELECT repository, condemned.digest, manifests.id, condemned.rowid
+    FROM condemned JOIN manifests ON manifests.digest = coalesce(target, condemned.digest)
+    WHERE kind = 'condemned revision';
     INSERT OR IGNORE INTO nodes (repository, digest)
     SELECT DISTINCT repository, subject FROM nodes JOIN subjects USING (manifest);
 
@@ -46,7 +55,7 @@ _NODES: Final = """
     -- Repositories all of whose layers are kept.
     CREATE TABLE whole (repository INTEGER PRIMARY KEY);
     INSERT INTO whole SELECT DISTINCT repository FROM nodes JOIN manifests ON manifest = manifests.id
-    WHERE problem IS NOT NULL;
+    WHERE problem IS NOT NULL AND revision IS NOT NULL;
 
     -- In the order in which they are reached; the parent is the node that leads to it, NULL for a root.
     CREATE TABLE reached (number INTEGER PRIMARY KEY, node INTEGER UNIQUE, parent INTEGER, young INTEGER);
@@ -56,9 +65,10 @@ _ROOTS: Final = """
     SELECT id, NULL, 0 FROM tags JOIN nodes USING (repository) WHERE nodes.digest = tags.target;
     INSERT OR IGNORE INTO reached (node, parent, young)
     SELECT nodes.id, NULL, 0 FROM nodes JOIN repositories ON repository = repositories.id
-    WHERE untagged_before IS NULL AND manifest IS NOT NULL;
+    WHERE untagged_before IS NULL AND revision IS NOT NULL;
     INSERT OR IGNORE INTO reached (node, parent, young)
-    SELECT nodes.id, NULL, 0 FROM nodes JOIN manifests ON manifest = manifests.id WHERE problem IS NOT NULL;
+    SELECT nodes.id, NULL, 0 FROM nodes JOIN manifests ON manifest = manifests.id
+    WHERE problem IS NOT NULL AND revision IS NOT NULL;
     INSERT OR IGNORE INTO reached (node, parent, young)
     SELECT id, NULL, 0 FROM layers JOIN nodes USING (repository)
     WHERE repository IN whole AND nodes.digest = layers.digest;
@@ -66,7 +76,7 @@ _ROOTS: Final = """
 _YOUNG_ROOTS: Final = """
     INSERT OR IGNORE INTO reached (node, parent, young)
     SELECT nodes.id, NULL, 1 FROM nodes JOIN repositories ON repository = repositories.id
-    WHERE manifest IS NOT NULL AND modified >= untagged_before;
+    WHERE revision IS NOT NULL AND modified >= untagged_before;
     INSERT OR IGNORE INTO reached (node, parent, young)
     SELECT id, NULL, 1 FROM layers JOIN nodes USING (repository)
     WHERE layers.modified >= (SELECT cutoff FROM policy) AND nodes.digest = layers.digest;
@@ -104,7 +114,7 @@ _LOOSE: Final = """
 
     CREATE TABLE loose_revisions (node INTEGER PRIMARY KEY, repository INTEGER, digest BLOB, revision INTEGER);
     INSERT INTO loose_revisions SELECT id, repository, digest, revision FROM nodes
-    WHERE manifest IS NOT NULL AND NOT EXISTS (SELECT 1 FROM reached WHERE node = nodes.id);
+    WHERE revision IS NOT NULL AND NOT EXISTS (SELECT 1 FROM reached WHERE node = nodes.id);
     CREATE INDEX loose_revisions_by_repository ON loose_revisions (repository, digest);
     CREATE INDEX condemned_by_digest ON condemned (repository, digest);
     CREATE TABLE loose_history AS SELECT history.repository, history.digest, tag FROM history
@@ -130,6 +140,7 @@ _LOOSE: Final = """
     UNION SELECT digest FROM loose_revisions
     UNION SELECT target FROM loose_revisions JOIN revisions ON revision = revisions.rowid WHERE target IS NOT NULL;
     CREATE INDEX condemned_by_bytes ON condemned (coalesce(target, digest));
+    CREATE INDEX condemned_elsewhere ON condemned (digest) WHERE target IS NOT NULL;
 
     -- Which links lead to a blob: live ones, condemned ones only, none; and when the last one of these was condemned.
     CREATE TABLE loose_blobs (
@@ -142,6 +153,20 @@ _LOOSE: Final = """
         SELECT *, (SELECT max(modified) FROM condemned WHERE coalesce(target, digest) = blobs.digest) AS condemned
         FROM blobs WHERE digest NOT IN (SELECT digest FROM marked)
     ) ORDER BY digest;
+"""
+_RESTORABLE: Final = """
+    -- Condemned links to which something leads that is kept; what a manifest leads to has a higher number, or none.
+    CREATE TABLE restorable (condemned INTEGER PRIMARY KEY, number INTEGER);
+    INSERT INTO restorable SELECT condemned, number FROM nodes JOIN reached ON node = nodes.id
+    WHERE condemned IS NOT NULL;
+    CREATE TABLE kept_layers (repository INTEGER, digest BLOB, condemned INTEGER);
+    INSERT INTO kept_layers SELECT repository, digest, rowid FROM condemned
+    WHERE kind = 'condemned layer' AND EXISTS (SELECT 1 FROM marked WHERE marked.digest = condemned.digest);
+    CREATE INDEX kept_layers_by_digest ON kept_layers (repository, digest);
+    INSERT OR IGNORE INTO restorable
+    SELECT kept_layers.condemned, NULL FROM reached JOIN nodes ON node = nodes.id JOIN refs USING (manifest)
+    CROSS JOIN kept_layers ON kept_layers.repository = nodes.repository AND kept_layers.digest = child
+    WHERE EXISTS (SELECT 1 FROM kept_layers);
 """
 
 
@@ -164,6 +189,7 @@ def mark(connection: sqlite3.Connection, cutoff: float, untagged_before: Callabl
     _follow(connection, after, young=True)
     connection.executescript(_MARKS)
     connection.executescript(_LOOSE)
+    connection.executescript(_RESTORABLE)
 
 
 def _follow(connection: sqlite3.Connection, after: int, *, young: bool) -> int:
@@ -178,7 +204,8 @@ def _follow(connection: sqlite3.Connection, after: int, *, young: bool) -> int:
 def _warn_of_unreadable(connection: sqlite3.Connection) -> None:
     query = """
         SELECT name, nodes.digest, problem FROM manifests JOIN nodes ON manifest = manifests.id
-        JOIN repositories ON repository = repositories.id WHERE problem IS NOT NULL ORDER BY name
+        JOIN repositories ON repository = repositories.id
+        WHERE problem IS NOT NULL AND revision IS NOT NULL ORDER BY name
     """
     for name, digest, problem in connection.execute(query):
         _log.warning(

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Final, Self
 
 from drivers.base import Found
 from registry.foundation.temporary_database import temporary_database
+from registry.oci.digest import Digest
 from registry.storage import paths
 from registry.storage.runs import Runs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from drivers.base import StorageDriver
+    from registry.lifecycle.findings import Findings
     from registry.lifecycle.own_run import OwnRun
-    from registry.oci.digest import Digest
+    from registry.storage.runs import Notice
 
 _SCHEMA: Final = """
     CREATE TABLE notices (id TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -49,8 +53,10 @@ class Notices:
         former = (Found(*row) for row in self._connection.execute("SELECT * FROM former"))
         self._driver.discard(own_run.while_held(former))
 
-    def read(self) -> None:
+    def read(self, findings: Findings) -> None:
         """Read the notices that have come since; what they name is safe if it was closed before.
+
+        So is what was found that this leads to, such as the signatures of an image to which nothing led until now.
 
         Raises:
             DriverError: a notice cannot be read. Then nothing may be changed.
@@ -59,7 +65,7 @@ class Notices:
             if self._has("SELECT 1 FROM notices WHERE id = ?", notice_id):
                 continue
             notice = self._runs.notice(notice_id)
-            named = ((digest,) for digest in notice.digests) if notice else ()
+            named = ((str(digest),) for digest in _named(notice, findings)) if notice else ()
             self._connection.executemany("INSERT OR IGNORE INTO named VALUES (?)", named)
             self._connection.execute("INSERT INTO notices VALUES (?)", (notice_id,))
 
@@ -74,3 +80,10 @@ class Notices:
 
     def _has(self, question: str, value: str) -> bool:
         return self._connection.execute(question, (value,)).fetchone() is not None
+
+
+def _named(notice: Notice, findings: Findings) -> Iterator[Digest]:
+    for text in notice.digests:
+        digest = Digest.parse(text)
+        yield digest
+        yield from findings.led_to(notice.repository, digest)

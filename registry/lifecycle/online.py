@@ -27,6 +27,7 @@ from registry.lifecycle.notices import Notices
 from registry.lifecycle.orphans import OrphanLists
 from registry.lifecycle.own_run import RunLostError, begin, clock
 from registry.lifecycle.reports import Report, Result, latest_reports, write_report
+from registry.lifecycle.restoring import restore
 from registry.lifecycle.scan import scan
 from registry.lifecycle.sweeping import Sweeping
 from registry.storage import paths, runs
@@ -191,6 +192,7 @@ class OnlineCollection:
             return replace(report, result=Result.REFUSED, reason=refusal)
         if self._terms.dry_run:
             return replace(report, result=Result.DRY_RUN, deleted_blobs=found.blobs, deleted_bytes=found.size)
+        report = replace(report, restored=restore(findings, self._driver, partial(self._between, own_run)))
         condemning = Condemning(self._driver, own_run, notices, self._publishing)
         condemning.condemn(findings, partial(self._between_changes, own_run))
         self._require_no_outdated()

@@ -40,6 +40,7 @@ class Report:
     Links to manifests and to blobs are condemned: nobody can pull by them any more, and for the grace a push finds them
     again. `waiting` is what is condemned and not deleted yet, after the run; it may be deleted from `next_deletion` on,
     by the run that comes then, None if nothing waits. `unlinked` are blobs without any link, for which the same holds.
+    Links that an earlier run had condemned, and to which something leads again, are `restored`.
     In a dry run, and where a run was refused, everything is what would have been.
     """
 
@@ -61,6 +62,7 @@ class Report:
     unlinked_bytes: int = 0
     next_deletion: float | None = None
     notices: int = 0
+    restored: int = 0
 
     @staticmethod
     def load(content: bytes) -> Report:

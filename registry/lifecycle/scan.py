@@ -38,11 +38,16 @@ _PATHS: Final = {
 }
 _STORED_MANIFESTS: Final = """
     INSERT OR IGNORE INTO stored_manifests
-    SELECT digest FROM blobs WHERE digest IN (SELECT coalesce(target, digest) FROM revisions) ORDER BY digest
+    SELECT digest FROM blobs WHERE digest IN (
+        SELECT coalesce(target, digest) FROM revisions
+        UNION SELECT coalesce(target, digest) FROM condemned WHERE kind = :condemned
+    ) ORDER BY digest
 """
 _MANIFESTS: Final = """
-    SELECT packed, packed IN stored_manifests
-    FROM (SELECT DISTINCT coalesce(target, digest) AS packed FROM revisions) ORDER BY packed
+    SELECT packed, packed IN stored_manifests FROM (
+        SELECT coalesce(target, digest) AS packed FROM revisions
+        UNION SELECT coalesce(target, digest) FROM condemned WHERE kind = :condemned
+    ) ORDER BY packed
 """
 _SETTLED_SECONDS: Final = 3600.0
 """How old a tag's link is at least before its version is relied on: two links of a moment may have the same one."""
@@ -228,8 +233,9 @@ def _read_manifests(
     manifests, references = Appended(connection, "manifests", 4), Appended(connection, "refs", 3)
     subjects = Appended(connection, "subjects", 2)
     number = 0
-    connection.execute(_STORED_MANIFESTS)
-    for rows in batches(connection.execute(_MANIFESTS)):
+    condemned = {"condemned": Kind.CONDEMNED_REVISION}
+    connection.execute(_STORED_MANIFESTS, condemned)
+    for rows in batches(connection.execute(_MANIFESTS, condemned)):
         former = [_load(known.find(packed)) if is_stored else None for packed, is_stored in rows]
         unknown = [unpack(packed) for (packed, _), found in zip(rows, former, strict=True) if not found]
         read = read_references(driver, unknown)

@@ -52,7 +52,7 @@ class Sweeping:
         """
         for batch in findings.sweepable(condemned_before, orphans.written_before(condemned_before)):
             self._own_run.close(Phase.SWEEPING, Closed(digests=frozenset(str(each.digest) for each in batch)))
-            self._notices.read()
+            self._notices.read(findings)
             self._delete([each for each in batch if not self._notices.name(each.digest)], findings)
             self._own_run.open()
             between()

@@ -121,6 +121,10 @@ class Metrics:
         self._answers = counter("notifications_status_total", "Answers of endpoints", ["code", "endpoint"])
         self._pending = recent("notifications_pending_total", "Events that wait", endpoint)
         self._oldest = recent("notifications_oldest_seconds", "How long the oldest event waits", endpoint)
+        quota = ["quota"]
+        self._quota_limit = recent("quota_limit_bytes", "Bytes that the repositories of a quota may have", quota)
+        self._quota_used = recent("quota_used_bytes", "Bytes that the repositories of a quota have", quota)
+        self._quota_refused = counter("quota_refused_total", "Pushes that a quota had no room for", quota)
         self._collections = counter("gc_runs_total", "Garbage collections by how they ended", ["result"])
         self._collection_seconds = histogram("gc_run_seconds", "Time that garbage collections took", [], _RUN_SECONDS)
         self._collected = counter("gc_deleted_total", "Manifests, links to blobs and blobs collected", ["kind"])
@@ -202,6 +206,15 @@ class Metrics:
     def notifications_oldest(self, endpoint: str, seconds: float) -> None:
         """Say how long the event waits that waits longest; 0 if none does."""
         self._oldest.labels(endpoint).set(seconds)
+
+    def quota_stands(self, quota: str, *, limit: int, used: int) -> None:
+        """Say how much the repositories of a quota may have and do have; it is called by its pattern."""
+        self._quota_limit.labels(quota).set(limit)
+        self._quota_used.labels(quota).set(used)
+
+    def quota_refused(self, quota: str) -> None:
+        """Count a push that a quota had no room for."""
+        self._quota_refused.labels(quota).inc()
 
     def collection_ended(self, result: str) -> None:
         """Count a garbage collection; `result` is done, dry_run, refused or failed."""

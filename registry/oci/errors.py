@@ -100,6 +100,10 @@ class PaginationInvalidError(RegistryError):
     """The page size asked for is not a number, or too large."""
 
 
+class ParameterInvalidError(RegistryError):
+    """A parameter of the request is not one of the values that it may have."""
+
+
 class DeniedError(RegistryError):
     """A policy of this registry forbids it."""
 

@@ -55,6 +55,11 @@ def is_name(text: str) -> bool:
     return len(text) <= MAX_NAME_LENGTH and _NAME.fullmatch(text) is not None
 
 
+def is_below(name: str, prefix: str) -> bool:
+    """Tell whether a repository is the one called `prefix`, or nested in its name, or `prefix` is ""."""
+    return not prefix or name == prefix or name.startswith(f"{prefix}/")
+
+
 def parse_tag(text: str) -> Tag:
     """Read a tag.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import secrets
 from contextlib import suppress
 from itertools import islice
@@ -33,7 +34,10 @@ CREATE TABLE pull (
 ) WITHOUT ROWID;
 CREATE TABLE source (path TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+EARLIEST: Final = 1_577_836_800.0
+"""The beginning of 2020, in seconds since the epoch: a clock that shows an earlier time was never set."""
 _AT_ONCE: Final = 100
+_ABANDONED_SECONDS: Final = 24 * 3600.0
 _SINCE_BYTES: Final = 100
 _LINES: Final = 50_000
 _LIMIT_BYTES: Final = 64 * 1024 * 1024
@@ -85,12 +89,16 @@ class History:
         """
         self._noted_since = read_since(self._driver)
         # A folding is read after what it may have been made of: what has gone by now is in one that is listed then.
+        # They are listed again, since one that a later one was made of may go while it is read.
         for day in objects_below(self._driver, paths.PULLS, is_day):
             prefix = paths.pulls_of_day(day)
             names = objects_below(self._driver, prefix, is_pulls_batch)
             self._read_objects((paths.below(prefix, name) for name in names), now)
-        for folding in objects_below(self._driver, paths.PULLS_FOLDED, is_folding):
-            self._read_folding(folding, now)
+        seen: set[str] = set()
+        while new := [each for each in objects_below(self._driver, paths.PULLS_FOLDED, is_folding) if each not in seen]:
+            for folding in new:
+                self._read_folding(folding, now)
+            seen.update(new)
 
     def fold(self, now: float, keep_seconds: float) -> None:
         """Write what was read anew, without what is older than `keep_seconds`, and delete what it was read from.
@@ -116,31 +124,61 @@ class History:
                 self._driver.delete(path)
 
     def _read_folding(self, folding: str, now: float) -> None:
-        self._connection.execute("INSERT OR IGNORE INTO source VALUES (?)", (paths.folded_pulls(folding),))
         try:
             told = json.loads(self._driver.get(paths.folded_whole(folding), limit=_LIMIT_BYTES))
             since, parts = float(told["since"]), int(told["parts"])
         except PathNotFoundError:
-            return  # it broke off, and what it would have been made of is still there; or another one is at it
+            # It broke off, and what it would have been made of is still there; or another process is at it.
+            if self._is_abandoned(folding, now):
+                self._note_source(paths.folded_pulls(folding))
+            return
         except (ObjectTooLargeError, ValueError, TypeError, KeyError) as error:
             self._lose(f"{paths.folded_whole(folding)} cannot be understood ({error!r})", now)
         else:
             self._whole_since = max(self._whole_since, since)
-            self._read_objects((paths.folded_part(folding, part) for part in range(parts)), now, are_sources=False)
+            found = [paths.folded_part(folding, part) for part in range(parts)]
+            if not self._read_objects(iter(found), now, are_sources=False) and self._is_there(folding):
+                self._lose(f"a part of {paths.folded_pulls(folding)} is missing", now)
+        self._note_source(paths.folded_pulls(folding))
 
-    def _read_objects(self, found: Iterator[str], now: float, *, are_sources: bool = True) -> None:
+    def _note_source(self, path: str) -> None:
+        self._connection.execute("INSERT OR IGNORE INTO source VALUES (?)", (path,))
+
+    def _is_abandoned(self, folding: str, now: float) -> bool:
+        """Tell whether a folding that is not whole was begun so long ago that nobody is at it any more."""
+        for name in self._driver.list(paths.folded_pulls(folding), limit=1):
+            with suppress(PathNotFoundError):
+                begun = self._driver.stat(paths.below(paths.folded_pulls(folding), name)).modified
+                return begun < now - _ABANDONED_SECONDS
+        return False
+
+    def _is_there(self, folding: str) -> bool:
+        """Tell whether a folding was not deleted by another process, which has made a later one of it before."""
+        with suppress(PathNotFoundError):
+            self._driver.stat(paths.folded_whole(folding))
+            return True
+        return False
+
+    def _read_objects(self, found: Iterator[str], now: float, *, are_sources: bool = True) -> bool:
+        """Read each object that is there still; tell whether all are."""
+        are_there = True
         while names := list(islice(found, _AT_ONCE)):
             if are_sources:
                 self._connection.executemany("INSERT OR IGNORE INTO source VALUES (?)", ((name,) for name in names))
             for name, content in zip(names, self._driver.get_each(names, limit=_LIMIT_BYTES), strict=True):
                 try:
-                    rows, lost = load(content or b"")
-                except ValueError as error:
+                    # What is longer than the limit is not given, either.
+                    rows, lost = load(self._driver.get(name, limit=_LIMIT_BYTES) if content is None else content)
+                except PathNotFoundError:
+                    are_there = False
+                    continue
+                except (ObjectTooLargeError, ValueError) as error:
                     self._lose(f"{name} cannot be understood ({error})", now)
                     continue
                 self._connection.executemany(_INSERT, rows)
                 if lost:
                     self._lose(f"{name} says that others were not noted", now)
+        return are_there
 
     def _lose(self, why: str, now: float) -> None:
         """Take nothing for known that was pulled before now."""
@@ -149,20 +187,26 @@ class History:
 
 
 def read_since(driver: StorageDriver) -> float | None:
-    """Return since when pulls are noted, in seconds since the epoch; None if they are not."""
+    """Return since when pulls are noted, in seconds since the epoch; None if they are not.
+
+    It is not before that was written: where it says so, the clock of the host was slow, or this is a copy of another
+    storage, at whose servers more was pulled.
+    """
     try:
-        return float(driver.get(paths.PULLS_SINCE, limit=_SINCE_BYTES))
+        told = float(driver.get(paths.PULLS_SINCE, limit=_SINCE_BYTES))
+        since = max(told, driver.stat(paths.PULLS_SINCE).modified)
     except (PathNotFoundError, ObjectTooLargeError, ValueError):
         return None
+    return since if EARLIEST <= since < math.inf else None
 
 
 def begin(driver: StorageDriver, now: float) -> None:
-    """Let it be known that from `now` on pulls are noted, if they were not before.
+    """Let it be known that from `now` on pulls are noted, if they were not before; not before the clock is set.
 
     Raises:
         DriverError: the storage failed.
     """
-    if read_since(driver) is None:
+    if now >= EARLIEST and read_since(driver) is None:
         driver.put(paths.PULLS_SINCE, repr(now).encode())
 
 
@@ -172,6 +216,8 @@ def forget(driver: StorageDriver) -> None:
     Raises:
         DriverError: the storage failed.
     """
+    if not driver.holds(paths.PULLS):
+        return
     # What they are known since goes first: without it nothing is taken for known.
     for path in (paths.PULLS_SINCE, paths.PULLS):
         with suppress(PathNotFoundError):

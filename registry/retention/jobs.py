@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
@@ -35,6 +37,8 @@ _LEAST_PAUSE_SECONDS: Final = 1.0
 _STAMP_SECONDS: Final = 600.0
 _EMPTY_SECONDS: Final = 10.0
 """How long to wait for the first content of a storage that has none: it may be a mount point without its mount."""
+_CLOCKS_SECONDS: Final = 60.0
+"""By how much clocks may differ."""
 _AT_ONCE: Final = 2
 """Tags that go at a time: nobody waits for a run, and the server has other work to do."""
 _log = logging.getLogger(__name__)
@@ -55,6 +59,9 @@ def jobs(
 ) -> Iterator[Job]:
     """Yield what retention needs; no run of it if it is off, has no rules, or the registry is read-only.
 
+    Where no rule asks for pulls, what other servers have noted of them is forgotten, also by one that is read-only: it
+    serves pulls that nobody notes.
+
     A run ends early once `stopping` is true.
     """
     maintenance = configuration.storage.maintenance
@@ -63,7 +70,9 @@ def jobs(
         work = _Running(driver, repositories, publishing, section, member_name(configuration.http.addr), stopping)
         yield Job("retention", work.run, section.interval_seconds, first_pause=work.first_pause)
     if asks_for_pulls(section):
-        yield Job("pulls", lambda: _stamp(driver), _STAMP_SECONDS)
+        yield Job("pulls", partial(_stamp, driver), _STAMP_SECONDS)
+    elif driver.shared_between_processes:
+        yield Job("pulls", partial(_forget, driver), _STAMP_SECONDS)
 
 
 @dataclass
@@ -86,7 +95,7 @@ class _Running:
             pause = self._due_in()
             if pause <= 0:
                 self._run()
-                pause = self._due_in()
+                pause = self.section.interval_seconds
         except DriverError as error:
             raise JobFailedError(f"the run of retention broke off: {error}") from error
         return max(pause, _LEAST_PAUSE_SECONDS)
@@ -94,13 +103,14 @@ class _Running:
     def _due_in(self) -> float:
         """Return in how many seconds a run is due, by when the last one has begun, of whatever host.
 
-        The clocks of this host and of the storage are taken for equal here.
+        The clocks of this host and of the storage are taken for equal here, but for a minute. If the last run lies
+        further in the future, the clock was fast then, and a run is due.
         """
         reports = Reports(self.driver)
         found = (reports.report(run) for run in reversed(reports.numbers()))
         last = next((report for report in found if report and report.scheduled), None)
-        passed = max(time.time() - last.begun, 0) if last else self.section.interval_seconds
-        return self.section.interval_seconds - passed
+        passed = time.time() - last.begun if last else -math.inf
+        return self.section.interval_seconds - max(passed, 0) if passed > -_CLOCKS_SECONDS else 0
 
     def _run(self) -> None:
         # The tables on disk are loaded only by the process that runs.
@@ -127,8 +137,12 @@ class _Running:
 
     def _tell(self, report: Report) -> None:
         for refused in report.refused:
-            more = f"{refused.going} of {refused.tags} tags of {refused.repository} would go, more than maxshare"
-            _log.warning("retention: %s, %d %%: none goes", more, self.section.maxshare)
+            _log.warning(
+                "retention of %s: %s, more than maxshare, %d %%: none goes",
+                refused.repository,
+                refused,
+                self.section.maxshare,
+            )
         told = {"run": report.run, "untagged": report.untagged, "refused": report.refusals, "dryrun": report.dry_run}
         _log.info("retention has run", extra=told)
 
@@ -141,3 +155,11 @@ def _stamp(driver: StorageDriver) -> float | None:
     except DriverError as error:
         raise JobFailedError(f"pulls are not known to retention: {error}") from error
     return None
+
+
+def _forget(driver: StorageDriver) -> None:
+    try:
+        history.forget(driver)
+    except DriverError as error:
+        why = "no rule of this server asks for pulls, so it notes none, and cannot delete what others have noted"
+        raise JobFailedError(f"{why}: {error}") from error

@@ -7,11 +7,13 @@ by what it points to: digests are read where a rule asks for pulls, and of tags 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError
+from registry.retention import restored
 from registry.retention.history import HOUR_SECONDS
 from registry.retention.signatures import subject_of
 from registry.retention.versions import precedence
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
     from registry.retention.history import History
     from registry.retention.rules import Entry, Rule
 
-TABLES: Final = """
+TABLES: Final = f"""{restored.TABLES}
 CREATE TABLE tag (
-    name TEXT PRIMARY KEY, pushed REAL NOT NULL, version TEXT, subject TEXT, digest TEXT, because TEXT
+    name TEXT PRIMARY KEY, pushed REAL NOT NULL, written REAL NOT NULL, version TEXT, subject TEXT, digest TEXT,
+    because TEXT
 ) WITHOUT ROWID;
 CREATE TABLE candidate (name TEXT PRIMARY KEY, pushed REAL NOT NULL, version TEXT) WITHOUT ROWID;
 CREATE TABLE revision (digest TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -43,17 +46,31 @@ _SIGNATURE_SECONDS: Final = 3600.0
 """How long a signature stays whose manifest is not there: programs that copy a repository may push it first."""
 
 
+class Kind(StrEnum):
+    """What is counted apart, of the tags of a repository."""
+
+    TAGS = "tags"
+    SIGNATURES = "signatures"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A tag that was `pushed` then, in seconds since the epoch, and stays for what `because` says, or goes: "".
 
-    `digest` is where it points, "" where that was not read.
+    Its link was `written` as it was pushed, or given back later on. `digest` is where it points, "" where that was not
+    read.
     """
 
     tag: str
     pushed: float
+    written: float
     digest: str
     because: str
+
+    @property
+    def kind(self) -> Kind:
+        """Whether it is a signature, or a tag like others."""
+        return Kind.TAGS if subject_of(self.tag) is None else Kind.SIGNATURES
 
 
 class Judge:
@@ -76,6 +93,7 @@ class Judge:
         """
         self._connection.execute("DELETE FROM tag")
         self._insert(repository)
+        self._date_restored(repository)
         self._keep_signatures(repository)
         if any(entry.keep.pulledwithin_seconds is not None for entry in rule.entries):
             self._read_digests(repository, "digest IS NULL")
@@ -92,29 +110,47 @@ class Judge:
         """Yield the verdict on each tag that goes, in byte order."""
         return self._verdicts("AND because IS NULL")
 
-    def counts(self) -> tuple[int, int]:
-        """Return how many tags there are, and how many of them go; signatures are not counted."""
-        query = "SELECT count(*), count(*) FILTER (WHERE because IS NULL) FROM tag WHERE subject IS NULL"
-        total, going = self._connection.execute(query).fetchone()
+    def counts(self, kind: Kind) -> tuple[int, int]:
+        """Return how many tags of a `kind` there are, and how many of them go."""
+        query = "SELECT count(*), count(*) FILTER (WHERE because IS NULL) FROM tag WHERE (subject IS NULL) = ?"
+        total, going = self._connection.execute(query, (kind is Kind.TAGS,)).fetchone()
         return total, going
 
     def _verdicts(self, where: str) -> Iterator[Verdict]:
         # Whoever is given them may have the tables changed meanwhile, so that no query is left open.
         after = ""
-        query = f"SELECT name, pushed, digest, because FROM tag WHERE name > ? {where} ORDER BY name LIMIT {_AT_ONCE}"  # noqa: S608  no text of others
+        columns = "name, pushed, written, digest, because"
+        query = f"SELECT {columns} FROM tag WHERE name > ? {where} ORDER BY name LIMIT {_AT_ONCE}"  # noqa: S608  ours
         while rows := self._connection.execute(query, (after,)).fetchall():
-            for name, pushed, digest, because in rows:
-                yield Verdict(name, pushed, digest or "", because or "")
+            for name, pushed, written, digest, because in rows:
+                yield Verdict(name, pushed, written, digest or "", because or "")
             after = rows[-1][0]
 
     def _insert(self, repository: str) -> None:
         self._connection.executemany(
-            "INSERT OR REPLACE INTO tag (name, pushed, version, subject) VALUES (?, ?, ?, ?)",
-            ((tag, pushed, precedence(tag), subject_of(tag)) for tag, pushed in _tags(self._driver, repository)),
+            "INSERT OR REPLACE INTO tag (name, pushed, written, version, subject) VALUES (?, ?, ?, ?, ?)",
+            (
+                (tag, written, written, precedence(tag), subject_of(tag))
+                for tag, written in _tags(self._driver, repository)
+            ),
+        )
+
+    def _date_restored(self, repository: str) -> None:
+        """Take for when a tag was pushed that has come back what is noted of that, if it was not pushed since."""
+        notes = "SELECT tag FROM restored WHERE repository = :repository"
+        if not self._connection.execute(notes, {"repository": repository}).fetchone():
+            return
+        self._read_digests(repository, f"digest IS NULL AND name IN ({notes})")
+        # A listing may tell fractions of a second where a look at one object, which was noted, does not.
+        self._connection.execute(
+            "UPDATE tag SET pushed = coalesce((SELECT restored.pushed FROM restored"
+            " WHERE restored.repository = ? AND restored.tag = tag.name AND restored.digest = tag.digest"
+            " AND restored.written IN (tag.written, CAST(tag.written AS INTEGER))), pushed) WHERE digest IS NOT NULL",
+            (repository,),
         )
 
     def _keep_signatures(self, repository: str) -> None:
-        """Keep the signatures of manifests that are there, and those whose manifest may still come."""
+        """Keep the signatures of manifests that are there or may still come, and those of another repository's."""
         if not self._connection.execute("SELECT 1 FROM tag WHERE subject IS NOT NULL LIMIT 1").fetchone():
             return
         self._connection.execute("DELETE FROM revision")
@@ -131,6 +167,11 @@ class Judge:
             "UPDATE tag SET because = 'it is young, and the manifest that it is about may come'"
             " WHERE subject IS NOT NULL AND because IS NULL AND pushed >= ?",
             (self._now - _SIGNATURE_SECONDS,),
+        )
+        # COSIGN_REPOSITORY names a repository for the signatures of others: what they are about never was in it.
+        self._connection.execute(
+            "UPDATE tag SET because = 'there are only signatures here: what they are about may be elsewhere'"
+            " WHERE because IS NULL AND NOT EXISTS (SELECT 1 FROM tag WHERE subject IS NULL)"
         )
 
     def _keep(self, repository: str, entry: Entry) -> None:
@@ -173,9 +214,11 @@ class Judge:
 
     def _read_digests(self, repository: str, where: str) -> None:
         """Read where the tags point that `where` means; "" is nowhere."""
-        query = f"SELECT name FROM tag WHERE name > ? AND {where} ORDER BY name LIMIT {_AT_ONCE}"  # noqa: S608  ours
+        query = f"SELECT name FROM tag WHERE name > :after AND {where} ORDER BY name LIMIT {_AT_ONCE}"  # noqa: S608  ours
         after = ""
-        while names := [name for (name,) in self._connection.execute(query, (after,))]:
+        while names := [
+            name for (name,) in self._connection.execute(query, {"after": after, "repository": repository})
+        ]:
             links = self._driver.get_each([paths.tag_link(repository, name) for name in names], limit=_LINK_BYTES)
             self._connection.executemany(
                 "UPDATE tag SET digest = ? WHERE name = ?", zip(map(_target, links), names, strict=True)

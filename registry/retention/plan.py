@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from registry.foundation.temporary_database import temporary_database
-from registry.retention import history, judging
+from registry.retention import history, judging, restored
 from registry.retention.history import History
-from registry.retention.judging import Judge
+from registry.retention.judging import Judge, Kind
 from registry.retention.rules import Rules
 
 if TYPE_CHECKING:
@@ -29,32 +29,47 @@ def all_repositories(repository: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """Of so many tags of a `kind`, `going` go, and no more than `allowed` may."""
+
+    kind: Kind
+    tags: int
+    going: int
+    allowed: int
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether more go than may: then none of this kind goes."""
+        return self.going > self.allowed
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """A repository that the rule with the place `rule` decides for; None: there is no rule for it, or one without keep.
 
-    It has `tags`, of which `going` go, signatures not counted, and may lose no more than `allowed`. What is told of
-    each tag is told until the next repository is judged.
+    `shares` are those of its tags and of its signatures. What is told of each tag is told until the next repository is
+    judged.
     """
 
     repository: str
     rule: int | None
-    tags: int
-    going: int
-    allowed: int
+    shares: tuple[Share, ...]
     _judge: Judge
 
-    @property
-    def refused(self) -> bool:
-        """Whether more tags go than may."""
-        return self.going > self.allowed
+    def refused(self, *, forced: bool = False) -> dict[Kind, Share]:
+        """Return the shares that are exceeded; none is where more may go than maxshare allows."""
+        return {} if forced else {share.kind: share for share in self.shares if share.is_exceeded}
 
     def verdicts(self) -> Iterator[Verdict]:
         """Yield the verdict on each tag, in byte order; none where no rule decides."""
         return self._judge.verdicts() if self.rule is not None else iter(())
 
-    def going_tags(self) -> Iterator[Verdict]:
-        """Yield the verdict on each tag that goes, in byte order."""
-        return self._judge.going() if self.rule is not None else iter(())
+    def going_tags(self, *, forced: bool = False) -> Iterator[Verdict]:
+        """Yield the verdict on each tag that goes, in byte order, but for those that are refused."""
+        if self.rule is None:
+            return iter(())
+        refused = self.refused(forced=forced)
+        return (verdict for verdict in self._judge.going() if verdict.kind not in refused)
 
 
 class Plan:
@@ -64,8 +79,9 @@ class Plan:
     """
 
     def __init__(self, driver: StorageDriver, repositories: Repositories, section: Retention, now: float) -> None:
+        self._driver = driver
         self._repositories = repositories
-        self._share = section.maxshare
+        self._maxshare = section.maxshare
         self._now = now
         self._rules = Rules.of(section)
         self._connection = temporary_database(judging.TABLES + history.TABLES)
@@ -102,13 +118,17 @@ class Plan:
         Raises:
             DriverError: the storage failed.
         """
+        restored.read(self._driver, self._connection)
         for repository in self._repositories.catalog.names():
             if not chosen(repository):
                 continue
             rule = self._rules.rule_for(repository)
             if rule is None or not rule.entries:
-                yield Judged(repository, None, 0, 0, 0, self._judge)
+                yield Judged(repository, None, (), self._judge)
             else:
                 self._judge.judge(repository, rule)
-                tags, going = self._judge.counts()
-                yield Judged(repository, rule.number, tags, going, tags * self._share // 100, self._judge)
+                yield Judged(repository, rule.number, tuple(map(self._share_of, Kind)), self._judge)
+
+    def _share_of(self, kind: Kind) -> Share:
+        tags, going = self._judge.counts(kind)
+        return Share(kind, tags, going, tags * self._maxshare // 100)

@@ -37,11 +37,18 @@ class Untagged:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A repository of whose tags more would have gone than may: `going` of `tags`."""
+    """A repository of whose tags, or signatures, more would have gone than may: `going` of so many `tags`.
+
+    `kind` says of which of the two; an earlier version, which did not refuse signatures, has not said it.
+    """
 
     repository: str
     tags: int
     going: int
+    kind: str = "tags"
+
+    def __str__(self) -> str:
+        return f"{self.going} of {self.tags} {self.kind} would go"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +57,8 @@ class Report:
 
     `begun` is in seconds since the epoch, by the clock of the storage. One that is not `ended` broke off, or goes on;
     one that is `scheduled` nobody has typed. `untagged` is how many tags went, `kept` how many would have, and were
-    pushed again meanwhile. `refused` are the first repositories of `refusals` of whose tags more would have gone than
-    may.
+    pushed again meanwhile. `refused` are the first of `refusals`: repositories of whose tags, or signatures, more would
+    have gone than may.
     """
 
     run: int

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from registry.ports import Repositories, Repository
     from registry.publishing import Publishing
     from registry.retention.judging import Verdict
-    from registry.retention.plan import Judged, Plan
+    from registry.retention.plan import Plan, Share
     from registry.retention.reports import Report
 
 _MOST_REFUSED: Final = 1000
@@ -56,7 +56,7 @@ class _AsJudged:
     def require(self, current: Digest | None) -> None:
         pushed = self.repository.tags.pushed(Tag(self.verdict.tag))
         # A listing may tell fractions of a second where a look at one object does not.
-        moved = str(current) != self.verdict.digest or math.floor(pushed) != math.floor(self.verdict.pushed)
+        moved = str(current) != self.verdict.digest or math.floor(pushed) != math.floor(self.verdict.written)
         if moved or self.is_pushed_again() or self._has_subject():
             raise _PushedAgainError
 
@@ -113,21 +113,20 @@ class Untagging:
             DriverError: the storage failed. What was done until then can be undone.
         """
         for judged in plan.judged(chosen):
-            if judged.refused and not self._forced:
-                self._refuse(judged)
-            else:
-                for batch in batches(judged.going_tags()):
-                    yield from self._untag(judged.repository, batch)
+            for share in judged.refused(forced=self._forced).values():
+                self._refuse(judged.repository, share)
+            for batch in batches(judged.going_tags(forced=self._forced)):
+                yield from self._untag(judged.repository, batch)
             if not self._going_on():
                 return
             self.report = replace(self.report, repositories=self.report.repositories + 1)
         self.report = replace(self.report, ended=True)
         self._reports.end(self.report)
 
-    def _refuse(self, judged: Judged) -> None:
+    def _refuse(self, repository: str, share: Share) -> None:
         refused = self.report.refused
         if len(refused) < _MOST_REFUSED:
-            refused = (*refused, Refused(judged.repository, judged.tags, judged.going))
+            refused = (*refused, Refused(repository, share.tags, share.going, str(share.kind)))
         self.report = replace(self.report, refused=refused, refusals=self.report.refusals + 1)
 
     def _untag(self, repository: str, batch: list[Verdict]) -> Iterator[Untagged]:

@@ -9,12 +9,11 @@ from registry.audit import jobs as audit
 from registry.audit import watching
 from registry.fsck import jobs as scrub
 from registry.health.checks import configured_checks, optional_check
-from registry.jobs import cluster, health, journal, purge
+from registry.jobs import cluster, health, journal, purge, quotas
 from registry.jobs.cluster import Cluster, member_name
 from registry.jobs.hold import Hold
 from registry.lifecycle import jobs as collection
 from registry.notifications import jobs as notifications
-from registry.retention import history
 from registry.retention import jobs as retention
 from registry.server.acme import renewal
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: False) -> Iterator[Job]:
-    """Yield the jobs that the configuration asks for; none writes to a registry that is read-only.
+    """Yield the jobs that the configuration asks for; of a registry that is read-only, none writes but that of pulls.
 
     `stopping` tells whether this process is about to stop.
     """
@@ -37,6 +36,7 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     maintenance = configuration.storage.maintenance
     if not maintenance.readonly.enabled:
         yield from purge.jobs(services.repositories, maintenance.uploadpurging, list(_left_behind(services)))
+    yield from quotas.jobs(services.driver, services.quotas)
     yield from collection.jobs(configuration, services.driver, _metrics(services))
     yield from scrub.jobs(configuration, services.driver, _metrics(services))
     publishing = services.publishing(retention.RetentionOperator())
@@ -61,12 +61,10 @@ def have_much_to_do(configuration: Configuration) -> bool:
 
 
 def _left_behind(services: Services) -> Iterator[Callable[[], None]]:
-    """Yield what clears away a journal that nobody reads any more, and pulls that nobody asks for."""
+    """Yield what clears away a journal that nobody reads any more."""
     if not services.recorder:
         section = services.configuration.notifications.journal
         yield partial(journal.trim_unread, services.driver, keep_seconds=section.keep_seconds)
-    if not services.last_pulls:
-        yield partial(history.forget, services.driver)
 
 
 def _checks(services: Services) -> Iterator[Check]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from drivers.base import DriverError
 from registry.fsck.check import Check, Wish, policy_for
 from registry.fsck.contents import Contents
+from registry.fsck.losses import missing_half
 from registry.fsck.pacing import Pacer
 from registry.fsck.scrubbed import write_scrubbed
 from registry.fsck.store import Store
@@ -44,6 +45,8 @@ def scrub(task: Task, stopping: Callable[[], bool]) -> Mapping[str, Any]:
     section = task.configuration.storage.maintenance.scrub
     try:
         driver = open_existing_storage(task.configuration)
+        if missing := missing_half(driver):
+            return {"result": "failed", "error": f"{missing}: is all of the storage mounted?"}
         notes = _Notes(driver, task.begun, stopping)
         with Contents(driver, Pacer(section.rate), notes) as contents:
             policy = policy_for(driver, validation_policy(task.configuration))

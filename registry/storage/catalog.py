@@ -15,7 +15,15 @@ from drivers.delegating import DelegatingDriver
 from registry.oci.digest import DEFAULT_ALGORITHM
 from registry.storage import paths
 from registry.storage.listing import PAGE, names_below, names_from
-from registry.storage.names import is_algorithm, is_component_below, is_part_of_manifests, is_repository, is_upload_id
+from registry.storage.names import (
+    is_algorithm,
+    is_component_below,
+    is_part_of_condemned,
+    is_part_of_manifests,
+    is_part_of_referrers,
+    is_repository,
+    is_upload_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +50,10 @@ _log = logging.getLogger(__name__)
 _MANIFESTS: Final = _Mark(paths.MANIFESTS, paths.manifests, is_part_of_manifests, "tags")
 _LAYERS: Final = _Mark(paths.LAYERS, paths.all_layers, is_algorithm, DEFAULT_ALGORITHM)
 _UPLOADS: Final = _Mark(paths.UPLOADS, paths.uploads, is_upload_id)
+_REFERRERS: Final = _Mark(paths.REFERRERS, paths.all_referrers, is_part_of_referrers)
+_CONDEMNED: Final = _Mark(paths.CONDEMNED, paths.condemned, is_part_of_condemned)
+_PARTS: Final = (_MANIFESTS, _LAYERS, _UPLOADS, _REFERRERS, _CONDEMNED)
+"""All that a repository may have."""
 
 
 class Catalog:
@@ -79,19 +91,31 @@ class Catalog:
         """Yield the names under which links to blobs or manifests lie."""
         return self._walk((_MANIFESTS, _LAYERS))
 
+    def keeping(self, *, below: str = "") -> Iterator[str]:
+        """Yield the names under which anything lies; given `below`, those that are nested in that name."""
+        return self._walk(_PARTS, inside=below)
+
+    def keeps(self, name: str) -> bool:
+        """Tell whether anything lies under `name`; what is nested in it does not count."""
+        return self._has_one(_PARTS, name, (), complete=False)
+
     def _walk(
         self,
         marks: tuple[_Mark, ...],
         after: str = "",
         limit: float = math.inf,
         shown: Callable[[str], bool] = lambda _: True,
+        *,
+        inside: str = "",
     ) -> Iterator[str]:
         """Yield the names after `after` that have one of `marks` and are to be `shown`, at most `limit`.
+
+        Given `inside`, they are those that are nested in that name, and `after` is not given.
 
         A name costs a listing, which tells of its marks and of what is nested in it, and a look below a mark; the
         last one only the latter.
         """
-        levels = [*self._levels(after)]
+        levels = [self._level_below(inside)] if inside else [*self._levels(after)]
         while levels:
             parent, siblings = levels[-1]
             for component in siblings:
@@ -126,6 +150,11 @@ class Catalog:
             parent += f"{component}/"
             path = paths.below(path, component)
         yield parent, names_below(self._driver, path, is_component_below(parent))
+
+    def _level_below(self, name: str) -> tuple[str, Iterator[str]]:
+        """Return the level of the tree that lies directly below `name`."""
+        parent = f"{name}/"
+        return parent, names_below(self._driver, paths.repository(name), is_component_below(parent))
 
     def _has_one(self, marks: tuple[_Mark, ...], name: str, below: Sequence[str], *, complete: bool) -> bool:
         """Tell whether the repository `name` has one of `marks`; what lies in it is `below`, if `complete`."""

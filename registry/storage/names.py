@@ -13,6 +13,7 @@ from typing import Final
 
 from registry.oci import reference, uploads
 from registry.oci.digest import ALGORITHMS
+from registry.storage import paths
 
 IsName = Callable[[str], object]
 """Gives what is true for a name and false for others. Most are methods of patterns, which cost little for each name."""
@@ -21,6 +22,10 @@ is_algorithm: IsName = ALGORITHMS.__contains__
 """The algorithm of a digest."""
 is_part_of_manifests: IsName = frozenset({"revisions", "tags"}).__contains__
 """What lies in the part of a repository that has its manifests."""
+is_part_of_referrers: IsName = frozenset({"subjects"}).__contains__
+"""What lies in the part of a repository that has its index of referrers."""
+is_part_of_condemned: IsName = frozenset({paths.LAYERS, paths.MANIFESTS}).__contains__
+"""What lies in the part of a repository that has what a garbage collection has condemned."""
 is_prefix: Final[IsName] = re.compile("[0-9a-f]{2}").fullmatch
 """What the hex of a digest begins with."""
 is_tag: Final[IsName] = reference.is_tag
@@ -41,6 +46,8 @@ is_run: Final[IsName] = re.compile("[0-9]{12}").fullmatch
 """A run of retention."""
 is_part: Final[IsName] = re.compile("[0-9]{6}").fullmatch
 """A part of what is kept in several objects."""
+is_restored: Final[IsName] = re.compile("[0-9]{20}-[0-9a-f]{16}").fullmatch
+"""A note of tags that retention has given back: when it was written, and a random number."""
 is_folding: Final[IsName] = re.compile("[0-9]{12}-[0-9a-f]{16}").fullmatch
 """A time at which the pulls were folded."""
 is_pulls_batch: Final[IsName] = re.compile("[A-Za-z0-9-]+-[0-9]+-[0-9]{20}").fullmatch

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from registry.oci.digest import ALGORITHMS, Digest
 from registry.storage import paths
-from registry.storage.names import is_algorithm, is_hex, is_repository, is_tag
+from registry.storage.names import is_repository, is_tag
 
 
 class Kind(StrEnum):
@@ -64,7 +64,7 @@ def part_at(path: str) -> Part | None:
         found = _LINK(f"_{rest}")
         return _link(name, *found.groups()) if found and _is_repository(name) else None
     found = _BLOB(path)
-    if found and is_algorithm(found[1]) and is_hex(found[1])(found[3]):
+    if found and len(found[3]) == ALGORITHMS.get(found[1]):
         return Part(Kind.BLOB, "", Digest(found[1], found[3]))
     return None
 

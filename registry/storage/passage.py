@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import time
 from itertools import islice
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import UnavailableError
+from drivers.base import CollectingError
 from registry.storage import runs
 from registry.storage.runs import Notice
 
@@ -36,6 +37,9 @@ GRACE_SECONDS: Final = 12 * 3600.0
 
 _NAMED: Final = 10_000
 """Digests in one notice, at most."""
+
+_WAITING: Final = 32
+"""Threads of a process that wait for a run at a time. A process has 128, and readers need some of them."""
 
 _LOOKS: Final = 40
 """How often a writer looks, in the time for which it waits, whether a run has done with what it had closed."""
@@ -65,6 +69,7 @@ class Passage:
         self._clock = clock
         self._pause = pause
         self._idle: tuple[float, Run] | None = None
+        self._waiting = BoundedSemaphore(_WAITING)
 
     def enter(self, repository: str, digests: Iterable[Digest], tags: Sequence[Tag] = ()) -> Visit:
         """Let a writer to `repository` look at the storage, now that no run removes what it relies on.
@@ -73,7 +78,7 @@ class Passage:
         run is on, each time that one has to be told of them.
 
         Raises:
-            UnavailableError: a run works on them for longer than a client can wait.
+            CollectingError: a run works on them for longer than a client can wait, or too many wait already.
             DriverError: the storage does not say whether a run is on.
         """
         return Visit(self, repository, digests, tags)
@@ -93,12 +98,28 @@ class Passage:
         return run
 
     def wait_while_closed(self, repository: str, digests: Iterable[str]) -> None:
-        """Return when the run has not, or no more, closed `repository` or any of `digests`."""
+        """Return when the run has not, or no more, closed `repository` or any of `digests`.
+
+        Raises:
+            CollectingError: it has not done so in time, or as many threads wait as may.
+        """
+        if not self.read().closed.touches(repository, digests):
+            return
+        at_work = f"a garbage collection is at work on {repository}, or on what is pushed to it"
+        if not self._waiting.acquire(blocking=False):
+            raise CollectingError(f"{at_work}, and {_WAITING} others wait for that already")
+        try:
+            self._wait_while_closed(repository, digests, at_work)
+        finally:
+            self._waiting.release()
+
+    def _wait_while_closed(self, repository: str, digests: Iterable[str], at_work: str) -> None:
         until = self._clock() + runs.PACE.closed
-        while self.read().closed.touches(repository, digests):
-            if self._clock() >= until:
-                raise UnavailableError(f"a garbage collection is at work on {repository}, or on what is pushed to it")
+        while self._clock() < until:
             self._pause(runs.PACE.closed / _LOOKS)
+            if not self.read().closed.touches(repository, digests):
+                return
+        raise CollectingError(at_work)
 
 
 class Visit:

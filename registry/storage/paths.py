@@ -28,12 +28,15 @@ and not below ROOT::
     /registry/gc/notices/<id>
     /registry/gc/reports/<run>.json
     /registry/gc/orphans/<run>/<number>
+    /registry/usage/<label of a quota>/base
+    /registry/usage/<label of a quota>/added/<label of a process>
     /registry/scrub
     /registry/quarantine/<alg>/<hex>, bytes that do not have their digest
     /registry/quarantine/arriving/<alg>/<hex>/data, while they are moved there
     /registry/audit/<YYYYMMDD>/<number>.jsonl
     /registry/audit/{head,seen/<host>,told/<name>}
     /registry/retention/reports/<run>/{begun,<part>,summary}
+    /registry/retention/restored/<time>-<id>
     /registry/pulls/{since,<YYYYMMDD>/<host>-<pid>-<time>,folded/<number>-<id>/{<part>,whole}}
 
 A link is a small object that holds a digest as text, without a newline.
@@ -59,6 +62,7 @@ CURSORS: Final = "/registry/journal/cursors"
 DEAD_LETTERS: Final = "/registry/journal/dead"
 LEASES: Final = "/registry/leases"
 AUDIT: Final = "/registry/audit"
+USAGE: Final = "/registry/usage"
 GC: Final = "/registry/gc"
 GC_RUN: Final = f"{GC}/run"
 GC_NOTICES: Final = f"{GC}/notices"
@@ -69,6 +73,7 @@ QUARANTINE: Final = "/registry/quarantine"
 QUARANTINE_ARRIVING: Final = f"{QUARANTINE}/arriving"
 AUDIT_HEAD: Final = f"{AUDIT}/head"
 RETENTION_REPORTS: Final = "/registry/retention/reports"
+RETENTION_RESTORED: Final = "/registry/retention/restored"
 PULLS: Final = "/registry/pulls"
 PULLS_SINCE: Final = f"{PULLS}/since"
 PULLS_FOLDED: Final = f"{PULLS}/folded"
@@ -161,6 +166,11 @@ def retention_summary(run: int) -> str:
     return f"{retention_report(run)}/summary"
 
 
+def retention_restored(name: str) -> str:
+    """Return where it is noted of some tags that were given back when they had been pushed."""
+    return f"{RETENTION_RESTORED}/{name}"
+
+
 def pulls_of_day(day: str) -> str:
     """Return the prefix below which the pulls lie that were noted on `day`, ``YYYYMMDD``, and not folded yet."""
     return f"{PULLS}/{day}"
@@ -184,6 +194,26 @@ def folded_part(folding: str, number: int) -> str:
 def folded_whole(folding: str) -> str:
     """Return where it is said that all parts of a folding are there."""
     return f"{folded_pulls(folding)}/whole"
+
+
+def usage(group: str) -> str:
+    """Return the prefix of what is kept of the repositories of a quota; `group` is its label."""
+    return f"{USAGE}/{group}"
+
+
+def usage_base(group: str) -> str:
+    """Return where it is kept how much the repositories of a quota had when they were counted."""
+    return f"{usage(group)}/base"
+
+
+def all_usage_added(group: str) -> str:
+    """Return the prefix below which each name is a process that has added to the repositories of a quota."""
+    return f"{usage(group)}/added"
+
+
+def usage_added(group: str, process: str) -> str:
+    """Return where a process says how much it has added to the repositories of a quota."""
+    return f"{all_usage_added(group)}/{process}"
 
 
 def label(name: str) -> str:

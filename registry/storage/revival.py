@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import UnavailableError
+from drivers.base import CollectingError
+from registry.foundation.found_digests import FoundDigests
 from registry.oci.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from registry.storage.validation import ValidationPolicy
 
 _READ_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of all manifests below an index that are read for one push: some thousand manifests of images."""
+"""Bytes of all manifests below an index that are looked into to bring them back: some thousand of images."""
 
 _DEPTH: Final = 8
 """How many indexes lead to a manifest that is brought back, at most."""
@@ -36,7 +37,7 @@ class _Room:
     def take(self, manifest: Manifest) -> None:
         self._left -= len(manifest.content)
         if self._left < 0:
-            raise UnavailableError("the index leads to too many manifests to be pushed while garbage is collected")
+            raise CollectingError("the index leads to too many manifests that a garbage collection may have condemned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Content:
     """The digests of a manifest and of all that it leads to in its repository, however deep.
 
     Iterated again, they are found again: what an index leads to is more than is to be kept in memory. A manifest of an
-    index may be what only this push lets stay, so what is below it is among them.
+    index may be what only this push lets stay, so what is below it is among them. Each manifest is read once, however
+    many indexes name it.
     """
 
     manifests: ManifestStore
@@ -55,15 +57,16 @@ class Content:
         yield self.digest
         named, below = _named(self.manifest)
         yield from named
-        room = _Room()
-        while below:
-            child = self.manifests.peek(below.pop())
-            if child is None:
-                continue
-            room.take(child)
-            named, deeper = _named(child)
-            yield from named
-            below += deeper
+        if not below:
+            return
+        with FoundDigests() as manifests:
+            manifests.add_all(below)
+            for digest in manifests.follow():
+                child = self.manifests.peek(digest)
+                if child:
+                    named, below = _named(child)
+                    yield from named
+                    manifests.add_all(below)
 
 
 def _named(manifest: Manifest) -> tuple[dict[Digest, None], list[Digest]]:
@@ -89,7 +92,7 @@ def check_reviving(
 
     Raises:
         What ValidationPolicy.check() raises.
-        UnavailableError: it leads to more manifests than can be looked at.
+        CollectingError: it leads to more manifests than can be looked at.
     """
     blobs = _Blobs(repository.blobs, since)
     policy.check(manifest, blobs, _Manifests(repository.manifests, blobs, policy, since, deep=deep))

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import DriverError, ObjectTooLargeError, PathNotFoundError, UnavailableError
+from drivers.base import CollectingError, DriverError, ObjectTooLargeError, PathNotFoundError, UnavailableError
 from registry.storage import paths
 from registry.storage.listing import objects_below
 from registry.storage.names import is_notice
@@ -176,12 +176,12 @@ class Runs:
         """Return when a notice was put, in seconds since the epoch by the clock of the storage.
 
         Raises:
-            UnavailableError: it is gone: the run that has read it has ended.
+            CollectingError: it is gone: the run that has read it has ended.
         """
         try:
             return self._driver.stat(paths.gc_notice(notice_id)).modified
         except PathNotFoundError as error:
-            raise UnavailableError(f"a garbage collection ended at this very moment: {error}") from error
+            raise CollectingError(f"a garbage collection ended at this very moment: {error}") from error
 
     def notice_ids(self) -> Iterator[str]:
         """Yield the ids of all notices, in order."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.filesystem.driver import FilesystemDriver
+from registry.fsck.scrubbed import Scrubbed, read_scrubbed, write_scrubbed
 from registry.oci.digest import Digest
-from registry.storage import paths
+from registry.storage import enumeration, paths
 from registry.storage.runs import Phase, Run, Runs
 from tests.commands.stores import SHARED, configure, run, stored
 
@@ -47,18 +49,31 @@ def test_what_is_damaged_is_a_line_with_its_tags_and_what_to_do(config: str, dri
     assert (done.returncode, done.stderr) == (3, "")
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("damaged: ")]
     assert line.startswith(f"damaged: team/app@{digest}: sha256:")
-    assert line.endswith(" is missing (tags latest, v1, v2); --repair writes the link again, if the bytes are sound")
+    advice = "push the image again; --relink writes the link, if readers of the repository may have the blob"
+    assert line.endswith(f" is missing (tags latest, v1, v2); {advice}")
     assert done.stdout.endswith("\n1 damaged: 0 repaired, 0 removed, 1 remain\n")
 
 
 def test_after_a_repair_the_status_is_0_and_the_next_run_finds_nothing(config: str, driver: FilesystemDriver) -> None:
-    driver.delete(paths.layer_link("team/app", Digest.of(SHARED)))
+    driver.put(paths.layer_link("team/app", Digest.of(SHARED)), b"")
 
     done = run("fsck", "--repair", config)
 
     assert done.returncode == 0
     assert done.stdout.startswith("repaired: team/app@")
     assert done.stdout.endswith("\n1 damaged: 1 repaired, 0 removed, 0 remain\n")
+    assert run("fsck", config).stdout.endswith("\nnothing is damaged\n")
+
+
+def test_a_link_to_a_blob_that_is_missing_is_written_on_request_only(config: str, driver: FilesystemDriver) -> None:
+    driver.delete(paths.layer_link("team/app", Digest.of(SHARED)))
+
+    assert run("fsck", "--repair", config).returncode == 3
+    assert run("fsck", "--prune", config).returncode == 3
+    done = run("fsck", "--relink", config)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("repaired: team/app@")
     assert run("fsck", config).stdout.endswith("\nnothing is damaged\n")
 
 
@@ -104,6 +119,31 @@ def test_json_of_a_sound_storage_is_an_empty_list(config: str) -> None:
     assert json.loads(run("fsck", "--json", config).stdout)["findings"] == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_repairs_belongs_to_the_owner_of_the_storage(
+    config: str, driver: FilesystemDriver, directory: Path
+) -> None:
+    for parent in (directory, *directory.parents):
+        if parent.stat().st_mode & 0o777 == 0o700:
+            parent.chmod(0o711)
+    root = directory / "root"
+    driver.put(paths.blob_data(Digest.of(b"damaged")), b"other")
+    driver.delete(paths.tag_link("base", "12"))
+    driver.put(paths.layer_link("team/app", Digest.of(SHARED)), b"")
+    write_scrubbed(driver, Scrubbed(ended=1.0, damaged=3))
+    for each in (root, *root.rglob("*")):
+        os.chown(each, 12345, 12346)
+
+    done = run("fsck", "--deep", "--repair", config)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("repaired: ") == 3
+    made = [root, *root.rglob("*")]
+    assert (root / paths.QUARANTINE[1:]).is_dir()
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in made} == {(12345, 12346)}
+    assert read_scrubbed(driver).damaged == 0
+
+
 def test_while_a_garbage_collection_runs_nothing_is_checked(config: str, driver: FilesystemDriver) -> None:
     Runs(driver).write(Run(7, Phase.MARKING, host="node-1"))
 
@@ -121,9 +161,61 @@ def test_where_all_blobs_are_gone_nothing_is_removed(config: str, driver: Filesy
     done = run("fsck", option, config)
 
     assert done.returncode == 1
-    assert done.stderr == "Error: there are repositories and not a single blob: is all of the storage mounted?\n"
+    said = "there are repositories and not a single blob: is all of the storage mounted?"
+    assert done.stderr == f"Error: {said} --force checks it as it is\n"
     assert {found.path for found in driver.walk("/docker")} == before
     assert run("fsck", config).returncode == 3
+
+
+@pytest.mark.parametrize("lost", ["half of the blobs", "all revisions"])
+def test_where_more_than_a_fifth_is_lost_nothing_is_changed_without_force(
+    config: str, driver: FilesystemDriver, lost: str
+) -> None:
+    if lost == "all revisions":
+        for name in ("base", "team/app", "team/web"):
+            for digest in list(enumeration.revisions(driver, name)):
+                driver.delete(paths.revision_link(name, digest))
+                driver.delete(paths.blob_data(digest))
+    else:
+        for digest in [each for name in ("team/app", "team/web") for each in enumeration.revisions(driver, name)]:
+            driver.delete(paths.blob_data(digest))
+    before = {found.path for found in driver.walk("/docker")}
+
+    for option in ("--repair", "--prune", "--relink"):
+        done = run("fsck", option, config)
+        assert done.returncode == 1
+        assert re.fullmatch(r"Error: \d of \d (manifests|tags) are lost, so nothing was changed: .*\n", done.stderr)
+        assert {found.path for found in driver.walk("/docker")} == before
+    assert run("fsck", config).returncode == 3
+    assert run("fsck", "--prune", "--force", config).returncode == 0
+
+
+def test_repositories_that_are_gone_are_not_a_sound_storage(config: str, driver: FilesystemDriver) -> None:
+    driver.delete(paths.REPOSITORIES)
+
+    for options in ([], ["--deep"], ["--repair"]):
+        done = run("fsck", *options, config)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("Error: there is not a single repository, and there are blobs: is all of")
+
+
+def test_an_empty_directory_is_not_a_sound_storage(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+
+    done = run("fsck", "--prune", configure(tmp_path))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_a_pattern_that_no_repository_matches_is_an_error(config: str) -> None:
+    done = run("fsck", "--repository", "tema/**", config)
+    both = run("fsck", "--repository", "tema/**", "--repository", "team/**", config)
+
+    assert (done.returncode, done.stderr) == (1, "Error: no repository matches tema/**\n")
+    assert "nothing is damaged" not in done.stdout
+    assert (both.returncode, both.stderr) == (1, "Error: no repository matches tema/**\n")
+    assert both.stdout.startswith("2 repositories, ")
 
 
 def test_a_storage_that_does_not_exist_is_status_1(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -100,6 +101,18 @@ def test_what_is_nested_in_a_repository_goes_with_it_if_that_is_said(directory: 
     assert list(stored(directory).catalog.names()) == ["base"]
     assert rm(directory, "bas", "-r", "-y").stderr == "Error: there is no repository bas, nor one nested in it\n"
     assert list(stored(directory).catalog.names()) == ["base"]
+
+
+@pytest.mark.parametrize("arguments", [["team/blobs"], ["team", "--recursive"], ["team/bl*"]])
+def test_a_name_that_has_blobs_and_no_manifest_goes_as_a_repository(directory: Path, arguments: list[str]) -> None:
+    shutil.copytree(
+        directory / "root/docker/registry/v2/repositories/base/_layers",
+        directory / "root/docker/registry/v2/repositories/team/blobs/_layers",
+    )
+    done = rm(directory, *arguments, "--yes")
+    assert done.returncode == 0
+    assert "deleted team/blobs, the whole repository with 0 tags\n" in done.stdout
+    assert "team/blobs" not in list(stored(directory).catalog.keeping())
 
 
 def test_a_tag_has_nothing_nested_in_it(directory: Path) -> None:

@@ -11,10 +11,13 @@ from drivers.filesystem.driver import FilesystemDriver
 from registry.oci.reference import Tag
 from registry.retention.history import dump
 from registry.storage import paths
+from registry.storage.runs import Run, Runs
 from tests.commands.stores import configure, fill, run, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from registry.oci.digest import Digest
 
 DAY = 24 * 3600.0
 
@@ -107,6 +110,45 @@ def test_undo_fails_where_the_manifest_is_gone(aged: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "team/app:v2 its manifest is gone\n")
 
 
+def condemn(directory: Path, repository: str, digest: Digest) -> list[str]:
+    """Condemn the manifest and what it names, as a garbage collection does; return where they were."""
+    driver = FilesystemDriver(str(directory / "root"))
+    manifest = stored(directory).open(repository).manifests.get(digest)
+    moves = {paths.revision_link(repository, digest): paths.condemned_revision_link(repository, digest)}
+    for _, each in manifest.references():
+        moves[paths.layer_link(repository, each.digest)] = paths.condemned_layer_link(repository, each.digest)
+    for path, condemned in moves.items():
+        driver.put(condemned, driver.get(path, limit=1000))
+        driver.delete(path)
+    Runs(driver).write(Run(2))
+    return list(moves)
+
+
+def test_undo_brings_back_what_a_garbage_collection_has_condemned(aged: Path) -> None:
+    config = configured(aged, NEWEST)
+    run("retention", "run", "--config", config)
+    driver = FilesystemDriver(str(aged / "root"))
+    condemned = condemn(aged, "team/app", stored(aged).open("team/app").tags.resolve(Tag("v1")))
+
+    done = run("retention", "undo", "1", "--config", config)
+
+    assert (done.returncode, done.stdout) == (0, "team/app:v2 restored\n")
+    assert all(driver.stat(path).size for path in condemned)
+
+
+def test_undo_of_what_was_condemned_for_longer_than_the_grace_says_that_the_manifest_is_gone(aged: Path) -> None:
+    config = configured(aged, NEWEST)
+    run("retention", "run", "--config", config)
+    condemned = condemn(aged, "team/app", stored(aged).open("team/app").tags.resolve(Tag("v1")))
+    for link in (aged / "root" / paths.condemned("team/app").lstrip("/")).rglob("link"):
+        os.utime(link, (time.time() - 30 * DAY,) * 2)
+
+    done = run("retention", "undo", "1", "--config", config)
+
+    assert (done.returncode, done.stdout) == (1, "team/app:v2 its manifest is gone\n")
+    assert not any((aged / "root" / path.lstrip("/")).exists() for path in condemned)
+
+
 def test_dry_run_of_the_configuration_is_obeyed_until_it_is_said_otherwise(aged: Path) -> None:
     config = configured(aged, NEWEST, "maxshare: 100")
     before = files(aged)
@@ -140,7 +182,9 @@ def test_tag_that_was_pulled_stays_once_pulls_are_known_for_long_enough(aged: Pa
     config = configured(aged, "[{repositories: ['**'], keep: [{pulledwithin: 24h}]}]")
     driver = FilesystemDriver(str(aged / "root"))
     assert run("retention", "run", "--config", config).stdout == ""
-    driver.put(paths.PULLS_SINCE, repr(time.time() - 2 * DAY).encode())
+    since = time.time() - 2 * DAY
+    driver.put(paths.PULLS_SINCE, repr(since).encode())
+    os.utime(aged / "root" / paths.PULLS_SINCE.lstrip("/"), (since, since))
     driver.put(paths.pulls_batch("20260101", f"host-7-{1:020}"), dump([("team/web", "v1", int(time.time()) // 3600)]))
 
     done = run("retention", "run", "--config", config)
@@ -175,6 +219,20 @@ def test_without_rules_all_tags_stay(aged: Path, command: str) -> None:
         1,
         "Error: there are no rules in storage.maintenance.retention: all tags stay\n",
     )
+
+
+@pytest.mark.parametrize("arguments", [("plan",), ("run",), ("run", "--dry-run"), ("undo", "1")])
+def test_storage_that_may_not_be_mounted_is_an_error_and_nothing_is_written_to_it(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "root").mkdir()
+
+    done = run("retention", *arguments, "--config", configured(tmp_path, NEWEST))
+
+    said = "there is no report of a run 1;" if arguments[0] == "undo" else "no repository is stored there yet"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: {said}")
+    assert list((tmp_path / "root").iterdir()) == []
 
 
 def test_read_only_registry_keeps_its_tags(aged: Path) -> None:

@@ -75,6 +75,29 @@ def test_retention_without_rules_is_warned_of() -> None:
     assert warning == f"{KEY}.enabled: has no effect without {KEY}.rules"
 
 
+@pytest.mark.parametrize("text", ["team/App", "**/-x", "team/*..*", "a/?_", "ci:*", "a.-*"])
+def test_pattern_that_no_repository_can_match_is_warned_of(text: str) -> None:
+    (warning,) = configure(base=base(f"{{rules: [{{repositories: ['ci/**', '{text}']}}]}}")).warnings
+    assert warning == f"{KEY}.rules[0].repositories[1]: {text!r} matches no name that a repository can have"
+
+
+@pytest.mark.parametrize("text", ["-rc*", ".*", "a" * 129])
+def test_pattern_that_no_tag_can_match_is_warned_of(text: str) -> None:
+    (warning,) = configure(base=keep(f"{{tags: [v1, '{text}']}}")).warnings
+    assert warning == f"{KEY}.rules[0].keep[1].tags[1]: {text!r} matches no name that a tag can have"
+
+
+def test_pattern_that_something_can_match_is_not_warned_of() -> None:
+    rules = "[{repositories: ['**', '*/**/x-*', 'a?b', 'a__*/*-x', 'a--?'], keep: [{tags: ['?', 'V1.*', _x, 'a*..']}]}]"
+    assert configure(base=base(f"{{rules: {rules}}}")).warnings == ()
+
+
+def test_pattern_with_capitals_is_warned_of() -> None:
+    """A first component with capitals can be stored, but docker pushes none."""
+    (warning,) = configure(base=base("{rules: [{repositories: ['Team/**']}]}")).warnings
+    assert warning == f"{KEY}.rules[0].repositories[0]: 'Team/**' has capitals; names of repositories are in lower case"
+
+
 def test_unknown_condition_is_warned_of_and_keeps_nothing_alone() -> None:
     said = refusal(base=keep("{newset: 3}"))
     assert said.startswith(f"{KEY}.rules[0].keep[1]: must have at least one of")

@@ -22,7 +22,7 @@ class AgingDriver(DelegatingDriver):
 
     def walk(self, path: str) -> Iterator[Found]:
         for found in self._inner.walk(path):
-            yield replace(found, modified=found.modified - self._age(found.path, found.modified))
+            yield found._replace(modified=found.modified - self._age(found.path, found.modified))
 
     def stat(self, path: str) -> Stat:
         stat = self._inner.stat(path)

@@ -30,6 +30,8 @@ class Checked:
         driver: StorageDriver,
         policy: ValidationPolicy | None = None,
         descriptors: DescriptorCache | None = None,
+        *,
+        relinks: bool = False,
         **wish: Any,
     ) -> None:
         policy = policy or ValidationPolicy()
@@ -41,6 +43,7 @@ class Checked:
                 Runs(driver),
                 descriptors or NoDescriptors(),
                 may_link_blobs=not policy.sparse,
+                relinks=relinks,
             )
             check = Check(store, policy, wished, show=lambda _: None)
             self.findings = list(check.run())

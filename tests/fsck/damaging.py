@@ -168,7 +168,7 @@ CASES = {
         "push",
     ),
     "a layer's link is missing": Case(
-        "layer-link", lambda t: t.driver.delete(paths.layer_link(NAME, t.layer)), _of_layer, ALL_TAGS
+        "layer-link", lambda t: t.driver.delete(paths.layer_link(NAME, t.layer)), _of_layer, ALL_TAGS, "relink"
     ),
     "a layer's link is empty": Case(
         "layer-link", lambda t: t.damage(paths.layer_link(NAME, t.layer), b""), _of_layer, ALL_TAGS

@@ -54,7 +54,7 @@ def damaged(case: Case) -> InMemoryDriver:
 
 
 def wish_of(case: Case) -> dict[str, Any]:
-    return {"deep": "deep" in case.wish, "repair": True, "prune": True}
+    return {"deep": "deep" in case.wish, "repair": True, "prune": True, "relinks": case.wish == "relink"}
 
 
 def push_all(driver: InMemoryDriver) -> None:
@@ -108,7 +108,7 @@ def test_a_repository_that_is_deleted_meanwhile_is_not_made_again() -> None:
     case = CASES["a layer's link is missing"]
     for moment in count(1):
         medium = damaged(case)
-        if not check_with(lambda driver: Repositories(driver).open(NAME).delete(), medium, moment, repair=True):
+        if not check_with(lambda each: Repositories(each).open(NAME).delete(), medium, moment, **wish_of(case)):
             break
         assert medium.list(paths.manifests(NAME), limit=9) == [], moment
     assert moment > MANY_CALLS

@@ -13,6 +13,7 @@ from registry.storage import paths
 from registry.storage.repository import Repositories
 from registry.storage.runs import Phase, Run, Runs
 from registry.storage.validation import ValidationPolicy
+from tests.archive.images import LAYER as LAYER_TYPE
 from tests.archive.images import blob, image
 from tests.fsck.checking import DAY, Checked
 from tests.fsck.damaging import CASES, LAYER, NAME, SAME_SIZE, is_whole, push
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 
 def wish_of(case: Case) -> dict[str, Any]:
-    return {"deep": "deep" in case.wish, "repair": True, "prune": case.wish == "prune"}
+    wish = case.wish
+    return {"deep": "deep" in wish, "repair": True, "prune": wish == "prune", "relinks": wish == "relink"}
 
 
 def everything(driver: StorageDriver) -> dict[str, str]:
@@ -175,8 +177,33 @@ def test_a_manifest_that_is_listed_again_has_its_layers_checked_in_the_same_run(
     driver.delete(paths.layer_link(NAME, tree.layer))
     driver.delete(paths.revision_link(NAME, tree.index))
 
-    assert Checked(driver, repair=True).sum.remaining == 0
+    assert Checked(driver, repair=True, relinks=True).sum.remaining == 0
     assert is_whole(driver)
+
+
+def test_a_blob_that_nothing_tells_a_repository_has_had_is_only_given_to_it_on_request(driver: StorageDriver) -> None:
+    tree = push(driver)
+    other = Repositories(driver).open("other")
+    layer = {"mediaType": LAYER_TYPE, "digest": str(tree.layer), "size": len(LAYER)}
+    image(other, layer)  # as it may be pushed where `sparse` is on
+
+    for all_of_it in (False, True):
+        checked = Checked(driver, repair=True, prune=all_of_it, deep=all_of_it)
+        assert checked.said == [("layer-link", f"other@{tree.layer}", "found")]
+        assert "--relink" in checked.findings[0].damage.advice
+        assert not other.blobs.has(tree.layer)
+
+    assert Checked(driver, repair=True, relinks=True).said == [("layer-link", f"other@{tree.layer}", "repaired")]
+    assert other.blobs.has(tree.layer)
+
+
+def test_a_blob_that_a_user_has_deleted_does_not_come_back(driver: StorageDriver) -> None:
+    tree = push(driver)
+    Repositories(driver).open(NAME).blobs.delete(tree.layer)
+
+    Checked(driver, deep=True, repair=True, prune=True)
+
+    assert not Repositories(driver).open(NAME).blobs.has(tree.layer)
 
 
 def test_damaged_bytes_are_kept_aside_and_a_head_says_that_the_blob_is_unknown(driver: StorageDriver) -> None:
@@ -292,7 +319,7 @@ def test_nothing_is_written_while_a_garbage_collection_runs(driver: StorageDrive
     driver.delete(paths.layer_link(NAME, tree.layer))
     Runs(driver).write(Run(1, Phase.MARKING))
 
-    checked = Checked(driver, repair=True)
+    checked = Checked(driver, repair=True, relinks=True)
 
     assert checked.said == [("layer-link", f"{NAME}@{tree.layer}", "held up")]
     assert checked.sum.remaining == checked.sum.held_up == 1

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.inmemory import InMemoryDriver
+from registry import publishing
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.ports import TagTakenError
 from registry.storage.repository import Repositories
-from tests.content import descriptor, image
+from tests.content import descriptor, image, index
 from tests.drivers.interleaving import InterleavingDriver
 from tests.handlers.pushing import push_blob, push_manifest
 from tests.storage.consistency import assert_nothing_dangles
@@ -73,6 +74,41 @@ def test_a_push_and_a_deletion_at_the_same_time_leave_no_tag_that_leads_nowhere(
         assert_nothing_dangles(medium, "a")
         if between.calls < moment:
             break
+
+
+@pytest.mark.parametrize("content", [image(b"{}"), index(image(b"{}"))], ids=["image", "index"])
+@pytest.mark.parametrize("slow", ["push", "deletion"])
+def test_a_push_that_is_acknowledged_while_its_repository_is_deleted_is_whole_or_gone(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, content: bytes, slow: str
+) -> None:
+    monkeypatch.setattr(publishing, "_PUSH_SECONDS", 0.002)
+    answers: list[int] = []
+
+    def push(client: FlaskClient) -> None:
+        kind = media_types.OCI_INDEX if b'"manifests"' in content else media_types.OCI_MANIFEST
+        answers.append(client.put("/v2/a/manifests/latest", data=content, content_type=kind).status_code)
+
+    def delete(client: FlaskClient) -> None:
+        client.delete("/v2/_registry/repositories/a")
+
+    first, second = (push, delete) if slow == "push" else (delete, push)
+    for moment in count(1):
+        medium = InMemoryDriver()
+        client = serve(medium, http={"secret": "a secret", "extensions": {"enabled": True}})
+        push_blob(client, "a", b"{}")
+        push_manifest(client, "a", "image", image(b"{}"), content_type=media_types.OCI_MANIFEST)
+        between = InterleavingDriver(medium, moment, lambda client=client: second(client))  # type: ignore[misc]
+
+        first(serve(between, http={"secret": "a secret", "extensions": {"enabled": True}}))
+
+        if between.calls < moment:
+            break
+        if answers[-1] == 201 and client.get("/v2/a/manifests/latest").status_code == 200:
+            for part in (f"manifests/{Digest.of(image(b'{}'))}", f"blobs/{Digest.of(b'{}')}"):
+                if content != image(b"{}") or part.startswith("blobs"):
+                    assert client.get(f"/v2/a/{part}").status_code == 200, moment
+    assert moment > 5
+    assert 201 in answers
 
 
 def test_of_two_first_pushes_of_a_tag_that_may_not_be_moved_one_is_refused() -> None:

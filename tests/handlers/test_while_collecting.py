@@ -227,16 +227,53 @@ def test_what_was_condemned_below_an_index_while_it_was_pushed_comes_back(
     assert moment > 5
 
 
-def test_an_index_that_leads_to_too_much_is_refused_while_a_run_is_on(
+def test_an_index_that_leads_to_too_much_that_was_condemned_is_refused_until_it_is_pushed(
     pushed: FlaskClient, driver: StorageDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(revival, "_READ_BYTES", len(IMAGE) - 1)
+    condemn_manifest(driver, IMAGE)
     Runs(driver).write(MARKING)
 
     assert error_of(put(pushed, INDEX)) == (503, "UNAVAILABLE")
 
-    Runs(driver).write(Run(2))
+    push_manifest(pushed, "a", str(DIGEST), IMAGE, content_type=media_types.OCI_MANIFEST)
     assert put(pushed, INDEX).status_code == 201
+
+
+def test_an_index_may_be_pushed_while_a_run_is_on_however_much_it_leads_to(
+    pushed: FlaskClient, driver: StorageDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revival, "_READ_BYTES", 0)
+    Runs(driver).write(MARKING)
+
+    assert put(pushed, INDEX).status_code == 201
+
+    assert named_in_notices(driver) == {str(Digest.of(each)) for each in (INDEX, IMAGE, CONFIG, LAYER)}
+
+
+def test_what_many_indexes_lead_to_is_named_once_for_each_and_not_for_each_way_to_it(
+    pushed: FlaskClient, driver: StorageDriver
+) -> None:
+    pair = [IMAGE]
+    for depth in range(12):
+        pair = [index(*pair, annotations={"n": f"{depth}-{each}"}) for each in ("one", "other")]
+        for each in pair:
+            push_manifest(pushed, "a", str(Digest.of(each)), each, content_type=media_types.OCI_INDEX)
+    Runs(driver).write(MARKING)
+
+    assert put(pushed, index(*pair)).status_code == 201
+
+    told = [Runs(driver).notice(each) for each in Runs(driver).notice_ids()]
+    assert sum(len(notice.digests) for notice in told if notice) < 100
+
+
+def test_a_push_that_a_run_holds_up_is_told_so(pushed: FlaskClient, driver: StorageDriver) -> None:
+    Runs(driver).write(replace(MARKING, closed=Closed("a")))
+
+    refused = put(pushed, IMAGE)
+
+    told = refused.get_json()["errors"][0]["message"]
+    assert told == "garbage is being collected from what this request needs; try again in a few seconds"
 
 
 def test_a_signature_that_is_brought_back_is_listed_again(pushed: FlaskClient, driver: StorageDriver) -> None:

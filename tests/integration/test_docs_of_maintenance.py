@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import bcrypt
+import yaml
 
 from tests.integration.api import Api
 from tests.integration.content import fill
-from tests.integration.pages import Reader
+from tests.integration.pages import Reader, blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.conftest import StartServer
 
-PAGES = ("maintenance.md",)
+PAGES = ("maintenance.md", "quotas.md")
 
 
 def test_maintenance_page(start_server: StartServer, tmp_path: Path) -> None:
@@ -30,3 +32,21 @@ def test_maintenance_page(start_server: StartServer, tmp_path: Path) -> None:
     credentials = {"Authorization": "Basic YWxpY2U6d29uZGVybGFuZA=="}
     answer = Api("127.0.0.1", guarded.port).request("GET", "/v2/_catalog", headers=credentials)
     assert answer.json() == {"repositories": ["team/other"]}
+
+
+def test_quotas_page(start_server: StartServer, tmp_path: Path) -> None:
+    (text, *_) = (block.text for block in blocks("quotas.md") if block.language == "yaml")
+    maintenance = yaml.safe_load(text)["storage"]["maintenance"]
+    server = start_server(settings={"storage": {"maintenance": maintenance}})
+    fill(server, "team/app:v1", "team/app:v2", "team/web:v1", "other/app:v1")
+    reader = Reader(
+        tmp_path,
+        environment={"REGISTRY_CONFIGURATION_PATH": str(next(tmp_path.glob("*.yml")))},
+        skipped={"      USED": "what a command says"},
+    )
+
+    said = reader.work_through("quotas.md")
+
+    assert re.search(r"^ +\d+ B +500\.0 GiB +0 +team/\*\*", said["registry usage --recount"], re.MULTILINE)
+    assert "other/app" in said["registry usage"]
+    assert "other/app" not in said["registry usage team"]

@@ -95,7 +95,7 @@ def test_beside_pushes_nothing_acknowledged_is_lost_and_all_damage_is_found(
     try:
         for number in range(ROUNDS):
             damage(driver, number)
-            status, _ = fsck(config, "--deep", "--repair")
+            status, _ = fsck(config, "--deep", "--repair", "--relink")
             assert status in {0, 3}
             assert push(server.api, f"team/app{number % 3}", number)
     finally:

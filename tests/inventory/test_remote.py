@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from registry.inventory.digests import FoundDigests
+from registry.foundation.found_digests import FoundDigests
 from registry.inventory.login import Credentials, Session
 from registry.inventory.remote import RemoteSource
 from registry.inventory.source import InventoryError, NotThereError, OnlyManifestsError

@@ -91,7 +91,7 @@ def do_all(clients: Clients) -> None:
 def test_what_is_prepared_is_condemned_and_deleted_by_a_run(world: World) -> None:
     medium, clients = world.begin()
     report = collect(medium.driver, TERMS, QUIET)
-    assert (report.condemned_manifests, report.condemned_blobs, report.deleted_blobs) == (2, 4, 3)
+    assert (report.condemned_manifests, report.condemned_blobs, report.deleted_blobs) == (3, 5, 3)
     do_all(clients)
     world.end(medium, clients)
 

@@ -21,7 +21,7 @@ from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.storage import paths
 from registry.storage.runs import Run, Runs
-from tests.content import image, index
+from tests.content import descriptor, image, index
 from tests.drivers.interleaving import InterleavingDriver
 from tests.handlers.pushing import push_blob, push_manifest
 from tests.storage.consistency import assert_nothing_dangles
@@ -129,22 +129,25 @@ KEPT, UNTAGGED, CHILD, GONE, DELETED = (
     image_of(each) for each in (b"kept", b"untagged", b"child", b"gone", b"deleted")
 )
 
+SIGNATURE = image(b"{}", b"signature", subject=descriptor(UNTAGGED, media_types.OCI_MANIFEST))
+
 
 def build(client: FlaskClient, medium: Medium) -> None:
     """Fill a storage.
 
-    Live and old: KEPT and DELETED with a tag, UNTAGGED and CHILD without one, LOOSE and MOUNTED to which nothing leads.
+    Live and old: KEPT and DELETED with a tag, UNTAGGED with its SIGNATURE and CHILD without one, LOOSE and MOUNTED to
+    which nothing leads.
     Condemned long ago: WAITING and AGAIN; just now: YOUNG and the manifest GONE with its layer. ORPHAN has no link, and
     an old list names it.
     """
     driver = medium.driver
-    blobs = (b"kept", b"untagged", b"child", b"gone", b"deleted", LOOSE, MOUNTED, WAITING, AGAIN, YOUNG, b"{}")
-    for content in blobs:
+    layers = (b"kept", b"untagged", b"signature", b"child", b"gone", b"deleted")
+    for content in (*layers, LOOSE, MOUNTED, WAITING, AGAIN, YOUNG, b"{}"):
         push_blob(client, "a", content)
     push_blob(client, "b", b"{}")
     for tag, content in (("kept", KEPT), ("deleted", DELETED)):
         push_manifest(client, "a", tag, content, content_type=media_types.OCI_MANIFEST)
-    for content in (UNTAGGED, CHILD, GONE):
+    for content in (UNTAGGED, SIGNATURE, CHILD, GONE):
         push_manifest(client, "a", str(Digest.of(content)), content, content_type=media_types.OCI_MANIFEST)
     push_manifest(client, "b", "kept", image(b"{}"), content_type=media_types.OCI_MANIFEST)
     driver.put(paths.blob_data(Digest.of(ORPHAN)), ORPHAN)
@@ -258,6 +261,8 @@ class Clients:
         for (name, reference), content in [*self.told.items(), (("a", "kept"), KEPT)]:
             if not tagged or ":" not in reference:
                 self._pull(name, reference, content)
+        if tagged and ("a", "untagged") in self.told:
+            self._pull("a", str(Digest.of(SIGNATURE)), SIGNATURE)
         for name in ("a", "b"):
             assert_nothing_dangles(driver, name)
 
@@ -266,7 +271,8 @@ class Clients:
         for child in (CHILD, GONE):
             if str(Digest.of(child)).encode() in content:
                 self._pull(name, str(Digest.of(child)), child)
-        for layer in (LOOSE, MOUNTED, WAITING, AGAIN, YOUNG, ORPHAN, b"new", b"kept", b"untagged", b"child", b"gone"):
+        layers = (b"new", b"kept", b"untagged", b"signature", b"child", b"gone")
+        for layer in (LOOSE, MOUNTED, WAITING, AGAIN, YOUNG, ORPHAN, *layers):
             digest = Digest.of(layer)
             if str(digest).encode() in content:
                 assert self.client.get(f"/v2/{name}/blobs/{digest}").data == layer, (name, reference, layer)

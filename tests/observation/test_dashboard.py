@@ -40,6 +40,8 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         metrics.notifications_answered("ci", "200 OK")
         metrics.notifications_waiting("ci", 1)
         metrics.notifications_oldest("ci", 1.0)
+        metrics.quota_stands("team/**", limit=2, used=1)
+        metrics.quota_refused("team/**")
         metrics.collection_ended("done")
         metrics.collection_did(seconds=1.0, manifests=1, links=1, blobs=1, size=1, notices=1)
         metrics.collection_seen(1.0, 1)

@@ -557,6 +557,26 @@ class RepositoriesConformance:
 
         assert list(repositories.catalog.linking()) == ["blobs", "manifests"]
 
+    def test_names_of_which_anything_is_kept_are_told_and_may_be_deleted_meanwhile(
+        self, repositories: Repositories
+    ) -> None:
+        for name in ("a/blobs", "a/blobs/in", "a-b"):
+            push(repositories.open(name))
+        put(repositories.open("a/manifests/deep"))
+        repositories.open("a/upload").uploads.start()
+        push(repositories.open("a"))
+
+        assert list(repositories.catalog.keeping()) == [
+            *("a", "a/blobs", "a/blobs/in", "a/manifests/deep", "a/upload", "a-b")
+        ]
+        assert list(repositories.catalog.keeping(below="a/blobs")) == ["a/blobs/in"]
+        assert list(repositories.catalog.keeping(below="b")) == []
+        for name in repositories.catalog.keeping(below="a"):
+            repositories.open(name).delete()
+
+        assert list(repositories.catalog.keeping()) == ["a", "a-b"]
+        assert [name for name in ("a", "a-b", "a/upload", "b") if repositories.catalog.keeps(name)] == ["a", "a-b"]
+
     def test_a_repository_that_is_deleted_is_gone_and_those_nested_in_it_stay(self, repositories: Repositories) -> None:
         repository, nested = repositories.open("team"), repositories.open("team/app")
         for each in (repository, nested):

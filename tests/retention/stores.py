@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from drivers.base import Stat
@@ -54,7 +53,7 @@ class DatedDriver(InMemoryDriver):
 
     def walk(self, path: str) -> Iterator[Found]:
         for found in super().walk(path):
-            yield replace(found, modified=self._dates[found.path])
+            yield found._replace(modified=self._dates[found.path])
 
 
 def image_of(content: str) -> Manifest:

@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from drivers.base import DriverError
+from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from registry.config.retention import Keep, Retention, RetentionRule, Untagged
-from registry.config.values import Configuration, Maintenance, ReadOnly, Storage
+from registry.config.values import Configuration, Maintenance, ReadOnly, Storage, UploadPurging
 from registry.jobs.job import Job, JobFailedError
 from registry.journal.entry import Entry, Instance
 from registry.journal.recorder import Recorder
 from registry.publishing import Publishing
-from registry.retention.history import read_since
+from registry.retention.history import begin, read_since
 from registry.retention.jobs import RetentionOperator, jobs
 from registry.retention.reports import Reports
 from registry.retention.rules import untagged_keepfor
+from registry.server.periodic import periodic_jobs
+from registry.services import build_services
 from registry.storage import paths
 from registry.storage.repository import Repositories
 from registry.storage.validation import ValidationPolicy
@@ -24,12 +28,17 @@ from tests.drivers.failing import FailingDriver
 from tests.retention.stores import DAY, DatedDriver, of_rule, push, tags
 from tests.test_telling import Everything
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from drivers.base import StorageDriver
+
 APP = "team/app"
 ON = replace(of_rule(Keep(newest=1)), enabled=True, dryrun=False)
 
 
 def jobs_of(
-    driver: DatedDriver | FailingDriver, section: Retention, *, readonly: bool = False, stopping: bool = False
+    driver: StorageDriver, section: Retention, *, readonly: bool = False, stopping: bool = False
 ) -> dict[str, Job]:
     maintenance = Maintenance(retention=section, readonly=ReadOnly(enabled=readonly))
     configuration = Configuration("0.1", Storage("inmemory", {}, maintenance=maintenance))
@@ -61,6 +70,31 @@ def test_it_runs_once_in_an_interval_on_whatever_host() -> None:
     assert tags(driver, APP) == {"v0", "v1"}
     jobs_of(driver, replace(ON, interval_seconds=1e-9))["retention"].run()
     assert tags(driver, APP) == {"v0"}
+
+
+@pytest.mark.parametrize(("ahead", "left"), [(-2 * DAY, 1), (-DAY / 2, 3), (30, 3), (365 * DAY, 1)])
+def test_run_is_due_an_interval_after_the_last_one_and_at_once_if_that_lies_in_the_future(
+    ahead: float, left: int
+) -> None:
+    driver = filled()
+    driver.now = time.time() + ahead
+    Reports(driver).begin("host", scheduled=True)
+    driver.now = time.time()
+
+    pause = jobs_of(driver, ON)["retention"].run()
+
+    assert len(tags(driver, APP)) == left
+    assert pause is not None
+    assert DAY / 2 - 60 < pause <= DAY
+
+
+def test_storage_whose_clock_is_fast_has_no_run_after_another() -> None:
+    driver = filled()
+    driver.now = time.time() + DAY
+
+    pause = jobs_of(driver, ON)["retention"].run()
+
+    assert pause == ON.interval_seconds
 
 
 def test_listeners_are_told_who_took_a_tag_away_and_where_it_pointed() -> None:
@@ -155,6 +189,30 @@ def test_nothing_is_written_to_a_storage_without_content(name: str) -> None:
     push(driver, APP, "v1")
     job.run()
     assert driver.list("/registry", limit=10) == [name]
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+def test_server_without_a_rule_that_asks_for_pulls_forgets_them_whatever_else_it_does(
+    tmp_path: Path, *, readonly: bool
+) -> None:
+    driver = FilesystemDriver(str(tmp_path))
+    maintenance = Maintenance(readonly=ReadOnly(enabled=readonly), uploadpurging=UploadPurging(enabled=False))
+    services = build_services(Configuration("0.1", Storage("filesystem", {}, maintenance=maintenance)), driver=driver)
+    begin(driver, time.time())
+    (job,) = (job for job in periodic_jobs(services) if job.name == "pulls")
+
+    for _ in range(2):
+        job.run()
+        assert read_since(driver) is None
+        assert driver.list(paths.PULLS, limit=1) == []
+    services.close()
+
+
+def test_pulls_that_cannot_be_forgotten_are_told_of_in_a_line(tmp_path: Path) -> None:
+    driver = FilesystemDriver(str(tmp_path))
+    begin(driver, time.time())
+    with pytest.raises(JobFailedError, match=r"no rule of this server asks for pulls.*: power lost"):
+        jobs_of(FailingDriver(driver, fail_at=2), Retention())["pulls"].run()
 
 
 def test_how_long_untagged_manifests_are_kept_is_said_by_the_rule_of_a_repository() -> None:

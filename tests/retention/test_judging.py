@@ -126,7 +126,9 @@ def test_tags_stay_that_any_entry_keeps_as_a_model_says_and_no_others(
         digest = push(driver, APP, each.name, content=each.content, age=each.age * 3600.0)
         rows += [(APP, each.name, hour - each.pulled)] if each.pulled is not None else []
         rows += [(APP, str(digest), hour - each.digest_pulled)] if each.digest_pulled is not None else []
-    driver.put(paths.PULLS_SINCE, repr(NOW - known_hours * 3600.0).encode())
+    driver.now = NOW - known_hours * 3600.0
+    driver.put(paths.PULLS_SINCE, repr(driver.now).encode())
+    driver.now = NOW
     for number, row in enumerate(rows):
         driver.put(paths.pulls_batch("20231114", f"host-{number}-{number:020}"), dump([row]))
 
@@ -200,6 +202,14 @@ def test_signature_whose_manifest_is_gone_stays_if_an_entry_means_it() -> None:
     push(driver, APP, "v1", f"sha256-{GONE}.sig", age=DAY)
 
     assert all(plan(driver, of_rule(Keep(tags=("v1", "*.sig"))))[APP].values())
+
+
+def test_signatures_of_another_repository_stay() -> None:
+    driver = DatedDriver()
+    for number in range(6):
+        push(driver, "sigs", f"sha256-{number:064}.sig", age=DAY)
+
+    assert all(plan(driver, of_rule(Keep(newest=5)))["sigs"].values())
 
 
 def test_tag_that_leads_nowhere_stays() -> None:

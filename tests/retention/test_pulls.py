@@ -20,7 +20,7 @@ from registry.storage import paths
 from tests.drivers.failing import FailingDriver
 from tests.drivers.interleaving import InterleavingDriver
 from tests.handlers.pushing import push_image
-from tests.retention.stores import NOW, of_rule
+from tests.retention.stores import DAY, NOW, DatedDriver, of_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,8 +45,10 @@ def batch(driver: StorageDriver, number: int, rows: Iterable[Row], *, lost: bool
     driver.put(paths.pulls_batch("20231114", f"host-{number}-{number:020}"), dump(rows, lost=lost))
 
 
-def noting(driver: StorageDriver, since: float = 0) -> StorageDriver:
-    driver.put(paths.PULLS_SINCE, repr(since).encode())
+def noting(driver: DatedDriver, since: float = NOW - 1e6) -> DatedDriver:
+    driver.now = since
+    history.begin(driver, since)
+    driver.now = NOW
     return driver
 
 
@@ -120,7 +122,7 @@ def test_what_cannot_be_written_is_noted_still() -> None:
 
 def test_memory_of_what_cannot_be_written_is_bounded_and_what_is_lost_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulls, "MOST", 10)
-    driver = noting(InMemoryDriver())
+    driver = noting(DatedDriver())
     noted = LastPulls(driver)
     for number in range(100):
         noted.note(APP, f"t{number}", DIGEST)
@@ -133,7 +135,7 @@ def test_memory_of_what_cannot_be_written_is_bounded_and_what_is_lost_is_told(mo
 
 
 def test_pulls_are_known_from_when_they_were_noted_on() -> None:
-    driver = InMemoryDriver()
+    driver = DatedDriver()
     assert not read(driver)[0].reaches(NOW)
     history.begin(driver, NOW)
     history.begin(driver, NOW + 100)
@@ -145,7 +147,7 @@ def test_pulls_are_known_from_when_they_were_noted_on() -> None:
 
 
 def test_server_that_notes_no_pulls_makes_them_unknown() -> None:
-    driver = noting(InMemoryDriver())
+    driver = noting(DatedDriver())
     batch(driver, 1, [(APP, "v1", HOUR)])
     fold(driver)
 
@@ -158,7 +160,7 @@ def test_server_that_notes_no_pulls_makes_them_unknown() -> None:
 
 
 def test_folding_keeps_the_latest_pull_of_each_and_leaves_one_object() -> None:
-    driver = noting(InMemoryDriver())
+    driver = noting(DatedDriver())
     for number in range(3):
         batch(driver, number, [(APP, "v1", HOUR - number), (APP, f"t{number}", HOUR - 9)])
     fold(driver)
@@ -171,7 +173,7 @@ def test_folding_keeps_the_latest_pull_of_each_and_leaves_one_object() -> None:
 
 
 def test_what_is_too_old_to_be_asked_for_is_folded_away_and_then_not_known() -> None:
-    driver = noting(InMemoryDriver())
+    driver = noting(DatedDriver())
     batch(driver, 1, [(APP, "old", HOUR - 11), (APP, "new", HOUR - 9)])
 
     fold(driver, keep_seconds=10 * 3600)
@@ -184,9 +186,8 @@ def test_what_is_too_old_to_be_asked_for_is_folded_away_and_then_not_known() -> 
 
 
 def test_folding_that_breaks_off_at_any_call_loses_nothing() -> None:
-    def filled() -> InMemoryDriver:
-        driver = InMemoryDriver()
-        noting(driver)
+    def filled() -> DatedDriver:
+        driver = noting(DatedDriver())
         batch(driver, 1, [(APP, "v1", HOUR - 1)])
         fold(driver)
         batch(driver, 2, [(APP, "v2", HOUR)])
@@ -206,9 +207,8 @@ def test_folding_that_breaks_off_at_any_call_loses_nothing() -> None:
 
 
 def test_of_two_that_fold_at_a_time_none_loses_a_pull_without_knowing() -> None:
-    def filled() -> InMemoryDriver:
-        driver = InMemoryDriver()
-        noting(driver)
+    def filled() -> DatedDriver:
+        driver = noting(DatedDriver())
         batch(driver, 1, [(APP, "v1", HOUR - 1)])
         fold(driver)
         batch(driver, 2, [(APP, "v2", HOUR)])
@@ -219,22 +219,41 @@ def test_of_two_that_fold_at_a_time_none_loses_a_pull_without_knowing() -> None:
     for moment in range(1, counting.calls + 1):
         driver = filled()
 
-        def other(driver: InMemoryDriver = driver) -> None:
+        def other(driver: DatedDriver = driver) -> None:
             batch(driver, 3, [(APP, "v3", HOUR)])
             fold(driver)
 
         fold(InterleavingDriver(driver, moment, other))
 
         found, rows = read(driver)
-        assert rows == {(APP, "v1", HOUR - 1), (APP, "v2", HOUR), (APP, "v3", HOUR)} or not found.reaches(
-            NOW - 36_000
-        ), moment
-        assert (APP, "v3", HOUR) in rows, moment
+        assert rows == {(APP, "v1", HOUR - 1), (APP, "v2", HOUR), (APP, "v3", HOUR)}, moment
+        assert found.reaches(NOW - 36_000), moment
+
+
+def test_part_of_a_folding_that_is_missing_makes_pulls_unknown_until_now() -> None:
+    driver = noting(DatedDriver())
+    batch(driver, 1, [(APP, "v1", HOUR)])
+    fold(driver)
+    (folding,) = driver.list(paths.PULLS_FOLDED, limit=10)
+    driver.delete(paths.folded_part(folding, 0))
+
+    found = read(driver)[0]
+
+    assert found.reaches(NOW)
+    assert not found.reaches(NOW - 1)
+
+
+def test_what_is_longer_than_a_note_can_be_makes_pulls_unknown_until_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = noting(DatedDriver())
+    batch(driver, 1, [(APP, "v1", HOUR)])
+    monkeypatch.setattr(history, "_LIMIT_BYTES", 10)
+
+    assert not read(driver)[0].reaches(NOW - 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"lost": false}\n["a"]', b'{"lost": false}\n["a", "b", "c"]', b"[]"])
 def test_damaged_object_makes_pulls_unknown_until_now(content: bytes) -> None:
-    driver = noting(InMemoryDriver())
+    driver = noting(DatedDriver())
     batch(driver, 1, [(APP, "v1", HOUR)])
     driver.put(paths.pulls_batch("20231114", f"host-2-{2:020}"), content)
 
@@ -251,3 +270,48 @@ def test_damaged_stamp_is_none(content: bytes) -> None:
     driver = InMemoryDriver()
     driver.put(paths.PULLS_SINCE, content)
     assert history.read_since(driver) is None
+
+
+@pytest.mark.parametrize("since", [NOW - 100 * DAY, 86_400.5])
+def test_pulls_are_not_known_from_before_it_was_written_since_when(since: float) -> None:
+    """By a host whose clock was slow, or in a storage that this one is a copy of."""
+    driver = DatedDriver()
+    driver.put(paths.PULLS_SINCE, repr(since).encode())
+
+    assert read(driver)[0].reaches(NOW)
+    assert not read(driver)[0].reaches(NOW - 1)
+
+
+def test_pulls_are_not_known_since_a_time_that_a_clock_shows_that_was_never_set() -> None:
+    driver = noting(DatedDriver(), since=86_400.5)
+    assert driver.list(paths.PULLS, limit=10) == []
+    driver.now = 86_400.5
+    driver.put(paths.PULLS_SINCE, b"86400.5")
+    driver.now = NOW
+    assert not read(driver)[0].reaches(NOW)
+
+    noting(driver, NOW)
+
+    assert read(driver)[0].reaches(NOW)
+    assert not read(driver)[0].reaches(NOW - 1)
+
+
+@pytest.mark.parametrize("since", ["inf", "nan", "-inf"])
+def test_stamp_that_is_not_a_time_is_none(since: str) -> None:
+    driver = DatedDriver()
+    driver.put(paths.PULLS_SINCE, since.encode())
+    assert history.read_since(driver) in {None, NOW}
+
+
+def test_folding_that_broke_off_a_day_ago_is_deleted_by_the_next_one() -> None:
+    driver = noting(DatedDriver())
+    batch(driver, 1, [(APP, "v1", HOUR)])
+    left = paths.folded_part(f"{9:012}-{'a' * 16}", 0)
+    driver.put(left, dump([(APP, "v1", HOUR - 1)]))
+
+    fold(driver, NOW + DAY - 1)
+    assert left.split("/")[-2] in driver.list(paths.PULLS_FOLDED, limit=10)
+    fold(driver, NOW + DAY + 1)
+
+    assert len(driver.list(paths.PULLS_FOLDED, limit=10)) == 1
+    assert read(driver)[1] == {(APP, "v1", HOUR)}

@@ -14,7 +14,7 @@ from registry.foundation.temporary_database import temporary_database
 from registry.oci.digest import Digest
 from registry.retention import history, judging
 from registry.retention.history import History, dump
-from registry.retention.judging import Judge
+from registry.retention.judging import Judge, Kind
 from registry.retention.rules import Rules
 from registry.storage import paths
 from tests.retention.stores import DAY, NOW, of_rule
@@ -79,7 +79,7 @@ def judge(number: int) -> tuple[int, int]:
     judged = Judge(driver, connection, known, NOW)
     judged.judge("app", rule)
     assert sum(1 for _ in judged.verdicts()) == number
-    return judged.counts()
+    return judged.counts(Kind.TAGS)
 
 
 @pytest.mark.timeout(300)

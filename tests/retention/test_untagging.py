@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from drivers.base import DriverError
 from drivers.inmemory import InMemoryDriver
 from registry.config.retention import Keep, Retention
 from registry.oci.digest import Digest
-from registry.oci.errors import ManifestUnknownError
+from registry.oci.errors import DigestInvalidError, ManifestUnknownError
 from registry.oci.reference import Tag
 from registry.retention import reports as reporting
 from registry.retention.reports import Reports
@@ -39,7 +40,7 @@ def filled() -> DatedDriver:
 
 def give_back(driver: StorageDriver, number: int = 1) -> dict[str, Outcome]:
     untagged = Reports(driver).tags(number)
-    return {each.tag: outcome for each, outcome in undo(publishing(), Repositories(driver), untagged)}
+    return {each.tag: outcome for each, outcome in undo(driver, publishing(), Repositories(driver), untagged)}
 
 
 def test_tags_go_and_their_manifests_stay() -> None:
@@ -90,6 +91,61 @@ def test_undo_says_what_was_pushed_since_and_whose_manifest_is_gone() -> None:
     assert tags(driver, APP) == {"newest", "restored", "there", "moved"}
 
 
+def test_tags_that_came_back_are_as_old_as_they_were_and_push_no_others_out() -> None:
+    driver = DatedDriver()
+    for number in range(10):
+        push(driver, APP, f"v{number}", age=(20 - number) * DAY)
+    newest = of_rule(Keep(newest=8))
+    kept = {f"v{number}" for number in range(2, 10)}
+    for number in (1, 2):
+        run(driver, newest)
+        assert tags(driver, APP) == kept
+        assert {each.tag: each.pushed for each in Reports(driver).tags(number)} == {
+            "v0": NOW - 20 * DAY,
+            "v1": NOW - 19 * DAY,
+        }
+
+        assert set(give_back(driver, number).values()) == {Outcome.RESTORED}
+        assert set(give_back(driver, number).values()) == {Outcome.THERE}
+
+
+@pytest.mark.parametrize(("content", "seconds"), [("v0", 5), ("another", 5), ("another", 0)])
+def test_tag_that_came_back_and_was_pushed_since_is_as_old_as_that_push(content: str, seconds: float) -> None:
+    driver = DatedDriver()
+    for number in range(3):
+        push(driver, APP, f"v{number}", age=(20 - number) * DAY)
+    run(driver, of_rule(Keep(newest=2)))
+    give_back(driver)
+    push(driver, APP, "v0", content=content, age=-seconds)
+
+    run(driver, of_rule(Keep(newest=2)))
+
+    assert tags(driver, APP) == {"v0", "v2"}
+
+
+def test_undo_that_breaks_off_has_noted_when_those_were_pushed_that_came_back() -> None:
+    driver = filled()
+    run(driver, NEWEST)
+    first, second = Reports(driver).tags(1)
+    with pytest.raises(DigestInvalidError):
+        list(undo(driver, publishing(), Repositories(driver), [first, replace(second, digest="damaged")]))
+    assert tags(driver, APP) == {"v1", first.tag}
+
+    run(driver, NEWEST)
+
+    assert tags(driver, APP) == {"v1"}
+
+
+def test_damaged_note_of_what_came_back_stops_a_run_and_is_named() -> None:
+    driver = filled()
+    path = paths.retention_restored(f"{1:020}-{'a' * 16}")
+    driver.put(path, b'["app"]')
+
+    with pytest.raises(DriverError, match=path):
+        run(driver, NEWEST)
+    assert tags(driver, APP) == {"v1", "v2", "v3"}
+
+
 @pytest.mark.parametrize(("share", "forced", "left"), [(66, False, 3), (67, False, 1), (0, False, 3), (0, True, 1)])
 def test_repository_of_which_more_would_go_than_a_run_may_take_is_left_alone(
     share: int, left: int, *, forced: bool
@@ -101,6 +157,24 @@ def test_repository_of_which_more_would_go_than_a_run_may_take_is_left_alone(
     assert len(tags(driver, APP)) == left
     assert [(each.repository, each.tags, each.going) for each in report.refused] == ([(APP, 3, 2)] if left == 3 else [])
     assert Reports(driver).report(1) == report
+
+
+@pytest.mark.parametrize(("share", "forced", "left"), [(49, False, 2), (50, False, 1), (0, True, 1)])
+def test_signatures_go_apart_from_other_tags_and_no_more_of_them_than_a_run_may_take(
+    share: int, left: int, *, forced: bool
+) -> None:
+    driver = DatedDriver()
+    signed = [push(driver, APP, f"v{number}", age=DAY) for number in range(3)]
+    for number in (signed[0].hex, f"{0:064}"):
+        push(driver, APP, f"sha256-{number}.sig", age=DAY)
+    section = of_rule(Keep(tags=("v1", "v2")), maxshare=share)
+
+    report = run(driver, section, forced=forced)
+
+    assert sum(tag.endswith(".sig") for tag in tags(driver, APP)) == left
+    assert tags(driver, APP) >= {"v1", "v2"}
+    assert "v0" not in tags(driver, APP)
+    assert [str(each) for each in report.refused] == (["1 of 2 signatures would go"] if left == 2 else [])
 
 
 @pytest.mark.parametrize("content", ["v3", "another"])

@@ -6,12 +6,16 @@ import json
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from drivers.filesystem.driver import FilesystemDriver
+from registry.lifecycle.reports import Report, write_report
+from registry.storage import paths
 from registry.storage.runs import Run
 from tests.integration.api import Api, digest_of
 from tests.serving import Serving, serving, wait_until
@@ -82,6 +86,22 @@ def test_what_nothing_refers_to_goes_and_what_is_pushed_meanwhile_stays(server: 
     assert "registry_gc_freed_bytes_total 5.0" in page
     assert "registry_gc_last_success_timestamp_seconds" in page
     assert "registry_gc_condemned_bytes 0.0" in page
+
+
+def test_a_run_that_ended_in_the_future_holds_nothing_up(tmp_path: Path) -> None:
+    reports = tmp_path / "root" / paths.GC_REPORTS.removeprefix("/")
+    reports.mkdir(parents=True)
+    driver, year = FilesystemDriver(str(tmp_path / "root")), 366 * 24 * 3600
+    write_report(driver, Report(1, "another", began=time.time() + year, ended=time.time() + year))
+    (report,) = reports.iterdir()
+    os.utime(report, (time.time() + year, time.time() + year))
+    with serving(tmp_path, overlay(), ENVIRON, PACE) as server:
+        api = Api("127.0.0.1", server.port)
+        assert api.put_manifest("team/app", "v1", EMPTY, KIND).status == 201
+        api.push_blob("team/app", b"loose")
+        loose = digest_of(b"loose").removeprefix("sha256:")
+
+        wait_until("the blob is deleted", lambda: loose not in blobs(server))
 
 
 def test_it_is_done_at_low_priority_in_a_process_that_ends_with_the_server_however_that_ends(tmp_path: Path) -> None:

@@ -120,7 +120,14 @@ def test_jobs_are_told_beside_a_health_that_says_nothing_while_all_is_well(tmp_p
     with serving(tmp_path, {"health": {"storagedriver": {"enabled": True, "interval": "50ms"}}}) as server:
         wait_until("health is looked at", lambda: jobs(server)["health_storagedriver_filesystem"]["last_run"])
         wait_until("the cluster is looked at", lambda: jobs(server)["cluster"]["last_run"])
-        assert jobs(server).keys() == {"health_storagedriver_filesystem", "purge", "cluster", "audit_configuration"}
+        assert jobs(server).keys() == {
+            "health_storagedriver_filesystem",
+            "purge",
+            "cluster",
+            "audit_configuration",
+            "garbage_collection_watch",
+            "pulls",
+        }
         assert jobs(server)["purge"]["last_run"] is None
         assert jobs(server)["purge"]["next_run"] is not None
         assert {job["error"] for job in jobs(server).values()} == {""}

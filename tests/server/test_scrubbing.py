@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tests.serving import Serving
 
 LAYER = b"a layer" * 20_000
+YEAR = 366 * 24 * 3600
 
 
 def overlay(**section: object) -> dict[str, Any]:
@@ -70,6 +72,7 @@ def test_damage_is_told_in_the_log_the_health_and_the_metrics_until_it_is_repair
         assert f"damaged: {layer}: the {len(LAYER)} bytes that are stored do not have this digest" in server.log()
         assert f"damaged: team/app@{layer}: sha256:" in server.log()
         assert driver.get(paths.blob_data(layer), limit=len(LAYER)) == b"x" * len(LAYER), "it was left as it is"
+        assert "Fatal Python error" not in server.log(), "its process ends as it should"
         metrics = server.debug("/metrics").body.decode()
         assert "\nregistry_fsck_damaged 2.0\n" in metrics
         assert '\nregistry_fsck_runs_total{result="damaged"} ' in metrics
@@ -109,6 +112,33 @@ def test_one_that_is_killed_is_a_failure_that_is_told(tmp_path: Path, driver: Fi
         wait_until("it is told", lambda: "job_scrub" in told(server))
 
         assert "signal 9" in told(server)["job_scrub"]
+
+
+def test_a_scrub_that_ended_in_the_future_holds_nothing_up(tmp_path: Path, driver: FilesystemDriver) -> None:
+    write_scrubbed(driver, Scrubbed(ended=time.time() + YEAR))
+
+    with serving(tmp_path, overlay()) as server:
+        wait_until("the damage is told", lambda: "job_scrub" in told(server))
+
+        assert read_scrubbed(driver).ended < time.time()
+
+
+def test_a_storage_without_its_repositories_is_not_told_to_be_clean(tmp_path: Path, driver: FilesystemDriver) -> None:
+    driver.delete(paths.REPOSITORIES)
+
+    with serving(tmp_path, overlay()) as server:
+        wait_until("it is told", lambda: "job_scrub" in told(server))
+
+        assert "not a single repository" in told(server)["job_scrub"]
+        assert read_scrubbed(driver).ended == 0
+
+
+def test_what_another_host_has_begun_in_the_future_is_abandoned(tmp_path: Path, driver: FilesystemDriver) -> None:
+    begun = {"host": "another", "at": "", "noted": time.time() + YEAR, "ended": 0.0, "damaged": 0}
+    driver.put(paths.SCRUB, json.dumps(begun).encode())
+
+    with serving(tmp_path, overlay()) as server:
+        wait_until("the damage is told", lambda: "job_scrub" in told(server))
 
 
 def test_what_another_host_scrubs_is_left_to_it(tmp_path: Path, driver: FilesystemDriver) -> None:

@@ -203,6 +203,37 @@ def test_a_writer_gives_up_when_a_run_has_it_closed_for_too_long(passage: Passag
     assert hand.now - before == pytest.approx(runs.PACE.closed)
 
 
+def test_few_threads_wait_for_a_run_and_others_are_refused_at_once(
+    counted: FailingDriver, hand: Hand, running: Runs
+) -> None:
+    running.write(replace(MARKING, closed=Closed("a")))
+    opened, waiting = threading.Event(), threading.Semaphore(0)
+    passed: list[bool] = []
+
+    def wait(_: float) -> None:
+        waiting.release()
+        opened.wait()
+
+    passage = Passage(Runs(counted), clock=hand, pause=wait)
+    writers = [
+        threading.Thread(target=lambda: passed.append(passage.enter("a", [DIGEST]).confirm())) for _ in range(32)
+    ]
+    for writer in writers:
+        writer.start()
+    for _ in writers:
+        waiting.acquire()
+
+    with pytest.raises(UnavailableError, match="others wait for that already"):
+        passage.enter("a", [DIGEST])
+    assert passage.enter("b", [DIGEST]).confirm()
+
+    running.write(MARKING)
+    opened.set()
+    for writer in writers:
+        writer.join()
+    assert passed == [True] * 32
+
+
 @pytest.mark.parametrize("run", [IDLE, MARKING], ids=["idle", "run"])
 def test_a_storage_that_fails_at_any_look_fails_the_writer(driver: InMemoryDriver, running: Runs, run: Run) -> None:
     running.write(run)

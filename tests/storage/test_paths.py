@@ -69,6 +69,10 @@ OUR_OWN = {
     paths.condemned_revision_link("team/app", SHA256): (
         f"{TEAM_APP}/_condemned/_manifests/revisions/sha256/{HEX}/link"
     ),
+    paths.usage("team-7"): "/registry/usage/team-7",
+    paths.usage_base("team-7"): "/registry/usage/team-7/base",
+    paths.all_usage_added("team-7"): "/registry/usage/team-7/added",
+    paths.usage_added("team-7", "host-1"): "/registry/usage/team-7/added/host-1",
     paths.AUDIT_HEAD: "/registry/audit/head",
     paths.audit_day("20261127"): "/registry/audit/20261127",
     paths.audit_segment("20261127", "000001.jsonl"): "/registry/audit/20261127/000001.jsonl",
@@ -81,6 +85,7 @@ OUR_OWN = {
     paths.retention_begun(7): "/registry/retention/reports/000000000007/begun",
     paths.retention_part(7, 3): "/registry/retention/reports/000000000007/000003",
     paths.retention_summary(7): "/registry/retention/reports/000000000007/summary",
+    paths.retention_restored("1-a"): "/registry/retention/restored/1-a",
     paths.PULLS_SINCE: "/registry/pulls/since",
     paths.pulls_of_day("20261127"): "/registry/pulls/20261127",
     paths.pulls_batch("20261127", "host-7-1"): "/registry/pulls/20261127/host-7-1",
@@ -159,8 +164,10 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"label", "cursor", "dead_letters", "dead_letter", "lease", "lease_epoch"},
         *{"quarantine", "quarantine_arriving"},
         *{"audit_day", "audit_segment", "audit_seen", "audit_told"},
+        *{"usage", "usage_base", "all_usage_added", "usage_added"},
         *{"gc_notice", "gc_report", "gc_orphans", "gc_orphans_part"},
         *{"retention_report", "retention_begun", "retention_part", "retention_summary", "tag_at"},
+        *{"retention_restored"},
         *{"pulls_of_day", "pulls_batch", "folded_pulls", "folded_part", "folded_whole"},
         *{"condemned", "condemned_layer_link", "condemned_revision_link"},
         *{"referrers", "referrers_by", "referrer", "referrer_link", "referrer_descriptor"},
@@ -168,7 +175,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
 
 
 SPELLED = re.compile(
-    r"/docker/registry/v2|/registry/(?:cluster|journal|leases|audit|retention|pulls)\b|\b_(?:layers|manifests|uploads|referrers)\b|/(?:link|data)$"
+    r"/docker/registry/v2|/registry/(?:cluster|journal|leases|audit|retention|pulls|usage)\b|\b_(?:layers|manifests|uploads|referrers)\b|/(?:link|data)$"
 )
 WITHOUT_STORAGE = {"server", "doctor", "http_client"}
 """Rooms whose paths are those of URLs and of local files."""

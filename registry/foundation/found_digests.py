@@ -8,7 +8,7 @@ from registry.foundation.temporary_database import temporary_database
 from registry.oci.digest import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 class FoundDigests:
@@ -28,6 +28,11 @@ class FoundDigests:
     def add(self, digest: Digest, size: int = 0) -> None:
         """Add a digest, unless it is there."""
         self._connection.execute("INSERT OR IGNORE INTO found (digest, size) VALUES (?, ?)", (str(digest), size))
+
+    def add_all(self, digests: Iterable[Digest]) -> None:
+        """Add each digest that is not there, without a size."""
+        for digest in digests:
+            self.add(digest)
 
     def follow(self) -> Iterator[Digest]:
         """Yield the digests in the order in which they were added, those too that are added meanwhile."""

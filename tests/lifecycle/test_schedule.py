@@ -1,0 +1,77 @@
+"""When a host begins a run: `interval` and `window` of storage.maintenance.garbagecollection."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from drivers.inmemory import InMemoryDriver
+from registry.config import Configuration
+from registry.config.collection import GarbageCollection
+from registry.config.values import Maintenance, Storage
+from registry.lifecycle.jobs import Schedule
+from registry.lifecycle.reports import Report, Result, write_report
+
+if TYPE_CHECKING:
+    from drivers.base import StorageDriver
+
+DAY, HOUR, LOOK = 86400.0, 3600.0, 60.0
+NEVER_STORED = LOOK
+"""The pause where a run is due and nothing was ever stored, so that there is nothing to collect."""
+
+
+def schedule(driver: StorageDriver, at: float, window: str = "") -> Schedule:
+    section = GarbageCollection(enabled=True, interval_seconds=DAY, window=window)
+    storage = Storage("inmemory", {}, maintenance=Maintenance(garbagecollection=section))
+    return Schedule(Configuration("0.1", storage), driver, None, now=lambda: at)
+
+
+def local(hour: int) -> float:
+    """Return when it is that hour here, on the day on which the test runs."""
+    return time.mktime((*time.localtime()[:3], hour, 30, 0, 0, 0, -1))
+
+
+def reported(driver: StorageDriver, result: Result = Result.DONE) -> float:
+    """Let a run of another host have ended; return when, by the clock of the storage."""
+    write_report(driver, Report(2, "another", began=0, ended=0, result=result))
+    return time.time()
+
+
+@pytest.mark.parametrize(("passed", "left"), [(0.0, DAY), (5 * HOUR, 19 * HOUR), (23.5 * HOUR, 0.5 * HOUR)])
+def test_a_run_of_any_host_puts_off_the_next_one_by_the_interval(passed: float, left: float) -> None:
+    driver = InMemoryDriver()
+    pause = schedule(driver, reported(driver) + passed).run()
+
+    assert pause is not None
+    assert left - 5 <= pause <= left + LOOK + 5
+
+
+def test_a_run_is_due_when_the_interval_is_over_or_no_run_was_done() -> None:
+    driver = InMemoryDriver()
+    assert schedule(driver, time.time()).run() == NEVER_STORED
+    assert schedule(driver, reported(driver, Result.FAILED)).run() == NEVER_STORED
+    assert schedule(driver, reported(driver) + DAY).run() == NEVER_STORED
+
+
+@pytest.mark.parametrize(
+    ("window", "hour", "is_in"),
+    [
+        ("22:00-05:00", 23, True),
+        ("22:00-05:00", 3, True),
+        ("22:00-05:00", 12, False),
+        ("22:00-05:00", 5, False),
+        ("08:00-10:00", 8, True),
+        ("08:00-10:00", 10, False),
+    ],
+)
+def test_a_run_begins_in_the_window_alone(window: str, hour: int, *, is_in: bool) -> None:
+    driver = InMemoryDriver()
+    reported(driver)
+
+    # In the window the run that has just been puts off the next one by hours, else it is until the next look.
+    pause = schedule(driver, local(hour), window).run()
+
+    assert pause is not None
+    assert (pause > LOOK) == is_in
