@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from registry.commands.ownership import as_owner, journal_of
 from registry.commands.progress import Count, StatusLine
 from registry.foundation import durations
 from registry.foundation.sizes import spelled
-from registry.lifecycle.online import OnlineCollection, Surroundings, Terms
+from registry.lifecycle.online import OnlineCollection, StoppedError, Surroundings, Terms
 from registry.lifecycle.own_run import RunBusyError, RunLostError
 from registry.lifecycle.reports import Report, Result
 from registry.lifecycle.status import told
@@ -80,7 +81,7 @@ def collect_online(configuration: Configuration, driver: StorageDriver, terms: T
     with StatusLine() as line:
         line.show(f"the scan begins in {runs.PACE.announced:.0f} s, when every server has seen that a run is on")
         surroundings = Surroundings.of(configuration, driver, progress=Count(line, "looked at").add)
-        with as_owner(configuration.storage), ending_if_busy():
+        with as_owner(configuration.storage), ending_if_busy(), stopping_on_sigterm():
             report = OnlineCollection(driver, publishing, terms, surroundings).run()
     if flags.in_json:
         click.echo(json.dumps(told(report)))
@@ -92,6 +93,16 @@ def collect_online(configuration: Configuration, driver: StorageDriver, terms: T
 
 
 @contextmanager
+def stopping_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does, so that it leaves nothing closed and no run on."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def ending_if_busy() -> Iterator[None]:
     """Exit with one line if another run is on, or has taken over."""
     try:
@@ -99,7 +110,7 @@ def ending_if_busy() -> Iterator[None]:
     except RunBusyError as error:
         click.echo(f"Error: {error}; registry gc status shows what it does", err=True)
         sys.exit(BUSY)
-    except RunLostError as error:
+    except (RunLostError, StoppedError) as error:
         raise click.ClickException(str(error)) from error
 
 

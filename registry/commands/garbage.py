@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import click
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.config import Configuration
+    from registry.lifecycle.cache import Cache
     from registry.lifecycle.findings import Policy
     from registry.oci.digest import Digest
 
@@ -53,6 +55,8 @@ class _GoFlags(Command):
     """A command whose flags may be spelled ``--flag=true`` as well, as Helm charts do for the Go registry."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        if {"--online", "--offline"} <= set(args):
+            raise click.UsageError("--online and --offline exclude each other: say one of them", context)
         spelled_out = [arg for arg in args if not (arg.startswith("-") and arg.endswith(_NO))]
         return super().parse_args(context, [_without_yes(arg) for arg in spelled_out])
 
@@ -116,9 +120,11 @@ def garbage_collect_command(load: LoadConfiguration, /, config: str | None, **fl
     """
     configuration = load(config)
     driver = open_existing_storage(configuration)
-    driver.check()
+    # Offline, space is freed on a disk that is full.
+    driver.check(read_only=True)
     chosen = Flags(**flags)
     if _is_online(configuration, driver, chosen):
+        driver.check()
         terms = terms_of(configuration, chosen)
         if chosen.explain:
             policy, waits = terms.policy(time.time()), terms.age_seconds
@@ -161,7 +167,7 @@ def _collect_offline(configuration: Configuration, driver: StorageDriver, cutoff
             dry_run=flags.dry_run,
             force=flags.force,
             progress=Count(line, "looked at").add,
-            cache=cache_of(configuration),
+            cache=_owners_cache(configuration),
         )
         try:
             collected = collection.run(only_tagged=flags.delete_untagged)
@@ -183,8 +189,13 @@ def _explain(  # noqa: PLR0913 - what is asked, and how it is answered
     now = time.time()
     with Findings() as findings:
         with StatusLine() as line:
-            scan(driver, findings, policy, Count(line, "looked at").add, cache=cache_of(configuration))
+            scan(driver, findings, policy, Count(line, "looked at").add, cache=_owners_cache(configuration))
         print_explanation(findings, digest, now=now, waits=waits, in_json=in_json)
+
+
+def _owners_cache(configuration: Configuration) -> Cache:
+    """Return the cache, whose files the server has to be able to use."""
+    return cache_of(configuration, partial(as_owner, configuration.storage))
 
 
 class _Lines:

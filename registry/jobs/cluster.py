@@ -39,7 +39,8 @@ _EMPTY_SECONDS: Final = 10.0
 """How long to wait for the first content of a storage that has none."""
 SILENT_SECONDS: Final = 3 * _INTERVAL_SECONDS
 """For how long a host may say nothing."""
-_FORGOTTEN_SECONDS: Final = 24 * 3600.0
+FORGOTTEN_SECONDS: Final = 24 * 3600.0
+"""After how long without a word a host is taken for one that is gone for good."""
 _LIMIT_BYTES: Final = 4096
 _MOST_HOSTS: Final = 1000
 _CLOCKS_SECONDS: Final = 60.0
@@ -194,8 +195,8 @@ class Cluster:
                 other = self._read(name)
             except PathNotFoundError:  # another program's folder; or another host has just forgotten it
                 continue
-            age = now - other.written if other else _FORGOTTEN_SECONDS
-            if age >= _FORGOTTEN_SECONDS:
+            age = now - other.written if other else FORGOTTEN_SECONDS
+            if age >= FORGOTTEN_SECONDS:
                 self.driver.delete(paths.cluster_member(name))
             elif other and age < SILENT_SECONDS:
                 yield other

@@ -17,13 +17,15 @@ import hashlib
 import logging
 import os
 import struct
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from registry import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from registry.config import Configuration
@@ -136,10 +138,16 @@ class Cache:
     """What earlier scans have read of a storage, which the text `storage` tells from others; a context manager.
 
     It lies in `directory`, which is made if it is missing. With "" for it nothing is remembered. Where it cannot be
-    used, the log says why, and nothing is remembered either.
+    used, the log says why, and nothing is remembered either. In a context of `opening` its files are made.
     """
 
-    def __init__(self, directory: str = "", storage: str = "") -> None:
+    def __init__(
+        self,
+        directory: str = "",
+        storage: str = "",
+        opening: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._opening = opening
         self._directory = Path(directory) if directory else None
         known = f"garbage collection of registry {__version__}: {storage}"
         self._identity = hashlib.sha256(known.encode(errors="surrogatepass")).digest()
@@ -150,7 +158,8 @@ class Cache:
     def __enter__(self) -> Self:
         if self._directory:
             try:
-                self._open(self._directory)
+                with self._opening():
+                    self._open(self._directory)
             except OSError as error:
                 _log.warning("the garbage collection cannot use what it has read before: %s", error)
                 self._let_go()
@@ -185,11 +194,13 @@ class Cache:
             self._lock = None
 
 
-def cache_of(configuration: Configuration) -> Cache:
+def cache_of(
+    configuration: Configuration, opening: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> Cache:
     """Return the cache for the storage of a configuration."""
     storage = configuration.storage
     identity = f"{storage.driver} {sorted(storage.parameters.items())!r}"
-    return Cache(storage.maintenance.garbagecollection.statedirectory, identity)
+    return Cache(storage.maintenance.garbagecollection.statedirectory, identity, opening)
 
 
 def _checksum(key: bytes, value: bytes) -> bytes:

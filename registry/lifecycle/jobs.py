@@ -15,7 +15,7 @@ from registry.jobs.child import run_in_child
 from registry.jobs.due import seconds_left
 from registry.jobs.job import Job, JobFailedError
 from registry.lifecycle.own_run import supersede
-from registry.lifecycle.reports import Report, Result, last_success, latest_reports
+from registry.lifecycle.reports import Report, Result, last_ended
 from registry.storage import paths, runs
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ CHILD: Final = "registry.server.collecting"
 """What runs in a process of its own."""
 _LOOK_SECONDS: Final = 60.0
 _AGAIN_SECONDS: Final = 3600.0
-"""After a run that has failed."""
+"""After a run that has failed or was refused."""
 _SPREAD_SECONDS: Final = 60.0
 """So that hosts do not begin at the same moment."""
 _log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Schedule:
             JobFailedError: the run has failed, or was refused.
         """
         try:
-            pause = self._pause()
+            pause = self.pause()
             if pause is not None:
                 return pause
             if not self._driver.holds(paths.ROOT):
@@ -103,21 +103,34 @@ class Schedule:
             raise JobFailedError(f"the reports of garbage collections cannot be read: {error}") from error
         return self._collect()
 
-    def _pause(self) -> float | None:
+    def pause(self) -> float | None:
         """Return how many seconds to wait until it is time; None if it is."""
         now = self._now()
         at = time.localtime(now)
         if self._window and not self._window.holds(at.tm_hour, at.tm_min):
             return _LOOK_SECONDS
-        last = last_success(self._driver)
-        if self._metrics and last is not None:
-            for report in latest_reports(self._driver, 1):
-                self._metrics.collection_seen(last, report.waiting_bytes)
         interval = self._section.interval_seconds
-        left = seconds_left(last, interval, now) if last is not None else 0.0
+        last = last_ended(self._driver, self._successes)
+        if self._metrics and last:
+            self._metrics.collection_seen(last.at, last.report.waiting_bytes)
+        left = seconds_left(last.at, interval, now) if last else 0.0
+        refused = last_ended(self._driver, {Result.REFUSED})
+        if refused and (not last or refused.report.run > last.report.run):
+            # The next one would be refused, too, until somebody has looked at why.
+            left = max(left, seconds_left(refused.at, self._again, now))
         if not left:
             return None
         return left + random.uniform(0, min(interval, _SPREAD_SECONDS))  # noqa: S311  spreads load only
+
+    @property
+    def _successes(self) -> frozenset[Result]:
+        """What counts as a run that was due: a dry run does only where all that are due are dry runs."""
+        return frozenset({Result.DONE, Result.DRY_RUN} if self._section.dryrun else {Result.DONE})
+
+    @property
+    def _again(self) -> float:
+        """After how many seconds to try again what has failed or was refused."""
+        return min(self._section.interval_seconds, _AGAIN_SECONDS)
 
     def _collect(self) -> float | None:
         answer = run_in_child(CHILD, Task(self._configuration, runs.PACE))
@@ -126,12 +139,11 @@ class Schedule:
             return _LOOK_SECONDS
         if "error" in answer:
             self._count(Result.FAILED)
-            again = min(self._section.interval_seconds, _AGAIN_SECONDS)
-            raise JobFailedError(f"the garbage collection broke off: {answer['error']}", pause_seconds=again)
+            raise JobFailedError(f"the garbage collection broke off: {answer['error']}", pause_seconds=self._again)
         report = Report.of(answer["report"])
         self._count(report.result, report)
         if report.result is Result.REFUSED:
-            raise JobFailedError(f"no garbage is collected: {report.reason}")
+            raise JobFailedError(f"no garbage is collected: {report.reason}", pause_seconds=self._again)
         return None
 
     def _count(self, result: Result, report: Report | None = None) -> None:
@@ -146,4 +158,5 @@ class Schedule:
                     size=report.deleted_bytes,
                     notices=report.notices,
                 )
-                self._metrics.collection_seen(report.ended, report.waiting_bytes)
+                if result in self._successes:
+                    self._metrics.collection_seen(report.ended, report.waiting_bytes)

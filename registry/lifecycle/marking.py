@@ -116,10 +116,20 @@ _LOOSE: Final = """
     INSERT INTO loose_revisions SELECT id, repository, digest, revision FROM nodes
     WHERE revision IS NOT NULL AND NOT EXISTS (SELECT 1 FROM reached WHERE node = nodes.id);
     CREATE INDEX loose_revisions_by_repository ON loose_revisions (repository, digest);
+    CREATE INDEX condemned_by_digest ON condemned (repository, digest);
     CREATE TABLE loose_history AS SELECT history.repository, history.digest, tag FROM history
     WHERE EXISTS (
         SELECT 1 FROM loose_revisions AS gone
         WHERE gone.repository = history.repository AND gone.digest = history.digest
+    ) OR (
+        -- A manifest that an earlier run has condemned.
+        EXISTS (
+            SELECT 1 FROM condemned WHERE kind = 'condemned revision'
+            AND condemned.repository = history.repository AND condemned.digest = history.digest
+        ) AND NOT EXISTS (
+            SELECT 1 FROM nodes WHERE manifest IS NOT NULL
+            AND nodes.repository = history.repository AND nodes.digest = history.digest
+        )
     );
     CREATE INDEX loose_history_by_digest ON loose_history (repository, digest);
 

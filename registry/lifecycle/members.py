@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import ObjectTooLargeError, PathNotFoundError
-from registry.jobs.cluster import SILENT_SECONDS, Member
+from registry.jobs.cluster import FORGOTTEN_SECONDS, SILENT_SECONDS, Member
 from registry.lifecycle.own_run import test_storage
 from registry.storage import paths
 from registry.storage.listing import objects_below
@@ -21,12 +21,15 @@ _LIMIT_BYTES: Final = 4096
 
 
 def is_served(driver: StorageDriver) -> bool:
-    """Tell whether any host has said lately, by the clock of the storage, that it serves this storage.
+    """Tell whether any host has said within a day, by the clock of the storage, that it serves this storage.
+
+    One that has been silent since may be paused, or may have lost its way to the storage for a while, and take pushes
+    again at any moment. An object that cannot be read may be that of a later version.
 
     Raises:
         DriverError: the storage does not answer.
     """
-    return next(_living(driver), None) is not None
+    return next(_heard(driver, FORGOTTEN_SECONDS), None) is not None
 
 
 def outdated(driver: StorageDriver) -> list[str]:
@@ -39,10 +42,16 @@ def outdated(driver: StorageDriver) -> list[str]:
 
 
 def _living(driver: StorageDriver) -> Iterator[Member]:
-    names = list(objects_below(driver, paths.CLUSTER, is_member))
-    since = test_storage(driver) - SILENT_SECONDS if names else 0.0
-    for name in names:
-        path = paths.cluster_member(name)
+    for path in _heard(driver, SILENT_SECONDS):
         with suppress(PathNotFoundError, ObjectTooLargeError, ValueError, TypeError, RecursionError):
+            yield Member.parse(driver.get(path, limit=_LIMIT_BYTES))
+
+
+def _heard(driver: StorageDriver, seconds: float) -> Iterator[str]:
+    """Yield the objects that hosts have written within the last `seconds`."""
+    names = list(objects_below(driver, paths.CLUSTER, is_member))
+    since = test_storage(driver) - seconds if names else 0.0
+    for path in map(paths.cluster_member, names):
+        with suppress(PathNotFoundError):
             if driver.stat(path).modified >= since:
-                yield Member.parse(driver.get(path, limit=_LIMIT_BYTES))
+                yield path

@@ -45,13 +45,15 @@ if TYPE_CHECKING:
 _SKEW_SECONDS: Final = 60.0
 """By how much the clocks of this host and of the storage may differ without a warning."""
 _PERCENT: Final = 100
+_LOOK_BEATS: Final = 6
+"""For how many beats it is believed that all hosts of the cluster take notice of a run."""
 _SEEN_BETWEEN: Final = 1000
 """Objects that are scanned between two looks whether the run may go on."""
 _log = logging.getLogger(__name__)
 
 
 class StoppedError(Exception):
-    """The run was asked to stop, and has ended where nothing is closed."""
+    """The run was stopped, and has ended where nothing is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class OnlineCollection:
         self._publishing = publishing
         self._terms = terms
         self._surroundings = surroundings
+        self._looked = float("-inf")
 
     def run(self) -> Report:
         """Do all of it; return what was done, which is also kept in the storage.
@@ -138,7 +141,7 @@ class OnlineCollection:
         Raises:
             RunBusyError: another one is on.
             RunLostError: another one has taken over.
-            StoppedError: it was asked to stop.
+            StoppedError: it was asked to stop, or a host has come that takes no notice of it.
             DriverError: the storage failed. What is closed then stays so until supersede() or a later run opens it.
         """
         if not self._driver.holds(paths.ROOT):
@@ -155,7 +158,8 @@ class OnlineCollection:
                     write_report(self._driver, report)
                     own_run.end()
                 except BaseException as error:
-                    self._give_up(own_run, replace(report, ended=time.time(), result=Result.FAILED, reason=str(error)))
+                    reason = str(error) or ("interrupted" if isinstance(error, KeyboardInterrupt) else repr(error))
+                    self._give_up(own_run, replace(report, ended=time.time(), result=Result.FAILED, reason=reason))
                     raise
             return report
 
@@ -190,9 +194,10 @@ class OnlineCollection:
             return replace(report, result=Result.DRY_RUN, deleted_blobs=found.blobs, deleted_bytes=found.size)
         report = replace(report, restored=restore(findings, self._driver, partial(self._between, own_run)))
         condemning = Condemning(self._driver, own_run, notices, self._publishing)
-        condemning.condemn(findings, partial(self._between, own_run))
+        condemning.condemn(findings, partial(self._between_changes, own_run))
+        self._require_no_outdated()
         sweeping = Sweeping(self._driver, own_run, notices)
-        sweeping.sweep(findings, old, orphans, partial(self._between, own_run))
+        sweeping.sweep(findings, old, orphans, partial(self._between_changes, own_run))
         if not orphans.wait(old):
             orphans.replace(own_run.number, findings.orphans())
         return self._done(report, condemning, sweeping)
@@ -210,13 +215,30 @@ class OnlineCollection:
         if self._surroundings.stopping():
             raise StoppedError("the run was stopped; the next one goes on")
 
+    def _between_changes(self, own_run: OwnRun) -> None:
+        """As _between(); now and then the hosts of the cluster are looked at, too: one may have come meanwhile."""
+        self._between(own_run)
+        if clock() - self._looked > _LOOK_BEATS * runs.PACE.beat:
+            self._require_no_outdated()
+
+    def _require_no_outdated(self) -> None:
+        if reason := self._reason_of_outdated():
+            raise StoppedError(reason)
+
+    def _reason_of_outdated(self) -> str:
+        """Return which hosts of the cluster take no notice of a run, and what to do; "" if all do."""
+        self._looked = clock()
+        outdated = self._surroundings.outdated()
+        if outdated:
+            return f"{', '.join(outdated)} runs a version that pushes without regard to it: update it first"
+        return ""
+
     def _refusal(self, findings: Findings, report: Report, found: _Sweepable) -> str:
         """Return why nothing may be condemned or deleted, "" if that may be."""
         if findings.lacks_repositories:
             return "there are blobs, and nothing at all in repositories: is a part of the storage not mounted?"
-        outdated = self._surroundings.outdated()
-        if outdated and not self._terms.dry_run:
-            return f"{', '.join(outdated)} runs a version that pushes without regard to it: update it first"
+        if not self._terms.dry_run and (reason := self._reason_of_outdated()):
+            return reason
         most = self._terms.maxshare
         for verb, size in (("condemned", findings.counts().loose_size), ("deleted", found.size)):
             if most is not None and size * _PERCENT > most * report.stored_bytes:

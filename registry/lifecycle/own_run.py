@@ -19,11 +19,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
-from drivers.base import ChangedError, DriverError, PathExistsError, PathNotFoundError
+from drivers.base import ChangedError, DriverError, PathExistsError
+from registry.lifecycle.reports import last_number
 from registry.storage import paths, runs
 from registry.storage.listing import objects_below
 from registry.storage.names import is_notice
-from registry.storage.runs import Closed, Notice, Phase, Run, Runs
+from registry.storage.runs import Closed, Notice, Phase, Run, Runs, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -139,7 +140,7 @@ class OwnRun:
                 self._driver.replace(paths.GC_RUN, run.dump(), expected=self._run.dump())
             except ChangedError:
                 # A driver may have repeated a request whose answer was lost.
-                if _read(self._driver) != run.dump():
+                if Runs(self._driver).content() != run.dump():
                     raise RunLostError("another garbage collection has taken over from this one") from None
             self._run, self._spoken = run, began
 
@@ -160,7 +161,9 @@ def begin(
         DriverError: the storage does not answer, or cannot be relied on.
     """
     before = _nobody_runs(driver, pause)
-    number = _parsed(before).number + 1 if before else 1
+    # The object may have been lost, or may be an older one: no number that a writer may still know comes once more.
+    reported = last_number(driver)
+    number = max(parsed(before).number, reported + 1 if reported else 0) + 1
     before_announcing()
     run = Run(number, Phase.MARKING, host=f"{host}-{secrets.token_hex(4)}")
     spoken = clock()
@@ -171,13 +174,21 @@ def begin(
 def require_none(driver: StorageDriver, *, pause: Callable[[float], object] = time.sleep) -> None:
     """Return if no run is on; what a dead one has closed is opened, after a while.
 
+    Where nothing can be written, as on a disk that is full, a dead one stays as it is.
+
     Raises:
         RunBusyError: one is on.
         DriverError: the storage does not answer.
     """
-    seen = _read(driver)
-    if seen and _parsed(seen).is_on and not supersede(driver, pause=pause):
-        raise RunBusyError(f"a garbage collection is on ({_parsed(seen).host})")
+    seen = Runs(driver).content()
+    if not parsed(seen).is_on:
+        return
+    if not _is_dead(driver, seen, pause):
+        raise RunBusyError(f"a garbage collection is on ({parsed(seen).host})")
+    try:
+        _end_dead(driver, seen)
+    except DriverError as error:
+        _log.warning("what a dead garbage collection has closed stays so: %s", error)
 
 
 def supersede(driver: StorageDriver, *, pause: Callable[[float], object] = time.sleep) -> bool:
@@ -186,33 +197,37 @@ def supersede(driver: StorageDriver, *, pause: Callable[[float], object] = time.
     Raises:
         DriverError: the storage does not answer.
     """
-    seen = _read(driver)
-    if not seen or not _parsed(seen).is_on or not _is_dead(driver, seen, pause):
+    seen = Runs(driver).content()
+    if seen is None or not parsed(seen).is_on or not _is_dead(driver, seen, pause):
         return False
-    run = _parsed(seen)
     with suppress(RunBusyError):
-        _take(driver, seen, Run(run.number + 1, host=run.host))
-        _log.warning("the garbage collection of %s was cut short; what it had closed is open again", run.host)
+        _end_dead(driver, seen)
         return True
     return False
 
 
-def _nobody_runs(driver: StorageDriver, pause: Callable[[float], object]) -> bytes:
-    """Return the object that is to be replaced, b"" if there is none."""
+def _end_dead(driver: StorageDriver, seen: bytes | None) -> None:
+    run = parsed(seen)
+    _take(driver, seen, Run(run.number + 1, host=run.host))
+    _log.warning("the garbage collection of %s was cut short; what it had closed is open again", run.host)
+
+
+def _nobody_runs(driver: StorageDriver, pause: Callable[[float], object]) -> bytes | None:
+    """Return the object that is to be replaced, None if there is none."""
     now = test_storage(driver)
-    seen = _read(driver)
-    if seen and _parsed(seen).is_on:
+    seen = Runs(driver).content()
+    if parsed(seen).is_on:
         # What was written a moment ago by the clock of the storage need not be watched.
         age = abs(now - driver.stat(paths.GC_RUN).modified)
         if age < runs.PACE.reliance or not _is_dead(driver, seen, pause):
-            raise RunBusyError(f"a garbage collection is on ({_parsed(seen).host})")
+            raise RunBusyError(f"a garbage collection is on ({parsed(seen).host})")
     return seen
 
 
-def _is_dead(driver: StorageDriver, seen: bytes, pause: Callable[[float], object]) -> bool:
+def _is_dead(driver: StorageDriver, seen: bytes | None, pause: Callable[[float], object]) -> bool:
     for _ in range(_LOOKS):
         pause(runs.PACE.beat)
-        if _read(driver) != seen:
+        if Runs(driver).content() != seen:
             return False
     return True
 
@@ -237,27 +252,12 @@ def _is_listed(driver: StorageDriver, notice_id: str) -> bool:
     return notice_id in objects_below(driver, paths.GC_NOTICES, is_notice, after=notice_id[:-1])
 
 
-def _take(driver: StorageDriver, before: bytes, run: Run) -> None:
+def _take(driver: StorageDriver, before: bytes | None, run: Run) -> None:
     try:
-        if before:
-            driver.replace(paths.GC_RUN, run.dump(), expected=before)
-        else:
+        if before is None:
             driver.create(paths.GC_RUN, run.dump())
+        else:
+            driver.replace(paths.GC_RUN, run.dump(), expected=before)
     except (ChangedError, PathExistsError):
-        if _read(driver) != run.dump():
+        if Runs(driver).content() != run.dump():
             raise RunBusyError("another garbage collection has just begun") from None
-
-
-def _read(driver: StorageDriver) -> bytes:
-    """Return the object in the storage, b"" if there is none."""
-    try:
-        return driver.get(paths.GC_RUN, limit=runs.RUN_LIMIT_BYTES)
-    except PathNotFoundError:
-        return b""
-
-
-def _parsed(content: bytes) -> Run:
-    try:
-        return Run.load(content)
-    except ValueError as error:
-        raise DriverError(f"{paths.GC_RUN} cannot be understood: {error}") from error

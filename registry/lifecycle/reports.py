@@ -15,7 +15,7 @@ from registry.storage.listing import objects_below
 from registry.storage.names import is_report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from drivers.base import StorageDriver
 
@@ -109,16 +109,33 @@ def latest_reports(driver: StorageDriver, number: int) -> list[Report]:
     return found
 
 
-def last_success(driver: StorageDriver) -> float | None:
-    """Return when the last run ended that did not fail, by the clock of the storage; None if there is none.
+def last_number(driver: StorageDriver) -> int:
+    """Return the number of the latest run that has left a report, 0 if none has.
+
+    Raises:
+        DriverError: the storage does not answer.
+    """
+    return max(_numbers(driver), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that has ended, and when: `at` is in seconds since 1970 by the clock of the storage."""
+
+    report: Report
+    at: float
+
+
+def last_ended(driver: StorageDriver, results: Container[Result]) -> Ended | None:
+    """Return the last run that has ended with one of `results`; None if none of those whose reports are kept has.
 
     Raises:
         DriverError: the storage does not answer.
     """
     for report in latest_reports(driver, KEPT):
-        if report.result is not Result.FAILED:
+        if report.result in results:
             with suppress(PathNotFoundError):
-                return driver.stat(paths.gc_report(report.run)).modified
+                return Ended(report, driver.stat(paths.gc_report(report.run)).modified)
     return None
 
 

@@ -245,7 +245,7 @@ class Metrics:
             return Gauge(f"registry_{name}", text, registry=None, multiprocess_mode="livemostrecent")
 
         return (
-            recent("gc_last_success_timestamp_seconds", "When the last garbage collection ended without a fault"),
+            recent("gc_last_success_timestamp_seconds", "When the last garbage collection ended that was done"),
             recent("gc_condemned_bytes", "Bytes that are condemned and not deleted yet"),
         )
 

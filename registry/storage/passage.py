@@ -138,8 +138,13 @@ class Visit:
 
     @property
     def may_revive(self) -> bool:
-        """Whether there ever was a run, which may have condemned a link."""
-        return self._number > 0 or self._passage.known().number > 0
+        """Whether there ever was a run, which may have condemned a link.
+
+        Where nothing is said of one, the object that says it may have been lost: then the repository is looked at.
+        """
+        if self._number > 0 or self._passage.known().number > 0:
+            return True
+        return self._passage.runs.has_condemned(self._repository)
 
     def confirm(self) -> bool:
         """Tell whether what the writer has looked at and written by now may be relied on.
@@ -148,7 +153,8 @@ class Visit:
         whose errors it may raise: the writer has to look at everything once more, and to confirm that.
         """
         run = self._passage.read() if self._notified else self._passage.known()
-        if run.number == self._number:
+        # Where the object of the run was lost or replaced by an older one, numbers may come twice.
+        if run.number == self._number and run.is_on == self._notified:
             return True
         self._begin(run)
         return False

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import CollectingError, DriverError, ObjectTooLargeError, PathNotFoundError
+from drivers.base import CollectingError, DriverError, ObjectTooLargeError, PathNotFoundError, UnavailableError
 from registry.storage import paths
 from registry.storage.listing import objects_below
 from registry.storage.names import is_notice
@@ -111,6 +111,26 @@ class Notice:
     tags: tuple[str, ...] = ()
 
 
+def parsed(content: bytes | None) -> Run:
+    """Return what the object says; without one, that there was no run yet.
+
+    Raises:
+        UnavailableError: it is damaged.
+    """
+    if content is None:
+        return Run()
+    try:
+        return Run.load(content)
+    except ValueError as error:
+        raise _damaged(error) from error
+
+
+def _damaged(error: Exception) -> UnavailableError:
+    return UnavailableError(
+        f"{paths.GC_RUN} cannot be understood ({error}): while no garbage collection runs, delete it"
+    )
+
+
 class Runs:
     """The run and the notices in the storage of `driver`. Every method may raise DriverError."""
 
@@ -118,15 +138,29 @@ class Runs:
         self._driver = driver
 
     def read(self) -> Run:
-        """Return what is said of the run now."""
+        """Return what is said of the run now.
+
+        Raises:
+            UnavailableError: it is damaged. Nothing can be pushed until that is mended.
+        """
+        return parsed(self.content())
+
+    def content(self) -> bytes | None:
+        """Return the object that says it, as it is; None if there is none.
+
+        Raises:
+            UnavailableError: it is too large to be one.
+        """
         try:
-            return Run.load(self._driver.get(paths.GC_RUN, limit=RUN_LIMIT_BYTES))
+            return self._driver.get(paths.GC_RUN, limit=RUN_LIMIT_BYTES)
         except PathNotFoundError:
-            return Run()
-        except (ObjectTooLargeError, ValueError) as error:
-            raise DriverError(
-                f"{paths.GC_RUN} cannot be understood ({error}): while no garbage collection runs, delete it"
-            ) from error
+            return None
+        except ObjectTooLargeError as error:
+            raise _damaged(error) from error
+
+    def has_condemned(self, repository: str) -> bool:
+        """Tell whether a run has condemned anything in `repository` that is not gone yet."""
+        return self._driver.holds(paths.condemned(repository))
 
     def write(self, run: Run) -> None:
         """Say what the run is at."""

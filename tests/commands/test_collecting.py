@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,12 +19,18 @@ from drivers.filesystem.driver import FilesystemDriver
 from registry.config.loading import parse
 from registry.jobs.cluster import Cluster, Member
 from registry.lifecycle.own_run import begin
+from registry.lifecycle.reports import Result, latest_reports
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.storage import paths, runs
 from registry.storage.repository import Repositories
-from registry.storage.runs import Runs
+from registry.storage.runs import Phase, Run, Runs
 from tests.archive.images import blob, image
+from tests.faults import Faults
+from tests.serving import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,10 +65,11 @@ def pace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "PACE", replace(runs.PACE, beat=0.05))
 
 
-def registry(*arguments: str) -> subprocess.CompletedProcess[str]:
+def registry(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command where a run takes a second."""
+    environ = {"PYTHONPATH": str(ROOT), **(environ or {})}
     command = [sys.executable, str(ROOT / "tests" / "lifecycle" / "pace.py"), "python", "-m", "registry", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environ)
 
 
 def announce(driver: FilesystemDriver, config: str) -> None:
@@ -123,6 +135,65 @@ def test_beside_a_server_that_lives_it_is_online_and_otherwise_offline(driver: F
     alone = registry("garbage-collect", "--offline", "--grace=0s", config)
     assert alone.stderr == "5 B are freed\n"
     assert not is_stored(driver, b"loose")
+
+
+@pytest.mark.parametrize("content", [None, b"of a later version"], ids=["silent", "silent and not to be read"])
+def test_a_server_that_has_been_silent_for_hours_may_come_back_and_one_that_was_for_a_day_does_not(
+    driver: FilesystemDriver, config: str, root: Path, content: bytes | None
+) -> None:
+    announce(driver, config)
+    (member,) = (root / "registry" / "cluster").iterdir()
+    if content:
+        member.write_bytes(content)
+    os.utime(member, (time.time() - 20 * 3600,) * 2)
+    assert "collecting beside it" in registry("garbage-collect", "--grace=0s", config).stderr
+    assert is_stored(driver, b"loose")
+
+    os.utime(member, (time.time() - 25 * 3600,) * 2)
+    assert registry("garbage-collect", "--grace=0s", config).stderr == "5 B are freed\n"
+
+
+@pytest.mark.parametrize("was_cut_short", [False, True])
+def test_offline_frees_space_on_a_disk_that_is_full(
+    driver: FilesystemDriver, config: str, tmp_path: Path, *, was_cut_short: bool
+) -> None:
+    if was_cut_short:
+        Runs(driver).write(Run(5, Phase.MARKING, host="dead"))
+    faults = Faults.build(tmp_path)
+    with faults.raising("write", errno.ENOSPC, "/root/"):
+        online = registry("garbage-collect", "--online", config, environ=faults.environ)
+        done = registry("garbage-collect", "--offline", "--grace=0s", config, environ=faults.environ)
+
+    assert "No space left on device" in online.stderr
+    assert done.returncode == 0, done.stderr
+    assert "5 B are freed" in done.stderr
+    assert not is_stored(driver, b"loose")
+
+
+@pytest.mark.parametrize("order", [("--online", "--offline"), ("--offline", "--online")])
+def test_online_and_offline_at_once_are_refused(driver: FilesystemDriver, config: str, order: tuple[str, str]) -> None:
+    done = registry("garbage-collect", *order, "--grace=0s", config)
+    assert done.returncode == 2
+    assert "--online and --offline exclude each other: say one of them" in done.stderr
+    assert is_stored(driver, b"loose")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_stopped_leaves_no_run_on_and_says_that_it_was(
+    driver: FilesystemDriver, config: str, number: signal.Signals
+) -> None:
+    command = [sys.executable, str(ROOT / "tests" / "lifecycle" / "pace.py"), "python", "-m", "registry"]
+    environ = {"PYTHONPATH": str(ROOT), "PACE": '{"announced": 600}'}
+    with subprocess.Popen(
+        [*command, "garbage-collect", "--online", config], stderr=subprocess.PIPE, cwd=ROOT, env=environ
+    ) as running:
+        wait_until("a run is on and lives", lambda: Runs(driver).read().beat > 1)
+        running.send_signal(number)
+        assert running.wait(60) == 130
+
+    assert not Runs(driver).read().is_on
+    (report,) = latest_reports(driver, 1)
+    assert (report.result, report.reason) == (Result.FAILED, "interrupted")
 
 
 def test_without_a_server_it_is_offline(driver: FilesystemDriver, config: str) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import time
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,28 @@ def test_what_was_read_is_kept_in_the_state_directory(config: str, tmp_path: Pat
     second = registry("garbage-collect", "--dry-run", "-m", config)
     assert (second.returncode, second.stdout) == (0, first.stdout)
     assert (state / "manifests").read_bytes() == kept
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write what others cannot use")
+@pytest.mark.parametrize("flags", [("--offline",), ("--offline", "--explain", str(Digest.of(b"stray")))])
+def test_what_root_has_read_is_kept_for_the_server(config: str, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    state = tmp_path / "state"
+    Path(config).write_text(
+        f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {tmp_path / 'root'}}}\n"
+        f"  maintenance: {{garbagecollection: {{statedirectory: {state}}}}}\n"
+    )
+    state.mkdir()
+    for directory in (tmp_path / "root", state):
+        os.chown(directory, 12345, 12346)
+    for directory in takewhile(lambda each: each.stat().st_mode & 0o777 == 0o700, (tmp_path, *tmp_path.parents)):
+        directory.chmod(0o711)
+
+    done = registry("garbage-collect", *flags, config)
+    assert done.returncode == 0, done.stderr
+
+    assert {(path.name, path.stat().st_uid, path.stat().st_gid) for path in state.iterdir()} == {
+        (name, 12345, 12346) for name in ("lock", "manifests", "tags")
+    }
 
 
 def test_explain_says_what_keeps_a_digest(config: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,7 @@ from registry.oci.reference import Tag
 from registry.publishing import Operator, Publishing
 from registry.storage import paths
 from registry.storage.repository import Repositories, Repository
-from registry.storage.runs import Notice, Phase, Runs
+from registry.storage.runs import Notice, Pace, Phase, Runs
 from registry.storage.validation import ValidationPolicy
 from tests.archive.images import blob, fill, image
 from tests.lifecycle.runs import UNTAGGED, collect
@@ -263,6 +264,55 @@ def test_where_a_host_does_not_know_of_runs_nothing_is_changed_and_it_is_named(
     assert report.result is Result.REFUSED
     assert report.reason.startswith("old-host runs a version")
     assert repository.blobs.has(loose)
+
+
+def test_a_host_that_appears_while_links_are_condemned_lets_no_bytes_be_deleted(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    loose = digest_of(blob(repository, b"loose"))
+    collect(driver)
+    answers = iter([[], ["old-host"]])
+
+    with pytest.raises(StoppedError, match="old-host runs a version"):
+        collect(driver, surroundings=Surroundings("test", outdated=lambda: next(answers)))
+
+    assert paths.blob_data(loose) in stored(driver)
+    assert Runs(driver).read().phase is Phase.IDLE
+    assert latest_reports(driver, 1)[0].reason.startswith("old-host runs a version")
+
+
+def test_hosts_are_looked_at_again_and_again_while_links_are_condemned(driver: InMemoryDriver, pace: Pace) -> None:
+    for name in ("a", "b"):
+        blob(Repositories(driver).open(name), b"loose")
+    answers = iter([[], ["old-host"]])
+
+    def outdated() -> list[str]:
+        time.sleep(10 * pace.beat)
+        return next(answers)
+
+    with pytest.raises(StoppedError):
+        collect(driver, surroundings=Surroundings("test", outdated=outdated))
+
+    condemned = paths.condemned_layer_link("a", Digest.of(b"loose"))
+    assert condemned in stored(driver)
+    assert Repositories(driver).open("b").blobs.has(Digest.of(b"loose"))
+
+
+def test_the_history_of_tags_goes_with_the_manifests_that_it_names(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    former, now = (digest_of(image(repository, blob(repository, each))) for each in (b"former", b"now"))
+    for digest in (former, now):
+        repository.tags.point(Tag("latest"), digest)
+
+    collect(driver)
+    assert paths.tag_history_link("team/app", "latest", former) in stored(driver)
+    collect(driver)
+
+    assert paths.blob_data(former) not in stored(driver)
+    assert paths.tag_history_link("team/app", "latest", former) not in stored(driver)
+    assert paths.tag_history_link("team/app", "latest", now) in stored(driver)
+    assert repository.tags.resolve(Tag("latest")) == now
 
 
 def test_a_run_that_is_stopped_lets_no_writer_wait(driver: InMemoryDriver, repository: Repository) -> None:

@@ -11,7 +11,8 @@ import pytest
 from drivers.base import DriverError, Found
 from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
-from registry.lifecycle.own_run import OwnRun, RunBusyError, RunLostError, begin, supersede
+from registry.lifecycle.own_run import OwnRun, RunBusyError, RunLostError, begin, require_none, supersede
+from registry.lifecycle.reports import KEPT, Report, last_number, latest_reports, write_report
 from registry.storage import paths, runs
 from registry.storage.runs import Closed, Pace, Phase, Run, Runs
 from tests.drivers.failing import FailingDriver
@@ -177,8 +178,27 @@ def test_a_storage_whose_listings_are_stale_gets_no_run() -> None:
     assert not Runs(driver).read().is_on
 
 
-def test_an_object_that_nobody_understands_is_told_of() -> None:
-    driver = InMemoryDriver()
-    driver.put(paths.GC_RUN, b"torn")
-    with pytest.raises(DriverError, match="gc/run cannot be understood"):
-        begin(driver, "host")
+@pytest.mark.parametrize("content", [b"", b"torn", b"{}"])
+def test_an_object_that_nobody_understands_is_told_of_with_what_to_do(storage: StorageDriver, content: bytes) -> None:
+    storage.put(paths.GC_RUN, content)
+    for action in (watch, require_none, supersede):
+        with pytest.raises(DriverError, match=r"gc/run cannot be understood .* delete it"):
+            action(storage)
+
+
+@pytest.mark.parametrize("found", [None, Run(3)], ids=["lost", "restored from a backup"])
+def test_numbers_go_on_where_the_object_of_the_run_was_lost_or_is_an_old_one(
+    storage: StorageDriver, found: Run | None
+) -> None:
+    for number in range(10, 10 + 2 * KEPT, 2):
+        write_report(storage, Report(number, "host", 0.0))
+    highest = last_number(storage)
+    if found:
+        Runs(storage).write(found)
+
+    own_run = watch(storage)
+    write_report(storage, Report(own_run.number, "host", 0.0))
+
+    # That no run was on after the last one is what a writer may know by the number behind it.
+    assert own_run.number == highest + 2
+    assert latest_reports(storage, 1)[0].run == own_run.number

@@ -298,3 +298,31 @@ def test_a_storage_in_which_nothing_was_ever_condemned_is_not_asked_what_was(
     assert not before
     assert visit.may_revive
     assert passage.enter("a", [DIGEST]).may_revive
+
+
+def test_where_the_object_of_the_run_was_lost_what_was_condemned_in_the_repository_is_brought_back(
+    driver: InMemoryDriver, passage: Passage
+) -> None:
+    driver.put(paths.condemned_layer_link("a", OTHER), str(OTHER).encode())
+
+    assert passage.enter("a", [DIGEST]).may_revive
+    assert not passage.enter("b", [DIGEST]).may_revive
+
+
+def test_a_run_is_told_from_an_end_of_the_same_number(passage: Passage, hand: Hand, running: Runs) -> None:
+    running.write(IDLE)
+    visit = passage.enter("a", [DIGEST])
+    running.write(replace(IDLE, phase=Phase.MARKING))
+    hand.wait(runs.PACE.cached)
+
+    assert not visit.confirm()
+    assert visit.confirm()
+
+
+@pytest.mark.parametrize("content", [b"", b"torn"])
+def test_a_damaged_object_of_the_run_refuses_writers_for_a_while_and_says_what_to_do(
+    driver: InMemoryDriver, passage: Passage, content: bytes
+) -> None:
+    driver.put(paths.GC_RUN, content)
+    with pytest.raises(UnavailableError, match=r"gc/run cannot be understood .* delete it"):
+        passage.enter("a", [DIGEST])
