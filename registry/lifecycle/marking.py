@@ -2,8 +2,8 @@
 
 A manifest leads to its config, layers and manifests (registry.oci.manifest.Manifest.references), and a subject to its
 referrers: if an image is kept, so are its signatures. Each repository is walked for itself, because a manifest that one
-repository has, and whose content is to be kept for that reason, may be missing in another. A manifest that is stored
-and cannot be read keeps all of its repository.
+repository has, and whose content is to be kept for that reason, may be missing in another. A manifest that cannot
+be read, also one whose bytes are missing, keeps all of its repository: nobody knows what it leads to.
 
 It is done in tables. A node is a digest in a repository that has it as a manifest, or names it as a subject: what else
 a manifest names leads nowhere, and is marked without being a node.
@@ -43,7 +43,7 @@ _NODES: Final = """
     SELECT subject.id, referrer.id FROM nodes AS referrer JOIN subjects USING (manifest)
     JOIN nodes AS subject ON subject.repository = referrer.repository AND subject.digest = subjects.subject;
 
-    -- Repositories all of whose layers are kept.
+    -- Repositories all of whose manifests and layers are kept.
     CREATE TABLE whole (repository INTEGER PRIMARY KEY);
     INSERT INTO whole SELECT DISTINCT repository FROM nodes JOIN manifests ON manifest = manifests.id
     WHERE problem IS NOT NULL;
@@ -58,7 +58,7 @@ _ROOTS: Final = """
     SELECT nodes.id, NULL, 0 FROM nodes JOIN repositories ON repository = repositories.id
     WHERE untagged_before IS NULL AND manifest IS NOT NULL;
     INSERT OR IGNORE INTO reached (node, parent, young)
-    SELECT nodes.id, NULL, 0 FROM nodes JOIN manifests ON manifest = manifests.id WHERE problem IS NOT NULL;
+    SELECT id, NULL, 0 FROM nodes WHERE repository IN whole AND manifest IS NOT NULL;
     INSERT OR IGNORE INTO reached (node, parent, young)
     SELECT id, NULL, 0 FROM layers JOIN nodes USING (repository)
     WHERE repository IN whole AND nodes.digest = layers.digest;

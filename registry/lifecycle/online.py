@@ -60,7 +60,7 @@ class Terms:
     `grace_seconds` is how long what nothing refers to stays, twice: before it is condemned and before it is deleted; it
     is at least runs.PACE.margin, which is added to it. `untagged_seconds` gives for a repository how old a manifest
     without a tag has to be to go; None if all manifests of it stay. `maxshare` is the most that a run condemns or
-    deletes, in percent of the bytes that are stored; None is all.
+    deletes, in percent of the bytes that are stored and of the links; None is all, also where a part is missing.
     """
 
     grace_seconds: float
@@ -210,16 +210,22 @@ class OnlineCollection:
 
     def _refusal(self, findings: Findings, report: Report, found: _Sweepable) -> str:
         """Return why nothing may be condemned or deleted, "" if that may be."""
-        if findings.lacks_repositories:
-            return "there are blobs, and nothing at all in repositories: is a part of the storage not mounted?"
+        most = self._terms.maxshare
+        missing = findings.missing_part()
+        if missing and (findings.lacks_repositories or most is not None):
+            return missing
         outdated = self._surroundings.outdated()
         if outdated and not self._terms.dry_run:
             return f"{', '.join(outdated)} runs a version that pushes without regard to it: update it first"
-        most = self._terms.maxshare
-        for verb, size in (("condemned", findings.counts().loose_size), ("deleted", found.size)):
+        counts = findings.counts()
+        for verb, size in (("condemned", counts.loose_size), ("deleted", found.size)):
             if most is not None and size * _PERCENT > most * report.stored_bytes:
                 share = f"{spelled(size)} of {spelled(report.stored_bytes)} would be {verb}"
                 return f"{share}, more than maxshare ({most} %): use --force if that is right"
+        loose = counts.loose_revisions + counts.loose_layers
+        if most is not None and loose * _PERCENT > most * counts.links:
+            share = f"{loose} of {counts.links} links would be condemned"
+            return f"{share}, more than maxshare ({most} %): use --force if that is right"
         return ""
 
     def _done(self, report: Report, condemning: Condemning, sweeping: Sweeping) -> Report:

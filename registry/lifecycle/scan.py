@@ -69,6 +69,7 @@ def scan(
     _find_blobs(driver, findings.connection, progress)
     seen = _find_links(driver, findings.connection, progress)
     findings.lacks_repositories = not seen and findings.has_blobs()
+    findings.lacks_blobs = seen and not findings.has_blobs()
     _read_links(driver, findings.connection, progress)
     with cache or Cache() as known:
         settled = policy.cutoff - _SETTLED_SECONDS
@@ -242,7 +243,7 @@ def _read_manifests(
                 references.add(number, child, kind)
             for subject in found.subjects:
                 subjects.add(number, subject)
-            if found.is_stored and not found.problem:
+            if not found.problem:
                 known.keep(packed, found.dump())
     for table in (manifests, references, subjects):
         table.flush()

@@ -123,9 +123,9 @@ class Tree:
         return number not in self.missing_manifests
 
     def is_whole(self, name: str) -> bool:
-        """Tell whether a repository has a manifest that is there and cannot be read."""
+        """Tell whether a repository has a manifest that is missing or cannot be read."""
         return any(
-            other == name and self.is_there(number) and not self.named[number].is_readable
+            other == name and not (self.is_there(number) and self.named[number].is_readable)
             for other, number in self.revisions
         )
 
@@ -152,8 +152,7 @@ class Model:
         tree, waiting = self.tree, set[Digest]()
         waiting |= {tree.manifests[number] for (other, _), number in tree.tags.items() if other == name}
         for (other, number), is_young in tree.revisions.items():
-            is_unreadable = tree.is_there(number) and not tree.named[number].is_readable
-            if other == name and (not self.only_tagged or is_unreadable or (young and is_young)):
+            if other == name and (not self.only_tagged or tree.is_whole(name) or (young and is_young)):
                 waiting.add(tree.manifests[number])
         for links, digest_of in ((tree.layer_links, by_sha256), (tree.sha512_links, by_sha512)):
             for (other, number), is_young in links.items():

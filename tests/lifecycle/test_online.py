@@ -294,3 +294,37 @@ def test_a_report_that_a_later_version_wrote_is_read(driver: InMemoryDriver, rep
     driver.put(paths.gc_report(run + 1), b"torn")
 
     assert [report.run for report in latest_reports(driver, 5)] == [run]
+
+
+@pytest.mark.parametrize("missing", ["all", "those of a manifest"])
+def test_a_part_of_the_blobs_that_is_not_mounted_for_some_runs_costs_no_image_anything(
+    driver: InMemoryDriver, repository: Repository, missing: str
+) -> None:
+    fill(repository, layer_bytes=600)
+    untagged = digest_of(image(repository, blob(repository, b"layer")))
+    before = {found.path: driver.get(found.path, limit=1 << 20) for found in driver.walk(paths.ROOT)}
+    manifest = repository.tags.resolve(Tag("v1"))
+    gone = [path for path in before if path.startswith(f"{paths.BLOBS}/")]
+    if missing != "all":
+        gone = [paths.blob_data(manifest), paths.blob_data(untagged)]
+    for path in gone:
+        driver.delete(path)
+
+    reports = [collect(driver, Terms(0, lambda _: 0.0, maxshare)) for maxshare in (50, 50, 50)]
+    for path in gone:
+        driver.put(path, before[path])
+
+    assert {report.result for report in reports} == {Result.REFUSED if missing == "all" else Result.DONE}
+    assert before.keys() <= stored(driver).keys()
+
+
+def test_maxshare_counts_links_too(driver: InMemoryDriver, repository: Repository) -> None:
+    """What one repository loses may be kept by another, or be missing: no bytes tell of it."""
+    other = Repositories(driver).open("other")
+    other.tags.point(Tag("v1"), digest_of(image(other, blob(other, b"layer" * 1000))))
+    loose = [digest_of(blob(repository, b"%d" % number)) for number in range(9)]
+
+    report = collect(driver, Terms(0, maxshare=50))
+
+    assert (report.result, report.reason.split(",")[0]) == (Result.REFUSED, "9 of 12 links would be condemned")
+    assert all(map(repository.blobs.has, loose))
