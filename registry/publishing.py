@@ -35,7 +35,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, ManifestDependenciesError, ManifestUnknownError
 from registry.oci.reference import Tag
 from registry.ports import ChangedError, TagTakenError
-from registry.storage.revival import Content, check_reviving
+from registry.storage.revival import Content, check_reviving, revive_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -295,6 +295,9 @@ class Publishing:
             if not visit or not visit.may_revive:
                 raise
             check_reviving(self.policy, repository, manifest, visit.revivable_since)
+            return
+        if visit and visit.may_revive:
+            revive_others(self.policy, repository, manifest, visit.revivable_since)
 
     def _confirm(
         self, repository: Repository, manifest: Manifest, digest: Digest, tags: Sequence[Tag], visit: Visit | None

@@ -14,9 +14,12 @@ from registry.journal.recorder import Recorder
 from registry.lifecycle.online import OnlineCollection, StoppedError, Surroundings, Terms
 from registry.lifecycle.reports import Result, latest_reports
 from registry.oci.digest import Digest
+from registry.oci.manifest import parse_manifest
+from registry.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from registry.oci.reference import Tag
 from registry.publishing import Operator, Publishing
 from registry.storage import paths
+from registry.storage.passage import Passage
 from registry.storage.repository import Repositories, Repository
 from registry.storage.runs import Notice, Phase, Runs
 from registry.storage.validation import ValidationPolicy
@@ -328,3 +331,48 @@ def test_maxshare_counts_links_too(driver: InMemoryDriver, repository: Repositor
 
     assert (report.result, report.reason.split(",")[0]) == (Result.REFUSED, "9 of 12 links would be condemned")
     assert all(map(repository.blobs.has, loose))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        ValidationPolicy(sparse=True),
+        ValidationPolicy(platforms="none"),
+        ValidationPolicy(platforms="list", platform_list=frozenset({("arm64", "linux")})),
+        ValidationPolicy(enabled=False),
+    ],
+)
+def test_a_push_brings_back_also_what_the_policy_does_not_look_for(
+    driver: InMemoryDriver, repository: Repository, policy: ValidationPolicy
+) -> None:
+    layer = blob(repository, b"layer")
+    child = image(repository, layer)
+    collect(driver)
+    assert not repository.manifests.has(digest_of(child))
+    publishing = Publishing(policy, Operator(), passage=Passage(Runs(driver), 3600))
+    content = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child]}
+    index = parse_manifest(json.dumps(content).encode(), OCI_INDEX)
+
+    publishing.push_manifest(repository, index, index_digest := Digest.of(index.content), [Tag("v1")])
+
+    assert repository.tags.resolve(Tag("v1")) == index_digest
+    assert repository.manifests.has(digest_of(child))
+    assert repository.blobs.has(digest_of(layer))
+    collect(driver)
+    collect(driver)
+    assert paths.blob_data(digest_of(layer)) in stored(driver)
+    assert paths.blob_data(digest_of(child)) in stored(driver)
+
+
+def test_a_sparse_push_brings_back_layers(driver: InMemoryDriver, repository: Repository) -> None:
+    layer, config = blob(repository, b"layer"), blob(repository, b"{}")
+    absent = {**layer, "digest": str(Digest.of(b"never pushed"))}
+    collect(driver)
+    publishing = Publishing(ValidationPolicy(sparse=True), Operator(), passage=Passage(Runs(driver), 3600))
+    content = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [layer, absent]}
+    pushed = parse_manifest(json.dumps(content).encode(), OCI_MANIFEST)
+
+    publishing.push_manifest(repository, pushed, Digest.of(pushed.content), [Tag("v1")])
+
+    assert repository.blobs.has(digest_of(layer))
+    assert not repository.blobs.has(digest_of(absent))
