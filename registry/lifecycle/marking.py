@@ -2,8 +2,11 @@
 
 A manifest leads to its config, layers and manifests (registry.oci.manifest.Manifest.references), and a subject to its
 referrers: if an image is kept, so are its signatures. Each repository is walked for itself, because a manifest that one
-repository has, and whose content is to be kept for that reason, may be missing in another. A manifest that cannot
-be read, also one whose bytes are missing, keeps all of its repository: nobody knows what it leads to.
+repository has, and whose content is to be kept for that reason, may be missing in another.
+
+Damage keeps what it hides. What a tag points to leads on even if its own link is lost. The manifest of a torn link
+stays, and a torn tag keeps all that it has pointed to: fsck may repair them. A manifest that cannot be read, also one
+whose bytes are missing, keeps all of its repository: nobody knows what it leads to.
 
 It is done in tables. A node is a digest in a repository that has it as a manifest, or names it as a subject: what else
 a manifest names leads nowhere, and is marked without being a node.
@@ -32,6 +35,9 @@ _NODES: Final = """
     FROM revisions JOIN manifests ON manifests.digest = coalesce(target, revisions.digest)
     GROUP BY repository, revisions.digest;
     CREATE UNIQUE INDEX nodes_by_digest ON nodes (repository, digest);
+    -- What a tag points to leads on without a link of its own, which may have been lost.
+    INSERT OR IGNORE INTO nodes (repository, digest, manifest)
+    SELECT DISTINCT tags.repository, target, manifests.id FROM tags JOIN manifests ON manifests.digest = target;
     INSERT OR IGNORE INTO nodes (repository, digest)
     SELECT DISTINCT repository, subject FROM nodes JOIN subjects USING (manifest);
 
@@ -54,6 +60,8 @@ _NODES: Final = """
 _ROOTS: Final = """
     INSERT OR IGNORE INTO reached (node, parent, young)
     SELECT id, NULL, 0 FROM tags JOIN nodes USING (repository) WHERE nodes.digest = tags.target;
+    INSERT OR IGNORE INTO reached (node, parent, young)
+    SELECT id, NULL, 0 FROM torn_revisions JOIN nodes USING (repository, digest);
     INSERT OR IGNORE INTO reached (node, parent, young)
     SELECT nodes.id, NULL, 0 FROM nodes JOIN repositories ON repository = repositories.id
     WHERE untagged_before IS NULL AND manifest IS NOT NULL;

@@ -38,12 +38,20 @@ _PATHS: Final = {
 }
 _STORED_MANIFESTS: Final = """
     INSERT OR IGNORE INTO stored_manifests
-    SELECT digest FROM blobs WHERE digest IN (SELECT coalesce(target, digest) FROM revisions) ORDER BY digest
+    SELECT digest FROM blobs
+    WHERE digest IN (SELECT coalesce(target, digest) FROM revisions UNION SELECT target FROM tags) ORDER BY digest
 """
 _MANIFESTS: Final = """
     SELECT packed, packed IN stored_manifests
-    FROM (SELECT DISTINCT coalesce(target, digest) AS packed FROM revisions) ORDER BY packed
+    FROM (
+        SELECT coalesce(target, digest) AS packed FROM revisions
+        UNION SELECT digest FROM stored_manifests
+    ) ORDER BY packed
 """
+_TORN_TAGS: Final = """
+    INSERT INTO tags SELECT repository, tag, digest FROM torn_tags JOIN history USING (repository, tag)
+"""
+"""A tag whose link is torn may have pointed to whatever it ever has."""
 _SETTLED_SECONDS: Final = 3600.0
 """How old a tag's link is at least before its version is relied on: two links of a moment may have the same one."""
 
@@ -167,7 +175,7 @@ class _Links:
 
 
 def _read_links(driver: StorageDriver, connection: sqlite3.Connection, progress: Callable[[str], None]) -> None:
-    links = _Links(connection)
+    links, torn = _Links(connection), Appended(connection, "torn_revisions", 2)
     query = """
         SELECT kind, name, repository, digest, size, modified, version
         FROM unread_links JOIN repositories ON repository = repositories.id ORDER BY unread_links.rowid
@@ -176,10 +184,14 @@ def _read_links(driver: StorageDriver, connection: sqlite3.Connection, progress:
         link_paths = [_PATHS[Kind(kind)](name, unpack(digest)) for kind, name, _, digest, *_ in rows]
         for (kind, name, number, digest, *stat), target in zip(rows, read_links(driver, link_paths), strict=True):
             progress(name)
-            if target:  # what is malformed counts as absent
-                held = pack(target)
+            if kind == Kind.REVISION and not target:
+                torn.add(number, digest)
+            # A manifest is what the path says, in case its link can be repaired. Another malformed link is none.
+            if target or kind == Kind.REVISION:
+                held = pack(target) if target else digest
                 links.add_read(Kind(kind), number, digest, None if held == digest else held, tuple(stat))
     links.flush()
+    torn.flush()
 
 
 def _read_tags(
@@ -190,7 +202,7 @@ def _read_tags(
     settled: float,
 ) -> None:
     """Note what tags point to; what was written before `settled` is remembered by its version."""
-    tags = Appended(connection, "tags", 3)
+    tags, torn = Appended(connection, "tags", 3), Appended(connection, "torn_tags", 2)
     query = """
         SELECT name, repository, tag, modified, version
         FROM unread_tags JOIN repositories ON repository = repositories.id ORDER BY name, tag
@@ -207,7 +219,11 @@ def _read_tags(
                 tags.add(number, tag, target)
                 if modified < settled:
                     known.keep(_key(name, tag), target + version.encode())
+            else:
+                torn.add(number, tag)
     tags.flush()
+    torn.flush()
+    connection.execute(_TORN_TAGS)
 
 
 def _key(name: str, tag: str) -> bytes:

@@ -116,7 +116,12 @@ class Tree:
 
     def has_read(self, name: str, number: int) -> bool:
         """Tell whether a repository has a manifest that can be read."""
-        return (name, number) in self.revisions and self.is_there(number) and self.named[number].is_readable
+        is_named = (name, number) in self.revisions or number in self.tagged(name)
+        return is_named and self.is_there(number) and self.named[number].is_readable
+
+    def tagged(self, name: str) -> set[int]:
+        """Return the manifests to which tags of a repository point."""
+        return {number for (other, _), number in self.tags.items() if other == name}
 
     def is_there(self, number: int) -> bool:
         """Tell whether the bytes of a manifest are there."""
@@ -124,10 +129,10 @@ class Tree:
 
     def is_whole(self, name: str) -> bool:
         """Tell whether a repository has a manifest that is missing or cannot be read."""
-        return any(
-            other == name and not (self.is_there(number) and self.named[number].is_readable)
-            for other, number in self.revisions
-        )
+        anywhere = {number for _, number in self.revisions}
+        manifests = {number for other, number in self.revisions if other == name}
+        manifests |= {number for number in self.tagged(name) if self.is_there(number) or number in anywhere}
+        return any(not (self.is_there(number) and self.named[number].is_readable) for number in manifests)
 
     def next_of(self, name: str, digest: Digest) -> Iterator[Digest]:
         """Yield what a digest leads to in a repository."""

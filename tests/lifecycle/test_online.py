@@ -376,3 +376,23 @@ def test_a_sparse_push_brings_back_layers(driver: InMemoryDriver, repository: Re
 
     assert repository.blobs.has(digest_of(layer))
     assert not repository.blobs.has(digest_of(absent))
+
+
+@pytest.mark.parametrize("terms", [Terms(0), UNTAGGED])
+@pytest.mark.parametrize("damage", ["a torn revision", "no revision", "a torn tag"])
+def test_a_link_that_is_torn_or_lost_costs_an_image_nothing_that_fsck_can_repair(
+    driver: InMemoryDriver, repository: Repository, damage: str, terms: Terms
+) -> None:
+    child = image(repository, blob(repository, b"layer"))
+    repository.tags.point(Tag("v1"), digest_of(child))
+    path = paths.revision_link("team/app", digest_of(child))
+    if damage == "no revision":
+        driver.delete(path)
+    else:
+        driver.put(paths.tag_link("team/app", "v1") if damage == "a torn tag" else path, b"")
+    before = stored(driver)
+
+    for _ in range(3):
+        collect(driver, terms)
+
+    assert stored(driver).keys() == before.keys()
