@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 _SKEW_SECONDS: Final = 60.0
 """By how much the clocks of this host and of the storage may differ without a warning."""
 _PERCENT: Final = 100
+_MOST_UNLINKED_PERCENT: Final = 5
+"""Of the stored bytes, what may be deleted to which no link leads: a crash leaves little, a missing mount much."""
 _SEEN_BETWEEN: Final = 1000
 """Objects that are scanned between two looks whether the run may go on."""
 _log = logging.getLogger(__name__)
@@ -222,6 +224,10 @@ class OnlineCollection:
             if most is not None and size * _PERCENT > most * report.stored_bytes:
                 share = f"{spelled(size)} of {spelled(report.stored_bytes)} would be {verb}"
                 return f"{share}, more than maxshare ({most} %): use --force if that is right"
+        if most is not None and found.unlinked_size * _PERCENT > _MOST_UNLINKED_PERCENT * report.stored_bytes:
+            share = f"{spelled(found.unlinked_size)} of {spelled(report.stored_bytes)} have no link"
+            limit = f"more than {_MOST_UNLINKED_PERCENT} %"
+            return f"{share}, {limit}: is a part of repositories not mounted? Use --force if they were deleted"
         loose = counts.loose_revisions + counts.loose_layers
         if most is not None and loose * _PERCENT > most * counts.links:
             share = f"{loose} of {counts.links} links would be condemned"
@@ -261,14 +267,16 @@ class _Sweepable:
 
     blobs: int
     size: int
+    unlinked_size: int
 
     @staticmethod
     def count(findings: Findings, old: float, orphans: OrphanLists) -> _Sweepable:
-        blobs = size = 0
+        blobs = size = unlinked_size = 0
         for batch in findings.sweepable(old, orphans.written_before(old)):
             blobs += len(batch)
             size += sum(each.found.size for each in batch)
-        return _Sweepable(blobs, size)
+            unlinked_size += sum(each.found.size for each in batch if not each.condemned)
+        return _Sweepable(blobs, size, unlinked_size)
 
 
 class _Watch:

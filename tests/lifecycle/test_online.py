@@ -396,3 +396,28 @@ def test_a_link_that_is_torn_or_lost_costs_an_image_nothing_that_fsck_can_repair
         collect(driver, terms)
 
     assert stored(driver).keys() == before.keys()
+
+
+def test_blobs_that_have_lost_all_their_links_go_only_by_force_if_they_are_many(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    """As where a mount is missing below the repositories."""
+    fill(repository, layer_bytes=6000)
+    other = Repositories(driver).open("team/other")
+    other.tags.point(Tag("v1"), digest_of(image(other, blob(other, b"layer" * 1000))))
+    before = {found.path: driver.get(found.path, limit=1 << 20) for found in driver.walk(paths.ROOT)}
+    lost = {path: content for path, content in before.items() if "/team/other/" in path}
+    for path in lost:
+        driver.delete(path)
+    careful = Terms(0, maxshare=50)
+
+    reports = [collect(driver, careful) for _ in range(3)]
+
+    assert [report.result for report in reports] == [Result.DONE, Result.REFUSED, Result.REFUSED]
+    assert "have no link" in reports[-1].reason
+    for path, content in lost.items():
+        driver.put(path, content)
+    assert before.keys() <= stored(driver).keys()
+    for path in lost:
+        driver.delete(path)
+    assert collect(driver, Terms(0)).deleted_blobs == 2
