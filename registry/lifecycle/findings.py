@@ -118,7 +118,7 @@ class Findings:
     def missing_part(self) -> str:
         """Return which part of the storage seems not to be mounted, "" if none does."""
         if self.lacks_repositories:
-            return "there are blobs, and nothing at all in repositories: is a part of the storage not mounted?"
+            return "nothing lies where repositories do, but blobs are there: is a part of the storage not mounted?"
         if self.lacks_blobs and (self._count("layers") or self._count("revisions")):
             return "there are repositories, and no blobs at all: is a part of the storage not mounted?"
         return ""
