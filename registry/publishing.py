@@ -44,7 +44,7 @@ from registry.oci.errors import (
 )
 from registry.oci.reference import Tag
 from registry.ports import ChangedError, TagTakenError
-from registry.storage.revival import Content, check_reviving
+from registry.storage.revival import Content, check_reviving, revive_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -386,6 +386,9 @@ class Publishing:
             if not visit or not visit.may_revive:
                 raise
             check_reviving(self.policy, repository, manifest, visit.revivable_since)
+            return
+        if visit and visit.may_revive:
+            revive_others(self.policy, repository, manifest, visit.revivable_since)
 
     def _require_content_still(self, repository: Repository, manifest: Manifest, began: float) -> None:
         """Return if what a stored manifest names is there; if the push `began` just now, it was looked for just now.

@@ -21,7 +21,7 @@ from registry.foundation import durations
 from registry.foundation.sizes import spelled
 from registry.lifecycle.cache import cache_of
 from registry.lifecycle.findings import Findings
-from registry.lifecycle.garbage import GarbageCollection, NoRepositoriesError, offline_policy
+from registry.lifecycle.garbage import GarbageCollection, MissingPartError, offline_policy
 from registry.lifecycle.members import is_served
 from registry.lifecycle.own_run import require_none
 from registry.lifecycle.scan import scan
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 
     LoadConfiguration = Callable[[str | None], Configuration]
 
-_NO_REPOSITORIES = (
-    "nothing lies where repositories do, but blobs are there: is a volume not mounted? Nothing was deleted;"
-    " --force deletes all blobs"
-)
 _GRACE_SECONDS = 3600.0
 """How young what is kept is where nobody is to push, if it is not said."""
 _LINES_AT_ONCE = 1000
@@ -171,8 +167,8 @@ def _collect_offline(configuration: Configuration, driver: StorageDriver, cutoff
         )
         try:
             collected = collection.run(only_tagged=flags.delete_untagged)
-        except NoRepositoriesError as error:
-            raise click.ClickException(_NO_REPOSITORIES) from error
+        except MissingPartError as error:
+            raise click.ClickException(f"{error} Nothing was deleted; --force goes on") from error
     if flags.in_json:
         click.echo(json.dumps(asdict(collected) | {"dry_run": flags.dry_run}))
     elif not flags.quiet:

@@ -81,6 +81,8 @@ class Counts:
     young_size: int
     unreferenced_blobs: int
     unreferenced_size: int
+    links: int
+    """Links to layers and manifests that are not condemned."""
     loose_revisions: int
     loose_layers: int
     loose_blobs: int
@@ -101,6 +103,8 @@ class Findings:
         self.connection: Final[sqlite3.Connection] = open_tables()
         self.lacks_repositories = False
         """Whether there are blobs, but nothing at all where repositories lie: as if that were not mounted."""
+        self.lacks_blobs = False
+        """Whether it is the other way round."""
 
     def __enter__(self) -> Self:
         return self
@@ -111,6 +115,14 @@ class Findings:
     def has_blobs(self) -> bool:
         """Tell whether any blob was found."""
         return self.connection.execute("SELECT 1 FROM blobs LIMIT 1").fetchone() is not None
+
+    def missing_part(self) -> str:
+        """Return which part of the storage seems not to be mounted, "" if none does."""
+        if self.lacks_repositories:
+            return "nothing lies where repositories do, but blobs are there: is a part of the storage not mounted?"
+        if self.lacks_blobs and (self._count("layers") or self._count("revisions")):
+            return "there are repositories, and no blobs at all: is a part of the storage not mounted?"
+        return ""
 
     def conclude(self, policy: Policy) -> None:
         """Mark what is to be kept, when all is found."""
@@ -220,6 +232,7 @@ class Findings:
             young_size=young_size + unmarked_size,
             unreferenced_blobs=unreferenced_blobs,
             unreferenced_size=unreferenced_size,
+            links=self._count("layers") + self._count("revisions"),
             loose_revisions=self._count("loose_revisions"),
             loose_layers=self._count("loose_layers"),
             loose_blobs=loose_blobs,

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from registry.publishing import Publishing
 
 
-class NoRepositoriesError(Exception):
-    """There are blobs, but nothing lies where repositories do: to delete all of them is probably a mistake."""
+class MissingPartError(Exception):
+    """A part of the storage seems not to be mounted, see Findings.missing_part(): to go on is probably a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class GarbageCollection:
 
     `repositories` are those that `driver` stores. `tell` is given the lines that the Go registry prints, and
     `progress` what is being looked at; None where nobody wants to know. A dry run deletes nothing. `force` and `cache`
-    are as NoRepositoriesError and scan() say.
+    are as MissingPartError and scan() say.
     """
 
     def __init__(  # noqa: PLR0913 - what it works on, and how
@@ -82,14 +82,15 @@ class GarbageCollection:
         """Keep what tags lead to or, unless `only_tagged`, what any manifest leads to; return what went.
 
         Raises:
-            NoRepositoriesError: no repository has anything, and this is not forced.
+            MissingPartError: a part of the storage seems to be missing, and this is not forced.
             drivers.base.DriverError: the storage failed; what is to be kept is untouched.
         """
         with Findings() as findings:
             policy = offline_policy(self._cutoff, only_tagged=only_tagged)
             scan(self._driver, findings, policy, self._progress, cache=self._cache)
-            if findings.lacks_repositories and not self._force:
-                raise NoRepositoriesError
+            missing = findings.missing_part()
+            if missing and not self._force:
+                raise MissingPartError(missing)
             if self._is_verbose:
                 self._tell_marks(findings)
             counts = findings.counts()

@@ -2,8 +2,11 @@
 
 A manifest leads to its config, layers and manifests (registry.oci.manifest.Manifest.references), and a subject to its
 referrers: if an image is kept, so are its signatures. Each repository is walked for itself, because a manifest that one
-repository has, and whose content is to be kept for that reason, may be missing in another. A manifest that is stored
-and cannot be read keeps all of its repository.
+repository has, and whose content is to be kept for that reason, may be missing in another.
+
+Damage keeps what it hides. What a tag points to leads on even if its own link is lost. The manifest of a torn link
+stays, and a torn tag keeps all that it has pointed to: fsck may repair them. A manifest that cannot be read, also one
+whose bytes are missing, keeps all of its repository: nobody knows what it leads to.
 
 What an earlier run has condemned is no reason to keep anything. But if something that is kept leads to it by now, it is
 kept, and the link is to be put back: a referrer of an image that was pushed again, or a layer that a manifest names.
@@ -41,6 +44,9 @@ _NODES: Final = """
     SELECT repository, condemned.digest, manifests.id, condemned.rowid
     FROM condemned JOIN manifests ON manifests.digest = coalesce(target, condemned.digest)
     WHERE kind = 'condemned revision';
+    -- What a tag points to leads on without a link of its own, which may have been lost.
+    INSERT OR IGNORE INTO nodes (repository, digest, manifest)
+    SELECT DISTINCT tags.repository, target, manifests.id FROM tags JOIN manifests ON manifests.digest = target;
     INSERT OR IGNORE INTO nodes (repository, digest)
     SELECT DISTINCT repository, subject FROM nodes JOIN subjects USING (manifest);
 
@@ -52,10 +58,10 @@ _NODES: Final = """
     SELECT subject.id, referrer.id FROM nodes AS referrer JOIN subjects USING (manifest)
     JOIN nodes AS subject ON subject.repository = referrer.repository AND subject.digest = subjects.subject;
 
-    -- Repositories all of whose layers are kept.
+    -- Repositories all of whose manifests and layers are kept.
     CREATE TABLE whole (repository INTEGER PRIMARY KEY);
     INSERT INTO whole SELECT DISTINCT repository FROM nodes JOIN manifests ON manifest = manifests.id
-    WHERE problem IS NOT NULL AND revision IS NOT NULL;
+    WHERE problem IS NOT NULL AND condemned IS NULL;
 
     -- In the order in which they are reached; the parent is the node that leads to it, NULL for a root.
     CREATE TABLE reached (number INTEGER PRIMARY KEY, node INTEGER UNIQUE, parent INTEGER, young INTEGER);
@@ -64,11 +70,12 @@ _ROOTS: Final = """
     INSERT OR IGNORE INTO reached (node, parent, young)
     SELECT id, NULL, 0 FROM tags JOIN nodes USING (repository) WHERE nodes.digest = tags.target;
     INSERT OR IGNORE INTO reached (node, parent, young)
+    SELECT id, NULL, 0 FROM torn_revisions JOIN nodes USING (repository, digest);
+    INSERT OR IGNORE INTO reached (node, parent, young)
     SELECT nodes.id, NULL, 0 FROM nodes JOIN repositories ON repository = repositories.id
     WHERE untagged_before IS NULL AND revision IS NOT NULL;
     INSERT OR IGNORE INTO reached (node, parent, young)
-    SELECT nodes.id, NULL, 0 FROM nodes JOIN manifests ON manifest = manifests.id
-    WHERE problem IS NOT NULL AND revision IS NOT NULL;
+    SELECT id, NULL, 0 FROM nodes WHERE repository IN whole AND revision IS NOT NULL;
     INSERT OR IGNORE INTO reached (node, parent, young)
     SELECT id, NULL, 0 FROM layers JOIN nodes USING (repository)
     WHERE repository IN whole AND nodes.digest = layers.digest;
@@ -127,7 +134,7 @@ _LOOSE: Final = """
             SELECT 1 FROM condemned WHERE kind = 'condemned revision'
             AND condemned.repository = history.repository AND condemned.digest = history.digest
         ) AND NOT EXISTS (
-            SELECT 1 FROM nodes WHERE manifest IS NOT NULL
+            SELECT 1 FROM nodes WHERE (revision IS NOT NULL OR id IN (SELECT node FROM reached))
             AND nodes.repository = history.repository AND nodes.digest = history.digest
         )
     );

@@ -47,6 +47,8 @@ _SKEW_SECONDS: Final = 60.0
 _PERCENT: Final = 100
 _LOOK_BEATS: Final = 6
 """For how many beats it is believed that all hosts of the cluster take notice of a run."""
+_MOST_UNLINKED_PERCENT: Final = 5
+"""Of the stored bytes, what may be deleted to which no link leads: a crash leaves little, a missing mount much."""
 _SEEN_BETWEEN: Final = 1000
 """Objects that are scanned between two looks whether the run may go on."""
 _log = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ class Terms:
     `grace_seconds` is how long what nothing refers to stays, twice: before it is condemned and before it is deleted; it
     is at least runs.PACE.margin, which is added to it. `untagged_seconds` gives for a repository how old a manifest
     without a tag has to be to go; None if all manifests of it stay. `maxshare` is the most that a run condemns or
-    deletes, in percent of the bytes that are stored; None is all.
+    deletes, in percent of the bytes that are stored and of the links; None is all, also where a part is missing.
     """
 
     grace_seconds: float
@@ -235,15 +237,25 @@ class OnlineCollection:
 
     def _refusal(self, findings: Findings, report: Report, found: _Sweepable) -> str:
         """Return why nothing may be condemned or deleted, "" if that may be."""
-        if findings.lacks_repositories:
-            return "there are blobs, and nothing at all in repositories: is a part of the storage not mounted?"
+        most = self._terms.maxshare
+        missing = findings.missing_part()
+        if missing and (findings.lacks_repositories or most is not None):
+            return missing
         if not self._terms.dry_run and (reason := self._reason_of_outdated()):
             return reason
-        most = self._terms.maxshare
-        for verb, size in (("condemned", findings.counts().loose_size), ("deleted", found.size)):
+        counts = findings.counts()
+        for verb, size in (("condemned", counts.loose_size), ("deleted", found.size)):
             if most is not None and size * _PERCENT > most * report.stored_bytes:
                 share = f"{spelled(size)} of {spelled(report.stored_bytes)} would be {verb}"
                 return f"{share}, more than maxshare ({most} %): use --force if that is right"
+        if most is not None and found.unlinked_size * _PERCENT > _MOST_UNLINKED_PERCENT * report.stored_bytes:
+            share = f"{spelled(found.unlinked_size)} of {spelled(report.stored_bytes)} have no link"
+            limit = f"more than {_MOST_UNLINKED_PERCENT} %"
+            return f"{share}, {limit}: is a part of repositories not mounted? Use --force if they were deleted"
+        loose = counts.loose_revisions + counts.loose_layers
+        if most is not None and loose * _PERCENT > most * counts.links:
+            share = f"{loose} of {counts.links} links would be condemned"
+            return f"{share}, more than maxshare ({most} %): use --force if that is right"
         return ""
 
     def _done(self, report: Report, condemning: Condemning, sweeping: Sweeping) -> Report:
@@ -279,14 +291,16 @@ class _Sweepable:
 
     blobs: int
     size: int
+    unlinked_size: int
 
     @staticmethod
     def count(findings: Findings, old: float, orphans: OrphanLists) -> _Sweepable:
-        blobs = size = 0
+        blobs = size = unlinked_size = 0
         for batch in findings.sweepable(old, orphans.written_before(old)):
             blobs += len(batch)
             size += sum(each.found.size for each in batch)
-        return _Sweepable(blobs, size)
+            unlinked_size += sum(each.found.size for each in batch if not each.condemned)
+        return _Sweepable(blobs, size, unlinked_size)
 
 
 class _Watch:

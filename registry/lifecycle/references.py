@@ -35,8 +35,8 @@ _KIND_OF: Final = {code: kind for kind, code in _KINDS.items()}
 class References:
     """What a manifest leads to, each a packed digest (registry.lifecycle.tables), and what it says that it is.
 
-    `media` is INDEX, IMAGE or MANIFEST. A `problem` is why a manifest that is stored cannot be read; one that is not
-    stored, as `is_stored` tells, leads nowhere.
+    `media` is INDEX, IMAGE or MANIFEST. A `problem` is why nobody can tell what it leads to: it cannot be read, or
+    is missing.
     """
 
     media: str = MANIFEST
@@ -44,7 +44,6 @@ class References:
     """Each with its kind, see registry.oci.manifest.Kind."""
     subjects: tuple[bytes, ...] = ()
     problem: str | None = None
-    is_stored: bool = True
 
     def dump(self) -> bytes:
         """Return what load() makes these of; a manifest that cannot be read has nothing to remember."""
@@ -79,7 +78,7 @@ def _absent(driver: StorageDriver, digest: Digest) -> References:
     try:
         size = driver.stat(paths.blob_data(digest)).size
     except PathNotFoundError:
-        return References(is_stored=False)
+        return References(problem="its bytes are missing")
     return References(problem=f"it has {size} bytes, more than a manifest may have")
 
 

@@ -40,6 +40,7 @@ _STORED_MANIFESTS: Final = """
     INSERT OR IGNORE INTO stored_manifests
     SELECT digest FROM blobs WHERE digest IN (
         SELECT coalesce(target, digest) FROM revisions
+        UNION SELECT target FROM tags
         UNION SELECT coalesce(target, digest) FROM condemned WHERE kind = :condemned
     ) ORDER BY digest
 """
@@ -47,8 +48,13 @@ _MANIFESTS: Final = """
     SELECT packed, packed IN stored_manifests FROM (
         SELECT coalesce(target, digest) AS packed FROM revisions
         UNION SELECT coalesce(target, digest) FROM condemned WHERE kind = :condemned
+        UNION SELECT digest FROM stored_manifests
     ) ORDER BY packed
 """
+_TORN_TAGS: Final = """
+    INSERT INTO tags SELECT repository, tag, digest FROM torn_tags JOIN history USING (repository, tag)
+"""
+"""A tag whose link is torn may have pointed to whatever it ever has."""
 _SETTLED_SECONDS: Final = 3600.0
 """How old a tag's link is at least before its version is relied on: two links of a moment may have the same one."""
 
@@ -74,6 +80,7 @@ def scan(
     _find_blobs(driver, findings.connection, progress)
     seen = _find_links(driver, findings.connection, progress)
     findings.lacks_repositories = not seen and findings.has_blobs()
+    findings.lacks_blobs = seen and not findings.has_blobs()
     _read_links(driver, findings.connection, progress)
     with cache or Cache() as known:
         settled = policy.cutoff - _SETTLED_SECONDS
@@ -171,7 +178,7 @@ class _Links:
 
 
 def _read_links(driver: StorageDriver, connection: sqlite3.Connection, progress: Callable[[str], None]) -> None:
-    links = _Links(connection)
+    links, torn = _Links(connection), Appended(connection, "torn_revisions", 2)
     query = """
         SELECT kind, name, repository, digest, size, modified, version
         FROM unread_links JOIN repositories ON repository = repositories.id ORDER BY unread_links.rowid
@@ -180,10 +187,14 @@ def _read_links(driver: StorageDriver, connection: sqlite3.Connection, progress:
         link_paths = [_PATHS[Kind(kind)](name, unpack(digest)) for kind, name, _, digest, *_ in rows]
         for (kind, name, number, digest, *stat), target in zip(rows, read_links(driver, link_paths), strict=True):
             progress(name)
-            if target:  # what is malformed counts as absent
-                held = pack(target)
+            if kind == Kind.REVISION and not target:
+                torn.add(number, digest)
+            # A manifest is what the path says, in case its link can be repaired. Another malformed link is none.
+            if target or kind == Kind.REVISION:
+                held = pack(target) if target else digest
                 links.add_read(Kind(kind), number, digest, None if held == digest else held, tuple(stat))
     links.flush()
+    torn.flush()
 
 
 def _read_tags(
@@ -194,7 +205,7 @@ def _read_tags(
     settled: float,
 ) -> None:
     """Note what tags point to; what was written before `settled` is remembered by its version."""
-    tags = Appended(connection, "tags", 3)
+    tags, torn = Appended(connection, "tags", 3), Appended(connection, "torn_tags", 2)
     query = """
         SELECT name, repository, tag, modified, version
         FROM unread_tags JOIN repositories ON repository = repositories.id ORDER BY name, tag
@@ -211,7 +222,11 @@ def _read_tags(
                 tags.add(number, tag, target)
                 if modified < settled:
                     known.keep(_key(name, tag), target + version.encode())
+            else:
+                torn.add(number, tag)
     tags.flush()
+    torn.flush()
+    connection.execute(_TORN_TAGS)
 
 
 def _key(name: str, tag: str) -> bytes:
@@ -248,7 +263,7 @@ def _read_manifests(
                 references.add(number, child, kind)
             for subject in found.subjects:
                 subjects.add(number, subject)
-            if found.is_stored and not found.problem:
+            if not found.problem:
                 known.keep(packed, found.dump())
     for table in (manifests, references, subjects):
         table.flush()

@@ -1,7 +1,7 @@
 """Sweeping: bytes are deleted that nothing refers to and that no link has led to for the grace.
 
 Nothing is deleted by the run that first finds it: links have to have been condemned, and blobs without any link listed,
-by an earlier one. So a run that sees a part of the tree only, as where a mount is missing, does no harm.
+by an earlier one. What a part of the tree that was missing then has led to stays if it is back by now.
 """
 
 from __future__ import annotations

@@ -38,6 +38,9 @@ SCHEMA: Final = f"""
     CREATE TABLE unread_links (
         kind TEXT, repository INTEGER, digest BLOB, size INTEGER, modified REAL, version TEXT
     );
+    -- Links that hold no digest: manifests, and tags. What they held is not known.
+    CREATE TABLE torn_revisions (repository INTEGER, digest BLOB);
+    CREATE TABLE torn_tags (repository INTEGER, tag TEXT);
     CREATE TABLE unread_tags (repository INTEGER, tag TEXT, modified REAL, version TEXT);
     CREATE TABLE stored_manifests (digest BLOB PRIMARY KEY) WITHOUT ROWID;
     -- What manifests lead to. A problem says why one that is stored cannot be read.

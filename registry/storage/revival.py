@@ -87,15 +87,41 @@ def check_reviving(
     """Return if `manifest` may be stored in `repository`, which has, then, all again that it lacked.
 
     What was condemned before the time that `since` returns, by the clock of the storage, is not brought back. What the
-    policy does not look for, where manifests may be sparse, is not either. Manifests that an index leads to come back
-    with what they name. If it is `deep`, what those of them name that are there comes back, too.
+    policy does not look for comes back as well: a client may have been told of it. Manifests that an index leads to
+    come back with what they name. If it is `deep`, what those of them name that are there comes back, too.
 
     Raises:
         What ValidationPolicy.check() raises.
         CollectingError: it leads to more manifests than can be looked at.
     """
     blobs = _Blobs(repository.blobs, since)
-    policy.check(manifest, blobs, _Manifests(repository.manifests, blobs, policy, since, deep=deep))
+    manifests = _Manifests(repository.manifests, blobs, policy, since, deep=deep)
+    policy.check(manifest, blobs, manifests)
+    _revive_others(policy, manifest, blobs, manifests)
+
+
+def revive_others(
+    policy: ValidationPolicy, repository: Repository, manifest: Manifest, since: Callable[[], float]
+) -> None:
+    """Bring back what a manifest names that the policy has allowed without looking for it.
+
+    `since` is as check_reviving() says.
+
+    Raises:
+        UnavailableError: it leads to more manifests than can be looked at.
+    """
+    blobs = _Blobs(repository.blobs, since)
+    _revive_others(policy, manifest, blobs, _Manifests(repository.manifests, blobs, policy, since, deep=False))
+
+
+def _revive_others(policy: ValidationPolicy, manifest: Manifest, blobs: _Blobs, manifests: _Manifests) -> None:
+    seen = {each.digest for _, each in policy.required(manifest)}
+    for kind, each in manifest.references():
+        if each.digest in seen:
+            continue
+        seen.add(each.digest)
+        if kind not in {"manifest", "entry"} or not manifests.has(each.digest):
+            blobs.has(each.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +178,7 @@ class _Manifests:
         self._depth += 1
         try:
             self._policy.check(manifest, self._blobs, self)
+            _revive_others(self._policy, manifest, self._blobs, self)
         except RegistryError:
             return False
         finally:

@@ -116,18 +116,23 @@ class Tree:
 
     def has_read(self, name: str, number: int) -> bool:
         """Tell whether a repository has a manifest that can be read."""
-        return (name, number) in self.revisions and self.is_there(number) and self.named[number].is_readable
+        is_named = (name, number) in self.revisions or number in self.tagged(name)
+        return is_named and self.is_there(number) and self.named[number].is_readable
+
+    def tagged(self, name: str) -> set[int]:
+        """Return the manifests to which tags of a repository point."""
+        return {number for (other, _), number in self.tags.items() if other == name}
 
     def is_there(self, number: int) -> bool:
         """Tell whether the bytes of a manifest are there."""
         return number not in self.missing_manifests
 
     def is_whole(self, name: str) -> bool:
-        """Tell whether a repository has a manifest that is there and cannot be read."""
-        return any(
-            other == name and self.is_there(number) and not self.named[number].is_readable
-            for other, number in self.revisions
-        )
+        """Tell whether a repository has a manifest that is missing or cannot be read."""
+        anywhere = {number for _, number in self.revisions}
+        manifests = {number for other, number in self.revisions if other == name}
+        manifests |= {number for number in self.tagged(name) if self.is_there(number) or number in anywhere}
+        return any(not (self.is_there(number) and self.named[number].is_readable) for number in manifests)
 
     def next_of(self, name: str, digest: Digest) -> Iterator[Digest]:
         """Yield what a digest leads to in a repository."""
@@ -152,8 +157,7 @@ class Model:
         tree, waiting = self.tree, set[Digest]()
         waiting |= {tree.manifests[number] for (other, _), number in tree.tags.items() if other == name}
         for (other, number), is_young in tree.revisions.items():
-            is_unreadable = tree.is_there(number) and not tree.named[number].is_readable
-            if other == name and (not self.only_tagged or is_unreadable or (young and is_young)):
+            if other == name and (not self.only_tagged or tree.is_whole(name) or (young and is_young)):
                 waiting.add(tree.manifests[number])
         for links, digest_of in ((tree.layer_links, by_sha256), (tree.sha512_links, by_sha512)):
             for (other, number), is_young in links.items():
@@ -190,7 +194,19 @@ class Model:
         for name, number in self.tree.sha512_links:
             if marked & {by_sha256(number), by_sha512(number)}:
                 stay.add(paths.layer_link(name, by_sha512(number)))
-        return stay
+        return stay | {paths.layer_link(name, digest) for name, digest in self.restored()}
+
+    def restored(self) -> set[tuple[str, Digest]]:
+        """Return the repositories and digests whose condemned links are put back: a manifest that stays names them."""
+        tree = self.tree
+        return {
+            (name, by_sha256(layer))
+            for name, layer in tree.condemned
+            for number in range(MANIFESTS)
+            if tree.has_read(name, number)
+            and tree.manifests[number] in self.reached(name, young=True)
+            and by_sha256(layer) in tree.named_by(number) & tree.stored()
+        }
 
 
 def layer(number: int) -> bytes:

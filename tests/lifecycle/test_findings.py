@@ -11,7 +11,7 @@ from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.storage import paths
 from registry.storage.links import write_link
-from registry.storage.parts import Kind
+from registry.storage.parts import Kind, part_at
 from registry.storage.repository import Repositories, Repository
 from tests.archive.images import blob, fill, image
 from tests.lifecycle.test_garbage import digest_of
@@ -228,6 +228,8 @@ def test_counts_are_those_of_blobs_that_are_there(driver: InMemoryDriver, reposi
     condemn(driver, "team/app", digest_of(blob(repository, b"condemned")))
     repository.blobs.delete(digest_of(blob(repository, b"an orphan")))
     blobs = len(list(driver.walk(paths.BLOBS)))
+    kinds = [part.kind for each in driver.walk(paths.REPOSITORIES) if (part := part_at(each.path))]
+    links = kinds.count(Kind.LAYER) + kinds.count(Kind.REVISION)
 
     with find(driver) as findings:
         counts = findings.counts()
@@ -241,6 +243,7 @@ def test_counts_are_those_of_blobs_that_are_there(driver: InMemoryDriver, reposi
         young_size=0,
         unreferenced_blobs=3,
         unreferenced_size=len(b"loosecondemnedan orphan"),
+        links=links,
         loose_revisions=0,
         loose_layers=1,
         loose_blobs=1,

@@ -15,9 +15,12 @@ from registry.journal.recorder import Recorder
 from registry.lifecycle.online import OnlineCollection, StoppedError, Surroundings, Terms
 from registry.lifecycle.reports import Result, latest_reports
 from registry.oci.digest import Digest
+from registry.oci.manifest import parse_manifest
+from registry.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from registry.oci.reference import Tag
 from registry.publishing import Operator, Publishing
 from registry.storage import paths
+from registry.storage.passage import Passage
 from registry.storage.repository import Repositories, Repository
 from registry.storage.runs import Notice, Pace, Phase, Runs
 from registry.storage.validation import ValidationPolicy
@@ -344,3 +347,127 @@ def test_a_report_that_a_later_version_wrote_is_read(driver: InMemoryDriver, rep
     driver.put(paths.gc_report(run + 1), b"torn")
 
     assert [report.run for report in latest_reports(driver, 5)] == [run]
+
+
+@pytest.mark.parametrize("missing", ["all", "those of a manifest"])
+def test_a_part_of_the_blobs_that_is_not_mounted_for_some_runs_costs_no_image_anything(
+    driver: InMemoryDriver, repository: Repository, missing: str
+) -> None:
+    fill(repository, layer_bytes=600)
+    untagged = digest_of(image(repository, blob(repository, b"layer")))
+    before = {found.path: driver.get(found.path, limit=1 << 20) for found in driver.walk(paths.ROOT)}
+    manifest = repository.tags.resolve(Tag("v1"))
+    gone = [path for path in before if path.startswith(f"{paths.BLOBS}/")]
+    if missing != "all":
+        gone = [paths.blob_data(manifest), paths.blob_data(untagged)]
+    for path in gone:
+        driver.delete(path)
+
+    reports = [collect(driver, Terms(0, lambda _: 0.0, maxshare)) for maxshare in (50, 50, 50)]
+    for path in gone:
+        driver.put(path, before[path])
+
+    assert {report.result for report in reports} == {Result.REFUSED if missing == "all" else Result.DONE}
+    assert before.keys() <= stored(driver).keys()
+
+
+def test_maxshare_counts_links_too(driver: InMemoryDriver, repository: Repository) -> None:
+    """What one repository loses may be kept by another, or be missing: no bytes tell of it."""
+    other = Repositories(driver).open("other")
+    other.tags.point(Tag("v1"), digest_of(image(other, blob(other, b"layer" * 1000))))
+    loose = [digest_of(blob(repository, b"%d" % number)) for number in range(9)]
+
+    report = collect(driver, Terms(0, maxshare=50))
+
+    assert (report.result, report.reason.split(",")[0]) == (Result.REFUSED, "9 of 12 links would be condemned")
+    assert all(map(repository.blobs.has, loose))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        ValidationPolicy(sparse=True),
+        ValidationPolicy(platforms="none"),
+        ValidationPolicy(platforms="list", platform_list=frozenset({("arm64", "linux")})),
+        ValidationPolicy(enabled=False),
+    ],
+)
+def test_a_push_brings_back_also_what_the_policy_does_not_look_for(
+    driver: InMemoryDriver, repository: Repository, policy: ValidationPolicy
+) -> None:
+    layer = blob(repository, b"layer")
+    child = image(repository, layer)
+    collect(driver)
+    assert not repository.manifests.has(digest_of(child))
+    publishing = Publishing(policy, Operator(), passage=Passage(Runs(driver), 3600))
+    content = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child]}
+    index = parse_manifest(json.dumps(content).encode(), OCI_INDEX)
+
+    publishing.push_manifest(repository, index, index_digest := Digest.of(index.content), [Tag("v1")])
+
+    assert repository.tags.resolve(Tag("v1")) == index_digest
+    assert repository.manifests.has(digest_of(child))
+    assert repository.blobs.has(digest_of(layer))
+    collect(driver)
+    collect(driver)
+    assert paths.blob_data(digest_of(layer)) in stored(driver)
+    assert paths.blob_data(digest_of(child)) in stored(driver)
+
+
+def test_a_sparse_push_brings_back_layers(driver: InMemoryDriver, repository: Repository) -> None:
+    layer, config = blob(repository, b"layer"), blob(repository, b"{}")
+    absent = {**layer, "digest": str(Digest.of(b"never pushed"))}
+    collect(driver)
+    publishing = Publishing(ValidationPolicy(sparse=True), Operator(), passage=Passage(Runs(driver), 3600))
+    content = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [layer, absent]}
+    pushed = parse_manifest(json.dumps(content).encode(), OCI_MANIFEST)
+
+    publishing.push_manifest(repository, pushed, Digest.of(pushed.content), [Tag("v1")])
+
+    assert repository.blobs.has(digest_of(layer))
+    assert not repository.blobs.has(digest_of(absent))
+
+
+@pytest.mark.parametrize("terms", [Terms(0), UNTAGGED])
+@pytest.mark.parametrize("damage", ["a torn revision", "no revision", "a torn tag"])
+def test_a_link_that_is_torn_or_lost_costs_an_image_nothing_that_fsck_can_repair(
+    driver: InMemoryDriver, repository: Repository, damage: str, terms: Terms
+) -> None:
+    child = image(repository, blob(repository, b"layer"))
+    repository.tags.point(Tag("v1"), digest_of(child))
+    path = paths.revision_link("team/app", digest_of(child))
+    if damage == "no revision":
+        driver.delete(path)
+    else:
+        driver.put(paths.tag_link("team/app", "v1") if damage == "a torn tag" else path, b"")
+    before = stored(driver)
+
+    for _ in range(3):
+        collect(driver, terms)
+
+    assert stored(driver).keys() == before.keys()
+
+
+def test_blobs_that_have_lost_all_their_links_go_only_by_force_if_they_are_many(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    """As where a mount is missing below the repositories."""
+    fill(repository, layer_bytes=6000)
+    other = Repositories(driver).open("team/other")
+    other.tags.point(Tag("v1"), digest_of(image(other, blob(other, b"layer" * 1000))))
+    before = {found.path: driver.get(found.path, limit=1 << 20) for found in driver.walk(paths.ROOT)}
+    lost = {path: content for path, content in before.items() if "/team/other/" in path}
+    for path in lost:
+        driver.delete(path)
+    careful = Terms(0, maxshare=50)
+
+    reports = [collect(driver, careful) for _ in range(3)]
+
+    assert [report.result for report in reports] == [Result.DONE, Result.REFUSED, Result.REFUSED]
+    assert "have no link" in reports[-1].reason
+    for path, content in lost.items():
+        driver.put(path, content)
+    assert before.keys() <= stored(driver).keys()
+    for path in lost:
+        driver.delete(path)
+    assert collect(driver, Terms(0)).deleted_blobs == 2

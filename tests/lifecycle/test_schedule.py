@@ -29,8 +29,9 @@ def schedule(driver: StorageDriver, at: float, window: str = "") -> Schedule:
 
 
 def local(hour: int) -> float:
-    """Return when it is that hour here, on the day on which the test runs."""
-    return time.mktime((*time.localtime()[:3], hour, 30, 0, 0, 0, -1))
+    """Return when it is half past that hour here the next time."""
+    at = time.mktime((*time.localtime()[:3], hour, 30, 0, 0, 0, -1))
+    return at if at > time.time() else at + DAY
 
 
 def reported(driver: StorageDriver, result: Result = Result.DONE) -> float:
