@@ -23,6 +23,7 @@ from registry.lifecycle import members
 from registry.lifecycle.cache import cache_of
 from registry.lifecycle.condemning import Condemning
 from registry.lifecycle.findings import Findings, Policy
+from registry.lifecycle.mounts import empty_directory
 from registry.lifecycle.notices import Notices
 from registry.lifecycle.orphans import OrphanLists
 from registry.lifecycle.own_run import RunLostError, begin, clock
@@ -48,7 +49,7 @@ _PERCENT: Final = 100
 _LOOK_BEATS: Final = 6
 """For how many beats it is believed that all hosts of the cluster take notice of a run."""
 _MOST_UNLINKED_PERCENT: Final = 5
-"""Of the stored bytes, what may be deleted to which no link leads: a crash leaves little, a missing mount much."""
+"""Of the stored bytes, to which no link leads: deleted repositories leave more, but so does a missing mount."""
 _SEEN_BETWEEN: Final = 1000
 """Objects that are scanned between two looks whether the run may go on."""
 _log = logging.getLogger(__name__)
@@ -249,9 +250,10 @@ class OnlineCollection:
                 share = f"{spelled(size)} of {spelled(report.stored_bytes)} would be {verb}"
                 return f"{share}, more than maxshare ({most} %): use --force if that is right"
         if most is not None and found.unlinked_size * _PERCENT > _MOST_UNLINKED_PERCENT * report.stored_bytes:
-            share = f"{spelled(found.unlinked_size)} of {spelled(report.stored_bytes)} have no link"
-            limit = f"more than {_MOST_UNLINKED_PERCENT} %"
-            return f"{share}, {limit}: is a part of repositories not mounted? Use --force if they were deleted"
+            empty = empty_directory(self._driver)
+            if empty:
+                share = f"{spelled(found.unlinked_size)} of {spelled(report.stored_bytes)} have no link"
+                return f"{share}, and nothing lies in {empty}: is it not mounted? If all is there, delete it"
         loose = counts.loose_revisions + counts.loose_layers
         if most is not None and loose * _PERCENT > most * counts.links:
             share = f"{loose} of {counts.links} links would be condemned"

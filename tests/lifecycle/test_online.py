@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from drivers.base import DriverError
+from drivers.filesystem.driver import FilesystemDriver
 from registry.audit.consumer import consumers
 from registry.config.collection import GarbageCollection, Untagged
 from registry.config.events import Audit
@@ -29,6 +31,8 @@ from tests.lifecycle.runs import UNTAGGED, collect
 from tests.storage.consistency import assert_nothing_dangles
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from drivers.base import StorageDriver
     from drivers.inmemory import InMemoryDriver
 
@@ -448,26 +452,25 @@ def test_a_link_that_is_torn_or_lost_costs_an_image_nothing_that_fsck_can_repair
     assert stored(driver).keys() == before.keys()
 
 
-def test_blobs_that_have_lost_all_their_links_go_only_by_force_if_they_are_many(
-    driver: InMemoryDriver, repository: Repository
+def test_many_blobs_that_have_lost_all_their_links_stay_while_a_directory_of_repositories_is_empty(
+    tmp_path: Path,
 ) -> None:
-    """As where a mount is missing below the repositories."""
-    fill(repository, layer_bytes=6000)
-    other = Repositories(driver).open("team/other")
+    """A volume below the repositories may not be mounted. What a user has deleted leaves no empty directory."""
+    driver = FilesystemDriver(str(tmp_path / "root"))
+    repositories = Repositories(driver)
+    fill(repositories.open("team/app"), layer_bytes=6000)
+    other = repositories.open("other/web")
     other.tags.point(Tag("v1"), digest_of(image(other, blob(other, b"layer" * 1000))))
-    before = {found.path: driver.get(found.path, limit=1 << 20) for found in driver.walk(paths.ROOT)}
-    lost = {path: content for path, content in before.items() if "/team/other/" in path}
-    for path in lost:
-        driver.delete(path)
-    careful = Terms(0, maxshare=50)
+    for path in (tmp_path / "root").rglob("*"):
+        os.utime(path, (0, 0))
+    volume = tmp_path / "root" / paths.repository("other").lstrip("/")
+    volume.rename(tmp_path / "not mounted")
+    volume.mkdir()
+    careful = Terms(0, maxshare=90)
 
     reports = [collect(driver, careful) for _ in range(3)]
 
     assert [report.result for report in reports] == [Result.DONE, Result.REFUSED, Result.REFUSED]
-    assert "have no link" in reports[-1].reason
-    for path, content in lost.items():
-        driver.put(path, content)
-    assert before.keys() <= stored(driver).keys()
-    for path in lost:
-        driver.delete(path)
-    assert collect(driver, Terms(0)).deleted_blobs == 2
+    assert f"nothing lies in {paths.repository('other')}: is it not mounted?" in reports[-1].reason
+    volume.rmdir()
+    assert collect(driver, careful).deleted_blobs == 2
