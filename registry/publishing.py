@@ -387,7 +387,7 @@ class Publishing:
                 raise
             check_reviving(self.policy, repository, manifest, visit.revivable_since)
             return
-        if visit and visit.may_revive:
+        if visit and visit.follows_a_run:
             revive_others(self.policy, repository, manifest, visit.revivable_since)
 
     def _require_content_still(self, repository: Repository, manifest: Manifest, began: float) -> None:

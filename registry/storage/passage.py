@@ -137,12 +137,17 @@ class Visit:
         self._begin(passage.known())
 
     @property
-    def may_revive(self) -> bool:
-        """Whether there ever was a run, which may have condemned a link.
+    def follows_a_run(self) -> bool:
+        """Whether there ever was a run, which may have condemned a link. This asks the storage nothing."""
+        return self._number > 0
 
-        Where nothing is said of one, the object that says it may have been lost: then the repository is looked at.
+    @property
+    def may_revive(self) -> bool:
+        """Whether a link of the repository may have been condemned.
+
+        Where nothing is said of a run, the object that says it may have been lost: then the repository is looked at.
         """
-        if self._number > 0 or self._passage.known().number > 0:
+        if self.follows_a_run or self._passage.known().number > 0:
             return True
         return self._passage.runs.has_condemned(self._repository)
 

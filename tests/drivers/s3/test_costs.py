@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.storage import paths
+from registry.storage.runs import Phase, Run, Runs
 from tests.content import image
 
 pytest.importorskip("boto3", reason="the s3 extra is not installed")
@@ -19,6 +21,8 @@ from tests.drivers.log_conformance import HOUR_SECONDS, Clock
 from tests.drivers.s3.strict import StrictS3
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask.testing import FlaskClient
 
     from tests.conftest import Serve
@@ -181,3 +185,53 @@ def test_the_table_in_the_documentation_is_what_the_driver_does(serve: Serve, mo
     print("\n".join(meter.rows))
     missing = [row for row in meter.rows if row not in DOCUMENT.read_text()]
     assert missing == []
+
+
+def counted(server: StrictS3, do: Callable[[], object]) -> dict[str, int]:
+    """Give how many calls of each kind it takes."""
+    server.calls.clear()
+    do()
+    return {SHORT[operation]: number for operation, number in (+server.calls).items()}
+
+
+def requests_of(client: FlaskClient, tag: str) -> dict[str, Callable[[], object]]:
+    """Give a request of each kind, whose content no other `tag` has."""
+    config, layer = f'{{"tag": "{tag}"}}'.encode(), tag.encode() * 1000
+    manifest, digest = image(config, layer), Digest.of(layer)
+    asked = f"/v2/a/b/manifests/{tag}"
+    headers = {"Content-Type": media_types.OCI_MANIFEST}
+    return {
+        "push of a config": lambda: push(client, config, streamed=False),
+        "push of a layer": lambda: push(client, layer, streamed=True),
+        "mount": lambda: client.post(f"/v2/a/other/blobs/uploads/?mount={digest}&from=a/b"),
+        "push of a manifest": lambda: client.put(asked, data=manifest, headers=headers),
+        "HEAD of a blob": lambda: client.head(f"/v2/a/b/blobs/{digest}"),
+        "GET of a blob": lambda: client.get(f"/v2/a/b/blobs/{digest}"),
+        "HEAD of a manifest": lambda: client.head(asked),
+        "GET of a manifest": lambda: client.get(asked),
+        "list of tags": lambda: client.get("/v2/a/b/tags/list"),
+    }
+
+
+def test_while_garbage_is_collected_a_push_asks_for_four_calls_more_and_a_pull_for_none(serve: Serve) -> None:
+    with StrictS3() as server:
+        driver = S3Driver.from_parameters(
+            {
+                "bucket": "b",
+                "regionendpoint": server.endpoint,
+                "forcepathstyle": True,
+                "accesskey": "a",
+                "secretkey": "s",
+            }
+        )
+        client = serve(driver)
+        push(client, b"the first thing that a process does", streamed=False)
+        idle = {what: counted(server, do) for what, do in requests_of(client, "idle").items()}
+        Runs(driver).write(Run(1, Phase.MARKING))
+        busy = serve(driver)
+        during = {what: counted(server, do) for what, do in requests_of(busy, "busy").items()}
+
+    more = {what: Counter(calls) - Counter(idle[what]) for what, calls in during.items()}
+    for what in ("push of a config", "push of a layer", "mount", "push of a manifest"):
+        assert more.pop(what) == {"PUT": 1, "GET": 3}, what
+    assert not any(more.values()), more
