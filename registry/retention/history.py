@@ -146,10 +146,8 @@ class History:
 
     def _is_abandoned(self, folding: str, now: float) -> bool:
         """Tell whether a folding that is not whole was begun so long ago that nobody is at it any more."""
-        for name in self._driver.list(paths.folded_pulls(folding), limit=1):
-            with suppress(PathNotFoundError):
-                begun = self._driver.stat(paths.below(paths.folded_pulls(folding), name)).modified
-                return begun < now - _ABANDONED_SECONDS
+        with suppress(PathNotFoundError):
+            return self._driver.stat(paths.folded_part(folding, 0)).modified < now - _ABANDONED_SECONDS
         return False
 
     def _is_there(self, folding: str) -> bool:
