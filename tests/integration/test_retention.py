@@ -67,7 +67,9 @@ def test_tags_that_clients_have_pulled_by_tag_or_digest_stay(start_server: Start
     server.stop()
     age(server)
     assert "pulls are not known for so long" in retention(tmp_path, "plan")
-    since.write_text(repr(time.time() - 3 * 3600))
+    three_hours_ago = time.time() - 3 * 3600
+    since.write_text(repr(three_hours_ago))
+    os.utime(since, (three_hours_ago, three_hours_ago))
     gone = retention(tmp_path, "run", "--no-dry-run")
 
     assert re.findall(r"^untagged (\S+)", gone, re.MULTILINE) == [f"{APP}:any", f"{APP}:never"]
