@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,11 @@ def listens(pid: int) -> bool:
     """Tell whether a process has a socket that listens."""
     rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
     listening = {f"socket:[{row[9]}]" for row in rows if row[3] == LISTENS}
-    return any(str(each.readlink()) in listening for each in Path(f"/proc/{pid}/fd").iterdir())
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it has been closed by now
+            if str(each.readlink()) in listening:
+                return True
+    return False
 
 
 def reload(server: Serving, directory: Path, overlay: dict[str, Any]) -> None:
@@ -76,7 +81,7 @@ def test_periodic_work_has_a_process_of_its_own_that_serves_nothing(
     overlay = {"audit": {"enabled": True}} if audit else telling(receiver)
     with serving(tmp_path, overlay) as server:
         pid = jobs_process(server)
-        assert len(server.workers()) == 3
+        wait_until("two serve beside it", lambda: len(server.workers()) == 3)
         assert [listens(each) for each in sorted(server.workers(), key=lambda each: each != pid)] == [False, True, True]
         wait_until("two are counted", lambda: b"registry_workers 2.0" in server.debug("/metrics").body)
         wait_until("others can be asked how jobs stand", lambda: b'"purge"' in server.debug("/debug/jobs").body)
