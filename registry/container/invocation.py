@@ -24,7 +24,7 @@ _ONLY_READ: Final = frozenset({"source"})
 _CREDENTIALS: Final = frozenset({"path", "directory"})
 """Parameters that name a file of users or keys, or a directory of logins."""
 _FLAGS_THAT_ONLY_READ: Final = frozenset({"dry_run", "listing"})
-_FLAGS_THAT_WRITE: Final = {"fsck": frozenset({"repair", "prune"})}
+_FLAGS_THAT_WRITE: Final = {"fsck": frozenset({"repair", "prune", "relink"})}
 """Commands that only read unless one of these is given."""
 _COMMANDS_THAT_ONLY_READ: Final = (["list"], ["explain"], ["replay"], ["test"])
 

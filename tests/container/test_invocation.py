@@ -134,6 +134,7 @@ def test_what_only_shows_something_is_nothing_that_needs_anything(arguments: lis
         (["fsck", "--deep", "CONFIG"], True),
         (["fsck", "--repair", "CONFIG"], False),
         (["fsck", "--prune", "CONFIG"], False),
+        (["fsck", "--relink", "CONFIG"], False),
         (["garbage-collect", "--dry-run", "{config}"], True),
         (["garbage-collect", "-m", "-d", "{config}"], True),
         (["garbage-collect", "-md", "{config}"], True),
