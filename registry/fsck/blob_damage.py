@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from registry.fsck.contents import State
-from registry.fsck.damage import Damage
-from registry.oci.errors import ManifestInvalidError
-from registry.oci.stored import read_stored
+from registry.fsck.damage import Damage, DamageOfDigest
 from registry.storage import paths
 from registry.storage.referrer_index import ReferrerIndex
 
@@ -81,19 +79,13 @@ class BlobUnreadable(Damage):
 
 
 @dataclass(frozen=True, slots=True)
-class BlobMissing(Damage):
+class BlobMissing(DamageOfDigest):
     """A blob that a manifest names and whose bytes are missing, or are others."""
 
     kind = "blob-missing"
-    repository: str
-    digest: Digest
     parent: Digest
     state: State
     affected: Affected
-
-    @property
-    def where(self) -> str:
-        return f"{self.repository}@{self.digest}"
 
     @property
     def text(self) -> str:
@@ -113,20 +105,14 @@ class BlobMissing(Damage):
 
 
 @dataclass(frozen=True, slots=True)
-class LayerLink(Damage):
+class LayerLink(DamageOfDigest):
     """A link to a blob that is missing though a manifest names the blob, or is malformed."""
 
     kind = "layer-link"
     repairs = True
-    repository: str
-    digest: Digest
     parent: Digest
     seen: Link
     affected: Affected
-
-    @property
-    def where(self) -> str:
-        return f"{self.repository}@{self.digest}"
 
     @property
     def text(self) -> str:
@@ -151,19 +137,13 @@ class LayerLink(Damage):
 
 
 @dataclass(frozen=True, slots=True)
-class UnusedLink(Damage):
+class UnusedLink(DamageOfDigest):
     """A link to a blob that leads nowhere, and that no manifest of the repository needs."""
 
     kind = "unused-link"
     repairs = True
-    repository: str
-    digest: Digest
     seen: Link
     affected: Affected
-
-    @property
-    def where(self) -> str:
-        return f"{self.repository}@{self.digest}"
 
     @property
     def text(self) -> str:
@@ -183,20 +163,14 @@ class UnusedLink(Damage):
 
 
 @dataclass(frozen=True, slots=True)
-class SizeDiffers(Damage):
+class SizeDiffers(DamageOfDigest):
     """A blob that has its digest, but not the size that a manifest says: registries take that, some clients do not."""
 
     kind = "size"
     is_damage = False
-    repository: str
-    digest: Digest
     size: int
     stated: tuple[int, ...]
     affected: Affected
-
-    @property
-    def where(self) -> str:
-        return f"{self.repository}@{self.digest}"
 
     @property
     def text(self) -> str:
@@ -211,20 +185,14 @@ class SizeDiffers(Damage):
 
 
 @dataclass(frozen=True, slots=True)
-class ReferrerMissing(Damage):
+class ReferrerMissing(DamageOfDigest):
     """A manifest that is not in the list of the referrers of its subject: another registry has stored it."""
 
     kind = "referrer-missing"
     is_damage = False
     repairs = True
-    repository: str
-    digest: Digest
     subject: Digest
     affected: Affected
-
-    @property
-    def where(self) -> str:
-        return f"{self.repository}@{self.digest}"
 
     @property
     def text(self) -> str:
@@ -240,31 +208,18 @@ class ReferrerMissing(Damage):
         return is_listed and link.content is None
 
     def repair(self, store: Store) -> bool:
-        target = store.revision(self.repository, self.digest).target
-        content, state = store.contents.manifest(target) if target else (b"", State.MISSING)
-        if state is not State.SOUND:
-            return False
-        try:
-            return store.list_referrer(self.repository, read_stored(content), self.digest)
-        except ManifestInvalidError:
-            return False
+        return store.list_referrer(self.repository, self.digest)
 
 
 @dataclass(frozen=True, slots=True)
-class ReferrerStale(Damage):
+class ReferrerStale(DamageOfDigest):
     """An entry of a manifest, which the repository does not have any more, in the list of its subject."""
 
     kind = "referrer-stale"
     is_damage = False
     repairs = True
-    repository: str
-    digest: Digest
     subject: Digest
     affected: Affected
-
-    @property
-    def where(self) -> str:
-        return f"{self.repository}@{self.digest}"
 
     @property
     def text(self) -> str:
@@ -280,11 +235,6 @@ class ReferrerStale(Damage):
         return not is_listed and link.content is not None
 
     def repair(self, store: Store) -> bool:
-        index = ReferrerIndex(store.driver, self.repository)
-        index.remove(self.subject, self.digest)
-        target = store.revision(self.repository, self.digest).target
-        if target:  # pushed at the same time
-            content, state = store.contents.manifest(target)
-            if state is State.SOUND:
-                store.list_referrer(self.repository, read_stored(content), self.digest)
+        ReferrerIndex(store.driver, self.repository).remove(self.subject, self.digest)
+        store.list_referrer(self.repository, self.digest)  # if it was pushed at the same time
         return True

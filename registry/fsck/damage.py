@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from registry.fsck.graph import Affected
-    from registry.fsck.store import Store
+    from registry.fsck.store import Link, Store
+    from registry.oci.digest import Digest
 
 
 class Damage(ABC):
@@ -59,3 +61,28 @@ class Damage(ABC):
         """Remove what leads nowhere; tell whether it has gone."""
         del store
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class DamageOfTag(Damage):
+    """Damage of a tag, whose link was as it is in `seen`."""
+
+    repository: str
+    tag: str
+    seen: Link
+
+    @property
+    def where(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class DamageOfDigest(Damage):
+    """Damage of what a repository has by its digest: a manifest, or a blob."""
+
+    repository: str
+    digest: Digest
+
+    @property
+    def where(self) -> str:
+        return f"{self.repository}@{self.digest}"

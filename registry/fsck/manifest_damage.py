@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from registry.fsck.contents import State
-from registry.fsck.damage import Damage
+from registry.fsck.damage import DamageOfDigest, DamageOfTag
 from registry.storage import enumeration, paths
 
 if TYPE_CHECKING:
@@ -20,22 +20,15 @@ _SETTLING_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class TagNowhere(Damage):
+class TagNowhere(DamageOfTag):
     """A tag whose link cannot be read: it is listed and cannot be pulled."""
 
     kind = "tag-link"
     repairs = True
     prunes = True
-    repository: str
-    tag: str
-    seen: Link
     former: Digest | None
     affected: Affected
     seen_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def where(self) -> str:
-        return f"{self.repository}:{self.tag}"
 
     @property
     def text(self) -> str:
@@ -68,22 +61,15 @@ class TagNowhere(Damage):
 
 
 @dataclass(frozen=True, slots=True)
-class TagWithoutManifest(Damage):
+class TagWithoutManifest(DamageOfTag):
     """A tag that points to a manifest that the repository does not list."""
 
     kind = "tag-manifest"
     repairs = True
     prunes = True
-    repository: str
-    tag: str
-    seen: Link
     digest: Digest
     state: State
     affected: Affected
-
-    @property
-    def where(self) -> str:
-        return f"{self.repository}:{self.tag}"
 
     @property
     def text(self) -> str:
@@ -111,21 +97,15 @@ class TagWithoutManifest(Damage):
 
 
 @dataclass(frozen=True, slots=True)
-class ManifestLink(Damage):
+class ManifestLink(DamageOfDigest):
     """A manifest whose link in the repository is malformed, so that it counts as absent."""
 
     kind = "manifest-link"
     repairs = True
     prunes = True
-    repository: str
-    digest: Digest
     seen: Link
     state: State
     affected: Affected
-
-    @property
-    def where(self) -> str:
-        return f"{self.repository}@{self.digest}"
 
     @property
     def text(self) -> str:
@@ -148,20 +128,14 @@ class ManifestLink(Damage):
 
 
 @dataclass(frozen=True, slots=True)
-class ManifestBytes(Damage):
+class ManifestBytes(DamageOfDigest):
     """A manifest that the repository lists and whose bytes are missing, or are others."""
 
     kind = "manifest-bytes"
     prunes = True
-    repository: str
-    digest: Digest
     seen: Link
     state: State
     affected: Affected
-
-    @property
-    def where(self) -> str:
-        return f"{self.repository}@{self.digest}"
 
     @property
     def text(self) -> str:
@@ -186,18 +160,12 @@ class ManifestBytes(Damage):
 
 
 @dataclass(frozen=True, slots=True)
-class ManifestMissing(Damage):
+class ManifestMissing(DamageOfDigest):
     """A manifest that an index names, and that the repository does not have."""
 
     kind = "manifest-missing"
-    repository: str
-    digest: Digest
     parent: Digest
     affected: Affected
-
-    @property
-    def where(self) -> str:
-        return f"{self.repository}@{self.digest}"
 
     @property
     def text(self) -> str:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from drivers.base import Found, StorageDriver
     from registry.fsck.contents import Contents
-    from registry.oci.manifest import Manifest
     from registry.storage.descriptors import DescriptorCache
     from registry.storage.runs import Runs
 
@@ -157,12 +156,20 @@ class Store:
         content, state = self.contents.manifest(digest)
         if state is not State.SOUND or not self.write_link(paths.revision_link(name, digest), seen, digest):
             return False
-        with suppress(ManifestInvalidError):  # one of schema 1 has no subject
-            self.list_referrer(name, read_stored(content), digest)
+        self._list_referrer(name, content, digest)
         return True
 
-    def list_referrer(self, name: str, manifest: Manifest, digest: Digest) -> bool:
-        """Let the subject of a manifest list it, as long as the repository lists the manifest."""
+    def list_referrer(self, name: str, digest: Digest) -> bool:
+        """Let the subject of a manifest list it, if the repository has the manifest; tell whether it does."""
+        target = self.revision(name, digest).target
+        content, state = self.contents.manifest(target) if target else (b"", State.MISSING)
+        return state is State.SOUND and self._list_referrer(name, content, digest)
+
+    def _list_referrer(self, name: str, content: bytes, digest: Digest) -> bool:
+        try:
+            manifest = read_stored(content)
+        except ManifestInvalidError:  # one of schema 1 has no subject
+            return False
         index = ReferrerIndex(self.driver, name)
         index.add(manifest, digest)
         if manifest.subject and self.revision(name, digest).target is None:  # deleted at the same time
