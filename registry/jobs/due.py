@@ -8,13 +8,13 @@ _CLOCKS_SECONDS: Final = 300.0
 """How far the clocks of hosts and of the storage may be apart."""
 
 
-def seconds_left(ended: float, interval: float, now: float) -> float:
+def seconds_left(ended: float, interval: float, now: float, *, clocks: float = _CLOCKS_SECONDS) -> float:
     """Return how many seconds remain until it is due, at most `interval`; 0 if it is.
 
-    What ended further in the future than clocks may differ tells nothing, because a clock was wrong then or is now: it
-    is due. Otherwise it would not be done until that time has come.
+    `clocks` is by how many seconds clocks may differ. What ended further in the future than that tells nothing, because
+    a clock was wrong then or is now: it is due. Otherwise it would not be done until that time has come.
     """
     passed = now - ended
-    if passed < -_CLOCKS_SECONDS:
+    if passed < -clocks:
         return 0.0
     return min(interval, max(0.0, interval - passed))

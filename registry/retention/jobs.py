@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
 import time
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
 from registry.jobs.cluster import member_name
+from registry.jobs.due import seconds_left
 from registry.jobs.job import Job, JobFailedError
 from registry.journal.entry import Origin
 from registry.publishing import Operator
@@ -93,7 +93,7 @@ class _Running:
             if not self.driver.holds(paths.ROOT):
                 return _EMPTY_SECONDS
             pause = self._due_in()
-            if pause <= 0:
+            if not pause:
                 self._run()
                 pause = self.section.interval_seconds
         except DriverError as error:
@@ -109,8 +109,9 @@ class _Running:
         reports = Reports(self.driver)
         found = (reports.report(run) for run in reversed(reports.numbers()))
         last = next((report for report in found if report and report.scheduled), None)
-        passed = time.time() - last.begun if last else -math.inf
-        return self.section.interval_seconds - max(passed, 0) if passed > -_CLOCKS_SECONDS else 0
+        if last is None:
+            return 0.0
+        return seconds_left(last.begun, self.section.interval_seconds, time.time(), clocks=_CLOCKS_SECONDS)
 
     def _run(self) -> None:
         # The tables on disk are loaded only by the process that runs.

@@ -185,14 +185,16 @@ def test_what_is_too_old_to_be_asked_for_is_folded_away_and_then_not_known() -> 
     assert not found.reaches((HOUR - 11) * 3600)
 
 
-def test_folding_that_breaks_off_at_any_call_loses_nothing() -> None:
-    def filled() -> DatedDriver:
-        driver = noting(DatedDriver())
-        batch(driver, 1, [(APP, "v1", HOUR - 1)])
-        fold(driver)
-        batch(driver, 2, [(APP, "v2", HOUR)])
-        return driver
+def filled() -> DatedDriver:
+    """Return a storage with pulls that were folded, and others that were not yet."""
+    driver = noting(DatedDriver())
+    batch(driver, 1, [(APP, "v1", HOUR - 1)])
+    fold(driver)
+    batch(driver, 2, [(APP, "v2", HOUR)])
+    return driver
 
+
+def test_folding_that_breaks_off_at_any_call_loses_nothing() -> None:
     counting = FailingDriver(filled(), fail_at=0)
     fold(counting)
     for moment in range(1, counting.calls + 1):
@@ -207,13 +209,6 @@ def test_folding_that_breaks_off_at_any_call_loses_nothing() -> None:
 
 
 def test_of_two_that_fold_at_a_time_none_loses_a_pull_without_knowing() -> None:
-    def filled() -> DatedDriver:
-        driver = noting(DatedDriver())
-        batch(driver, 1, [(APP, "v1", HOUR - 1)])
-        fold(driver)
-        batch(driver, 2, [(APP, "v2", HOUR)])
-        return driver
-
     counting = FailingDriver(filled(), fail_at=0)
     fold(counting)
     for moment in range(1, counting.calls + 1):
