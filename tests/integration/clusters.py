@@ -62,8 +62,7 @@ def shared_directory(root: Path) -> SharedStorage:
 
 def shared_bucket(s3: S3Server, root: Path) -> SharedStorage:
     """Share a bucket, whose blobs the registries send."""
-    storage = {"s3": s3.parameters(root.name), "redirect": {"disable": True}}
-    return SharedStorage(root, storage, {}, partial(_bucket_faults, s3, root.name))
+    return SharedStorage(root, storage_of(s3, root.name), {}, partial(_bucket_faults, s3, root.name))
 
 
 def shared_store(store: Store, root: Path) -> SharedStorage:

@@ -75,6 +75,18 @@ def _size(count: int) -> str:
     return f"{count / MIB:.1f} MiB" if count > MIB // 10 else f"{round(count / 1024)} KiB"
 
 
+def driver_of(server: StrictS3) -> S3Driver:
+    return S3Driver.from_parameters(
+        {
+            "bucket": "b",
+            "regionendpoint": server.endpoint,
+            "forcepathstyle": True,
+            "accesskey": "a",
+            "secretkey": "s",
+        }
+    )
+
+
 def push(client: FlaskClient, content: bytes, *, streamed: bool) -> None:
     location = client.post("/v2/a/b/blobs/uploads/").headers["Location"]
     digest = str(Digest.of(content))
@@ -128,15 +140,7 @@ def test_the_table_in_the_documentation_is_what_the_driver_does(serve: Serve, mo
     config, layer, large = b"{}" * 500, bytes(8 * MIB), bytes(100 * MIB)
     manifest = image(config, layer)
     with StrictS3() as server:
-        driver = S3Driver.from_parameters(
-            {
-                "bucket": "b",
-                "regionendpoint": server.endpoint,
-                "forcepathstyle": True,
-                "accesskey": "a",
-                "secretkey": "s",
-            }
-        )
+        driver = driver_of(server)
         client, redirecting = serve(driver), serve(driver, storage={"redirect": {}})
         meter = _Meter(server)
         push(client, config, streamed=False)
@@ -215,15 +219,7 @@ def requests_of(client: FlaskClient, tag: str) -> dict[str, Callable[[], object]
 
 def test_while_garbage_is_collected_a_push_asks_for_four_calls_more_and_a_pull_for_none(serve: Serve) -> None:
     with StrictS3() as server:
-        driver = S3Driver.from_parameters(
-            {
-                "bucket": "b",
-                "regionendpoint": server.endpoint,
-                "forcepathstyle": True,
-                "accesskey": "a",
-                "secretkey": "s",
-            }
-        )
+        driver = driver_of(server)
         client = serve(driver)
         push(client, b"the first thing that a process does", streamed=False)
         idle = {what: counted(server, do) for what, do in requests_of(client, "idle").items()}
