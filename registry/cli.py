@@ -16,24 +16,10 @@ import click
 
 from drivers.base import DriverError
 from registry import __version__
-from registry.commands.archive import export_command, import_command
-from registry.commands.audit import audit_commands
-from registry.commands.auth import auth_commands, htpasswd_command
-from registry.commands.config import config_commands
-from registry.commands.doctor import doctor_command
 from registry.commands.ending import Commands
-from registry.commands.fsck import fsck_command
-from registry.commands.garbage import garbage_collect_command
-from registry.commands.gc import gc_commands
 from registry.commands.layout import json_option
-from registry.commands.listing import ls_command, tags_command
-from registry.commands.notifications import notifications_commands
+from registry.commands.on_demand import CommandsOnDemand
 from registry.commands.progress import StatusLine
-from registry.commands.quotas import usage_command
-from registry.commands.removing import rm_command
-from registry.commands.retention import retention_commands
-from registry.commands.storage import storage_commands
-from registry.commands.usage import du_command
 from registry.config import Configuration, ConfigurationError, find_path, load
 from registry.foundation.extras import DISTRIBUTION
 from registry.foundation.redaction import redacted
@@ -46,9 +32,38 @@ if TYPE_CHECKING:
 _NAME_AND_VERSION = f"registry {DISTRIBUTION} v{__version__}"
 _FORGIVING = {"allow_extra_args": True}
 """The Go registry takes no notice of arguments after the first."""
+_PLACES = {
+    name: f"registry.commands.{place}"
+    for name, place in {
+        "config": "config:config_commands",
+        "ls": "listing:ls_command",
+        "tags": "listing:tags_command",
+        "rm": "removing:rm_command",
+        "du": "usage:du_command",
+        "usage": "quotas:usage_command",
+        "htpasswd": "auth:htpasswd_command",
+        "auth": "auth:auth_commands",
+        "audit": "audit:audit_commands",
+        "doctor": "doctor:doctor_command",
+        "garbage-collect": "garbage:garbage_collect_command",
+        "gc": "gc:gc_commands",
+        "fsck": "fsck:fsck_command",
+        "retention": "retention:retention_commands",
+        "export": "archive:export_command",
+        "import": "archive:import_command",
+        "storage": "storage:storage_commands",
+        "notifications": "notifications:notifications_commands",
+    }.items()
+}
+"""Where the commands are that are not below, by their names."""
 
 
-@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    commands=CommandsOnDemand(_PLACES),
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(
     __version__,
     "-v",
@@ -133,26 +148,6 @@ def help_command(context: click.Context, command: tuple[str, ...]) -> None:
             shown.fail(f"No such command '{name}'.")
         shown = click.Context(found, parent=shown, info_name=name, **found.context_settings)
     click.echo(shown.get_help())
-
-
-commands.add_command(config_commands)
-commands.add_command(ls_command)
-commands.add_command(tags_command)
-commands.add_command(rm_command)
-commands.add_command(du_command)
-commands.add_command(usage_command)
-commands.add_command(htpasswd_command)
-commands.add_command(auth_commands)
-commands.add_command(audit_commands)
-commands.add_command(doctor_command)
-commands.add_command(garbage_collect_command)
-commands.add_command(gc_commands)
-commands.add_command(fsck_command)
-commands.add_command(retention_commands)
-commands.add_command(export_command)
-commands.add_command(import_command)
-commands.add_command(storage_commands)
-commands.add_command(notifications_commands)
 
 
 def _print_traceback(kind: type[BaseException], error: BaseException | None, trace: types.TracebackType | None) -> None:

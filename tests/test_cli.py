@@ -179,3 +179,20 @@ def test_an_unknown_driver_is_one_line_and_exit_1(config: str) -> None:
 
 def test_an_unknown_command_is_an_error() -> None:
     assert registry("destroy").returncode == 2
+
+
+def test_no_command_is_loaded_before_it_is_asked_for() -> None:
+    program = (
+        "import sys, registry.cli as cli\n"
+        "wanted = {'registry.commands.fsck', 'registry.commands.gc', 'registry.lifecycle.scan'}\n"
+        "loaded = lambda: wanted & {*sys.modules}\n"
+        "assert 'fsck' in cli.commands.commands and not loaded(), loaded()\n"
+        "assert cli.commands.commands['fsck'].name == 'fsck'\n"
+        "print(*loaded())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("registry.commands.fsck\n", "")
+
+
+def test_each_command_is_called_as_it_is_listed() -> None:
+    assert [command.name for command in commands.commands.values()] == list(commands.commands)

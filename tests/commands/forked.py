@@ -22,6 +22,8 @@ import json, os, signal, sys
 import registry.__main__, registry.cli, registry.services
 import drivers.filesystem.driver, registry.publishing, registry.storage.repository
 
+list(registry.cli.commands.commands.values())  # loads them
+
 orders, statuses = os.fdopen(int(sys.argv[1])), os.fdopen(int(sys.argv[2]), "w")
 for line in orders:
     order = json.loads(line)
