@@ -42,6 +42,12 @@ CODES: Final[dict[type[Exception], tuple[str, int]]] = {
     errors.ParameterInvalidError: (UNSUPPORTED, 400),
     errors.DeniedError: ("DENIED", 403),
     errors.UnsupportedError: (UNSUPPORTED, 405),
+    # Never 401: the client would log in to this registry.
+    errors.UpstreamRefusedError: ("DENIED", 403),
+    errors.UpstreamLimitedError: (TOO_MANY_REQUESTS, 429),
+    errors.UpstreamFailedError: (UNAVAILABLE, 502),
+    errors.UpstreamSilentError: (UNAVAILABLE, 504),
+    errors.UpstreamBusyError: (UNAVAILABLE, 503),
     auth.base.UnauthorizedError: ("UNAUTHORIZED", 401),
     auth.base.DeniedError: ("DENIED", 403),
     auth.base.ThrottledError: (TOO_MANY_REQUESTS, 429),

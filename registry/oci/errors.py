@@ -110,3 +110,34 @@ class DeniedError(RegistryError):
 
 class UnsupportedError(RegistryError):
     """This registry does not do that, or is configured not to."""
+
+
+class UpstreamError(RegistryError):
+    """The registry that this one caches does not give what was asked for, and the cache has none of it.
+
+    That it does not exist there is none of these. The text is fit for clients: it names the upstream, not its URL.
+    """
+
+    def __init__(self, message: str, *, retry_seconds: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class UpstreamRefusedError(UpstreamError):
+    """It refuses the credentials that this registry has, or wants some (its 401 and 403)."""
+
+
+class UpstreamLimitedError(UpstreamError):
+    """It limits how often this registry may ask (its 429); `retry_seconds` says for how long, if it is known."""
+
+
+class UpstreamFailedError(UpstreamError):
+    """It answers 5xx, or what is not an answer, or other content than it should."""
+
+
+class UpstreamSilentError(UpstreamError):
+    """It does not answer in time, or cannot be reached."""
+
+
+class UpstreamBusyError(UpstreamError):
+    """It is not asked now: it has failed too often just before, or too many wait for it here already."""

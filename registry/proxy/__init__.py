@@ -1,0 +1,1 @@
+"""Repositories of other registries, cached: what a repository lacks is fetched from its upstream and kept."""
