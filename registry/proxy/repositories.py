@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from registry.oci.errors import DeniedError, UpstreamFailedError
 from registry.proxy.routing import Routes, local
+from registry.upstream.via import goes_round
 
 if TYPE_CHECKING:
     from registry import ports
     from registry.config import Configuration
     from registry.proxy.routing import Place
-
-_VIA: Final = "1.1"
-"""The version of HTTP that is spoken (RFC 9110 section 7.6.3)."""
 
 
 class Proxied:
@@ -23,11 +21,6 @@ class Proxied:
         self._routes = Routes.of(configuration)
         self._repositories = repositories
         self._pseudonym = pseudonym
-
-    @property
-    def via(self) -> str:
-        """What a request to an upstream says in Via."""
-        return f"{_VIA} {self._pseudonym}"
 
     def place(self, name: str, host: str, namespace: str, *, pushes: bool) -> Place:
         """Return what `name` means as Routes.find() does; `pushes` says that the client wants to push to it.
@@ -49,7 +42,7 @@ class Proxied:
         """
         if not place.is_allowed:
             raise DeniedError(f"this registry is not to fetch {place.remote} from {place.upstream}")
-        if place.upstream and self._pseudonym in visitor.via:
+        if place.upstream and goes_round(visitor.via, self._pseudonym):
             raise UpstreamFailedError(
                 f"this registry asks itself for {place.name}: the upstreams of registries lead in a circle"
             )
