@@ -25,6 +25,7 @@ from registry.lease import Lease, this_server
 from registry.notifications.consumers import consumers, source_addr
 from registry.notifications.pulls import Events, Pulls
 from registry.plugins import load_access, load_driver, load_middleware
+from registry.proxy.repositories import Proxied
 from registry.publishing import Publishing
 from registry.quota.allowance import Quotas
 from registry.quota.counter import Counter
@@ -94,6 +95,7 @@ class Services:
     logins, denials and the like; it is None without an audit log. `lease` is held by the process that gives
     consumers of the journal its entries. `told` is what the log was told of endpoints of notifications, by all
     processes of a server. `instance` is that server, which has read its configuration again as often as `reloads` says.
+    `proxied` has the upstreams; it is None where the registry caches no other.
     """
 
     configuration: Configuration
@@ -116,6 +118,7 @@ class Services:
     instance: Instance = field(default_factory=Instance)
     reloads: int = 0
     told: SharedSet = field(default_factory=SharedSet)
+    proxied: Proxied | None = None
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
@@ -129,6 +132,8 @@ class Services:
         """
         with ExitStack() as closing:
             closing.callback(self.lease.release)
+            if self.proxied:
+                closing.callback(self.proxied.close)
             if self.last_pulls:
                 closing.callback(self.last_pulls.write)
             if self.trail:
@@ -241,7 +246,13 @@ def assemble(
         told=remembered.failing,
         instance=instance,
         reloads=remembered.reloads,
+        proxied=_proxied(configuration, repositories, remembered.instance_id),
     )
+
+
+def _proxied(configuration: Configuration, repositories: ports.Repositories, instance_id: str) -> Proxied | None:
+    """Return the upstreams; None where there are none."""
+    return Proxied(configuration, repositories, instance_id) if configuration.upstreams else None
 
 
 def build_publishing(configuration: Configuration, driver: StorageDriver, journal: Log, caller: Caller) -> Publishing:
