@@ -7,9 +7,8 @@ import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError
 
 import registry
@@ -17,6 +16,7 @@ from registry.foundation.http_client.connections import Connection, Exchange, Se
 from registry.foundation.http_client.deadlines import Deadline
 from registry.foundation.http_client.destinations import Guard, addresses_of
 from registry.foundation.http_client.errors import HttpError, line
+from registry.foundation.http_client.heads import Answer, whole_answer
 from registry.foundation.http_client.kept import KeptConnections
 from registry.foundation.http_client.proxies import proxy_for
 from registry.foundation.http_client.requests import REDIRECTS, Request
@@ -25,6 +25,8 @@ from registry.foundation.reasons import reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from urllib3 import HTTPHeaderDict
 
     from registry.foundation.http_client.destinations import Address
     from registry.foundation.http_client.proxies import Proxy
@@ -158,18 +160,31 @@ class HttpClient:
         keep = False
         try:
             whole = hop.send(connection)
-            with connection.response(hop.request.method) as response:
-                content = response.read(most_bytes + 1)
-                if len(content) <= most_bytes and response.length:
-                    raise http.client.IncompleteRead(content, response.length)
-                keep = whole and response.isclosed() and response.status >= _OK and not response.will_close
+            answer, keep = _answer_on(connection, hop.request.method, most_bytes)
+            keep = keep and whole
         finally:
             if keep:
                 self._kept.put(key, connection)
             else:
                 connection.close()
-        headers = HTTPHeaderDict(response.getheaders())
-        return Reply(response.status, headers, content[:most_bytes], truncated=len(content) > most_bytes)
+        return Reply(answer.status, answer.headers, answer.content[:most_bytes], len(answer.content) > most_bytes)
+
+
+def _answer_on(connection: Connection, method: str, most_bytes: int) -> tuple[Answer, bool]:
+    """Return the answer, of whose content no more is read than shows that there is more than `most_bytes`.
+
+    Tell also whether the connection may be used again.
+    """
+    piece = connection.receive()
+    answer = whole_answer(piece) if method != "HEAD" else None
+    if answer:
+        return answer, True
+    with connection.response(method, piece) as response:
+        content = response.read(most_bytes + 1)
+        if len(content) <= most_bytes and response.length:
+            raise http.client.IncompleteRead(content, response.length)
+        keep = response.isclosed() and response.status >= _OK and not response.will_close
+    return Answer(response.status, cast("HTTPHeaderDict", response.headers), content), keep
 
 
 @dataclass(slots=True)
