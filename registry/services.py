@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from registry import ports
     from registry.config import Configuration
     from registry.journal.recorder import Consumer
+    from registry.observation.metrics import Metrics
     from registry.observation.observer import Observer
     from registry.publishing import Caller
     from registry.quota.counter import Meter
@@ -233,7 +234,7 @@ def assemble(
         observer=observer,
         lease=Lease(driver, "journal", this_server(configuration.http.addr)),
         recorder=recorder,
-        passage=None if read_only else _passage(configuration, driver),
+        passage=None if read_only else _passage(configuration, driver, observer.metrics if observer else None),
         quotas=None if read_only else _quotas(configuration, driver, observer.metrics if observer else None),
         trail=trail,
         pulls=_pulls(configuration, Events(instance, repositories), observer, remembered.failing),
@@ -259,9 +260,9 @@ def build_trail(configuration: Configuration, journal: Log) -> Trail | None:
     return _journal(configuration, journal, _instance(configuration))[1]
 
 
-def _passage(configuration: Configuration, driver: StorageDriver) -> Passage:
+def _passage(configuration: Configuration, driver: StorageDriver, meter: Metrics | None = None) -> Passage:
     grace = configuration.storage.maintenance.garbagecollection.grace_seconds
-    return Passage(Runs(driver), max(grace, runs.PACE.margin))
+    return Passage(Runs(driver), max(grace, runs.PACE.margin), meter=meter)
 
 
 def _instance(configuration: Configuration) -> Instance:
