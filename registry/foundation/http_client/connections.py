@@ -5,17 +5,25 @@ from __future__ import annotations
 import http.client
 import io
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from registry.foundation.http_client.errors import HttpError
-from registry.foundation.http_client.heads import WITHOUT_CONTENT, content_length, read_headers
+from registry.foundation.http_client.heads import (
+    WITHOUT_CONTENT,
+    Response,
+    content_length,
+    read_headers,
+    whole_response,
+)
 
 if TYPE_CHECKING:
-    from registry.foundation.http_client.deadlines import Deadline
+    from urllib3 import HTTPHeaderDict
+
+    from registry.foundation.http_client.deadlines import Patience
     from registry.foundation.http_client.destinations import Guard
 
 _MOST_AT_ONCE: Final = 16 * 1024
@@ -25,6 +33,9 @@ _PIECE: Final = 16 * 1024
 _LEAST_SECONDS: Final = 2.0
 """What an address is given to take a connection, if it has others behind it and there is as much time (as in Go)."""
 
+_MOST_FAMILIES: Final = 64
+"""Hosts of which the family is remembered: redirects lead to any number."""
+
 _MOST_INTERIM: Final = 5
 """Interim answers before an answer, as in Go: to read those of a peer that never ends them takes all of a core."""
 _SWITCHING_PROTOCOLS: Final = 101
@@ -33,9 +44,15 @@ _OK: Final = 200
 
 @dataclass(slots=True)
 class Exchange:
-    """A request on a connection: until when, what may be dialled, what was, and whether a byte of an answer came."""
+    """A request on a connection: until when, what may be dialled, what was, and whether a byte of an answer came.
 
-    deadline: Deadline
+    An address is waited for no longer than `connect_seconds`, None without such a limit. `families` says by host which
+    family of addresses has worked, and is tried first.
+    """
+
+    deadline: Patience
+    connect_seconds: float | None = None
+    families: dict[str, int] = field(default_factory=dict)
     guard: Guard | None = None
     peer: str = ""
     answered: bool = False
@@ -61,12 +78,19 @@ class Connection(HTTPConnection):
         """Return a connection to the first address that takes one."""
         host, port = self._dialled
         found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
+        worked = self.exchange.families.get(host)
+        if worked is not None:
+            found.sort(key=lambda each: each[0] != worked)
         for index, (family, _, _, _, address) in enumerate(found):
             try:
-                return self._connected(family, address, self._share(len(found) - index))
+                connected = self._connected(family, address, self._share(len(found) - index))
             except OSError:
                 if index == len(found) - 1:
                     raise
+            else:
+                if worked != family and len(found) > 1:
+                    self._remember(host, family)
+                return connected
         raise HttpError(f"{host} has no address")
 
     def _connected(self, family: int, address: tuple[Any, ...], seconds: float | None) -> socket.socket:
@@ -84,10 +108,19 @@ class Connection(HTTPConnection):
             raise
         return connecting
 
+    def _remember(self, host: str, family: int) -> None:
+        families = self.exchange.families
+        if len(families) >= _MOST_FAMILIES:
+            families.clear()
+        families[host] = family
+
     def _share(self, addresses: int) -> float | None:
         """Return for how long to wait for the first of so many addresses."""
-        remaining = self.exchange.deadline.remaining_seconds()
-        return None if remaining is None else min(remaining, max(remaining / addresses, _LEAST_SECONDS))
+        remaining, most = self.exchange.deadline.remaining_seconds(), self.exchange.connect_seconds
+        if remaining is None:
+            return most
+        share = min(remaining, max(remaining / addresses, _LEAST_SECONDS))
+        return share if most is None else min(share, most)
 
     def send_request(self, head: bytes, body: bytes) -> None:
         """Send a request: its head together with its body, if that is short, so that the peer is woken up once."""
@@ -104,21 +137,16 @@ class Connection(HTTPConnection):
             self.sock.settimeout(self.exchange.deadline.remaining_seconds())
             self.sock.sendall(view[at : at + _PIECE])
 
-    def receive(self) -> bytes:
-        """Return the beginning of an answer, b"" if the peer has closed the connection."""
-        self.sock.settimeout(self.exchange.deadline.remaining_seconds())
-        piece = self.sock.recv(_MOST_AT_ONCE)
-        self.exchange.answered = self.exchange.answered or bool(piece)
-        return piece
-
-    def response(self, method: str, received: bytes = b"") -> http.client.HTTPResponse:
+    def response(self, method: str) -> Response:
         """Return the answer to a request that was sent, of which the head has come; the rest comes on this connection.
 
-        Its first bytes are those that were `received` already. That of urllib3 would be decoded, and if malformed be
-        logged with the URL.
+        That of urllib3 would be decoded, and if malformed be logged with the URL.
         """
-        self.received = received
-        response: http.client.HTTPResponse = self.response_class(self.sock, method=method)
+        piece = self._receive()
+        if method != "HEAD" and (whole := whole_response(piece)):
+            return whole
+        self.received = piece
+        response = cast("_Response", self.response_class(self.sock, method=method))
         try:
             response.begin()
         except BaseException:
@@ -126,12 +154,21 @@ class Connection(HTTPConnection):
             raise
         return response
 
+    def _receive(self) -> bytes:
+        """Return the beginning of an answer, b"" if the peer has closed the connection."""
+        self.sock.settimeout(self.exchange.deadline.remaining_seconds())
+        piece = self.sock.recv(_MOST_AT_ONCE)
+        self.exchange.answered = self.exchange.answered or bool(piece)
+        self.exchange.deadline.received(len(piece))
+        return piece
+
 
 class SecureConnection(Connection, HTTPSConnection):
     """The same with TLS."""
 
 
 class _Response(http.client.HTTPResponse):
+    headers: HTTPHeaderDict  # type: ignore[assignment]  # the base asks it for get() and items()
     _answers = 0
 
     def __init__(self, connection: Connection, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
@@ -157,14 +194,14 @@ class _Response(http.client.HTTPResponse):
         self.version = 10 if version == "HTTP/1.0" else 11
         self.code = self.status = status
         self.reason = reason.strip()
-        self.headers = self.msg = headers  # type: ignore[assignment]  # the base asks it for get() and items()
+        self.headers = self.msg = headers  # type: ignore[assignment]
         self._find_end()
 
     def _find_end(self) -> None:
         """Find where the content ends (RFC 9112 section 6.3)."""
         self.chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
         self.chunk_left = None
-        self.length = None if self.chunked else content_length(self.headers)  # type: ignore[arg-type]
+        self.length = None if self.chunked else content_length(self.headers)
         if self.status in WITHOUT_CONTENT or self._method == "HEAD":  # type: ignore[attr-defined]
             self.length = 0
         self.will_close = self._check_close() or (not self.chunked and self.length is None)  # type: ignore[attr-defined]
@@ -199,4 +236,5 @@ class _TimedReader(io.RawIOBase):
         self._sock.settimeout(self._exchange.deadline.remaining_seconds())
         count = self._sock.recv_into(buffer)
         self._exchange.answered = self._exchange.answered or bool(count)
+        self._exchange.deadline.received(count)
         return count

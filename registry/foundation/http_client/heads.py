@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
-from typing import IO, TYPE_CHECKING, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Final, Protocol
 
 from urllib3 import HTTPHeaderDict
 
@@ -21,16 +21,56 @@ _SHORT: Final = re.compile(rb"HTTP/1\.1 ([2-9][0-9]{2})(?: [^\r\n]*)?\r\n((?:[^\
 WITHOUT_CONTENT: Final = frozenset({101, 204, 304})
 
 
-class Answer(NamedTuple):
-    """An answer as a whole."""
+class Response(Protocol):
+    """What is asked of an http.client.HTTPResponse of which the head has come."""
 
     status: int
     headers: HTTPHeaderDict
-    content: bytes
+    length: int | None
+    will_close: bool
+
+    def read(self, most_bytes: int, /) -> bytes:
+        """Return so many bytes of the content, or all that is left."""
+
+    def read1(self, most_bytes: int, /) -> bytes:
+        """Return some bytes of the content, b"" at its end."""
+
+    def isclosed(self) -> bool:
+        """Tell whether all of it was read."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
-def whole_answer(piece: bytes) -> Answer | None:
-    """Return the answer to a request other than HEAD that `piece` is, behind which the connection may be used again.
+class WholeResponse:
+    """One that has come as a whole, behind which the connection may be used again."""
+
+    will_close = False
+
+    def __init__(self, status: int, headers: HTTPHeaderDict, content: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self._content = content
+        self.length: int | None = len(content)
+
+    def read(self, most_bytes: int, /) -> bytes:
+        """Return so many bytes of the content, or all that is left."""
+        piece, self._content = self._content[:most_bytes], self._content[most_bytes:]
+        self.length = len(self._content)
+        return piece
+
+    read1 = read
+
+    def isclosed(self) -> bool:
+        """Tell whether all of it was read."""
+        return not self._content
+
+    def close(self) -> None:
+        """Do nothing: there is nothing left on the connection."""
+
+
+def whole_response(piece: bytes) -> WholeResponse | None:
+    """Return the answer to a request other than HEAD that `piece` is.
 
     None if there is more to it, or if it ends the connection: it has to be read as any other then.
     """
@@ -40,7 +80,7 @@ def whole_answer(piece: bytes) -> Answer | None:
     status, headers, content = int(found[1]), _headers(found[2].split(b"\r\n")), piece[found.end() :]
     length = 0 if status in WITHOUT_CONTENT else content_length(headers)
     stays = headers.get("Connection", _STAYS).lower() == _STAYS and "Transfer-Encoding" not in headers
-    return Answer(status, headers, content) if stays and length == len(content) else None
+    return WholeResponse(status, headers, content) if stays and length == len(content) else None
 
 
 def read_headers(file: IO[bytes]) -> HTTPHeaderDict:
