@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 512
 """Characters of what a client says: it may say anything, and what bounds memory is the number of those remembered."""
-_HUB: Final = "docker.io"
-"""The domain of Docker Hub, the one registry where a name without a slash stands for another."""
 _LIBRARY: Final = "library"
 
 
@@ -144,18 +142,12 @@ class _Entry:
         self.settings = settings
         self._allow = [Glob.parse(each) for each in settings.allow]
         self._deny = [Glob.parse(each) for each in settings.deny]
-        wanted = settings.library == "true" or (settings.library == "auto" and _is_hub(settings.remoteurl))
-        self.has_library = wanted and not settings.remoteprefix
+        self.has_library = settings.library and not settings.remoteprefix
 
     def allows(self, remote: str) -> bool:
         if any(each.matches(remote) for each in self._deny):
             return False
         return not self._allow or any(each.matches(remote) for each in self._allow)
-
-
-def _is_hub(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host == _HUB or host.endswith(f".{_HUB}")
 
 
 def _of_host(entries: Mapping[str, _Entry], host: str) -> _Entry | None:
