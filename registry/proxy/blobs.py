@@ -124,7 +124,7 @@ class ProxiedBlobs:
         blob = self._found(digest, remote.size() if size is None else size)
         if fill is None or fill.state is not State.STORED:
             passing = Passing(remote, blob.size)
-            self._coming[digest] = Tail(fill, passing, self._visitor) if fill else passing
+            self._coming[digest] = Tail(fill, blob.size, passing, self._visitor) if fill else passing
         return blob
 
     def _found(self, digest: Digest, size: int) -> Blob:

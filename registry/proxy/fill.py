@@ -45,9 +45,10 @@ ENDED: Final = frozenset({State.STORED, State.FAILED, State.UNCACHED})
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A fill at a moment: bytes ``0..readable`` of `spool` may be given out."""
+    """A fill at a moment: bytes ``0..readable`` of `spool` may be given out, of `size` if that is known."""
 
     state: State
+    size: int | None
     spool: Spool | None
     readable: int
 
@@ -175,4 +176,4 @@ class Fill:
             readable = spool.size
         elif spool:
             readable = max(0, min(spool.size, (spool.size if self.size is None else self.size) - HELD_BACK))
-        return View(self._state, spool, readable)
+        return View(self._state, self.size, spool, readable)

@@ -6,7 +6,6 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import DriverError
 from registry.oci.errors import UpstreamFailedError
 from registry.proxy.fill import ENDED, HELD_BACK, View
 from registry.storage.hashing import new_hasher
@@ -82,10 +81,14 @@ class Passing:
 
 
 class Tail:
-    """Reads the blob of `fill` while it grows, on behalf of `visitor`; `passing` gives what the fill does not."""
+    """Reads the blob of `fill`, of `size` bytes, while it grows, on behalf of `visitor`.
 
-    def __init__(self, fill: Fill, passing: Passing, visitor: Visitor) -> None:
+    What the fill does not give, `passing` does.
+    """
+
+    def __init__(self, fill: Fill, size: int, passing: Passing, visitor: Visitor) -> None:
         self._fill = fill
+        self._size = size
         self._passing = passing
         self._visitor = visitor
 
@@ -107,8 +110,9 @@ class Tail:
         spool: Spool | None = None
         while position < stop:
             view = self._fill.wait(partial(View.has_news, spool=spool, position=position), self._visitor)
-            if position > start and view.spool is not spool:
-                raise DriverError("what was fetched of a blob was wrong from its beginning")
+            if view.size not in {None, self._size} or (position > start and view.spool is not spool):
+                # The client was told another size, or got the first bytes of something else.
+                raise UpstreamFailedError("what came of the blob at first was wrong")
             spool = view.spool
             if spool and view.readable > position:
                 piece = spool.read(position, min(view.readable, stop, position + _PIECE))

@@ -32,7 +32,7 @@ def assert_nothing_is_left(cache: Cache) -> None:
     assert not cache.fills._fills
 
 
-@pytest.mark.parametrize("content", [SMALL, LARGE, b"", b"x" * 256 * 1024, b"x" * (256 * 1024 + 1)])
+@pytest.mark.parametrize("content", [SMALL, LARGE, b"", b"x" * 256 * 1024, b"x" * (256 * 1024 + 1)], ids=len)
 def test_a_blob_that_is_not_here_is_fetched_once_and_kept(cache: Cache, remote: Registry, content: bytes) -> None:
     digest = remote.put_blob("a", content)
 
