@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from drivers.base import Found, Stat, StorageDriver, Writer
+from drivers.base import Claim, Found, Stat, StorageDriver, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -79,8 +79,8 @@ class DelegatingDriver(StorageDriver):
     def delete(self, path: str) -> None:
         self._inner.delete(path)
 
-    def walk(self, path: str) -> Iterator[Found]:
-        return self._inner.walk(path)
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
+        return self._inner.walk(path, leaf_in=leaf_in)
 
     def discard(self, found: Iterable[Found]) -> Sequence[str]:
         return self._inner.discard(found)
@@ -96,6 +96,15 @@ class DelegatingDriver(StorageDriver):
 
     def open_upload(self, path: str) -> Writer:
         return self._inner.open_upload(path)
+
+    def read_upload(self, path: str, start: int = 0) -> Iterator[bytes]:
+        return self._inner.read_upload(path, start)
+
+    def claim(self, path: str) -> Claim | None:
+        return self._inner.claim(path)
+
+    def touch(self, path: str) -> None:
+        self._inner.touch(path)
 
     def log(self, path: str) -> Log:
         return self._inner.log(path)

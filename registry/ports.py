@@ -9,13 +9,15 @@ looked up just now: nothing is promised of what another request does meanwhile, 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from registry.oci.digest import DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from registry.oci.digest import Digest
@@ -66,6 +68,36 @@ class ChangedError(Exception):
     """What a caller wants to change is not what it has seen: another request came first."""
 
 
+class Visitor(Protocol):
+    """On whose behalf a repository is opened, where what it lacks may have to be fetched from another registry."""
+
+    @property
+    def via(self) -> str:
+        """The Via header of the request, by which registries that cache each other see that they do; "" if none."""
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Return a block in which the caller may wait for long: others are attended to meanwhile.
+
+        Entering it raises UpstreamBusyError where too many wait already.
+        """
+
+    def warn(self, text: str) -> None:
+        """Have the client told `text`, one line, with the answer, if that has not begun."""
+
+
+class Nobody:
+    """The Visitor of commands and jobs: nobody waits behind them, and nobody is told."""
+
+    via: Final = ""
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Return a block that is nothing special."""
+        return nullcontext()
+
+    def warn(self, text: str) -> None:
+        """Tell nobody."""
+
+
 class Holder(Protocol):
     """What may have the content that a manifest names: the blobs or the manifests of a repository, or of an archive."""
 
@@ -77,7 +109,10 @@ class BlobReader(Holder, Protocol):
     """The blobs of one repository, for those who read them."""
 
     def has(self, digest: Digest) -> bool:
-        """Tell whether stat() finds the blob: this repository has it, and its bytes are there."""
+        """Tell whether stat() finds the blob: this repository has it, and its bytes are there.
+
+        A repository that is fetched from another registry as clients ask for it has also what is to be had there.
+        """
 
     def stat(self, digest: Digest) -> Blob:
         """Return the blob, for a caller that relies on its bytes being there.
@@ -88,6 +123,13 @@ class BlobReader(Holder, Protocol):
 
     def serve(self, digest: Digest) -> Blob:
         """Return the blob, for a caller that reads it next: its size may be one that is remembered.
+
+        Raises:
+            BlobUnknownError: this repository does not have it.
+        """
+
+    def describe(self, digest: Digest) -> Blob:
+        """Return the blob as serve() does, for a caller that reads nothing of it: what is not here is not fetched.
 
         Raises:
             BlobUnknownError: this repository does not have it.
@@ -173,6 +215,9 @@ class ManifestStore(Holder, Protocol):
 
     def digests(self) -> Iterator[Digest]:
         """Yield the digest of every manifest; of those that come or go meanwhile, any."""
+
+    def touch(self, digest: Digest) -> None:
+        """Let the manifest count as pushed now, if the repository lists it."""
 
     def put(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()) -> None:
         """Store a manifest under its digest, list it among the referrers of its subject, let `tags` point to it.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from drivers.base import DriverError, Found, Stat, StorageDriver, Writer
+from drivers.base import Claim, DriverError, Found, Stat, StorageDriver, Writer
 from drivers.log import Log, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 
 
 class PowerLossError(DriverError):
@@ -105,10 +105,10 @@ class FailingDriver(StorageDriver):
         self.count()
         self._inner.delete(path)
 
-    def walk(self, path: str) -> Iterator[Found]:
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
         """Count each step: an object store lists a thousand objects with a call, and others come between."""
         self.count()
-        for each in self._inner.walk(path):
+        for each in self._inner.walk(path, leaf_in=leaf_in):
             yield each
             self.count()
 
@@ -131,6 +131,18 @@ class FailingDriver(StorageDriver):
     def open_upload(self, path: str) -> Writer:
         self.count()
         return _FailingWriter(self, self._inner.open_upload(path))
+
+    def read_upload(self, path: str, start: int = 0) -> Iterator[bytes]:
+        self.count()
+        return self._inner.read_upload(path, start)
+
+    def claim(self, path: str) -> Claim | None:
+        self.count()
+        return self._inner.claim(path)
+
+    def touch(self, path: str) -> None:
+        self.count()
+        self._inner.touch(path)
 
     def local_path(self, path: str) -> str | None:
         return self._inner.local_path(path)
@@ -162,6 +174,10 @@ class _FailingWriter(Writer):
     def write(self, piece: bytes) -> None:
         self._driver.count()
         self._inner.write(piece)
+
+    def flush(self) -> None:
+        self._driver.count()
+        self._inner.flush()
 
     def content(self) -> Iterator[bytes]:
         self._driver.count()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from drivers import pending
 from drivers.base import (
     DriverError,
     InvalidPathError,
@@ -29,6 +30,7 @@ from drivers.base import (
 )
 from drivers.filesystem import deleting as filesystem_deleting
 from drivers.filesystem import files as filesystem_files
+from drivers.filesystem import uploads as filesystem_uploads
 from drivers.filesystem.driver import FilesystemDriver
 from registry.foundation.errors import ParameterError
 from tests.drivers.conformance import (
@@ -387,6 +389,73 @@ def test_a_writer_in_another_process_keeps_us_out_until_it_dies(driver: Filesyst
         writer.commit(BLOB)
 
 
+def test_the_claim_of_a_process_that_is_killed_is_free_at_once(driver: FilesystemDriver, medium: Directory) -> None:
+    program = """
+        claim = driver.claim(f"{ROOT}/claim")
+        print(claim is not None, flush=True)
+        time.sleep(60)
+    """
+    with process(medium, program) as holder, process(medium, program) as rival:
+        assert holder.stdout
+        assert rival.stdout
+        said = {holder.stdout.readline().strip(), rival.stdout.readline().strip()}
+        assert said == {b"True", b"False"}
+        assert driver.claim(f"{ROOT}/claim") is None
+        for child in (holder, rival):
+            child.kill()
+            child.wait()
+
+    claim = driver.claim(f"{ROOT}/claim")
+
+    assert claim
+    claim.release()
+    assert medium.everything() == set()
+
+
+def test_processes_that_claim_and_are_killed_never_have_one_claim_at_a_time(
+    driver: FilesystemDriver, medium: Directory
+) -> None:
+    program = """
+        import os
+        while True:
+            if claim := driver.claim(f"{ROOT}/claims/claim"):
+                # Of two who have it at a time the second one finds the file of the first.
+                os.close(os.open(ROOT_FILE, os.O_CREAT | os.O_EXCL))
+                os.unlink(ROOT_FILE)
+                print("had", flush=True)
+                claim.release()
+    """.replace("ROOT_FILE", repr(f"{medium.root}-had"))
+    with process(medium, program) as one, process(medium, program) as other, process(medium, program) as third:
+        for child in (one, other, third):
+            assert child.stdout
+            for _ in range(50):
+                assert child.stdout.readline() == b"had\n"
+        for child in (one, other, third):
+            assert child.poll() is None  # none has found the file of another
+    Path(f"{medium.root}-had").unlink(missing_ok=True)
+
+    with ThreadPoolExecutor() as pool:
+        claims = [*pool.map(lambda _: driver.claim(f"{ROOT}/claims/claim"), range(20))]
+
+    (claim,) = filter(None, claims)
+    claim.release()
+    assert medium.everything() == set()
+
+
+def test_a_claim_does_not_delete_the_file_of_the_next_one(driver: FilesystemDriver, medium: Directory) -> None:
+    claim = driver.claim(f"{ROOT}/claim")
+    driver.delete(f"{ROOT}/claim")  # as a clean-up of all below the directory would
+    next_claim = driver.claim(f"{ROOT}/claim")
+    assert claim
+    assert next_claim
+
+    claim.release()
+
+    assert driver.claim(f"{ROOT}/claim") is None
+    next_claim.release()
+    assert medium.everything() == set()
+
+
 def test_a_kill_at_any_time_leaves_whole_objects_and_uploads_that_go_on(
     driver: FilesystemDriver, medium: Directory
 ) -> None:
@@ -442,6 +511,42 @@ def process(medium: Directory, program: str) -> Iterator[subprocess.Popen[bytes]
 
 
 # A medium that fails
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_flush_sends_to_the_server_of_a_file_system_what_other_hosts_are_to_read(
+    driver: FilesystemDriver, shared: bool
+) -> None:
+    synced: list[int] = []
+    driver.create_upload(UPLOAD)
+    # There is no network file system here.
+    with pytest.MonkeyPatch.context() as patch, driver.open_upload(UPLOAD) as writer:
+        patch.setattr(filesystem_uploads, "has_one_host", lambda _: not shared)
+        patch.setattr(pending, "FLUSH_SECONDS", 3600)
+        patch.setattr(os, "fsync", synced.append)
+        writer.flush()
+        assert synced == []
+        for _ in range(3):
+            writer.write(b"x")
+            writer.flush()
+        assert len(synced) == (1 if shared else 0)  # the next one is due in an hour
+
+    driver.delete(UPLOAD)
+
+
+def test_what_a_flush_cannot_send_is_no_longer_in_the_upload(driver: FilesystemDriver) -> None:
+    driver.create_upload(UPLOAD)
+    with pytest.MonkeyPatch.context() as patch, driver.open_upload(UPLOAD) as writer:
+        patch.setattr(filesystem_uploads, "has_one_host", lambda _: False)
+        patch.setattr(os, "fsync", failing(errno.EIO, after=os.fsync))
+        writer.write(b"lost")
+        with pytest.raises(UnavailableError):
+            writer.flush()
+        assert writer.size == 0
+        writer.write(b"kept")
+
+    assert b"".join(driver.read_upload(UPLOAD)) == b"kept"
+    driver.delete(UPLOAD)
 
 
 def failing(number: int, *, times: int = 1, after: Any = None) -> Any:
