@@ -152,8 +152,9 @@ def test_a_certificate_is_shown_to_who_asks_for_it(authority: Authority, connect
 
 @pytest.mark.parametrize("tls", [UpstreamTLS(ca="/missing"), UpstreamTLS(certificate="/missing", key="/missing")])
 def test_files_that_are_not_there_stop_the_start(remote: Registry, connect: Connect, tls: UpstreamTLS) -> None:
-    with pytest.raises(ParameterError, match="missing"):
+    with pytest.raises(ParameterError, match="missing") as caught:
         connect(remote, tls=tls)
+    assert caught.value.path in {"cafile", "certificate"}
 
 
 def test_no_redirect_leads_from_https_to_http(authority: Authority, connect: Connect, other: Registry) -> None:
