@@ -57,6 +57,7 @@ class Login:
         self._http = http
         self._tokens = Tokens()
         self._wanted: _Service | str = ""
+        self._told = ""
 
     @property
     def scheme(self) -> str:
@@ -78,8 +79,7 @@ class Login:
         try:
             return self._credentials.current(host)
         except CredentialsError as error:
-            # Its text names files and programs, which are not for clients.
-            _log.error("the credentials for %s cannot be had: %s", self._name, error)
+            # Its text, which the log has, names files and programs: they are not for clients.
             raise UpstreamRefusedError(f"the credentials for {self._name} cannot be had") from error
 
     def authorization(self, scope: str) -> str:
@@ -126,7 +126,9 @@ class Login:
             try:
                 realm = allowed_realm(challenge.parameters.get("realm", ""), self._registry, self._settings.auth.realms)
             except RealmError as error:
-                _log.warning("%s: %s", self._name, error)
+                if self._told != str(error):
+                    self._told = str(error)
+                    _log.warning("%s: %s", self._name, error)
                 if "basic" not in schemes:
                     raise UpstreamRefusedError(f"the token service of {self._name} may not be asked") from error
                 continue

@@ -78,7 +78,9 @@ def failure(name: str, error: HttpError) -> UpstreamError:
 
 
 def length_of(stream: Stream) -> int | None:
-    """Return the Content-Length of an answer, None if it has none."""
+    """Return the Content-Length of an answer, None if it has none that counts (RFC 9112 section 6.3)."""
+    if "Transfer-Encoding" in stream.headers:
+        return None
     length = stream.headers.get("Content-Length", "").strip()
     return int(length) if _LENGTH.fullmatch(length) else None
 
