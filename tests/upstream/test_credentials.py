@@ -171,3 +171,26 @@ def test_docker_configuration_may_have_an_identity_token(private: Registry, conn
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"auths": {private.host: {"auth": "dXNlcjo=", "identitytoken": "refresh"}}}))
     assert connect(private, auth=UpstreamAuth(dockerconfig=str(path))).find(NAME, LATEST)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_docker_configuration_may_have_the_login_under_the_old_index_of_the_domain(
+    private: Registry,
+    connect: Connect,
+    helper: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    names: dict[str, list[str]],
+    *,
+    kept: bool,
+) -> None:
+    names["registry-1.hub.example"] = ["127.0.0.1"]
+    private.url = private.url.replace("127.0.0.1", "registry-1.hub.example")
+    private.realm = private.token_url
+    helper(GIVEN, name="docker-credential-test")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    index, path = "https://index.hub.example/v1/", tmp_path / "config.json"
+    login = {"auths": {"https://other.example/v1/": {"auth": "eDp5"}, index: {} if kept else {"auth": "dXNlcjp3b3Jk"}}}
+    path.write_text(json.dumps({**login, "credsStore": "test"} if kept else login))
+    assert connect(private, auth=UpstreamAuth(dockerconfig=str(path))).find(NAME, LATEST)
+    assert calls(tmp_path) == ([f"get {index}"] if kept else [])

@@ -62,20 +62,6 @@ def test_no_redirect_leads_to_a_private_address_if_that_is_denied(remote: Regist
         upstream.blob(NAME, digest)
 
 
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """Addresses by name. Nobody can give this machine names, so the resolver is replaced; all else is real."""
-    table: dict[str, list[str]] = {}
-    real = socket.getaddrinfo
-
-    def resolve(host: bytes, port: int, **options: int) -> list[tuple[object, ...]]:
-        found = [real(address, port, **options) for address in table.get(host.decode(), [host.decode()])]
-        return [each for answers in found for each in answers]
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    return table
-
-
 def test_a_name_that_leads_to_an_address_of_metadata_is_not_asked(
     remote: Registry, connect: Connect, names: dict[str, list[str]]
 ) -> None:
@@ -85,15 +71,31 @@ def test_a_name_that_leads_to_an_address_of_metadata_is_not_asked(
         connect(remote).find(NAME, LATEST)
 
 
-def test_a_token_service_whose_name_leads_into_this_machine_is_not_asked(
-    remote: Registry, connect: Connect, names: dict[str, list[str]]
+@pytest.mark.parametrize(
+    ("address", "network", "kind"),
+    [("169.254.169.254", Network(), "link-local"), ("10.0.0.1", Network(private="deny"), "private")],
+)
+def test_a_token_service_whose_name_leads_where_only_this_side_may_go_is_not_asked(
+    remote: Registry, connect: Connect, names: dict[str, list[str]], address: str, network: Network, kind: str
 ) -> None:
-    names["auth.rebound.example"] = ["169.254.169.254"]
-    names["registry.rebound.example"] = ["127.0.0.1"]
-    remote.url = remote.url.replace("127.0.0.1", "registry.rebound.example")
-    remote.login, remote.realm = ("user", "word"), "http://auth.rebound.example/token"
-    with pytest.raises(UpstreamFailedError, match=r"token service of hub.*link-local"):
-        connect(remote, auth=UpstreamAuth(username="user", password="word")).find(NAME, LATEST)
+    names.update({"auth.hub.example": [address], "registry.hub.example": ["127.0.0.1"]})
+    remote.url = remote.url.replace("127.0.0.1", "registry.hub.example")
+    remote.login, remote.realm = ("user", "word"), "http://auth.hub.example/token"
+    upstream = connect(remote, network=network, auth=UpstreamAuth(username="user", password="word"))
+    with pytest.raises(UpstreamFailedError, match=rf"^the token service of hub: it is at {address}, a {kind} address"):
+        upstream.find(NAME, LATEST)
+
+
+def test_a_token_service_of_the_same_domain_is_asked(
+    remote: Registry, other: Registry, connect: Connect, names: dict[str, list[str]]
+) -> None:
+    names.update({"auth.hub.example": ["127.0.0.1"], "registry.hub.example": ["127.0.0.1"]})
+    remote.put_manifest(NAME, image(), "latest")
+    remote.login, remote.realm = ("user", "word"), other.token_url.replace("127.0.0.1", "auth.hub.example")
+    other.login, other.tokens = remote.login, remote.tokens
+    remote.url = remote.url.replace("127.0.0.1", "registry.hub.example")
+    assert connect(remote, auth=UpstreamAuth(username="user", password="word")).find(NAME, LATEST)
+    assert len(other.asked) == 1
 
 
 def test_addresses_are_tried_in_turn_and_the_family_that_worked_comes_first(

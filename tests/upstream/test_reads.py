@@ -214,6 +214,14 @@ def test_what_is_not_a_blob_is_a_failure(upstream: Upstream, remote: Registry, f
         upstream.blob(NAME, digest)
 
 
+def test_what_comes_behind_the_end_of_a_blob_is_not_part_of_it(upstream: Upstream, remote: Registry) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    remote.misbehave(faults.extra, times=1)
+    for _ in range(2):
+        with there(upstream.blob(NAME, digest)) as stream:
+            assert b"".join(stream) == CONTENT
+
+
 def test_a_connection_is_used_for_one_request_after_the_other(upstream: Upstream, remote: Registry) -> None:
     digest = remote.put_blob(NAME, CONTENT)
     for _ in range(3):
