@@ -26,7 +26,6 @@ from registry.notifications.consumers import consumers, source_addr
 from registry.notifications.pulls import Events, Pulls
 from registry.plugins import load_access, load_driver, load_middleware
 from registry.proxy.repositories import Proxied
-from registry.publishing import Publishing
 from registry.publishing import Publishing, Touching
 from registry.quota.allowance import Quotas
 from registry.quota.counter import Counter
