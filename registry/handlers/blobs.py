@@ -32,7 +32,7 @@ def get_blob(name: str, digest: str) -> Response:
     blobs = repository.blobs
     blob = (blobs.serve if request.method == "GET" else blobs.describe)(Digest.parse(digest))
     # As in the Go registry, whatever comes of it: 304, 416 and a client that hangs up are pulls, too.
-    note_blob(name, blob)
+    note_blob(repository.name, blob)
     if unmodified(blob.digest):
         return Response(status=304, headers=_headers(blob))
     ranges = range_header(blob.digest)

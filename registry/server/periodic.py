@@ -41,7 +41,14 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     yield from collection.jobs(configuration, services.driver, _metrics(services))
     yield from scrub.jobs(configuration, services.driver, _metrics(services))
     publishing = services.publishing(retention.RetentionOperator())
-    yield from retention.jobs(configuration, services.driver, services.repositories, publishing, stopping)
+    yield from retention.jobs(
+        configuration,
+        services.driver,
+        services.repositories,
+        publishing,
+        stopping=stopping,
+        meter=_metrics(services),
+    )
     yield from cluster.jobs(services.driver, configuration, services.board)
     if services.recorder:
         yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)

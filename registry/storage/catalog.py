@@ -54,6 +54,8 @@ _REFERRERS: Final = _Mark(paths.REFERRERS, paths.all_referrers, is_part_of_refer
 _CONDEMNED: Final = _Mark(paths.CONDEMNED, paths.condemned, is_part_of_condemned)
 _PARTS: Final = (_MANIFESTS, _LAYERS, _UPLOADS, _REFERRERS, _CONDEMNED)
 """All that a repository may have."""
+_BEFORE_OWN: Final = "^"
+"""Sorts before what is the registry's own below a repository, such as ``_layers``."""
 
 
 class Catalog:
@@ -97,7 +99,9 @@ class Catalog:
 
     def keeps(self, name: str) -> bool:
         """Tell whether anything lies under `name`; what is nested in it does not count."""
-        return self._has_one(_PARTS, name, (), complete=False)
+        # One listing tells of most names that nothing is kept there.
+        below = self._driver.list_prefixes(paths.repository(name), after=_BEFORE_OWN, limit=PAGE)
+        return self._has_one(_PARTS, name, below, complete=len(below) < PAGE)
 
     def _walk(
         self,
