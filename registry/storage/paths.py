@@ -37,6 +37,7 @@ and not below ROOT::
     /registry/audit/{head,seen/<host>,told/<name>}
     /registry/retention/reports/<run>/{begun,<part>,summary}
     /registry/retention/restored/<time>-<id>
+    /registry/proxy/eviction/{claim,begun,ended,waiting}
     /registry/pulls/{since,<YYYYMMDD>/<host>-<pid>-<time>,folded/<number>-<id>/{<part>,whole}}
 
 A link is a small object that holds a digest as text, without a newline.
@@ -77,6 +78,11 @@ RETENTION_RESTORED: Final = "/registry/retention/restored"
 PULLS: Final = "/registry/pulls"
 PULLS_SINCE: Final = f"{PULLS}/since"
 PULLS_FOLDED: Final = f"{PULLS}/folded"
+EVICTION: Final = "/registry/proxy/eviction"
+EVICTION_CLAIM: Final = f"{EVICTION}/claim"
+EVICTION_BEGUN: Final = f"{EVICTION}/begun"
+EVICTION_ENDED: Final = f"{EVICTION}/ended"
+EVICTION_WAITING: Final = f"{EVICTION}/waiting"
 WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
 """The prefixes below which a push writes."""
 
@@ -88,6 +94,7 @@ TAGS: Final = f"{MANIFESTS}/tags"
 REFERRERS: Final = "_referrers"
 UPLOADS: Final = "_uploads"
 CONDEMNED: Final = "_condemned"
+PROXY: Final = "_proxy"
 
 LINK: Final = "link"
 """What a link is called in its directory; a tag, and a component of a repository's name, may be called so too."""
@@ -350,6 +357,16 @@ def condemned_layer_link(name: str, digest: Digest) -> str:
 def condemned_revision_link(name: str, digest: Digest) -> str:
     """Return where the link to a manifest lies that was condemned."""
     return f"{condemned(name)}/{REVISIONS}/{digest.algorithm}/{digest.hex}/{LINK}"
+
+
+def proxied_tag(name: str, tag: str) -> str:
+    """Return where it is kept what is known upstream of a tag that was fetched."""
+    return f"{REPOSITORIES}/{name}/{PROXY}/tags/{tag}"
+
+
+def fetched_manifest(name: str, digest: Digest) -> str:
+    """Return the object that says that a manifest was fetched, in a repository to which others are pushed."""
+    return f"{REPOSITORIES}/{name}/{PROXY}/manifests/{digest.algorithm}/{digest.hex}"
 
 
 def uploads(name: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from registry.oci.digest import Digest
 from registry.storage import paths
-from registry.storage.parts import Kind, Part, part_at
+from registry.storage.parts import Kind, Known, Part, known_at, part_at
 
 SHA256 = Digest.of(b"content")
 SHA512 = Digest.of(b"content", "sha512")
@@ -67,3 +67,17 @@ TAG = paths.tag_link("a", "v1")
 )
 def test_anything_else_is_passed_over(path: str) -> None:
     assert part_at(path) is None
+
+
+@pytest.mark.parametrize("digest", [SHA256, SHA512])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_kept_of_fetched_content_is_told_by_its_path_and_no_part_of_the_tree(name: str, digest: Digest) -> None:
+    manifest = paths.fetched_manifest(name, digest)
+
+    assert known_at(manifest) == Known(name, digest=digest)
+    assert part_at(manifest) is None
+    for tag in TAGS:
+        assert known_at(paths.proxied_tag(name, tag)) == Known(name, tag)
+        assert part_at(paths.proxied_tag(name, tag)) is None
+    assert known_at(paths.tag_link(name, "v1")) is None
+    assert known_at(paths.blob_data(digest)) is None
