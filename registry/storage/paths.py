@@ -38,6 +38,7 @@ and not below ROOT::
     /registry/retention/reports/<run>/{begun,<part>,summary}
     /registry/retention/restored/<time>-<id>
     /registry/pulls/{since,<YYYYMMDD>/<host>-<pid>-<time>,folded/<number>-<id>/{<part>,whole}}
+    /registry/proxy/fills/<name of an upstream>/<alg>/<hex>/{claim,about,data}
 
 A link is a small object that holds a digest as text, without a newline.
 """
@@ -77,6 +78,7 @@ RETENTION_RESTORED: Final = "/registry/retention/restored"
 PULLS: Final = "/registry/pulls"
 PULLS_SINCE: Final = f"{PULLS}/since"
 PULLS_FOLDED: Final = f"{PULLS}/folded"
+FILLS: Final = "/registry/proxy/fills"
 WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
 """The prefixes below which a push writes."""
 
@@ -425,3 +427,28 @@ def quarantine(digest: Digest) -> str:
 def quarantine_arriving(digest: Digest) -> str:
     """Return where such bytes grow while they are moved."""
     return f"{QUARANTINE_ARRIVING}/{digest.algorithm}/{digest.hex}/data"
+
+
+def fills(upstream: str, algorithm: str) -> str:
+    """Return the prefix below which each name is the hex of the digest of a blob that is fetched from `upstream`."""
+    return f"{FILLS}/{upstream}/{algorithm}"
+
+
+def fill(upstream: str, digest: Digest) -> str:
+    """Return the prefix of all that is kept while a blob is fetched from `upstream`."""
+    return f"{fills(upstream, digest.algorithm)}/{digest.hex}"
+
+
+def fill_claim(upstream: str, digest: Digest) -> str:
+    """Return what the process has claimed that fetches the blob."""
+    return f"{fill(upstream, digest)}/claim"
+
+
+def fill_about(upstream: str, digest: Digest) -> str:
+    """Return the object that says what is fetched."""
+    return f"{fill(upstream, digest)}/about"
+
+
+def fill_data(upstream: str, digest: Digest) -> str:
+    """Return where the bytes of the blob grow."""
+    return f"{fill(upstream, digest)}/data"

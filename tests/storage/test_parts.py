@@ -37,6 +37,8 @@ TAG = paths.tag_link("a", "v1")
         paths.BLOBS,
         paths.GC_RUN,
         paths.copy_data(SHA256),
+        paths.fill_data("hub", SHA256),
+        paths.fill_about("hub", SHA256),
         paths.below(BLOB, "data"),
         BLOB.replace("/data", "/link"),
         BLOB.replace("sha256", "md5"),
