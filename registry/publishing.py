@@ -307,6 +307,25 @@ class Publishing:
         self._require_content_still(repository, manifest, began)
         self._tell_of_push(repository, manifest, digest, [tag], previous)
 
+    def cache_tag(
+        self, repository: Repository, tag: Tag, manifest: Manifest, digest: Digest, current: Digest | None
+    ) -> None:
+        """Let a manifest become visible as cache_manifest() does, and `tag` point to it, which points to `current` now.
+
+        That is None where there is no such tag.
+
+        Raises:
+            DigestInvalidError: the digest is not that of the content.
+            ChangedError: the tag points elsewhere than to `current`, and stays; the manifest has become visible.
+        """
+        visit = self._enter(repository, Content(repository.manifests, manifest, digest), [tag])
+        repository.manifests.put(manifest, digest)
+        repository.tags.move(tag, digest, current)
+        repository.manifests.keep(manifest, digest, [tag])
+        while visit and not visit.confirm():
+            repository.manifests.put(manifest, digest)
+            repository.manifests.keep(manifest, digest, [tag])
+
     def remove_tag(self, repository: Repository, tag: Tag, condition: Condition | None = None) -> None:
         """Let `tag` go; its manifest stays.
 

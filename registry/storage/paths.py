@@ -14,6 +14,8 @@ and, of our own, where that registry does not look::
     repositories/<name>/_uploads/<id>/verified
     repositories/<name>/_condemned/{_layers,_manifests/revisions}/<alg>/<hex>/link
     repositories/<name>/_referrers/subjects/<alg>/<subject hex>/<alg>/<referrer hex>/{link,descriptor}
+    repositories/<name>/_proxy/tags/<tag>
+    repositories/<name>/_proxy/referrers/<alg>/<subject hex>
     copies/<alg>/<hex>/data, while ``registry storage copy`` runs
 
 and not below ROOT::
@@ -89,6 +91,7 @@ REVISIONS: Final = f"{MANIFESTS}/revisions"
 TAGS: Final = f"{MANIFESTS}/tags"
 REFERRERS: Final = "_referrers"
 UPLOADS: Final = "_uploads"
+PROXY: Final = "_proxy"
 CONDEMNED: Final = "_condemned"
 
 LINK: Final = "link"
@@ -412,6 +415,26 @@ def referrer_link(name: str, subject: Digest, digest: Digest) -> str:
 def referrer_descriptor(name: str, subject: Digest, digest: Digest) -> str:
     """Return the object that holds the descriptor of a referrer, as it stands in lists."""
     return f"{referrer(name, subject, digest)}/descriptor"
+
+
+def proxy(name: str) -> str:
+    """Return the prefix of what is remembered of another registry that the repository caches."""
+    return f"{REPOSITORIES}/{name}/{PROXY}"
+
+
+def proxied_tags(name: str) -> str:
+    """Return the prefix below which each name is a tag that the repository has of another registry."""
+    return f"{proxy(name)}/tags"
+
+
+def proxied_tag(name: str, tag: str) -> str:
+    """Return where it is remembered what another registry has said a tag points to, and when."""
+    return f"{proxied_tags(name)}/{tag}"
+
+
+def proxied_referrers(name: str, subject: Digest) -> str:
+    """Return where it is remembered what another registry has listed as the referrers of `subject`, and when."""
+    return f"{proxy(name)}/referrers/{subject.algorithm}/{subject.hex}"
 
 
 def copy_data(digest: Digest) -> str:

@@ -60,6 +60,8 @@ TAG = paths.tag_link("a", "v1")
         paths.upload_started_at("a", "id"),
         paths.referrer_link("a", SHA256, SHA512),
         paths.referrer_descriptor("a", SHA256, SHA512),
+        paths.proxied_tag("a", "v1"),
+        paths.proxied_referrers("a", SHA256),
         paths.repository("a"),
         paths.all_layers("a"),
         paths.below(paths.all_layers("a"), "link"),
