@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from registry.foundation.globs import Glob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from registry.config.upstreams import Upstream
 
 
@@ -44,15 +42,14 @@ class Cached:
         return upstream is not None and upstream.push == "deny"
 
 
+NOTHING: Final = Cached()
+
+
 def keeps(upstream: Upstream, repository: str) -> bool:
     """Tell whether ``cache.keep`` says that nothing of the repository, which is cached, is evicted.
 
-    Its patterns are for the names below the prefix, as ``allow`` and ``deny`` are.
+    Its patterns are for names upstream, as those of ``allow`` and ``deny`` are.
     """
-    name = repository.removeprefix(f"{upstream.prefix}/") if upstream.prefix else repository
-    return matches_any(upstream.cache.keep, name)
-
-
-def matches_any(patterns: Iterable[str], name: str) -> bool:
-    """Tell whether one of `patterns`, which are valid, is for the repository `name`."""
-    return any(Glob.parse(each).matches(name) for each in patterns)
+    name = repository if upstream.classic else repository.removeprefix(f"{upstream.prefix}/")
+    remote = f"{upstream.remoteprefix}/{name}" if upstream.remoteprefix else name
+    return any(Glob.parse(each).matches(remote) for each in upstream.cache.keep)

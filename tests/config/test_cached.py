@@ -41,9 +41,10 @@ def test_what_may_be_pushed_to_is_not_only_cached() -> None:
     assert not CACHED.is_only_cached("team/app")
 
 
-def test_what_is_kept_is_told_by_the_name_below_the_prefix() -> None:
+def test_what_is_kept_is_told_by_the_name_upstream() -> None:
     assert keeps(HUB, "docker.io/library/postgres")
     assert keeps(HUB, "docker.io/team/a/b")
     assert not keeps(HUB, "docker.io/library/alpine")
     assert not keeps(HUB, "docker.io/docker.io/library/postgres")
+    assert keeps(Upstream(prefix="ours", remoteprefix="mirror", cache=UpstreamCache(keep=("mirror/*",))), "ours/app")
     assert keeps(Upstream(classic=True, cache=UpstreamCache(keep=("library/*",))), "library/alpine")
