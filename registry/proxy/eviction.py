@@ -23,6 +23,7 @@ from registry import ports
 from registry.oci.errors import ManifestUnknownError, RegistryError
 from registry.oci.reference import Tag
 from registry.proxy.choosing import Choice
+from registry.proxy.swept import Outcome
 from registry.proxy.usage import Usage
 from registry.storage import enumeration, paths
 from registry.storage.evictions import note_eviction
@@ -55,22 +56,6 @@ _log = logging.getLogger(__name__)
 
 class CollectionRunsError(Exception):
     """A garbage collection is on; what it has scanned is not to change under it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an eviction has done for an upstream: bytes that were and are held, each counted once, and what went.
-
-    It is `full` if more is held than may be, and nothing else may go.
-    """
-
-    upstream: str
-    size: int
-    evicted: int
-    tags: int = 0
-    manifests: int = 0
-    blobs: int = 0
-    full: bool = False
 
 
 @dataclass

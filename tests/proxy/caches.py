@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
-    from registry.proxy.eviction import Outcome
+    from registry.proxy.swept import Outcome
 
 HOUR = 3600.0
 DAY = 24 * HOUR

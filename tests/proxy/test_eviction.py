@@ -1,19 +1,25 @@
 from __future__ import annotations
 
+import itertools
+from contextlib import suppress
+
 import pytest
 
+from drivers.base import DriverError
 from registry.config.cached import Cached
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
-from registry.proxy.eviction import CollectionRunsError
+from registry.proxy.eviction import CollectionRunsError, Eviction
 from registry.proxy.fetched import note_pushed
 from registry.proxy.lastuse import LastUse
 from registry.storage import paths
 from registry.storage.evictions import evictions
 from registry.storage.parts import Kind
+from registry.storage.repository import Repositories
 from registry.storage.runs import Phase, Run, Runs
 from tests.content import descriptor, image, index
+from tests.drivers.failing import FailingDriver
 from tests.proxy.caches import CONFIG, DAY, HOUR, Stored, upstream
 
 OLD, NEW = 8 * DAY, 6 * DAY
@@ -338,3 +344,27 @@ def test_a_tag_that_was_moved_meanwhile_stays() -> None:
     assert stored.repositories.open("hub/app").tags.resolve(Tag("v1")) == moved[0]
     assert stored.has_manifest("hub/app", moved[0])
     assert stored.has_layer("hub/app", b"new")
+
+
+def test_an_eviction_that_breaks_off_leaves_no_tag_that_leads_to_nothing_or_would_count_as_pushed() -> None:
+    for fails_at in itertools.count(1):
+        stored = Stored()
+        stored.image("hub/app", "v1", "v2", layers=(b"one",), age=OLD, mixed=True)
+        stored.image("hub/app", "pushed", layers=(b"own",), age=OLD, fetched=False, mixed=True)
+        driver = FailingDriver(stored.driver, fail_at=fails_at)
+        eviction = Eviction(driver, Repositories(driver), Cached((upstream(push="allow"),)), pause=lambda _: None)
+        with suppress(DriverError):
+            eviction.sweep()
+        for tag in stored.tags("hub/app"):
+            digest = stored.repositories.open("hub/app").tags.resolve(Tag(tag))
+            assert stored.has_manifest("hub/app", digest)
+            assert tag == "pushed" or stored.driver.stat(paths.proxied_tag("hub/app", tag))
+        assert "pushed" in stored.tags("hub/app")
+        if not driver.power_is_gone:
+            break
+        # What broke off is done by the next one.
+        stored.sweep(upstream(push="allow"))
+        assert stored.tags("hub/app") == ["pushed"]
+        assert stored.has_layer("hub/app", b"own")
+        assert not stored.has_layer("hub/app", b"one")
+        assert evictions(stored.driver)
