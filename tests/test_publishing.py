@@ -29,6 +29,8 @@ from tests.drivers.interleaving import InterleavingDriver
 from tests.storage.consistency import assert_nothing_dangles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from drivers.base import StorageDriver
     from registry.oci.manifest import Manifest
     from registry.ports import Repository
@@ -109,12 +111,12 @@ def test_a_manifest_counts_as_pushed_now_when_its_tag_is_deleted_or_moved(
     driver: InMemoryDriver, repository: Repository, touching: Touching
 ) -> None:
     publishing = replace(OPERATOR, touching=touching)
-    moving = [
+    moving: list[Callable[[], object]] = [
         lambda: publishing.push_manifest(repository, SECOND, digest_of(SECOND), [V1]),
         lambda: publishing.push_manifest(repository, SECOND, digest_of(SECOND), [V1], Guard(V1, Anything())),
         lambda: publishing.move_tag(repository, V1, SECOND, digest_of(SECOND)),
     ]
-    deleting = [
+    deleting: list[Callable[[], object]] = [
         lambda: publishing.remove_tag(repository, V1),
         lambda: publishing.remove_tag(repository, V1, Anything()),
     ]
