@@ -9,7 +9,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, UpstreamFailedError
 from registry.ports import Blob
 from registry.proxy.fill import State
-from registry.proxy.remote import RemoteBlob
+from registry.proxy.remote_blob import RemoteBlob
 from registry.proxy.tail import Passing, Tail
 
 if TYPE_CHECKING:

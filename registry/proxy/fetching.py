@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from drivers.base import Writer
     from registry.proxy.fill import Fill
-    from registry.proxy.remote import RemoteBlob
+    from registry.proxy.remote_blob import RemoteBlob
     from registry.proxy.spool import Spool
     from registry.storage.hashing import Hasher
     from registry.upstream.streams import BlobStream

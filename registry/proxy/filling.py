@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver, Writer
     from registry.proxy.caching import Caching
     from registry.proxy.fill import Fill
-    from registry.proxy.remote import RemoteBlob
+    from registry.proxy.remote_blob import RemoteBlob
     from registry.proxy.routing import Place
     from registry.proxy.spool import Spool
     from registry.storage.repository import Repositories

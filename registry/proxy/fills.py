@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from registry.oci.digest import Digest
     from registry.ports import Blob, Visitor
     from registry.proxy.filling import Kept
-    from registry.proxy.remote import RemoteBlob
+    from registry.proxy.remote_blob import RemoteBlob
     from registry.proxy.routing import Place
 
 _WRONG_SECONDS: Final = 60.0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from registry.ports import Visitor
     from registry.proxy.fill import Fill
-    from registry.proxy.remote import RemoteBlob
+    from registry.proxy.remote_blob import RemoteBlob
     from registry.proxy.spool import Spool
 
 _PIECE: Final = 128 * 1024
