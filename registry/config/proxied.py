@@ -152,7 +152,7 @@ def _check_names(entry: Upstream, key: str) -> None:
         if value and (len(value) > _LONGEST_PREFIX or not is_name(value)):
             raise ConfigurationError(
                 f"{key}.{name}",
-                f"must be how names of repositories begin, without a slash at its end: for example docker.io; at most"
+                f"must be how names of repositories begin, without a slash at its end: for example hub; at most"
                 f" {_LONGEST_PREFIX} of their {MAX_NAME_LENGTH} characters",
             )
 

@@ -86,7 +86,7 @@ ENTRIES = [
     ("name: a, remoteurl: 'https://a.example', deny: [a, '']", ".deny[1]: '' is not a pattern"),
     ("name: a, remoteurl: 'https://a.example', cache: {keep: ['a b']}", ".cache.keep[0]: 'a b' is not a pattern"),
     ("name: a, remoteurl: 'https://a.example', push: maybe", ".push: must be one of deny, allow"),
-    ("name: a, remoteurl: 'https://a.example', library: hub", ".library: must be one of auto, true, false"),
+    ("name: a, remoteurl: 'https://a.example', library: hub", ".library: must be true or false"),
     ("name: a, remoteurl: 'https://a.example', auth: {password: p}", ".auth.username: missing"),
     ("name: a, remoteurl: 'https://a.example', auth: {username: u}", ".auth.passwordfile: missing"),
     (
