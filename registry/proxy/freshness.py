@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -64,12 +63,12 @@ class TagState:
         return not self.pushed and (digest == self.digest or (bool(self.intent) and digest == self.former))
 
     def age(self, now: float) -> float:
-        """Return for how many seconds nobody has asked; infinite if it is not known that it ever held."""
-        return math.inf if self.intent else abs(now - self.checked)
+        """Return for how many seconds the upstream was not asked."""
+        return abs(now - self.checked)
 
     def is_live_intent(self, now: float) -> bool:
         """Tell whether somebody is moving the tag at present."""
-        return bool(self.intent) and abs(now - self.checked) < INTENT_SECONDS
+        return bool(self.intent) and self.age(now) < INTENT_SECONDS
 
     def encode(self) -> bytes:
         """Return the content of the object that holds it."""

@@ -156,7 +156,9 @@ class ProxiedTags:
 
     def _look(self, tag: Tag) -> _Standing:
         """Return what the storage knows of `tag`, and remember what is certain."""
-        current, state = self._current(tag), self._states.read(self._local.name, tag)
+        # In this order: whoever moves the tag meanwhile has changed the state first, so it is not replaced by this one.
+        state = self._states.read(self._local.name, tag)
+        current = self._current(tag)
         if current is None:
             return _Standing(None, state, certain=False)
         if self._remote.pushable and not (state and state.covers(current)):
@@ -265,7 +267,7 @@ class ProxiedTags:
             raise error
         longest = self._remote.cache.maxstale_seconds
         if longest:
-            confirmed = state.checked if state and not state.intent and state.digest == current else self.pushed(tag)
+            confirmed = state.checked if state and state.digest == current else self.pushed(tag)
             if self._freshness.clock() - confirmed > longest:
                 raise error
         self._remote.warn(f"tag {tag} is what it was when it was looked for last: {error}")

@@ -449,6 +449,69 @@ def test_a_tag_that_is_cached_at_the_same_time_as_a_push_does_not_replace_it(
 
 @pytest.mark.parametrize("push", [False, True])
 @pytest.mark.parametrize("cached", [False, True])
+def test_a_tag_that_two_hosts_cache_at_the_same_time_goes_on_to_follow_its_upstream(
+    upstream: Registry, *, push: bool, cached: bool
+) -> None:
+    for moment in count(1):
+        medium = InMemoryDriver()
+        upstream.put_manifest(REMOTE, ONE, "v1")
+        plain = Cache(upstream, medium, push=push)
+        if cached:
+            plain.pull(V1)
+            plain.wait(60)
+        upstream.put_manifest(REMOTE, TWO, "v1")
+        between = InterleavingDriver(medium, moment, lambda: plain.another().pull(V1))  # noqa: B023 - called now
+
+        assert plain.another(between).pull(V1)[1] == TWO
+
+        if between.calls < moment:
+            break
+        assert plain.another().pull(V1)[1] == TWO
+        assert plain.open().local.tags.resolve(V1) == Digest.of(TWO)
+        upstream.put_manifest(REMOTE, THREE, "v1")
+        plain.wait(3600)
+        assert plain.another().pull(V1)[1] == THREE, moment
+    assert moment > 5
+
+
+def test_a_tag_that_two_hosts_cache_with_their_steps_mixed_goes_on_to_follow_its_upstream(upstream: Registry) -> None:
+    for first in range(6, 18):
+        for second in range(4, 16):
+            medium = InMemoryDriver()
+            upstream.put_manifest(REMOTE, TWO, "v1")
+            plain = Cache(upstream, medium, push=True)
+            pull_in_turns(plain, first, second)
+
+            upstream.put_manifest(REMOTE, THREE, "v1")
+            plain.wait(3600)
+            assert plain.another().pull(V1)[1] == THREE, (first, second)
+
+
+def pull_in_turns(cache: Cache, first: int, second: int) -> None:
+    """Let one host pull until its call `first`, another until its `second`, then the first to its end, then that."""
+    paused, go_on = threading.Event(), threading.Event()
+
+    def pause() -> None:
+        paused.set()
+        assert go_on.wait(10)
+
+    def pull() -> None:
+        cache.another(InterleavingDriver(cache.driver, first, pause)).pull(V1)
+        paused.set()
+
+    def finish() -> None:
+        go_on.set()
+        puller.join(10)
+
+    puller = threading.Thread(target=pull)
+    puller.start()
+    assert paused.wait(10)
+    cache.another(InterleavingDriver(cache.driver, second, finish)).pull(V1)
+    finish()
+
+
+@pytest.mark.parametrize("push", [False, True])
+@pytest.mark.parametrize("cached", [False, True])
 def test_a_tag_whose_caching_breaks_off_anywhere_goes_on_to_follow_its_upstream(
     upstream: Registry, *, push: bool, cached: bool
 ) -> None:
