@@ -64,6 +64,9 @@ class ProxiedManifests:
     def digests(self) -> Iterator[Digest]:
         return self._kept.digests()
 
+    def touch(self, digest: Digest) -> None:
+        self._kept.touch(digest)
+
     def put(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()) -> None:
         self._kept.put(manifest, digest, tags)
         for tag in tags:

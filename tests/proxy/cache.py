@@ -1,139 +1,106 @@
-"""A repository that caches one of a registry which a test serves, without the server around it."""
+"""What a process needs to cache the blobs of another registry, and clients of it."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+import threading
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from registry.config.upstreams import Network, UpstreamCache
+from registry.config.upstreams import Network
 from registry.config.upstreams import Upstream as Settings
+from registry.proxy.blobs import ProxiedBlobs
 from registry.proxy.caching import Caching
-from registry.proxy.freshness import Freshness
-from registry.proxy.manifests import ProxiedManifests
-from registry.proxy.referrers import ProxiedReferrers
-from registry.proxy.remote import Remote
-from registry.proxy.tags import ProxiedTags
-from registry.storage.passage import Passage
+from registry.proxy.fetching import Pace
+from registry.proxy.filling import Kept
+from registry.proxy.fills import Fills
+from registry.proxy.routing import Place
 from registry.storage.repository import Repositories
-from registry.storage.runs import Runs
 from registry.upstream.client import Upstream
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator, Mapping
 
     from drivers.base import StorageDriver
-    from registry import ports
     from registry.oci.digest import Digest
-    from registry.oci.reference import Tag
-    from tests.upstreams import Registry
+    from registry.storage.repository import Repository
 
-NAME = "hub/team/app"
-REMOTE = "team/app"
-START = 1_000_000_000.0
-OPENED: list[Upstream] = []
-"""Clients of upstreams that a test has opened, and does not close."""
+QUICK = Pace(least=0.002, most=0.02, again=0.001)
+NETWORK = {"answertimeout_seconds": 20.0, "stalltimeout_seconds": 20.0}
 
 
-class Clock:
-    """A clock that passes only when it is told to."""
+class Client:
+    """A visitor that counts how often it has waited."""
+
+    via = ""
 
     def __init__(self) -> None:
-        self.now = START
+        self.waits = 0
 
-    def __call__(self) -> float:
-        return self.now
-
-
-class Guest:
-    """A visitor who notes what it is told."""
-
-    via = "1.1 somewhere"
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def waiting(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        self.waits += 1
+        yield
 
     def warn(self, text: str) -> None:
-        self.warnings.append(text)
+        raise AssertionError(text)
 
 
-@dataclass
-class Opened:
-    """A repository, opened for one client; it is one of registry.ports."""
-
-    local: ports.Repository
-    manifests: ProxiedManifests
-    tags: ProxiedTags
-    referrers: ProxiedReferrers
-    guest: Guest
-
-    @property
-    def name(self) -> str:
-        return self.local.name
-
-    @property
-    def blobs(self) -> ports.BlobStore:
-        return self.local.blobs
-
-    @property
-    def uploads(self) -> ports.UploadStore:
-        return self.local.uploads
-
-    def delete(self) -> None:
-        self.local.delete()
-
-    def pull(self, tag: Tag) -> tuple[Digest, bytes]:
-        """Return what a client gets that asks for a manifest by tag."""
-        digest = self.tags.serve(tag)
-        return digest, self.manifests.serve(digest).content
-
-
-@dataclass
 class Cache:
-    """A process of a registry that caches `registry` in `driver`, with these settings."""
+    """A process that caches what a registry at `url` has, in `driver`; nothing if it is `read_only`."""
 
-    registry: Registry
-    driver: StorageDriver
-    clock: Clock = field(default_factory=Clock)
-    settings: UpstreamCache = field(default_factory=UpstreamCache)
-    push: bool = False
-    read_only: bool = False
+    def __init__(
+        self, driver: StorageDriver, url: str, *, read_only: bool = False, network: Mapping[str, float] = NETWORK
+    ) -> None:
+        settings = Settings(name="hub", remoteurl=url, network=Network(**{**NETWORK, **network}))  # type: ignore[arg-type]
+        self.driver = driver
+        self.upstream = Upstream(settings)
+        self.repositories = Repositories(driver)
+        self.kept = Kept(driver, self.repositories, Caching(None), QUICK)
+        self.fills = Fills(None if read_only else self.kept)
 
-    def __post_init__(self) -> None:
-        network = Network(httpproxy="none", private="allow", answertimeout_seconds=2.0, stalltimeout_seconds=2.0)
-        self.upstream = Upstream(
-            Settings(name="hub", remoteurl=self.registry.url, cache=self.settings, network=network)
-        )
-        OPENED.append(self.upstream)
-        self.freshness = Freshness(self.driver, read_only=self.read_only, clock=self.clock)
-        self.repositories = Repositories(self.driver, read_only=self.read_only)
-        self.caching = None if self.read_only else Caching(Passage(Runs(self.driver)))
+    def close(self) -> None:
+        self.fills.close()
+        self.upstream.close()
 
-    def another(self, driver: StorageDriver | None = None) -> Cache:
-        """Return another process over the same storage, or one like it over `driver`."""
-        return replace(self, driver=driver or self.driver)
+    def local(self, name: str = "a") -> Repository:
+        return self.repositories.open(f"hub/{name}")
 
-    def open(self, name: str = NAME) -> Opened:
-        guest = Guest()
-        local = self.repositories.open(name)
-        remote = Remote(self.upstream, name.removeprefix("hub/"), guest, self.freshness.missing, pushable=self.push)
-        manifests = ProxiedManifests(local, remote, self.freshness, self.caching)
-        tags = ProxiedTags(local, remote, self.freshness, self.caching, manifests)
-        return Opened(local, manifests, tags, ProxiedReferrers(local, remote, self.freshness), guest)
+    def blobs(self, name: str = "a", visitor: Client | None = None) -> ProxiedBlobs:
+        """Give the blobs of a repository as one request has them."""
+        place = Place(f"hub/{name}", "hub", name)
+        return ProxiedBlobs(self.local(name).blobs, place, self.upstream, self.fills, visitor or Client())
 
-    def pull(self, tag: Tag) -> tuple[Digest, bytes]:
-        """Return what a new client gets that asks for a manifest by tag."""
-        return self.open().pull(tag)
+    def get(self, digest: Digest, name: str = "a", start: int = 0, stop: int | None = None) -> bytes:
+        """Give what a client gets that asks for a blob; what it has got of one that breaks off is not told."""
+        return b"".join(self.pieces(digest, name, start, stop))
 
-    def wait(self, seconds: float) -> None:
-        self.clock.now += seconds
+    def pieces(self, digest: Digest, name: str = "a", start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        blobs = self.blobs(name)
+        blob = blobs.serve(digest)
+        with closing(blobs.read(blob, start, blob.size if stop is None else stop)) as pieces:  # type: ignore[type-var]
+            yield from pieces
+
+    def wait_until_idle(self) -> None:
+        """Return when nothing is being fetched."""
+        for thread in [*self.fills._threads]:
+            thread.join(20)
 
 
-def asked(registry: Registry) -> list[tuple[str, str]]:
-    """Return method and last part of the path of each request that came, and forget them."""
-    found = [(each.method, each.path.rpartition("/")[2]) for each in registry.asked]
-    registry.asked.clear()
-    return found
+def at_once(count: int, work: Callable[[int], bytes]) -> list[bytes | BaseException]:
+    """Do `work` in so many threads; give what it returns or raises in each."""
+    results: list[bytes | BaseException] = [b""] * count
+    barrier = threading.Barrier(count)
+
+    def run(number: int) -> None:
+        barrier.wait()
+        try:
+            results[number] = work(number)
+        except Exception as error:  # noqa: BLE001  it is what the test looks at
+            results[number] = error
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return results

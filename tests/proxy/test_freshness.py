@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from registry.oci.digest import Digest
 from registry.proxy.freshness import Missing, TagState
-from tests.proxy.cache import Clock
+from tests.proxy.caching_host import Clock
 
 ONE, TWO = Digest.of(b"1"), Digest.of(b"2", "sha512")
 DIGESTS = st.sampled_from([ONE, TWO])

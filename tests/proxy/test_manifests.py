@@ -13,7 +13,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError, UpstreamFailedError
 from registry.storage import paths
 from tests.content import image, index
-from tests.proxy.cache import NAME, REMOTE, Cache, asked
+from tests.proxy.caching_host import NAME, REMOTE, Cache, asked
 from tests.upstreams import faults
 
 if TYPE_CHECKING:

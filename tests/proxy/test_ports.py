@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.ports.conformance import RepositoriesConformance
-from tests.proxy.cache import Cache
+from tests.proxy.caching_host import Cache
 from tests.upstreams import faults
 
 if TYPE_CHECKING:

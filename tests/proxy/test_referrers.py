@@ -15,13 +15,13 @@ from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
 from registry.storage import paths
 from tests.content import ABSENT, descriptor, image
-from tests.proxy.cache import NAME, REMOTE, Cache, asked
+from tests.proxy.caching_host import NAME, REMOTE, Cache, asked
 from tests.upstreams import faults
 
 if TYPE_CHECKING:
     from drivers.inmemory import InMemoryDriver
     from registry.ports import ReferrersPage
-    from tests.proxy.cache import Opened
+    from tests.proxy.caching_host import Opened
     from tests.upstreams import Registry
 
 SUBJECT = image(b"{}")

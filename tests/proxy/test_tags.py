@@ -28,7 +28,7 @@ from registry.storage import paths
 from tests.content import image
 from tests.drivers.failing import FailingDriver
 from tests.drivers.interleaving import InterleavingDriver
-from tests.proxy.cache import NAME, REMOTE, Cache, asked
+from tests.proxy.caching_host import NAME, REMOTE, Cache, asked
 from tests.upstreams import faults
 
 if TYPE_CHECKING:
