@@ -12,6 +12,8 @@ Not through here go:
 
 - the garbage collection where it deletes the bytes of a blob, which no repository has any more, and the entries of a
   tag's history, which no client sees;
+- the eviction of what was cached of another registry (registry.proxy.eviction), which nobody has pushed and which
+  comes back when somebody asks for it; it moves links as the garbage collection does, and tells nobody;
 - uploads until they are finished, but for the question whether a quota has room for them;
 - ``registry storage copy``: below the level of repositories it makes one storage a copy of another. What is visible
   there became visible at its source, where listeners were told of it. No garbage collection may run on either

@@ -118,3 +118,36 @@ def _tag_at(path: str) -> Part | None:
     if found and is_tag(found[1]) and _is_repository(name):
         return Part(Kind.TAG, name, None, found[1])
     return None
+class Known(NamedTuple):
+    """What is kept beside what was fetched: of `tag`, or of the manifest `digest`; the other one is "" or None."""
+
+    repository: str
+    tag: str = ""
+    digest: Digest | None = None
+
+
+_KNOWN: Final = re.compile(rf"{paths.PROXY}/(?:tags/([^/]+)|manifests/({_DIGEST}))").fullmatch
+
+
+def known_at(path: str) -> Known | None:
+    """Return what the object at `path` is kept of, if that was fetched; None if the object is something else."""
+    if not path.startswith(_REPOSITORIES):
+        return None
+    name, _, rest = path[len(_REPOSITORIES) :].partition(_SEPARATOR)
+    found = _KNOWN(f"_{rest}")
+    if not found or not _is_repository(name):
+        return None
+    tag, digest = found.groups()
+    if digest:
+        algorithm, _, encoded = digest.partition("/")
+        return Known(name, digest=Digest(algorithm, encoded))
+    return Known(name, tag) if is_tag(tag) else None
+
+
+def _link(name: str, links: str | None, past: str | None, digest: str | None, tag: str | None) -> Part | None:
+    if digest is None:
+        return Part(Kind.TAG, name, None, tag) if tag and is_tag(tag) else None
+    algorithm, _, encoded = digest.partition("/")
+    if links:
+        return Part(_LINKS[links], name, Digest(algorithm, encoded))
+    return Part(Kind.HISTORY, name, Digest(algorithm, encoded), past) if past and is_tag(past) else None

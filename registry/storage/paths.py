@@ -16,6 +16,7 @@ and, of our own, where that registry does not look::
     repositories/<name>/_referrers/subjects/<alg>/<subject hex>/<alg>/<referrer hex>/{link,descriptor}
     repositories/<name>/_proxy/tags/<tag>
     repositories/<name>/_proxy/referrers/<alg>/<subject hex>
+    repositories/<name>/_proxy/manifests/<alg>/<hex>
     copies/<alg>/<hex>/data, while ``registry storage copy`` runs
 
 and not below ROOT::
@@ -39,6 +40,7 @@ and not below ROOT::
     /registry/audit/{head,seen/<host>,told/<name>}
     /registry/retention/reports/<run>/{begun,<part>,summary}
     /registry/retention/restored/<time>-<id>
+    /registry/proxy/eviction/{claim,begun,ended,waiting}
     /registry/pulls/{since,<YYYYMMDD>/<host>-<pid>-<time>,folded/<number>-<id>/{<part>,whole}}
     /registry/proxy/fills/<name of an upstream>/<alg>/<hex>/{claim,about,data}
 
@@ -80,6 +82,11 @@ RETENTION_RESTORED: Final = "/registry/retention/restored"
 PULLS: Final = "/registry/pulls"
 PULLS_SINCE: Final = f"{PULLS}/since"
 PULLS_FOLDED: Final = f"{PULLS}/folded"
+EVICTION: Final = "/registry/proxy/eviction"
+EVICTION_CLAIM: Final = f"{EVICTION}/claim"
+EVICTION_BEGUN: Final = f"{EVICTION}/begun"
+EVICTION_ENDED: Final = f"{EVICTION}/ended"
+EVICTION_WAITING: Final = f"{EVICTION}/waiting"
 FILLS: Final = "/registry/proxy/fills"
 WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
 """The prefixes below which a push writes."""
@@ -436,6 +443,11 @@ def proxied_tag(name: str, tag: str) -> str:
 def proxied_referrers(name: str, subject: Digest) -> str:
     """Return where it is remembered what another registry has listed as the referrers of `subject`, and when."""
     return f"{proxy(name)}/referrers/{subject.algorithm}/{subject.hex}"
+
+
+def fetched_manifest(name: str, digest: Digest) -> str:
+    """Return the object that says that a manifest was fetched, in a repository to which others are pushed."""
+    return f"{proxy(name)}/manifests/{digest.algorithm}/{digest.hex}"
 
 
 def copy_data(digest: Digest) -> str:

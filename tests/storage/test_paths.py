@@ -69,6 +69,12 @@ OUR_OWN = {
     paths.condemned_revision_link("team/app", SHA256): (
         f"{TEAM_APP}/_condemned/_manifests/revisions/sha256/{HEX}/link"
     ),
+    paths.proxied_tag("team/app", "v1"): f"{TEAM_APP}/_proxy/tags/v1",
+    paths.fetched_manifest("team/app", SHA256): f"{TEAM_APP}/_proxy/manifests/sha256/{HEX}",
+    paths.EVICTION_CLAIM: "/registry/proxy/eviction/claim",
+    paths.EVICTION_BEGUN: "/registry/proxy/eviction/begun",
+    paths.EVICTION_ENDED: "/registry/proxy/eviction/ended",
+    paths.EVICTION_WAITING: "/registry/proxy/eviction/waiting",
     paths.usage("team-7"): "/registry/usage/team-7",
     paths.usage_base("team-7"): "/registry/usage/team-7/base",
     paths.all_usage_added("team-7"): "/registry/usage/team-7/added",
@@ -169,6 +175,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"blob_data", "repository", "layer_link", "manifests", "revisions", "revision_link"},
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
         *{"all_tag_history", "cluster_member", "copy_data", "upload_started_at", "upload_verified"},
+        *{"fetched_manifest"},
         *{"label", "cursor", "dead_letters", "dead_letter", "lease", "lease_epoch"},
         *{"quarantine", "quarantine_arriving"},
         *{"audit_day", "audit_segment", "audit_seen", "audit_told"},
