@@ -65,11 +65,6 @@ class Filling:
         self.could_not_write = False
         """Whether the storage is full, or this registry may not write to it."""
 
-    @property
-    def mismatched(self) -> bool:
-        """Whether it has failed because the upstream gives other content under this digest."""
-        return isinstance(self._fill.error, MismatchError)
-
     def run(self) -> None:
         """Return when the fill has ended, however it did."""
         try:
