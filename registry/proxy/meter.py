@@ -23,6 +23,9 @@ class Meter(Protocol):
     def followed(self, upstream: str, clients: int) -> None:
         """Take note that so many more clients, or less, read a blob while it comes."""
 
+    def stale(self, upstream: str) -> None:
+        """Count an answer from here that the upstream, which failed, was to confirm."""
+
 
 class NoMeter:
     """A Meter that counts nothing."""
@@ -40,4 +43,7 @@ class NoMeter:
         """Count nothing."""
 
     def followed(self, upstream: str, clients: int) -> None:
+        """Count nothing."""
+
+    def stale(self, upstream: str) -> None:
         """Count nothing."""

@@ -47,6 +47,9 @@ class Counts:
     def pulled(self, kind: str, size: int) -> None:
         self._add(f"{kind} bytes pulled", size)
 
+    def stale(self, upstream: str) -> None:
+        self._add(f"{upstream} stale", 1)
+
     def fill_began(self, upstream: str) -> None:
         self._add(f"{upstream} in flight", 1)
 
