@@ -61,6 +61,8 @@ _SEPARATOR: Final = "/_"
 _in_blobs: Final = re.compile(rf"{paths.BLOBS}/({'|'.join(ALGORITHMS)})/([0-9a-f]{{2}})").fullmatch
 _in_links: Final = re.compile(rf"({'|'.join(map(re.escape, _LINKS))})|{paths.TAGS}/([^/]+)/index").fullmatch
 _is_tag_link: Final = re.compile(rf"{paths.TAGS}/([^/]+)/current/{paths.LINK}").fullmatch
+_DIGEST: Final = "|".join(f"{name}/[0-9a-f]{{{length}}}" for name, length in ALGORITHMS.items())
+_is_known: Final = re.compile(rf"{paths.PROXY}/(?:tags/([^/]+)|manifests/({_DIGEST}))").fullmatch
 _is_repository: Final = lru_cache(maxsize=64)(is_repository)
 """Those of one repository lie together in most walks."""
 
@@ -118,6 +120,8 @@ def _tag_at(path: str) -> Part | None:
     if found and is_tag(found[1]) and _is_repository(name):
         return Part(Kind.TAG, name, None, found[1])
     return None
+
+
 class Known(NamedTuple):
     """What is kept beside what was fetched: of `tag`, or of the manifest `digest`; the other one is "" or None."""
 
@@ -126,15 +130,12 @@ class Known(NamedTuple):
     digest: Digest | None = None
 
 
-_KNOWN: Final = re.compile(rf"{paths.PROXY}/(?:tags/([^/]+)|manifests/({_DIGEST}))").fullmatch
-
-
 def known_at(path: str) -> Known | None:
     """Return what the object at `path` is kept of, if that was fetched; None if the object is something else."""
     if not path.startswith(_REPOSITORIES):
         return None
     name, _, rest = path[len(_REPOSITORIES) :].partition(_SEPARATOR)
-    found = _KNOWN(f"_{rest}")
+    found = _is_known(f"_{rest}")
     if not found or not _is_repository(name):
         return None
     tag, digest = found.groups()
@@ -142,12 +143,3 @@ def known_at(path: str) -> Known | None:
         algorithm, _, encoded = digest.partition("/")
         return Known(name, digest=Digest(algorithm, encoded))
     return Known(name, tag) if is_tag(tag) else None
-
-
-def _link(name: str, links: str | None, past: str | None, digest: str | None, tag: str | None) -> Part | None:
-    if digest is None:
-        return Part(Kind.TAG, name, None, tag) if tag and is_tag(tag) else None
-    algorithm, _, encoded = digest.partition("/")
-    if links:
-        return Part(_LINKS[links], name, Digest(algorithm, encoded))
-    return Part(Kind.HISTORY, name, Digest(algorithm, encoded), past) if past and is_tag(past) else None
