@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
+from registry.config.cached import Cached
 from registry.jobs.cluster import member_name
 from registry.jobs.due import seconds_left
 from registry.jobs.job import Job, JobFailedError
@@ -67,7 +68,8 @@ def jobs(
     maintenance = configuration.storage.maintenance
     section = maintenance.retention
     if section.enabled and section.rules and not maintenance.readonly.enabled:
-        work = _Running(driver, repositories, publishing, section, member_name(configuration.http.addr), stopping)
+        host, cached = member_name(configuration.http.addr), Cached(configuration.upstreams)
+        work = _Running(driver, repositories, publishing, section, host, stopping, cached)
         yield Job("retention", work.run, section.interval_seconds, first_pause=work.first_pause)
     if asks_for_pulls(section):
         yield Job("pulls", partial(_stamp, driver), _STAMP_SECONDS)
@@ -83,6 +85,7 @@ class _Running:
     section: Retention
     host: str
     stopping: Callable[[], bool]
+    cached: Cached
 
     def first_pause(self) -> float:
         return random.uniform(0, min(self.section.interval_seconds, _LONGEST_DELAY_SECONDS))  # noqa: S311  spreads load
@@ -129,7 +132,7 @@ class _Running:
             at_once=_AT_ONCE,
             going_on=lambda: not self.stopping(),
         )
-        with Plan(self.driver, self.repositories, self.section, report.begun) as plan:
+        with Plan(self.driver, self.repositories, self.section, report.begun, self.cached) as plan:
             plan.read_pulls()
             for _ in untagging.run(plan):
                 pass
