@@ -21,6 +21,7 @@ from registry.fsck.manifest_damage import ManifestBytes, ManifestLink, ManifestM
 from registry.fsck.reading import Reader
 from registry.oci.digest import Digest
 from registry.storage import enumeration, paths
+from registry.storage.parts import leaf_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,7 @@ class RepositoryCheck:
         yield from self._check_named(name)
         yield from self._check_layers(name)
         yield from self._check_referrers(name)
-        self._tally.condemned_links += sum(1 for _ in self._store.driver.walk(paths.condemned(name)))
+        self._tally.condemned_links += sum(1 for _ in self._store.driver.walk(paths.condemned(name), leaf_in=leaf_in))
 
     def _damaged(self, target: Digest) -> Iterator[Damage]:
         """Yield, of bytes that are damaged, that they are: once, whatever repositories name them."""

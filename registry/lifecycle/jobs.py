@@ -193,7 +193,6 @@ class Schedule:
                     links=report.condemned_blobs,
                     blobs=report.deleted_blobs,
                     size=report.deleted_bytes,
-                    notices=report.notices,
                 )
                 if result in self._successes:
                     self._metrics.collection_seen(report.ended, report.waiting_bytes)

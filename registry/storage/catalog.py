@@ -56,6 +56,8 @@ _CONDEMNED: Final = _Mark(paths.CONDEMNED, paths.condemned, is_part_of_condemned
 _PROXY: Final = _Mark(paths.PROXY, paths.proxy, is_part_of_proxy)
 _PARTS: Final = (_MANIFESTS, _LAYERS, _UPLOADS, _REFERRERS, _CONDEMNED, _PROXY)
 """All that a repository may have."""
+_BEFORE_OWN: Final = "^"
+"""Sorts before what is the registry's own below a repository, such as ``_layers``."""
 
 
 class Catalog:
@@ -99,7 +101,9 @@ class Catalog:
 
     def keeps(self, name: str) -> bool:
         """Tell whether anything lies under `name`; what is nested in it does not count."""
-        return self._has_one(_PARTS, name, (), complete=False)
+        # One listing tells of most names that nothing is kept there.
+        below = self._driver.list_prefixes(paths.repository(name), after=_BEFORE_OWN, limit=PAGE)
+        return self._has_one(_PARTS, name, below, complete=len(below) < PAGE)
 
     def _walk(
         self,

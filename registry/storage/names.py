@@ -34,6 +34,8 @@ is_tag: Final[IsName] = reference.is_tag
 is_upload_id: Final[IsName] = uploads.is_upload_id
 is_repository: Final[IsName] = reference.is_name
 """The whole name of a repository."""
+is_upstream: Final[IsName] = reference.is_component
+"""A registry that this one caches."""
 is_member: Final[IsName] = re.compile("[A-Za-z0-9-]+").fullmatch
 """A host of a cluster."""
 is_day: Final[IsName] = re.compile("[0-9]{8}").fullmatch

@@ -101,6 +101,7 @@ UPLOADS: Final = "_uploads"
 PROXY: Final = "_proxy"
 CONDEMNED: Final = "_condemned"
 
+DATA: Final = "data"
 LINK: Final = "link"
 """What a link is called in its directory; a tag, and a component of a repository's name, may be called so too."""
 
@@ -275,7 +276,7 @@ def blobs(algorithm: str, prefix: str) -> str:
 def blob_data(digest: Digest) -> str:
     """Return where the bytes of a layer, config or manifest lie."""
     # Spelt out and not taken from blobs(): a push of a manifest asks for the path of each blob that it names.
-    return f"{BLOBS}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/data"
+    return f"{BLOBS}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/{DATA}"
 
 
 def repository(name: str) -> str:

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Final
 
 from registry.oci import media_types
 from registry.oci.digest import Digest
-from registry.oci.errors import DigestInvalidError, ManifestInvalidError, UpstreamBusyError, UpstreamFailedError
+from registry.oci.errors import (
+    DigestInvalidError,
+    ManifestInvalidError,
+    UpstreamBusyError,
+    UpstreamFailedError,
+    UpstreamLimitedError,
+)
 from registry.oci.manifest import MAX_SIZE
 from registry.oci.stored import stored_media_type
 from registry.upstream import lists
+from registry.upstream.limits import Limits, quantity
+from registry.upstream.lists import pull_scope
 from registry.upstream.meter import NoMeter
 from registry.upstream.session import Session
 from registry.upstream.streams import BlobStream, length_of
@@ -46,6 +54,22 @@ class RemoteManifest:
     digest: Digest
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How we stand with an upstream that gives us access.
+
+    `scheme` is that of its challenge, "" if there was none: "basic", or "bearer" with the host of its `token_service`.
+    `user` is whom it is asked as, "" for nobody or if a token is all we have. `limit` and `remaining` are pulls, None
+    where it does not tell.
+    """
+
+    scheme: str
+    token_service: str
+    user: str
+    limit: int | None
+    remaining: int | None
+
+
 class Upstream:
     """One of the registries that this one caches: one a process, for all threads. Nothing is asked before it is used.
 
@@ -69,6 +93,7 @@ class Upstream:
         self.settings = settings
         self.name = settings.name
         self._session = Session(settings, via, meter or NoMeter())
+        self._limits = Limits(settings.name)
         self._streams = threading.BoundedSemaphore(settings.network.connections)
 
     def find(self, repository: str, reference: Tag | Digest, *, via: str = "") -> Digest | None:
@@ -108,7 +133,8 @@ class Upstream:
 
     def blob_size(self, repository: str, digest: Digest, *, via: str = "") -> int | None:
         """Return the size of a blob in bytes."""
-        with self._session.open("HEAD", f"{repository}/blobs/{digest}", via=via) as answer:
+        target = f"{repository}/blobs/{digest}"
+        with self._session.open("HEAD", target, scope=pull_scope(repository), via=via) as answer:
             if answer.status == _NOT_FOUND:
                 return None
             self._require_plain(answer)
@@ -145,17 +171,39 @@ class Upstream:
         """Return the descriptors of all that refers to `subject`, whose lists have at most 4 MiB."""
         return lists.referrers(self._session, repository, subject, via)
 
+    def check(self) -> Standing:
+        """Ask for nothing but access, and return what came of it."""
+        with self._session.open("GET", "", scope="") as answer:
+            self._require_plain(answer)
+            headers = answer.headers
+        login = self._session.login
+        credential = login.credential() if login.scheme else None
+        return Standing(
+            login.scheme,
+            login.token_service,
+            credential.user if credential else "",
+            quantity(headers, "RateLimit-Limit"),
+            quantity(headers, "RateLimit-Remaining"),
+        )
+
     def close(self) -> None:
         """Close the connections that wait for a request."""
         self._session.close()
 
     def _open_manifest(self, method: str, repository: str, reference: Tag | Digest, via: str) -> Stream:
-        return self._session.open(method, f"{repository}/manifests/{reference}", headers=[_ACCEPT], via=via)
+        self._limits.require_open(method)
+        target, scope = f"{repository}/manifests/{reference}", pull_scope(repository)
+        try:
+            return self._session.open(method, target, scope=scope, headers=[_ACCEPT], via=via)
+        except UpstreamLimitedError as error:
+            self._limits.hold(method, error.retry_seconds or 0)
+            raise
 
     def _open_blob(self, repository: str, digest: Digest, start: int, stop: int | None, via: str) -> BlobStream | None:
         partial = bool(start) or stop is not None
         wanted = [("Range", f"bytes={start}-{'' if stop is None else stop - 1}")] if partial else []
-        answer = self._session.open("GET", f"{repository}/blobs/{digest}", headers=wanted, via=via)
+        target, scope = f"{repository}/blobs/{digest}", pull_scope(repository)
+        answer = self._session.open("GET", target, scope=scope, headers=wanted, via=via)
         try:
             if answer.status == _NOT_FOUND:
                 answer.close()

@@ -89,7 +89,8 @@ class RepositoriesConformance:
         digest = push(repository, content, algorithm)
 
         assert repository.blobs.has(digest)
-        for blob in (repository.blobs.stat(digest), repository.blobs.serve(digest), repository.blobs.serve(digest)):
+        blobs = repository.blobs
+        for blob in (blobs.stat(digest), blobs.describe(digest), blobs.serve(digest), blobs.serve(digest)):
             assert (blob.digest, blob.size) == (digest, len(content))
             assert b"".join(repository.blobs.read(blob, 0, blob.size)) == content
 
@@ -115,7 +116,7 @@ class RepositoriesConformance:
 
     def test_a_blob_that_was_not_pushed_is_unknown(self, repository: Repository) -> None:
         assert not repository.blobs.has(ABSENT)
-        for ask in (repository.blobs.stat, repository.blobs.serve, repository.blobs.delete):
+        for ask in (repository.blobs.stat, repository.blobs.serve, repository.blobs.describe, repository.blobs.delete):
             with pytest.raises(BlobUnknownError):
                 ask(ABSENT)
 

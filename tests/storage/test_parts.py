@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 
+from drivers.filesystem.driver import FilesystemDriver
 from registry.oci.digest import Digest
 from registry.storage import paths
-from registry.storage.parts import Kind, Known, Part, known_at, part_at
+from registry.storage.parts import Kind, Known, Part, known_at, leaf_in, part_at
 
 SHA256 = Digest.of(b"content")
 SHA512 = Digest.of(b"content", "sha512")
@@ -71,6 +76,44 @@ TAG = paths.tag_link("a", "v1")
 )
 def test_anything_else_is_passed_over(path: str) -> None:
     assert part_at(path) is None
+
+
+def test_files_of_other_programs_hide_nothing_from_a_walk_that_knows_the_layout(tmp_path: Path) -> None:
+    driver = FilesystemDriver(str(tmp_path))
+    objects = {paths.blob_data(digest) for digest in (SHA256, SHA512)}
+    for name in NAMES:
+        for digest in (SHA256, SHA512):
+            objects |= {
+                path_of(name, digest)
+                for path_of in (
+                    paths.layer_link,
+                    paths.revision_link,
+                    paths.condemned_layer_link,
+                    paths.condemned_revision_link,
+                )
+            }
+            objects |= {paths.tag_history_link(name, tag, digest) for tag in TAGS}
+        objects |= {paths.tag_link(name, tag) for tag in TAGS}
+    for path in objects:
+        driver.put(path, str(SHA256).encode())
+    for directory, _, files in os.walk(tmp_path):
+        for name in {"link", "data"} - set(files):
+            with suppress(IsADirectoryError):
+                Path(directory, name).write_bytes(b"a file of another program")
+
+    found = [each.path for root in (paths.BLOBS, paths.REPOSITORIES) for each in driver.walk(root, leaf_in=leaf_in)]
+
+    assert sorted(path for path in found if part_at(path)) == sorted(objects)
+
+
+def test_the_only_object_of_a_directory_is_known_where_its_name_is_a_digest() -> None:
+    for path in (BLOB, LAYER, paths.revision_link("a", SHA512), paths.tag_history_link("a", "v1", SHA256)):
+        above, _, leaf = path.rpartition("/")
+        directory = above.rpartition("/")[0]
+        assert leaf_in(directory) == leaf
+        assert leaf_in(above) == leaf_in(directory.rpartition("/")[0]) == ""
+    assert leaf_in(paths.tags("a")) == leaf_in(paths.tag_link("a", "v1").removesuffix("/current/link")) == ""
+    assert leaf_in(paths.referrer_link("a", SHA256, SHA512).rpartition("/")[0]) == ""
 
 
 @pytest.mark.parametrize("digest", [SHA256, SHA512])

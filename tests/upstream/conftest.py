@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from registry.config.upstreams import Network
 from registry.config.upstreams import Upstream as Settings
 from registry.upstream.client import Upstream
+from tests.upstream.content import NAME, image
 from tests.upstreams import Registry, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+Connect: TypeAlias = "Callable[..., Upstream]"
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ QUICK = Network(connecttimeout_seconds=5, answertimeout_seconds=30, stalltimeout
 
 
 @pytest.fixture
-def connect() -> Iterator[Callable[..., Upstream]]:
+def connect() -> Iterator[Connect]:
     """Make the client of a registry, with these settings."""
     made: list[Upstream] = []
 
@@ -47,6 +51,14 @@ def connect() -> Iterator[Callable[..., Upstream]]:
 
 
 @pytest.fixture
-def upstream(remote: Registry, connect: Callable[..., Upstream]) -> Iterator[Upstream]:
+def upstream(remote: Registry, connect: Connect) -> Iterator[Upstream]:
     with closing(connect(remote)) as made:
         yield made
+
+
+@pytest.fixture
+def private(remote: Registry) -> Registry:
+    """The registry with a manifest for who logs in by a token of its own service."""
+    remote.put_manifest(NAME, image(), "latest")
+    remote.login, remote.realm = ("user", "word"), remote.token_url
+    return remote

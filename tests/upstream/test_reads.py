@@ -9,30 +9,14 @@ from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import UpstreamFailedError
 from registry.oci.manifest import MAX_SIZE
-from registry.oci.reference import Tag
+from tests.upstream.content import ABSENT, CONTENT, LATEST, NAME, image, there
 from tests.upstreams import faults
 from tests.upstreams.server import Answer
 
 if TYPE_CHECKING:
     from registry.upstream.client import Upstream
-    from registry.upstream.streams import BlobStream
     from tests.upstreams import Registry
     from tests.upstreams.faults import Fault
-
-NAME = "library/alpine"
-LATEST = Tag("latest")
-CONTENT = b"layer" * 100_000
-ABSENT = Digest.of(b"absent")
-
-
-def image(**members: object) -> bytes:
-    config = {"mediaType": media_types.OCI_CONFIG, "digest": str(ABSENT), "size": 6}
-    return json.dumps({"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "config": config, **members}).encode()
-
-
-def there(stream: BlobStream | None) -> BlobStream:
-    assert stream
-    return stream
 
 
 def test_a_tag_is_found_without_its_manifest(upstream: Upstream, remote: Registry) -> None:
