@@ -63,6 +63,9 @@ _in_links: Final = re.compile(rf"({'|'.join(map(re.escape, _LINKS))})|{paths.TAG
 _is_tag_link: Final = re.compile(rf"{paths.TAGS}/([^/]+)/current/{paths.LINK}").fullmatch
 _DIGEST: Final = "|".join(f"{name}/[0-9a-f]{{{length}}}" for name, length in ALGORITHMS.items())
 _is_known: Final = re.compile(rf"{paths.PROXY}/(?:tags/([^/]+)|manifests/({_DIGEST}))").fullmatch
+_is_known: Final = re.compile(
+    rf"{paths.PROXY}/(?:tags/([^/]+)|manifests/({'|'.join(ALGORITHMS)})/([0-9a-f]+))"
+).fullmatch
 _is_repository: Final = lru_cache(maxsize=64)(is_repository)
 """Those of one repository lie together in most walks."""
 
@@ -143,3 +146,7 @@ def known_at(path: str) -> Known | None:
         algorithm, _, encoded = digest.partition("/")
         return Known(name, digest=Digest(algorithm, encoded))
     return Known(name, tag) if is_tag(tag) else None
+    tag, algorithm, encoded = found.groups()
+    if tag:
+        return Known(name, tag) if is_tag(tag) else None
+    return Known(name, digest=Digest(algorithm, encoded)) if is_hex(algorithm)(encoded) else None
