@@ -275,6 +275,13 @@ class TagStore(Protocol):
             ManifestUnknownError: there is no such tag.
         """
 
+    def serve(self, tag: Tag) -> Digest:
+        """Return what resolve() does, for a caller that gives a client the manifest next.
+
+        A repository that caches another registry asks that one where `tag` points, unless it has asked just before.
+        resolve() tells what is cached. It may then raise UpstreamError as well.
+        """
+
     def pushed(self, tag: Tag) -> float:
         """Return when `tag` was pointed to a manifest the last time, in seconds since the epoch.
 

@@ -184,7 +184,7 @@ DELETIONS: dict[Operation, Told] = {
     tell_of_condemned_blob: ("delete", "blob", "a", str(CONFIG_DIGEST), ()),
 }
 OPERATIONS = PUSHES | DELETIONS
-SILENT = {"cache_blob", "cache_manifest"}
+SILENT = {"cache_blob", "cache_manifest", "cache_tag"}
 """What is cached of another registry is not a push: clients could see it before."""
 
 
@@ -207,6 +207,8 @@ def test_what_is_cached_is_told_to_nobody() -> None:
 
     assert cached.blobs.has(CONFIG_DIGEST)
     assert repository.tags.resolve(V1) == SECOND_DIGEST
+    publishing(driver).cache_tag(repository, V1, FIRST, FIRST_DIGEST, SECOND_DIGEST)
+    assert repository.tags.resolve(V1) == FIRST_DIGEST
     assert told(driver) == []
 
 

@@ -93,4 +93,4 @@ def _read(repository: Repository, content: bytes, digest: Digest) -> Manifest:
 
 
 def _resolve(repository: Repository, reference: Tag | Digest) -> Digest:
-    return repository.tags.resolve(reference) if isinstance(reference, Tag) else reference
+    return repository.tags.serve(reference) if isinstance(reference, Tag) else reference

@@ -137,6 +137,9 @@ class Metrics:
         self._retention_runs = counter("retention_runs_total", "Runs of retention by how they ended", ["result"])
         self._untagged = counter("retention_untagged_total", "Tags that retention has taken away")
         self._scrubs = counter("fsck_runs_total", "Scrubs by how they ended", ["result"])
+        upstream = ["upstream"]
+        self._cache_bytes = recent("proxy_cache_bytes", "Bytes that are held of an upstream", upstream)
+        self._evicted = counter("proxy_evicted_bytes_total", "Bytes of an upstream that were evicted", upstream)
         # A worker that has not yet seen a new certificate serves the old one: the earliest end is what counts.
         self._not_after = Gauge(
             "registry_tls_certificate_not_after_timestamp_seconds",
@@ -287,6 +290,14 @@ class Metrics:
             recent("fsck_last_success_timestamp_seconds", "When the last scrub came to its end"),
             recent("fsck_damaged", "Damages that the last scrub has found and nobody has repaired"),
         )
+
+    def cache_holds(self, upstream: str, size: int) -> None:
+        """Say how many bytes are held of an upstream."""
+        self._cache_bytes.labels(upstream).set(size)
+
+    def cache_evicted(self, upstream: str, size: int) -> None:
+        """Count bytes of an upstream that were evicted."""
+        self._evicted.labels(upstream).inc(size)
 
     def certificate_served(self, file: str, not_after: datetime | None) -> None:
         """Say when the certificate in `file` expires, which this worker serves; None leaves what was said before."""

@@ -63,3 +63,15 @@ class Caching:
             drivers.base.DriverError: it could not be stored.
         """
         self._publishing.cache_manifest(repository, manifest, digest, tags)
+
+    def move_tag(
+        self, repository: ports.Repository, tag: Tag, manifest: Manifest, digest: Digest, current: Digest | None
+    ) -> None:
+        """Let the repository have a manifest, and `tag` point to it, which points to `current` now, or None: nowhere.
+
+        Raises:
+            DigestInvalidError: the digest is not that of the content.
+            registry.ports.ChangedError: the tag points elsewhere, and stays; the repository has the manifest.
+            drivers.base.DriverError: it could not be stored.
+        """
+        self._publishing.cache_tag(repository, tag, manifest, digest, current)

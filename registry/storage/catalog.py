@@ -20,6 +20,7 @@ from registry.storage.names import (
     is_component_below,
     is_part_of_condemned,
     is_part_of_manifests,
+    is_part_of_proxy,
     is_part_of_referrers,
     is_repository,
     is_upload_id,
@@ -52,7 +53,8 @@ _LAYERS: Final = _Mark(paths.LAYERS, paths.all_layers, is_algorithm, DEFAULT_ALG
 _UPLOADS: Final = _Mark(paths.UPLOADS, paths.uploads, is_upload_id)
 _REFERRERS: Final = _Mark(paths.REFERRERS, paths.all_referrers, is_part_of_referrers)
 _CONDEMNED: Final = _Mark(paths.CONDEMNED, paths.condemned, is_part_of_condemned)
-_PARTS: Final = (_MANIFESTS, _LAYERS, _UPLOADS, _REFERRERS, _CONDEMNED)
+_PROXY: Final = _Mark(paths.PROXY, paths.proxy, is_part_of_proxy)
+_PARTS: Final = (_MANIFESTS, _LAYERS, _UPLOADS, _REFERRERS, _CONDEMNED, _PROXY)
 """All that a repository may have."""
 _BEFORE_OWN: Final = "^"
 """Sorts before what is the registry's own below a repository, such as ``_layers``."""

@@ -14,6 +14,9 @@ and, of our own, where that registry does not look::
     repositories/<name>/_uploads/<id>/verified
     repositories/<name>/_condemned/{_layers,_manifests/revisions}/<alg>/<hex>/link
     repositories/<name>/_referrers/subjects/<alg>/<subject hex>/<alg>/<referrer hex>/{link,descriptor}
+    repositories/<name>/_proxy/tags/<tag>
+    repositories/<name>/_proxy/referrers/<alg>/<subject hex>
+    repositories/<name>/_proxy/manifests/<alg>/<hex>
     copies/<alg>/<hex>/data, while ``registry storage copy`` runs
 
 and not below ROOT::
@@ -37,6 +40,7 @@ and not below ROOT::
     /registry/audit/{head,seen/<host>,told/<name>}
     /registry/retention/reports/<run>/{begun,<part>,summary}
     /registry/retention/restored/<time>-<id>
+    /registry/proxy/eviction/{claim,begun,ended,waiting}
     /registry/pulls/{since,<YYYYMMDD>/<host>-<pid>-<time>,folded/<number>-<id>/{<part>,whole}}
     /registry/proxy/fills/<name of an upstream>/<alg>/<hex>/{claim,about,data}
 
@@ -78,6 +82,11 @@ RETENTION_RESTORED: Final = "/registry/retention/restored"
 PULLS: Final = "/registry/pulls"
 PULLS_SINCE: Final = f"{PULLS}/since"
 PULLS_FOLDED: Final = f"{PULLS}/folded"
+EVICTION: Final = "/registry/proxy/eviction"
+EVICTION_CLAIM: Final = f"{EVICTION}/claim"
+EVICTION_BEGUN: Final = f"{EVICTION}/begun"
+EVICTION_ENDED: Final = f"{EVICTION}/ended"
+EVICTION_WAITING: Final = f"{EVICTION}/waiting"
 FILLS: Final = "/registry/proxy/fills"
 WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
 """The prefixes below which a push writes."""
@@ -89,6 +98,7 @@ REVISIONS: Final = f"{MANIFESTS}/revisions"
 TAGS: Final = f"{MANIFESTS}/tags"
 REFERRERS: Final = "_referrers"
 UPLOADS: Final = "_uploads"
+PROXY: Final = "_proxy"
 CONDEMNED: Final = "_condemned"
 
 DATA: Final = "data"
@@ -413,6 +423,31 @@ def referrer_link(name: str, subject: Digest, digest: Digest) -> str:
 def referrer_descriptor(name: str, subject: Digest, digest: Digest) -> str:
     """Return the object that holds the descriptor of a referrer, as it stands in lists."""
     return f"{referrer(name, subject, digest)}/descriptor"
+
+
+def proxy(name: str) -> str:
+    """Return the prefix of what is remembered of another registry that the repository caches."""
+    return f"{REPOSITORIES}/{name}/{PROXY}"
+
+
+def proxied_tags(name: str) -> str:
+    """Return the prefix below which each name is a tag that the repository has of another registry."""
+    return f"{proxy(name)}/tags"
+
+
+def proxied_tag(name: str, tag: str) -> str:
+    """Return where it is remembered what another registry has said a tag points to, and when."""
+    return f"{proxied_tags(name)}/{tag}"
+
+
+def proxied_referrers(name: str, subject: Digest) -> str:
+    """Return where it is remembered what another registry has listed as the referrers of `subject`, and when."""
+    return f"{proxy(name)}/referrers/{subject.algorithm}/{subject.hex}"
+
+
+def fetched_manifest(name: str, digest: Digest) -> str:
+    """Return the object that says that a manifest was fetched, in a repository to which others are pushed."""
+    return f"{proxy(name)}/manifests/{digest.algorithm}/{digest.hex}"
 
 
 def copy_data(digest: Digest) -> str:

@@ -429,6 +429,13 @@ class RepositoriesConformance:
 
         assert repository.manifests.get(digest).content == MANIFEST
 
+    def test_a_tag_is_served_as_it_is_resolved(self, repository: Repository) -> None:
+        with pytest.raises(ManifestUnknownError):
+            repository.tags.serve(V1)
+
+        for content in (MANIFEST, OTHER):
+            assert put(repository, content, V1) == repository.tags.serve(V1) == repository.tags.resolve(V1)
+
     def test_a_tag_that_is_deleted_is_unknown_and_its_manifest_stays(self, repository: Repository) -> None:
         digest = put(repository, MANIFEST, V1, V2)
 

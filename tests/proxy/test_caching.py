@@ -11,7 +11,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError
 from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
-from registry.ports import Blob
+from registry.ports import Blob, ChangedError
 from registry.proxy.caching import Caching
 from registry.storage import paths
 from registry.storage.passage import Passage
@@ -54,7 +54,12 @@ def put_manifest(caching: Caching, repository: Repository, driver: InMemoryDrive
     caching.put_manifest(repository, MANIFEST, Digest.of(MANIFEST.content), [Tag("v1")])
 
 
-@pytest.mark.parametrize("cache", [adopt, link, put_manifest])
+def move_tag(caching: Caching, repository: Repository, driver: InMemoryDriver) -> None:
+    del driver
+    caching.move_tag(repository, Tag("v1"), MANIFEST, Digest.of(MANIFEST.content), None)
+
+
+@pytest.mark.parametrize("cache", [adopt, link, put_manifest, move_tag])
 def test_a_garbage_collection_that_is_on_is_told_of_what_is_cached(
     cache: Callable[[Caching, Repository, InMemoryDriver], None], repository: Repository, driver: InMemoryDriver
 ) -> None:
@@ -108,3 +113,18 @@ def test_a_manifest_is_cached_without_what_it_names(repository: Repository) -> N
     Caching(None).put_manifest(repository, MANIFEST, digest, [Tag("v1")])
 
     assert repository.manifests.serve(repository.tags.resolve(Tag("v1"))).content == MANIFEST.content
+
+
+def test_a_tag_is_moved_only_from_where_it_was_seen_to_point(repository: Repository) -> None:
+    caching, other = Caching(None), parse_manifest(image(b"another"))
+    digest, other_digest = Digest.of(MANIFEST.content), Digest.of(other.content)
+    caching.move_tag(repository, Tag("v1"), MANIFEST, digest, None)
+
+    for current in (None, other_digest):
+        with pytest.raises(ChangedError):
+            caching.move_tag(repository, Tag("v1"), other, other_digest, current)
+    assert repository.tags.resolve(Tag("v1")) == digest
+    assert repository.manifests.has(other_digest)
+
+    caching.move_tag(repository, Tag("v1"), other, other_digest, digest)
+    assert repository.tags.resolve(Tag("v1")) == other_digest
