@@ -206,6 +206,9 @@ class ManifestStore(Holder, Protocol):
     def digests(self) -> Iterator[Digest]:
         """Yield the digest of every manifest; of those that come or go meanwhile, any."""
 
+    def touch(self, digest: Digest) -> None:
+        """Let the manifest count as pushed now, if the repository lists it."""
+
     def put(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()) -> None:
         """Store a manifest under its digest, list it among the referrers of its subject, let `tags` point to it.
 

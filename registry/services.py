@@ -25,14 +25,14 @@ from registry.lease import Lease, this_server
 from registry.notifications.consumers import consumers, source_addr
 from registry.notifications.pulls import Events, Pulls
 from registry.plugins import load_access, load_driver, load_middleware
-from registry.publishing import Publishing
+from registry.publishing import Publishing, Touching
 from registry.quota.allowance import Quotas
 from registry.quota.counter import Counter
 from registry.quota.groups import Groups
 from registry.quota.ledger import Ledger
 from registry.redis.loading import load_descriptors
 from registry.retention.pulls import LastPulls
-from registry.retention.rules import asks_for_pulls
+from registry.retention.rules import asks_for_pulls, asks_for_untagged
 from registry.storage import paths, runs
 from registry.storage.descriptors import InMemoryDescriptors
 from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
@@ -111,6 +111,7 @@ class Services:
     recorder: Recorder | None = None
     passage: Passage | None = None
     quotas: Quotas | None = None
+    touching: Touching = Touching.DELETED
     pulls: Pulls | None = None
     last_pulls: LastPulls | None = None
     trail: Trail | None = None
@@ -120,7 +121,7 @@ class Services:
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
-        return Publishing(self.validation, caller, self.recorder, self.passage, self.quotas)
+        return Publishing(self.validation, caller, self.recorder, self.passage, self.quotas, self.touching)
 
     def close(self) -> None:
         """Store what is in memory only, and let go of what other processes wait for, as this one ends.
@@ -236,6 +237,7 @@ def assemble(
         recorder=recorder,
         passage=None if read_only else _passage(configuration, driver, observer.metrics if observer else None),
         quotas=None if read_only else _quotas(configuration, driver, observer.metrics if observer else None),
+        touching=_touching(configuration),
         trail=trail,
         pulls=_pulls(configuration, Events(instance, repositories), observer, remembered.failing),
         last_pulls=LastPulls(driver) if asks_for_pulls(configuration.storage.maintenance.retention) else None,
@@ -252,7 +254,14 @@ def build_publishing(configuration: Configuration, driver: StorageDriver, journa
     """
     recorder, _ = _journal(configuration, journal, _instance(configuration))
     quotas = _quotas(configuration, driver, enforced=False)
-    return Publishing(validation_policy(configuration), caller, recorder, _passage(configuration, driver), quotas)
+    return Publishing(
+        validation_policy(configuration),
+        caller,
+        recorder,
+        _passage(configuration, driver),
+        quotas,
+        _touching(configuration),
+    )
 
 
 def build_trail(configuration: Configuration, journal: Log) -> Trail | None:
@@ -263,6 +272,14 @@ def build_trail(configuration: Configuration, journal: Log) -> Trail | None:
 def _passage(configuration: Configuration, driver: StorageDriver, meter: Metrics | None = None) -> Passage:
     grace = configuration.storage.maintenance.garbagecollection.grace_seconds
     return Passage(Runs(driver), max(grace, runs.PACE.margin), meter=meter)
+
+
+def _touching(configuration: Configuration) -> Touching:
+    """Return which manifests are touched; a push by tag costs no more where none is collected for want of a tag."""
+    maintenance = configuration.storage.maintenance
+    if maintenance.garbagecollection.untagged.enabled or asks_for_untagged(maintenance.retention):
+        return Touching.MOVED
+    return Touching.DELETED
 
 
 def _instance(configuration: Configuration) -> Instance:

@@ -48,6 +48,10 @@ class DatedDriver(InMemoryDriver):
         super().create(path, content)
         self._dates[path] = self.now
 
+    def touch(self, path: str) -> None:
+        super().touch(path)
+        self._dates[path] = self.now
+
     def stat(self, path: str) -> Stat:
         return Stat(super().stat(path).size, self._dates[path])
 

@@ -25,7 +25,7 @@ from registry.storage import paths
 from registry.storage.repository import Repositories
 from registry.storage.validation import ValidationPolicy
 from tests.drivers.failing import FailingDriver
-from tests.retention.stores import DAY, DatedDriver, of_rule, push, tags
+from tests.retention.stores import DAY, NOW, DatedDriver, of_rule, push, tags
 from tests.test_telling import Everything
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ def test_dry_run_says_what_would_go_and_takes_nothing_away() -> None:
     (report,) = Reports(driver).all()
     assert (report.dry_run, report.scheduled, report.untagged) == (True, True, 2)
     assert [each.tag for each in Reports(driver).tags(1)] == ["v2", "v3"]
+    repository = Repositories(driver).open(APP)
+    assert all(driver.stat(paths.revision_link(APP, each)).modified < NOW for each in repository.manifests.digests())
 
 
 def test_runs_and_the_tags_that_they_take_away_are_counted() -> None:

@@ -54,6 +54,21 @@ def test_tags_go_and_their_manifests_stay() -> None:
     assert Reports(driver).report(1) == report
 
 
+def test_a_manifest_counts_as_pushed_now_when_its_tags_have_gone() -> None:
+    driver = filled()
+    digest = push(driver, APP, "a", "b", "c", age=4 * DAY)
+    driver.now = NOW + 1
+
+    run(driver, NEWEST)
+
+    assert tags(driver, APP) == {"v1"}
+    digests = Repositories(driver).open(APP).manifests.digests()
+    pushed = {each: driver.stat(paths.revision_link(APP, each)).modified for each in digests}
+    assert pushed.pop(Digest.of(image_of("v1").content)) == NOW - DAY
+    assert digest in pushed
+    assert set(pushed.values()) == {NOW + 1}
+
+
 @settings(max_examples=60, deadline=None)
 @given(ages=st.lists(st.integers(0, 9), max_size=8), newest=st.integers(1, 5), within=st.integers(1, 9))
 def test_a_run_takes_away_what_the_plan_says_and_undo_gives_all_of_it_back(
@@ -98,6 +113,7 @@ def test_tags_that_came_back_are_as_old_as_they_were_and_push_no_others_out() ->
     newest = of_rule(Keep(newest=8))
     kept = {f"v{number}" for number in range(2, 10)}
     for number in (1, 2):
+        driver.now += 1
         run(driver, newest)
         assert tags(driver, APP) == kept
         assert {each.tag: each.pushed for each in Reports(driver).tags(number)} == {
@@ -131,6 +147,7 @@ def test_undo_that_breaks_off_has_noted_when_those_were_pushed_that_came_back() 
         list(undo(driver, publishing(), Repositories(driver), [first, replace(second, digest="damaged")]))
     assert tags(driver, APP) == {"v1", first.tag}
 
+    driver.now += 1
     run(driver, NEWEST)
 
     assert tags(driver, APP) == {"v1"}
