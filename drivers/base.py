@@ -13,16 +13,21 @@ import re
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Final, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from drivers.claims import ObjectClaims
     from drivers.log import Log
 
 PIECE_SIZE = 1024 * 1024
 """Content is read and written in pieces of at most this many bytes, so a stream never holds more in memory."""
+
+TOUCHED_SIZE: Final = PIECE_SIZE
+"""The largest object in bytes that every driver can touch."""
 
 _LISTED = 1000
 """Names that are listed at once to find all of them."""
@@ -143,6 +148,17 @@ class Writer(ABC):
     def write(self, piece: bytes) -> None:
         """Append `piece`."""
 
+    def flush(self) -> None:  # noqa: B027  where bytes of an upload cannot be shown there is nothing to do
+        """Let :meth:`StorageDriver.read_upload` see what was written, as far as the medium can at little cost.
+
+        It may see less, and never less than before. It is for a writer that others read along with, and is called as
+        often as after each piece: a driver does what costs something in larger steps, and not all the time. What was
+        flushed need not be durable. The checkpoint may change, so it is valid again only after :meth:`close`.
+
+        Raises:
+            DriverError: as write() may. The next close() or commit() tells what is left.
+        """
+
     @abstractmethod
     def content(self) -> Iterator[bytes]:
         """Yield the whole upload, bytes ``0..size``, in pieces of at most PIECE_SIZE.
@@ -176,6 +192,37 @@ class Writer(ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class Claim(ABC):
+    """What one caller of all processes and hosts has. It is a context manager; leaving the block releases the claim."""
+
+    @property
+    @abstractmethod
+    def held(self) -> bool:
+        """Whether no other may have it. Once that is False it stays so, and there may be two while this one goes on.
+
+        Where the medium has locks it is True until release(). Else it is False if this process was not heard of for so
+        long, or the storage did not answer for so long, that another may have taken the claim over.
+        """
+
+    @abstractmethod
+    def release(self) -> None:
+        """Let another have it at once; it leaves nothing in the storage. Releasing again does nothing.
+
+        No DriverError leaves it: where the storage does not answer, the others find out that nobody has the claim.
+        """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
 
 
 class StorageDriver(ABC):
@@ -465,6 +512,60 @@ class StorageDriver(ABC):
             PathNotFoundError: there is no upload.
             UploadBusyError: another request had it open and did not close it within a few seconds.
         """
+
+    def read_upload(self, path: str, start: int = 0) -> Iterator[bytes]:
+        """Yield bytes of the upload at `path`, from `start` on up to where it stands now, in pieces as read() does.
+
+        Another may have it open and write to it: the bytes are those that it has flushed, as far as the medium can show
+        bytes of an upload. This default shows none. Nothing is promised of them: a writer that fails may take back what
+        it has flushed, and put other bytes in its place. So a reader verifies what it has read.
+
+        The upload is opened before this returns, so it is known at once if it is missing. A caller who does not read
+        the iterator to its end calls its ``close()``.
+
+        Raises:
+            PathNotFoundError: there is no upload; or, from a step, it has ended or was rearranged meanwhile.
+        """
+        del start
+        self.upload_size(path)
+        return iter(())
+
+    def claim(self, path: str) -> Claim | None:
+        """Return the claim at `path`, or None if another has it; this never waits for it.
+
+        Of all who ask, in any thread, process or host, one has it, until it releases it or its process ends. Where the
+        medium has locks, that is all. Else another has it ``drivers.claims.SILENT_SECONDS`` after its process was last
+        heard of, by the clock of who asks and has asked before; and for a moment there may be two, which a caller has
+        to bear: see :attr:`Claim.held`.
+
+        The driver keeps what it needs at `path` and below it, which list() and walk() may name, and delete() deletes:
+        then another may have the claim, too. Nothing else may be there. What a process leaves that was killed goes
+        with the next one's release, or with a deletion.
+        """
+        return self._object_claims.claim(checked_path(path))
+
+    @cached_property
+    def _object_claims(self) -> ObjectClaims:
+        """Claims as objects, for a medium without locks."""
+        from drivers.claims import ObjectClaims  # noqa: PLC0415  it is written in terms of this class
+
+        return ObjectClaims(self)
+
+    def touch(self, path: str) -> None:
+        """Make the object at `path` as new as one that is put now; its bytes stay, and it may have another version.
+
+        It is for small objects, at most TOUCHED_SIZE bytes. Nothing that is put or deleted at the same time is undone.
+        A loss of power may undo the touch. Objects that a driver stores as one (`copies_of`) may be touched together.
+
+        Raises:
+            PathNotFoundError: there is none.
+            ObjectTooLargeError: it is larger, and this driver cannot touch it.
+        """
+        content = self.get(path, limit=TOUCHED_SIZE)
+        try:
+            self.replace(path, content, expected=content)
+        except (ChangedError, UploadBusyError):
+            self.stat(path)  # what is there is new, or nothing is
 
     @abstractmethod
     def log(self, path: str) -> Log:

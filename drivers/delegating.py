@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from drivers.base import Found, Stat, StorageDriver, Writer
+from drivers.base import Claim, Found, Stat, StorageDriver, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -96,6 +96,15 @@ class DelegatingDriver(StorageDriver):
 
     def open_upload(self, path: str) -> Writer:
         return self._inner.open_upload(path)
+
+    def read_upload(self, path: str, start: int = 0) -> Iterator[bytes]:
+        return self._inner.read_upload(path, start)
+
+    def claim(self, path: str) -> Claim | None:
+        return self._inner.claim(path)
+
+    def touch(self, path: str) -> None:
+        self._inner.touch(path)
 
     def log(self, path: str) -> Log:
         return self._inner.log(path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from drivers.base import (
     PIECE_SIZE,
+    Claim,
     DriverError,
     Found,
     ObjectTooLargeError,
@@ -49,11 +50,12 @@ class _Upload:
 
 @dataclass(frozen=True, slots=True)
 class _Store:
-    """Objects and uploads by their paths; `paths` are those of the objects in order."""
+    """Objects and uploads by their paths; `paths` are those of the objects in order, `claimed` those of claims."""
 
     objects: dict[str, _Object] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
     uploads: dict[str, _Upload] = field(default_factory=dict)
+    claimed: set[str] = field(default_factory=set)
     changed: Condition = field(default_factory=Condition)
 
     def keep(self, path: str, found: _Object) -> None:
@@ -197,6 +199,22 @@ class InMemoryDriver(StorageDriver):
             upload.busy = True
         return _MemoryWriter(self._store, path, upload)
 
+    def read_upload(self, path: str, start: int = 0) -> Iterator[bytes]:
+        with self._store.changed:
+            content = self._upload(path).content
+        return _pieces(content, start, len(content))
+
+    def claim(self, path: str) -> Claim | None:
+        with self._store.changed:
+            if checked_path(path) in self._store.claimed:
+                return None
+            self._store.claimed.add(path)
+        return _MemoryClaim(self._store, path)
+
+    def touch(self, path: str) -> None:
+        with self._store.changed:
+            self._store.keep(path, _Object(self._object(path).content))
+
     def log(self, path: str) -> Log:
         return ObjectLog(self, checked_path(path))
 
@@ -212,6 +230,23 @@ class InMemoryDriver(StorageDriver):
         if found is None:
             raise PathNotFoundError(f"inmemory: no upload at {path}")
         return found
+
+
+class _MemoryClaim(Claim):
+    def __init__(self, store: _Store, path: str) -> None:
+        self._store = store
+        self._path = path
+        self._held = True
+
+    @property
+    def held(self) -> bool:
+        return self._held
+
+    def release(self) -> None:
+        with self._store.changed:
+            if self._held:
+                self._held = False
+                self._store.claimed.remove(self._path)
 
 
 class _MemoryWriter(Writer):
@@ -259,7 +294,8 @@ class _MemoryWriter(Writer):
 def _pieces(content: bytes | bytearray, start: int, stop: int | None) -> Iterator[bytes]:
     stop = len(content) if stop is None else min(stop, len(content))
     for position in range(start, stop, PIECE_SIZE):
-        yield bytes(memoryview(content)[position : min(position + PIECE_SIZE, stop)])
+        # Not by a memoryview: while there is one, a writer in another thread cannot append.
+        yield bytes(content[position : min(position + PIECE_SIZE, stop)])
 
 
 def _is_at_or_below(path: str, prefix: str) -> bool:

@@ -9,13 +9,15 @@ looked up just now: nothing is promised of what another request does meanwhile, 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from registry.oci.digest import DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from registry.oci.digest import Digest
@@ -64,6 +66,36 @@ class TagTakenError(Exception):
 
 class ChangedError(Exception):
     """What a caller wants to change is not what it has seen: another request came first."""
+
+
+class Visitor(Protocol):
+    """On whose behalf a repository is opened, where what it lacks may have to be fetched from another registry."""
+
+    @property
+    def via(self) -> str:
+        """The Via header of the request, by which registries that cache each other see that they do; "" if none."""
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Return a block in which the caller may wait for long: others are attended to meanwhile.
+
+        Entering it raises UpstreamBusyError where too many wait already.
+        """
+
+    def warn(self, text: str) -> None:
+        """Have the client told `text`, one line, with the answer, if that has not begun."""
+
+
+class Nobody:
+    """The Visitor of commands and jobs: nobody waits behind them, and nobody is told."""
+
+    via: Final = ""
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Return a block that is nothing special."""
+        return nullcontext()
+
+    def warn(self, text: str) -> None:
+        """Tell nobody."""
 
 
 class Holder(Protocol):

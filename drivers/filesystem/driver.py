@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from drivers.base import (
     ChangedError,
+    Claim,
     Found,
     ObjectTooLargeError,
     PathNotFoundError,
@@ -29,6 +30,7 @@ from drivers.base import (
     Writer,
     checked_path,
 )
+from drivers.filesystem.claims import FileClaim, claimed_file
 from drivers.filesystem.deleting import discard, remove_empty
 from drivers.filesystem.files import (
     NewNames,
@@ -316,6 +318,22 @@ class FilesystemDriver(StorageDriver):
             except BaseException:
                 os.close(fd)
                 raise
+
+    def read_upload(self, path: str, start: int = 0) -> Iterator[bytes]:
+        return self.read(path, start)
+
+    def claim(self, path: str) -> Claim | None:
+        name = self._name_of(path)
+        with Translated("claim", path):
+            self._check_mount()
+            fd = claimed_file(name)
+        return None if fd is None else FileClaim(name, fd, self._root)
+
+    def touch(self, path: str) -> None:
+        with Translated("touch", path):
+            name = self._name_of(path)
+            _size_of(os.stat(name), path)
+            os.utime(name)
 
     def log(self, path: str) -> Log:
         return FileLog(path, self._name_of(path), self._check_mount)

@@ -7,9 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-_TELLING: Final = frozenset(
-    {"btrfs", "ext2", "ext3", "ext4", "f2fs", "nfs", "nfs4", "overlay", "tmpfs", "xfs", "zfs"},
-)
+_OF_ONE_HOST: Final = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"})
+_TELLING: Final = _OF_ONE_HOST | {"nfs", "nfs4"}
 
 
 def tells_of_changes(fd: int) -> bool:
@@ -17,12 +16,22 @@ def tells_of_changes(fd: int) -> bool:
 
     On most file systems on FUSE it does not.
     """
+    return bool(_kinds(fd) & _TELLING)
+
+
+def has_one_host(fd: int) -> bool:
+    """Tell whether the open file `fd` is on a file system that no other host can have mounted at the same time."""
+    return bool(_kinds(fd) & _OF_ONE_HOST)
+
+
+def _kinds(fd: int) -> set[str]:
+    """Return the type of the file system that the open file `fd` is on; nothing if the system does not tell."""
     try:
         fields = dict(line.split(":", 1) for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
         number = fields["mnt_id"].strip()
     except (OSError, KeyError):
-        return False
-    return any(kind in _TELLING for mount, _, kind in _mounts() if mount == number)
+        return set()
+    return {kind for mount, _, kind in _mounts() if mount == number}
 
 
 @lru_cache(maxsize=16)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from drivers.base import PIECE_SIZE, DriverError, PathNotFoundError, Writer
 from drivers.filesystem.files import NewNames, Translated
 from drivers.filesystem.locks import status_if_still_at
+from drivers.filesystem.mounts import has_one_host
 from registry.foundation.files import sync_directory
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class FileWriter(Writer):
         self._name_of = name_of
         self._fd = fd
         self._size = self._durable_size = size
+        self._has_one_host: bool | None = None
 
     @property
     def size(self) -> int:
@@ -44,6 +46,16 @@ class FileWriter(Writer):
                 written = os.write(self._fd, rest)
                 self._size += written
                 rest = rest[written:]
+
+    def flush(self) -> None:
+        # Processes of this host see it already. Those of others see what a network file system has sent to its server.
+        if self._size == self._durable_size:
+            return
+        if self._has_one_host is None:
+            self._has_one_host = has_one_host(self._fd)
+        if not self._has_one_host:
+            with Translated("flush", self._path):
+                self._sync()
 
     def content(self) -> Iterator[bytes]:
         with Translated("read upload", self._path):

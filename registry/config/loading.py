@@ -11,6 +11,7 @@ from registry.config import endpoints, legacy, tree
 from registry.config.environment import PATH_VARIABLE, override
 from registry.config.errors import ConfigurationError
 from registry.config.origins import Origins
+from registry.config.proxied import refuse_wrong_proxied
 from registry.config.quotas import refuse_wrong_quotas
 from registry.config.reading import read, refuse_unusable_text
 from registry.config.retention import refuse_wrong_retention
@@ -87,6 +88,7 @@ def parse(content: bytes | str, where: str, environ: Mapping[str, str]) -> Confi
         endpoints.refuse_wrong_endpoints(configuration.notifications)
         refuse_wrong_quotas(configuration.storage.maintenance.quotas)
         refuse_wrong_retention(configuration.storage.maintenance.retention)
+        refuse_wrong_proxied(configuration)
         refuse_unsupported(configuration)
     return replace(configuration, warnings=(*warnings, *warn_unsupported(configuration)), origins=origins)
 

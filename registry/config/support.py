@@ -14,6 +14,7 @@ from registry.config.endpoints import warn_endpoints
 from registry.config.errors import ConfigurationError
 from registry.config.events import Audit
 from registry.config.outputs import syslog_target
+from registry.config.proxied import warn_proxied
 from registry.config.quotas import warn_quotas
 from registry.config.remote import Redis
 from registry.config.retention import warn_retention
@@ -51,9 +52,7 @@ def refuse_unsupported(configuration: Configuration) -> None:
     window_of(configuration.storage.maintenance.garbagecollection)
     if configuration.storage.cache.blobdescriptor == "redis" and not configuration.redis.addrs:
         raise ConfigurationError("storage.cache.blobdescriptor", "redis needs redis.addrs")
-    asked = {
-        "proxy.remoteurl": configuration.proxy.remoteurl != "",
-    }
+    asked: dict[str, bool] = {}
     for kind, entries in configuration.middleware.items():
         if kind != "storage":
             asked |= {f"middleware.{kind}[{i}]": not entry.disabled for i, entry in enumerate(entries)}
@@ -79,6 +78,7 @@ def warn_unsupported(configuration: Configuration) -> tuple[str, ...]:
         *warn_quotas(configuration.storage.maintenance.quotas),
         *_warn_scrub(configuration.storage.maintenance),
         *warn_retention(configuration.storage.maintenance.retention),
+        *warn_proxied(configuration),
     )
 
 

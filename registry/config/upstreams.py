@@ -1,4 +1,4 @@
-"""``proxies``: the registries that this one caches, and what is wrong with what somebody says of them.
+"""``proxies``: the registries that this one caches; ``proxied`` has what is wrong with what somebody says of them.
 
 Annotations are evaluated, as those of ``values`` are, so this module does not postpone them.
 """
@@ -17,7 +17,7 @@ class Helper:
     """``proxies[].auth.exec``: a credential helper, asked again after `lifetime_seconds`; None is once, 0 each time."""
 
     command: str = ""
-    lifetime_seconds: float | None = None
+    lifetime_seconds: Annotated[float, Mark.UNIT] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class Network:
 
     httpproxy: str = "environment"
     private: Literal["auto", "allow", "deny"] = "auto"
-    connecttimeout_seconds: Annotated[float, Mark.ZERO_IS_DEFAULT] = 5.0
-    answertimeout_seconds: Annotated[float, Mark.ZERO_IS_DEFAULT] = 30.0
-    stalltimeout_seconds: Annotated[float, Mark.ZERO_IS_DEFAULT] = 60.0
+    connecttimeout_seconds: Annotated[float, Mark.UNIT, Mark.ZERO_IS_DEFAULT] = 5.0
+    answertimeout_seconds: Annotated[float, Mark.UNIT, Mark.ZERO_IS_DEFAULT] = 30.0
+    stalltimeout_seconds: Annotated[float, Mark.UNIT, Mark.ZERO_IS_DEFAULT] = 60.0
     slowest: Annotated[int, Mark.SIZE] = 1024
     connections: Annotated[int, Mark.ZERO_IS_DEFAULT] = 16
     fills: Annotated[int, Mark.ZERO_IS_DEFAULT] = 8
@@ -60,11 +60,11 @@ class Network:
 class UpstreamCache:
     """``proxies[].cache``: `size` in bytes, 0 without a limit; a `ttl_seconds` of 0 is for ever."""
 
-    freshness_seconds: float = 60.0
-    negative_seconds: float = 30.0
-    maxstale_seconds: float = 0.0
+    freshness_seconds: Annotated[float, Mark.UNIT] = 60.0
+    negative_seconds: Annotated[float, Mark.UNIT] = 30.0
+    maxstale_seconds: Annotated[float, Mark.UNIT] = 0.0
     deleted: Literal["hide", "serve"] = "hide"
-    ttl_seconds: float = 7 * 24 * 3600.0
+    ttl_seconds: Annotated[float, Mark.UNIT] = 7 * 24 * 3600.0
     size: Annotated[int, Mark.SIZE] = 0
     keep: Strings = ()
 
@@ -75,7 +75,7 @@ class Prefetch:
 
     images: Strings = ()
     platforms: Strings = ()
-    interval_seconds: Annotated[float, Mark.ZERO_IS_DEFAULT] = 6 * 3600.0
+    interval_seconds: Annotated[float, Mark.UNIT, Mark.ZERO_IS_DEFAULT] = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ class Upstream:
     """``proxies[]``: one of the registries that this one caches.
 
     `name` is a label of metrics and a component of paths. `classic` says that it was made of the section ``proxy``.
+    Configuration.upstreams has them with a `prefix` and a plain `remoteurl`, without "/" or "/v2" at its end.
     """
 
     name: str = ""
@@ -92,7 +93,7 @@ class Upstream:
     namespaces: Strings = ()
     hosts: Strings = ()
     default: bool = False
-    library: Literal["auto", "true", "false"] = "auto"
+    library: bool = False
     allow: Strings = ()
     deny: Strings = ()
     push: Literal["deny", "allow"] = "deny"

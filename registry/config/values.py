@@ -12,11 +12,13 @@ from typing import Annotated, Literal
 from registry.config.collection import GarbageCollection
 from registry.config.events import Audit, Notifications
 from registry.config.origins import Origins
+from registry.config.proxied import upstreams_of
 from registry.config.quotas import Quota
 from registry.config.remote import Health, LogHook, Proxy, Redis
 from registry.config.retention import Retention
 from registry.config.schema import ANY_SIGN, Mark, Maximum, Minimum
 from registry.config.scrub import Scrub
+from registry.config.upstreams import Upstream
 from registry.foundation.patterns import Pattern
 from registry.foundation.proxies import LOOPBACK
 
@@ -349,7 +351,13 @@ class Configuration:
     catalog: Catalog = Catalog()
     tags: Tags = Tags()
     proxy: Proxy = field(default_factory=Proxy)
+    proxies: tuple[Upstream, ...] = ()
     validation: Validation = Validation()
     policy: Policy = Policy()
     warnings: Annotated[Strings, Mark.NOT_A_KEY] = ()
     origins: Annotated[Origins, Mark.NOT_A_KEY] = field(default=Origins(), compare=False, repr=False)
+
+    @property
+    def upstreams(self) -> tuple[Upstream, ...]:
+        """The registries that this one caches, that of ``proxy`` included."""
+        return upstreams_of(self)

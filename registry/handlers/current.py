@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from flask import current_app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from registry.services import Services
 
 EXTENSION: Final = "registry"
@@ -17,6 +20,19 @@ HAND_OVER_KEY: Final = "registry.hand_over"
 
 It is called before what may take long, without arguments.
 """
+
+PARKING_KEY: Final = "registry.parking"
+"""Where the WSGI environment of a request has a Parking, if the server lets threads wait that do not work."""
+
+
+class Parking(Protocol):
+    """What lets the thread of a request wait for what others do, without being one of those that work."""
+
+    def parked(self, hand_over: Callable[[], None]) -> AbstractContextManager[None]:
+        """Return the block to wait in, before which `hand_over` is called; it may be entered again and again.
+
+        Entering it raises UpstreamBusyError where too many wait.
+        """
 
 
 def services() -> Services:

@@ -1,41 +1,78 @@
-"""Threads that have waited for their clients go on a few at a time."""
+"""Threads that have waited, for their clients or for what others do, go on a few at a time."""
 
 from __future__ import annotations
 
 import threading
-from typing import Final
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from registry.oci.errors import UpstreamBusyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MOST_PARKED: Final = 512
+"""Threads of a process that wait for what others do. Each takes 16 KiB and more, and a client of its own."""
+_AGAIN_SECONDS: Final = 5
 
 _MOST: Final = 32
 _BRIEF_SECONDS: Final = 0.001
 
 
 class Gate:
-    """Lets `most` threads of a process go on that have waited for their clients.
+    """Lets `most` threads of a process go on that have waited, and `most_parked` wait for something else than a client.
 
     Thousands may wait, and their clients may all send, or all leave, at one moment. If all went on at once, each new
     request would have to contend with all of them for the interpreter's lock.
     """
 
-    def __init__(self, most: int = _MOST) -> None:
+    def __init__(self, most: int = _MOST, most_parked: int = MOST_PARKED) -> None:
         self._slots = threading.Semaphore(most)
+        self._parking = threading.Semaphore(most_parked)
 
     def ticket(self) -> Ticket:
         """Return what the threads that serve one connection pass with."""
-        return Ticket(self._slots)
+        return Ticket(self._slots, self._parking)
 
 
 class Ticket:
-    """The way of one connection's thread through the gate. `queues` tells whether it stands before it."""
+    """The way of one connection's thread through the gate.
 
-    __slots__ = ("_passed", "_slots", "queues")
+    `queues` tells whether it stands before it, or is parked.
+    """
 
-    def __init__(self, slots: threading.Semaphore) -> None:
+    __slots__ = ("_parking", "_passed", "_slots", "queues")
+
+    def __init__(self, slots: threading.Semaphore, parking: threading.Semaphore) -> None:
         self._slots = slots
+        self._parking = parking
         self._passed = False
         self.queues = False
 
+    @contextmanager
+    def parked(self, hand_over: Callable[[], None]) -> Iterator[None]:
+        """Wait in this block for what others do, after another thread leads; go on behind it when there is room.
+
+        Raises:
+            UpstreamBusyError: too many are parked.
+        """
+        if not self._parking.acquire(blocking=False):
+            raise UpstreamBusyError("too many clients wait for an upstream", retry_seconds=_AGAIN_SECONDS)
+        try:
+            self.leave()
+            began = time.monotonic()
+            # First: who takes the lead may be a thread that is started only if not too many work.
+            self.queues = True
+            hand_over()
+            yield
+        finally:
+            self._parking.release()
+            self.queues = False
+            self.enter(time.monotonic() - began)
+
     def enter(self, waited_seconds: float) -> None:
-        """Go on after so long a wait for the client: at once if it was brief, else when there is room."""
+        """Go on after so long a wait: at once if it was brief, else when there is room."""
         if waited_seconds > _BRIEF_SECONDS and not self._passed:
             self.queues = True
             self._slots.acquire()

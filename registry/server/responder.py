@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from registry.handlers.current import HAND_OVER_KEY
+from registry.handlers.current import HAND_OVER_KEY, PARKING_KEY
 from registry.observation.observer import end_request
 from registry.server.bodies import receive_body
 from registry.server.channel import GoneError
@@ -154,6 +154,7 @@ class Responder:
         environ = environ_of(request, connection, self._settings)
         environ["wsgi.input"] = body
         environ[HAND_OVER_KEY] = hand_over
+        environ[PARKING_KEY] = connection.channel.ticket
         if self._stopping():
             response.force_close()
         Exchange(connection, request, response, environ, self._access_log).answer(self._application)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from registry.server.poller import Poller
 
 MOST_WORKING: Final = 128
-"""Threads of a process that work; ``http.threads`` stay when there is less to do. Those that wait for a slow client,
-which is cheap, are not counted."""
+"""Threads of a process that work; ``http.threads`` stay when there is less to do. Those that wait for a slow client, or
+are parked (see Ticket), which is cheap, are not counted."""
 MOST_THREADS: Final = 4096
 """Threads of a process, however many clients are slow."""
 _PATIENCE_SECONDS: Final = 0.01
@@ -44,7 +44,7 @@ class Term:
 
     @property
     def works(self) -> bool:
-        """Whether the thread has a request, and waits neither for its client nor for others to go on first."""
+        """Whether the thread has a request, and waits neither for its client nor for others."""
         connection = self.connection
         if connection is None:
             return False

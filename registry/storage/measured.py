@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from drivers.base import Found, Stat, StorageDriver, Writer
+from drivers.base import Claim, Found, Stat, StorageDriver, Writer
 from drivers.delegating import DelegatingDriver
 from drivers.log import Log, Page
 from registry.storage.cache import ManifestCache, ServedManifest
@@ -138,6 +138,18 @@ class MeasuredDriver(DelegatingDriver):
         began = perf_counter()
         return _MeasuredWriter(self, self._inner.open_upload(path), self._observer, perf_counter() - began)
 
+    def read_upload(self, path: str, start: int = 0) -> Iterator[bytes]:
+        began = perf_counter()
+        return _MeasuredSteps(self, "Reader", self._inner.read_upload(path, start), perf_counter() - began)
+
+    def claim(self, path: str) -> Claim | None:
+        with self.timed("Claim"):
+            return self._inner.claim(path)
+
+    def touch(self, path: str) -> None:
+        with self.timed("Touch"):
+            self._inner.touch(path)
+
     def log(self, path: str) -> Log:
         return _MeasuredLog(self, self._inner.log(path))
 
@@ -218,6 +230,13 @@ class _MeasuredWriter(Writer):
         began = perf_counter()
         try:
             self._inner.write(piece)
+        finally:
+            self._seconds += perf_counter() - began
+
+    def flush(self) -> None:
+        began = perf_counter()
+        try:
+            self._inner.flush()
         finally:
             self._seconds += perf_counter() - began
 

@@ -8,7 +8,6 @@ from tests.config.forms import configure, refusal
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("proxy: {remoteurl: 'https://upstream.example'}", "proxy.remoteurl"),
         ("middleware: {repository: [{name: a, disabled: true}, {name: b}]}", "middleware.repository[1]"),
         ("middleware: {registry: [{name: x}]}", "middleware.registry[0]"),
     ],

@@ -53,7 +53,9 @@ from drivers.base import (
     UploadBusyError,
     Writer,
 )
+from tests.drivers.claim_conformance import ClaimConformance
 from tests.drivers.log_conformance import LogConformance
+from tests.drivers.reading_along_conformance import ReadingAlongConformance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -108,7 +110,7 @@ class Medium(ABC):
         """Make an object as another program would."""
 
 
-class DriverConformance(LogConformance):
+class DriverConformance(ClaimConformance, ReadingAlongConformance, LogConformance):
     """Subclass it with the fixtures `driver` and `medium`."""
 
     memory_bound: ClassVar[int] = 8 * PIECE_SIZE
@@ -368,6 +370,45 @@ class DriverConformance(LogConformance):
 
         assert abs(driver.stat(BLOB).modified - time.time()) < 60
 
+    @pytest.mark.parametrize("size", [0, 100, PIECE_SIZE])
+    def test_an_object_that_is_touched_is_as_new_as_one_that_is_put(self, driver: StorageDriver, size: int) -> None:
+        content = noise(size)
+        driver.put(BLOB, content)
+        put = driver.stat(BLOB).modified
+        time.sleep(1.1)  # some stores tell whole seconds
+
+        driver.touch(BLOB)
+
+        assert put + 1 <= driver.stat(BLOB).modified
+        assert abs(driver.stat(BLOB).modified - time.time()) < 60
+        assert driver.get(BLOB, limit=LIMIT) == content
+
+    def test_what_is_not_there_cannot_be_touched(self, driver: StorageDriver, medium: Medium) -> None:
+        driver.put(f"{ROOT}/a/b", b"x")
+
+        for missing in (BLOB, f"{ROOT}/a"):
+            with pytest.raises(PathNotFoundError):
+                driver.touch(missing)
+
+        driver.delete(f"{ROOT}/a/b")
+        assert medium.everything() == set()
+
+    def test_a_touch_undoes_nothing_that_is_put_or_deleted_at_the_same_time(
+        self, driver: StorageDriver, colleague: StorageDriver
+    ) -> None:
+        for round_number in range(8):
+            driver.put(BLOB, b"old")
+            change = partial(driver.put, BLOB, b"new") if round_number % 2 else partial(driver.delete, BLOB)
+
+            def touch() -> None:
+                with suppress(PathNotFoundError):
+                    colleague.touch(BLOB)
+
+            in_parallel([touch, change, touch])
+
+            found = [*driver.get_each([BLOB], limit=LIMIT)]
+            assert found == ([b"new"] if round_number % 2 else [None])
+
     @pytest.mark.parametrize("missing", [f"{ROOT}/nothing", f"{ROOT}/a", f"{ROOT}/a/b/c", f"{ROOT}/a/bb"])
     def test_a_mere_prefix_is_as_missing_as_nothing_at_all(self, driver: StorageDriver, missing: str) -> None:
         driver.put(f"{ROOT}/a/b", b"x")
@@ -405,6 +446,9 @@ class DriverConformance(LogConformance):
             lambda: driver.start_upload(path, []),
             lambda: driver.upload_size(path),
             lambda: driver.open_upload(path),
+            lambda: driver.read_upload(path),
+            lambda: driver.claim(path),
+            lambda: driver.touch(path),
         ]
 
         for call in calls:

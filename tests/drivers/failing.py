@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from drivers.base import DriverError, Found, Stat, StorageDriver, Writer
+from drivers.base import Claim, DriverError, Found, Stat, StorageDriver, Writer
 from drivers.log import Log, Page
 
 if TYPE_CHECKING:
@@ -132,6 +132,18 @@ class FailingDriver(StorageDriver):
         self.count()
         return _FailingWriter(self, self._inner.open_upload(path))
 
+    def read_upload(self, path: str, start: int = 0) -> Iterator[bytes]:
+        self.count()
+        return self._inner.read_upload(path, start)
+
+    def claim(self, path: str) -> Claim | None:
+        self.count()
+        return self._inner.claim(path)
+
+    def touch(self, path: str) -> None:
+        self.count()
+        self._inner.touch(path)
+
     def local_path(self, path: str) -> str | None:
         return self._inner.local_path(path)
 
@@ -162,6 +174,10 @@ class _FailingWriter(Writer):
     def write(self, piece: bytes) -> None:
         self._driver.count()
         self._inner.write(piece)
+
+    def flush(self) -> None:
+        self._driver.count()
+        self._inner.flush()
 
     def content(self) -> Iterator[bytes]:
         self._driver.count()

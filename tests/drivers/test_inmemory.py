@@ -41,10 +41,14 @@ class _ByDefault(InMemoryDriver):
 
     walk = StorageDriver.walk
     discard = StorageDriver.discard
+    read_upload = StorageDriver.read_upload
+    claim = StorageDriver.claim
+    touch = StorageDriver.touch
 
 
 class TestTheDefaultsOfTheContract(DriverConformance):
     memory_bound: ClassVar[int] = TestInMemoryDriver.memory_bound
+    reads_along: ClassVar[bool] = False
 
     @pytest.fixture
     def medium(self) -> _Memory:

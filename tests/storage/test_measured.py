@@ -12,6 +12,7 @@ from registry.storage.cache import ServedManifest
 from registry.storage.descriptors import InMemoryDescriptors
 from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
 from tests.drivers.conformance import PATIENT_SECONDS, DriverConformance
+from tests.drivers.failing import FailingDriver, PowerLossError
 from tests.drivers.filesystem.test_driver import Directory
 
 if TYPE_CHECKING:
@@ -110,6 +111,29 @@ def test_upload_is_in_flight_while_it_is_open(measured: MeasuredDriver, notebook
     writer.close()
     assert notebook.open_uploads == 0
     assert notebook.calls == [("inmemory", action) for action in ("CreateUpload", "Move", "Writer")]
+
+
+def test_claims_touches_and_reading_along_are_measured(measured: MeasuredDriver, notebook: Notebook) -> None:
+    measured.put("/a", b"x")
+    measured.create_upload("/u")
+    with measured.open_upload("/u") as writer:
+        writer.write(b"x")
+        writer.flush()
+        notebook.calls.clear()
+        assert b"".join(measured.read_upload("/u")) == b"x"
+    measured.touch("/a")
+    claim = measured.claim("/c")
+    assert claim
+    claim.release()
+    assert notebook.calls == [("inmemory", action) for action in ("Reader", "Writer", "Touch", "Claim")]
+
+
+def test_a_flush_comes_to_the_driver(notebook: Notebook) -> None:
+    measured = MeasuredDriver(FailingDriver(InMemoryDriver(), fail_at=3), notebook)
+    measured.create_upload("/u")
+    writer = measured.open_upload("/u")
+    with pytest.raises(PowerLossError):
+        writer.flush()
 
 
 def test_cache_says_whether_it_had_what_was_asked_for(notebook: Notebook) -> None:

@@ -2,8 +2,10 @@
 
 from urllib3 import HTTPHeaderDict as Headers
 
-from registry.foundation.http_client.client import HttpClient, Reply
+from registry.foundation.http_client.answers import Reply, Stream
+from registry.foundation.http_client.client import HttpClient
 from registry.foundation.http_client.errors import HttpError
 from registry.foundation.http_client.locations import Location
+from registry.foundation.http_client.reach import Reach
 
-__all__ = ["Headers", "HttpClient", "HttpError", "Location", "Reply"]
+__all__ = ["Headers", "HttpClient", "HttpError", "Location", "Reach", "Reply", "Stream"]

@@ -2,69 +2,44 @@
 
 from __future__ import annotations
 
-import http.client
-import ssl
-from contextlib import contextmanager
-from dataclasses import dataclass
-from ipaddress import ip_address
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from urllib3 import HTTPHeaderDict
-from urllib3.exceptions import HTTPError
-
 import registry
-from registry.foundation.http_client.connections import Connection, Exchange, SecureConnection
-from registry.foundation.http_client.deadlines import Deadline
-from registry.foundation.http_client.destinations import Guard, addresses_of
-from registry.foundation.http_client.errors import HttpError, line
+from registry.foundation.http_client.answers import Reply, Stream
+from registry.foundation.http_client.connections import Exchange
+from registry.foundation.http_client.deadlines import Deadline, Pace
+from registry.foundation.http_client.errors import HttpError
+from registry.foundation.http_client.hops import ENDED, Hop
 from registry.foundation.http_client.kept import KeptConnections
-from registry.foundation.http_client.proxies import proxy_for
+from registry.foundation.http_client.reach import Reach
 from registry.foundation.http_client.requests import REDIRECTS, Request
 from registry.foundation.http_client.trust import Trust
 from registry.foundation.reasons import reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import ssl
+    from collections.abc import Sequence
 
+    from registry.foundation.http_client.connections import Connection
     from registry.foundation.http_client.destinations import Address
-    from registry.foundation.http_client.proxies import Proxy
 
-_OK: Final = 200
-_ENDED: Final = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
-"""What the end of a connection looks like to who sends or waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer of whatever status, the last one after redirects.
-
-    `headers` are found in any case; of one that is repeated, ``headers.getlist(NAME)`` gives each. `content` is not
-    decoded; if it was `truncated`, there is more.
-    """
-
-    status: int
-    headers: HTTPHeaderDict
-    content: bytes
-    truncated: bool
-
-    @property
-    def reason(self) -> str:
-        """The reason phrase that belongs to the status, as Go spells it; what the peer sends for it may be anything."""
-        return reason(self.status)
+_MOST_OF_REDIRECT: Final = 65536
+"""Bytes that are read of the content of a redirect, so that its connection can be used again."""
 
 
 class HttpClient:
     """A client for all threads, which keeps up to `connections` connections to each place.
 
     `cafile` names the authorities to trust in place of the system's, and is read again when it changes; `context`, if
-    given, verifies instead. At most `follow` redirects are followed; with 0, a redirect is the answer. Proxies are
-    those of the environment.
+    given, verifies instead. At most `follow` redirects are followed; with 0, a redirect is the answer. `reach` says by
+    which proxy, and to which addresses; without one, by that of the environment.
 
     Raises:
         ParameterError: `cafile` cannot be read, or holds no certificates.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whom it trusts, how it goes there, what it says of itself
         self,
         *,
         cafile: str = "",
@@ -72,8 +47,11 @@ class HttpClient:
         connections: int = 1,
         follow: int = 10,
         context: ssl.SSLContext | None = None,
+        reach: Reach | None = None,
     ) -> None:
         self._trust = Trust(cafile, context)
+        self._reach = reach or Reach()
+        self._families: dict[str, int] = {}
         self._user_agent = user_agent
         self._follow = follow
         self._kept = KeptConnections(connections)
@@ -87,6 +65,7 @@ class HttpClient:
         headers: Sequence[tuple[str, str]] = (),
         timeout_seconds: float | None,
         most_bytes: int = 65536,
+        home: frozenset[Address] | None = None,
     ) -> Reply:
         """Return the answer, with the first `most_bytes` of its content; all has come within `timeout_seconds`.
 
@@ -96,44 +75,80 @@ class HttpClient:
 
         `headers` are sent in their order; "Accept-Encoding: identity" is added if they have none. Length and
         connection are not theirs to say. A redirect to another origin gets but Accept, Content-Type and User-Agent of
-        them. It is followed to addresses only that a Guard allows, wherever `url` itself leads.
+        them. It is followed to addresses only that a Guard allows, wherever `url` itself leads. Where a peer has named
+        `url`, `home` are the addresses of that peer: then it is guarded as a redirect is.
 
         Raises:
             HttpError: there is no answer.
         """
         deadline = Deadline(timeout_seconds)
         request = Request.of(method, url, body, headers, user_agent=self._user_agent)
-        hop = _Hop(request, Exchange(deadline))
-        for _ in range(self._follow + 1):
-            with self._errors_in_one_line(hop, timeout_seconds):
-                reply = self._answer(hop, most_bytes)
-            to = next(iter(reply.headers.getlist("Location")), "")
-            if not self._follow or reply.status not in REDIRECTS or not to:
-                return reply
-            guard = hop.guard or Guard(hop.addresses())
-            hop = _Hop(hop.request.redirected(reply.status, to), Exchange(deadline), guard)
-        raise HttpError(f"the answer is still {reply.status} {reply.reason} after {self._follow} redirects")
+        with self._answer(request, deadline, timeout_seconds, home) as answer:
+            content = answer.read(most_bytes + 1)
+        truncated = len(content) > most_bytes
+        return Reply(answer.status, answer.headers, content[:most_bytes], truncated, answer.location)
+
+    def stream(  # noqa: PLR0913 - what is sent, and how long is waited for what
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        answer_seconds: float,
+        stall_seconds: float,
+        slowest: int = 0,
+    ) -> Stream:
+        """Return an answer whose content comes while it is read; its head has come within `answer_seconds`.
+
+        Then no wait is longer than `stall_seconds`, and at least `slowest` bytes per second come over each minute of
+        waiting. Redirects, and the rest, are as with request().
+
+        Raises:
+            HttpError: there is no answer.
+        """
+        request = Request.of(method, url, None, headers, user_agent=self._user_agent)
+        answer = self._answer(request, Deadline(answer_seconds), answer_seconds)
+        answer.bear(Pace(stall_seconds, slowest), stall_seconds)
+        return answer
 
     def close(self) -> None:
         """Close the connections that are kept, and those in use when they have their answers."""
         self._kept.close()
 
-    @contextmanager
-    def _errors_in_one_line(self, hop: _Hop, timeout_seconds: float | None) -> Iterator[None]:
-        """Turn whatever stands between this and an answer into an HttpError, which names a hop behind a redirect."""
-        try:
-            yield
-        except HttpError:
-            raise
-        except (OSError, ValueError, http.client.HTTPException, HTTPError) as error:
-            location, proxy = hop.request.location, hop.proxy
-            asked = f"redirected to {location.scheme}://{location.host}:{location.port}: " if hop.guard else ""
-            by = f"by the proxy {proxy.host}:{proxy.port}: " if proxy else ""
-            host = proxy.host if proxy else location.host
-            # What caused it may hold what the peer has sent, which may be what it was sent.
-            raise HttpError(asked + by + line(error, host, timeout_seconds, self._trust.authorities)) from None
+    def _answer(
+        self,
+        request: Request,
+        deadline: Deadline,
+        timeout_seconds: float | None,
+        home: frozenset[Address] | None = None,
+    ) -> Stream:
+        """Return the last answer after redirects, of which the head has come by `deadline`.
 
-    def _answer(self, hop: _Hop, most_bytes: int) -> Reply:
+        Raises:
+            HttpError: there is none.
+        """
+        reach = self._reach
+        guard = reach.own(request.location) if home is None else reach.beyond(home, "it is at")
+        hop = Hop(request, self._exchange(deadline), self._trust.authorities, timeout_seconds, reach, guard)
+        for _ in range(self._follow + 1):
+            with hop.errors_in_one_line():
+                answer = self._answer_of(hop)
+            to = next(iter(answer.headers.getlist("Location")), "")
+            if not self._follow or answer.status not in REDIRECTS or not to:
+                return answer
+            with answer:
+                answer.read(_MOST_OF_REDIRECT)
+            if home is None:
+                home = hop.addresses()
+            moved = hop.request.redirected(answer.status, to)
+            guard = reach.beyond(home, "it redirects to")
+            hop = replace(hop, request=moved, exchange=self._exchange(deadline), guard=guard, redirected=True)
+        raise HttpError(f"the answer is still {answer.status} {reason(answer.status)} after {self._follow} redirects")
+
+    def _exchange(self, deadline: Deadline) -> Exchange:
+        return Exchange(deadline, self._reach.connect_seconds, self._families)
+
+    def _answer_of(self, hop: Hop) -> Stream:
         """Return the answer of this hop.
 
         Raises:
@@ -147,89 +162,17 @@ class HttpClient:
         connection = self._kept.take(key)
         if connection:
             try:
-                return self._ask(connection, key, hop, most_bytes)
-            except _ENDED:
+                return self._ask(connection, key, hop)
+            except ENDED:
                 if hop.exchange.answered:
                     raise
-        return self._ask(_connection(hop, context), key, hop, most_bytes)
+        return self._ask(hop.connection(context), key, hop)
 
-    def _ask(self, connection: Connection, key: object, hop: _Hop, most_bytes: int) -> Reply:
-        """Return the answer that comes on `connection`, which is kept or closed then."""
-        keep = False
+    def _ask(self, connection: Connection, key: object, hop: Hop) -> Stream:
+        """Return the answer that comes on `connection`, which is kept or closed when that was read."""
         try:
             whole = hop.send(connection)
-            with connection.response(hop.request.method) as response:
-                content = response.read(most_bytes + 1)
-                if len(content) <= most_bytes and response.length:
-                    raise http.client.IncompleteRead(content, response.length)
-                keep = whole and response.isclosed() and response.status >= _OK and not response.will_close
-        finally:
-            if keep:
-                self._kept.put(key, connection)
-            else:
-                connection.close()
-        headers = HTTPHeaderDict(response.getheaders())
-        return Reply(response.status, headers, content[:most_bytes], truncated=len(content) > most_bytes)
-
-
-@dataclass(slots=True)
-class _Hop:
-    """One request of an exchange; more follow where it is redirected, and have a `guard`."""
-
-    request: Request
-    exchange: Exchange
-    guard: Guard | None = None
-    proxy: Proxy | None = None
-
-    def find_proxy(self) -> None:
-        """Look for a proxy in the environment, as it is by now.
-
-        Raises:
-            HttpError: there is one that cannot be used, or that may not be asked for this.
-        """
-        self.proxy = proxy_for(self.request.location)
-        if self.proxy is None:
-            self.exchange.guard = self.guard
-        elif self.guard:
-            self.guard.require_allowed_by_proxy(self.request.location.host)
-
-    def send(self, connection: Connection) -> bool:
-        """Send the request; tell whether all of it went: a peer may answer and close before it has read the body."""
-        connection.exchange = self.exchange
-        if connection.sock is None:
-            connection.connect()
-        elif self.exchange.guard:
-            self.exchange.guard.require_allowed(connection.peer)
-        self.exchange.peer = connection.peer
-        request = self.request
-        target = request.location.target
-        if self.proxy and request.location.scheme == "http":
-            target = request.location.url
-            for name, value in _login(self.proxy).items():
-                request = request.with_header(name, value)
-        try:
-            connection.send_request(request.head(target), request.body or b"")
-        except _ENDED:
-            return False
-        return True
-
-    def addresses(self) -> frozenset[Address]:
-        """Return the address that was connected to; behind a proxy, those that it may have connected to."""
-        if self.proxy:
-            return addresses_of(self.request.location.host)
-        return frozenset({ip_address(self.exchange.peer)})
-
-
-def _connection(hop: _Hop, context: ssl.SSLContext | None) -> Connection:
-    location, proxy = hop.request.location, hop.proxy
-    host, port = (proxy.host, proxy.port) if proxy else (location.host, location.port)
-    if context is None:
-        return Connection(host, port, hop.exchange)
-    connection = SecureConnection(host, port, hop.exchange, ssl_context=context)
-    if proxy:
-        connection.set_tunnel(location.host, location.port, _login(proxy))
-    return connection
-
-
-def _login(proxy: Proxy) -> dict[str, str]:
-    return {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+            return Stream(hop, connection, key, self._kept, keep=whole)
+        except BaseException:
+            connection.close()
+            raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -14,7 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from registry.foundation.http_client.errors import HttpError
 
 if TYPE_CHECKING:
-    from registry.foundation.http_client.deadlines import Deadline
+    from registry.foundation.http_client.deadlines import Patience
     from registry.foundation.http_client.destinations import Guard
 
 _PIECE: Final = 16 * 1024
@@ -22,6 +22,9 @@ _PIECE: Final = 16 * 1024
 
 _LEAST_SECONDS: Final = 2.0
 """What an address is given to take a connection, if it has others behind it and there is as much time (as in Go)."""
+
+_MOST_FAMILIES: Final = 64
+"""Hosts of which the family is remembered: redirects lead to any number."""
 
 _MOST_INTERIM: Final = 5
 """Interim answers before an answer, as in Go: to read those of a peer that never ends them takes all of a core."""
@@ -31,9 +34,15 @@ _OK: Final = 200
 
 @dataclass(slots=True)
 class Exchange:
-    """A request on a connection: until when, what may be dialled, what was, and whether a byte of an answer came."""
+    """A request on a connection: until when, what may be dialled, what was, and whether a byte of an answer came.
 
-    deadline: Deadline
+    An address is waited for no longer than `connect_seconds`, None without such a limit. `families` says by host which
+    family of addresses has worked, and is tried first.
+    """
+
+    deadline: Patience
+    connect_seconds: float | None = None
+    families: dict[str, int] = field(default_factory=dict)
     guard: Guard | None = None
     peer: str = ""
     answered: bool = False
@@ -57,12 +66,19 @@ class Connection(HTTPConnection):
         """Return a connection to the first address that takes one."""
         host, port = self._dialled
         found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
+        worked = self.exchange.families.get(host)
+        if worked is not None:
+            found.sort(key=lambda each: each[0] != worked)
         for index, (family, _, _, _, address) in enumerate(found):
             try:
-                return self._connected(family, address, self._share(len(found) - index))
+                connected = self._connected(family, address, self._share(len(found) - index))
             except OSError:
                 if index == len(found) - 1:
                     raise
+            else:
+                if worked != family and len(found) > 1:
+                    self._remember(host, family)
+                return connected
         raise HttpError(f"{host} has no address")
 
     def _connected(self, family: int, address: tuple[Any, ...], seconds: float | None) -> socket.socket:
@@ -80,10 +96,19 @@ class Connection(HTTPConnection):
             raise
         return connecting
 
+    def _remember(self, host: str, family: int) -> None:
+        families = self.exchange.families
+        if len(families) >= _MOST_FAMILIES:
+            families.clear()
+        families[host] = family
+
     def _share(self, addresses: int) -> float | None:
         """Return for how long to wait for the first of so many addresses."""
-        remaining = self.exchange.deadline.remaining_seconds()
-        return None if remaining is None else min(remaining, max(remaining / addresses, _LEAST_SECONDS))
+        remaining, most = self.exchange.deadline.remaining_seconds(), self.exchange.connect_seconds
+        if remaining is None:
+            return most
+        share = min(remaining, max(remaining / addresses, _LEAST_SECONDS))
+        return share if most is None else min(share, most)
 
     def send_request(self, head: bytes, body: bytes) -> None:
         """Send a request: its head together with its body, if that is short, so that the peer is woken up once."""
@@ -164,4 +189,5 @@ class _TimedReader(io.RawIOBase):
         self._sock.settimeout(self._exchange.deadline.remaining_seconds())
         count = self._sock.recv_into(buffer)
         self._exchange.answered = self._exchange.answered or bool(count)
+        self._exchange.deadline.received(count)
         return count

@@ -1,4 +1,4 @@
-"""Which addresses a redirect may lead to: none by which a server could have others ask what only this machine may."""
+"""Which addresses what a peer says may lead to: none by which it could have others ask what only this machine may."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ _FORBIDDEN: Final = tuple(
     }.items()
     for network in networks
 )
+_PRIVATE: Final = tuple(
+    ip_network(network)
+    for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fec0::/10")
+)
+"""RFC 1918, RFC 6598, RFC 4193, RFC 3879."""
+
 _METADATA_NAMES: Final = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
 )
@@ -46,9 +52,16 @@ _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The addresses that a redirect may lead to, where the caller's own URL led to one of `home`."""
+    """The addresses that a redirect may lead to, where the caller's own URL led to one of `home`.
+
+    Private ones are among them if `private` is set, those of this machine if `loopback` is set or `home` has one.
+    `leads` begins the sentence that says why another is not asked.
+    """
 
     home: frozenset[Address]
+    private: bool = True
+    loopback: bool = False
+    leads: str = "it redirects to"
 
     def require_allowed(self, address: str) -> None:
         """Return if a redirect may lead to `address`.
@@ -61,10 +74,9 @@ class Guard:
             return
         for form in _forms(parsed):
             kind = next((kind for network, kind in _FORBIDDEN if form in network), "")
-            if not kind and form.is_loopback and not any(_is_loopback(own) for own in self.home):
-                kind = "a loopback address"
+            kind = kind or self._private_kind(form)
             if kind:
-                raise HttpError(f"it redirects to {address}, {kind}, which is not followed")
+                raise HttpError(f"{self.leads} {address}, {kind}, which is not followed")
 
     def require_allowed_by_proxy(self, host: str) -> None:
         """Return if a redirect may lead to `host`, which a proxy looks up: as far as it can be known here.
@@ -73,9 +85,15 @@ class Guard:
             HttpError: it may not.
         """
         if host.rstrip(".") in _METADATA_NAMES:
-            raise HttpError(f"it redirects to {host}, a name of metadata, which is not followed")
+            raise HttpError(f"{self.leads} {host}, a name of metadata, which is not followed")
         for address in addresses_of(host):
             self.require_allowed(str(address))
+
+    def _private_kind(self, form: Address) -> str:
+        """Return what kind of address `form` is of those that only some may ask, "" if it is none or they may."""
+        if form.is_loopback:
+            return "" if self.loopback or any(_is_loopback(own) for own in self.home) else "a loopback address"
+        return "a private address" if not self.private and _is_private(form) else ""
 
 
 def addresses_of(host: str) -> frozenset[Address]:
@@ -85,6 +103,15 @@ def addresses_of(host: str) -> frozenset[Address]:
     except OSError:
         return frozenset()
     return frozenset(ip_address(address[0]) for *_, address in found)
+
+
+def is_local(address: Address) -> bool:
+    """Tell whether `address` is a private one, or one of this machine."""
+    return any(form.is_loopback or _is_private(form) for form in _forms(address))
+
+
+def _is_private(form: Address) -> bool:
+    return any(form in network for network in _PRIVATE)
 
 
 def _is_loopback(address: Address) -> bool:

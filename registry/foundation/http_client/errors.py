@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import socket
 import ssl
 from typing import Final
+
+from registry.foundation.http_client.deadlines import TooSlowError
 
 _UNKNOWN_AUTHORITY: Final = frozenset({2, 18, 19, 20, 21})
 """Codes of OpenSSL's X509_verify_cert: the issuer is not there, or nobody trusts it."""
@@ -18,7 +21,24 @@ _TUNNEL_FAILED: Final = len("Tunnel connection failed: 407")
 
 
 class HttpError(OSError):
-    """There is no such answer; the text says why in one line, without headers, userinfo and query of the URL."""
+    """There is no such answer; the text says why in one line, without headers, userinfo and query of the URL.
+
+    `silent` is set where nobody has answered: the peer is not found, cannot be reached, or is too slow.
+    """
+
+    silent = False
+
+
+_UNREACHABLE: Final = frozenset(
+    {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EHOSTDOWN, errno.ENETDOWN}
+)
+
+
+def is_silence(error: Exception) -> bool:
+    """Tell whether `error` says that nobody has answered, rather than something wrong."""
+    if isinstance(error, TimeoutError | socket.gaierror):
+        return True
+    return isinstance(error, OSError) and error.errno in _UNREACHABLE
 
 
 def line(error: Exception, host: str, timeout_seconds: float | None, authorities: str) -> str:
@@ -27,7 +47,7 @@ def line(error: Exception, host: str, timeout_seconds: float | None, authorities
     `authorities` are those that are trusted: "in FILE", or whatever says where an unknown one is missing.
     """
     if isinstance(error, TimeoutError):
-        return "timed out" if timeout_seconds is None else f"timed out after {timeout_seconds:g} s"
+        return _line_of_time(error, timeout_seconds)
     if isinstance(error, socket.gaierror):
         return f"the address of {host} is not found: {error.strerror}"
     if isinstance(error, ssl.SSLError):
@@ -38,6 +58,12 @@ def line(error: Exception, host: str, timeout_seconds: float | None, authorities
         # Without a number it is of CONNECT, followed by what the proxy says.
         return str(error)[: None if error.errno else _TUNNEL_FAILED]
     return _line_of_http(error)
+
+
+def _line_of_time(error: TimeoutError, timeout_seconds: float | None) -> str:
+    if isinstance(error, TooSlowError):
+        return str(error)
+    return "timed out" if timeout_seconds is None else f"timed out after {timeout_seconds:g} s"
 
 
 def _line_of_tls(error: ssl.SSLError, authorities: str) -> str:

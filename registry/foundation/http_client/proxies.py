@@ -1,4 +1,4 @@
-"""The proxy of the environment for a location, by the rules of Go's ``net/http``."""
+"""The proxy for a location: that of the environment, by the rules of Go's ``net/http``, or one that is configured."""
 
 from __future__ import annotations
 
@@ -32,14 +32,21 @@ def proxy_for(location: Location) -> Proxy | None:
     text = os.environ.get(name, "")
     if not text and not (location.scheme == "http" and "REQUEST_METHOD" in os.environ):
         text = os.environ.get(name.upper(), "")
-    if not text or _is_direct(location):
-        return None
+    return None if not text or _is_direct(location) else named_proxy(text, name.upper())
+
+
+def named_proxy(text: str, name: str) -> Proxy:
+    """Return the proxy whose URL, or HOST:PORT, is `text`; `name` is what it was given by.
+
+    Raises:
+        HttpError: it is not the URL of a proxy that can be used.
+    """
     try:
         found = Location.parse(text if "://" in text else f"http://{text}")
     except HttpError as error:
-        raise HttpError(f"{name.upper()}: {error}") from None
+        raise HttpError(f"{name}: {error}") from None
     if found.scheme != "http":
-        raise HttpError(f"{name.upper()}: a proxy is spoken to by http:// only")
+        raise HttpError(f"{name}: a proxy is spoken to by http:// only")
     return Proxy(found.host, found.port, found.authorization)
 
 

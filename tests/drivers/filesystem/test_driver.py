@@ -387,6 +387,73 @@ def test_a_writer_in_another_process_keeps_us_out_until_it_dies(driver: Filesyst
         writer.commit(BLOB)
 
 
+def test_the_claim_of_a_process_that_is_killed_is_free_at_once(driver: FilesystemDriver, medium: Directory) -> None:
+    program = """
+        claim = driver.claim(f"{ROOT}/claim")
+        print(claim is not None, flush=True)
+        time.sleep(60)
+    """
+    with process(medium, program) as holder, process(medium, program) as rival:
+        assert holder.stdout
+        assert rival.stdout
+        said = {holder.stdout.readline().strip(), rival.stdout.readline().strip()}
+        assert said == {b"True", b"False"}
+        assert driver.claim(f"{ROOT}/claim") is None
+        for child in (holder, rival):
+            child.kill()
+            child.wait()
+
+    claim = driver.claim(f"{ROOT}/claim")
+
+    assert claim
+    claim.release()
+    assert medium.everything() == set()
+
+
+def test_processes_that_claim_and_are_killed_never_have_one_claim_at_a_time(
+    driver: FilesystemDriver, medium: Directory
+) -> None:
+    program = """
+        import os
+        while True:
+            if claim := driver.claim(f"{ROOT}/claims/claim"):
+                # Of two who have it at a time the second one finds the file of the first.
+                os.close(os.open(ROOT_FILE, os.O_CREAT | os.O_EXCL))
+                os.unlink(ROOT_FILE)
+                print("had", flush=True)
+                claim.release()
+    """.replace("ROOT_FILE", repr(f"{medium.root}-had"))
+    with process(medium, program) as one, process(medium, program) as other, process(medium, program) as third:
+        for child in (one, other, third):
+            assert child.stdout
+            for _ in range(50):
+                assert child.stdout.readline() == b"had\n"
+        for child in (one, other, third):
+            assert child.poll() is None  # none has found the file of another
+    Path(f"{medium.root}-had").unlink(missing_ok=True)
+
+    with ThreadPoolExecutor() as pool:
+        claims = [*pool.map(lambda _: driver.claim(f"{ROOT}/claims/claim"), range(20))]
+
+    (claim,) = filter(None, claims)
+    claim.release()
+    assert medium.everything() == set()
+
+
+def test_a_claim_does_not_delete_the_file_of_the_next_one(driver: FilesystemDriver, medium: Directory) -> None:
+    claim = driver.claim(f"{ROOT}/claim")
+    driver.delete(f"{ROOT}/claim")  # as a clean-up of all below the directory would
+    next_claim = driver.claim(f"{ROOT}/claim")
+    assert claim
+    assert next_claim
+
+    claim.release()
+
+    assert driver.claim(f"{ROOT}/claim") is None
+    next_claim.release()
+    assert medium.everything() == set()
+
+
 def test_a_kill_at_any_time_leaves_whole_objects_and_uploads_that_go_on(
     driver: FilesystemDriver, medium: Directory
 ) -> None:

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry.oci import media_types
+from registry.oci.digest import Digest
+from registry.oci.errors import UpstreamFailedError
+from registry.oci.manifest import MAX_SIZE
+from registry.oci.reference import Tag
+from tests.upstreams import faults
+from tests.upstreams.server import Answer
+
+if TYPE_CHECKING:
+    from registry.upstream.client import Upstream
+    from registry.upstream.streams import BlobStream
+    from tests.upstreams import Registry
+    from tests.upstreams.faults import Fault
+
+NAME = "library/alpine"
+LATEST = Tag("latest")
+CONTENT = b"layer" * 100_000
+ABSENT = Digest.of(b"absent")
+
+
+def image(**members: object) -> bytes:
+    config = {"mediaType": media_types.OCI_CONFIG, "digest": str(ABSENT), "size": 6}
+    return json.dumps({"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "config": config, **members}).encode()
+
+
+def there(stream: BlobStream | None) -> BlobStream:
+    assert stream
+    return stream
+
+
+def test_a_tag_is_found_without_its_manifest(upstream: Upstream, remote: Registry) -> None:
+    digest = remote.put_manifest(NAME, image(), "latest")
+    assert upstream.find(NAME, LATEST) == upstream.find(NAME, digest) == digest
+    assert [each.method for each in remote.asked] == ["HEAD", "HEAD"]
+
+
+def test_a_manifest_comes_by_tag_and_by_digest(upstream: Upstream, remote: Registry) -> None:
+    digest = remote.put_manifest(NAME, image(), "latest")
+    for reference in (LATEST, digest):
+        found = upstream.manifest(NAME, reference)
+        assert found
+        assert (found.content, found.media_type, found.digest) == (image(), media_types.OCI_MANIFEST, digest)
+
+
+def test_every_request_for_a_manifest_accepts_the_same(upstream: Upstream, remote: Registry) -> None:
+    remote.put_manifest(NAME, image(), "latest")
+    upstream.find(NAME, LATEST)
+    upstream.manifest(NAME, LATEST)
+    assert {each.headers["accept"] for each in remote.asked} == {", ".join(sorted(media_types.MANIFESTS))}
+
+
+def test_what_is_not_there_is_none(upstream: Upstream) -> None:
+    assert upstream.find(NAME, LATEST) is None
+    assert upstream.manifest(NAME, ABSENT) is None
+    assert upstream.blob_size(NAME, ABSENT) is None
+    assert upstream.blob(NAME, ABSENT) is None
+    assert upstream.tags(NAME, after="", limit=10) is None
+
+
+@pytest.mark.parametrize("fault", [faults.status(405), faults.status(501), faults.status(400), faults.anonymous])
+def test_a_tag_that_head_does_not_tell_is_found_by_its_content(
+    upstream: Upstream, remote: Registry, fault: Fault
+) -> None:
+    digest = remote.put_manifest(NAME, image(), "latest")
+    remote.misbehave(fault, method="HEAD")
+    assert upstream.find(NAME, LATEST) == digest
+
+
+@pytest.mark.parametrize("told", ["sha256:short", "md5:" + "0" * 32, "<script>", "sha256:" + "A" * 64])
+def test_what_is_not_a_digest_is_not_taken_for_one(upstream: Upstream, remote: Registry, told: str) -> None:
+    digest = remote.put_manifest(NAME, image(), "latest")
+    remote.misbehave(faults.changed(lambda answer: answer.having(Docker_Content_Digest=told)))
+    found = upstream.manifest(NAME, LATEST)
+    assert found
+    assert upstream.find(NAME, LATEST) == found.digest == digest
+
+
+def test_a_sha512_digest_is_told_and_proven(upstream: Upstream, remote: Registry) -> None:
+    remote.put_manifest(NAME, image(), "latest")
+    digest = Digest.of(image(), "sha512")
+    remote.misbehave(faults.changed(lambda answer: answer.having(Docker_Content_Digest=str(digest))))
+    found = upstream.manifest(NAME, LATEST)
+    assert found
+    assert found.digest == digest
+
+
+def schema1(_: Answer) -> Answer:
+    content = json.dumps({"schemaVersion": 1, "name": NAME, "tag": "latest", "fsLayers": []}).encode()
+    return Answer(200, content, {"Content-Type": "application/vnd.docker.distribution.manifest.v1+prettyjws"})
+
+
+def test_a_manifest_of_schema_1_is_not_there(upstream: Upstream, remote: Registry) -> None:
+    remote.misbehave(faults.changed(schema1))
+    assert upstream.find(NAME, LATEST) is None
+    assert upstream.manifest(NAME, LATEST) is None
+    remote.behave()
+    remote.misbehave(faults.changed(lambda answer: schema1(answer).lacking("Content-Type")))
+    assert upstream.manifest(NAME, LATEST) is None
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.wrong,
+        faults.html,
+        faults.empty,
+        faults.gzip,
+        faults.short(3),
+        faults.reset(3),
+        faults.reset(),
+        faults.status(200, b"[]"),
+        faults.status(200, b"x" * (MAX_SIZE + 1)),
+        faults.status(204),
+        faults.status(500),
+        faults.status(304),
+    ],
+)
+@pytest.mark.parametrize("by_digest", [True, False])
+def test_what_is_not_the_manifest_is_a_failure(
+    upstream: Upstream, remote: Registry, fault: Fault, *, by_digest: bool
+) -> None:
+    digest = remote.put_manifest(NAME, image(), "latest")
+    remote.misbehave(fault, method="GET")
+    with pytest.raises(UpstreamFailedError, match=r"^hub"):
+        upstream.manifest(NAME, digest if by_digest else LATEST)
+
+
+def test_the_size_of_a_blob_is_told(upstream: Upstream, remote: Registry) -> None:
+    assert upstream.blob_size(NAME, remote.put_blob(NAME, CONTENT)) == len(CONTENT)
+
+
+@pytest.mark.parametrize("fault", [faults.chunked, faults.gzip, faults.status(405), faults.status(500)])
+def test_a_blob_without_a_size_is_a_failure(upstream: Upstream, remote: Registry, fault: Fault) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    remote.misbehave(fault, method="HEAD")
+    with pytest.raises(UpstreamFailedError, match=r"^hub"):
+        upstream.blob_size(NAME, digest)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"), [(0, None), (7, None), (0, 7), (100, 400_000), (len(CONTENT) - 1, None), (5, len(CONTENT) + 9)]
+)
+def test_a_part_of_a_blob_comes_with_its_place(
+    upstream: Upstream, remote: Registry, start: int, stop: int | None
+) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    with there(upstream.blob(NAME, digest, start, stop)) as stream:
+        assert b"".join(stream) == CONTENT[start:stop]
+        assert (stream.start, stream.size) == (start, len(CONTENT))
+    assert remote.asked[-1].headers["accept-encoding"] == "identity"
+
+
+def test_all_of_a_blob_may_come_in_place_of_a_part(upstream: Upstream, remote: Registry) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    remote.misbehave(faults.rangeless)
+    with there(upstream.blob(NAME, digest, 100)) as stream:
+        assert (stream.start, stream.size) == (0, len(CONTENT))
+        assert b"".join(stream) == CONTENT
+
+
+@pytest.mark.parametrize("fault", [faults.chunked, faults.unsized])
+def test_a_blob_may_come_without_a_size(upstream: Upstream, remote: Registry, fault: Fault) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    remote.misbehave(fault)
+    with there(upstream.blob(NAME, digest)) as stream:
+        assert stream.size is None
+        assert b"".join(stream) == CONTENT
+
+
+@pytest.mark.parametrize("fault", [faults.short(3), faults.reset(70_000)])
+def test_a_blob_that_breaks_off_is_a_failure(upstream: Upstream, remote: Registry, fault: Fault) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    remote.misbehave(fault)
+    with there(upstream.blob(NAME, digest)) as stream, pytest.raises(UpstreamFailedError, match=r"^hub"):
+        list(stream)
+
+
+@pytest.mark.parametrize("told", ["bytes 0-9/99", "bytes 101-499999/500000", "bytes 100-99/500000", "", "bytes */1"])
+def test_another_part_than_was_asked_for_is_a_failure(upstream: Upstream, remote: Registry, told: str) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    remote.misbehave(faults.changed(lambda answer: answer.having(Content_Range=told)))
+    with pytest.raises(UpstreamFailedError, match="part"):
+        upstream.blob(NAME, digest, 100)
+
+
+@pytest.mark.parametrize("fault", [faults.gzip, faults.status(500), faults.status(204), faults.reset()])
+def test_what_is_not_a_blob_is_a_failure(upstream: Upstream, remote: Registry, fault: Fault) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    remote.misbehave(fault)
+    with pytest.raises(UpstreamFailedError, match=r"^hub"):
+        upstream.blob(NAME, digest)
+
+
+def test_a_connection_is_used_for_one_request_after_the_other(upstream: Upstream, remote: Registry) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    for _ in range(3):
+        upstream.blob_size(NAME, digest)
+        with there(upstream.blob(NAME, digest)) as stream:
+            list(stream)
+    assert len({each.port for each in remote.asked}) == 1
