@@ -437,13 +437,17 @@ class StorageDriver(ABC):
             PathNotFoundError: there was nothing.
         """
 
-    def walk(self, path: str) -> Iterator[Found]:
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
         """Yield each object below `path`, in no order.
 
         What is there, unchanged, from the first step to the last is named exactly once. What comes, goes or is replaced
         meanwhile may be named or not, and on a file system also twice. The bytes of an upload need not be named. What
         another program has left under a path that is not a valid one is passed over. Memory does not grow with what is
         found.
+
+        `leaf_in` spares a file system most of the directories that it would read. It gives of a prefix the name of the
+        only object that is looked for in each prefix right below it, "" where that is not known. Where there is an
+        object of that name, what else lies below the same prefix may be passed over.
         """
         after = ""
         while names := self.list(path, after=after, limit=_LISTED):
@@ -451,7 +455,7 @@ class StorageDriver(ABC):
                 with suppress(PathNotFoundError):
                     stat = self.stat(below)
                     yield Found(below, stat.size, stat.modified, _version_of(stat))
-                yield from self.walk(below)
+                yield from self.walk(below, leaf_in=leaf_in)
             after = names[-1]
 
     def discard(self, found: Iterable[Found]) -> Sequence[str]:

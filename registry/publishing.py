@@ -12,6 +12,8 @@ Not through here go:
 
 - the garbage collection where it deletes the bytes of a blob, which no repository has any more, and the entries of a
   tag's history, which no client sees;
+- the eviction of what was cached of another registry (registry.proxy.eviction), which nobody has pushed and which
+  comes back when somebody asks for it; it moves links as the garbage collection does, and tells nobody;
 - uploads until they are finished, but for the question whether a quota has room for them;
 - ``registry storage copy``: below the level of repositories it makes one storage a copy of another. What is visible
   there became visible at its source, where listeners were told of it. No garbage collection may run on either
@@ -27,6 +29,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
 from drivers.base import CollectingError
@@ -120,13 +123,23 @@ class Operator:
         """Return."""
 
 
+class Touching(Enum):
+    """Which manifests count as pushed now when they lose a tag: garbage collections keep them for longer then."""
+
+    NONE = auto()
+    DELETED = auto()
+    """Those whose tag is deleted."""
+    MOVED = auto()
+    """These, and those whose tag is moved; a push by tag has to look where the tag points for that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Publishing:
     """Publishes and deletes on behalf of `caller`; manifests as the `policy` allows.
 
     `recorder` is told of each change; it is None where nobody wants to know. `passage` is None where no garbage
     collection runs beside this. `quotas` is None where no repository has one; for one that has, all that adds to it may
-    raise QuotaExceededError.
+    raise QuotaExceededError. `touching` are the manifests that are touched when they lose a tag.
 
     Errors of the stores (registry.ports) come through. What an operation's text names it raises before anything has
     become visible or gone, unless that text says otherwise. An error of the storage may come later: when a part of the
@@ -139,6 +152,7 @@ class Publishing:
     recorder: Recorder | None = None
     passage: Passage | None = None
     quotas: Quotas | None = None
+    touching: Touching = Touching.DELETED
 
     def start_upload(self, repository: Repository, algorithm: str, upload_id: str) -> UploadState:
         """Begin a session as UploadStore.start() does, unless a quota has no room for anything."""
@@ -191,6 +205,38 @@ class Publishing:
         kind = media_types.OCTET_STREAM
         self._tell(Change(MOUNT, BLOB, repository.name, blob.digest, media_type=kind, size=blob.size, source=source))
 
+    def cache_blob(self, repository: Repository, blob: Digest, target: Digest, store: Callable[[], object]) -> None:
+        """Let the blob become visible that `store` stores under `target` and links; it comes from another registry.
+
+        Nobody is told: nothing has been pushed. No quota counts it.
+
+        Raises:
+            What `store` raises.
+            CollectingError: a garbage collection has removed it meanwhile.
+        """
+        visit = self._enter(repository, [blob] if blob == target else [blob, target])
+        store()
+        while visit and not visit.confirm():
+            if not _has_blob(repository, blob, visit):
+                raise CollectingError(f"a garbage collection has removed {blob}, which was cached at the same time")
+
+    def cache_manifest(
+        self, repository: Repository, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()
+    ) -> None:
+        """Let a manifest of another registry become visible under its digest and `tags`; what it names may be absent.
+
+        Nobody is told, and no quota counts it, as in cache_blob().
+
+        Raises:
+            DigestInvalidError: the digest is not that of the content.
+        """
+        visit = self._enter(repository, Content(repository.manifests, manifest, digest), tags)
+        repository.manifests.put(manifest, digest, tags)
+        repository.manifests.keep(manifest, digest, tags)
+        while visit and not visit.confirm():
+            repository.manifests.put(manifest, digest)
+            repository.manifests.keep(manifest, digest, tags)
+
     def remove_blob(self, repository: Repository, digest: Digest) -> None:
         """Take a blob away from the repository.
 
@@ -232,6 +278,7 @@ class Publishing:
         size = len(manifest.content)
         added = allowance.admit(size, lambda: repository.manifests.has(digest)) if allowance else 0
         previous = self._previous(repository, tags)
+        self._touch_moved(repository, previous, digest)
         if guard:
             self._push_guarded(repository, manifest, digest, tags, guard)
         elif self.caller.moves_every_tag:
@@ -264,6 +311,7 @@ class Publishing:
         if visit and not repository.manifests.has(digest):
             self._require_content(repository, manifest, visit)
         previous = self._previous(repository, [tag])
+        self._touch_moved(repository, previous, digest)
         if condition:
             self._move(repository, tag, digest, condition)
         elif self.caller.moves_every_tag:
@@ -275,6 +323,25 @@ class Publishing:
         self._require_content_still(repository, manifest, began)
         self._tell_of_push(repository, manifest, digest, [tag], previous)
 
+    def cache_tag(
+        self, repository: Repository, tag: Tag, manifest: Manifest, digest: Digest, current: Digest | None
+    ) -> None:
+        """Let a manifest become visible as cache_manifest() does, and `tag` point to it, which points to `current` now.
+
+        That is None where there is no such tag.
+
+        Raises:
+            DigestInvalidError: the digest is not that of the content.
+            ChangedError: the tag points elsewhere than to `current`, and stays; the manifest has become visible.
+        """
+        visit = self._enter(repository, Content(repository.manifests, manifest, digest), [tag])
+        repository.manifests.put(manifest, digest)
+        repository.tags.move(tag, digest, current)
+        repository.manifests.keep(manifest, digest, [tag])
+        while visit and not visit.confirm():
+            repository.manifests.put(manifest, digest)
+            repository.manifests.keep(manifest, digest, [tag])
+
     def remove_tag(self, repository: Repository, tag: Tag, condition: Condition | None = None) -> None:
         """Let `tag` go; its manifest stays.
 
@@ -282,16 +349,17 @@ class Publishing:
             ManifestUnknownError: there is no such tag.
             What Caller.require_untag() and Condition.require() raise.
         """
-        if not self.caller.moves_every_tag:
-            current = _current(repository, tag)
-            if current:  # a tag whose link is malformed leads nowhere, and may go
+        current = _current(repository, tag)
+        if current:  # a tag whose link is malformed leads nowhere, and may go
+            if not self.caller.moves_every_tag:
                 self.caller.require_untag(repository.name, tag, current)
-        previous = self._previous(repository, [tag])
+            if self.touching is not Touching.NONE:
+                repository.manifests.touch(current)
         if condition is None:
             repository.tags.delete(tag)
         else:
             _remove_guarded(repository, tag, condition)
-        self._tell(Change(DELETE, TAG, repository.name, tags=[tag.name], previous=previous))
+        self._tell(Change(DELETE, TAG, repository.name, tags=[tag.name], previous=self._told({tag: current})))
 
     def remove_manifest(self, repository: Repository, digest: Digest, condition: Condition | None = None) -> None:
         """Let a manifest go, and the tags that point to it.
@@ -414,7 +482,7 @@ class Publishing:
         manifest: Manifest,
         digest: Digest,
         tags: Sequence[Tag],
-        previous: Mapping[str, str],
+        previous: Mapping[Tag, Digest | None],
     ) -> None:
         if not self.recorder:
             return
@@ -428,7 +496,7 @@ class Publishing:
                 media_type=manifest.media_type,
                 size=len(manifest.content),
                 manifest=manifest,
-                previous=previous,
+                previous=self._told(previous),
             )
         )
 
@@ -437,11 +505,23 @@ class Publishing:
         if self.recorder:
             self.recorder.record(change, self.caller)
 
-    def _previous(self, repository: Repository, tags: Sequence[Tag]) -> Mapping[str, str]:
-        """Return where each of `tags` points now, "" if nowhere, if anybody wants to know; another may move it yet."""
+    def _previous(self, repository: Repository, tags: Sequence[Tag]) -> Mapping[Tag, Digest | None]:
+        """Return where each of `tags` points now, None if nowhere, if anybody asks; another may move it yet."""
+        if self.touching is Touching.MOVED or (self.recorder and self.recorder.wants_previous):
+            return {tag: _current(repository, tag) for tag in tags}
+        return {}
+
+    def _told(self, previous: Mapping[Tag, Digest | None]) -> Mapping[str, str]:
+        """Return of _previous() what the recorder is told."""
         if not self.recorder or not self.recorder.wants_previous:
             return {}
-        return {tag.name: str(_current(repository, tag) or "") for tag in tags}
+        return {tag.name: str(digest or "") for tag, digest in previous.items()}
+
+    def _touch_moved(self, repository: Repository, previous: Mapping[Tag, Digest | None], digest: Digest) -> None:
+        """Touch the manifests that lose a tag to `digest`; they do later, so that an error here changes nothing."""
+        if self.touching is Touching.MOVED:
+            for former in {each for each in previous.values() if each not in {None, digest}}:
+                repository.manifests.touch(former)
 
     def _push_guarded(
         self, repository: Repository, manifest: Manifest, digest: Digest, tags: Sequence[Tag], guard: Guard

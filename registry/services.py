@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import DriverError, PathNotFoundError
 from registry.audit.consumer import consumers as audited
 from registry.audit.trail import Trail
+from registry.config.cached import Cached
 from registry.foundation.proxies import TrustedProxies
 from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
@@ -25,14 +26,14 @@ from registry.lease import Lease, this_server
 from registry.notifications.consumers import consumers, source_addr
 from registry.notifications.pulls import Events, Pulls
 from registry.plugins import load_access, load_driver, load_middleware
-from registry.publishing import Publishing
+from registry.publishing import Publishing, Touching
 from registry.quota.allowance import Quotas
 from registry.quota.counter import Counter
 from registry.quota.groups import Groups
 from registry.quota.ledger import Ledger
 from registry.redis.loading import load_descriptors
 from registry.retention.pulls import LastPulls
-from registry.retention.rules import asks_for_pulls
+from registry.retention.rules import asks_for_pulls, asks_for_untagged
 from registry.storage import paths, runs
 from registry.storage.descriptors import InMemoryDescriptors
 from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
     from registry import ports
     from registry.config import Configuration
     from registry.journal.recorder import Consumer
+    from registry.observation.metrics import Metrics
     from registry.observation.observer import Observer
+    from registry.proxy.repositories import Proxied
     from registry.publishing import Caller
     from registry.quota.counter import Meter
     from registry.redis.descriptors import RedisDescriptors
@@ -94,6 +97,7 @@ class Services:
     logins, denials and the like; it is None without an audit log. `lease` is held by the process that gives
     consumers of the journal its entries. `told` is what the log was told of endpoints of notifications, by all
     processes of a server. `instance` is that server, which has read its configuration again as often as `reloads` says.
+    `proxied` has the upstreams; it is None where the registry caches no other.
     """
 
     configuration: Configuration
@@ -110,16 +114,18 @@ class Services:
     recorder: Recorder | None = None
     passage: Passage | None = None
     quotas: Quotas | None = None
+    touching: Touching = Touching.DELETED
     pulls: Pulls | None = None
     last_pulls: LastPulls | None = None
     trail: Trail | None = None
     instance: Instance = field(default_factory=Instance)
     reloads: int = 0
     told: SharedSet = field(default_factory=SharedSet)
+    proxied: Proxied | None = None
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
-        return Publishing(self.validation, caller, self.recorder, self.passage, self.quotas)
+        return Publishing(self.validation, caller, self.recorder, self.passage, self.quotas, self.touching)
 
     def close(self) -> None:
         """Store what is in memory only, and let go of what other processes wait for, as this one ends.
@@ -129,6 +135,8 @@ class Services:
         """
         with ExitStack() as closing:
             closing.callback(self.lease.release)
+            if self.proxied:
+                closing.callback(self.proxied.close)
             if self.last_pulls:
                 closing.callback(self.last_pulls.write)
             if self.trail:
@@ -220,6 +228,7 @@ def assemble(
     repositories = Repositories(driver, cache, descriptors, read_only=read_only)
     instance = Instance(source_addr(configuration.http.addr), remembered.instance_id)
     recorder, trail = _journal(configuration, driver.log(paths.JOURNAL), instance)
+    passage = None if read_only else _passage(configuration, driver, observer.metrics if observer else None)
     return Services(
         configuration=configuration,
         driver=driver,
@@ -233,15 +242,33 @@ def assemble(
         observer=observer,
         lease=Lease(driver, "journal", this_server(configuration.http.addr)),
         recorder=recorder,
-        passage=None if read_only else _passage(configuration, driver),
+        passage=passage,
         quotas=None if read_only else _quotas(configuration, driver, observer.metrics if observer else None),
+        touching=_touching(configuration),
         trail=trail,
         pulls=_pulls(configuration, Events(instance, repositories), observer, remembered.failing),
         last_pulls=LastPulls(driver) if asks_for_pulls(configuration.storage.maintenance.retention) else None,
         told=remembered.failing,
         instance=instance,
         reloads=remembered.reloads,
+        proxied=_proxied(configuration, driver, repositories, passage, remembered.instance_id),
     )
+
+
+def _proxied(
+    configuration: Configuration,
+    driver: StorageDriver,
+    repositories: Repositories,
+    passage: Passage | None,
+    instance_id: str,
+) -> Proxied | None:
+    """Return the upstreams; None where there are none."""
+    if not configuration.upstreams:
+        return None
+    # What speaks HTTP is loaded where there is an upstream.
+    from registry.proxy.repositories import Proxied  # noqa: PLC0415
+
+    return Proxied(configuration, driver, repositories, passage, pseudonym=instance_id)
 
 
 def build_publishing(configuration: Configuration, driver: StorageDriver, journal: Log, caller: Caller) -> Publishing:
@@ -251,7 +278,14 @@ def build_publishing(configuration: Configuration, driver: StorageDriver, journa
     """
     recorder, _ = _journal(configuration, journal, _instance(configuration))
     quotas = _quotas(configuration, driver, enforced=False)
-    return Publishing(validation_policy(configuration), caller, recorder, _passage(configuration, driver), quotas)
+    return Publishing(
+        validation_policy(configuration),
+        caller,
+        recorder,
+        _passage(configuration, driver),
+        quotas,
+        _touching(configuration),
+    )
 
 
 def build_trail(configuration: Configuration, journal: Log) -> Trail | None:
@@ -259,9 +293,17 @@ def build_trail(configuration: Configuration, journal: Log) -> Trail | None:
     return _journal(configuration, journal, _instance(configuration))[1]
 
 
-def _passage(configuration: Configuration, driver: StorageDriver) -> Passage:
+def _passage(configuration: Configuration, driver: StorageDriver, meter: Metrics | None = None) -> Passage:
     grace = configuration.storage.maintenance.garbagecollection.grace_seconds
-    return Passage(Runs(driver), max(grace, runs.PACE.margin))
+    return Passage(Runs(driver), max(grace, runs.PACE.margin), meter=meter)
+
+
+def _touching(configuration: Configuration) -> Touching:
+    """Return which manifests are touched; a push by tag costs no more where none is collected for want of a tag."""
+    maintenance = configuration.storage.maintenance
+    if maintenance.garbagecollection.untagged.enabled or asks_for_untagged(maintenance.retention):
+        return Touching.MOVED
+    return Touching.DELETED
 
 
 def _instance(configuration: Configuration) -> Instance:
@@ -284,7 +326,10 @@ def _quotas(
 ) -> Quotas | None:
     """Return the quotas of all repositories; None where no repository has one."""
     quotas = configuration.storage.maintenance.quotas
-    return Quotas(Groups(quotas), Counter(Ledger(driver), meter), enforced=enforced) if quotas else None
+    if not quotas:
+        return None
+    groups = Groups(quotas, Cached(configuration.upstreams))
+    return Quotas(groups, Counter(Ledger(driver), meter), enforced=enforced)
 
 
 def _pulls(configuration: Configuration, events: Events, observer: Observer | None, told: SharedSet) -> Pulls | None:

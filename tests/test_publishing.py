@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from registry.oci.errors import (
 )
 from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
-from registry.publishing import Guard, Operator, Publishing
+from registry.publishing import Guard, Operator, Publishing, Touching
 from registry.storage import paths
 from registry.storage.repository import Repositories
 from registry.storage.validation import ValidationPolicy
@@ -28,6 +29,8 @@ from tests.drivers.interleaving import InterleavingDriver
 from tests.storage.consistency import assert_nothing_dangles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from drivers.base import StorageDriver
     from registry.oci.manifest import Manifest
     from registry.ports import Repository
@@ -97,6 +100,50 @@ def test_a_tag_is_not_moved_by_who_may_not_and_nothing_of_the_push_is_stored(rep
     with pytest.raises(DeniedError):
         NEWCOMER.move_tag(repository, V1, SECOND, digest_of(SECOND))
     assert repository.tags.resolve(V1) == digest_of(FIRST)
+
+
+def pushed(driver: StorageDriver, manifest: Manifest) -> float:
+    return driver.stat(paths.revision_link("a", digest_of(manifest))).modified
+
+
+@pytest.mark.parametrize("touching", [Touching.NONE, Touching.DELETED, Touching.MOVED])
+def test_a_manifest_counts_as_pushed_now_when_its_tag_is_deleted_or_moved(
+    driver: InMemoryDriver, repository: Repository, touching: Touching
+) -> None:
+    publishing = replace(OPERATOR, touching=touching)
+    moving: list[Callable[[], None]] = [
+        lambda: publishing.push_manifest(repository, SECOND, digest_of(SECOND), [V1]),
+        lambda: publishing.push_manifest(repository, SECOND, digest_of(SECOND), [V1], Guard(V1, Anything())),
+        lambda: publishing.move_tag(repository, V1, SECOND, digest_of(SECOND)),
+    ]
+    deleting: list[Callable[[], None]] = [
+        lambda: publishing.remove_tag(repository, V1),
+        lambda: publishing.remove_tag(repository, V1, Anything()),
+    ]
+
+    touched = []
+    for losing in (*moving, *deleting):
+        OPERATOR.push_manifest(repository, SECOND, digest_of(SECOND))
+        OPERATOR.push_manifest(repository, FIRST, digest_of(FIRST), [V1])
+        before = pushed(driver, FIRST)
+        losing()
+        touched.append(pushed(driver, FIRST) > before)
+
+    assert touched == [touching is Touching.MOVED] * 3 + [touching is not Touching.NONE] * 2
+
+
+def test_a_push_of_a_tag_that_stays_where_it_is_touches_no_other_manifest(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    publishing = replace(OPERATOR, touching=Touching.MOVED)
+    publishing.push_manifest(repository, FIRST, digest_of(FIRST), [V1])
+    publishing.push_manifest(repository, SECOND, digest_of(SECOND), [V2])
+    before = pushed(driver, FIRST)
+
+    publishing.push_manifest(repository, SECOND, digest_of(SECOND), [V2])
+    publishing.move_tag(repository, V2, SECOND, digest_of(SECOND))
+
+    assert pushed(driver, FIRST) == before
 
 
 class Anything:

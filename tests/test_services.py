@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.inmemory import InMemoryDriver
+from registry.publishing import Operator, Touching
 from registry.services import build_services, open_storage
 from tests.config.forms import configure
 
@@ -38,6 +39,25 @@ def test_a_storage_is_opened_behind_its_middleware() -> None:
     assert open_storage(configure(), driver) is driver
     assert open_storage(configure(REWRITE), driver) is not driver
     assert build_services(configure(REWRITE), driver=driver).driver is not driver
+
+
+@pytest.mark.parametrize(
+    ("maintenance", "touching"),
+    [
+        ("{}", Touching.DELETED),
+        ("{garbagecollection: {untagged: {enabled: true}}}", Touching.MOVED),
+        ("{retention: {enabled: true, dryrun: false, rules: [RULE]}}", Touching.MOVED),
+        ("{retention: {enabled: true, rules: [RULE]}}", Touching.DELETED),
+        ("{retention: {enabled: true, dryrun: false, rules: [{repositories: ['**']}]}}", Touching.DELETED),
+    ],
+)
+def test_a_push_looks_where_a_tag_points_only_if_manifests_are_collected_for_want_of_a_tag(
+    maintenance: str, touching: Touching
+) -> None:
+    text = maintenance.replace("RULE", "{repositories: ['**'], untagged: {keepfor: 1h}}")
+    configuration = configure(f"storage: {{inmemory: {{}}, maintenance: {text}}}")
+
+    assert build_services(configuration).publishing(Operator()).touching is touching
 
 
 @pytest.mark.parametrize(

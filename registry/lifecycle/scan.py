@@ -13,7 +13,7 @@ from registry.lifecycle.tables import Appended, batches, pack, packed_length, un
 from registry.oci.digest import DEFAULT_ALGORITHM, Digest
 from registry.storage import paths
 from registry.storage.links import read_links
-from registry.storage.parts import Kind, part_at
+from registry.storage.parts import Kind, leaf_in, part_at
 
 if TYPE_CHECKING:
     import sqlite3
@@ -91,7 +91,7 @@ def scan(
 
 def _find_blobs(driver: StorageDriver, connection: sqlite3.Connection, progress: Callable[[str], None]) -> None:
     blobs = Appended(connection, "blobs", 4)
-    for found in driver.walk(paths.BLOBS):
+    for found in driver.walk(paths.BLOBS, leaf_in=leaf_in):
         part = part_at(found.path)
         if part and part.digest:
             progress(str(part.digest))
@@ -104,7 +104,7 @@ def _find_links(driver: StorageDriver, connection: sqlite3.Connection, progress:
     numbers, links = _Numbers(connection), _Links(connection)
     history, tags = Appended(connection, "history", 3), Appended(connection, "unread_tags", 4)
     seen = False
-    for found in driver.walk(paths.REPOSITORIES):
+    for found in driver.walk(paths.REPOSITORIES, leaf_in=leaf_in):
         seen = True
         part = part_at(found.path)
         if part is None:

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
     from prometheus_client import Gauge
 
+    from registry.observation.proxy_metrics import ProxyMetrics
     from registry.observation.record import RequestRecord
 
 _TRIES: Final = 5
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
 _RUN_SECONDS: Final = (10, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800)
+_WAIT_SECONDS: Final = (0.5, 1, 2, 5, 10, 20)
 _STORAGE_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _BYTES: Final = tuple(1024 * 2**power for power in range(22))
 _MEMORY: Final = "/dev/shm"  # noqa: S108  the kernel's own
@@ -130,7 +132,15 @@ class Metrics:
         self._collected = counter("gc_deleted_total", "Manifests, links to blobs and blobs collected", ["kind"])
         self._freed = counter("gc_freed_bytes_total", "Bytes of blobs that were collected")
         self._notices = counter("gc_notices_total", "Pushes that told a garbage collection what they rely on")
+        self._collection_waits = histogram(
+            "gc_wait_seconds", "Time that pushes waited for a garbage collection", [], _WAIT_SECONDS
+        )
+        self._retention_runs = counter("retention_runs_total", "Runs of retention by how they ended", ["result"])
+        self._untagged = counter("retention_untagged_total", "Tags that retention has taken away")
         self._scrubs = counter("fsck_runs_total", "Scrubs by how they ended", ["result"])
+        upstream = ["upstream"]
+        self._cache_bytes = recent("proxy_cache_bytes", "Bytes that are held of an upstream", upstream)
+        self._evicted = counter("proxy_evicted_bytes_total", "Bytes of an upstream that were evicted", upstream)
         # A worker that has not yet seen a new certificate serves the old one: the earliest end is what counts.
         self._not_after = Gauge(
             "registry_tls_certificate_not_after_timestamp_seconds",
@@ -220,15 +230,25 @@ class Metrics:
         """Count a garbage collection; `result` is done, dry_run, refused or failed."""
         self._collections.labels(result).inc()
 
-    def collection_did(  # noqa: PLR0913  one for each figure
-        self, *, seconds: float, manifests: int, links: int, blobs: int, size: int, notices: int
-    ) -> None:
+    def collection_did(self, *, seconds: float, manifests: int, links: int, blobs: int, size: int) -> None:
         """Count what it has deleted: `manifests`, `links` to blobs, `blobs` of `size` bytes together."""
         self._collection_seconds.observe(seconds)
         for kind, number in (("manifest", manifests), ("link", links), ("blob", blobs)):
             self._collected.labels(kind).inc(number)
         self._freed.inc(size)
-        self._notices.inc(notices)
+
+    def collection_noticed(self) -> None:
+        """Count a notice, in which a push tells garbage collections what it relies on."""
+        self._notices.inc()
+
+    def collection_waited(self, seconds: float) -> None:
+        """Note for how long a push has waited for what a garbage collection was at."""
+        self._collection_waits.observe(seconds)
+
+    def retention_ended(self, result: str, untagged: int = 0) -> None:
+        """Count a run of retention that has taken so many tags away; `result` is done, dry_run, stopped or failed."""
+        self._retention_runs.labels(result).inc()
+        self._untagged.inc(untagged)
 
     def collection_seen(self, ended: float, condemned: int) -> None:
         """Say when the last one ended, in seconds since 1970, and how many bytes it has left that are condemned."""
@@ -271,6 +291,20 @@ class Metrics:
             recent("fsck_last_success_timestamp_seconds", "When the last scrub came to its end"),
             recent("fsck_damaged", "Damages that the last scrub has found and nobody has repaired"),
         )
+
+    def cache_holds(self, upstream: str, size: int) -> None:
+        """Say how many bytes are held of an upstream."""
+        self._cache_bytes.labels(upstream).set(size)
+
+    def cache_evicted(self, upstream: str, size: int) -> None:
+        """Count bytes of an upstream that were evicted."""
+        self._evicted.labels(upstream).inc(size)
+
+    def of_proxies(self, upstreams: Iterable[str]) -> ProxyMetrics:
+        """Return what counts for the upstreams called so; ask once in a process."""
+        from registry.observation.proxy_metrics import ProxyMetrics  # noqa: PLC0415  few registries cache others
+
+        return ProxyMetrics(upstreams)
 
     def certificate_served(self, file: str, not_after: datetime | None) -> None:
         """Say when the certificate in `file` expires, which this worker serves; None leaves what was said before."""

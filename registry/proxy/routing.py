@@ -31,7 +31,7 @@ class Place:
     token counts as well. `upstream` is the one that has it, as `remote`; both are "" where it is local. In URLs for
     this client it is called `located`. `unless_local` says that a local repository of the name that was typed wins.
     `is_allowed` is what ``allow`` and ``deny`` say. `takes_pushes` and `takes_deletions` are what the upstream's entry
-    says; that of ``proxy``, which is `classic`, takes neither.
+    says; that of ``proxy``, which is `classic`, takes neither. `namespace` is what the client has said, if it decided.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Place:
     takes_pushes: bool = True
     takes_deletions: bool = True
     classic: bool = False
+    namespace: str = ""
 
 
 def local(name: str) -> Place:
@@ -95,7 +96,7 @@ class Routes:
             if not entry:
                 raise NameUnknownError("this registry caches no registry of that namespace", {"ns": namespace[:256]})
             # A client chooses this freely, so a right on the name that it types is none on this repository.
-            return self._place(entry, name)
+            return replace(self._place(entry, name), namespace=namespace)
         entry, rest = self._of_prefix(name)
         if entry:
             return self._place(entry, rest, typed=name)
@@ -151,10 +152,10 @@ class _Entry:
 
 
 def _of_host(entries: Mapping[str, _Entry], host: str) -> _Entry | None:
-    """Return the entry of `host`, or of that host with any port."""
+    """Return the entry of `host`; one that has no port is that of every port."""
     host = host.lower()
     found = entries.get(host)
-    if found or not host:
+    if found:
         return found
-    name, colon, _ = host.rpartition(":")
-    return entries.get(name) if colon and not host.endswith("]") else None
+    name, _, port = host.rpartition(":")
+    return entries.get(name) if port.isascii() and port.isdigit() else None

@@ -7,9 +7,10 @@ import random
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from drivers.base import DriverError
+from registry.config.cached import Cached
 from registry.jobs.cluster import member_name
 from registry.jobs.due import seconds_left
 from registry.jobs.job import Job, JobFailedError
@@ -44,30 +45,40 @@ _AT_ONCE: Final = 2
 _log = logging.getLogger(__name__)
 
 
+class Meter(Protocol):
+    """Who counts what retention does."""
+
+    def retention_ended(self, result: str, untagged: int = 0) -> None:
+        """Count a run that has taken so many tags away; `result` is done, dry_run, stopped or failed."""
+
+
 class RetentionOperator(Operator):
     """Retention as the caller of what it changes."""
 
     origin = Origin(actor=ACTOR)
 
 
-def jobs(
+def jobs(  # noqa: PLR0913  what it works on, and who is told
     configuration: Configuration,
     driver: StorageDriver,
     repositories: Repositories,
     publishing: Publishing,
+    *,
     stopping: Callable[[], bool],
+    meter: Meter | None = None,
 ) -> Iterator[Job]:
     """Yield what retention needs; no run of it if it is off, has no rules, or the registry is read-only.
 
     Where no rule asks for pulls, what other servers have noted of them is forgotten, also by one that is read-only: it
     serves pulls that nobody notes.
 
-    A run ends early once `stopping` is true.
+    A run ends early once `stopping` is true. `meter` is None where nobody counts.
     """
     maintenance = configuration.storage.maintenance
     section = maintenance.retention
     if section.enabled and section.rules and not maintenance.readonly.enabled:
-        work = _Running(driver, repositories, publishing, section, member_name(configuration.http.addr), stopping)
+        host, cached = member_name(configuration.http.addr), Cached(configuration.upstreams)
+        work = _Running(driver, repositories, publishing, section, host, stopping, meter, cached)
         yield Job("retention", work.run, section.interval_seconds, first_pause=work.first_pause)
     if asks_for_pulls(section):
         yield Job("pulls", partial(_stamp, driver), _STAMP_SECONDS)
@@ -83,6 +94,8 @@ class _Running:
     section: Retention
     host: str
     stopping: Callable[[], bool]
+    meter: Meter | None
+    cached: Cached
 
     def first_pause(self) -> float:
         return random.uniform(0, min(self.section.interval_seconds, _LONGEST_DELAY_SECONDS))  # noqa: S311  spreads load
@@ -129,12 +142,22 @@ class _Running:
             at_once=_AT_ONCE,
             going_on=lambda: not self.stopping(),
         )
-        with Plan(self.driver, self.repositories, self.section, report.begun) as plan:
-            plan.read_pulls()
-            for _ in untagging.run(plan):
-                pass
-            plan.fold_pulls()
+        try:
+            with Plan(self.driver, self.repositories, self.section, report.begun, self.cached) as plan:
+                plan.read_pulls()
+                for _ in untagging.run(plan):
+                    pass
+                plan.fold_pulls()
+        except DriverError:
+            self._count(untagging.report, "failed")
+            raise
+        done = "dry_run" if report.dry_run else "done"
+        self._count(untagging.report, done if untagging.report.ended else "stopped")
         self._tell(untagging.report)
+
+    def _count(self, report: Report, result: str) -> None:
+        if self.meter:
+            self.meter.retention_ended(result, untagged=0 if report.dry_run else report.untagged)
 
     def _tell(self, report: Report) -> None:
         for refused in report.refused:

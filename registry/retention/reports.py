@@ -129,13 +129,16 @@ class Reports:
     def tags(self, run: int) -> Iterator[Untagged]:
         """Yield the tags that a run has taken away, or was about to when it broke off."""
         for name in objects_below(self._driver, paths.retention_report(run), is_part):
-            path = paths.retention_part(run, int(name))
-            try:
-                lines = self._driver.get(path, limit=_LIMIT_BYTES).splitlines()
-                tags = [Untagged(**json.loads(line)) for line in lines]
-            except (ObjectTooLargeError, ValueError, TypeError) as error:
-                raise DriverError(f"{path} cannot be understood: {error!r}") from error
-            yield from tags
+            yield from self.part(run, int(name))
+
+    def part(self, run: int, number: int) -> list[Untagged]:
+        """Return a part of the list of tags."""
+        path = paths.retention_part(run, number)
+        try:
+            lines = self._driver.get(path, limit=_LIMIT_BYTES).splitlines()
+            return [Untagged(**json.loads(line)) for line in lines]
+        except (ObjectTooLargeError, ValueError, TypeError) as error:
+            raise DriverError(f"{path} cannot be understood: {error!r}") from error
 
     def _read(self, path: str) -> dict[str, Any]:
         try:

@@ -103,6 +103,12 @@ def asks_for_pulls(section: Retention) -> bool:
     return any(keep.pulledwithin_seconds is not None for rule in section.rules for keep in rule.keep)
 
 
+def asks_for_untagged(section: Retention) -> bool:
+    """Tell whether any rule that is in force says how long a manifest without a tag is kept."""
+    is_in_force = section.enabled and not section.dryrun
+    return is_in_force and any(each.untagged.keepfor_seconds is not None for each in section.rules)
+
+
 def untagged_keepfor(section: Retention) -> Callable[[str], float | None]:
     """Return what tells, of a repository, for how many seconds a manifest without a tag is kept.
 

@@ -20,6 +20,7 @@ from registry.foundation.pool import Pool
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError, ManifestUnknownError
 from registry.oci.reference import Tag
+from registry.publishing import Touching
 from registry.retention.judging import batches
 from registry.retention.plan import all_repositories
 from registry.retention.reports import Refused, Reports, Untagged
@@ -99,7 +100,8 @@ class Untagging:
         self.report = report
         self._driver = driver
         self._repositories = repositories
-        self._publishing = publishing
+        # A touched manifest would look as if it was pushed again, of which the run may have other tags to take away.
+        self._publishing = replace(publishing, touching=Touching.NONE)
         self._reports = Reports(driver)
         self._forced = forced
         self._at_once = at_once
@@ -115,8 +117,10 @@ class Untagging:
         for judged in plan.judged(chosen):
             for share in judged.refused(forced=self._forced).values():
                 self._refuse(judged.repository, share)
+            first = self._parts
             for batch in batches(judged.going_tags(forced=self._forced)):
                 yield from self._untag(judged.repository, batch)
+            self._touch(judged.repository, first)
             if not self._going_on():
                 return
             self.report = replace(self.report, repositories=self.report.repositories + 1)
@@ -147,6 +151,20 @@ class Untagging:
         kept = self.report.kept + len(listed) - len(gone)
         self.report = replace(self.report, untagged=self.report.untagged + len(gone), kept=kept)
         yield from gone
+
+    def _touch(self, repository: str, first: int) -> None:
+        """Touch the manifests whose tags have gone, which the parts of the list tell from `first` on.
+
+        So the garbage collection counts from now how long it keeps those that have no tag any more.
+        """
+        if self.report.dry_run:
+            return
+        touch = self._repositories.open(repository).manifests.touch
+        for number in range(first, self._parts):
+            gone = {Digest.parse(each.digest) for each in self._reports.part(self.report.run, number)}
+            with Pool(self._at_once, thread_name_prefix="retention") as pool:
+                for _ in pool.map(touch, gone):
+                    pass
 
     def _remove(self, repository: Repository, verdict: Verdict) -> bool:
         """Take a tag away if it is as it was judged and the run goes on; tell whether it has gone."""

@@ -10,7 +10,7 @@ import logging
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from drivers.base import NotPermittedError
+from drivers.base import DriverError, NotPermittedError
 from drivers.delegating import DelegatingDriver
 from registry.oci.digest import DEFAULT_ALGORITHM
 from registry.storage import paths
@@ -20,6 +20,7 @@ from registry.storage.names import (
     is_component_below,
     is_part_of_condemned,
     is_part_of_manifests,
+    is_part_of_proxy,
     is_part_of_referrers,
     is_repository,
     is_upload_id,
@@ -52,8 +53,11 @@ _LAYERS: Final = _Mark(paths.LAYERS, paths.all_layers, is_algorithm, DEFAULT_ALG
 _UPLOADS: Final = _Mark(paths.UPLOADS, paths.uploads, is_upload_id)
 _REFERRERS: Final = _Mark(paths.REFERRERS, paths.all_referrers, is_part_of_referrers)
 _CONDEMNED: Final = _Mark(paths.CONDEMNED, paths.condemned, is_part_of_condemned)
-_PARTS: Final = (_MANIFESTS, _LAYERS, _UPLOADS, _REFERRERS, _CONDEMNED)
+_PROXY: Final = _Mark(paths.PROXY, paths.proxy, is_part_of_proxy)
+_PARTS: Final = (_MANIFESTS, _LAYERS, _UPLOADS, _REFERRERS, _CONDEMNED, _PROXY)
 """All that a repository may have."""
+_BEFORE_OWN: Final = "^"
+"""Sorts before what is the registry's own below a repository, such as ``_layers``."""
 
 
 class Catalog:
@@ -72,8 +76,15 @@ class Catalog:
         try:
             return list(self._walk((_MANIFESTS,), after, limit, shown))
         except NotPermittedError:
-            readable = Catalog(_ReadablePart(self._driver))
-            return list(readable._walk((_MANIFESTS,), after, limit, shown))
+            readable = self.readable(NotPermittedError, _warn)
+            return list(readable._walk((_MANIFESTS,), after, limit, shown))  # noqa: SLF001  it is one of this class
+
+    def readable(self, fault: type[DriverError], left_out: Callable[[str, DriverError], None]) -> Catalog:
+        """Return a catalog that leaves out what cannot be listed because of such a `fault`.
+
+        `left_out` is told the path and the fault of each. The top of the tree is never left out.
+        """
+        return Catalog(_ReadablePart(self._driver, fault, left_out))
 
     def names(self, *, after: str = "") -> Iterator[str]:
         """Yield the repositories that come after `after`; holds no more than one page of each level.
@@ -97,7 +108,9 @@ class Catalog:
 
     def keeps(self, name: str) -> bool:
         """Tell whether anything lies under `name`; what is nested in it does not count."""
-        return self._has_one(_PARTS, name, (), complete=False)
+        # One listing tells of most names that nothing is kept there.
+        below = self._driver.list_prefixes(paths.repository(name), after=_BEFORE_OWN, limit=PAGE)
+        return self._has_one(_PARTS, name, below, complete=len(below) < PAGE)
 
     def _walk(
         self,
@@ -167,21 +180,32 @@ class Catalog:
         return False
 
 
+def _warn(_: str, error: DriverError) -> None:
+    _log.warning("left out of the catalog: %s", error)
+
+
 class _ReadablePart(DelegatingDriver):
-    """A driver in whose listings nothing lies where this process may not look, but for the top of the tree."""
+    """A driver in whose listings nothing lies where they fail by `fault`, but for the top of the tree."""
+
+    def __init__(
+        self, inner: StorageDriver, fault: type[DriverError], left_out: Callable[[str, DriverError], None]
+    ) -> None:
+        super().__init__(inner)
+        self._fault = fault
+        self._left_out = left_out
 
     def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
         try:
             return self._inner.list_prefixes(path, after=after, limit=limit)
-        except NotPermittedError as error:
+        except self._fault as error:
             if path == paths.REPOSITORIES:
                 raise
-            _log.warning("left out of the catalog: %s", error)
+            self._left_out(path, error)
             return []
 
     def holds(self, path: str, *, likely: str = "", is_name: Callable[[str], object] | None = None) -> bool:
         try:
             return self._inner.holds(path, likely=likely, is_name=is_name)
-        except NotPermittedError as error:
-            _log.warning("left out of the catalog: %s", error)
+        except self._fault as error:
+            self._left_out(path, error)
             return False

@@ -110,6 +110,11 @@ class ManifestStore:
         # Its place among the referrers, and the link once more if that is malformed.
         self.put(manifest, digest)
 
+    def touch(self, digest: Digest) -> None:
+        """Let the manifest count as pushed now, if this repository lists it."""
+        with suppress(PathNotFoundError):
+            self._driver.touch(paths.revision_link(self._name, digest))
+
     def keep(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag]) -> None:
         """Store again what a deletion at the same time has taken away of a manifest and of `tags` that point to it.
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import time
 from itertools import islice
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from drivers.base import CollectingError
 from registry.storage import runs
@@ -45,6 +45,16 @@ _LOOKS: Final = 40
 """How often a writer looks, in the time for which it waits, whether a run has done with what it had closed."""
 
 
+class Meter(Protocol):
+    """Who counts what garbage collections cost writers."""
+
+    def collection_noticed(self) -> None:
+        """Count a notice."""
+
+    def collection_waited(self, seconds: float) -> None:
+        """Note for how long a writer has waited."""
+
+
 def _clock() -> float:
     """Return the seconds since this machine was started, which pass while it sleeps: other hosts go on meanwhile."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -53,7 +63,7 @@ def _clock() -> float:
 class Passage:
     """The way of all writers of a process to the storage of `runs`; its threads share it.
 
-    `grace` is for how many seconds what a run has condemned can be brought back.
+    `grace` is for how many seconds what a run has condemned can be brought back. `meter` is None where nobody counts.
     """
 
     def __init__(
@@ -63,11 +73,13 @@ class Passage:
         *,
         clock: Callable[[], float] = _clock,
         pause: Callable[[float], None] = time.sleep,
+        meter: Meter | None = None,
     ) -> None:
         self.grace = grace
         self.runs = runs
         self._clock = clock
         self._pause = pause
+        self._meter = meter
         self._idle: tuple[float, Run] | None = None
         self._waiting = BoundedSemaphore(_WAITING)
 
@@ -97,6 +109,17 @@ class Passage:
         self._idle = None if run.is_on else (asked, run)
         return run
 
+    def notify(self, notice: Notice) -> str:
+        """Put a notice; return its id.
+
+        Raises:
+            DriverError: it could not be put.
+        """
+        notice_id = self.runs.notify(notice)
+        if self._meter:
+            self._meter.collection_noticed()
+        return notice_id
+
     def wait_while_closed(self, repository: str, digests: Iterable[str]) -> None:
         """Return when the run has not, or no more, closed `repository` or any of `digests`.
 
@@ -108,10 +131,13 @@ class Passage:
         at_work = f"a garbage collection is at work on {repository}, or on what is pushed to it"
         if not self._waiting.acquire(blocking=False):
             raise CollectingError(f"{at_work}, and {_WAITING} others wait for that already")
+        began = self._clock()
         try:
             self._wait_while_closed(repository, digests, at_work)
         finally:
             self._waiting.release()
+            if self._meter:
+                self._meter.collection_waited(self._clock() - began)
 
     def _wait_while_closed(self, repository: str, digests: Iterable[str], at_work: str) -> None:
         until = self._clock() + runs.PACE.closed
@@ -170,7 +196,7 @@ class Visit:
         It is by the clock of the storage, which is asked by a notice: clocks of hosts do not matter.
         """
         if self._since is None:
-            notice_id = self._passage.runs.notify(Notice(self._repository, ()))
+            notice_id = self._passage.notify(Notice(self._repository, ()))
             self._since = self._passage.runs.notified(notice_id) - self._passage.grace
         return self._since
 
@@ -182,7 +208,7 @@ class Visit:
             return
         tags = tuple(tag.name for tag in self._tags)
         for digests in _parts(self._digests):
-            self._passage.runs.notify(Notice(self._repository, digests, tags))
+            self._passage.notify(Notice(self._repository, digests, tags))
             self._passage.wait_while_closed(self._repository, digests)
 
 

@@ -15,6 +15,7 @@ from drivers.inmemory import InMemoryDriver
 from tests.drivers.claim_conformance import CLAIM, is_held
 from tests.drivers.conformance import EVERYTHING, LIMIT
 from tests.drivers.failing import FailingDriver
+from tests.drivers.interleaving import InterleavingDriver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -226,6 +227,38 @@ def test_what_another_program_left_at_the_path_is_no_claim_that_lives(store: InM
 
     with claimed(asker):
         assert numbers(store) == ["8"]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_at_whatever_moment_another_claims_one_has_it_and_nothing_is_left(clock: Clock, silent: bool) -> None:
+    moment = 1
+    while claim_while_another_does(moment, clock, silent=silent):
+        moment += 1
+
+    assert moment >= 5
+
+
+def claim_while_another_does(moment: int, clock: Clock, *, silent: bool) -> bool:
+    """Let another claim right before the `moment`-th call of one who claims; tell whether there were as many.
+
+    If `silent`, both have seen for long enough that nothing is heard of the one who has the claim.
+    """
+    store = InMemoryDriver()
+    other = claims(store, clock)
+    others: list[Claim | None] = []
+    meeting = InterleavingDriver(store, moment, lambda: others.append(other.claim(CLAIM)))
+    asker = claims(meeting, clock, _NEVER)
+    if silent:
+        store.put(f"{CLAIM}/1", b"of one who is dead")
+        assert (asker.claim(CLAIM), other.claim(CLAIM)) == (None, None)
+        clock.seconds += SILENT_SECONDS
+
+    had = [claim for claim in (asker.claim(CLAIM), *others) if claim]
+    assert len(had) == 1
+    had[0].release()
+
+    assert numbers(store) == []
+    return meeting.calls >= moment
 
 
 def test_no_thread_is_left_when_nothing_is_claimed(store: InMemoryDriver, clock: Clock) -> None:

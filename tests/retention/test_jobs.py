@@ -16,7 +16,7 @@ from registry.journal.entry import Entry, Instance
 from registry.journal.recorder import Recorder
 from registry.publishing import Publishing
 from registry.retention.history import begin, read_since
-from registry.retention.jobs import RetentionOperator, jobs
+from registry.retention.jobs import Meter, RetentionOperator, jobs
 from registry.retention.reports import Reports
 from registry.retention.rules import untagged_keepfor
 from registry.server.periodic import periodic_jobs
@@ -25,7 +25,7 @@ from registry.storage import paths
 from registry.storage.repository import Repositories
 from registry.storage.validation import ValidationPolicy
 from tests.drivers.failing import FailingDriver
-from tests.retention.stores import DAY, DatedDriver, of_rule, push, tags
+from tests.retention.stores import DAY, NOW, DatedDriver, of_rule, push, tags
 from tests.test_telling import Everything
 
 if TYPE_CHECKING:
@@ -38,14 +38,29 @@ ON = replace(of_rule(Keep(newest=1)), enabled=True, dryrun=False)
 
 
 def jobs_of(
-    driver: StorageDriver, section: Retention, *, readonly: bool = False, stopping: bool = False
+    driver: StorageDriver,
+    section: Retention,
+    *,
+    readonly: bool = False,
+    stopping: bool = False,
+    meter: Meter | None = None,
 ) -> dict[str, Job]:
     maintenance = Maintenance(retention=section, readonly=ReadOnly(enabled=readonly))
     configuration = Configuration("0.1", Storage("inmemory", {}, maintenance=maintenance))
     recorder = Recorder(InMemoryDriver().log(paths.JOURNAL), [Everything()], Instance())
     publishing = Publishing(ValidationPolicy(), RetentionOperator(), recorder)
-    made = jobs(configuration, driver, Repositories(driver), publishing, lambda: stopping)
+    made = jobs(configuration, driver, Repositories(driver), publishing, stopping=lambda: stopping, meter=meter)
     return {job.name: job for job in made}
+
+
+class Counts:
+    """Notes what is counted."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, int]] = []
+
+    def retention_ended(self, result: str, untagged: int = 0) -> None:
+        self.ended.append((result, untagged))
 
 
 def filled() -> DatedDriver:
@@ -102,7 +117,7 @@ def test_listeners_are_told_who_took_a_tag_away_and_where_it_pointed() -> None:
     recorder = Recorder(log, [Everything()], Instance())
     configuration = Configuration("0.1", Storage("inmemory", {}, maintenance=Maintenance(retention=ON)))
     publishing = Publishing(ValidationPolicy(), RetentionOperator(), recorder)
-    (job,) = jobs(configuration, driver, Repositories(driver), publishing, lambda: False)
+    (job,) = jobs(configuration, driver, Repositories(driver), publishing, stopping=lambda: False)
 
     job.run()
 
@@ -122,6 +137,22 @@ def test_dry_run_says_what_would_go_and_takes_nothing_away() -> None:
     (report,) = Reports(driver).all()
     assert (report.dry_run, report.scheduled, report.untagged) == (True, True, 2)
     assert [each.tag for each in Reports(driver).tags(1)] == ["v2", "v3"]
+    repository = Repositories(driver).open(APP)
+    assert all(driver.stat(paths.revision_link(APP, each)).modified < NOW for each in repository.manifests.digests())
+
+
+def test_runs_and_the_tags_that_they_take_away_are_counted() -> None:
+    counts = Counts()
+
+    jobs_of(filled(), replace(ON, dryrun=True), meter=counts)["retention"].run()
+    jobs_of(filled(), ON, stopping=True, meter=counts)["retention"].run()
+    jobs_of(filled(), ON, meter=counts)["retention"].run()
+    calls = FailingDriver(filled(), fail_at=0)
+    jobs_of(calls, ON)["retention"].run()
+    with pytest.raises(JobFailedError):
+        jobs_of(FailingDriver(filled(), fail_at=calls.calls), ON, meter=counts)["retention"].run()
+
+    assert counts.ended == [("dry_run", 0), ("stopped", 0), ("done", 2), ("failed", 2)]
 
 
 def test_what_a_person_has_run_does_not_count_as_the_run_of_the_interval() -> None:

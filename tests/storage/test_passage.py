@@ -181,6 +181,43 @@ def test_a_writer_waits_for_what_a_run_has_closed(
     assert all(waits), "the notice has to be there before the look"
 
 
+class Counts:
+    """Counts notices and waits."""
+
+    def __init__(self) -> None:
+        self.notices = 0
+        self.waits: list[float] = []
+
+    def collection_noticed(self) -> None:
+        self.notices += 1
+
+    def collection_waited(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
+def test_notices_and_waits_are_counted_also_of_a_writer_that_gives_up(
+    counted: FailingDriver, hand: Hand, running: Runs
+) -> None:
+    counts = Counts()
+    passage = Passage(Runs(counted), clock=hand, pause=hand.wait, meter=counts)
+    running.write(replace(MARKING, closed=Closed("a")))
+
+    assert passage.enter("b", [DIGEST]).confirm()
+    with pytest.raises(UnavailableError):
+        passage.enter("a", [DIGEST])
+
+    assert counts.notices == 2
+    assert counts.waits == [pytest.approx(runs.PACE.closed)]
+
+
+def test_a_writer_beside_no_run_is_not_counted(counted: FailingDriver, hand: Hand) -> None:
+    counts = Counts()
+
+    assert Passage(Runs(counted), clock=hand, pause=hand.wait, meter=counts).enter("a", [DIGEST]).confirm()
+
+    assert (counts.notices, counts.waits) == (0, [])
+
+
 @pytest.mark.parametrize("closed", [Closed("b"), Closed(digests=frozenset([str(OTHER)]))], ids=["repository", "digest"])
 def test_a_writer_does_not_wait_for_what_others_write(
     passage: Passage, hand: Hand, running: Runs, closed: Closed

@@ -6,12 +6,12 @@ import http.client
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from urllib3 import HTTPHeaderDict
-
 from registry.foundation.reasons import reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from urllib3 import HTTPHeaderDict
 
     from registry.foundation.http_client.connections import Connection
     from registry.foundation.http_client.deadlines import Patience
@@ -59,7 +59,7 @@ class Stream:
         self._keep = keep
         self._response = connection.response(hop.request.method)
         self.status = self._response.status
-        self.headers = HTTPHeaderDict(self._response.getheaders())
+        self.headers = self._response.headers
 
     def __enter__(self) -> Self:
         return self

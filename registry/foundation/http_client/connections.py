@@ -11,12 +11,23 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from registry.foundation.http_client.deadlines import TimeUpError
 from registry.foundation.http_client.errors import HttpError
+from registry.foundation.http_client.heads import (
+    WITHOUT_CONTENT,
+    Response,
+    content_length,
+    read_headers,
+    whole_response,
+)
 
 if TYPE_CHECKING:
+    from urllib3 import HTTPHeaderDict
+
     from registry.foundation.http_client.deadlines import Patience
     from registry.foundation.http_client.destinations import Guard
 
+_MOST_AT_ONCE: Final = 16 * 1024
 _PIECE: Final = 16 * 1024
 """What is sent at once: a record of TLS, as a timeout of Python holds for each."""
 
@@ -55,6 +66,8 @@ class Connection(HTTPConnection):
     """
 
     peer = ""
+    received = b""
+    """What the next response begins with."""
 
     def __init__(self, host: str, port: int, exchange: Exchange, **options: Any) -> None:
         super().__init__(host, port, **options)
@@ -88,13 +101,21 @@ class Connection(HTTPConnection):
         try:
             connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connecting.settimeout(seconds)
-            connecting.connect(address)
+            self._connect(connecting, address, seconds)
             connecting.settimeout(self.exchange.deadline.remaining_seconds())
             self.peer = connecting.getpeername()[0]
         except OSError:
             connecting.close()
             raise
         return connecting
+
+    def _connect(self, connecting: socket.socket, address: tuple[Any, ...], seconds: float | None) -> None:
+        try:
+            connecting.connect(address)
+        except TimeoutError as error:
+            if seconds is not None and seconds == self.exchange.connect_seconds:
+                raise TimeUpError(f"{address[0]} takes no connection within {seconds:g} s") from error
+            raise
 
     def _remember(self, host: str, family: int) -> None:
         families = self.exchange.families
@@ -125,12 +146,16 @@ class Connection(HTTPConnection):
             self.sock.settimeout(self.exchange.deadline.remaining_seconds())
             self.sock.sendall(view[at : at + _PIECE])
 
-    def response(self, method: str) -> http.client.HTTPResponse:
+    def response(self, method: str) -> Response:
         """Return the answer to a request that was sent, of which the head has come; the rest comes on this connection.
 
         That of urllib3 would be decoded, and if malformed be logged with the URL.
         """
-        response: http.client.HTTPResponse = self.response_class(self.sock, method=method)
+        piece = self._receive()
+        if method != "HEAD" and (whole := whole_response(piece)):
+            return whole
+        self.received = piece
+        response = cast("_Response", self.response_class(self.sock, method=method))
         try:
             response.begin()
         except BaseException:
@@ -138,54 +163,85 @@ class Connection(HTTPConnection):
             raise
         return response
 
+    def _receive(self) -> bytes:
+        """Return the beginning of an answer, b"" if the peer has closed the connection."""
+        self.sock.settimeout(self.exchange.deadline.remaining_seconds())
+        piece = self.sock.recv(_MOST_AT_ONCE)
+        self.exchange.answered = self.exchange.answered or bool(piece)
+        self.exchange.deadline.received(len(piece))
+        return piece
+
 
 class SecureConnection(Connection, HTTPSConnection):
     """The same with TLS."""
 
 
 class _Response(http.client.HTTPResponse):
+    headers: HTTPHeaderDict  # type: ignore[assignment]  # the base asks it for get() and items()
     _answers = 0
 
     def __init__(self, connection: Connection, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(cast("socket.socket", _TimedSocket(sock, connection.exchange)), *args, **kwargs)
+        received, connection.received = connection.received, b""
+        super().__init__(cast("socket.socket", _TimedSocket(sock, connection.exchange, received)), *args, **kwargs)
 
     def _read_status(self) -> tuple[str, int, str]:
         self._answers += 1
         if self._answers > _MOST_INTERIM + 1:
             raise HttpError(f"there is no answer, but more than {_MOST_INTERIM} interim ones")
-        found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # begin() of the base calls it
+        found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # http.client has it for itself
         return found
 
     def begin(self) -> None:
-        super().begin()
+        version, status, reason = self._read_status()
+        headers = read_headers(self.fp)
         # The base passes over 100 only; more of RFC 9110 section 15.2 may come before an answer.
-        while self.status < _OK and self.status != _SWITCHING_PROTOCOLS:
-            self.headers = None  # type: ignore[assignment]
-            super().begin()
+        while status < _OK and status != _SWITCHING_PROTOCOLS:
+            version, status, reason = self._read_status()
+            headers = read_headers(self.fp)
+        if not version.startswith("HTTP/1."):
+            raise http.client.UnknownProtocol(version)
+        self.version = 10 if version == "HTTP/1.0" else 11
+        self.code = self.status = status
+        self.reason = reason.strip()
+        self.headers = self.msg = headers  # type: ignore[assignment]
+        self._find_end()
+
+    def _find_end(self) -> None:
+        """Find where the content ends (RFC 9112 section 6.3)."""
+        self.chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        self.length = None if self.chunked else content_length(self.headers)
+        if self.status in WITHOUT_CONTENT or self._method == "HEAD":  # type: ignore[attr-defined]
+            self.length = 0
+        self.will_close = self._check_close() or (not self.chunked and self.length is None)  # type: ignore[attr-defined]
 
 
 class _TimedSocket:
-    """Of a socket what HTTPResponse asks for: a file to read from."""
+    """Of a socket what HTTPResponse asks for: a file to read from, which begins with what was `received` already."""
 
-    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
-        self._sock = sock
-        self._exchange = exchange
+    def __init__(self, sock: socket.socket, exchange: Exchange, received: bytes) -> None:
+        self._reader = _TimedReader(sock, exchange, received)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimedReader(self._sock, self._exchange))
+        return io.BufferedReader(self._reader)
 
 
 class _TimedReader(io.RawIOBase):
     """Reads from a socket, each time for no longer than remains."""
 
-    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
+    def __init__(self, sock: socket.socket, exchange: Exchange, received: bytes) -> None:
         self._sock = sock
         self._exchange = exchange
+        self._received = received
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
+        if self._received:
+            count = min(len(buffer), len(self._received))
+            buffer[:count], self._received = self._received[:count], self._received[count:]
+            return count
         self._sock.settimeout(self._exchange.deadline.remaining_seconds())
         count = self._sock.recv_into(buffer)
         self._exchange.answered = self._exchange.answered or bool(count)

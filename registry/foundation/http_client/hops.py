@@ -31,6 +31,8 @@ ENDED: Final = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 class Hop:
     """One request of an exchange; more follow where it is redirected, and are `redirected`.
 
+    It is `foreign` where a peer has named its place, as with each redirect.
+
     `timeout_seconds` and `authorities` are for the text of errors.
     """
 
@@ -41,6 +43,7 @@ class Hop:
     reach: Reach = field(default_factory=Reach)
     guard: Guard | None = None
     redirected: bool = False
+    foreign: bool = False
     proxy: Proxy | None = None
 
     def find_proxy(self) -> None:
@@ -52,7 +55,7 @@ class Hop:
         self.proxy = self.reach.proxy_for(self.request.location)
         if self.proxy is None:
             self.exchange.guard = self.guard
-        elif self.guard:
+        elif self.guard and self.foreign:
             self.guard.require_allowed_by_proxy(self.request.location.host)
 
     def connection(self, context: ssl.SSLContext | None) -> Connection:

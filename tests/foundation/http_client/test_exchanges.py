@@ -204,6 +204,13 @@ def test_an_answer_of_just_the_limit_is_whole(client: HttpClient, server: Server
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", "the answer ended early"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhalf", "the answer ended early"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nsecret\r\n", "the answer ended early"),
+        (b"HTTP/1.1 200 OK\r\nContent-Len", "the answer ended early"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "the answer has a malformed Content-Length"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\nx", "the answer has a malformed Content-Length"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+            "the answer has a malformed Content-Length",
+        ),
         (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 1000, "got more than 100 headers"),
         (b"HTTP/1.1 200 OK\r\nA: " + b"b" * 100_000, "got more than 65536 bytes when reading header line"),
         (b"HTTP/1.1 200 " + b"O" * 100_000, "got more than 65536 bytes when reading status line"),
@@ -219,6 +226,64 @@ def test_an_answer_may_end_where_the_connection_ends(client: HttpClient) -> None
     for answer in (b"HTTP/1.0 200\r\n\r\nxyz", b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nxyz"):
         with listening(answering(answer)) as url:
             assert get(client, url).content == b"xyz"
+
+
+@pytest.mark.parametrize("pause_seconds", [0, 0.001])
+def test_an_answer_is_the_same_in_one_piece_and_byte_by_byte(client: HttpClient, pause_seconds: float) -> None:
+    head = b"HTTP/1.1 201 Made\r\nA: 1\r\nno colon\r\nB:\t2 \r\n 3\r\na: \xe4\r\n"
+    with listening(answering(head + b"Content-Length: 3\r\n" * 2 + b"\r\nxyz", pause_seconds)) as url:
+        reply = get(client, url)
+    assert (reply.status, reply.content, reply.truncated) == (201, b"xyz", False)
+    assert list(reply.headers.items()) == [
+        ("A", "1"),
+        ("A", "\xe4"),
+        ("B", "2 3"),
+        ("Content-Length", "3"),
+        ("Content-Length", "3"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "connections"),
+    [
+        (b"HTTP/1.1 200\r\nContent-Length: 1\r\n\r\nx", 1),
+        (b"HTTP/1.1 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n\r\nx", 1),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 1),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", 1),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", 1),
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx", 1),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", 2),
+        (b"HTTP/1.1 200 OK\r\nConnection: X, close\r\nContent-Length: 1\r\n\r\nx", 2),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", 2),
+    ],
+)
+def test_a_connection_is_used_again_unless_the_answer_ends_it(
+    client: HttpClient, answer: bytes, connections: int
+) -> None:
+    ports = set()
+
+    def behave(connection: socket.socket, _: threading.Event) -> None:
+        while read_head(connection):
+            ports.add(connection.getpeername())
+            connection.sendall(answer)
+
+    with listening(behave) as url:
+        for _ in range(2):
+            get(client, url)
+        client.close()
+    assert len(ports) == connections
+
+
+def test_what_follows_an_answer_is_not_taken_for_the_next(client: HttpClient) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
+
+    def behave(connection: socket.socket, _: threading.Event) -> None:
+        while read_head(connection):
+            connection.sendall(answer + b"x" + answer + b"y")
+
+    with listening(behave) as url:
+        assert [get(client, url).content for _ in range(3)] == [b"x"] * 3
+        client.close()
 
 
 def test_informational_answers_are_passed_over(client: HttpClient) -> None:
