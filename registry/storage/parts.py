@@ -118,6 +118,8 @@ def _tag_at(path: str) -> Part | None:
     if found and is_tag(found[1]) and _is_repository(name):
         return Part(Kind.TAG, name, None, found[1])
     return None
+
+
 class Known(NamedTuple):
     """What is kept beside what was fetched: of `tag`, or of the manifest `digest`; the other one is "" or None."""
 

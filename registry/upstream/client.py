@@ -188,14 +188,8 @@ class Upstream:
             self._require_plain(answer)
             headers = answer.headers
         login = self._session.login
-        credential = login.credential() if login.scheme else None
-        return Standing(
-            login.scheme,
-            login.token_service,
-            credential.user if credential else "",
-            quantity(headers, "RateLimit-Limit"),
-            quantity(headers, "RateLimit-Remaining"),
-        )
+        limit, remaining = quantity(headers, "RateLimit-Limit"), quantity(headers, "RateLimit-Remaining")
+        return Standing(login.scheme, login.token_service, login.user, limit, remaining)
 
     def close(self) -> None:
         """Close the connections that wait for a request."""

@@ -9,8 +9,7 @@ import pytest
 from drivers.filesystem.driver import FilesystemDriver
 from registry.oci.digest import Digest
 from registry.storage import paths
-from registry.storage.parts import Kind, Part, leaf_in, part_at
-from registry.storage.parts import Kind, Known, Part, known_at, part_at
+from registry.storage.parts import Kind, Known, Part, known_at, leaf_in, part_at
 
 SHA256 = Digest.of(b"content")
 SHA512 = Digest.of(b"content", "sha512")
@@ -115,6 +114,8 @@ def test_the_only_object_of_a_directory_is_known_where_its_name_is_a_digest() ->
         assert leaf_in(above) == leaf_in(directory.rpartition("/")[0]) == ""
     assert leaf_in(paths.tags("a")) == leaf_in(paths.tag_link("a", "v1").removesuffix("/current/link")) == ""
     assert leaf_in(paths.referrer_link("a", SHA256, SHA512).rpartition("/")[0]) == ""
+
+
 @pytest.mark.parametrize("digest", [SHA256, SHA512])
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_kept_of_fetched_content_is_told_by_its_path_and_no_part_of_the_tree(name: str, digest: Digest) -> None:
