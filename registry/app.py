@@ -71,7 +71,7 @@ def create_app(services: Services) -> Flask:
     if services.last_pulls:
         pulled.install(app, services.last_pulls)
     if services.proxied:
-        proxied.install(app)
+        proxied.install(app, services.proxied)
     if services.observer:
         observing.install(app, services.observer)
     _add_common_headers(app, configuration)

@@ -26,7 +26,6 @@ from registry.lease import Lease, this_server
 from registry.notifications.consumers import consumers, source_addr
 from registry.notifications.pulls import Events, Pulls
 from registry.plugins import load_access, load_driver, load_middleware
-from registry.proxy.repositories import Proxied
 from registry.publishing import Publishing, Touching
 from registry.quota.allowance import Quotas
 from registry.quota.counter import Counter
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
     from registry.journal.recorder import Consumer
     from registry.observation.metrics import Metrics
     from registry.observation.observer import Observer
+    from registry.proxy.repositories import Proxied
     from registry.publishing import Caller
     from registry.quota.counter import Meter
     from registry.redis.descriptors import RedisDescriptors
@@ -228,6 +228,7 @@ def assemble(
     repositories = Repositories(driver, cache, descriptors, read_only=read_only)
     instance = Instance(source_addr(configuration.http.addr), remembered.instance_id)
     recorder, trail = _journal(configuration, driver.log(paths.JOURNAL), instance)
+    passage = None if read_only else _passage(configuration, driver, observer.metrics if observer else None)
     return Services(
         configuration=configuration,
         driver=driver,
@@ -241,7 +242,7 @@ def assemble(
         observer=observer,
         lease=Lease(driver, "journal", this_server(configuration.http.addr)),
         recorder=recorder,
-        passage=None if read_only else _passage(configuration, driver, observer.metrics if observer else None),
+        passage=passage,
         quotas=None if read_only else _quotas(configuration, driver, observer.metrics if observer else None),
         touching=_touching(configuration),
         trail=trail,
@@ -250,13 +251,24 @@ def assemble(
         told=remembered.failing,
         instance=instance,
         reloads=remembered.reloads,
-        proxied=_proxied(configuration, repositories, remembered.instance_id),
+        proxied=_proxied(configuration, driver, repositories, passage, remembered.instance_id),
     )
 
 
-def _proxied(configuration: Configuration, repositories: ports.Repositories, instance_id: str) -> Proxied | None:
+def _proxied(
+    configuration: Configuration,
+    driver: StorageDriver,
+    repositories: Repositories,
+    passage: Passage | None,
+    instance_id: str,
+) -> Proxied | None:
     """Return the upstreams; None where there are none."""
-    return Proxied(configuration, repositories, instance_id) if configuration.upstreams else None
+    if not configuration.upstreams:
+        return None
+    # What speaks HTTP is loaded where there is an upstream.
+    from registry.proxy.repositories import Proxied  # noqa: PLC0415
+
+    return Proxied(configuration, driver, repositories, passage, pseudonym=instance_id)
 
 
 def build_publishing(configuration: Configuration, driver: StorageDriver, journal: Log, caller: Caller) -> Publishing:

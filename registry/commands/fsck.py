@@ -51,6 +51,7 @@ _WORDS: Final = {
     Status.REPAIRED: "repaired",
     Status.REMOVED: "removed",
     Status.HELD_UP: "waits",
+    Status.FAILED: "damaged",
 }
 
 
@@ -268,6 +269,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "kind": damage.kind,
         "damage": damage.is_damage,
         "status": finding.status,
+        "error": finding.error,
         "repository": damage.repository,
         "where": damage.where,
         "tags": list(damage.affected.tags),
@@ -300,6 +302,8 @@ def _rest(finding: Finding, wish: Wish) -> str:
         return ""
     if finding.status is Status.HELD_UP:
         return "; a garbage collection runs"
+    if finding.status is Status.FAILED:
+        return f"; this could not be done: {finding.error}"
     if wish.repair and finding.damage.advice.startswith("--repair"):
         return "; this could not be repaired"
     return f"; {finding.damage.advice}"

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from drivers.base import PathNotFoundError
+from drivers.base import DriverError, PathNotFoundError
 from registry.fsck.blob_check import END, BlobCheck
+from registry.fsck.damage import Damage
 from registry.fsck.graph import Graph
 from registry.fsck.leftovers import leftovers
 from registry.fsck.reading import Tally
 from registry.fsck.repository_check import RepositoryCheck
 from registry.fsck.store import CollectionRunsError
+from registry.fsck.unreadable import borne, readable_names
 from registry.storage import paths
 from registry.storage.catalog import Catalog
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.fsck.absences import Absences
-    from registry.fsck.damage import Damage
     from registry.fsck.store import Store
     from registry.storage.validation import ValidationPolicy
 
@@ -34,14 +35,17 @@ class Status(StrEnum):
     REMOVED = "removed"
     HELD_UP = "held up"
     """It can be repaired, but not while a garbage collection runs."""
+    FAILED = "failed"
+    """Another look at it, or its repair, has failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A damage, and how it stands."""
+    """A damage, and how it stands; `error` is why it failed."""
 
     damage: Damage
     status: Status
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +120,14 @@ class Check:
         """Yield what is found, each when it was repaired, if it was.
 
         Raises:
-            drivers.base.DriverError: the storage failed.
+            drivers.base.DriverError: the storage failed as a whole.
         """
         if self._wish.is_meant is None:
             yield from self._judge(self._blobs.run())
             self.sum.damaged_blobs = self.sum.damaged
-            yield from self._judge(leftovers(self._store.driver, self._wish.leftovers_before))
+            yield from self._judge(leftovers(self._store, self._wish.leftovers_before))
             if self._wish.repair:
-                self.sum.tally.purged += self._store.driver.purge(self._wish.leftovers_before)
+                yield from self._judge(borne(self._store.contents, "", paths.ROOT, self._purge()))
         with Graph() as graph:
             check = RepositoryCheck(
                 self._store,
@@ -132,22 +136,35 @@ class Check:
                 self.sum.tally,
                 deep=self._wish.deep and self._wish.is_meant is not None,
             )
-            for name in Catalog(self._store.driver).linking():
-                if self._wish.is_meant is None or self._wish.is_meant(name):
+            for name in readable_names(self._store, Catalog.linking):
+                if isinstance(name, Damage):
+                    yield from self._judge([name])
+                elif self._wish.is_meant is None or self._wish.is_meant(name):
                     self._show(name)
-                    yield from self._judge(check.run(name))
+                    run = check.run(name)
+                    yield from self._judge(borne(self._store.contents, name, paths.repository(name), run))
+
+    def _purge(self) -> Iterator[Damage]:
+        """Remove what a driver has left of interrupted calls; yields nothing."""
+        self.sum.tally.purged += self._store.driver.purge(self._wish.leftovers_before)
+        yield from ()
 
     def _judge(self, damages: Iterable[Damage]) -> Iterator[Finding]:
         for damage in damages:
-            if not damage.is_there(self._store):
-                continue
-            status = self._treat(damage)
-            if damage.is_damage:
+            error = ""
+            try:
+                if not damage.is_there(self._store):
+                    continue
+                status = self._treat(damage)
+            except DriverError as failure:
+                self._store.contents.bear(failure)
+                status, error = Status.FAILED, str(failure)
+            if damage.is_damage or status is Status.FAILED:
                 self.sum.damaged += 1
                 self.sum.repaired += status is Status.REPAIRED
                 self.sum.removed += status is Status.REMOVED
             self.sum.held_up += status is Status.HELD_UP
-            yield Finding(damage, status)
+            yield Finding(damage, status, error)
 
     def _treat(self, damage: Damage) -> Status:
         """Repair a damage, if that is asked for, or remove what is left."""

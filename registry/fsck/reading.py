@@ -1,4 +1,4 @@
-"""Reads what a repository says of itself into a graph; what cannot be read is noted there as a fault."""
+"""Reads what a repository says of itself into a graph; what is malformed, or cannot be read, is noted there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from drivers.base import DriverError
 from registry.fsck.contents import State
 from registry.fsck.graph import Fault, Named
 from registry.fsck.store import as_link
@@ -132,5 +133,24 @@ class Reader:
         waiting = iter(keys)
         while some := list(islice(waiting, _BATCH)):
             found = self._store.driver.get_each(list(map(path_of, some)), limit=_LONGEST_LINK)
-            for key, content in zip(some, found, strict=True):
-                yield key, content if content is not None else self._store.link(path_of(key)).content
+            for number, key in enumerate(some):
+                try:
+                    content = next(found)
+                except DriverError:  # which of them it is, and whether others are, is not known
+                    for each in some[number:]:
+                        yield from self._content(each, path_of(each))
+                    break
+                if content is None:
+                    yield from self._content(key, path_of(key))
+                else:
+                    yield key, content
+
+    def _content(self, key: Key, path: str) -> Iterator[tuple[Key, bytes | None]]:
+        """Yield what lies at the path of `key`; nothing if that cannot be read, which is noted."""
+        try:
+            content = self._store.link(path).content
+        except DriverError as error:
+            self._store.contents.bear(error)
+            self._graph.hide(path, str(key), str(error))
+        else:
+            yield key, content

@@ -19,6 +19,7 @@ from registry.fsck.contents import State
 from registry.fsck.graph import Affected, Fault
 from registry.fsck.manifest_damage import ManifestBytes, ManifestLink, ManifestMissing, TagNowhere, TagWithoutManifest
 from registry.fsck.reading import Reader
+from registry.fsck.unreadable import Unreadable, borne
 from registry.oci.digest import Digest
 from registry.storage import enumeration, paths
 from registry.storage.parts import leaf_in
@@ -55,7 +56,7 @@ class RepositoryCheck:
         """Yield what is damaged in the repository `name`."""
         self._graph.clear()
         self._tally.repositories += 1
-        self._reader.read_tags(name)
+        yield from self._borne(name, paths.tags(name), self._read_tags(name))
         tags_read_at = time.monotonic()
         self._reader.list_manifests(name)
         for target, state in self._reader.read_manifests(name):
@@ -66,10 +67,25 @@ class RepositoryCheck:
         yield from self._unlisted_manifests(name)
         yield from self._lost_manifests(name)
         self._reader.read_layers(name)
+        for path, why in self._graph.hidden():
+            yield Unreadable(name, path, why, _NOBODY)
         yield from self._check_named(name)
         yield from self._check_layers(name)
         yield from self._check_referrers(name)
         self._tally.condemned_links += sum(1 for _ in self._store.driver.walk(paths.condemned(name), leaf_in=leaf_in))
+        yield from self._borne(name, paths.all_referrers(name), self._check_referrers(name))
+        yield from self._borne(name, paths.condemned(name), self._count_condemned(name))
+
+    def _borne(self, name: str, path: str, damages: Iterator[Damage]) -> Iterator[Damage]:
+        return borne(self._store.contents, name, path, damages)
+
+    def _read_tags(self, name: str) -> Iterator[Damage]:
+        self._reader.read_tags(name)
+        yield from ()
+
+    def _count_condemned(self, name: str) -> Iterator[Damage]:
+        self._tally.condemned_links += sum(1 for _ in self._store.driver.walk(paths.condemned(name)))
+        yield from ()
 
     def _damaged(self, target: Digest) -> Iterator[Damage]:
         """Yield, of bytes that are damaged, that they are: once, whatever repositories name them."""
@@ -102,7 +118,7 @@ class RepositoryCheck:
 
     def _unlisted_manifests(self, name: str) -> Iterator[Damage]:
         for tag, digest in self._graph.tags():
-            if self._graph.has_manifest(digest) or self._graph.has_fault(Fault.MANIFEST, digest):
+            if self._graph.may_have_manifest(digest):
                 continue
             seen = self._store.tag(name, tag)
             if seen.target == digest:
@@ -134,15 +150,15 @@ class RepositoryCheck:
 
     def _check_named(self, name: str) -> Iterator[Damage]:
         for named in self._graph.named():
-            if named.kind in {"manifest", "entry"}:
-                yield from self._check_named_manifest(name, named)
-            else:
-                yield from self._check_named_blob(name, named)
+            if self._graph.is_hidden(named.child):
+                continue
+            is_manifest = named.kind in {"manifest", "entry"}
+            look = self._check_named_manifest if is_manifest else self._check_named_blob
+            yield from self._borne(name, paths.blob_data(named.child), look(name, named))
 
     def _check_named_manifest(self, name: str, named: Named) -> Iterator[Damage]:
         digest = named.child
-        is_known = self._graph.has_manifest(digest) or self._graph.has_fault(Fault.MANIFEST, digest)
-        if is_known or (named.kind == "entry" and self._graph.layer(digest)):
+        if self._graph.may_have_manifest(digest) or (named.kind == "entry" and self._graph.layer(digest)):
             return
         if named.required:
             yield ManifestMissing(name, digest, named.parent, self._graph.affected(digest))
@@ -206,7 +222,7 @@ class RepositoryCheck:
         for subject in enumeration.subjects(self._store.driver, name):
             for digest in enumeration.referrers(self._store.driver, name, subject):
                 self._graph.note_listed(subject, digest)
-                if not self._graph.has_manifest(digest) and not self._graph.has_fault(Fault.MANIFEST, digest):
+                if not self._graph.may_have_manifest(digest):
                     yield ReferrerStale(name, digest, subject, _NOBODY)
         for subject, digest in self._graph.unlisted():
             yield ReferrerMissing(name, digest, subject, self._graph.affected(digest))

@@ -44,12 +44,12 @@ def open_repository(name: str, *actions: str) -> Repository:
     parse_name(name)
     here = services()
     if here.proxied:
-        return _open_proxied(here, here.proxied, name, actions)
+        return _open_proxied(here.proxied, name, actions)
     authorize(*(Access("repository", name, action) for action in actions))
     return here.repositories.open(name)
 
 
-def _open_proxied(here: Services, proxied: Proxied, name: str, actions: Sequence[str]) -> Repository:
+def _open_proxied(proxied: Proxied, name: str, actions: Sequence[str]) -> Repository:
     """Return what open_repository() does, in a registry that caches others.
 
     Raises:
@@ -65,8 +65,7 @@ def _open_proxied(here: Services, proxied: Proxied, name: str, actions: Sequence
     authorize(*(Access("repository", place.name, action, place.also) for action in actions))
     if pushes and not (place.takes_pushes or place.classic):
         raise UnsupportedError("this repository is a cache of another registry's, and takes no pushes")
-    # What is deleted is what is here.
-    return here.repositories.open(place.name) if "delete" in actions else proxied.open(place, _Visitor(environ))
+    return proxied.open(place, _Visitor(environ))
 
 
 class _Visitor:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from drivers.base import Writer
     from registry.proxy.fill import Fill
-    from registry.proxy.remote import RemoteBlob
+    from registry.proxy.remote_blob import RemoteBlob
     from registry.proxy.spool import Spool
     from registry.storage.hashing import Hasher
     from registry.upstream.streams import BlobStream
@@ -136,6 +136,7 @@ class Fetching:
             # Where all is sent again, what is here already is passed over.
             new, begins = piece[max(writer.size - position, 0) :], writer.size
             position += len(piece)
+            self._fill.pulled += len(piece)
             if size is not None and position > size:
                 raise MismatchError(f"{name} gives more than the {size} bytes of {digest}")
             if not new:

