@@ -69,9 +69,8 @@ _SEPARATOR: Final = "/_"
 _in_blobs: Final = re.compile(rf"{paths.BLOBS}/({'|'.join(ALGORITHMS)})/([0-9a-f]{{2}})").fullmatch
 _in_links: Final = re.compile(rf"({'|'.join(map(re.escape, _LINKS))})|{paths.TAGS}/([^/]+)/index").fullmatch
 _is_tag_link: Final = re.compile(rf"{paths.TAGS}/([^/]+)/current/{paths.LINK}").fullmatch
-_is_known: Final = re.compile(
-    rf"{paths.PROXY}/(?:tags/([^/]+)|manifests/({'|'.join(ALGORITHMS)})/([0-9a-f]+))"
-).fullmatch
+_DIGEST: Final = "|".join(f"{name}/[0-9a-f]{{{length}}}" for name, length in ALGORITHMS.items())
+_KNOWN: Final = re.compile(rf"{paths.PROXY}/(?:tags/([^/]+)|manifests/({_DIGEST}))").fullmatch
 _is_repository: Final = lru_cache(maxsize=64)(is_repository)
 """Those of one repository lie together in most walks."""
 
@@ -94,13 +93,14 @@ def part_at(path: str) -> Part | None:
 def known_at(path: str) -> Known | None:
     """Return what the object at `path` is kept of, if that was fetched; None if the object is something else."""
     name, part = _split(path)
-    found = _is_known(part)
+    found = _KNOWN(part)
     if not found:
         return None
-    tag, algorithm, encoded = found.groups()
-    if tag:
-        return Known(name, tag) if is_tag(tag) else None
-    return Known(name, digest=Digest(algorithm, encoded)) if is_hex(algorithm)(encoded) else None
+    tag, digest = found.groups()
+    if digest:
+        algorithm, _, encoded = digest.partition("/")
+        return Known(name, digest=Digest(algorithm, encoded))
+    return Known(name, tag) if is_tag(tag) else None
 
 
 def leaf_in(path: str) -> str:
