@@ -53,7 +53,7 @@ def is_fetched(driver: StorageDriver) -> bool:
 
 def marked_at_each_moment(work: Callable[[StorageDriver], None], rival: Callable[[StorageDriver], None]) -> set[bool]:
     """Tell what is noted where `rival` works as a whole between any two calls of `work`."""
-    marked = set()
+    marked: set[bool] = set()
     for moment in count(1):
         medium = InMemoryDriver()
         between = InterleavingDriver(medium, moment, lambda: rival(medium))  # noqa: B023 - called now
