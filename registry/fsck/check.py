@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.fsck.absences import Absences
-    from registry.fsck.damage import Damage
     from registry.fsck.store import Store
     from registry.storage.validation import ValidationPolicy
 

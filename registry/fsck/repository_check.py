@@ -71,8 +71,6 @@ class RepositoryCheck:
             yield Unreadable(name, path, why, _NOBODY)
         yield from self._check_named(name)
         yield from self._check_layers(name)
-        yield from self._check_referrers(name)
-        self._tally.condemned_links += sum(1 for _ in self._store.driver.walk(paths.condemned(name), leaf_in=leaf_in))
         yield from self._borne(name, paths.all_referrers(name), self._check_referrers(name))
         yield from self._borne(name, paths.condemned(name), self._count_condemned(name))
 
@@ -84,7 +82,7 @@ class RepositoryCheck:
         yield from ()
 
     def _count_condemned(self, name: str) -> Iterator[Damage]:
-        self._tally.condemned_links += sum(1 for _ in self._store.driver.walk(paths.condemned(name)))
+        self._tally.condemned_links += sum(1 for _ in self._store.driver.walk(paths.condemned(name), leaf_in=leaf_in))
         yield from ()
 
     def _damaged(self, target: Digest) -> Iterator[Damage]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from drivers.base import DriverError
 from registry.config.cached import Cached
 from registry.fsck.absences import Absences
-from registry.fsck.check import Check, Wish, policy_for
 from registry.fsck.check import Check, Status, Wish, policy_for
 from registry.fsck.contents import Contents
 from registry.fsck.losses import missing_half

@@ -70,10 +70,6 @@ _in_blobs: Final = re.compile(rf"{paths.BLOBS}/({'|'.join(ALGORITHMS)})/([0-9a-f
 _in_links: Final = re.compile(rf"({'|'.join(map(re.escape, _LINKS))})|{paths.TAGS}/([^/]+)/index").fullmatch
 _is_tag_link: Final = re.compile(rf"{paths.TAGS}/([^/]+)/current/{paths.LINK}").fullmatch
 _DIGEST: Final = "|".join(f"{name}/[0-9a-f]{{{length}}}" for name, length in ALGORITHMS.items())
-_is_known: Final = re.compile(rf"{paths.PROXY}/(?:tags/([^/]+)|manifests/({_DIGEST}))").fullmatch
-_is_known: Final = re.compile(
-    rf"{paths.PROXY}/(?:tags/([^/]+)|manifests/({'|'.join(ALGORITHMS)})/([0-9a-f]+))"
-).fullmatch
 _KNOWN: Final = re.compile(rf"{paths.PROXY}/(?:tags/([^/]+)|manifests/({_DIGEST}))").fullmatch
 _is_repository: Final = lru_cache(maxsize=64)(is_repository)
 """Those of one repository lie together in most walks."""
@@ -146,35 +142,4 @@ def _split(path: str) -> tuple[str, str]:
     if not path.startswith(_REPOSITORIES):
         return "", ""
     name, _, rest = path[len(_REPOSITORIES) :].partition(_SEPARATOR)
-    found = _is_tag_link(f"_{rest}")
-    if found and is_tag(found[1]) and _is_repository(name):
-        return Part(Kind.TAG, name, None, found[1])
-    return None
-
-
-class Known(NamedTuple):
-    """What is kept beside what was fetched: of `tag`, or of the manifest `digest`; the other one is "" or None."""
-
-    repository: str
-    tag: str = ""
-    digest: Digest | None = None
-
-
-def known_at(path: str) -> Known | None:
-    """Return what the object at `path` is kept of, if that was fetched; None if the object is something else."""
-    if not path.startswith(_REPOSITORIES):
-        return None
-    name, _, rest = path[len(_REPOSITORIES) :].partition(_SEPARATOR)
-    found = _is_known(f"_{rest}")
-    if not found or not _is_repository(name):
-        return None
-    tag, digest = found.groups()
-    if digest:
-        algorithm, _, encoded = digest.partition("/")
-        return Known(name, digest=Digest(algorithm, encoded))
-    return Known(name, tag) if is_tag(tag) else None
-    tag, algorithm, encoded = found.groups()
-    if tag:
-        return Known(name, tag) if is_tag(tag) else None
-    return Known(name, digest=Digest(algorithm, encoded)) if is_hex(algorithm)(encoded) else None
     return (name, f"_{rest}") if _is_repository(name) else ("", "")

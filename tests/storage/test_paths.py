@@ -71,6 +71,8 @@ OUR_OWN = {
     ),
     paths.proxied_tag("team/app", "v1"): f"{TEAM_APP}/_proxy/tags/v1",
     paths.fetched_manifest("team/app", SHA256): f"{TEAM_APP}/_proxy/manifests/sha256/{HEX}",
+    paths.prefetched("7-a"): "/registry/proxy/prefetch/7-a",
+    paths.prefetch_claim("7-a"): "/registry/proxy/prefetch/7-a-claim",
     paths.EVICTION_CLAIM: "/registry/proxy/eviction/claim",
     paths.EVICTION_BEGUN: "/registry/proxy/eviction/begun",
     paths.EVICTION_ENDED: "/registry/proxy/eviction/ended",
@@ -175,7 +177,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"blob_data", "repository", "layer_link", "manifests", "revisions", "revision_link"},
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
         *{"all_tag_history", "cluster_member", "copy_data", "upload_started_at", "upload_verified"},
-        *{"fetched_manifest"},
+        *{"fetched_manifest", "prefetched", "prefetch_claim"},
         *{"label", "cursor", "dead_letters", "dead_letter", "lease", "lease_epoch"},
         *{"quarantine", "quarantine_arriving"},
         *{"audit_day", "audit_segment", "audit_seen", "audit_told"},
@@ -194,7 +196,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
 SPELLED = re.compile(
     r"/docker/registry/v2|/registry/(?:cluster|journal|leases|audit|retention|pulls|usage)\b|\b_(?:layers|manifests|uploads|referrers)\b|/(?:link|data)$"
 )
-WITHOUT_STORAGE = {"server", "doctor", "http_client"}
+WITHOUT_STORAGE = {"server", "doctor", "http_client", "upstream"}
 """Rooms whose paths are those of URLs and of local files."""
 AUTHORS = {Path(inspect.getfile(module)) for module in (paths, parts)}
 """What spells paths, and what tells by a path what lies there."""
