@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import DriverError, PathNotFoundError
 from registry.audit.consumer import consumers as audited
 from registry.audit.trail import Trail
+from registry.config.cached import Cached
 from registry.foundation.proxies import TrustedProxies
 from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
@@ -325,7 +326,10 @@ def _quotas(
 ) -> Quotas | None:
     """Return the quotas of all repositories; None where no repository has one."""
     quotas = configuration.storage.maintenance.quotas
-    return Quotas(Groups(quotas), Counter(Ledger(driver), meter), enforced=enforced) if quotas else None
+    if not quotas:
+        return None
+    groups = Groups(quotas, Cached(configuration.upstreams))
+    return Quotas(groups, Counter(Ledger(driver), meter), enforced=enforced)
 
 
 def _pulls(configuration: Configuration, events: Events, observer: Observer | None, told: SharedSet) -> Pulls | None:

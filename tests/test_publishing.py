@@ -111,12 +111,12 @@ def test_a_manifest_counts_as_pushed_now_when_its_tag_is_deleted_or_moved(
     driver: InMemoryDriver, repository: Repository, touching: Touching
 ) -> None:
     publishing = replace(OPERATOR, touching=touching)
-    moving: list[Callable[[], object]] = [
+    moving: list[Callable[[], None]] = [
         lambda: publishing.push_manifest(repository, SECOND, digest_of(SECOND), [V1]),
         lambda: publishing.push_manifest(repository, SECOND, digest_of(SECOND), [V1], Guard(V1, Anything())),
         lambda: publishing.move_tag(repository, V1, SECOND, digest_of(SECOND)),
     ]
-    deleting: list[Callable[[], object]] = [
+    deleting: list[Callable[[], None]] = [
         lambda: publishing.remove_tag(repository, V1),
         lambda: publishing.remove_tag(repository, V1, Anything()),
     ]

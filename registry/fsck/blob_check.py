@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from registry.fsck.blob_damage import BlobDamaged, BlobUnreadable
 from registry.fsck.contents import State
 from registry.fsck.graph import Affected
+from registry.fsck.unreadable import borne
 from registry.oci.digest import ALGORITHMS, Digest
 from registry.storage import paths
 from registry.storage.listing import names_below
@@ -39,16 +40,20 @@ class BlobCheck:
     def run(self) -> Iterator[Damage]:
         """Yield the blobs that do not have their digest: of those that are read, and of those that are empty."""
         for algorithm in sorted(ALGORITHMS):
-            for prefix in names_below(self._store.driver, paths.blob_prefixes(algorithm), is_prefix):
-                self._note(algorithm, prefix)
-                if self._deep and f"{algorithm}:{prefix}" >= self._start[: len(f"{algorithm}:") + 2]:
-                    self.at = f"{algorithm}:{prefix}"
-                yield from self._check(algorithm, prefix)
+            yield from borne(self._store.contents, "", paths.blob_prefixes(algorithm), self._run(algorithm))
         if self._deep:
             self.at = END
         self._tally.blobs, self._tally.size = self._store.contents.count()
 
-    def _note(self, algorithm: str, prefix: str) -> None:
+    def _run(self, algorithm: str) -> Iterator[Damage]:
+        for prefix in names_below(self._store.driver, paths.blob_prefixes(algorithm), is_prefix):
+            yield from borne(self._store.contents, "", paths.blobs(algorithm, prefix), self._note(algorithm, prefix))
+            if self._deep and f"{algorithm}:{prefix}" >= self._start[: len(f"{algorithm}:") + 2]:
+                self.at = f"{algorithm}:{prefix}"
+            yield from self._check(algorithm, prefix)
+
+    def _note(self, algorithm: str, prefix: str) -> Iterator[Damage]:
+        """Note the blobs whose hex begins with `prefix`; yields nothing."""
         is_digest = is_hex(algorithm)
         for found in self._store.driver.walk(paths.blobs(algorithm, prefix)):
             name = found.path.rpartition("/")[0].rpartition("/")[2]
@@ -57,6 +62,7 @@ class BlobCheck:
                 self._store.contents.note(digest, found.size)
             else:
                 self._tally.foreign += 1
+        yield from ()
 
     def _check(self, algorithm: str, prefix: str) -> Iterator[Damage]:
         contents = self._store.contents

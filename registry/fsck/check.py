@@ -6,13 +6,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from drivers.base import PathNotFoundError
+from drivers.base import DriverError, PathNotFoundError
 from registry.fsck.blob_check import END, BlobCheck
+from registry.fsck.damage import Damage
 from registry.fsck.graph import Graph
 from registry.fsck.leftovers import leftovers
 from registry.fsck.reading import Tally
 from registry.fsck.repository_check import RepositoryCheck
 from registry.fsck.store import CollectionRunsError
+from registry.fsck.unreadable import borne, readable_names
 from registry.storage import paths
 from registry.storage.catalog import Catalog
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from drivers.base import StorageDriver
-    from registry.fsck.damage import Damage
+    from registry.fsck.absences import Absences
     from registry.fsck.store import Store
     from registry.storage.validation import ValidationPolicy
 
@@ -33,14 +35,17 @@ class Status(StrEnum):
     REMOVED = "removed"
     HELD_UP = "held up"
     """It can be repaired, but not while a garbage collection runs."""
+    FAILED = "failed"
+    """Another look at it, or its repair, has failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A damage, and how it stands."""
+    """A damage, and how it stands; `error` is why it failed."""
 
     damage: Damage
     status: Status
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +96,11 @@ def policy_for(driver: StorageDriver, policy: ValidationPolicy) -> ValidationPol
 
 
 class Check:
-    """Checks `store`. `policy` tells what manifests may name that is not there; `show` is told what is looked at."""
+    """Checks `store`. `absences` tells what may be missing; `show` is told what is looked at."""
 
-    def __init__(self, store: Store, policy: ValidationPolicy, wish: Wish, show: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, absences: Absences, wish: Wish, show: Callable[[str], None]) -> None:
         self._store = store
-        self._policy = policy
+        self._absences = absences
         self._wish = wish
         self._show = show
         self.sum = Sum()
@@ -115,38 +120,51 @@ class Check:
         """Yield what is found, each when it was repaired, if it was.
 
         Raises:
-            drivers.base.DriverError: the storage failed.
+            drivers.base.DriverError: the storage failed as a whole.
         """
         if self._wish.is_meant is None:
             yield from self._judge(self._blobs.run())
             self.sum.damaged_blobs = self.sum.damaged
-            yield from self._judge(leftovers(self._store.driver, self._wish.leftovers_before))
+            yield from self._judge(leftovers(self._store, self._wish.leftovers_before))
             if self._wish.repair:
-                self.sum.tally.purged += self._store.driver.purge(self._wish.leftovers_before)
+                yield from self._judge(borne(self._store.contents, "", paths.ROOT, self._purge()))
         with Graph() as graph:
             check = RepositoryCheck(
                 self._store,
                 graph,
-                self._policy,
+                self._absences,
                 self.sum.tally,
                 deep=self._wish.deep and self._wish.is_meant is not None,
             )
-            for name in Catalog(self._store.driver).linking():
-                if self._wish.is_meant is None or self._wish.is_meant(name):
+            for name in readable_names(self._store, Catalog.linking):
+                if isinstance(name, Damage):
+                    yield from self._judge([name])
+                elif self._wish.is_meant is None or self._wish.is_meant(name):
                     self._show(name)
-                    yield from self._judge(check.run(name))
+                    run = check.run(name)
+                    yield from self._judge(borne(self._store.contents, name, paths.repository(name), run))
+
+    def _purge(self) -> Iterator[Damage]:
+        """Remove what a driver has left of interrupted calls; yields nothing."""
+        self.sum.tally.purged += self._store.driver.purge(self._wish.leftovers_before)
+        yield from ()
 
     def _judge(self, damages: Iterable[Damage]) -> Iterator[Finding]:
         for damage in damages:
-            if not damage.is_there(self._store):
-                continue
-            status = self._treat(damage)
-            if damage.is_damage:
+            error = ""
+            try:
+                if not damage.is_there(self._store):
+                    continue
+                status = self._treat(damage)
+            except DriverError as failure:
+                self._store.contents.bear(failure)
+                status, error = Status.FAILED, str(failure)
+            if damage.is_damage or status is Status.FAILED:
                 self.sum.damaged += 1
                 self.sum.repaired += status is Status.REPAIRED
                 self.sum.removed += status is Status.REMOVED
             self.sum.held_up += status is Status.HELD_UP
-            yield Finding(damage, status)
+            yield Finding(damage, status, error)
 
     def _treat(self, damage: Damage) -> Status:
         """Repair a damage, if that is asked for, or remove what is left."""

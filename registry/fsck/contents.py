@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from drivers.base import DriverError, ObjectTooLargeError, PathNotFoundError
+from drivers.base import DriverError, NotPermittedError, ObjectTooLargeError, PathNotFoundError, UnavailableError
 from registry.foundation.temporary_database import temporary_database
 from registry.oci.digest import Digest
 from registry.oci.manifest import MAX_SIZE
@@ -25,7 +26,11 @@ _SCHEMA: Final = """
 """
 _PAGE: Final = 1000
 _MOST_UNREADABLE: Final = 10
-"""After so many one after the other it is not they, but the storage."""
+"""After so many blobs one after the other it is not they, but the storage; after so many links it is asked."""
+
+
+class StorageFailsError(UnavailableError):
+    """It is not some of what a storage has that it does not give: it fails as a whole."""
 
 
 class State(IntEnum):
@@ -58,6 +63,7 @@ class Contents:
         self._connection = temporary_database(_SCHEMA)
         self.read_bytes = 0
         self._unreadable = 0
+        self._failed = 0
 
     def __enter__(self) -> Self:
         return self
@@ -152,17 +158,40 @@ class Contents:
         """Forget what is known of some bytes: they have gone, or others have come."""
         self._connection.execute("DELETE FROM blobs WHERE digest = ?", (str(digest),))
 
-    def tell_once(self, digest: Digest) -> bool:
-        """Tell whether this is the first time that it is asked of `digest`."""
-        return self._connection.execute("INSERT OR IGNORE INTO told VALUES (?)", (str(digest),)).rowcount == 1
+    def tell_once(self, what: Digest | str) -> bool:
+        """Tell whether this is the first time that it is asked of a digest, or of a path."""
+        return self._connection.execute("INSERT OR IGNORE INTO told VALUES (?)", (str(what),)).rowcount == 1
+
+    def bear(self, error: DriverError) -> None:
+        """Return if the storage works although it has failed with `error`.
+
+        Raises:
+            StorageFailsError: it does not.
+        """
+        if isinstance(error, StorageFailsError):
+            raise error
+        self._failed += 1
+        if self._failed <= _MOST_UNREADABLE:
+            return
+        try:
+            self._driver.probe()
+            self._driver.list_prefixes(paths.ROOT, limit=1)
+        except DriverError:
+            raise StorageFailsError(str(error)) from error
+        self._failed = 0
 
     def _note_unreadable(self, digest: Digest, error: DriverError) -> State:
-        """Note that the storage has just failed to give some bytes; raise its error if it fails again and again."""
-        if self.known(digest) is not State.UNREADABLE:
+        """Note that the storage has just failed to give some bytes; raise its error if it fails again and again.
+
+        Where this process may not read them, it is always they: all may have been copied as another user.
+        """
+        if self.known(digest) is not State.UNREADABLE and not isinstance(error, NotPermittedError):
             self._unreadable += 1
         if self._unreadable > _MOST_UNREADABLE:
-            raise error
-        size = self.size(digest) or 0
+            raise StorageFailsError(str(error)) from error
+        size = 0
+        with suppress(DriverError):
+            size = self.size(digest) or 0
         self._connection.execute("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", (str(digest), size, State.UNREADABLE))
         return State.UNREADABLE
 

@@ -12,7 +12,7 @@ from registry.oci.digest import Digest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TABLES: Final = ("tags", "manifests", "layers", "named", "subjects", "faults")
+_TABLES: Final = ("tags", "manifests", "layers", "named", "subjects", "faults", "hidden")
 _SCHEMA: Final = """
     CREATE TABLE tags (tag TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX pointing ON tags (digest);
@@ -23,6 +23,8 @@ _SCHEMA: Final = """
     CREATE TABLE subjects (number INTEGER PRIMARY KEY, subject TEXT, digest TEXT, is_listed INTEGER NOT NULL,
                            UNIQUE (subject, digest));
     CREATE TABLE faults (kind TEXT, name TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID;
+    CREATE TABLE hidden (path TEXT PRIMARY KEY, name TEXT NOT NULL, why TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX hidden_names ON hidden (name);
 """
 _SHOWN: Final = 10
 _PAGE: Final = 1000
@@ -131,6 +133,22 @@ class Graph:
         query = "SELECT 1 FROM faults WHERE kind = ? AND name = ?"
         return self._connection.execute(query, (kind, str(digest))).fetchone() is not None
 
+    def hide(self, path: str, name: str, why: str) -> None:
+        """Note that the link at `path`, of a tag or a digest, cannot be read, and why."""
+        self._connection.execute("INSERT OR REPLACE INTO hidden VALUES (?, ?, ?)", (path, name, why))
+
+    def hidden(self) -> Iterator[tuple[str, str]]:
+        """Yield, in order, the path of each link that cannot be read, and why."""
+        yield from self._rows("SELECT path, why FROM hidden WHERE path > ? ORDER BY path LIMIT ?")
+
+    def is_hidden(self, digest: Digest) -> bool:
+        """Tell whether a link of a digest cannot be read."""
+        return self._one("SELECT 1 FROM hidden WHERE name = ?", digest)
+
+    def may_have_manifest(self, digest: Digest) -> bool:
+        """Tell whether the repository lists a manifest, or has a link for it that is malformed or cannot be read."""
+        return self.has_manifest(digest) or self.has_fault(Fault.MANIFEST, digest) or self.is_hidden(digest)
+
     def has_manifest(self, digest: Digest) -> bool:
         """Tell whether the repository lists a manifest."""
         return self._one("SELECT 1 FROM manifests WHERE digest = ?", digest)
@@ -146,7 +164,8 @@ class Graph:
 
     def is_whole(self) -> bool:
         """Tell whether every manifest was read; if not, a blob that none names may be named all the same."""
-        return self._connection.execute("SELECT 1 FROM manifests WHERE NOT is_read").fetchone() is None
+        query = "SELECT 1 FROM manifests WHERE NOT is_read UNION ALL SELECT 1 FROM hidden"
+        return self._connection.execute(query).fetchone() is None
 
     def manifests(self) -> Iterator[tuple[Digest, Digest]]:
         """Yield each manifest in order, and under which digest its bytes lie."""

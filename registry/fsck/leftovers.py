@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import ObjectTooLargeError, PathNotFoundError
 from registry.fsck.damage import Damage
 from registry.fsck.graph import Affected
+from registry.fsck.unreadable import borne, readable_names
 from registry.storage import paths
 from registry.storage.catalog import Catalog
 from registry.storage.listing import names_below
@@ -90,17 +91,28 @@ class AbandonedCopy(Damage):
         return True
 
 
-def leftovers(driver: StorageDriver, before: float) -> Iterator[Damage]:
+def leftovers(store: Store, before: float) -> Iterator[Damage]:
     """Yield what nobody has worked on since the time `before`, in seconds since the epoch."""
-    for name in Catalog(driver).uploading():
-        for upload_id in names_below(driver, paths.uploads(name), is_upload_id):
-            began = begun_at(driver, name, upload_id)
-            if began is not None and began < before:
-                yield AbandonedUpload(name, upload_id, began, Affected())
+    for name in readable_names(store, Catalog.uploading):
+        if isinstance(name, Damage):
+            yield name
+        else:
+            yield from borne(store.contents, name, paths.uploads(name), _uploads(store.driver, name, before))
     for path in (paths.COPIES, paths.QUARANTINE_ARRIVING):
-        modified = _last_written(driver, path)
-        if modified is not None and modified < before:
-            yield AbandonedCopy(path, modified, "", Affected())
+        yield from borne(store.contents, "", path, _copies(store.driver, path, before))
+
+
+def _uploads(driver: StorageDriver, name: str, before: float) -> Iterator[Damage]:
+    for upload_id in names_below(driver, paths.uploads(name), is_upload_id):
+        began = begun_at(driver, name, upload_id)
+        if began is not None and began < before:
+            yield AbandonedUpload(name, upload_id, began, Affected())
+
+
+def _copies(driver: StorageDriver, path: str, before: float) -> Iterator[Damage]:
+    modified = _last_written(driver, path)
+    if modified is not None and modified < before:
+        yield AbandonedCopy(path, modified, "", Affected())
 
 
 def begun_at(driver: StorageDriver, name: str, upload_id: str) -> float | None:

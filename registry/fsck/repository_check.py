@@ -19,6 +19,7 @@ from registry.fsck.contents import State
 from registry.fsck.graph import Affected, Fault
 from registry.fsck.manifest_damage import ManifestBytes, ManifestLink, ManifestMissing, TagNowhere, TagWithoutManifest
 from registry.fsck.reading import Reader
+from registry.fsck.unreadable import Unreadable, borne
 from registry.oci.digest import Digest
 from registry.storage import enumeration, paths
 from registry.storage.parts import leaf_in
@@ -26,11 +27,11 @@ from registry.storage.parts import leaf_in
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from registry.fsck.absences import Absences
     from registry.fsck.damage import Damage
     from registry.fsck.graph import Graph, Named
     from registry.fsck.reading import Tally
     from registry.fsck.store import Store
-    from registry.storage.validation import ValidationPolicy
 
 _NOBODY: Final = Affected()
 _BAD: Final = {State.DAMAGED, State.UNREADABLE}
@@ -39,14 +40,15 @@ _BAD: Final = {State.DAMAGED, State.UNREADABLE}
 class RepositoryCheck:
     """Finds what is damaged in one repository after the other; `graph` holds what the one at hand says.
 
-    `policy` tells what may be missing; `deep` has all bytes read. Each damage is yielded before what depends on it is
+    `absences` tells what may be missing; `deep` has all bytes read. Each damage is yielded before what depends on it is
     looked at, because the caller may repair it at once.
     """
 
-    def __init__(self, store: Store, graph: Graph, policy: ValidationPolicy, tally: Tally, *, deep: bool) -> None:
+    def __init__(self, store: Store, graph: Graph, absences: Absences, tally: Tally, *, deep: bool) -> None:
         self._store = store
         self._graph = graph
-        self._reader = Reader(store, graph, policy, tally)
+        self._reader = Reader(store, graph, absences, tally)
+        self._absences = absences
         self._tally = tally
         self._deep = deep
 
@@ -54,10 +56,10 @@ class RepositoryCheck:
         """Yield what is damaged in the repository `name`."""
         self._graph.clear()
         self._tally.repositories += 1
-        self._reader.read_tags(name)
+        yield from self._borne(name, paths.tags(name), self._read_tags(name))
         tags_read_at = time.monotonic()
         self._reader.list_manifests(name)
-        for target, state in self._reader.read_manifests():
+        for target, state in self._reader.read_manifests(name):
             if state in _BAD:
                 yield from self._damaged(target)
         yield from self._torn_manifests(name)
@@ -65,10 +67,25 @@ class RepositoryCheck:
         yield from self._unlisted_manifests(name)
         yield from self._lost_manifests(name)
         self._reader.read_layers(name)
+        for path, why in self._graph.hidden():
+            yield Unreadable(name, path, why, _NOBODY)
         yield from self._check_named(name)
         yield from self._check_layers(name)
         yield from self._check_referrers(name)
         self._tally.condemned_links += sum(1 for _ in self._store.driver.walk(paths.condemned(name), leaf_in=leaf_in))
+        yield from self._borne(name, paths.all_referrers(name), self._check_referrers(name))
+        yield from self._borne(name, paths.condemned(name), self._count_condemned(name))
+
+    def _borne(self, name: str, path: str, damages: Iterator[Damage]) -> Iterator[Damage]:
+        return borne(self._store.contents, name, path, damages)
+
+    def _read_tags(self, name: str) -> Iterator[Damage]:
+        self._reader.read_tags(name)
+        yield from ()
+
+    def _count_condemned(self, name: str) -> Iterator[Damage]:
+        self._tally.condemned_links += sum(1 for _ in self._store.driver.walk(paths.condemned(name)))
+        yield from ()
 
     def _damaged(self, target: Digest) -> Iterator[Damage]:
         """Yield, of bytes that are damaged, that they are: once, whatever repositories name them."""
@@ -101,27 +118,28 @@ class RepositoryCheck:
 
     def _unlisted_manifests(self, name: str) -> Iterator[Damage]:
         for tag, digest in self._graph.tags():
-            if self._graph.has_manifest(digest) or self._graph.has_fault(Fault.MANIFEST, digest):
+            if self._graph.may_have_manifest(digest):
                 continue
             seen = self._store.tag(name, tag)
             if seen.target == digest:
                 state = self._store.contents.manifest(digest)[1]
                 if state in _BAD:
                     yield from self._damaged(digest)
-                yield TagWithoutManifest(name, tag, seen, digest, state, Affected((tag,)))
+                if not self._absences.may_dangle(name):
+                    yield TagWithoutManifest(name, tag, seen, digest, state, Affected((tag,)))
             yield from self._read_listed(name, digest)
 
     def _read_listed(self, name: str, digest: Digest) -> Iterator[Damage]:
         """Read a manifest that was not listed, if it is now: it was repaired, or pushed."""
         target = self._store.revision(name, digest).target
-        if target and not self._graph.has_manifest(digest) and self._reader.read_manifest(digest, target) in _BAD:
+        if target and not self._graph.has_manifest(digest) and self._reader.read_manifest(name, digest, target) in _BAD:
             yield from self._damaged(target)
 
     def _lost_manifests(self, name: str) -> Iterator[Damage]:
         for digest in map(Digest.parse, self._graph.faults(Fault.BYTES)):
             seen = self._store.revision(name, digest)
-            if seen.target:
-                state = self._store.contents.state(seen.target)
+            state = self._store.contents.state(seen.target) if seen.target else State.MISSING
+            if seen.target and not (state is State.MISSING and self._absences.may_dangle(name)):
                 yield ManifestBytes(name, digest, seen, state, self._graph.affected(digest))
             self._drop_if_gone(name, digest)
 
@@ -132,15 +150,15 @@ class RepositoryCheck:
 
     def _check_named(self, name: str) -> Iterator[Damage]:
         for named in self._graph.named():
-            if named.kind in {"manifest", "entry"}:
-                yield from self._check_named_manifest(name, named)
-            else:
-                yield from self._check_named_blob(name, named)
+            if self._graph.is_hidden(named.child):
+                continue
+            is_manifest = named.kind in {"manifest", "entry"}
+            look = self._check_named_manifest if is_manifest else self._check_named_blob
+            yield from self._borne(name, paths.blob_data(named.child), look(name, named))
 
     def _check_named_manifest(self, name: str, named: Named) -> Iterator[Damage]:
         digest = named.child
-        is_known = self._graph.has_manifest(digest) or self._graph.has_fault(Fault.MANIFEST, digest)
-        if is_known or (named.kind == "entry" and self._graph.layer(digest)):
+        if self._graph.may_have_manifest(digest) or (named.kind == "entry" and self._graph.layer(digest)):
             return
         if named.required:
             yield ManifestMissing(name, digest, named.parent, self._graph.affected(digest))
@@ -150,7 +168,7 @@ class RepositoryCheck:
         target = self._graph.layer(digest)
         if target is None:
             is_torn = self._graph.has_fault(Fault.LAYER, digest)
-            if not named.required and not is_torn:
+            if not named.required and not (is_torn and not self._absences.may_dangle(name)):
                 return
             if self._store.contents.size(digest) is None:
                 if not named.required:
@@ -186,23 +204,25 @@ class RepositoryCheck:
         """Look at the links that no manifest needs. Where one cannot be read, all may be needed."""
         if not self._graph.is_whole():
             return
+        may_dangle = self._absences.may_dangle(name)
         for digest, target in self._graph.layers():
             if self._graph.names(digest):
                 continue
             if self._store.contents.size(target) is None:
-                yield UnusedLink(name, digest, self._store.layer(name, digest), _NOBODY)
+                if not may_dangle:
+                    yield UnusedLink(name, digest, self._store.layer(name, digest), _NOBODY)
             else:
                 self._tally.unused_links += 1
         for digest in map(Digest.parse, self._graph.faults(Fault.LAYER)):
             seen = self._store.layer(name, digest)
-            if seen.is_torn and not self._graph.names(digest):
+            if seen.is_torn and not may_dangle and not self._graph.names(digest):
                 yield UnusedLink(name, digest, seen, _NOBODY)
 
     def _check_referrers(self, name: str) -> Iterator[Damage]:
         for subject in enumeration.subjects(self._store.driver, name):
             for digest in enumeration.referrers(self._store.driver, name, subject):
                 self._graph.note_listed(subject, digest)
-                if not self._graph.has_manifest(digest) and not self._graph.has_fault(Fault.MANIFEST, digest):
+                if not self._graph.may_have_manifest(digest):
                     yield ReferrerStale(name, digest, subject, _NOBODY)
         for subject, digest in self._graph.unlisted():
             yield ReferrerMissing(name, digest, subject, self._graph.affected(digest))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Gauge
 
+    from registry.observation.proxy_metrics import ProxyMetrics
     from registry.observation.record import RequestRecord
 
 _TRIES: Final = 5
@@ -298,6 +299,12 @@ class Metrics:
     def cache_evicted(self, upstream: str, size: int) -> None:
         """Count bytes of an upstream that were evicted."""
         self._evicted.labels(upstream).inc(size)
+
+    def of_proxies(self, upstreams: Iterable[str]) -> ProxyMetrics:
+        """Return what counts for the upstreams called so; ask once in a process."""
+        from registry.observation.proxy_metrics import ProxyMetrics  # noqa: PLC0415  few registries cache others
+
+        return ProxyMetrics(upstreams)
 
     def certificate_served(self, file: str, not_after: datetime | None) -> None:
         """Say when the certificate in `file` expires, which this worker serves; None leaves what was said before."""

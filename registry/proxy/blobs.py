@@ -13,7 +13,7 @@ from registry.proxy.remote_blob import RemoteBlob
 from registry.proxy.tail import Passing, Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from registry.ports import Visitor
     from registry.proxy.fills import Fills
@@ -58,14 +58,19 @@ class ProxiedBlobs:
         remote = self._remote(digest)
         fill = self._fills.find(remote, self._place)
         size = fill.size if fill else None
-        return self._found(digest, self._size_of(remote) if size is None else size)
+        if size is None:
+            size = self._size_of(remote)
+            self._fills.forget(remote)
+        return self._found(digest, size)
 
     def serve(self, digest: Digest) -> Blob:
         """Return the blob, which is being fetched from now on if it is not here."""
         try:
-            return self._local.serve(digest)
+            blob, hit = self._local.serve(digest), True
         except BlobUnknownError:
-            return self._fetch(digest)
+            blob, hit = self._fetch(digest), False
+        self._fills.meter.served("blob", blob.size, hit=hit)
+        return blob
 
     def read(self, blob: Blob, start: int, stop: int) -> Iterator[bytes]:
         """Yield bytes ``start..stop``, as they come if they are not here."""
@@ -76,13 +81,14 @@ class ProxiedBlobs:
             except BlobUnknownError:
                 blob = self._fetch_again(blob)
                 coming = self._coming.get(blob.digest)
-        if coming is None:
-            return self._local.read(blob, start, stop)
-        return coming.read(start, stop)
+        return self._follow(coming, start, stop) if coming else self._local.read(blob, start, stop)
 
     def open_local(self, blob: Blob) -> BinaryIO | None:
         """Return the local file that holds the blob, opened; None if there is none, or not yet."""
-        if blob.digest in self._coming:
+        coming = self._coming.get(blob.digest)
+        if isinstance(coming, Tail) and coming.has_ended_well:
+            del self._coming[blob.digest]
+        elif coming:
             return None
         try:
             return self._local.open_local(blob)
@@ -109,6 +115,15 @@ class ProxiedBlobs:
     def revive(self, digest: Digest, since: Callable[[], float]) -> bool:
         """Have the blob again if a garbage collection has condemned it since then."""
         return self._local.revive(digest, since)
+
+    def _follow(self, coming: Tail | Passing, start: int, stop: int) -> Generator[bytes]:
+        meter, name, before = self._fills.meter, self._upstream.name, coming.pulled
+        meter.followed(name, 1)
+        try:
+            yield from coming.read(start, stop)
+        finally:
+            meter.followed(name, -1)
+            meter.pulled("blob", coming.pulled - before)
 
     def _remote(self, digest: Digest) -> RemoteBlob:
         return RemoteBlob(self._upstream, self._place.remote, digest, self._visitor.via)

@@ -136,6 +136,7 @@ class Fetching:
             # Where all is sent again, what is here already is passed over.
             new, begins = piece[max(writer.size - position, 0) :], writer.size
             position += len(piece)
+            self._fill.pulled += len(piece)
             if size is not None and position > size:
                 raise MismatchError(f"{name} gives more than the {size} bytes of {digest}")
             if not new:

@@ -60,8 +60,8 @@ class View:
 class Fill:
     """A blob on its way, asked for under the name that `place` has upstream.
 
-    `size` is in bytes, and None as long as it is not known. `places` are the repositories that get it, by their names:
-    of each it is shown that its upstream has the blob under its name.
+    `size` is in bytes, and None as long as it is not known; `pulled` is how many have come from the upstream. `places`
+    are the repositories that get it, by their names: of each it is shown that its upstream has the blob under its name.
     """
 
     def __init__(self, place: Place) -> None:
@@ -69,6 +69,7 @@ class Fill:
         self.places = {place.name: place}
         self.size: int | None = None
         self.error: RegistryError | None = None
+        self.pulled = 0
         self._state = State.ASKING
         self._is_verified = False
         self._spool: Spool | None = None

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from registry.upstream.streams import BlobStream
 
 _ABOUT_LIMIT: Final = 4096
+_SMALL: Final = 1024 * 1024
+"""Bytes of a blob that is fetched before another process could read along with much of it."""
 _log = logging.getLogger(__name__)
 
 
@@ -62,13 +64,9 @@ class Filling:
         self._data = paths.fill_data(remote.name, remote.digest)
         self._about = paths.fill_about(remote.name, remote.digest)
         self._spool: Spool | None = None
+        self._is_described = False
         self.could_not_write = False
         """Whether the storage is full, or this registry may not write to it."""
-
-    @property
-    def mismatched(self) -> bool:
-        """Whether it has failed because the upstream gives other content under this digest."""
-        return isinstance(self._fill.error, MismatchError)
 
     def run(self) -> None:
         """Return when the fill has ended, however it did."""
@@ -157,16 +155,25 @@ class Filling:
         """
         spool = self._spool
         if spool is None:
-            with suppress(UpstreamFailedError):  # it may yet give the blob itself
-                if self._remote.size() == size:
-                    self._share(size)
-                    return True
-            return False
+            if not self._is_linked() and not self._is_of_size(size):
+                return False
+            self._share(size)
+            return True
         if not self._is_stored(spool, size):
             raise OtherBytesError("what is stored is not what clients have got of it")
         self._fill.verify()
         self._share(size)
         return True
+
+    def _is_linked(self) -> bool:
+        """Tell whether another process has fetched the blob for our repository."""
+        return self._repositories.open(self._place.name).blobs.has(self._digest)
+
+    def _is_of_size(self, size: int) -> bool:
+        """Tell whether the upstream has the blob under our name, in so many bytes."""
+        with suppress(UpstreamFailedError):  # it may yet give the blob itself
+            return self._remote.size() == size
+        return False
 
     def _is_stored(self, spool: Spool, size: int) -> bool:
         path = paths.blob_data(self._digest)
@@ -201,6 +208,7 @@ class Filling:
         about = self._read_about()
         if about is None:
             raise OtherBytesError("it is not known what was fetched")
+        self._is_described = True
         repository, size = about
         if self._spool is None or repository != self._remote.repository:
             size = self._remote.size()
@@ -224,8 +232,7 @@ class Filling:
         with ExitStack() as opened:
             stream = opened.enter_context(self._remote.open())
             size = self._size_of(stream)
-            about = json.dumps({"repository": self._remote.repository, "size": size}).encode("ascii")
-            self._driver.start_upload(self._data, [(self._about, about)])
+            self._driver.start_upload(self._data, self._described(size))
             is_first, self._fetching.is_pieced = self._spool is None, False
             with self._driver.open_upload(self._data) as writer:
                 try:
@@ -240,6 +247,14 @@ class Filling:
                     self._cancel(writer)
                     raise
         return self._fetch_all()
+
+    def _described(self, size: int | None) -> list[tuple[str, bytes]]:
+        """Return the object that says what is fetched; none where that takes no longer than to store it does."""
+        if size is not None and size <= _SMALL:
+            return []
+        self._is_described = True
+        about = {"repository": self._remote.repository, "size": size}
+        return [(self._about, json.dumps(about).encode("ascii"))]
 
     def _size_of(self, stream: BlobStream) -> int | None:
         if stream.size is not None:
@@ -275,5 +290,6 @@ class Filling:
 
     def _clear(self) -> None:
         """Delete what is said of an upload that has ended."""
-        with suppress(PathNotFoundError):
-            self._driver.delete(self._about)
+        if self._is_described:
+            with suppress(PathNotFoundError):
+                self._driver.delete(self._about)

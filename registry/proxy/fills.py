@@ -5,19 +5,24 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
 from registry.foundation.recent import RecentlyUsed
-from registry.oci.errors import BlobUnknownError, UpstreamBusyError, UpstreamFailedError, UpstreamRefusedError
+from registry.oci.errors import BlobUnknownError, UpstreamBusyError, UpstreamRefusedError
+from registry.proxy.fetching import MismatchError
 from registry.proxy.fill import ENDED, Fill, View
 from registry.proxy.filling import Filling
+from registry.proxy.meter import NoMeter
 
 if TYPE_CHECKING:
     from registry.oci.digest import Digest
+    from registry.oci.errors import RegistryError
     from registry.ports import Blob, Visitor
     from registry.proxy.filling import Kept
+    from registry.proxy.meter import Meter
     from registry.proxy.remote_blob import RemoteBlob
     from registry.proxy.routing import Place
 
@@ -30,17 +35,21 @@ _RETRY_SECONDS: Final = 5
 _TRIES: Final = 3
 _CLOSING_SECONDS: Final = 2.0
 
+_Asked = tuple[str, str, "Digest"]
+
 
 class Fills:
     """All fills of a process. What is fetched is `kept`; that is None where nothing may be written."""
 
-    def __init__(self, kept: Kept | None) -> None:
+    def __init__(self, kept: Kept | None, meter: Meter | None = None) -> None:
+        self.meter = meter or NoMeter()
         self._kept = kept
         self._lock = threading.Lock()
         self._fills: dict[tuple[str, Digest], Fill] = {}
         self._slots: dict[str, threading.BoundedSemaphore] = {}
         self._threads: set[threading.Thread] = set()
-        self._wrong: RecentlyUsed[tuple[str, str, Digest], float] = RecentlyUsed(_REMEMBERED)
+        self._failed: RecentlyUsed[_Asked, tuple[float, RegistryError]] = RecentlyUsed(_REMEMBERED)
+        """Until when what is not told, and why."""
         self._keeps_nothing_until = 0.0
         self._stopping = False
 
@@ -80,6 +89,10 @@ class Fills:
         fill = self._fills.get((remote.name, remote.digest))
         return fill if fill and fill.size is not None and not fill.error and fill.serves(place) else None
 
+    def forget(self, remote: RemoteBlob) -> None:
+        """Forget that the upstream did not have a blob: it has."""
+        self._failed.drop(_asked(remote))
+
     def link(self, place: Place, blob: Blob) -> None:
         """Let the repository at `place` have a blob that is stored, if anything can be written now.
 
@@ -104,9 +117,9 @@ class Fills:
             fill = self._fills.get(key)
             if fill and fill.state not in ENDED:
                 return fill, False
-            wrong_until = self._wrong.get((remote.name, remote.repository, remote.digest))
-            if wrong_until and time.monotonic() < wrong_until:
-                raise UpstreamFailedError(f"{remote.name} gives other content than that of {remote.digest}")
+            until, error = self._failed.get(_asked(remote)) or (0.0, None)
+            if error and time.monotonic() < until:
+                raise copy(error)
             fill = self._fills[key] = Fill(place)
         return fill, True
 
@@ -119,6 +132,7 @@ class Fills:
             self._drop(fill, remote)
             fill.fail(error)
             return
+        self.meter.fill_began(remote.name)
         filling = Filling(fill, remote, kept, lambda: self._stopping)
         thread = threading.Thread(target=self._run, args=(filling, fill, remote, slot), name="filling", daemon=True)
         with self._lock:
@@ -140,8 +154,7 @@ class Fills:
     def _run(self, filling: Filling, fill: Fill, remote: RemoteBlob, slot: threading.BoundedSemaphore) -> None:
         try:
             filling.run()
-            if filling.mismatched:
-                self._wrong.put((remote.name, remote.repository, remote.digest), time.monotonic() + _WRONG_SECONDS)
+            self._remember(fill.error, remote)
             if filling.could_not_write:
                 self._keeps_nothing_until = time.monotonic() + _FULL_SECONDS
         finally:
@@ -152,12 +165,28 @@ class Fills:
         with self._lock:
             self._threads.discard(thread)
         slot.release()
+        self.meter.pulled("blob", fill.pulled)
+        self.meter.fill_ended(remote.name, fill.state.name.lower())
+
+    def _remember(self, error: RegistryError | None, remote: RemoteBlob) -> None:
+        """Have the next ones who ask told of an `error` that will most likely come again."""
+        seconds = 0.0
+        if isinstance(error, MismatchError):
+            seconds = _WRONG_SECONDS
+        elif isinstance(error, BlobUnknownError):
+            seconds = remote.upstream.settings.cache.negative_seconds
+        if error and seconds:
+            self._failed.put(_asked(remote), (time.monotonic() + seconds, error))
 
     def _drop(self, fill: Fill, remote: RemoteBlob) -> None:
         key = (remote.name, remote.digest)
         with self._lock:
             if self._fills.get(key) is fill:
                 del self._fills[key]
+
+
+def _asked(remote: RemoteBlob) -> _Asked:
+    return remote.name, remote.repository, remote.digest
 
 
 def _acquire(slot: threading.BoundedSemaphore, remote: RemoteBlob, visitor: Visitor) -> None:

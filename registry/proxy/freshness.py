@@ -22,6 +22,7 @@ from registry.foundation.recent import RecentlyUsed
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError
 from registry.proxy.flights import Flights
+from registry.proxy.meter import NoMeter
 from registry.proxy.referrer_lists import ReferrersLists
 from registry.storage import paths
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from registry.oci.manifest import Manifest
     from registry.oci.reference import Tag
     from registry.ports import ServedManifest
+    from registry.proxy.meter import Meter
     from registry.proxy.referrer_lists import ReferrersList
 
 INTENT_SECONDS: Final = 60.0
@@ -194,9 +196,15 @@ class Freshness:
     """
 
     def __init__(
-        self, driver: StorageDriver, *, read_only: bool = False, clock: Callable[[], float] = time.time
+        self,
+        driver: StorageDriver,
+        *,
+        read_only: bool = False,
+        clock: Callable[[], float] = time.time,
+        meter: Meter | None = None,
     ) -> None:
         self.clock = clock
+        self.meter = meter or NoMeter()
         self.states = TagStates(driver, read_only=read_only)
         self.lists = ReferrersLists(driver, read_only=read_only)
         self.missing = Missing(clock)

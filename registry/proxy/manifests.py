@@ -40,17 +40,25 @@ class ProxiedManifests:
         self._at_hand: dict[Digest, Manifest] = {}
 
     def serve(self, digest: Digest) -> ServedManifest:
+        hit = digest not in self._at_hand
+        manifest: ServedManifest | None
         try:
-            return self._kept.serve(digest)
+            manifest = self._kept.serve(digest)
         except ManifestUnknownError:
+            hit = False
             manifest = self._at_hand.get(digest) or self._fetch(digest)
             if manifest is None:
                 raise
-            return manifest
+        self._freshness.meter.served("manifest", len(manifest.content), hit=hit)
+        return manifest
 
     def hold(self, digest: Digest, manifest: Manifest) -> None:
-        """Serve `manifest`, which was fetched just now, to this client also if it could not be stored."""
+        """Take `manifest` for one that was not here, and serve it to this client also if it could not be stored."""
         self._at_hand[digest] = manifest
+
+    def count_pulled(self, manifest: Manifest) -> None:
+        """Count a manifest that has come from the upstream."""
+        self._freshness.meter.pulled("manifest", len(manifest.content))
 
     def has(self, digest: Digest) -> bool:
         return self._kept.has(digest)
@@ -102,6 +110,7 @@ class ProxiedManifests:
         found = self._remote.manifest(digest)
         if found is None:
             return None
+        self.count_pulled(found.manifest)
         if self._caching:
             try:
                 self._caching.put_manifest(self._local, found.manifest, digest)

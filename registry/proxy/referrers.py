@@ -128,6 +128,7 @@ class ProxiedReferrers:
         listed = self._lists.find(self._local.name, subject, self._clock(), within=longest)
         if listed is None:
             raise error
+        self._freshness.meter.stale(self._remote.name)
         self._remote.warn(f"the list of referrers is what it was when it was asked for last: {error}")
         return listed
 

@@ -132,6 +132,7 @@ class ProxiedTags:
         except UpstreamError as error:
             with suppress(NameUnknownError):
                 kept = self._kept.page(after=after, limit=limit)
+                self._freshness.meter.stale(self._remote.name)
                 self._remote.warn(f"the list of tags is that of those which are cached: {error}")
                 return kept
             raise
@@ -189,25 +190,37 @@ class ProxiedTags:
             return Found(current)
         asked = self._freshness.clock()
         if current is None:
-            fetched = self._remote.manifest(tag)
+            fetched = self._fetch(tag)
         else:
             digest = self._remote.find(tag)
+            if digest is None:
+                return None
             if digest == current:
                 self._record(tag, TagState(digest, asked), standing.state)
                 return Found(digest)
-            fetched = self._manifest(tag, digest) if digest else None
+            here = self._here(digest)
+            if here:
+                self._store(tag, here, standing, asked)
+                return Found(digest)
+            # By tag where it has moved meanwhile, and the manifest gone.
+            fetched = self._fetch(digest) or self._fetch(tag)
         if fetched is None:
             return None
         self._store(tag, fetched, standing, asked)
         return Found(fetched.digest, fetched.manifest)
 
-    def _manifest(self, tag: Tag, digest: Digest) -> Fetched | None:
-        """Return the manifest that the upstream has as `tag`, which it says has this digest, from here or there."""
+    def _here(self, digest: Digest) -> Fetched | None:
+        """Return a manifest that was fetched before, or pushed."""
         try:
             return Fetched(digest, self._local.manifests.get(digest))
         except ManifestUnknownError:
-            # By tag where the tag has moved meanwhile, and the manifest gone.
-            return self._remote.manifest(digest) or self._remote.manifest(tag)
+            return None
+
+    def _fetch(self, reference: Tag | Digest) -> Fetched | None:
+        fetched = self._remote.manifest(reference)
+        if fetched:
+            self._manifests.count_pulled(fetched.manifest)
+        return fetched
 
     def _record(self, tag: Tag, state: TagState, former: TagState | None) -> None:
         """Note that the upstream has confirmed where `tag` points; in storage as often as it matters."""
@@ -270,6 +283,7 @@ class ProxiedTags:
             confirmed = state.checked if state and state.digest == current else self.pushed(tag)
             if self._freshness.clock() - confirmed > longest:
                 raise error
+        self._freshness.meter.stale(self._remote.name)
         self._remote.warn(f"tag {tag} is what it was when it was looked for last: {error}")
         return current
 

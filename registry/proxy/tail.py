@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from registry.oci.errors import UpstreamFailedError
-from registry.proxy.fill import ENDED, HELD_BACK, View
+from registry.proxy.fill import ENDED, HELD_BACK, State, View
 from registry.storage.hashing import new_hasher
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class Passing:
     def __init__(self, remote: RemoteBlob, size: int) -> None:
         self._remote = remote
         self._size = size
+        self.pulled = 0
+        """Bytes that came from the upstream."""
 
     def read(self, start: int, stop: int, before: Iterable[bytes] = ()) -> Generator[bytes]:
         """Yield bytes ``start..stop``. Of all of the blob, the last ones are held back until its digest is verified.
@@ -73,6 +75,7 @@ class Passing:
             for piece in stream.pieces():
                 wanted = piece[max(start - position, 0) : max(stop - position, 0)]
                 position += len(piece)
+                self.pulled += len(piece)
                 if wanted:
                     yield wanted
                 if position >= stop:
@@ -91,6 +94,16 @@ class Tail:
         self._size = size
         self._passing = passing
         self._visitor = visitor
+
+    @property
+    def pulled(self) -> int:
+        """Bytes that came from the upstream for this reader alone."""
+        return self._passing.pulled
+
+    @property
+    def has_ended_well(self) -> bool:
+        """Whether the storage has the blob by now."""
+        return self._fill.state is State.STORED and self._fill.size == self._size
 
     def read(self, start: int, stop: int) -> Generator[bytes]:
         """Yield bytes ``start..stop``, waiting for those that have not come yet.

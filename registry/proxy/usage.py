@@ -17,7 +17,7 @@ from registry.foundation.temporary_database import temporary_database
 from registry.oci.digest import DEFAULT_ALGORITHM, Digest
 from registry.storage import paths
 from registry.storage.links import read_links
-from registry.storage.parts import Kind, known_at, part_at
+from registry.storage.parts import Kind, known_at, leaf_in, part_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,13 +128,13 @@ class Usage:
         """
         unread: list[tuple[int, Kind, Digest, Found]] = []
         for root in self._roots():
-            for found in self._driver.walk(root):
+            for found in self._driver.walk(root, leaf_in=leaf_in):
                 self._note(found, unread, progress)
                 if len(unread) >= _AT_ONCE:
                     self._read_links(unread)
         self._read_links(unread)
         self._read_tags()
-        for found in self._driver.walk(paths.BLOBS):
+        for found in self._driver.walk(paths.BLOBS, leaf_in=leaf_in):
             part = part_at(found.path)
             if part and part.digest:
                 row = (str(part.digest), found.size, str(part.digest))

@@ -11,7 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from drivers.base import DriverError
-from registry.fsck.check import Check, Wish, policy_for
+from registry.config.cached import Cached
+from registry.fsck.absences import Absences
+from registry.fsck.check import Check, Status, Wish, policy_for
 from registry.fsck.contents import Contents
 from registry.fsck.losses import missing_half
 from registry.fsck.pacing import Pacer
@@ -51,7 +53,8 @@ def scrub(task: Task, stopping: Callable[[], bool]) -> Mapping[str, Any]:
         with Contents(driver, Pacer(section.rate), notes) as contents:
             policy = policy_for(driver, validation_policy(task.configuration))
             store = Store(driver, contents, Runs(driver), NoDescriptors(), may_link_blobs=False)
-            check = Check(store, policy, Wish(deep=section.deep, start=task.begun.at), notes.look)
+            absences = Absences(policy, Cached(task.configuration.upstreams))
+            check = Check(store, absences, Wish(deep=section.deep, start=task.begun.at), notes.look)
             notes.follow(check)
             for finding in check.run():
                 _tell(finding)
@@ -65,7 +68,7 @@ def scrub(task: Task, stopping: Callable[[], bool]) -> Mapping[str, Any]:
 
 def _tell(finding: Finding) -> None:
     damage = finding.damage
-    if damage.is_damage:
+    if damage.is_damage or finding.status is Status.FAILED:
         facts = {"kind": damage.kind, "where": damage.where, "tags": ",".join(damage.affected.tags)}
         _log.error("damaged: %s: %s", damage.where, damage.text, extra=facts)
 

@@ -10,7 +10,7 @@ import logging
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from drivers.base import NotPermittedError
+from drivers.base import DriverError, NotPermittedError
 from drivers.delegating import DelegatingDriver
 from registry.oci.digest import DEFAULT_ALGORITHM
 from registry.storage import paths
@@ -76,8 +76,15 @@ class Catalog:
         try:
             return list(self._walk((_MANIFESTS,), after, limit, shown))
         except NotPermittedError:
-            readable = Catalog(_ReadablePart(self._driver))
-            return list(readable._walk((_MANIFESTS,), after, limit, shown))
+            readable = self.readable(NotPermittedError, _warn)
+            return list(readable._walk((_MANIFESTS,), after, limit, shown))  # noqa: SLF001  it is one of this class
+
+    def readable(self, fault: type[DriverError], left_out: Callable[[str, DriverError], None]) -> Catalog:
+        """Return a catalog that leaves out what cannot be listed because of such a `fault`.
+
+        `left_out` is told the path and the fault of each. The top of the tree is never left out.
+        """
+        return Catalog(_ReadablePart(self._driver, fault, left_out))
 
     def names(self, *, after: str = "") -> Iterator[str]:
         """Yield the repositories that come after `after`; holds no more than one page of each level.
@@ -173,21 +180,32 @@ class Catalog:
         return False
 
 
+def _warn(_: str, error: DriverError) -> None:
+    _log.warning("left out of the catalog: %s", error)
+
+
 class _ReadablePart(DelegatingDriver):
-    """A driver in whose listings nothing lies where this process may not look, but for the top of the tree."""
+    """A driver in whose listings nothing lies where they fail by `fault`, but for the top of the tree."""
+
+    def __init__(
+        self, inner: StorageDriver, fault: type[DriverError], left_out: Callable[[str, DriverError], None]
+    ) -> None:
+        super().__init__(inner)
+        self._fault = fault
+        self._left_out = left_out
 
     def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
         try:
             return self._inner.list_prefixes(path, after=after, limit=limit)
-        except NotPermittedError as error:
+        except self._fault as error:
             if path == paths.REPOSITORIES:
                 raise
-            _log.warning("left out of the catalog: %s", error)
+            self._left_out(path, error)
             return []
 
     def holds(self, path: str, *, likely: str = "", is_name: Callable[[str], object] | None = None) -> bool:
         try:
             return self._inner.holds(path, likely=likely, is_name=is_name)
-        except NotPermittedError as error:
-            _log.warning("left out of the catalog: %s", error)
+        except self._fault as error:
+            self._left_out(path, error)
             return False

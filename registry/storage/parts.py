@@ -36,6 +36,14 @@ class Part(NamedTuple):
     tag: str = ""
 
 
+class Known(NamedTuple):
+    """What is kept beside what was fetched: of `tag`, or of the manifest `digest`; the other one is "" or None."""
+
+    repository: str
+    tag: str = ""
+    digest: Digest | None = None
+
+
 class _Digests(NamedTuple):
     """A directory in which each name is the hex of a digest that begins with `prefix`, a directory with one `leaf`."""
 
@@ -62,7 +70,7 @@ _in_blobs: Final = re.compile(rf"{paths.BLOBS}/({'|'.join(ALGORITHMS)})/([0-9a-f
 _in_links: Final = re.compile(rf"({'|'.join(map(re.escape, _LINKS))})|{paths.TAGS}/([^/]+)/index").fullmatch
 _is_tag_link: Final = re.compile(rf"{paths.TAGS}/([^/]+)/current/{paths.LINK}").fullmatch
 _DIGEST: Final = "|".join(f"{name}/[0-9a-f]{{{length}}}" for name, length in ALGORITHMS.items())
-_is_known: Final = re.compile(rf"{paths.PROXY}/(?:tags/([^/]+)|manifests/({_DIGEST}))").fullmatch
+_KNOWN: Final = re.compile(rf"{paths.PROXY}/(?:tags/([^/]+)|manifests/({_DIGEST}))").fullmatch
 _is_repository: Final = lru_cache(maxsize=64)(is_repository)
 """Those of one repository lie together in most walks."""
 
@@ -82,6 +90,19 @@ def part_at(path: str) -> Part | None:
     return Part(digests.kind, digests.repository, Digest(digests.algorithm, encoded), digests.tag)
 
 
+def known_at(path: str) -> Known | None:
+    """Return what the object at `path` is kept of, if that was fetched; None if the object is something else."""
+    name, part = _split(path)
+    found = _KNOWN(part)
+    if not found:
+        return None
+    tag, digest = found.groups()
+    if digest:
+        algorithm, _, encoded = digest.partition("/")
+        return Known(name, digest=Digest(algorithm, encoded))
+    return Known(name, tag) if is_tag(tag) else None
+
+
 def leaf_in(path: str) -> str:
     """Return the name of the only object that each directory in `path` has, "" where it may have others.
 
@@ -98,11 +119,9 @@ def _digests_in(directory: str) -> _Digests | None:
     if algorithm not in ALGORITHMS:
         found = _in_blobs(directory)
         return _Digests(paths.DATA, found[1], is_hex(found[1]), Kind.BLOB, found[2]) if found else None
-    if not above.startswith(_REPOSITORIES):
-        return None
-    name, _, rest = above[len(_REPOSITORIES) :].partition(_SEPARATOR)
-    found = _in_links(f"_{rest}")
-    if not found or not _is_repository(name):
+    name, part = _split(above)
+    found = _in_links(part)
+    if not found:
         return None
     links, tag = found.groups()
     if links:
@@ -113,33 +132,14 @@ def _digests_in(directory: str) -> _Digests | None:
 
 
 def _tag_at(path: str) -> Part | None:
+    name, part = _split(path)
+    found = _is_tag_link(part)
+    return Part(Kind.TAG, name, None, found[1]) if found and is_tag(found[1]) else None
+
+
+def _split(path: str) -> tuple[str, str]:
+    """Return the repository to which `path` belongs, and what follows its name; "" and "" if it belongs to none."""
     if not path.startswith(_REPOSITORIES):
-        return None
+        return "", ""
     name, _, rest = path[len(_REPOSITORIES) :].partition(_SEPARATOR)
-    found = _is_tag_link(f"_{rest}")
-    if found and is_tag(found[1]) and _is_repository(name):
-        return Part(Kind.TAG, name, None, found[1])
-    return None
-
-
-class Known(NamedTuple):
-    """What is kept beside what was fetched: of `tag`, or of the manifest `digest`; the other one is "" or None."""
-
-    repository: str
-    tag: str = ""
-    digest: Digest | None = None
-
-
-def known_at(path: str) -> Known | None:
-    """Return what the object at `path` is kept of, if that was fetched; None if the object is something else."""
-    if not path.startswith(_REPOSITORIES):
-        return None
-    name, _, rest = path[len(_REPOSITORIES) :].partition(_SEPARATOR)
-    found = _is_known(f"_{rest}")
-    if not found or not _is_repository(name):
-        return None
-    tag, digest = found.groups()
-    if digest:
-        algorithm, _, encoded = digest.partition("/")
-        return Known(name, digest=Digest(algorithm, encoded))
-    return Known(name, tag) if is_tag(tag) else None
+    return (name, f"_{rest}") if _is_repository(name) else ("", "")

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _ACCEPT: Final = ("Accept", ", ".join(sorted(media_types.MANIFESTS)))
 """The same for every request: what a tag leads to must not depend on who asks."""
 
+_PAGE: Final = "text/html"
+"""What is sent by a portal or by a form for a login, and by no registry for a blob."""
+
 _OK: Final = 200
 _PARTIAL: Final = 206
 _NOT_FOUND: Final = 404
@@ -103,13 +106,14 @@ class Upstream:
                 return None
             if answer.status not in {_OK, *_NO_HEAD}:
                 raise self._unexpected(answer)
-            if answer.status == _OK:
-                if _media_type(answer) in media_types.SCHEMA1:
-                    return None
-                if isinstance(reference, Digest):
-                    return reference
-                if told := _digest_told(answer):
-                    return told
+            media_type = _media_type(answer)
+            if answer.status == _OK and media_type in media_types.SCHEMA1:
+                return None
+            # Whatever answers a HEAD by something else than a manifest may be no registry at all.
+            told = answer.status == _OK and media_type in media_types.MANIFESTS
+            digest = reference if isinstance(reference, Digest) else _digest_told(answer)
+        if told and digest:
+            return digest
         found = self.manifest(repository, reference, via=via)
         return found.digest if found else None
 
@@ -132,13 +136,20 @@ class Upstream:
         return None if media_type in media_types.SCHEMA1 else RemoteManifest(content, media_type, digest)
 
     def blob_size(self, repository: str, digest: Digest, *, via: str = "") -> int | None:
-        """Return the size of a blob in bytes."""
+        """Return the size of a blob in bytes, which shows that it is there under this name."""
         target = f"{repository}/blobs/{digest}"
         with self._session.open("HEAD", target, scope=pull_scope(repository), via=via) as answer:
             if answer.status == _NOT_FOUND:
                 return None
-            self._require_plain(answer)
-            size = length_of(answer)
+            if answer.status not in _NO_HEAD:
+                self._require_blob(answer, digest)
+                size = length_of(answer)
+        if answer.status in _NO_HEAD:
+            found = self.blob(repository, digest, 0, 1, via=via)
+            if found is None:
+                return None
+            with found:
+                size = found.size
         if size is None:
             raise UpstreamFailedError(f"{self.name} does not say how large the blob is")
         return size
@@ -177,14 +188,8 @@ class Upstream:
             self._require_plain(answer)
             headers = answer.headers
         login = self._session.login
-        credential = login.credential() if login.scheme else None
-        return Standing(
-            login.scheme,
-            login.token_service,
-            credential.user if credential else "",
-            quantity(headers, "RateLimit-Limit"),
-            quantity(headers, "RateLimit-Remaining"),
-        )
+        limit, remaining = quantity(headers, "RateLimit-Limit"), quantity(headers, "RateLimit-Remaining")
+        return Standing(login.scheme, login.token_service, login.user, limit, remaining)
 
     def close(self) -> None:
         """Close the connections that wait for a request."""
@@ -208,9 +213,10 @@ class Upstream:
             if answer.status == _NOT_FOUND:
                 answer.close()
                 return None
-            if not partial or answer.status != _PARTIAL:
-                self._require_plain(answer)
-            self._require_identity(answer)
+            if partial and answer.status == _PARTIAL:
+                self._require_identity(answer)
+            else:
+                self._require_blob(answer, digest)
             return BlobStream(answer, self.name, start, self._streams.release)
         except BaseException:
             answer.close()
@@ -221,6 +227,15 @@ class Upstream:
         if answer.status != _OK:
             raise self._unexpected(answer)
         self._require_identity(answer)
+
+    def _require_blob(self, answer: Stream, digest: Digest) -> None:
+        """Return if `answer` is a 200 that has the blob, as far as its head tells."""
+        self._require_plain(answer)
+        told = _digest_told(answer)
+        if told and told.algorithm == digest.algorithm and told != digest:
+            raise UpstreamFailedError(f"{self.name} sends another blob than it was asked for")
+        if _media_type(answer) == _PAGE:
+            raise UpstreamFailedError(f"{self.name} sends a page in place of a blob")
 
     def _require_identity(self, answer: Stream) -> None:
         encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()

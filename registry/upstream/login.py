@@ -57,30 +57,29 @@ class Login:
         self._http = http
         self._tokens = Tokens()
         self._wanted: _Service | str = ""
+        self._told = ""
 
     @property
     def scheme(self) -> str:
         """What is wanted, as far as it is known: "bearer", "basic" or ""."""
-        return "bearer" if isinstance(self._wanted, _Service) else self._wanted
+        wanted = self._wanted
+        return "bearer" if isinstance(wanted, _Service) else wanted
 
     @property
     def token_service(self) -> str:
         """The host of the token service that is asked, "" if there is none."""
-        return self._wanted.realm.location.authority if isinstance(self._wanted, _Service) else ""
+        wanted = self._wanted
+        return wanted.realm.location.authority if isinstance(wanted, _Service) else ""
 
-    def credential(self) -> Credential | None:
-        """Return what the upstream, or its token service, is given.
+    @property
+    def user(self) -> str:
+        """Whom the upstream, or its token service, is asked as; "" for nobody, or with a refresh token.
 
         Raises:
             UpstreamRefusedError: it cannot be had.
         """
-        host = self.token_service or self._registry.authority
-        try:
-            return self._credentials.current(host)
-        except CredentialsError as error:
-            # Its text names files and programs, which are not for clients.
-            _log.error("the credentials for %s cannot be had: %s", self._name, error)
-            raise UpstreamRefusedError(f"the credentials for {self._name} cannot be had") from error
+        credential = self._credential(self.token_service or self._registry.authority) if self._wanted else None
+        return credential.user if credential else ""
 
     def authorization(self, scope: str) -> str:
         """Return the Authorization header for a request that needs `scope`, "" for none.
@@ -93,7 +92,7 @@ class Login:
             return _BEARER + self._tokens.get(scope, lambda: self._token(wanted, scope))
         if not wanted:
             return ""
-        credential = self.credential()
+        credential = self._credential(self._registry.authority)
         return basic_authorization(credential.user, credential.secret) if credential and credential.user else ""
 
     def answer(self, headers: Iterable[str], scope: str, used: str, home: frozenset[Address]) -> str:
@@ -126,7 +125,9 @@ class Login:
             try:
                 realm = allowed_realm(challenge.parameters.get("realm", ""), self._registry, self._settings.auth.realms)
             except RealmError as error:
-                _log.warning("%s: %s", self._name, error)
+                if self._told != str(error):
+                    self._told = str(error)
+                    _log.warning("%s: %s", self._name, error)
                 if "basic" not in schemes:
                     raise UpstreamRefusedError(f"the token service of {self._name} may not be asked") from error
                 continue
@@ -135,17 +136,30 @@ class Login:
             return "basic"
         raise self._refusal()
 
+    def _credential(self, host: str) -> Credential | None:
+        """Return what `host`, the upstream or its token service, is given.
+
+        Raises:
+            UpstreamRefusedError: it cannot be had.
+        """
+        try:
+            return self._credentials.current(host)
+        except CredentialsError as error:
+            # Its text, which the log has, names files and programs: they are not for clients.
+            raise UpstreamRefusedError(f"the credentials for {self._name} cannot be had") from error
+
     def _token(self, service: _Service, scope: str) -> Token:
         """Return a token for `scope`; where the credentials are refused, they are had anew once.
 
         Raises:
             UpstreamError: there is none.
         """
-        credential = self.credential()
+        host = service.realm.location.authority
+        credential = self._credential(host)
         reply = self._ask(service, scope, credential)
         if reply.status == _UNAUTHORIZED:
             self._credentials.renew()
-            renewed = self.credential()
+            renewed = self._credential(host)
             if renewed != credential:
                 reply = self._ask(service, scope, renewed)
         if reply.status in _REFUSALS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from registry.foundation.http_client import HttpClient, HttpError, Identity, Location, Reach
@@ -39,7 +40,8 @@ _TOO_MANY: Final = 429
 _SERVER_ERRORS: Final = range(500, 600)
 _NOT_IMPLEMENTED: Final = 501
 _MOST_OF_ERROR: Final = 65536
-"""Bytes that are read of an error, so that its connection can be used again."""
+_ERROR_SECONDS: Final = 1.0
+"""Bytes that are read of an error, and for how long, so that its connection can be used again."""
 
 
 class Session:
@@ -147,17 +149,15 @@ class Session:
         finally:
             self._meter.asked(self.name, code, time.monotonic() - began)
         left = quantity(answer.headers, "RateLimit-Remaining")
-        if left is not None:
+        if left is not None and self._is_own(answer):
             self._meter.limited(self.name, left)
         return answer
 
     def _read_error(self, answer: Stream) -> None:
         """Read an answer that is of no use otherwise, unless it is long or slow, and close it."""
-        with answer:
-            try:
-                self.read(answer, _MOST_OF_ERROR)
-            except (UpstreamFailedError, UpstreamSilentError):
-                return
+        answer.bear(Deadline(_ERROR_SECONDS), _ERROR_SECONDS)
+        with answer, suppress(HttpError):
+            answer.read(_MOST_OF_ERROR)
 
     def _is_own(self, answer: Stream) -> bool:
         return answer.location.origin == self._registry.origin

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from registry.foundation.docker_config import DockerConfig, Entry
+from registry.foundation.errors import ParameterError
 from registry.foundation.files import FileError, WatchedFile
 from registry.upstream.credentials import Credential, CredentialsError
 from registry.upstream.helper import HelperCredentials
@@ -24,8 +26,14 @@ _PROGRAM: Final = "docker-credential-"
 
 
 def credentials_of(auth: UpstreamAuth, registry_host: str, login: tuple[str, str] | None) -> Credentials:
-    """Return the one source that is configured for the registry at `registry_host`; `login` is that of its URL."""
+    """Return the one source that is configured for the registry at `registry_host`; `login` is that of its URL.
+
+    Raises:
+        ParameterError: its file cannot be read, or its program is not there.
+    """
     if auth.exec.command:
+        if shutil.which(auth.exec.command) is None:
+            raise ParameterError(f"auth.exec.command: {auth.exec.command} is not a program that can be run here")
         return HelperCredentials(auth.exec.command, auth.exec.lifetime_seconds)
     if auth.dockerconfig:
         return _OfDockerConfig(auth.dockerconfig, registry_host)
@@ -52,6 +60,7 @@ class _OfFile:
     def __init__(self, user: str, path: str) -> None:
         self._user = user
         self._file = WatchedFile(path, lambda content: content.decode().rstrip("\r\n"))
+        _require(self._file, "auth.passwordfile")
 
     def current(self, _: str) -> Credential | None:
         return Credential(self._user, _said_by(self._file))
@@ -65,6 +74,7 @@ class _OfDockerConfig:
 
     def __init__(self, path: str, registry_host: str) -> None:
         self._file = WatchedFile(path, DockerConfig.parse)
+        _require(self._file, "auth.dockerconfig")
         self._host = registry_host
         self._lock = threading.Lock()
         self._helpers: dict[str, HelperCredentials] = {}
@@ -93,6 +103,13 @@ def _entry_for(host: str, entries: tuple[Entry, ...]) -> Entry | None:
         return same
     indexes = (entry for entry in entries if entry.key.endswith(_INDEX))
     return next((entry for entry in indexes if registrable_domain(entry.host.partition(":")[0]) == domain), None)
+
+
+def _require(file: WatchedFile[T], name: str) -> None:
+    try:
+        file.require()
+    except FileError as error:
+        raise ParameterError(f"{name}: {error}") from error
 
 
 def _said_by(file: WatchedFile[T]) -> T:

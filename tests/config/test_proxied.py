@@ -24,6 +24,7 @@ def test_the_section_of_the_go_registry_is_one_upstream_for_every_name() -> None
     assert (found.name, found.prefix, found.remoteurl, found.classic) == ("proxy", "", URL, True)
     assert found.auth == UpstreamAuth("u", "p")
     assert (found.cache.freshness_seconds, found.cache.deleted, found.cache.ttl_seconds) == (0.0, "serve", 86400.0)
+    assert found.cache.negative_seconds == 0.0, "what is pushed upstream now is there at the next request"
 
 
 def test_variables_make_a_proxy_as_they_do_for_the_go_registry() -> None:

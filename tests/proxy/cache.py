@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,38 @@ if TYPE_CHECKING:
 
 QUICK = Pace(least=0.002, most=0.02, again=0.001)
 NETWORK = {"answertimeout_seconds": 20.0, "stalltimeout_seconds": 20.0}
+
+
+class Counts:
+    """A meter that remembers the sums of what it is told."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.sums: Counter[str] = Counter()
+
+    def _add(self, name: str, number: int) -> None:
+        with self._lock:
+            self.sums[name] += number
+
+    def served(self, kind: str, size: int, *, hit: bool) -> None:
+        self._add(f"{kind} {'hits' if hit else 'misses'}", 1)
+        self._add(f"{kind} bytes served", size)
+
+    def pulled(self, kind: str, size: int) -> None:
+        self._add(f"{kind} bytes pulled", size)
+
+    def stale(self, upstream: str) -> None:
+        self._add(f"{upstream} stale", 1)
+
+    def fill_began(self, upstream: str) -> None:
+        self._add(f"{upstream} in flight", 1)
+
+    def fill_ended(self, upstream: str, outcome: str) -> None:
+        self._add(f"{upstream} in flight", -1)
+        self._add(f"{upstream} {outcome}", 1)
+
+    def followed(self, upstream: str, clients: int) -> None:
+        self._add(f"{upstream} followers", clients)
 
 
 class Client:
@@ -56,7 +89,8 @@ class Cache:
         self.upstream = Upstream(settings)
         self.repositories = Repositories(driver)
         self.kept = Kept(driver, self.repositories, Caching(None), QUICK)
-        self.fills = Fills(None if read_only else self.kept)
+        self.meter = Counts()
+        self.fills = Fills(None if read_only else self.kept, self.meter)
 
     def close(self) -> None:
         self.fills.close()

@@ -18,6 +18,7 @@ from registry.storage.passage import Passage
 from registry.storage.repository import Repositories
 from registry.storage.runs import Runs
 from registry.upstream.client import Upstream
+from tests.proxy.cache import Counts
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -108,7 +109,8 @@ class Cache:
             Settings(name="hub", remoteurl=self.registry.url, cache=self.settings, network=network)
         )
         OPENED.append(self.upstream)
-        self.freshness = Freshness(self.driver, read_only=self.read_only, clock=self.clock)
+        self.meter = Counts()
+        self.freshness = Freshness(self.driver, read_only=self.read_only, clock=self.clock, meter=self.meter)
         self.repositories = Repositories(self.driver, read_only=self.read_only)
         self.caching = None if self.read_only else Caching(Passage(Runs(self.driver)))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.proxy.cache import Cache
     from tests.upstreams import Registry
 
-CONTENT = random.Random(10).randbytes(1024 * 1024)
+CONTENT = random.Random(10).randbytes(2 * 1024 * 1024)
 
 
 @pytest.fixture

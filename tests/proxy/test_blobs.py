@@ -271,3 +271,58 @@ def test_an_empty_answer_is_not_taken_for_a_blob(cache: Cache, remote: Registry)
     with pytest.raises(UpstreamFailedError):
         cache.get(digest)
     assert not cache.local().blobs.has(digest)
+
+
+def test_a_blob_that_has_come_by_the_time_it_is_read_is_a_file_like_any_other(
+    start: Start, remote: Registry, filesystem: StorageDriver
+) -> None:
+    cache = start(filesystem)
+    digest = remote.put_blob("a", LARGE)
+    blobs = cache.blobs()
+    blob = blobs.serve(digest)
+    cache.wait_until_idle()
+
+    file = blobs.open_local(blob)
+
+    assert file
+    with file:
+        assert file.read() == LARGE
+
+
+def test_what_the_upstream_has_not_had_is_not_asked_for_again_soon_unless_it_turns_out_to_have_it(
+    cache: Cache, remote: Registry
+) -> None:
+    digest = Digest.of(SMALL)
+    for _ in range(3):
+        with pytest.raises(BlobUnknownError):
+            cache.get(digest)
+        cache.wait_until_idle()
+    assert remote.count("GET") == 1
+
+    remote.put_blob("a", SMALL)
+    with pytest.raises(BlobUnknownError):
+        cache.get(digest)
+    assert cache.blobs().describe(digest).size == len(SMALL)
+
+    assert cache.get(digest) == SMALL
+
+
+def test_what_is_fetched_and_served_is_counted(cache: Cache, remote: Registry) -> None:
+    digest = remote.put_blob("a", LARGE)
+
+    at_once(3, lambda _: cache.get(digest))
+    cache.wait_until_idle()
+    cache.get(digest)
+    with pytest.raises(BlobUnknownError):
+        cache.get(ABSENT)
+    cache.wait_until_idle()
+
+    size = len(LARGE)
+    assert {name: number for name, number in cache.meter.sums.items() if number} == {
+        "blob misses": 3,
+        "blob hits": 1,
+        "blob bytes served": 4 * size,
+        "blob bytes pulled": size,
+        "hub stored": 1,
+        "hub failed": 1,
+    }

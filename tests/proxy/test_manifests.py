@@ -11,6 +11,7 @@ import pytest
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError, UpstreamFailedError
+from registry.oci.reference import Tag
 from registry.storage import paths
 from tests.content import image, index
 from tests.proxy.caching_host import NAME, REMOTE, Cache, asked
@@ -152,3 +153,39 @@ def test_no_credentials_or_names_of_this_registry_are_sent_but_the_way_that_the_
     [request] = upstream.asked
     assert "1.1 somewhere" in request.headers["via"]
     assert NAME not in request.path
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_what_is_served_and_what_was_fetched_for_it_is_counted(
+    upstream: Registry, driver: InMemoryDriver, *, read_only: bool
+) -> None:
+    cache = Cache(upstream, driver, read_only=read_only)
+    other = image(b"other")
+    upstream.put_manifest(REMOTE, ONE, "v1")
+    upstream.put_manifest(REMOTE, other, "v2")
+
+    sums = cache.meter.sums
+
+    cache.pull(Tag("v1"))
+    assert (sums["manifest hits"], sums["manifest misses"]) == (0, 1)
+    cache.open().manifests.serve(Digest.of(other))
+    assert (sums["manifest hits"], sums["manifest misses"]) == (0, 2)
+    cache.pull(Tag("v1"))
+    cache.open().manifests.serve(Digest.of(other))
+    assert (sums["manifest hits"], sums["manifest misses"]) == ((0, 4) if read_only else (2, 2))
+    assert sums["manifest bytes served"] == 2 * len(ONE + other)
+    assert sums["manifest bytes pulled"] == len(ONE + other) * (2 if read_only else 1)
+
+
+def test_an_answer_that_the_upstream_has_not_confirmed_is_counted(upstream: Registry, cache: Cache) -> None:
+    upstream.put_manifest(REMOTE, ONE, "v1")
+    cache.pull(Tag("v1"))
+    cache.open().referrers.page(DIGEST, limit=9)
+    cache.wait(61)
+    upstream.misbehave(faults.status(500))
+
+    cache.pull(Tag("v1"))
+    cache.open().tags.page(limit=9)
+    cache.open().referrers.page(DIGEST, limit=9)
+
+    assert cache.meter.sums["hub stale"] == 3

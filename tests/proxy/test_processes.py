@@ -168,3 +168,15 @@ def test_what_comes_otherwise_meanwhile_is_not_mixed_with_what_clients_have_got(
     with pytest.raises(UpstreamFailedError):
         got += b"".join(follower)
     assert Digest.of(b"".join(medium.read(paths.blob_data(digest)))) == digest
+
+
+def test_what_another_process_has_fetched_for_the_same_repository_needs_no_request(
+    start: Start, remote: Registry
+) -> None:
+    first, second = start(), start()
+    digest = remote.put_blob("a", b"small")
+    remote.misbehave(faults.slow(1, 0.02), method="GET")
+
+    assert at_once(8, lambda number: (first, second)[number % 2].get(digest)) == [b"small"] * 8
+
+    assert len(remote.asked) == 1

@@ -144,6 +144,7 @@ def test_a_registry_that_is_read_only_gives_what_it_does_not_have(remote: Regist
     assert cache.get(digest) == CONTENT
 
     assert remote.count("GET") == 2
+    assert cache.meter.sums["blob bytes pulled"] == len(CONTENT) + 4
     assert [found.path for found in driver.walk("/docker")] == [paths.blob_data(digest)]
     cache.close()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -62,3 +63,17 @@ def private(remote: Registry) -> Registry:
     remote.put_manifest(NAME, image(), "latest")
     remote.login, remote.realm = ("user", "word"), remote.token_url
     return remote
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Addresses by name. Nobody can give this machine names, so the resolver is replaced; all else is real."""
+    table: dict[str, list[str]] = {}
+    real = socket.getaddrinfo
+
+    def resolve(host: bytes, port: int, **options: int) -> list[tuple[object, ...]]:
+        found = [real(address, port, **options) for address in table.get(host.decode(), [host.decode()])]
+        return [each for answers in found for each in answers]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return table

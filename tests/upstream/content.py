@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import pytest
 
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from registry.oci.errors import UpstreamError
     from registry.upstream.streams import BlobStream
 
 NAME = "library/alpine"
@@ -28,3 +35,12 @@ def there(stream: BlobStream | None) -> BlobStream:
     """Give a stream that must be there."""
     assert stream
     return stream
+
+
+@contextmanager
+def failing(kind: type[UpstreamError], reason: str) -> Iterator[None]:
+    """Expect an error of that kind, whose cause matches `reason`, and whose own text names no address."""
+    with pytest.raises(kind) as caught:
+        yield
+    assert re.search(reason, str(caught.value.__cause__))
+    assert not re.search(r"\d+\.\d+|://|\.example|:\d", str(caught.value))

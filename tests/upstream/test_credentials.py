@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.config.upstreams import Helper, UpstreamAuth
+from registry.foundation.errors import ParameterError
 from registry.oci.errors import UpstreamRefusedError
 from tests.upstream.content import LATEST, NAME, image
 from tests.upstreams import faults
@@ -32,12 +33,33 @@ def test_a_password_in_a_file_is_read_again_when_that_changes(
     assert upstream.find(NAME, LATEST)
 
 
-def test_a_password_whose_file_is_missing_is_a_refusal_that_does_not_name_it(
+def test_a_password_whose_file_is_gone_is_a_refusal_that_does_not_name_it(
     private: Registry, connect: Connect, tmp_path: Path
 ) -> None:
-    upstream = connect(private, auth=UpstreamAuth(username="user", passwordfile=str(tmp_path / "missing")))
+    path = tmp_path / "password"
+    path.write_text("word")
+    upstream = connect(private, auth=UpstreamAuth(username="user", passwordfile=str(path)))
+    path.unlink()
     with pytest.raises(UpstreamRefusedError, match=r"^the credentials for hub cannot be had$"):
         upstream.find(NAME, LATEST)
+
+
+@pytest.mark.parametrize(
+    ("auth", "path"),
+    [
+        (UpstreamAuth(username="user", passwordfile="/missing"), "auth.passwordfile"),
+        (UpstreamAuth(dockerconfig="/missing"), "auth.dockerconfig"),
+        (UpstreamAuth(dockerconfig=sys.executable), "auth.dockerconfig"),
+        (UpstreamAuth(exec=Helper("/missing")), "auth.exec.command"),
+        (UpstreamAuth(exec=Helper("docker-credential-missing")), "auth.exec.command"),
+    ],
+)
+def test_a_source_that_is_not_there_is_told_by_its_key(
+    remote: Registry, connect: Connect, auth: UpstreamAuth, path: str
+) -> None:
+    with pytest.raises(ParameterError) as caught:
+        connect(remote, auth=auth)
+    assert caught.value.path == path
 
 
 @pytest.fixture
@@ -107,11 +129,6 @@ def test_a_helper_that_fails_is_a_refusal(
     assert len(calls(tmp_path)) == 1
 
 
-def test_a_helper_that_is_not_there_is_a_refusal(private: Registry, connect: Connect) -> None:
-    with pytest.raises(UpstreamRefusedError, match=r"^the credentials for hub cannot be had$"):
-        connect(private, auth=UpstreamAuth(exec=Helper("/nowhere/helper"))).find(NAME, LATEST)
-
-
 def test_a_helper_that_has_nothing_leaves_us_anonymous(
     remote: Registry, connect: Connect, helper: Callable[..., Path]
 ) -> None:
@@ -154,3 +171,26 @@ def test_docker_configuration_may_have_an_identity_token(private: Registry, conn
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"auths": {private.host: {"auth": "dXNlcjo=", "identitytoken": "refresh"}}}))
     assert connect(private, auth=UpstreamAuth(dockerconfig=str(path))).find(NAME, LATEST)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_docker_configuration_may_have_the_login_under_the_old_index_of_the_domain(
+    private: Registry,
+    connect: Connect,
+    helper: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    names: dict[str, list[str]],
+    *,
+    kept: bool,
+) -> None:
+    names["registry-1.hub.example"] = ["127.0.0.1"]
+    private.url = private.url.replace("127.0.0.1", "registry-1.hub.example")
+    private.realm = private.token_url
+    helper(GIVEN, name="docker-credential-test")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    index, path = "https://index.hub.example/v1/", tmp_path / "config.json"
+    login = {"auths": {"https://other.example/v1/": {"auth": "eDp5"}, index: {} if kept else {"auth": "dXNlcjp3b3Jk"}}}
+    path.write_text(json.dumps({**login, "credsStore": "test"} if kept else login))
+    assert connect(private, auth=UpstreamAuth(dockerconfig=str(path))).find(NAME, LATEST)
+    assert calls(tmp_path) == ([f"get {index}"] if kept else [])

@@ -21,7 +21,7 @@ from registry.oci.errors import (
 )
 from registry.upstream.circuit import Circuit
 from registry.upstream.limits import quantity, retry_seconds
-from tests.upstream.content import CONTENT, LATEST, NAME, image, there
+from tests.upstream.content import CONTENT, LATEST, NAME, failing, image, there
 from tests.upstreams import faults
 
 if TYPE_CHECKING:
@@ -196,11 +196,11 @@ def test_an_upstream_that_does_not_answer_is_silent(remote: Registry, connect: C
     upstream, digest = connect(remote, network=IMPATIENT), remote.put_manifest(NAME, image(), "latest")
     remote.misbehave(faults.hang)
     began = time.monotonic()
-    with pytest.raises(UpstreamSilentError, match=r"^hub: timed out after 0\.5 s$"):
+    with failing(UpstreamSilentError, r"^timed out after 0\.5 s$"):
         upstream.find(NAME, LATEST)
     remote.behave()
     remote.misbehave(faults.stall(3))
-    with pytest.raises(UpstreamSilentError, match=r"^hub: timed out after 0\.5 s$"):
+    with failing(UpstreamSilentError, r"^timed out after 0\.5 s$"):
         upstream.manifest(NAME, digest)
     assert time.monotonic() - began < LATE_SECONDS
 
@@ -224,7 +224,7 @@ def test_a_blob_that_stalls_is_silence(remote: Registry, connect: Connect) -> No
 def test_nobody_there_is_silence(remote: Registry, connect: Connect) -> None:
     gone = connect(remote)
     remote.url = "http://127.0.0.1:1"
-    with pytest.raises(UpstreamSilentError, match=r"^hub: .*refused"):
+    with failing(UpstreamSilentError, "refused$"):
         connect(remote).find(NAME, LATEST)
     assert gone.find(NAME, LATEST) is None
 

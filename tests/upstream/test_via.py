@@ -14,6 +14,7 @@ from registry.upstream.via import goes_round, with_own
         " 1.1  cache.example ,1.1 edge",
         with_own(with_own("", "cache.example"), "other"),
         ", ".join(["1.1 hidden"] * 17),
+        "1.1 " + "x" * 5000,
     ],
 )
 def test_what_has_come_by_here_before_goes_round(came: str) -> None:

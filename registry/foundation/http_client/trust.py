@@ -8,17 +8,30 @@ import threading
 from dataclasses import dataclass
 
 from registry.foundation.errors import ParameterError
-from registry.foundation.files import FileError, FileWatch, WatchedFile
+from registry.foundation.files import FileError, FileWatch, WatchedFile, read_file
+from registry.foundation.unreadable import reason_unreadable
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a client shows of itself: a `certificate` with its chain, and its `key`, as files in PEM; "" for none."""
+    """What a client shows of itself: a `certificate` with its chain and its `key`, files in PEM; "" for nothing."""
 
     certificate: str = ""
     key: str = ""
+
+    def require_readable(self) -> None:
+        """Return if its files can be read.
+
+        Raises:
+            ParameterError: one cannot.
+        """
+        for name, path in (("certificate", self.certificate), ("key", self.key)):
+            try:
+                read_file(path)
+            except OSError as error:
+                raise ParameterError(f"{name}: {path}: {reason_unreadable(error, path)}") from error
 
 
 class Trust:
@@ -53,8 +66,10 @@ class Trust:
                 self._file.require()
         except FileError as error:
             raise ParameterError(f"cafile: {error}") from error
-        if self._identity and (wrong := self._show(self._identity, self._verifying())):
-            raise ParameterError(wrong)
+        if self._identity:
+            self._identity.require_readable()
+            if wrong := self._show(self._identity, self._verifying()):
+                raise ParameterError(f"certificate: {wrong}")
 
     def context(self) -> ssl.SSLContext:
         """Return what verifies a peer; another one once `cafile` has changed."""
@@ -80,10 +95,10 @@ class Trust:
     def _show(self, identity: Identity, context: ssl.SSLContext) -> str:
         """Have `context` show the identity, or go on with what it showed; return what is wrong, "" if nothing."""
         try:
-            context.load_cert_chain(identity.certificate, identity.key or None, password=_no_password)
+            context.load_cert_chain(identity.certificate, identity.key, password=_no_password)
         except OSError as error:
             reason = getattr(error, "reason", None) or error.strerror or error
-            return f"the client certificate {identity.certificate} with its key: {reason}"
+            return f"{identity.certificate} with the key {identity.key}: {reason}"
         self._shown_by = context
         return ""
 
