@@ -15,7 +15,7 @@ import pytest
 from registry.server.gate import MOST_PARKED
 from tests.serving import SECONDS, Serving, serving, wait_until
 from tests.upstreams import Registry, registry
-from tests.upstreams.faults import hang
+from tests.upstreams.faults import hang, stall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +83,23 @@ def test_hundreds_that_wait_for_an_upstream_hold_up_nobody(
         refused = [each for each in waiting if is_answered(each)]
         assert {each.recv(12) for each in refused} == {b"HTTP/1.1 503"}
         assert len(refused) == MANY - MOST_PARKED
+        upstream.ended.set()
+
+
+def test_those_to_whom_a_slow_upstream_is_passed_on_hold_up_nobody(
+    tmp_path: Path, upstream: Registry, clients: ExitStack
+) -> None:
+    content = b"slow" * 1_000_000
+    digest = upstream.put_blob("a", content)
+    overlay = caching(upstream, connections=FEW, answertimeout="60s", stalltimeout="120s")
+    overlay["storage"] = {"maintenance": {"readonly": {"enabled": True}}}
+    upstream.misbehave(stall(1000), method="GET", path="/blobs/")
+    with serving(tmp_path, overlay) as server:
+        for _ in range(FEW):
+            asking(server, f"/v2/up/a/blobs/{digest}", clients)
+        wait_until("they wait", lambda: upstream.count("GET", "/blobs/") == FEW)
+
+        assert server.get("/v2/_catalog").status == 200
         upstream.ended.set()
 
 
