@@ -16,7 +16,7 @@ from registry.jobs.child import run_in_child
 from registry.jobs.due import seconds_left
 from registry.jobs.job import Job, JobFailedError
 from registry.lifecycle.own_run import supersede
-from registry.lifecycle.reports import Report, Result, last_ended
+from registry.lifecycle.reports import Report, Result, ended
 from registry.storage import paths, runs
 from registry.storage.evictions import evictions
 
@@ -128,6 +128,17 @@ class Schedule:
         if refused and (not last or refused.report.run > last.report.run):
             # The next one would be refused, too, until somebody has looked at why.
             left = max(left, seconds_left(refused.at, self._again, now))
+        interval, left = self._section.interval_seconds, 0.0
+        is_refused = False
+        for each in ended(self._driver):
+            if each.report.result in self._successes:
+                if self._metrics:
+                    self._metrics.collection_seen(each.at, each.report.waiting_bytes)
+                left = max(left, seconds_left(each.at, interval, now))
+                break
+            if each.report.result is Result.REFUSED and not is_refused:
+                # The next one would be refused, too, until somebody has looked at why.
+                is_refused, left = True, seconds_left(each.at, self._again, now)
         if not left:
             return None
         return self._soon(left + random.uniform(0, min(self._section.interval_seconds, _SPREAD_SECONDS)))  # noqa: S311  spreads load only
