@@ -120,28 +120,26 @@ class Schedule:
         at = time.localtime(now)
         if self._window and not self._window.holds(at.tm_hour, at.tm_min):
             return _LOOK_SECONDS
-        last = last_ended(self._driver, self._successes)
+        last, refused = self._latest()
         if self._metrics and last:
             self._metrics.collection_seen(last.at, last.report.waiting_bytes)
         left = self._until_due(last, now)
-        refused = last_ended(self._driver, {Result.REFUSED})
-        if refused and (not last or refused.report.run > last.report.run):
+        if refused:
             # The next one would be refused, too, until somebody has looked at why.
             left = max(left, seconds_left(refused.at, self._again, now))
-        interval, left = self._section.interval_seconds, 0.0
-        is_refused = False
-        for each in ended(self._driver):
-            if each.report.result in self._successes:
-                if self._metrics:
-                    self._metrics.collection_seen(each.at, each.report.waiting_bytes)
-                left = max(left, seconds_left(each.at, interval, now))
-                break
-            if each.report.result is Result.REFUSED and not is_refused:
-                # The next one would be refused, too, until somebody has looked at why.
-                is_refused, left = True, seconds_left(each.at, self._again, now)
         if not left:
             return None
         return self._soon(left + random.uniform(0, min(self._section.interval_seconds, _SPREAD_SECONDS)))  # noqa: S311  spreads load only
+
+    def _latest(self) -> tuple[Ended | None, Ended | None]:
+        """Return the last run that has done what was due, and the last one that was refused since."""
+        refused = None
+        for each in ended(self._driver):
+            if each.report.result in self._successes:
+                return each, refused
+            if each.report.result is Result.REFUSED:
+                refused = refused or each
+        return None, refused
 
     def _until_due(self, last: Ended | None, now: float) -> float:
         """Return in how many seconds a run is due, by the last one that has done what was due."""
