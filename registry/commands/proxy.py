@@ -20,6 +20,7 @@ from registry.foundation.globs import Glob
 from registry.foundation.sizes import spelled
 from registry.foundation.times import rfc3339
 from registry.proxy.eviction import CollectionRunsError, Eviction
+from registry.proxy.images import Wanted, is_platform
 from registry.proxy.usage import Usage
 from registry.storage import paths
 
@@ -33,14 +34,22 @@ if TYPE_CHECKING:
 
     LoadConfiguration = Callable[[str | None], Configuration]
 
+_NOTHING: Final = "nothing is cached: the configuration has neither proxies nor proxy.remoteurl"
 BUSY: Final = 4
 """The exit status where something else is at work on the same."""
 _COLUMN: Final = 10
 
 
+def _checked_platforms(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    for each in value:
+        if not is_platform(each):
+            raise click.BadParameter(f"{each!r} is not OS/ARCH, as linux/amd64", context, parameter)
+    return value
+
+
 @click.group("proxy", cls=Group)
 def proxy_commands() -> None:
-    """Look at what is cached of other registries, and let it go."""
+    """Look at what is cached of other registries, fetch more, and let it go."""
 
 
 @proxy_commands.command(
@@ -122,6 +131,77 @@ def evict_command(load: LoadConfiguration, patterns: tuple[str, ...], config: st
         sys.exit(1)
 
 
+@proxy_commands.command(
+    "pull",
+    epilog=examples(
+        "registry proxy pull docker.example/library/alpine:3.20",
+        "registry proxy pull --platform linux/amd64 docker.example/app:v1",
+    ),
+)
+@click.argument("references", nargs=-1, required=True, metavar="REF [REF]...")
+@click.option(
+    "--platform",
+    "platforms",
+    metavar="OS/ARCH",
+    multiple=True,
+    callback=_checked_platforms,
+    help="Of an index, only images for this platform; may be given again.",
+)
+@click.option("--referrers", is_flag=True, help="Also signatures, and what else refers to the image.")
+@json_option
+@config_option
+@click.pass_obj
+def pull_command(  # noqa: PLR0913 - one for each option
+    load: LoadConfiguration,
+    references: tuple[str, ...],
+    platforms: tuple[str, ...],
+    config: str | None,
+    *,
+    referrers: bool,
+    in_json: bool,
+) -> None:
+    """Fetch images into the cache, whole: a REF is NAME, NAME:TAG or NAME@DIGEST, by the name that it has here.
+
+    What is cached is not fetched again. The registry may serve meanwhile. The exit status is 1 if one of them cannot
+    be fetched; the others are.
+    """
+    from registry.commands.proxy_pull import pull  # noqa: PLC0415  what fetches is loaded where it is asked for
+
+    configuration = _open(load, config).configuration
+    if configuration.storage.maintenance.readonly.enabled:
+        raise click.ClickException("storage.maintenance.readonly is on: nothing can be kept")
+    if not pull(configuration, references, Wanted(platforms, referrers), in_json=in_json):
+        sys.exit(1)
+
+
+@proxy_commands.command("check", epilog=examples("registry proxy check", "registry proxy check dockerhub"))
+@click.argument("names", nargs=-1, metavar="[UPSTREAM]...")
+@json_option
+@config_option
+@click.pass_obj
+def check_command(load: LoadConfiguration, names: tuple[str, ...], config: str | None, *, in_json: bool) -> None:
+    """Ask each UPSTREAM, by its name in proxies, or all, whether it can be reached, and takes the credentials.
+
+    Nothing is pulled. Where an upstream tells how many pulls are left, that is said. The exit status is 1 if one of
+    them cannot be used.
+    """
+    from registry.commands.proxy_check import check  # noqa: PLC0415  as above
+
+    upstreams = load(config).upstreams
+    known = {each.name for each in upstreams}
+    for name in names:
+        if name not in known:
+            raise click.ClickException(f"there is no upstream {name}: there {_are(sorted(known))}")
+    if not upstreams:
+        raise click.ClickException(_NOTHING)
+    if not check([each for each in upstreams if not names or each.name in names], in_json=in_json):
+        sys.exit(1)
+
+
+def _are(names: Sequence[str]) -> str:
+    return f"is {names[0]}" if len(names) == 1 else f"are {', '.join(names) or 'none'}"
+
+
 def _evict(storage: Storage, is_chosen: Callable[[str], bool]) -> Sequence[Outcome]:
     with as_owner(storage.configuration.storage), StatusLine() as line:
         claim = storage.driver.claim(paths.EVICTION_CLAIM)
@@ -141,7 +221,7 @@ def _evict(storage: Storage, is_chosen: Callable[[str], bool]) -> Sequence[Outco
 def _open(load: LoadConfiguration, config: str | None) -> Storage:
     storage = open_configured(load, config)
     if not storage.configuration.upstreams:
-        raise click.ClickException("nothing is cached: the configuration has neither proxies nor proxy.remoteurl")
+        raise click.ClickException(_NOTHING)
     return storage
 
 

@@ -14,7 +14,7 @@ from registry.jobs.cluster import Cluster, member_name
 from registry.jobs.hold import Hold
 from registry.lifecycle import jobs as collection
 from registry.notifications import jobs as notifications
-from registry.proxy import abandoned
+from registry.proxy import abandoned, prefetch
 from registry.proxy import jobs as eviction
 from registry.proxy import watching as upstreams
 from registry.retention import jobs as retention
@@ -43,6 +43,7 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     yield from collection.jobs(configuration, services.driver, _metrics(services))
     yield from scrub.jobs(configuration, services.driver, _metrics(services))
     yield from eviction.jobs(configuration, services.driver, _metrics(services), stopping)
+    yield from prefetch.jobs(configuration, services.driver, services.repositories, services.proxied, stopping)
     publishing = services.publishing(retention.RetentionOperator())
     yield from retention.jobs(
         configuration,
@@ -52,7 +53,7 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
         stopping=stopping,
         meter=_metrics(services),
     )
-    yield from cluster.jobs(services.driver, configuration, services.board)
+    yield from cluster.jobs(services.driver, configuration, services.board, services.instance.id)
     if services.recorder:
         yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)
     dispatch = _dispatch(services, stopping)

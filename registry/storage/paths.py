@@ -41,6 +41,7 @@ and not below ROOT::
     /registry/retention/reports/<run>/{begun,<part>,summary}
     /registry/retention/restored/<time>-<id>
     /registry/proxy/eviction/{claim,begun,ended,waiting}
+    /registry/proxy/prefetch/<hash of an entry>{,-claim}
     /registry/pulls/{since,<YYYYMMDD>/<host>-<pid>-<time>,folded/<number>-<id>/{<part>,whole}}
     /registry/proxy/fills/<name of an upstream>/<alg>/<hex>/{claim,about,data}
 
@@ -463,6 +464,16 @@ def quarantine(digest: Digest) -> str:
 def quarantine_arriving(digest: Digest) -> str:
     """Return where such bytes grow while they are moved."""
     return f"{QUARANTINE_ARRIVING}/{digest.algorithm}/{digest.hex}/data"
+
+
+def prefetched(entry: str) -> str:
+    """Return the object whose time is when the images of an entry of ``prefetch`` were fetched; `entry` is its hash."""
+    return f"/registry/proxy/prefetch/{entry}"
+
+
+def prefetch_claim(entry: str) -> str:
+    """Return what the process has claimed that fetches them."""
+    return f"{prefetched(entry)}-claim"
 
 
 def fills(upstream: str, algorithm: str) -> str:

@@ -9,12 +9,15 @@ from registry.oci.digest import Digest
 from registry.storage import paths
 from registry.storage.runs import Phase, Run, Runs
 from tests.commands.stores import OWN, SHARED, configure, fill, run, stored
+from tests.upstreams import registry
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterator
     from pathlib import Path
 
     from drivers.base import StorageDriver
+    from tests.upstreams import Registry
 
 PROXIES = """
 proxies:
@@ -133,3 +136,70 @@ def test_without_upstreams_there_is_nothing_to_list(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr.startswith("Error: nothing is cached: ")
+
+
+@pytest.fixture
+def remote() -> Iterator[Registry]:
+    with registry() as served:
+        yield served
+
+
+def upstreams(directory: Path, *entries: str) -> None:
+    """Configure a cache of the upstreams that are spelled so."""
+    configure(directory)
+    with (directory / "config.yml").open("a") as config:
+        config.write("proxies:\n" + "".join(f"- {{{each}}}\n" for each in entries))
+
+
+def test_check_tells_how_each_upstream_lets_us_in(tmp_path: Path, remote: Registry) -> None:
+    remote.login, remote.realm = ("user", "word"), remote.token_url
+    auth = f"auth: {{username: user, password: word, realms: [{remote.host}]}}"
+    upstreams(tmp_path, f"name: hub, remoteurl: {remote.url}, {auth}")
+
+    done = proxy(tmp_path, "check")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split(maxsplit=2) == ["ok", "hub", f"lets us in as user, by tokens of {remote.host}\n"]
+    (told,) = json.loads(proxy(tmp_path, "check", "--json").stdout)
+    assert (told["usable"], told["user"], told["login"]) == (True, "user", "bearer")
+    assert "word" not in done.stdout
+
+
+def test_an_upstream_that_cannot_be_used_is_a_failure_and_the_others_are_asked_nevertheless(
+    tmp_path: Path, remote: Registry
+) -> None:
+    remote.login = ("user", "word")
+    upstreams(
+        tmp_path,
+        f"name: wrong, remoteurl: {remote.url}, auth: {{username: user, password: another}}",
+        "name: down, remoteurl: http://127.0.0.1:9",
+        f"name: well, remoteurl: {remote.url}, auth: {{username: user, password: word}}",
+    )
+
+    done = proxy(tmp_path, "check")
+
+    assert done.returncode == 1
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["failure", "wrong"],
+        ["failure", "down"],
+        ["ok", "well"],
+    ]
+    assert proxy(tmp_path, "check", "well").returncode == 0
+    unknown = proxy(tmp_path, "check", "none")
+    assert (unknown.returncode, unknown.stderr) == (
+        1,
+        "Error: there is no upstream none: there are down, well, wrong\n",
+    )
+
+
+def test_what_is_pulled_has_to_have_the_name_of_an_upstream_and_a_platform_its_form(tmp_path: Path) -> None:
+    upstreams(tmp_path, "name: hub, remoteurl: http://127.0.0.1:9")
+    fill(tmp_path)
+
+    local = proxy(tmp_path, "pull", "base:12")
+    platform = proxy(tmp_path, "pull", "--platform", "amd64", "hub/app")
+
+    assert local.returncode == 1
+    assert local.stderr.startswith("Error: base:12: it belongs to no upstream: ")
+    assert platform.returncode == 2
+    assert "'amd64' is not OS/ARCH" in platform.stderr
