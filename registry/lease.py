@@ -22,6 +22,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -228,6 +229,7 @@ def this_server(addr: str) -> str:
     return hashlib.sha256(f"{_machine()} {addr}".encode()).hexdigest()[:32]
 
 
+@cache
 def _machine() -> str:
     """Return what differs between machines that run, and between their networks."""
     try:

@@ -125,7 +125,7 @@ class StagedWriter(Writer):
         # Less than a part is not told: it would have to be sent once more when the part is full.
         if self._part_size * len(self._parts) > self._record.size and self._flushes.are_due():
             record = Record(self._part_size, _random(), tuple(self._parts))
-            self._remove(self._store(record).names - record.names)
+            self._created += self._store(record).names - record.names  # they go when the upload is closed or ends
 
     def content(self) -> Iterator[bytes]:
         self._settle()

@@ -19,7 +19,7 @@ from registry import __version__
 from registry.audit.record import CONFIGURATION, CONFIGURE, FILE, SERVER, START
 from registry.audit.trail import Trail
 from registry.config.changes import values_by_key
-from registry.jobs.cluster import member_name
+from registry.jobs.cluster import host_name
 from registry.jobs.job import Job, JobFailedError
 from registry.journal.entry import Origin
 from registry.storage import paths
@@ -142,7 +142,7 @@ class _Watching:
 
     @property
     def _path(self) -> str:
-        return paths.audit_seen(member_name(self.configuration.http.addr))
+        return paths.audit_seen(host_name(self.configuration.http.addr))
 
     @cached_property
     def _keys(self) -> dict[str, str]:

@@ -103,7 +103,7 @@ class _Repositories(click.ParamType[Glob]):
 @click.option("--deep", is_flag=True, help="Read the bytes of all blobs, and compare them with their digests.")
 @click.option("--repair", is_flag=True, help="Repair what can be repaired without losing anything.")
 @click.option("--prune", is_flag=True, help="Repair, and remove tags and manifests that cannot be repaired.")
-@click.option("--relink", is_flag=True, help="Repair, and let repositories have the blobs that their manifests name.")
+@click.option("--relink", is_flag=True, help="Repair, and let repositories have all that their manifests name.")
 @click.option(
     "--repository",
     "globs",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.fsck.contents import State
 from registry.fsck.damage import DamageOfDigest, DamageOfTag
+from registry.fsck.store import ABSENT
 from registry.storage import enumeration, paths
 
 if TYPE_CHECKING:
@@ -164,22 +165,34 @@ class ManifestMissing(DamageOfDigest):
     """A manifest that an index names, and that the repository does not have."""
 
     kind = "manifest-missing"
+    repairs = True
     parent: Digest
+    state: State
     affected: Affected
 
     @property
     def text(self) -> str:
-        return f"{self.parent} names it, and the repository does not have it"
+        there = "; its bytes are there" if self.state is State.SOUND else ""
+        return f"{self.parent} names it, and the repository does not have it{there}"
 
     @property
     def advice(self) -> str:
-        return "push the index again, with all that it names"
+        again = "push the index again, with all that it names"
+        if self.state is not State.SOUND:
+            return again
+        return f"{again}; --relink lists it, if readers of the repository may have it"
 
     def is_there(self, store: Store) -> bool:
         if store.revision(self.repository, self.parent).target is None:
             return False
         links = (store.revision(self.repository, self.digest), store.layer(self.repository, self.digest))
         return all(each.content is None for each in links)
+
+    def repair(self, store: Store) -> bool:
+        # Where the link was lost is not told from where somebody has deleted the manifest, as for LayerLink.
+        if not (store.may_link_blobs and store.relinks):
+            return False
+        return store.list_manifest(self.repository, self.digest, ABSENT)
 
 
 def _remove_manifest(store: Store, name: str, digest: Digest, seen: Link) -> bool:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from registry.fsck.store import Store
 
 _NOBODY: Final = Affected()
+_MANIFESTS: Final = frozenset({"manifest", "entry"})
+"""What a manifest calls those that it names."""
 _BAD: Final = {State.DAMAGED, State.UNREADABLE}
 
 
@@ -69,6 +71,7 @@ class RepositoryCheck:
         self._reader.read_layers(name)
         for path, why in self._graph.hidden():
             yield Unreadable(name, path, why, _NOBODY)
+        yield from self._check_children(name)
         yield from self._check_named(name)
         yield from self._check_layers(name)
         yield from self._borne(name, paths.all_referrers(name), self._check_referrers(name))
@@ -146,20 +149,30 @@ class RepositoryCheck:
         if self._store.revision(name, digest).content is None:
             self._graph.drop_manifest(digest)
 
+    def _check_children(self, name: str) -> Iterator[Damage]:
+        """Look for the manifests that others name; what is repaired of them names more, which may come earlier."""
+        is_new = True
+        while is_new:
+            is_new = False
+            for named in self._graph.named():
+                if named.kind in _MANIFESTS and not self._graph.may_have_manifest(named.child):
+                    yield from self._borne(name, paths.blob_data(named.child), self._check_child(name, named))
+                    is_new = is_new or self._graph.has_manifest(named.child)
+
+    def _check_child(self, name: str, named: Named) -> Iterator[Damage]:
+        digest, contents = named.child, self._store.contents
+        if not named.required or (named.kind == "entry" and self._graph.layer(digest)):
+            return
+        if contents.tell_once(f"{name}@{digest}"):
+            yield ManifestMissing(
+                name, digest, named.parent, contents.manifest(digest)[1], self._graph.affected(digest)
+            )
+        yield from self._read_listed(name, digest)
+
     def _check_named(self, name: str) -> Iterator[Damage]:
         for named in self._graph.named():
-            if self._graph.is_hidden(named.child):
-                continue
-            is_manifest = named.kind in {"manifest", "entry"}
-            look = self._check_named_manifest if is_manifest else self._check_named_blob
-            yield from self._borne(name, paths.blob_data(named.child), look(name, named))
-
-    def _check_named_manifest(self, name: str, named: Named) -> Iterator[Damage]:
-        digest = named.child
-        if self._graph.may_have_manifest(digest) or (named.kind == "entry" and self._graph.layer(digest)):
-            return
-        if named.required:
-            yield ManifestMissing(name, digest, named.parent, self._graph.affected(digest))
+            if named.kind not in _MANIFESTS and not self._graph.is_hidden(named.child):
+                yield from self._borne(name, paths.blob_data(named.child), self._check_named_blob(name, named))
 
     def _check_named_blob(self, name: str, named: Named) -> Iterator[Damage]:
         digest = named.child

@@ -2,8 +2,8 @@
 
 One elected process of each host keeps a small object beside the Go registry's tree: the name of the driver, the
 version, the time, fingerprints of ``http.secret``, ``notifications`` and ``audit``. It reads the others', logs each
-difference once and posts them where ``/debug/health`` is answered from. Those of hosts that fell silent are removed.
-How old an object is the storage tells, as the clocks of hosts may be wrong.
+difference once and posts them where ``/debug/health`` is answered from. Those of hosts that fell silent are removed; a
+server that stops removes its own. How old an object is the storage tells, as the clocks of hosts may be wrong.
 
 Nothing is ever written to a storage that holds nothing: it may be the bare mount point of one that is not mounted.
 """
@@ -16,14 +16,16 @@ import logging
 import re
 import socket
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import DriverError, PathNotFoundError
+from drivers.base import ChangedError, DriverError, ObjectTooLargeError, PathNotFoundError
 from registry import __version__
 from registry.jobs import fingerprints
 from registry.jobs.job import Job, JobFailedError
+from registry.lease import this_server
 from registry.storage import paths
 from registry.storage.names import is_member
 
@@ -62,6 +64,7 @@ class Member:
 
     `secret`, `notifications` and `audit` are fingerprints of what is configured; None is what an older version says.
     `collects` is 1 where its writers take notice of a garbage collection that is on (registry.storage.passage).
+    `instance` is the server, until it is started again.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Member:
     notifications: str | None = None
     audit: str | None = None
     collects: int = 0
+    instance: str = ""
 
     @classmethod
     def parse(cls, content: bytes) -> Member:
@@ -85,8 +89,8 @@ class Member:
         return replace(member, seen=float(member.seen))
 
     @staticmethod
-    def of(configuration: Configuration) -> Member:
-        """Return what this host has to say now."""
+    def of(configuration: Configuration, instance: str = "") -> Member:
+        """Return what this host has to say now, of the server `instance`."""
         http = configuration.http
         return Member(
             name=member_name(http.addr),
@@ -97,6 +101,7 @@ class Member:
             notifications=fingerprints.of_notifications(configuration.notifications),
             audit=fingerprints.of_audit(configuration.audit),
             collects=1,
+            instance=instance,
         )
 
 
@@ -114,7 +119,15 @@ class Announced:
 
 
 def member_name(addr: str) -> str:
-    """Return what a cluster calls this host, where a registry listens on `addr`."""
+    """Return what a cluster calls this host, where a registry listens on `addr`, while the machine or container runs.
+
+    Hosts may be called the same, and listen on the same address.
+    """
+    return f"{host_name(addr)}-{this_server(addr)[:8]}"
+
+
+def host_name(addr: str) -> str:
+    """Return what this host is called, where a registry listens on `addr`; others may be called so, too."""
     # Two registries on one host differ in their addresses.
     address = hashlib.sha256(addr.encode()).hexdigest()[:8]
     host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()).strip("-") or "host"
@@ -173,6 +186,19 @@ class Cluster:
         self._told.update(new)
         return new
 
+    def leave(self, instance: str) -> None:
+        """Delete what the server `instance` has announced, which is about to end.
+
+        Raises:
+            DriverError: it cannot be, or the storage does not answer.
+        """
+        for name in self.names():
+            path = paths.cluster_member(name)
+            with suppress(PathNotFoundError, ObjectTooLargeError, ValueError, TypeError, RecursionError, ChangedError):
+                content = self.driver.get(path, limit=_LIMIT_BYTES)
+                if Member.parse(content).instance == instance:
+                    self.driver.delete_if(path, expected=content)
+
     def names(self) -> list[str]:
         """Return the names of the hosts that have an object, in order; some may be long gone.
 
@@ -224,13 +250,18 @@ class Cluster:
             return None
 
 
-def jobs(driver: StorageDriver, configuration: Configuration, board: Board) -> Iterator[Job]:
-    """Yield the job that announces this host and looks at the others, at once and every ten minutes.
+def jobs(driver: StorageDriver, configuration: Configuration, board: Board, instance: str) -> Iterator[Job]:
+    """Yield the job that announces the server `instance` and looks at the others, at once and every ten minutes.
 
     None if the storage belongs to one process, or is not to be written to.
     """
-    if driver.shared_between_processes and not configuration.storage.maintenance.readonly.enabled:
-        yield Job("cluster", _Announcing(Cluster(driver), configuration, board).run, _INTERVAL_SECONDS)
+    if is_announced(driver, configuration):
+        yield Job("cluster", _Announcing(Cluster(driver), configuration, board, instance).run, _INTERVAL_SECONDS)
+
+
+def is_announced(driver: StorageDriver, configuration: Configuration) -> bool:
+    """Tell whether servers of `configuration` say anything of themselves."""
+    return driver.shared_between_processes and not configuration.storage.maintenance.readonly.enabled
 
 
 def look(cluster: Cluster, me: Member, board: Board) -> float:
@@ -258,11 +289,12 @@ class _Announcing:
     cluster: Cluster
     configuration: Configuration
     board: Board
+    instance: str
 
     @cached_property
     def me(self) -> Member:
         """What this host says, computed in the elected process only: the fingerprint is made to be slow."""
-        return Member.of(self.configuration)
+        return Member.of(self.configuration, self.instance)
 
     def run(self) -> float:
         return look(self.cluster, replace(self.me, seen=time.time()), self.board)

@@ -16,7 +16,7 @@ from registry.jobs.child import run_in_child
 from registry.jobs.due import seconds_left
 from registry.jobs.job import Job, JobFailedError
 from registry.lifecycle.own_run import supersede
-from registry.lifecycle.reports import Report, Result, last_ended
+from registry.lifecycle.reports import Report, Result, ended
 from registry.storage import paths, runs
 from registry.storage.evictions import evictions
 
@@ -120,17 +120,26 @@ class Schedule:
         at = time.localtime(now)
         if self._window and not self._window.holds(at.tm_hour, at.tm_min):
             return _LOOK_SECONDS
-        last = last_ended(self._driver, self._successes)
+        last, refused = self._latest()
         if self._metrics and last:
             self._metrics.collection_seen(last.at, last.report.waiting_bytes)
         left = self._until_due(last, now)
-        refused = last_ended(self._driver, {Result.REFUSED})
-        if refused and (not last or refused.report.run > last.report.run):
+        if refused:
             # The next one would be refused, too, until somebody has looked at why.
             left = max(left, seconds_left(refused.at, self._again, now))
         if not left:
             return None
         return self._soon(left + random.uniform(0, min(self._section.interval_seconds, _SPREAD_SECONDS)))  # noqa: S311  spreads load only
+
+    def _latest(self) -> tuple[Ended | None, Ended | None]:
+        """Return the last run that has done what was due, and the last one that was refused since."""
+        refused = None
+        for each in ended(self._driver):
+            if each.report.result in self._successes:
+                return each, refused
+            if each.report.result is Result.REFUSED:
+                refused = refused or each
+        return None, refused
 
     def _until_due(self, last: Ended | None, now: float) -> float:
         """Return in how many seconds a run is due, by the last one that has done what was due."""

@@ -15,7 +15,7 @@ from registry.storage.listing import objects_below
 from registry.storage.names import is_report
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from drivers.base import StorageDriver
 
@@ -102,11 +102,7 @@ def latest_reports(driver: StorageDriver, number: int) -> list[Report]:
     Raises:
         DriverError: the storage does not answer.
     """
-    found = []
-    for run in reversed(deque(_numbers(driver), maxlen=number)):
-        with suppress(PathNotFoundError, ObjectTooLargeError, ValueError):
-            found.append(Report.load(driver.get(paths.gc_report(run), limit=_LIMIT_BYTES)))
-    return found
+    return list(_latest(driver, number))
 
 
 def last_number(driver: StorageDriver) -> int:
@@ -126,17 +122,21 @@ class Ended:
     at: float
 
 
-def last_ended(driver: StorageDriver, results: Container[Result]) -> Ended | None:
-    """Return the last run that has ended with one of `results`; None if none of those whose reports are kept has.
+def ended(driver: StorageDriver) -> Iterator[Ended]:
+    """Yield the runs that have ended, of those whose reports are kept, the last one first; each is read when it is due.
 
     Raises:
         DriverError: the storage does not answer.
     """
-    for report in latest_reports(driver, KEPT):
-        if report.result in results:
-            with suppress(PathNotFoundError):
-                return Ended(report, driver.stat(paths.gc_report(report.run)).modified)
-    return None
+    for report in _latest(driver, KEPT):
+        with suppress(PathNotFoundError):
+            yield Ended(report, driver.stat(paths.gc_report(report.run)).modified)
+
+
+def _latest(driver: StorageDriver, number: int) -> Iterator[Report]:
+    for run in reversed(deque(_numbers(driver), maxlen=number)):
+        with suppress(PathNotFoundError, ObjectTooLargeError, ValueError):
+            yield Report.load(driver.get(paths.gc_report(run), limit=_LIMIT_BYTES))
 
 
 def _numbers(driver: StorageDriver) -> Iterator[int]:

@@ -251,12 +251,12 @@ def _read_manifests(
     condemned = {"condemned": Kind.CONDEMNED_REVISION}
     connection.execute(_STORED_MANIFESTS, condemned)
     for rows in batches(connection.execute(_MANIFESTS, condemned)):
-        former = [_load(known.find(packed)) if is_stored else None for packed, is_stored in rows]
-        unknown = [unpack(packed) for (packed, _), found in zip(rows, former, strict=True) if not found]
+        former = [known.find(packed) if is_stored else None for packed, is_stored in rows]
+        unknown = [unpack(packed) for (packed, _), remembered in zip(rows, former, strict=True) if not remembered]
         read = read_references(driver, unknown)
         for (packed, _), remembered in zip(rows, former, strict=True):
             progress(str(unpack(packed)))
-            found = remembered or next(read)
+            found = References.load(remembered) if remembered else next(read)
             number += 1
             manifests.add(number, packed, found.media, found.problem)
             for child, kind in found.children.items():
@@ -264,10 +264,6 @@ def _read_manifests(
             for subject in found.subjects:
                 subjects.add(number, subject)
             if not found.problem:
-                known.keep(packed, found.dump())
+                known.keep(packed, remembered or found.dump())
     for table in (manifests, references, subjects):
         table.flush()
-
-
-def _load(remembered: bytes | None) -> References | None:
-    return References.load(remembered) if remembered else None

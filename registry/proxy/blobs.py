@@ -46,7 +46,7 @@ class ProxiedBlobs:
         if self._local.has(digest):
             return True
         try:
-            self._remote(digest).size()
+            self._size_of(self._remote(digest))
         except BlobUnknownError:
             return False
         return True
@@ -59,7 +59,7 @@ class ProxiedBlobs:
         fill = self._fills.find(remote, self._place)
         size = fill.size if fill else None
         if size is None:
-            size = remote.size()
+            size = self._size_of(remote)
             self._fills.forget(remote)
         return self._found(digest, size)
 
@@ -128,6 +128,11 @@ class ProxiedBlobs:
     def _remote(self, digest: Digest) -> RemoteBlob:
         return RemoteBlob(self._upstream, self._place.remote, digest, self._visitor.via)
 
+    def _size_of(self, remote: RemoteBlob) -> int:
+        """Return how large the upstream says that the blob is, which shows that it has it; the thread waits parked."""
+        with self._visitor.waiting():
+            return remote.size()
+
     def _fetch(self, digest: Digest) -> Blob:
         """Return a blob that is not here, which is being fetched from now on."""
         remote = self._remote(digest)
@@ -136,9 +141,9 @@ class ProxiedBlobs:
             return Blob(digest, digest, size)
         fill = self._fills.join(remote, self._place, self._visitor)
         size = fill.size if fill else None
-        blob = self._found(digest, remote.size() if size is None else size)
+        blob = self._found(digest, self._size_of(remote) if size is None else size)
         if fill is None or fill.state is not State.STORED:
-            passing = Passing(remote, blob.size)
+            passing = Passing(remote, blob.size, self._visitor)
             self._coming[digest] = Tail(fill, blob.size, passing, self._visitor) if fill else passing
         return blob
 
@@ -168,7 +173,7 @@ class ProxiedBlobs:
         if size is None:
             return None
         with suppress(UpstreamFailedError):  # it may yet give the blob itself
-            if remote.size() == size:
+            if self._size_of(remote) == size:
                 self._fills.link(self._place, Blob(remote.digest, remote.digest, size))
                 return size
         return None

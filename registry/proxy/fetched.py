@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from drivers.base import PathNotFoundError
+from drivers.base import PathExistsError, PathNotFoundError
 from registry.storage import paths
 
 if TYPE_CHECKING:
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from registry.oci.digest import Digest
 
 
-def note_fetched(driver: StorageDriver, repository: str, digest: Digest) -> None:
-    """Remember that a manifest was fetched; call this before the repository has it.
+def note_fetched(driver: StorageDriver, repository: str, digest: Digest) -> bool:
+    """Remember that a manifest was fetched; call this before the repository has it. Tell whether nobody else had.
 
     Raises:
         drivers.base.DriverError: the storage failed.
     """
-    driver.put(paths.fetched_manifest(repository, digest), b"")
+    try:
+        driver.create(paths.fetched_manifest(repository, digest), b"")
+    except PathExistsError:
+        return False
+    return True
 
 
 def note_pushed(driver: StorageDriver, repository: str, digest: Digest) -> None:

@@ -70,7 +70,8 @@ class Fills:
             if is_new:
                 self._begin(fill, remote, kept, visitor)
             elif not fill.serves(place):
-                remote.size()
+                with visitor.waiting():
+                    remote.size()
             fill.add_place(place)
             fill.wait(partial(_is_known, fill), visitor)
             try:

@@ -51,9 +51,8 @@ class NotedCaching(Caching):
         """Mark a manifest that is about to be stored, unless the repository has it: it may have been pushed."""
         if self._cached.is_only_cached(repository.name) or repository.manifests.has(digest):
             return
-        note_fetched(self._driver, repository.name, digest)
-        if repository.manifests.has(digest):
-            # By a push, or by another host that fetches it. Not to evict it is always right.
+        # Where it is marked already, another host is fetching it, too. A push removes the mark, whoever has made it.
+        if note_fetched(self._driver, repository.name, digest) and repository.manifests.has(digest):
             note_pushed(self._driver, repository.name, digest)
 
 

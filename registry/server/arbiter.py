@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 from registry import __version__
 from registry.server import binding
 from registry.server.channel import limit_waiting
-from registry.server.gunicorn_internals import Arbiter, arbiter_listeners, listen_on, notify_systemd
+from registry.server.gunicorn_internals import (
+    Arbiter,
+    accompanies_another,
+    arbiter_listeners,
+    listen_on,
+    notify_systemd,
+)
 from registry.server.jobs_process import JobsProcess
 from registry.server.worker import Worker
 
@@ -41,6 +47,9 @@ class Served(Protocol):
 
     def take_listener(self) -> socket.socket | None:
         """Return the socket to listen on from now on; None if it is none of ours, or still the same."""
+
+    def leave_cluster(self) -> None:
+        """Tell the other hosts that this server has stopped."""
 
     def take_reload(self) -> bool:
         """Tell, once, whether the configuration was to be read again before the server listened."""
@@ -177,7 +186,9 @@ def leave_slot(arbiter: ServerArbiter, worker: Process) -> None:
 
 
 def say_that_it_has_stopped(arbiter: ServerArbiter) -> None:
-    """Leave no files behind, and say that the server has stopped."""
+    """Leave nothing behind, and say that the server has stopped."""
+    if not accompanies_another(arbiter):
+        arbiter.app.leave_cluster()
     slots = arbiter.app.shared.slots
     if slots:
         slots.remove()

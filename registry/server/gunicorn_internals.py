@@ -38,6 +38,7 @@ __all__ = [
     "FileWrapper",
     "Framing",
     "Settings",
+    "accompanies_another",
     "arbiter_listeners",
     "body_length",
     "errors",
@@ -67,6 +68,11 @@ class Settings:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._configuration, name)
+
+
+def accompanies_another(arbiter: Arbiter) -> bool:
+    """Tell whether there is another master beside this one: its successor after SIGUSR2, or the one before."""
+    return bool(arbiter.reexec_pid or arbiter.master_pid)
 
 
 def parse_head(settings: Any, received: bytes, client: Any) -> tuple[Any, bytes]:

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from gunicorn.app.base import BaseApplication
 
+from drivers.base import DriverError
 from registry.app import create_app
 from registry.audit.consumer import announce as announce_audit_log
 from registry.config import ConfigurationError, changed_keys
 from registry.config.values import LetsEncrypt
+from registry.jobs.cluster import Cluster, is_announced
 from registry.notifications.consumers import announce as announce_endpoints
 from registry.observation import log
 from registry.observation.metrics import Metrics
@@ -32,8 +34,9 @@ from registry.server.listening import ListeningLimits, connections_for, raise_de
 from registry.server.pace import PaceLimits
 from registry.server.starting import prepare
 from registry.server.tls import serving as tls
+from registry.server.waiting import ask_once
 from registry.server.worker import Worker, WorkerContext
-from registry.services import build_services
+from registry.services import build_services, open_storage
 
 if TYPE_CHECKING:
     import socket
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
 _THREADS: Final = 16
 _KEEPALIVE_SECONDS: Final = 75
 _DRAIN_SECONDS: Final = 10
+_LEAVING_SECONDS: Final = 3.0
 _HEADER_FIELDS: Final = 256
 """As many as the parser can take."""
 _log = logging.getLogger(__name__)
@@ -129,6 +133,21 @@ class _Application(BaseApplication):
         if listener:
             listen_on(master, listener)
         master.run()
+
+    def leave_cluster(self) -> None:
+        """Tell the other hosts that this server has stopped, if its storage takes that in time.
+
+        The processes that might have told them have ended: nothing is pushed here any more.
+        """
+        try:
+            ask_once(self._leave_cluster, seconds=_LEAVING_SECONDS)
+        except (DriverError, ConfigurationError) as error:
+            _log.warning("the other hosts are not told that this server has stopped: %s", error)
+
+    def _leave_cluster(self) -> None:
+        driver = open_storage(self._configuration)
+        if is_announced(driver, self._configuration):
+            Cluster(driver).leave(self.shared.remembered.instance_id)
 
     def load_config(self) -> None:
         for option, value in self._options.items():

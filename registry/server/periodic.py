@@ -53,7 +53,7 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
         stopping=stopping,
         meter=_metrics(services),
     )
-    yield from cluster.jobs(services.driver, configuration, services.board)
+    yield from cluster.jobs(services.driver, configuration, services.board, services.instance.id)
     if services.recorder:
         yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)
     dispatch = _dispatch(services, stopping)

@@ -13,13 +13,14 @@ from registry.config.cached import Cached
 from registry.config.upstreams import Upstream
 from registry.fsck.check import policy_for
 from registry.oci.digest import Digest
+from registry.oci.media_types import OCI_INDEX
 from registry.oci.reference import Tag
 from registry.storage import paths
 from registry.storage.repository import Repositories
 from registry.storage.runs import Phase, Run, Runs
 from registry.storage.validation import ValidationPolicy
 from tests.archive.images import LAYER as LAYER_TYPE
-from tests.archive.images import blob, image
+from tests.archive.images import blob, image, manifest
 from tests.fsck.checking import DAY, Checked
 from tests.fsck.damaging import CASES, LAYER, NAME, SAME_SIZE, is_whole, push
 
@@ -186,6 +187,33 @@ def test_a_manifest_that_is_listed_again_has_its_layers_checked_in_the_same_run(
 
     assert Checked(driver, repair=True, relinks=True).sum.remaining == 0
     assert is_whole(driver)
+
+
+def test_manifests_of_an_index_whose_links_are_lost_are_listed_on_request_however_deep_they_lie(
+    driver: StorageDriver,
+) -> None:
+    tree = push(driver)
+    repository = Repositories(driver).open(NAME)
+    content = repository.manifests.get(tree.index).content
+    inner = {"mediaType": OCI_INDEX, "digest": str(tree.index), "size": len(content)}
+    outer = manifest(repository, {"mediaType": OCI_INDEX, "manifests": [inner]})
+    repository.tags.point(Tag("all"), Digest.parse(outer["digest"]))
+    for tag in ("latest", "v1", "amd64"):
+        repository.tags.delete(Tag(tag))
+    children = [entry.digest for entry in repository.manifests.get(tree.index).manifests]
+    for digest in (tree.index, *children):
+        driver.delete(paths.revision_link(NAME, digest))
+    driver.delete(paths.layer_link(NAME, tree.layer))
+
+    checked = Checked(driver, repair=True, prune=True)
+    assert checked.said == [("manifest-missing", f"{NAME}@{tree.index}", "found")]
+    assert "--relink" in checked.findings[0].damage.advice
+    assert not Checked(driver, ValidationPolicy(sparse=True), repair=True, relinks=True).sum.repaired
+
+    assert Checked(driver, repair=True, relinks=True).sum.remaining == 0
+    assert all(map(repository.manifests.has, (tree.index, *children)))
+    assert repository.blobs.has(tree.layer)
+    assert Checked(driver, deep=True).said == []
 
 
 def test_a_blob_that_nothing_tells_a_repository_has_had_is_only_given_to_it_on_request(driver: StorageDriver) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
@@ -12,10 +14,11 @@ from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from registry.health import report
 from registry.health.board import Board, Verdict
-from registry.jobs.cluster import Cluster, Member, look
+from registry.jobs.cluster import Cluster, Member, host_name, look, member_name
 from registry.jobs.job import JobFailedError
 from registry.oci.digest import Digest
 from registry.storage import paths
+from registry.storage.names import is_member
 from tests.config.forms import configure
 
 if TYPE_CHECKING:
@@ -224,6 +227,31 @@ def test_nothing_is_written_where_a_storage_is_not_mounted(
 def test_two_registries_of_one_host_have_different_names() -> None:
     names = {Member.of(configure(f"http: {{addr: '{addr}'}}")).name for addr in (":5000", ":5001")}
     assert len(names) == 2
+
+
+def test_hosts_of_one_name_that_listen_on_one_address_have_objects_of_their_own() -> None:
+    tell = "from registry.jobs.cluster import host_name, member_name; print(host_name(':5000'), member_name(':5000'))"
+    elsewhere = subprocess.run(
+        ["unshare", "--net", sys.executable, "-c", tell], capture_output=True, text=True, check=False, timeout=60
+    )
+    if elsewhere.returncode:
+        pytest.skip(f"no network of its own: {elsewhere.stderr}")
+    host, member = elsewhere.stdout.split()
+
+    assert host == host_name(":5000")
+    assert member != member_name(":5000")
+    assert is_member(member)
+
+
+def test_a_server_that_leaves_deletes_what_it_has_announced_and_nothing_else(driver: StorageDriver, me: Member) -> None:
+    cluster = Cluster(driver)
+    for name, instance in (("mine", "a"), ("before", "a"), ("other", "b"), ("old", "")):
+        cluster.announce(replace(me, name=name, instance=instance))
+    driver.put(paths.cluster_member("strange"), b"[]")
+
+    cluster.leave("a")
+
+    assert driver.list(paths.CLUSTER, limit=10) == ["old", "other", "strange"]
 
 
 def test_a_host_that_fell_silent_is_passed_over_and_forgotten_after_a_day(

@@ -15,6 +15,7 @@ from registry.config.values import Maintenance, Storage
 from registry.lifecycle.jobs import Schedule, jobs
 from registry.lifecycle.reports import Report, Result, write_report
 from registry.storage.evictions import note_eviction
+from tests.drivers.failing import FailingDriver
 
 if TYPE_CHECKING:
     from drivers.base import StorageDriver
@@ -67,6 +68,20 @@ def test_a_run_is_due_when_the_interval_is_over_or_no_run_was_done() -> None:
     assert schedule(driver, time.time()).run() == NEVER_STORED
     assert schedule(driver, reported(driver, Result.FAILED)).run() == NEVER_STORED
     assert schedule(driver, reported(driver) + DAY).run() == NEVER_STORED
+
+
+def test_a_look_reads_no_more_reports_than_up_to_the_last_run_that_was_done() -> None:
+    calls = []
+    for before in (1, 20):
+        driver = InMemoryDriver()
+        for run in range(before):
+            write_report(driver, Report(run, "another", began=0, ended=0))
+        write_report(driver, Report(before, "another", began=0, ended=0, result=Result.REFUSED))
+        counted = FailingDriver(driver, fail_at=0)
+        assert schedule(counted, time.time()).pause() is not None
+        calls.append(counted.calls)
+
+    assert calls[0] == calls[1]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from drivers.filesystem.driver import FilesystemDriver
-    from drivers.inmemory import InMemoryDriver
     from registry import ports
     from registry.oci.digest import Digest
     from tests.upstreams import Registry
@@ -43,12 +42,6 @@ class Proxied:
 
     def purge_leftovers(self, *, before: datetime) -> int:
         return self._kept.purge_leftovers(before=before)
-
-
-class TestOverAnUpstreamThatHasNothing(RepositoriesConformance):
-    @pytest.fixture
-    def repositories(self, upstream: Registry, driver: InMemoryDriver) -> ports.Repositories:
-        return Proxied(Cache(upstream, driver, push=True))
 
 
 class TestOverAnUpstreamWithoutLists(RepositoriesConformance):

@@ -8,10 +8,12 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from drivers.filesystem.driver import FilesystemDriver
 from registry.lifecycle.reports import Report, write_report
@@ -102,6 +104,33 @@ def test_a_run_that_ended_in_the_future_holds_nothing_up(tmp_path: Path) -> None
         loose = digest_of(b"loose").removeprefix("sha256:")
 
         wait_until("the blob is deleted", lambda: loose not in blobs(server))
+
+
+def test_sighup_puts_another_schedule_in_force(tmp_path: Path) -> None:
+    with serving(tmp_path, overlay(interval="24h", enabled=False), ENVIRON, PACE) as server:
+        api = Api("127.0.0.1", server.port)
+        assert api.put_manifest("team/app", "v1", EMPTY, KIND).status == 201
+        api.push_blob("team/app", b"loose")
+        loose = digest_of(b"loose").removeprefix("sha256:")
+        jobs = json.loads(server.debug("/debug/jobs").body)
+        assert "garbage_collection" not in jobs
+
+        path = tmp_path / "config.yml"
+        configuration = yaml.safe_load(path.read_text())
+        configuration["storage"]["maintenance"]["garbagecollection"].update(enabled=True, interval="1s")
+        path.write_text(yaml.safe_dump(configuration))
+        server.process.send_signal(signal.SIGHUP)
+        wait_until("the blob is deleted", lambda: loose not in blobs(server))
+
+        configuration["storage"]["maintenance"]["garbagecollection"].update(interval="24h")
+        path.write_text(yaml.safe_dump(configuration))
+        server.process.send_signal(signal.SIGHUP)
+        wait_until("the next run is in a day", lambda: hours_to_next_run(server) > 20)
+
+
+def hours_to_next_run(server: Serving) -> float:
+    told = json.loads(server.debug("/debug/jobs").body).get("garbage_collection", {}).get("next_run")
+    return (datetime.fromisoformat(told) - datetime.now(UTC)).total_seconds() / 3600 if told else 0
 
 
 def test_it_is_done_at_low_priority_in_a_process_that_ends_with_the_server_however_that_ends(tmp_path: Path) -> None:

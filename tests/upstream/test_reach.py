@@ -34,6 +34,17 @@ def test_redirects_are_followed_five_times(upstream: Upstream, remote: Registry)
                 upstream.find(NAME, LATEST)
 
 
+def test_a_part_is_asked_for_where_a_redirect_leads_to_as_well(
+    upstream: Upstream, remote: Registry, other: Registry
+) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    other.put_blob(NAME, CONTENT)
+    remote.misbehave(faults.elsewhere(other.url))
+    with there(upstream.blob(NAME, digest, 100, 300)) as stream:
+        assert (stream.start, b"".join(stream)) == (100, CONTENT[100:300])
+    assert other.asked[0].headers["range"] == "bytes=100-299"
+
+
 @pytest.mark.parametrize("to", ["ftp://127.0.0.1/", "http://[::1", "http://127.0.0.1:1/"])
 def test_a_redirect_to_where_nothing_is_fails(upstream: Upstream, remote: Registry, to: str) -> None:
     digest = remote.put_blob(NAME, CONTENT)
@@ -130,6 +141,22 @@ def secured(context: ssl.SSLContext, connect: Connect, **settings: object) -> No
     with registry(context) as served:
         served.put_manifest(NAME, image(), "latest")
         assert connect(served, **settings).find(NAME, LATEST)
+
+
+def test_a_certificate_is_shown_to_no_other_server(authority: Authority, connect: Connect) -> None:
+    strict, pair = authority.serving_context("strict"), authority.issue("client")
+    strict.load_verify_locations(authority.path)
+    strict.verify_mode = ssl.CERT_REQUIRED
+    tls = UpstreamTLS(ca=str(authority.path), certificate=str(pair.certificate), key=str(pair.key))
+    with registry(authority.serving_context("server")) as own, registry(strict) as elsewhere:
+        digest = own.put_blob(NAME, CONTENT)
+        elsewhere.put_blob(NAME, CONTENT)
+        own.misbehave(faults.elsewhere(elsewhere.url))
+        with pytest.raises(UpstreamError):
+            connect(own, tls=tls).blob(NAME, digest)
+        assert elsewhere.asked == []
+        with there(connect(elsewhere, tls=tls).blob(NAME, digest)) as stream:
+            assert b"".join(stream) == CONTENT
 
 
 def test_an_authority_of_its_own_is_trusted(authority: Authority, connect: Connect) -> None:

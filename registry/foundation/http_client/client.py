@@ -32,9 +32,9 @@ class HttpClient:
     """A client for all threads, which keeps up to `connections` connections to each place.
 
     `cafile` names the authorities to trust in place of the system's, and is read again when it changes; `context`, if
-    given, verifies instead, and without `verify` nothing does. A peer that asks for it is shown `identity`. At most
-    `follow` redirects are followed; with 0, a redirect is the answer. `reach` says by which proxy, and to which
-    addresses; without one, by that of the environment.
+    given, verifies instead, and without `verify` nothing does. A peer that asks for it is shown `identity`, if it
+    has the origin that the caller names. At most `follow` redirects are followed; with 0, a redirect is the answer.
+    `reach` says by which proxy, and to which addresses; without one, by that of the environment.
 
     Raises:
         ParameterError: `cafile` or `identity` cannot be read, or do not hold certificates.
@@ -53,6 +53,7 @@ class HttpClient:
         reach: Reach | None = None,
     ) -> None:
         self._trust = Trust(cafile, context, identity=identity, verify=verify)
+        self._trust_elsewhere = Trust(cafile, context, verify=verify) if identity else self._trust
         self._reach = reach or Reach()
         self._families: dict[str, int] = {}
         self._user_agent = user_agent
@@ -77,9 +78,9 @@ class HttpClient:
         another one is used.
 
         `headers` are sent in their order; "Accept-Encoding: identity" is added if they have none. Length and
-        connection are not theirs to say. A redirect to another origin gets but Accept, Content-Type and User-Agent of
-        them. It is followed to addresses only that a Guard allows, wherever `url` itself leads. Where a peer has named
-        `url`, `home` are the addresses of that peer: then it is guarded as a redirect is.
+        connection are not theirs to say. A redirect to another origin gets but Accept, Content-Type, Range and
+        User-Agent of them. It is followed to addresses only that a Guard allows, wherever `url` itself leads. Where a
+        peer has named `url`, `home` are the addresses of that peer: then it is guarded as a redirect is.
 
         Raises:
             HttpError: there is no answer.
@@ -131,7 +132,7 @@ class HttpClient:
             HttpError: there is none.
         """
         reach = self._reach
-        hop = Hop(request, self._exchange(deadline), self._trust.authorities, timeout_seconds, reach)
+        hop = Hop(request, self._exchange(deadline), self._trust, timeout_seconds, reach)
         hop.foreign = home is not None
         hop.guard = reach.own(request.location) if home is None else reach.beyond(home, "it is at")
         for _ in range(self._follow + 1):
@@ -146,6 +147,8 @@ class HttpClient:
                 home = hop.addresses()
             hop = replace(hop, request=hop.request.redirected(answer.status, to), exchange=self._exchange(deadline))
             hop.redirected = hop.foreign = True
+            is_own = hop.request.location.origin == request.location.origin
+            hop.trust = self._trust if is_own else self._trust_elsewhere
             hop.guard = reach.beyond(home, "it redirects to")
         raise HttpError(f"the answer is still {answer.status} {reason(answer.status)} after {self._follow} redirects")
 
@@ -161,7 +164,7 @@ class HttpClient:
         """
         hop.find_proxy()
         location = hop.request.location
-        context = self._trust.context() if location.scheme == "https" else None
+        context = hop.trust.context() if location.scheme == "https" else None
         key = (location.origin, hop.proxy, context)
         connection = self._kept.take(key)
         if connection:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from registry.foundation.http_client.destinations import Address
     from registry.foundation.http_client.proxies import Proxy
     from registry.foundation.http_client.requests import Request
+    from registry.foundation.http_client.trust import Trust
 
 ENDED: Final = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """What the end of a connection looks like to who sends or waits."""
@@ -33,12 +34,12 @@ class Hop:
 
     It is `foreign` where a peer has named its place, as with each redirect.
 
-    `timeout_seconds` and `authorities` are for the text of errors.
+    `trust` says whose certificates it takes; `timeout_seconds` is for the text of errors.
     """
 
     request: Request
     exchange: Exchange
-    authorities: str
+    trust: Trust
     timeout_seconds: float | None
     reach: Reach = field(default_factory=Reach)
     guard: Guard | None = None
@@ -108,7 +109,7 @@ class Hop:
             by = f"by the proxy {proxy.host}:{proxy.port}: " if proxy else ""
             host = proxy.host if proxy else location.host
             # What caused it may hold what the peer has sent, which may be what it was sent.
-            told = HttpError(asked + by + line(error, host, self.timeout_seconds, self.authorities))
+            told = HttpError(asked + by + line(error, host, self.timeout_seconds, self.trust.authorities))
             told.silent = is_silence(error)
             raise told from None
 
