@@ -151,9 +151,9 @@ class Writer(ABC):
     def flush(self) -> None:  # noqa: B027  where bytes of an upload cannot be shown there is nothing to do
         """Let :meth:`StorageDriver.read_upload` see what was written, as far as the medium can at little cost.
 
-        It may see less, and never less than before. It is for a writer that others read along with, and is called as
-        often as after each piece: a driver does what costs something in larger steps, and not all the time. What was
-        flushed need not be durable. The checkpoint may change, so it is valid again only after :meth:`close`.
+        It may see less. A writer that others read along with may call this after each piece: a driver does what costs
+        something in larger steps, and not all the time. What was flushed need not be durable. The checkpoint may
+        change, so it is valid again only after :meth:`close`.
 
         Raises:
             DriverError: as write() may. The next close() or commit() tells what is left.
@@ -437,13 +437,17 @@ class StorageDriver(ABC):
             PathNotFoundError: there was nothing.
         """
 
-    def walk(self, path: str) -> Iterator[Found]:
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
         """Yield each object below `path`, in no order.
 
         What is there, unchanged, from the first step to the last is named exactly once. What comes, goes or is replaced
         meanwhile may be named or not, and on a file system also twice. The bytes of an upload need not be named. What
         another program has left under a path that is not a valid one is passed over. Memory does not grow with what is
         found.
+
+        `leaf_in` spares a file system most of the directories that it would read. It gives of a prefix the name of the
+        only object that is looked for in each prefix right below it, "" where that is not known. Where there is an
+        object of that name, what else lies below the same prefix may be passed over.
         """
         after = ""
         while names := self.list(path, after=after, limit=_LISTED):
@@ -451,7 +455,7 @@ class StorageDriver(ABC):
                 with suppress(PathNotFoundError):
                     stat = self.stat(below)
                     yield Found(below, stat.size, stat.modified, _version_of(stat))
-                yield from self.walk(below)
+                yield from self.walk(below, leaf_in=leaf_in)
             after = names[-1]
 
     def discard(self, found: Iterable[Found]) -> Sequence[str]:
@@ -533,10 +537,10 @@ class StorageDriver(ABC):
     def claim(self, path: str) -> Claim | None:
         """Return the claim at `path`, or None if another has it; this never waits for it.
 
-        Of all who ask, in any thread, process or host, one has it, until it releases it or its process ends. Where the
-        medium has locks, that is all. Else another has it ``drivers.claims.SILENT_SECONDS`` after its process was last
-        heard of, by the clock of who asks and has asked before; and for a moment there may be two, which a caller has
-        to bear: see :attr:`Claim.held`.
+        Of all who ask, in any thread, process or host, one has it, until it releases it or its process ends. A medium
+        with locks knows at once that a process has ended. On others it is taken for ended when nothing was heard of it
+        for ``drivers.claims.SILENT_SECONDS``, as seen by one who asks again and again. There may then be two for a
+        moment, which a caller has to bear: see :attr:`Claim.held`.
 
         The driver keeps what it needs at `path` and below it, which list() and walk() may name, and delete() deletes:
         then another may have the claim, too. Nothing else may be there. What a process leaves that was killed goes

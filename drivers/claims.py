@@ -201,8 +201,15 @@ class _ObjectClaim(Claim):
             self._ended = self._released = True
             # Where another has it by now, or the storage does not answer, that other one deletes what is left.
             with suppress(DriverError):
-                if self.is_stored():
-                    self._claims.driver.delete_if(self.path, expected=self.content)
+                self._delete()
+
+    def _delete(self) -> None:
+        try:
+            self._claims.driver.delete_if(self.path, expected=self.content)
+        except ChangedError:
+            # The answer to the last attempt to write it may have been lost.
+            if self.is_stored():
+                self._claims.driver.delete_if(self.path, expected=self.content)
 
 
 def _object(path: str, number: int) -> str:

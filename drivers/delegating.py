@@ -79,8 +79,8 @@ class DelegatingDriver(StorageDriver):
     def delete(self, path: str) -> None:
         self._inner.delete(path)
 
-    def walk(self, path: str) -> Iterator[Found]:
-        return self._inner.walk(path)
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
+        return self._inner.walk(path, leaf_in=leaf_in)
 
     def discard(self, found: Iterable[Found]) -> Sequence[str]:
         return self._inner.discard(found)

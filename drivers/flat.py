@@ -222,7 +222,8 @@ class FlatDriver(StorageDriver):
         prefix = self._keys.prefix(path)
         return self._first(prefix, self._store.pages(prefix, after=after, limit=limit), after, limit)
 
-    def walk(self, path: str) -> Iterator[Found]:
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
+        del leaf_in
         for each in self._store.walk(self._keys.prefix(path)):
             if is_path(name := self._keys.path(each.path)):
                 yield Found(name, each.size, each.modified, each.version)

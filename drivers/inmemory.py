@@ -27,7 +27,7 @@ from drivers.base import (
 from drivers.object_log import ObjectLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from drivers.log import Log
 
@@ -157,7 +157,8 @@ class InMemoryDriver(StorageDriver):
             for name in uploads:
                 del self._store.uploads[name]
 
-    def walk(self, path: str) -> Iterator[Found]:
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
+        del leaf_in
         last = prefix = f"{checked_path(path)}/"
         while True:
             with self._store.changed:

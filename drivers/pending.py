@@ -7,18 +7,23 @@ are dropped, too.
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from drivers.base import PathNotFoundError, UploadBusyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
     from drivers.base import DriverError
 
 Part = TypeVar("Part")
+
+FLUSH_SECONDS: Final = 2.0
+"""How much time passes at least between two flushes that tell the store something; Google takes one write a second."""
 
 
 class OpenUpload:
@@ -44,6 +49,34 @@ class OpenUpload:
         """Return the error to raise after `error`, which says that another writer has changed or ended the upload."""
         word = PathNotFoundError if isinstance(error, PathNotFoundError) else UploadBusyError
         return word(f"{self._driver}: another request has changed or ended the upload {self._path}: {error}")
+
+
+class Flushes:
+    """When a flush of a writer tells the store how far it has come: not more often than every FLUSH_SECONDS."""
+
+    __slots__ = ("_due",)
+
+    def __init__(self) -> None:
+        self._due = float("-inf")
+
+    def are_due(self) -> bool:
+        """Tell whether the time for the next one has come; if so, that is this one."""
+        now = time.monotonic()
+        if now < self._due:
+            return False
+        self._due = now + FLUSH_SECONDS
+        return True
+
+
+def from_byte(parts: Iterable[tuple[str, int]], start: int) -> Iterator[tuple[str, int]]:
+    """Yield the names of the parts that have bytes from `start` on, each with the byte of it at which these begin.
+
+    `parts` are names and sizes, in the order of the bytes.
+    """
+    for name, size in parts:
+        if start < size:
+            yield name, start
+        start = max(0, start - size)
 
 
 class PendingParts(Generic[Part]):
@@ -81,6 +114,11 @@ class PendingParts(Generic[Part]):
                 raise
             self._queue.popleft()
             self._stored(part)
+
+    def take_stored(self) -> None:
+        """Take over the parts that are stored by now, without waiting for any; raises as wait()."""
+        done = sum(1 for _ in takewhile(lambda each: each[1].done(), self._queue))
+        self.wait(remaining=len(self._queue) - done)
 
     def drop(self) -> None:
         """Drop what is not known to be stored: wait for the parts that are being sent, and never begin the others."""

@@ -22,6 +22,7 @@ from registry.handlers import (
     manifests,
     observing,
     operations,
+    proxied,
     pulled,
     referrers,
     tags,
@@ -69,6 +70,8 @@ def create_app(services: Services) -> Flask:
         auditing.install_pulls(app, services.trail)
     if services.last_pulls:
         pulled.install(app, services.last_pulls)
+    if services.proxied:
+        proxied.install(app, services.proxied)
     if services.observer:
         observing.install(app, services.observer)
     _add_common_headers(app, configuration)

@@ -49,6 +49,7 @@ _PLACES = {
         "gc": "gc:gc_commands",
         "fsck": "fsck:fsck_command",
         "retention": "retention:retention_commands",
+        "proxy": "proxy:proxy_commands",
         "export": "archive:export_command",
         "import": "archive:import_command",
         "storage": "storage:storage_commands",

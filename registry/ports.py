@@ -109,7 +109,10 @@ class BlobReader(Holder, Protocol):
     """The blobs of one repository, for those who read them."""
 
     def has(self, digest: Digest) -> bool:
-        """Tell whether stat() finds the blob: this repository has it, and its bytes are there."""
+        """Tell whether stat() finds the blob: this repository has it, and its bytes are there.
+
+        A repository that is fetched from another registry as clients ask for it has also what is to be had there.
+        """
 
     def stat(self, digest: Digest) -> Blob:
         """Return the blob, for a caller that relies on its bytes being there.
@@ -120,6 +123,13 @@ class BlobReader(Holder, Protocol):
 
     def serve(self, digest: Digest) -> Blob:
         """Return the blob, for a caller that reads it next: its size may be one that is remembered.
+
+        Raises:
+            BlobUnknownError: this repository does not have it.
+        """
+
+    def describe(self, digest: Digest) -> Blob:
+        """Return the blob as serve() does, for a caller that reads nothing of it: what is not here is not fetched.
 
         Raises:
             BlobUnknownError: this repository does not have it.
@@ -263,6 +273,13 @@ class TagStore(Protocol):
 
         Raises:
             ManifestUnknownError: there is no such tag.
+        """
+
+    def serve(self, tag: Tag) -> Digest:
+        """Return what resolve() does, for a caller that gives a client the manifest next.
+
+        A repository that caches another registry asks that one where `tag` points, unless it has asked just before.
+        resolve() tells what is cached. It may then raise UpstreamError as well.
         """
 
     def pushed(self, tag: Tag) -> float:

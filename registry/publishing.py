@@ -12,6 +12,8 @@ Not through here go:
 
 - the garbage collection where it deletes the bytes of a blob, which no repository has any more, and the entries of a
   tag's history, which no client sees;
+- the eviction of what was cached of another registry (registry.proxy.eviction), which nobody has pushed and which
+  comes back when somebody asks for it; it moves links as the garbage collection does, and tells nobody;
 - uploads until they are finished, but for the question whether a quota has room for them;
 - ``registry storage copy``: below the level of repositories it makes one storage a copy of another. What is visible
   there became visible at its source, where listeners were told of it. No garbage collection may run on either
@@ -203,6 +205,38 @@ class Publishing:
         kind = media_types.OCTET_STREAM
         self._tell(Change(MOUNT, BLOB, repository.name, blob.digest, media_type=kind, size=blob.size, source=source))
 
+    def cache_blob(self, repository: Repository, blob: Digest, target: Digest, store: Callable[[], object]) -> None:
+        """Let the blob become visible that `store` stores under `target` and links; it comes from another registry.
+
+        Nobody is told: nothing has been pushed. No quota counts it.
+
+        Raises:
+            What `store` raises.
+            CollectingError: a garbage collection has removed it meanwhile.
+        """
+        visit = self._enter(repository, [blob] if blob == target else [blob, target])
+        store()
+        while visit and not visit.confirm():
+            if not _has_blob(repository, blob, visit):
+                raise CollectingError(f"a garbage collection has removed {blob}, which was cached at the same time")
+
+    def cache_manifest(
+        self, repository: Repository, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()
+    ) -> None:
+        """Let a manifest of another registry become visible under its digest and `tags`; what it names may be absent.
+
+        Nobody is told, and no quota counts it, as in cache_blob().
+
+        Raises:
+            DigestInvalidError: the digest is not that of the content.
+        """
+        visit = self._enter(repository, Content(repository.manifests, manifest, digest), tags)
+        repository.manifests.put(manifest, digest, tags)
+        repository.manifests.keep(manifest, digest, tags)
+        while visit and not visit.confirm():
+            repository.manifests.put(manifest, digest)
+            repository.manifests.keep(manifest, digest, tags)
+
     def remove_blob(self, repository: Repository, digest: Digest) -> None:
         """Take a blob away from the repository.
 
@@ -288,6 +322,25 @@ class Publishing:
         self._confirm(repository, manifest, digest, [tag], visit)
         self._require_content_still(repository, manifest, began)
         self._tell_of_push(repository, manifest, digest, [tag], previous)
+
+    def cache_tag(
+        self, repository: Repository, tag: Tag, manifest: Manifest, digest: Digest, current: Digest | None
+    ) -> None:
+        """Let a manifest become visible as cache_manifest() does, and `tag` point to it, which points to `current` now.
+
+        That is None where there is no such tag.
+
+        Raises:
+            DigestInvalidError: the digest is not that of the content.
+            ChangedError: the tag points elsewhere than to `current`, and stays; the manifest has become visible.
+        """
+        visit = self._enter(repository, Content(repository.manifests, manifest, digest), [tag])
+        repository.manifests.put(manifest, digest)
+        repository.tags.move(tag, digest, current)
+        repository.manifests.keep(manifest, digest, [tag])
+        while visit and not visit.confirm():
+            repository.manifests.put(manifest, digest)
+            repository.manifests.keep(manifest, digest, [tag])
 
     def remove_tag(self, repository: Repository, tag: Tag, condition: Condition | None = None) -> None:
         """Let `tag` go; its manifest stays.

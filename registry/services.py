@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import DriverError, PathNotFoundError
 from registry.audit.consumer import consumers as audited
 from registry.audit.trail import Trail
+from registry.config.cached import Cached
 from registry.foundation.proxies import TrustedProxies
 from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from registry.journal.recorder import Consumer
     from registry.observation.metrics import Metrics
     from registry.observation.observer import Observer
+    from registry.proxy.repositories import Proxied
     from registry.publishing import Caller
     from registry.quota.counter import Meter
     from registry.redis.descriptors import RedisDescriptors
@@ -95,6 +97,7 @@ class Services:
     logins, denials and the like; it is None without an audit log. `lease` is held by the process that gives
     consumers of the journal its entries. `told` is what the log was told of endpoints of notifications, by all
     processes of a server. `instance` is that server, which has read its configuration again as often as `reloads` says.
+    `proxied` has the upstreams; it is None where the registry caches no other.
     """
 
     configuration: Configuration
@@ -118,6 +121,7 @@ class Services:
     instance: Instance = field(default_factory=Instance)
     reloads: int = 0
     told: SharedSet = field(default_factory=SharedSet)
+    proxied: Proxied | None = None
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
@@ -131,6 +135,8 @@ class Services:
         """
         with ExitStack() as closing:
             closing.callback(self.lease.release)
+            if self.proxied:
+                closing.callback(self.proxied.close)
             if self.last_pulls:
                 closing.callback(self.last_pulls.write)
             if self.trail:
@@ -222,6 +228,7 @@ def assemble(
     repositories = Repositories(driver, cache, descriptors, read_only=read_only)
     instance = Instance(source_addr(configuration.http.addr), remembered.instance_id)
     recorder, trail = _journal(configuration, driver.log(paths.JOURNAL), instance)
+    passage = None if read_only else _passage(configuration, driver, observer.metrics if observer else None)
     return Services(
         configuration=configuration,
         driver=driver,
@@ -235,7 +242,7 @@ def assemble(
         observer=observer,
         lease=Lease(driver, "journal", this_server(configuration.http.addr)),
         recorder=recorder,
-        passage=None if read_only else _passage(configuration, driver, observer.metrics if observer else None),
+        passage=passage,
         quotas=None if read_only else _quotas(configuration, driver, observer.metrics if observer else None),
         touching=_touching(configuration),
         trail=trail,
@@ -244,7 +251,24 @@ def assemble(
         told=remembered.failing,
         instance=instance,
         reloads=remembered.reloads,
+        proxied=_proxied(configuration, driver, repositories, passage, remembered.instance_id),
     )
+
+
+def _proxied(
+    configuration: Configuration,
+    driver: StorageDriver,
+    repositories: Repositories,
+    passage: Passage | None,
+    instance_id: str,
+) -> Proxied | None:
+    """Return the upstreams; None where there are none."""
+    if not configuration.upstreams:
+        return None
+    # What speaks HTTP is loaded where there is an upstream.
+    from registry.proxy.repositories import Proxied  # noqa: PLC0415
+
+    return Proxied(configuration, driver, repositories, passage, pseudonym=instance_id)
 
 
 def build_publishing(configuration: Configuration, driver: StorageDriver, journal: Log, caller: Caller) -> Publishing:
@@ -302,7 +326,10 @@ def _quotas(
 ) -> Quotas | None:
     """Return the quotas of all repositories; None where no repository has one."""
     quotas = configuration.storage.maintenance.quotas
-    return Quotas(Groups(quotas), Counter(Ledger(driver), meter), enforced=enforced) if quotas else None
+    if not quotas:
+        return None
+    groups = Groups(quotas, Cached(configuration.upstreams))
+    return Quotas(groups, Counter(Ledger(driver), meter), enforced=enforced)
 
 
 def _pulls(configuration: Configuration, events: Events, observer: Observer | None, told: SharedSet) -> Pulls | None:

@@ -184,14 +184,32 @@ DELETIONS: dict[Operation, Told] = {
     tell_of_condemned_blob: ("delete", "blob", "a", str(CONFIG_DIGEST), ()),
 }
 OPERATIONS = PUSHES | DELETIONS
+SILENT = {"cache_blob", "cache_manifest", "cache_tag"}
+"""What is cached of another registry is not a push: clients could see it before."""
 
 
 def test_every_operation_is_in_the_list() -> None:
     fields = {"policy", "caller", "recorder", "passage", "quotas", "touching"}
     unseen = {"start_upload", "append_upload"}  # no client sees a blob before its upload is finished
-    operations = {name for name in vars(Publishing) if not name.startswith("_")} - fields - unseen
+    operations = {name for name in vars(Publishing) if not name.startswith("_")} - fields - unseen - SILENT
 
     assert operations <= {operation.__name__ for operation in OPERATIONS}
+
+
+def test_what_is_cached_is_told_to_nobody() -> None:
+    driver = InMemoryDriver()
+    repository = with_content(driver)
+    blobs = Repositories(driver).open("cached").blobs
+    cached = Repositories(driver).open("cached")
+
+    publishing(driver).cache_blob(cached, CONFIG_DIGEST, CONFIG_DIGEST, lambda: blobs.link(CONFIG_DIGEST))
+    publishing(driver).cache_manifest(repository, SECOND, SECOND_DIGEST, [V1])
+
+    assert cached.blobs.has(CONFIG_DIGEST)
+    assert repository.tags.resolve(V1) == SECOND_DIGEST
+    publishing(driver).cache_tag(repository, V1, FIRST, FIRST_DIGEST, SECOND_DIGEST)
+    assert repository.tags.resolve(V1) == FIRST_DIGEST
+    assert told(driver) == []
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)

@@ -34,7 +34,10 @@ def granted_accesses(claims: Mapping[str, object]) -> set[tuple[str, str, str]]:
 def covers(granted: set[tuple[str, str, str]], access: Access) -> bool:
     """Tell whether `access` is among `granted`, where ``*`` is every action."""
     action = SCOPED_AS.get(access.action, access.action)
-    return not granted.isdisjoint({(access.type, access.name, action), (access.type, access.name, "*")})
+    wanted = {(access.type, access.name, action), (access.type, access.name, "*")}
+    if access.also:
+        wanted |= {(access.type, name, each) for name in access.also for each in (action, "*")}
+    return not granted.isdisjoint(wanted)
 
 
 def _of_type(value: object, kind: type[T]) -> T:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-from drivers.azure.client import connect
+from drivers.azure.client import ConflictError, connect
 from drivers.azure.container import Container
 from drivers.azure.parameters import AzureParameters
 from drivers.azure.uploads import DEFAULT_BLOCK, AzureWriter
@@ -19,7 +19,7 @@ from drivers.flat import FlatDriver, delete_tree
 from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _THREADS: Final = 32
 
@@ -58,6 +58,14 @@ class AzureDriver(FlatDriver):
     def open_upload(self, path: str) -> Writer:
         stored = self._container.blocks(self._keys.key(path))
         return AzureWriter(self._container, self._keys, path, stored, self._block_size)
+
+    def read_upload(self, path: str, start: int = 0) -> Iterator[bytes]:
+        return self._pieces(self._container.stream(self._keys.key(path), start))
+
+    @staticmethod
+    def _pieces(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        with suppress(ConflictError):  # there is more by now, or it has ended: the next reading tells
+            yield from pieces
 
     def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
         del method, client  # one permission covers GET and HEAD

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from drivers.azure.client import ConflictError
 from drivers.base import DriverError, PathNotFoundError, Writer
-from drivers.pending import OpenUpload, PartBuffer
+from drivers.pending import Flushes, OpenUpload, PartBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +54,7 @@ class AzureWriter(Writer):
         self._upload = OpenUpload("azure", path)
         self._blocks = list(self._stored)
         self._pending = PartBuffer(self._send, self._take_over, self._block_size, at_once=BLOCKS_AT_ONCE)
+        self._flushes = Flushes()
         self._untouched = True
 
     @property
@@ -70,6 +71,14 @@ class AzureWriter(Writer):
             self._untouched = False
             self._gather_small_blocks()
         self._pending.write(piece)
+
+    def flush(self) -> None:
+        self._upload.require("flush")
+        if (self._pending.count or self._has_more()) and self._flushes.are_due():
+            # When some blocks are committed, the service drops all others, also those that are being sent.
+            self._pending.wait()
+            if self._has_more():
+                self._store()
 
     def content(self) -> Iterator[bytes]:
         self._save()
@@ -115,18 +124,25 @@ class AzureWriter(Writer):
             self._pending.settle()
         except DriverError as error:
             failure = error
-        if sum(block.size for block in self._blocks) > sum(block.size for block in self._stored):
-            try:
-                self._etag = self._commit_blocks()
-            except (ConflictError, PathNotFoundError) as error:
-                self._release()
-                self._blocks = self._stored
-                raise self._upload.lost(error) from error
-            self._stored = list(self._blocks)
+        if self._has_more():
+            self._store()
         else:
             self._blocks = list(self._stored)
         if failure:
             raise failure
+
+    def _has_more(self) -> bool:
+        """Tell whether more is stored than is part of the blob."""
+        return sum(block.size for block in self._blocks) > sum(block.size for block in self._stored)
+
+    def _store(self) -> None:
+        try:
+            self._etag = self._commit_blocks()
+        except (ConflictError, PathNotFoundError) as error:
+            self._release()
+            self._blocks = self._stored
+            raise self._upload.lost(error) from error
+        self._stored = list(self._blocks)
 
     def _commit_blocks(self) -> str:
         try:

@@ -280,11 +280,11 @@ class FilesystemDriver(StorageDriver):
         """Remove `directory` and its parents as far as they are empty; make this and the deletion before it durable."""
         sync_directory(remove_empty(directory, self._root))
 
-    def walk(self, path: str) -> Iterator[Found]:
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
         checked_path(path)
         with Translated("list", path):
             self._check_mount()
-            yield from walk(self._root, path)
+            yield from walk(self._root, path, leaf_in)
             # What was unmounted meanwhile has looked empty.
             self._check_mount()
 

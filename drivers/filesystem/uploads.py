@@ -13,6 +13,7 @@ from drivers.base import PIECE_SIZE, DriverError, PathNotFoundError, Writer
 from drivers.filesystem.files import NewNames, Translated
 from drivers.filesystem.locks import status_if_still_at
 from drivers.filesystem.mounts import has_one_host
+from drivers.pending import Flushes
 from registry.foundation.files import sync_directory
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class FileWriter(Writer):
         self._name_of = name_of
         self._fd = fd
         self._size = self._durable_size = size
-        self._has_one_host: bool | None = None
+        self._flushes: Flushes | None = None
+        self._has_one_host = False
 
     @property
     def size(self) -> int:
@@ -49,11 +51,9 @@ class FileWriter(Writer):
 
     def flush(self) -> None:
         # Processes of this host see it already. Those of others see what a network file system has sent to its server.
-        if self._size == self._durable_size:
-            return
-        if self._has_one_host is None:
-            self._has_one_host = has_one_host(self._fd)
-        if not self._has_one_host:
+        if self._flushes is None:
+            self._flushes, self._has_one_host = Flushes(), has_one_host(self._fd)
+        if not self._has_one_host and self._size != self._durable_size and self._flushes.are_due():
             with Translated("flush", self._path):
                 self._sync()
 

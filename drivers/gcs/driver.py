@@ -15,10 +15,11 @@ from drivers.gcs.bucket import Bucket, ConflictError
 from drivers.gcs.client import connect
 from drivers.gcs.parameters import DEFAULT_CHUNK, GcsParameters
 from drivers.gcs.uploads import STATE, STATE_LIMIT, GcsWriter, State, below_upload
+from drivers.pending import from_byte
 from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class GcsDriver(FlatDriver):
@@ -55,6 +56,13 @@ class GcsDriver(FlatDriver):
 
     def open_upload(self, path: str) -> Writer:
         return GcsWriter(self._bucket, self._keys, path, self._load(path), self._part_size)
+
+    def read_upload(self, path: str, start: int = 0) -> Iterator[bytes]:
+        return self._pieces(below_upload(self._keys.key(path)), self._load(path)[0], start)
+
+    def _pieces(self, prefix: str, state: State, start: int) -> Iterator[bytes]:
+        for name, first in from_byte(((part.name, part.size) for part in state.parts), start):
+            yield from self._bucket.stream(prefix + name, first)
 
     def _load(self, path: str) -> tuple[State, int]:
         content, generation = self._bucket.fetch(below_upload(self._keys.key(path)) + STATE, limit=STATE_LIMIT)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError, PathNotFoundError, Writer
 from drivers.gcs.bucket import ConflictError, Source
-from drivers.pending import OpenUpload, PartBuffer
+from drivers.pending import Flushes, OpenUpload, PartBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,6 +64,11 @@ class State:
         """Bytes of the upload."""
         return sum(part.size for part in self.parts)
 
+    @property
+    def names(self) -> set[str]:
+        """The names of the parts."""
+        return {part.name for part in self.parts}
+
     def dump(self) -> bytes:
         """Return the state as it is stored."""
         parts = [[part.name, part.generation, part.size, part.level] for part in self.parts]
@@ -96,6 +101,7 @@ class GcsWriter(Writer):
         self._upload = OpenUpload("gcs", path)
         self._parts = list(self._state.parts)
         self._pending = PartBuffer(self._send, self._take_over, lambda: part_size, at_once=PARTS_AT_ONCE)
+        self._flushes = Flushes()
         self._created: set[str] = set()
 
     @property
@@ -109,6 +115,13 @@ class GcsWriter(Writer):
     def write(self, piece: bytes) -> None:
         self._upload.require("write")
         self._pending.write(piece)
+
+    def flush(self) -> None:
+        self._upload.require("flush")
+        self._pending.take_stored()
+        state = State(tuple(self._parts))
+        if state.size > self._state.size and self._flushes.are_due():
+            self._remove(self._store(state).names - state.names)
 
     def content(self) -> Iterator[bytes]:
         self._pending.settle()
@@ -130,7 +143,7 @@ class GcsWriter(Writer):
             self._claim()
             self._publish(lambda: self._bucket.compose(key, sources))
         self._release()
-        self._remove({*self._created, *(part.name for part in self._state.parts)})
+        self._remove(self._created | self._state.names)
 
     def _claim(self) -> None:
         """Delete the state, so that no other writer can go on; _publish() stores it again if it fails."""
@@ -170,14 +183,22 @@ class GcsWriter(Writer):
 
     def _save(self) -> None:
         state = State(tuple(self._parts))
+        old = self._store(state)
+        self._remove((self._created | old.names) - state.names)
+
+    def _store(self, state: State) -> State:
+        """Let the bucket hold `state`; return the one before.
+
+        Raises:
+            UploadBusyError: another writer has changed the upload since it was opened.
+        """
         try:
             self._generation = self._swap(state)
         except (ConflictError, PathNotFoundError) as error:
             self._give_up()
             raise self._upload.lost(error) from error
-        unused = {*self._created, *(part.name for part in self._state.parts)} - {part.name for part in state.parts}
-        self._state = state
-        self._remove(unused)
+        old, self._state = self._state, state
+        return old
 
     def _swap(self, state: State) -> int:
         key = self._prefix + STATE
@@ -230,7 +251,7 @@ class GcsWriter(Writer):
         generation = self._bucket.compose(self._prefix + name, self._sources(merged))
         size = sum(part.size for part in merged)
         self._parts[-_FAN_IN:] = [Part(name, generation, size, max(part.level for part in merged) + 1)]
-        self._remove({part.name for part in merged} & self._created)
+        self._remove(({part.name for part in merged} & self._created) - self._state.names)
 
     def _sources(self, parts: list[Part]) -> list[Source]:
         return [Source(self._prefix + part.name, part.generation) for part in parts]

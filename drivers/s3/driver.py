@@ -19,7 +19,7 @@ from drivers.s3.uploads import Uploads
 from registry.foundation.pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from drivers.base import Writer
 
@@ -80,6 +80,9 @@ class S3Driver(FlatDriver):
 
     def open_upload(self, path: str) -> Writer:
         return self._uploads.open(self._keys.key(path), self._keys.key)
+
+    def read_upload(self, path: str, start: int = 0) -> Iterator[bytes]:
+        return self._uploads.read(self._keys.key(path), start)
 
     def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
         del client

@@ -77,6 +77,12 @@ class Record:
         return self.part_size * len(self.parts) + sum(size for _, size in self.fragments) + len(self.inline)
 
     @property
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """The names of all objects of the upload except the record, in the order of their bytes, with their sizes."""
+        yield from ((name, self.part_size) for name in self.parts)
+        yield from self.fragments
+
+    @property
     def names(self) -> set[str]:
         """The names of all objects of the upload except the record."""
         return {*self.parts, *(name for name, _ in self.fragments)}

@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import IO, TYPE_CHECKING
 
 from drivers.base import DriverError, NoSpaceError, PathNotFoundError, UploadBusyError, Writer, checked_path
-from drivers.pending import OpenUpload, PendingParts
+from drivers.pending import Flushes, OpenUpload, PendingParts, from_byte
 from drivers.s3.staging import INLINE_SIZE, RECORD_LIMIT, Record, Spool, is_record, record_key, staging_prefix
 
 if TYPE_CHECKING:
@@ -44,6 +44,16 @@ class Uploads:
         """Open the upload at its end; `destination_key` maps the path given to commit()."""
         record, version = self._load(key)
         return StagedWriter(self, key, record, version, destination_key)
+
+    def read(self, key: str, start: int) -> Iterator[bytes]:
+        """Return the pieces of what is stored from `start` on; PathNotFoundError if there is no upload."""
+        return self._pieces(staging_prefix(key), self._load(key)[0], start)
+
+    def _pieces(self, prefix: str, record: Record, start: int) -> Iterator[bytes]:
+        for name, first in from_byte(record.sizes, start):
+            yield from self.bucket.stream(prefix + name, first)
+        if inline := record.inline[max(0, start - record.size + len(record.inline)) :]:
+            yield inline
 
     def abandon_joins(self, keys: Iterable[str]) -> None:
         """Abort the multipart uploads of unfinished commits whose records are among `keys`, which will be deleted."""
@@ -81,6 +91,7 @@ class StagedWriter(Writer):
         self._writer_id = secrets.token_hex(8)
         self._created: list[str] = []
         self._pending = PendingParts(self._take_over)
+        self._flushes = Flushes()
         self._spool = Spool()
         self._revert()
 
@@ -108,6 +119,14 @@ class StagedWriter(Writer):
             if self._rest_size == self._part_size:
                 self._send_part()
 
+    def flush(self) -> None:
+        self._upload.require("flush")
+        self._settle(self._pending.take_stored)
+        # Less than a part is not told: it would have to be sent once more when the part is full.
+        if self._part_size * len(self._parts) > self._record.size and self._flushes.are_due():
+            record = Record(self._part_size, _random(), tuple(self._parts))
+            self._created += self._store(record).names - record.names  # they go when the upload is closed or ends
+
     def content(self) -> Iterator[bytes]:
         self._settle()
         for name in (*self._parts, *(name for name, _ in self._fragments)):
@@ -124,8 +143,7 @@ class StagedWriter(Writer):
             else:
                 self._publish_single(target)
         except (PathNotFoundError, UploadBusyError):
-            self._release()  # the upload has ended or changed: close() must not store what this writer has of it
-            self._remove(self._created)
+            self._give_up()  # the upload has ended or changed: close() must not store what this writer has of it
             raise
         self._release()
         self._remove_all()
@@ -154,6 +172,11 @@ class StagedWriter(Writer):
                 self._save()  # what was stored before the failure
             raise
         self._save()
+
+    def _give_up(self) -> None:
+        self._release()
+        # What the record named after a flush may be what another writer goes on from.
+        self._remove({*self._created} - self._record.names)
 
     def _release(self) -> None:
         self._upload.is_open = False
@@ -203,16 +226,25 @@ class StagedWriter(Writer):
             inline=b"".join(self._spool.pieces()),
             join=join,
         )
+        old = self._store(record)
+        self._changed = False
+        self._remove({*old.names, *self._created} - record.names)
+
+    def _store(self, record: Record) -> Record:
+        """Let the bucket hold `record`; return the one before.
+
+        Raises:
+            UploadBusyError: as _save().
+        """
         try:
             self._version = self._swap(record)
         except UploadBusyError:
-            self._release()
-            self._remove(self._created)
+            self._give_up()
             raise
-        old, self._record, self._changed = self._record, record, False
-        self._remove({*old.names, *self._created} - record.names)
+        old, self._record = self._record, record
         if old.join:
             self._bucket.abandon_join(old.join[1], old.join[0])  # an earlier commit did not finish
+        return old
 
     def _swap(self, record: Record) -> str:
         try:
@@ -239,7 +271,8 @@ class StagedWriter(Writer):
     # Parts
 
     def _send_part(self) -> None:
-        self._settle(remaining=self._plan.parts_at_once(self._part_size) - 1)
+        remaining = self._plan.parts_at_once(self._part_size) - 1
+        self._settle(lambda: self._pending.wait(remaining=remaining))
         body = self._assembled()
         self._fragments, self._spool = [], Spool()
         sending = self._pool.submit(self._put_part, self._new_name(), body)
@@ -271,14 +304,14 @@ class StagedWriter(Writer):
             self._spool, self._fragments = whole, []
         return self._spool
 
-    def _settle(self, *, remaining: int = 0) -> None:
-        """Wait until at most `remaining` parts are being sent.
+    def _settle(self, take_over: Callable[[], None] | None = None) -> None:
+        """Take over the parts that `take_over` waits for; all if that is not given.
 
         Raises:
             DriverError: one could not be stored; the upload ends before it.
         """
         try:
-            self._pending.wait(remaining=remaining)
+            (take_over or self._pending.wait)()
         except BaseException:
             self._fall_back()
             raise

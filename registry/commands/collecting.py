@@ -15,6 +15,7 @@ import click
 from registry.commands.operator import Automaton
 from registry.commands.ownership import as_owner, journal_of
 from registry.commands.progress import Count, StatusLine
+from registry.config.cached import Cached
 from registry.foundation import durations
 from registry.foundation.sizes import spelled
 from registry.lifecycle.online import OnlineCollection, StoppedError, Surroundings, Terms
@@ -61,7 +62,8 @@ def terms_of(configuration: Configuration, flags: Flags) -> Terms:
         wrong = f"{durations.spell(flags.grace)} is less than {durations.spell(least)}, the least while others may push"
         raise click.BadParameter(f"{wrong}; --offline takes it", param_hint="--grace")
     maintenance = configuration.storage.maintenance
-    terms = Terms.of(maintenance.garbagecollection, untagged_keepfor(maintenance.retention))
+    cached = Cached(configuration.upstreams)
+    terms = Terms.of(maintenance.garbagecollection, untagged_keepfor(maintenance.retention), cached)
     if flags.grace is not None:
         terms = replace(terms, grace_seconds=flags.grace)
     if flags.delete_untagged:

@@ -16,10 +16,12 @@ from registry.commands.layout import Command, examples, json_option
 from registry.commands.ownership import as_owner
 from registry.commands.printing import print_json_array
 from registry.commands.progress import StatusLine
+from registry.config.cached import Cached
 from registry.foundation.globs import Glob
 from registry.foundation.printable import printable
 from registry.foundation.sizes import parse as parse_size
 from registry.foundation.sizes import spelled
+from registry.fsck.absences import Absences
 from registry.fsck.check import Check, Status, Wish, policy_for
 from registry.fsck.contents import Contents
 from registry.fsck.losses import losses, missing_half
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.config import Configuration
     from registry.fsck.check import Finding, Sum
-    from registry.storage.validation import ValidationPolicy
 
     LoadConfiguration = Callable[[str | None], Configuration]
 
@@ -164,9 +165,10 @@ def fsck_command(  # noqa: PLR0913 - one for each option
         policy = policy_for(driver, validation_policy(configuration))
         descriptors = load_descriptors(configuration, None) or NoDescriptors()
         store = Store(driver, contents, runs, descriptors, may_link_blobs=not policy.sparse, relinks=relink)
+        absences = Absences(policy, Cached(configuration.upstreams))
         if wish.repair and not force:
-            _require_most(store, policy, wish, shown)
-        check = Check(store, policy, wish, shown.look)
+            _require_most(store, absences, wish, shown)
+        check = Check(store, absences, wish, shown.look)
         with _telling_where(check):
             _print(check, line, contents, wish, in_json=in_json)
         is_whole = deep and not start and not globs
@@ -206,10 +208,10 @@ def _require_both_halves(driver: StorageDriver, wish: Wish, *, force: bool) -> N
         raise click.ClickException(f"{missing}: is all of the storage mounted? --force checks it as it is")
 
 
-def _require_most(store: Store, policy: ValidationPolicy, wish: Wish, shown: _Shown) -> None:
+def _require_most(store: Store, absences: Absences, wish: Wish, shown: _Shown) -> None:
     """Fail if so much is lost that what is missing may only be somewhere else."""
     with Contents(store.driver, Pacer(), shown) as contents:
-        lost = losses(replace(store, contents=contents), policy, wish, shown.look)
+        lost = losses(replace(store, contents=contents), absences, wish, shown.look)
     if lost:
         raise click.ClickException(
             f"{lost}, so nothing was changed: is all of the storage mounted? --force repairs and removes"

@@ -14,6 +14,7 @@ from registry.commands.ownership import as_owner
 from registry.commands.printing import print_json_array
 from registry.commands.progress import Count, StatusLine
 from registry.commands.source import config_option, open_configured
+from registry.config.cached import Cached
 from registry.foundation.sizes import spelled
 from registry.foundation.times import rfc3339
 from registry.inventory.usage import Usage, measure_storage
@@ -91,7 +92,7 @@ def _recount(storage: Storage) -> None:
     maintenance = storage.configuration.storage.maintenance
     if maintenance.readonly.enabled:
         raise click.ClickException("storage.maintenance.readonly is on: nothing is counted, as that is written down")
-    groups = Groups(maintenance.quotas)
+    groups = Groups(maintenance.quotas, Cached(storage.configuration.upstreams))
     if not maintenance.quotas or not holds_anything(storage.driver):
         return
     with StatusLine() as line:

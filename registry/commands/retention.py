@@ -18,6 +18,7 @@ from registry.commands.printing import print_json_array
 from registry.commands.progress import Count, StatusLine
 from registry.commands.retention_runs import list_command, row_of, show_command, undo_command
 from registry.commands.source import Storage, config_option, open_configured, repository_patterns
+from registry.config.cached import Cached
 from registry.foundation.times import rfc3339
 from registry.jobs.cluster import member_name
 from registry.retention.jobs import ACTOR
@@ -197,7 +198,7 @@ def _opened(load: LoadConfiguration, config: str | None) -> Storage:
 @contextmanager
 def _planned(storage: Storage, now: float) -> Iterator[Plan]:
     section = storage.configuration.storage.maintenance.retention
-    with Plan(storage.driver, storage.repositories, section, now) as plan:
+    with Plan(storage.driver, storage.repositories, section, now, Cached(storage.configuration.upstreams)) as plan:
         plan.read_pulls()
         yield plan
 

@@ -44,7 +44,7 @@ def upstreams_of(configuration: Configuration) -> tuple[Upstream, ...]:
 def _classic(section: Proxy) -> Upstream:
     """Return the upstream of ``proxy``, which behaves as that of the Go registry does.
 
-    So a tag is looked for at each request, and what upstream has deleted is served.
+    So a tag is looked for at each request, also one that was not there, and what upstream has deleted is served.
     """
     parts = urlsplit(section.remoteurl)
     # As Go's client does: what the URL says counts where nothing else is said.
@@ -58,7 +58,9 @@ def _classic(section: Proxy) -> Upstream:
         name=_CLASSIC,
         remoteurl=_without_api(parts._replace(netloc=parts.netloc.rpartition("@")[2])),
         auth=auth,
-        cache=UpstreamCache(freshness_seconds=0.0, deleted="serve", ttl_seconds=max(section.ttl_seconds, 0.0)),
+        cache=UpstreamCache(
+            freshness_seconds=0.0, negative_seconds=0.0, deleted="serve", ttl_seconds=max(section.ttl_seconds, 0.0)
+        ),
         classic=True,
     )
 
@@ -152,7 +154,7 @@ def _check_names(entry: Upstream, key: str) -> None:
         if value and (len(value) > _LONGEST_PREFIX or not is_name(value)):
             raise ConfigurationError(
                 f"{key}.{name}",
-                f"must be how names of repositories begin, without a slash at its end: for example docker.io; at most"
+                f"must be how names of repositories begin, without a slash at its end: for example hub; at most"
                 f" {_LONGEST_PREFIX} of their {MAX_NAME_LENGTH} characters",
             )
 

@@ -93,7 +93,7 @@ class Upstream:
     namespaces: Strings = ()
     hosts: Strings = ()
     default: bool = False
-    library: Literal["auto", "true", "false"] = "auto"
+    library: bool = False
     allow: Strings = ()
     deny: Strings = ()
     push: Literal["deny", "allow"] = "deny"

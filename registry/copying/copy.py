@@ -49,6 +49,8 @@ class CopyError(Exception):
 def copy_storage(source: StorageDriver, target: StorageDriver, jobs: int, progress: Progress) -> Result:
     """Copy all blobs, then links, then tags, `jobs` at a time; a damaged blob is named in the result and not copied.
 
+    What is known of fetched content goes along.
+
     Raises:
         DriverError: either storage failed.
     """
@@ -58,6 +60,8 @@ def copy_storage(source: StorageDriver, target: StorageDriver, jobs: int, progre
     # their sessions belong to the registry that has begun them.
     copier.run(copier.copy_blob, enumeration.blobs(source), jobs, result)
     copier.run(copier.copy_link, enumeration.links_but_tags(source), jobs, result)
+    # A tag of which nothing was known upstream would count as pushed, so what is known comes before it.
+    copier.run(copier.copy_link, enumeration.fetched(source), jobs, result)
     copier.run(copier.copy_link, enumeration.tag_links(source), jobs, result)
     with suppress(PathNotFoundError):
         target.delete(paths.COPIES)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from registry.doctor.client import Deployment, Reply
     from registry.doctor.findings import Finding
 
-_ACCEPTED, _CREATED, _NO_CONTENT, _PARTIAL, _REDIRECT, _TOO_LARGE = 202, 201, 204, 206, 307, 413
+_ACCEPTED, _CREATED, _NO_CONTENT, _PARTIAL, _REDIRECT, _NOT_ALLOWED, _TOO_LARGE = 202, 201, 204, 206, 307, 405, 413
 _PIECE_BYTES: Final = 256 * 1024
 _POLL_SECONDS: Final = 0.2
 _OCTETS: Final = {"Content-Type": "application/octet-stream"}
@@ -54,6 +54,9 @@ def transfer(
     """Push a blob of `size` bytes with a pause in it, read some of it back, and delete it."""
     begin("beginning an upload")
     begun = deployment.ask("POST", f"/v2/{REPOSITORY}/blobs/uploads/", b"")
+    if begun.status == _NOT_ALLOWED:
+        yield skipped("push", "this registry takes no pushes: it is read-only, or a cache of another one")
+        return
     if begun.status != _ACCEPTED:
         yield skipped(
             "push", f"may not begin an upload: {begun.status} {begun.error_code()}", "--user with the right to push"

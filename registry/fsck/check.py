@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from drivers.base import StorageDriver
+    from registry.fsck.absences import Absences
     from registry.fsck.store import Store
     from registry.storage.validation import ValidationPolicy
 
@@ -95,11 +96,11 @@ def policy_for(driver: StorageDriver, policy: ValidationPolicy) -> ValidationPol
 
 
 class Check:
-    """Checks `store`. `policy` tells what manifests may name that is not there; `show` is told what is looked at."""
+    """Checks `store`. `absences` tells what may be missing; `show` is told what is looked at."""
 
-    def __init__(self, store: Store, policy: ValidationPolicy, wish: Wish, show: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, absences: Absences, wish: Wish, show: Callable[[str], None]) -> None:
         self._store = store
-        self._policy = policy
+        self._absences = absences
         self._wish = wish
         self._show = show
         self.sum = Sum()
@@ -131,7 +132,7 @@ class Check:
             check = RepositoryCheck(
                 self._store,
                 graph,
-                self._policy,
+                self._absences,
                 self.sum.tally,
                 deep=self._wish.deep and self._wish.is_meant is not None,
             )

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drivers.base import StorageDriver
+    from registry.fsck.absences import Absences
     from registry.fsck.check import Wish
     from registry.fsck.damage import Damage
     from registry.fsck.store import Store
-    from registry.storage.validation import ValidationPolicy
 
 _MOST_PERCENT: Final = 20
 _FEW: Final = 2
@@ -35,7 +35,7 @@ def missing_half(driver: StorageDriver) -> str:
     return f"there is not a single repository, and there are {'blobs' if has_blobs else 'no blobs'}"
 
 
-def losses(store: Store, policy: ValidationPolicy, wish: Wish, show: Callable[[str], None]) -> str:
+def losses(store: Store, absences: Absences, wish: Wish, show: Callable[[str], None]) -> str:
     """Return how many of the tags and manifests that are meant are lost, if those are too many; "" if not.
 
     Nothing is changed, and no more is read than without Wish.deep.
@@ -43,7 +43,7 @@ def losses(store: Store, policy: ValidationPolicy, wish: Wish, show: Callable[[s
     Raises:
         drivers.base.DriverError: the storage failed.
     """
-    check = Check(store, policy, replace(wish, deep=False, start="", repair=False, prune=False), show)
+    check = Check(store, absences, replace(wish, deep=False, start="", repair=False, prune=False), show)
     tags = manifests = 0
     for finding in check.run():
         tags += isinstance(finding.damage, TagNowhere | TagWithoutManifest) and _is_lost(finding.damage)

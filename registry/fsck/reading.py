@@ -18,10 +18,10 @@ from registry.storage import enumeration, paths
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from registry.fsck.absences import Absences
     from registry.fsck.graph import Graph
     from registry.fsck.store import Store
     from registry.oci.digest import Digest
-    from registry.storage.validation import ValidationPolicy
 
 Key = TypeVar("Key")
 
@@ -51,12 +51,12 @@ class Tally:
 
 
 class Reader:
-    """Reads one repository after the other of `store` into `graph`. `policy` tells what may be missing there."""
+    """Reads one repository after the other of `store` into `graph`. `absences` tells what may be missing there."""
 
-    def __init__(self, store: Store, graph: Graph, policy: ValidationPolicy, tally: Tally) -> None:
+    def __init__(self, store: Store, graph: Graph, absences: Absences, tally: Tally) -> None:
         self._store = store
         self._graph = graph
-        self._policy = policy
+        self._absences = absences
         self._tally = tally
 
     def read_tags(self, name: str) -> None:
@@ -83,20 +83,23 @@ class Reader:
             elif link.is_torn:
                 self._graph.add_fault(Fault.MANIFEST, str(digest))
 
-    def read_manifests(self) -> Iterator[tuple[Digest, State]]:
+    def read_manifests(self, name: str) -> Iterator[tuple[Digest, State]]:
         """Note what each manifest names; yield where the bytes of each lie, and whether they are sound."""
         waiting = self._graph.manifests()
         while some := list(islice(waiting, _BATCH)):
             found = self._store.contents.manifests([target for _, target in some])
             for (digest, target), (content, state) in zip(some, found, strict=True):
-                yield target, self._note_manifest(digest, content, state)
+                yield target, self._note_manifest(name, digest, content, state)
 
-    def read_manifest(self, digest: Digest, target: Digest) -> State:
-        """Note a manifest whose bytes lie under `target`, and what it names; return whether they are sound."""
+    def read_manifest(self, name: str, digest: Digest, target: Digest) -> State:
+        """Note a manifest of the repository `name`, whose bytes lie under `target`, and what it names.
+
+        Return whether they are sound.
+        """
         self._graph.add_manifest(digest, target)
-        return self._note_manifest(digest, *self._store.contents.manifest(target))
+        return self._note_manifest(name, digest, *self._store.contents.manifest(target))
 
-    def _note_manifest(self, digest: Digest, content: bytes, state: State) -> State:
+    def _note_manifest(self, name: str, digest: Digest, content: bytes, state: State) -> State:
         self._tally.manifests += 1
         if state is not State.SOUND:
             self._graph.add_fault(Fault.BYTES, str(digest))
@@ -106,7 +109,8 @@ class Reader:
         except ManifestInvalidError:
             self._tally.unread_manifests += 1
             return state
-        required = {each.digest for _, each in self._policy.required(replace(manifest, others=()))}
+        policy = self._absences.policy_of(self._store.driver, name, digest)
+        required = {each.digest for _, each in policy.required(replace(manifest, others=()))}
         for kind, each in manifest.references():
             self._graph.add_named(Named(each.digest, digest, kind, each.size, each.digest in required))
         if manifest.subject:

@@ -22,15 +22,16 @@ from registry.fsck.reading import Reader
 from registry.fsck.unreadable import Unreadable, borne
 from registry.oci.digest import Digest
 from registry.storage import enumeration, paths
+from registry.storage.parts import leaf_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from registry.fsck.absences import Absences
     from registry.fsck.damage import Damage
     from registry.fsck.graph import Graph, Named
     from registry.fsck.reading import Tally
     from registry.fsck.store import Store
-    from registry.storage.validation import ValidationPolicy
 
 _NOBODY: Final = Affected()
 _MANIFESTS: Final = frozenset({"manifest", "entry"})
@@ -41,14 +42,15 @@ _BAD: Final = {State.DAMAGED, State.UNREADABLE}
 class RepositoryCheck:
     """Finds what is damaged in one repository after the other; `graph` holds what the one at hand says.
 
-    `policy` tells what may be missing; `deep` has all bytes read. Each damage is yielded before what depends on it is
+    `absences` tells what may be missing; `deep` has all bytes read. Each damage is yielded before what depends on it is
     looked at, because the caller may repair it at once.
     """
 
-    def __init__(self, store: Store, graph: Graph, policy: ValidationPolicy, tally: Tally, *, deep: bool) -> None:
+    def __init__(self, store: Store, graph: Graph, absences: Absences, tally: Tally, *, deep: bool) -> None:
         self._store = store
         self._graph = graph
-        self._reader = Reader(store, graph, policy, tally)
+        self._reader = Reader(store, graph, absences, tally)
+        self._absences = absences
         self._tally = tally
         self._deep = deep
 
@@ -59,7 +61,7 @@ class RepositoryCheck:
         yield from self._borne(name, paths.tags(name), self._read_tags(name))
         tags_read_at = time.monotonic()
         self._reader.list_manifests(name)
-        for target, state in self._reader.read_manifests():
+        for target, state in self._reader.read_manifests(name):
             if state in _BAD:
                 yield from self._damaged(target)
         yield from self._torn_manifests(name)
@@ -83,7 +85,7 @@ class RepositoryCheck:
         yield from ()
 
     def _count_condemned(self, name: str) -> Iterator[Damage]:
-        self._tally.condemned_links += sum(1 for _ in self._store.driver.walk(paths.condemned(name)))
+        self._tally.condemned_links += sum(1 for _ in self._store.driver.walk(paths.condemned(name), leaf_in=leaf_in))
         yield from ()
 
     def _damaged(self, target: Digest) -> Iterator[Damage]:
@@ -124,20 +126,21 @@ class RepositoryCheck:
                 state = self._store.contents.manifest(digest)[1]
                 if state in _BAD:
                     yield from self._damaged(digest)
-                yield TagWithoutManifest(name, tag, seen, digest, state, Affected((tag,)))
+                if not self._absences.may_dangle(name):
+                    yield TagWithoutManifest(name, tag, seen, digest, state, Affected((tag,)))
             yield from self._read_listed(name, digest)
 
     def _read_listed(self, name: str, digest: Digest) -> Iterator[Damage]:
         """Read a manifest that was not listed, if it is now: it was repaired, or pushed."""
         target = self._store.revision(name, digest).target
-        if target and not self._graph.has_manifest(digest) and self._reader.read_manifest(digest, target) in _BAD:
+        if target and not self._graph.has_manifest(digest) and self._reader.read_manifest(name, digest, target) in _BAD:
             yield from self._damaged(target)
 
     def _lost_manifests(self, name: str) -> Iterator[Damage]:
         for digest in map(Digest.parse, self._graph.faults(Fault.BYTES)):
             seen = self._store.revision(name, digest)
-            if seen.target:
-                state = self._store.contents.state(seen.target)
+            state = self._store.contents.state(seen.target) if seen.target else State.MISSING
+            if seen.target and not (state is State.MISSING and self._absences.may_dangle(name)):
                 yield ManifestBytes(name, digest, seen, state, self._graph.affected(digest))
             self._drop_if_gone(name, digest)
 
@@ -176,7 +179,7 @@ class RepositoryCheck:
         target = self._graph.layer(digest)
         if target is None:
             is_torn = self._graph.has_fault(Fault.LAYER, digest)
-            if not named.required and not is_torn:
+            if not named.required and not (is_torn and not self._absences.may_dangle(name)):
                 return
             if self._store.contents.size(digest) is None:
                 if not named.required:
@@ -212,16 +215,18 @@ class RepositoryCheck:
         """Look at the links that no manifest needs. Where one cannot be read, all may be needed."""
         if not self._graph.is_whole():
             return
+        may_dangle = self._absences.may_dangle(name)
         for digest, target in self._graph.layers():
             if self._graph.names(digest):
                 continue
             if self._store.contents.size(target) is None:
-                yield UnusedLink(name, digest, self._store.layer(name, digest), _NOBODY)
+                if not may_dangle:
+                    yield UnusedLink(name, digest, self._store.layer(name, digest), _NOBODY)
             else:
                 self._tally.unused_links += 1
         for digest in map(Digest.parse, self._graph.faults(Fault.LAYER)):
             seen = self._store.layer(name, digest)
-            if seen.is_torn and not self._graph.names(digest):
+            if seen.is_torn and not may_dangle and not self._graph.names(digest):
                 yield UnusedLink(name, digest, seen, _NOBODY)
 
     def _check_referrers(self, name: str) -> Iterator[Damage]:

@@ -29,9 +29,10 @@ blueprint = Blueprint("blobs", __name__)
 def get_blob(name: str, digest: str) -> Response:
     """Serve a blob or ranges of it, by the shortest way that driver and configuration allow."""
     repository = open_repository(name, "pull")
-    blob = repository.blobs.serve(Digest.parse(digest))
+    blobs = repository.blobs
+    blob = (blobs.serve if request.method == "GET" else blobs.describe)(Digest.parse(digest))
     # As in the Go registry, whatever comes of it: 304, 416 and a client that hangs up are pulls, too.
-    note_blob(name, blob)
+    note_blob(repository.name, blob)
     if unmodified(blob.digest):
         return Response(status=304, headers=_headers(blob))
     ranges = range_header(blob.digest)

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from flask import g, request
 
 from auth.base import Access, DeniedError, UnauthorizedError
 from registry.foundation.proxies import customer_of
-from registry.handlers.current import HAND_OVER_KEY, services
+from registry.handlers.current import HAND_OVER_KEY, PARKING_KEY, WARNINGS_KEY, services
 from registry.handlers.origins import origin
-from registry.handlers.urls import forwarded_scheme, root_url
+from registry.handlers.urls import forwarded_scheme, root_url, told_host
 from registry.oci.errors import UnsupportedError
 from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+    from wsgiref.types import WSGIEnvironment
+
     from auth.base import Grant
+    from registry.handlers.current import Parking
     from registry.journal.entry import Origin
     from registry.oci.digest import Digest
     from registry.oci.reference import Tag
     from registry.ports import Repository
+    from registry.proxy.repositories import Proxied
+    from registry.proxy.routing import Place
     from registry.publishing import Publishing
     from registry.services import Services
 
@@ -34,8 +42,63 @@ def open_repository(name: str, *actions: str) -> Repository:
         auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: the caller may not.
     """
     parse_name(name)
+    here = services()
+    if here.proxied:
+        return _open_proxied(here.proxied, name, actions)
     authorize(*(Access("repository", name, action) for action in actions))
-    return services().repositories.open(name)
+    return here.repositories.open(name)
+
+
+def _open_proxied(proxied: Proxied, name: str, actions: Sequence[str]) -> Repository:
+    """Return what open_repository() does, in a registry that caches others.
+
+    Raises:
+        NameUnknownError: the request names a registry that is not cached.
+        UnsupportedError: it is a push to a repository that takes none.
+        As open_repository() otherwise, and as Proxied.open().
+    """
+    environ, pushes = request.environ, "push" in actions
+    namespace = request.args.get("ns", "") if "ns=" in environ.get("QUERY_STRING", "") else ""
+    g.place = place = proxied.place(name, told_host(), namespace, pushes=pushes)
+    # What is told of this request, to the log, to auditors and to retention, is about what is kept.
+    request.view_args = {**(request.view_args or {}), "name": place.name}
+    authorize(*(Access("repository", place.name, action, place.also) for action in actions))
+    if pushes and not (place.takes_pushes or place.classic):
+        raise UnsupportedError("this repository is a cache of another registry's, and takes no pushes")
+    return proxied.open(place, _Visitor(environ))
+
+
+class _Visitor:
+    """Who has sent this request, where the repository that it asks for may have to fetch what it lacks."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: WSGIEnvironment) -> None:
+        self._environ = environ
+
+    @property
+    def via(self) -> str:
+        via: str = self._environ.get("HTTP_VIA", "")
+        return via
+
+    def waiting(self) -> AbstractContextManager[None]:
+        parking: Parking | None = self._environ.get(PARKING_KEY)
+        return parking.parked(self._environ[HAND_OVER_KEY]) if parking else nullcontext()
+
+    def warn(self, text: str) -> None:
+        self._environ.setdefault(WARNINGS_KEY, []).append(text)
+
+
+def located(name: str) -> str:
+    """Return how URLs for this client call the repository that it has opened, which is kept under `name`."""
+    place = opened()
+    return place.located if place else name
+
+
+def opened() -> Place | None:
+    """Return what this request has opened, in a registry that caches others."""
+    place: Place | None = g.get("place")
+    return place
 
 
 def open_source(name: str, target: Repository) -> Repository:
@@ -49,9 +112,20 @@ def open_source(name: str, target: Repository) -> Repository:
         auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: the caller may not.
     """
     parse_name(name)
-    wanted = ((target.name, "pull"), (target.name, "push"), (name, "pull"))
-    authorize(*(Access("repository", repository, action) for repository, action in wanted))
-    return services().repositories.open(name)
+    here, also = services(), _also()
+    source = here.proxied.place(name, told_host(), "", pushes=False) if here.proxied else None
+    wanted = [Access("repository", target.name, action, also) for action in ("pull", "push")]
+    kept = source.name if source else name
+    wanted.append(Access("repository", kept, "pull", source.also if source else ()))
+    authorize(*wanted)
+    # Nothing is fetched for a mount: the client would wait as long as if it pushed.
+    return here.repositories.open(kept)
+
+
+def _also() -> tuple[str, ...]:
+    """Return the other names of the repository that this request has opened."""
+    place = opened()
+    return place.also if place else ()
 
 
 def authorize(*accesses: Access) -> Grant:
@@ -65,9 +139,9 @@ def authorize(*accesses: Access) -> Grant:
 
 
 def may_push(name: str) -> bool:
-    """Tell whether the caller, who may pull, may push as well."""
+    """Tell whether the caller, who may pull from the repository `name` that it has opened, may push as well."""
     try:
-        authorize(Access("repository", name, "push"))
+        authorize(Access("repository", name, "push", _also()))
     except (UnauthorizedError, DeniedError):
         return False
     return True
@@ -80,8 +154,15 @@ def caller() -> str:
 
 
 def publishing() -> Publishing:
-    """Return what publishes and deletes on behalf of the caller, to whom open_repository() has given a repository."""
+    """Return what publishes and deletes on behalf of the caller, to whom open_repository() has given a repository.
+
+    Raises:
+        UnsupportedError: the registry is nothing but a cache.
+    """
     here = services()
+    place = opened() if here.proxied else None
+    if place and place.classic:
+        raise UnsupportedError("this registry is a cache of another one: nothing is pushed to it, or deleted")
     return here.publishing(_Caller(here))
 
 
@@ -102,10 +183,11 @@ class _Caller:
         return self._services.access.grants_everything
 
     def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
-        _require(Access("repository", repository, "overwrite"), f"tag {tag.name} points to {current} and stays there")
+        access = Access("repository", repository, "overwrite", _also())
+        _require(access, f"tag {tag.name} points to {current} and stays there")
 
     def require_untag(self, repository: str, tag: Tag, current: Digest) -> None:
-        _require(Access("repository", repository, "untag"), f"tag {tag.name} points to {current} and stays")
+        _require(Access("repository", repository, "untag", _also()), f"tag {tag.name} points to {current} and stays")
 
 
 def _require(access: Access, otherwise: str) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from flask import request
 
+from registry.handlers.context import opened
 from registry.oci.errors import PaginationInvalidError
 
 _MAX_DIGITS = 9
@@ -31,6 +32,9 @@ def last_seen() -> str:
 
 
 def next_link(**query: str | int) -> str:
-    """Return the Link header that leads to this same resource with `query`."""
+    """Return the Link header that leads to this same resource with `query`, and with the ``ns`` that has led to it."""
+    place = opened()
+    if place and place.namespace:
+        query["ns"] = place.namespace
     path = request.environ.get("SCRIPT_NAME", "") + request.path
     return f'<{path}?{urlencode(sorted(query.items()))}>; rel="next"'

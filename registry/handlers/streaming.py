@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from flask import request
 
 from drivers.base import DriverError
+from registry.oci.errors import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ class Content(Iterator[bytes]):
 
         Raises:
             DriverError: the storage cannot be read, or has nothing.
+            UpstreamError: the content comes from another registry, which does not give it.
         """
         self._pieces = pieces
         self._left = length
@@ -46,7 +48,7 @@ class Content(Iterator[bytes]):
         piece, self._first = self._first, b""
         try:
             piece = piece or next(self._pieces)
-        except DriverError as error:
+        except (DriverError, RegistryError) as error:
             self._break_off(str(error))
         except StopIteration:
             if self._left > 0:

@@ -12,7 +12,15 @@ from flask import Blueprint, request
 
 import auth.base
 from registry.handlers.body import body_length, body_pieces
-from registry.handlers.context import caller, may_push, open_repository, open_source, publishing, require_writable
+from registry.handlers.context import (
+    caller,
+    located,
+    may_push,
+    open_repository,
+    open_source,
+    publishing,
+    require_writable,
+)
 from registry.handlers.current import services
 from registry.handlers.errors import upload_range
 from registry.handlers.response import Response
@@ -51,7 +59,7 @@ def start_upload(name: str) -> Response:
     algorithm = request.args.get("digest-algorithm", DEFAULT_ALGORITHM)
     if algorithm not in ALGORITHMS:
         raise DigestInvalidError(f"unsupported digest algorithm; known are {', '.join(ALGORITHMS)}", algorithm[:64])
-    upload_id = services().tokens.new_id(name, caller())
+    upload_id = services().tokens.new_id(repository.name, caller())
     return _accepted(publishing().start_upload(repository, algorithm, upload_id), 202)
 
 
@@ -61,9 +69,9 @@ def get_upload(name: str, upload_id: str) -> Response:
     repository = open_repository(name, "pull")
     told = _told(repository, upload_id)
     state = repository.uploads.status(upload_id, told)
-    if (told or _has_begun(state)) and may_push(name):
+    if (told or _has_begun(state)) and may_push(repository.name):
         return _accepted(state, 204)
-    return Response(status=204, headers={"Location": upload_url(name, upload_id), **_standing(state)})
+    return Response(status=204, headers={"Location": upload_url(located(name), upload_id), **_standing(state)})
 
 
 @blueprint.patch("/v2/<path:name>/blobs/uploads/<upload_id>")
@@ -177,7 +185,7 @@ def _checked_id(upload_id: str) -> str:
 
 
 def _accepted(state: UploadState, status: int) -> Response:
-    location = upload_url(state.name, state.upload_id, services().tokens.sign(state))
+    location = upload_url(located(state.name), state.upload_id, services().tokens.sign(state))
     return Response(status=status, headers={"Location": location, **_standing(state)})
 
 
@@ -186,5 +194,5 @@ def _standing(state: UploadState) -> dict[str, str]:
 
 
 def _created(name: str, digest: Digest) -> Response:
-    headers = {"Location": blob_url(name, digest), "Docker-Content-Digest": str(digest)}
+    headers = {"Location": blob_url(located(name), digest), "Docker-Content-Digest": str(digest)}
     return Response(status=201, headers=headers)

@@ -58,6 +58,11 @@ def forwarded_scheme() -> str:
     return _forwarded_scheme(request.environ)
 
 
+def told_host() -> str:
+    """Return the host, with its port, that the client has asked, as far as can be known; "" where it names none."""
+    return _origin(request.environ)[1]
+
+
 def root_url() -> str:
     """Return the registry's root without a slash at the end; without a host where the client named none."""
     return _root(request.environ, services().configuration.http, below=request.environ.get("SCRIPT_NAME", ""))

@@ -26,7 +26,9 @@ _LONGEST_DELAY_SECONDS: Final = 3600
 _log = logging.getLogger(__name__)
 
 
-def jobs(repositories: Repositories, section: UploadPurging, also: Sequence[Callable[[], None]] = ()) -> Iterator[Job]:
+def jobs(
+    repositories: Repositories, section: UploadPurging, also: Sequence[Callable[[], object]] = ()
+) -> Iterator[Job]:
     """Yield the job that purges uploads as the ``uploadpurging`` section says; none if that is not enabled.
 
     It calls `also`, too, which clear away what else may have been left behind.
@@ -60,7 +62,7 @@ def _first_pause(section: UploadPurging) -> float:
     return pause
 
 
-def _run(repositories: Repositories, section: UploadPurging, also: Sequence[Callable[[], None]]) -> None:
+def _run(repositories: Repositories, section: UploadPurging, also: Sequence[Callable[[], object]]) -> None:
     try:
         purge(repositories, section)
         for clear in () if section.dryrun else also:

@@ -7,13 +7,11 @@ grace and names what was condemned has the link put back.
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from drivers.base import PathNotFoundError
 from registry.lifecycle.own_run import clock
 from registry.storage import paths, runs
-from registry.storage.links import link as link_at
+from registry.storage.links import Condemnable, condemn_links
 from registry.storage.parts import Kind
 from registry.storage.runs import Closed, Phase
 
@@ -30,7 +28,6 @@ _MOVES: Final = 100
 """Links that are moved by one call."""
 _SHARE: Final = 0.25
 """For how much of the time for which a writer waits a repository is closed without a break."""
-_LINK_LIMIT_BYTES: Final = 512
 
 
 class Condemning:
@@ -65,23 +62,13 @@ class Condemning:
                 between()
 
     def _move(self, repository: str, links: Sequence[Link]) -> None:
-        """Copy the links, then delete each original that is the one that was found.
-
-        A user who deletes one deletes the original and then its copy, which would else bring it back. Who does so
-        before the original is looked at may have come before the copy: then it is deleted here.
-        """
+        """Move the links that are as they were found, and tell of each of them."""
         self._own_run.require()
-        self._driver.put_in_order([link_at(_condemned(repository, link), link.target) for link in links])
-        contents = self._driver.get_each([link.found.path for link in links], limit=_LINK_LIMIT_BYTES)
-        standing = [content == str(link.target).encode() for link, content in zip(links, contents, strict=True)]
-        originals = (link.found for link, stands in zip(links, standing, strict=True) if stands)
-        changed = set(self._driver.discard(self._own_run.while_held(originals)))
-        for link, stands in zip(links, standing, strict=True):
-            if stands and link.found.path not in changed:
+        condemnable = [Condemnable(link.found, _condemned(repository, link), link.target) for link in links]
+        moved = condemn_links(self._driver, condemnable, self._own_run.while_held)
+        for link, is_moved in zip(links, moved, strict=True):
+            if is_moved:
                 self._tell(repository, link)
-            else:
-                with suppress(PathNotFoundError):
-                    self._driver.delete(_condemned(repository, link))
 
     def _tell(self, repository: str, link: Link) -> None:
         if link.kind is Kind.REVISION:

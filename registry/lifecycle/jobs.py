@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from registry.jobs.job import Job, JobFailedError
 from registry.lifecycle.own_run import supersede
 from registry.lifecycle.reports import Report, Result, ended
 from registry.storage import paths, runs
+from registry.storage.evictions import evictions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from drivers.base import StorageDriver
     from registry.config import Configuration
+    from registry.lifecycle.reports import Ended
     from registry.observation.metrics import Metrics
     from registry.storage.runs import Pace
 
@@ -33,11 +36,18 @@ _AGAIN_SECONDS: Final = 3600.0
 """After a run that has failed or was refused."""
 _SPREAD_SECONDS: Final = 60.0
 """So that hosts do not begin at the same moment."""
+_EVICTED_SECONDS: Final = 6 * 3600.0
+"""Between runs that are due for what was evicted: with the least grace, all of it is deleted within a day."""
+_EVICTIONS_SECONDS: Final = 3600.0
+"""How often it is looked whether something was evicted."""
 _log = logging.getLogger(__name__)
 
 
 def jobs(configuration: Configuration, driver: StorageDriver, metrics: Metrics | None) -> Iterator[Job]:
-    """Yield the job that collects garbage, if that is enabled, and the one that opens what a dead run has closed.
+    """Yield the job that collects garbage, and the one that opens what a dead run has closed.
+
+    Garbage is collected if that is enabled; and where other registries are cached, what was evicted of that, so that
+    the size of a cache holds without more ado.
 
     None if the storage belongs to one process, or is not to be written to.
     """
@@ -46,7 +56,7 @@ def jobs(configuration: Configuration, driver: StorageDriver, metrics: Metrics |
         return
     yield Job("garbage_collection_watch", partial(_watch, driver), _LOOK_SECONDS)
     section = maintenance.garbagecollection
-    if section.enabled:
+    if section.enabled or configuration.upstreams:
         interval = max(section.interval_seconds, 1.0)
         schedule = Schedule(configuration, driver, metrics)
         yield Job(
@@ -83,6 +93,7 @@ class Schedule:
         self._configuration = configuration
         self._section = configuration.storage.maintenance.garbagecollection
         self._window = window_of(self._section)
+        self._caches = bool(configuration.upstreams)
         self._driver = driver
         self._metrics = metrics
         self._now = now
@@ -109,20 +120,53 @@ class Schedule:
         at = time.localtime(now)
         if self._window and not self._window.holds(at.tm_hour, at.tm_min):
             return _LOOK_SECONDS
-        interval, left = self._section.interval_seconds, 0.0
-        is_refused = False
-        for each in ended(self._driver):
-            if each.report.result in self._successes:
-                if self._metrics:
-                    self._metrics.collection_seen(each.at, each.report.waiting_bytes)
-                left = max(left, seconds_left(each.at, interval, now))
-                break
-            if each.report.result is Result.REFUSED and not is_refused:
-                # The next one would be refused, too, until somebody has looked at why.
-                is_refused, left = True, seconds_left(each.at, self._again, now)
+        last, refused = self._last()
+        if self._metrics and last:
+            self._metrics.collection_seen(last.at, last.report.waiting_bytes)
+        left = self._until_due(last, now)
+        if refused:
+            # The next one would be refused, too, until somebody has looked at why.
+            left = max(left, seconds_left(refused.at, self._again, now))
         if not left:
             return None
-        return left + random.uniform(0, min(interval, _SPREAD_SECONDS))  # noqa: S311  spreads load only
+        return self._soon(left + random.uniform(0, min(self._section.interval_seconds, _SPREAD_SECONDS)))  # noqa: S311  spreads load only
+
+    def _last(self) -> tuple[Ended | None, Ended | None]:
+        """Return the last run that has done what was due, and the last one since then that was refused."""
+        refused = None
+        for each in ended(self._driver):
+            if each.report.result in self._successes:
+                return each, refused
+            if each.report.result is Result.REFUSED:
+                refused = refused or each
+        return None, refused
+
+    def _until_due(self, last: Ended | None, now: float) -> float:
+        """Return in how many seconds a run is due, by the last one that has done what was due."""
+        interval = self._section.interval_seconds
+        left = math.inf
+        if self._section.enabled:
+            left = seconds_left(last.at, interval, now) if last else 0.0
+        if left and self._caches:
+            left = min(left, self._until_evicted(last, now))
+        return left
+
+    def _until_evicted(self, last: Ended | None, now: float) -> float:
+        """Return in how many seconds what was evicted may be deleted that the last run had to leave; infinite for none.
+
+        After a run, the next one of this kind waits for a while, however often something is evicted.
+        """
+        age = runs.age_seconds(self._section.grace_seconds)
+        done = last.report.began - age if last else 0.0
+        waiting = next((at for at in evictions(self._driver) if at >= done), None)
+        if waiting is None:
+            return math.inf
+        rest = seconds_left(last.at, _EVICTED_SECONDS, now) if last else 0.0
+        return max(rest, waiting + age + _SPREAD_SECONDS - now, 0.0)
+
+    def _soon(self, pause: float) -> float:
+        """Return a pause that is not so long that an eviction would be seen too late."""
+        return min(pause, _EVICTIONS_SECONDS) if self._caches else pause
 
     @property
     def _successes(self) -> frozenset[Result]:
@@ -146,7 +190,7 @@ class Schedule:
         self._count(report.result, report)
         if report.result is Result.REFUSED:
             raise JobFailedError(f"no garbage is collected: {report.reason}", pause_seconds=self._again)
-        return None
+        return self._soon(self._section.interval_seconds)
 
     def _count(self, result: Result, report: Report | None = None) -> None:
         if self._metrics:

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from drivers.base import DriverError
+from registry.config.cached import NOTHING
 from registry.foundation.sizes import spelled
 from registry.jobs.cluster import member_name
 from registry.lifecycle import members
@@ -32,14 +33,17 @@ from registry.lifecycle.restoring import restore
 from registry.lifecycle.scan import scan
 from registry.lifecycle.sweeping import Sweeping
 from registry.storage import paths, runs
+from registry.storage.parts import part_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from drivers.base import StorageDriver
     from registry.config import Configuration
+    from registry.config.cached import Cached
     from registry.config.collection import GarbageCollection
     from registry.lifecycle.cache import Cache
+    from registry.lifecycle.findings import Bytes
     from registry.lifecycle.own_run import OwnRun
     from registry.publishing import Publishing
 
@@ -66,34 +70,44 @@ class Terms:
     `grace_seconds` is how long what nothing refers to stays, twice: before it is condemned and before it is deleted; it
     is at least runs.PACE.margin, which is added to it. `untagged_seconds` gives for a repository how old a manifest
     without a tag has to be to go; None if all manifests of it stay. `maxshare` is the most that a run condemns or
-    deletes, in percent of the bytes that are stored and of the links; None is all, also where a part is missing.
+    deletes, in percent of the bytes that are stored and of the links; None is all, also where a part is missing. What
+    was evicted from repositories that are `cached` does not count: its size and its age were what the configuration
+    says. A run that does not condemn only deletes what has been, or is without any link.
     """
 
     grace_seconds: float
     untagged_seconds: Callable[[str], float | None] = lambda _: None
     maxshare: int | None = None
     dry_run: bool = False
+    cached: Cached = NOTHING
+    condemns: bool = True
 
     @staticmethod
-    def of(section: GarbageCollection, keepfor: Callable[[str], float | None] = lambda _: None) -> Terms:
+    def of(
+        section: GarbageCollection,
+        keepfor: Callable[[str], float | None] = lambda _: None,
+        cached: Cached = NOTHING,
+    ) -> Terms:
         """Return what the configuration says.
 
         `keepfor` gives for a repository how many seconds a manifest without a tag stays there, None where it does not
-        say.
+        say. Of what is only cached, ``cache.ttl`` says that.
         """
         untagged = section.untagged
         age = untagged.age_seconds if untagged.enabled else None
 
         def untagged_seconds(repository: str) -> float | None:
+            if cached.is_only_cached(repository):
+                return None
             kept = keepfor(repository)
             return age if kept is None else kept
 
-        return Terms(section.grace_seconds, untagged_seconds, section.maxshare, section.dryrun)
+        return Terms(section.grace_seconds, untagged_seconds, section.maxshare, section.dryrun, cached)
 
     @property
     def age_seconds(self) -> float:
         """How old a link, or a condemned one, has to be."""
-        return max(self.grace_seconds, runs.PACE.margin) + runs.PACE.margin
+        return runs.age_seconds(self.grace_seconds)
 
     def policy(self, now: float) -> Policy:
         """Return what stays, at `now` by the clock of the storage."""
@@ -188,8 +202,8 @@ class OnlineCollection:
             cache=self._surroundings.cache,
         )
         orphans = OrphanLists(self._driver)
-        report = _counted(findings, report)
-        found = _Sweepable.count(findings, old, orphans)
+        report = _counted(findings, report, self._terms)
+        found = _Sweepable.count(findings, old, orphans, self._terms.cached)
         refusal = self._refusal(findings, report, found)
         if refusal:
             return replace(report, result=Result.REFUSED, reason=refusal)
@@ -197,7 +211,8 @@ class OnlineCollection:
             return replace(report, result=Result.DRY_RUN, deleted_blobs=found.blobs, deleted_bytes=found.size)
         report = replace(report, restored=restore(findings, self._driver, partial(self._between, own_run)))
         condemning = Condemning(self._driver, own_run, notices, self._publishing)
-        condemning.condemn(findings, partial(self._between_changes, own_run))
+        if self._terms.condemns:
+            condemning.condemn(findings, partial(self._between_changes, own_run))
         self._require_no_outdated()
         sweeping = Sweeping(self._driver, own_run, notices)
         sweeping.sweep(findings, old, orphans, partial(self._between_changes, own_run))
@@ -245,7 +260,8 @@ class OnlineCollection:
         if not self._terms.dry_run and (reason := self._reason_of_outdated()):
             return reason
         counts = findings.counts()
-        for verb, size in (("condemned", counts.loose_size), ("deleted", found.size)):
+        loose_size = counts.loose_size if self._terms.condemns else 0
+        for verb, size in (("condemned", loose_size), ("deleted", found.size - found.evicted_size)):
             if most is not None and size * _PERCENT > most * report.stored_bytes:
                 share = f"{spelled(size)} of {spelled(report.stored_bytes)} would be {verb}"
                 return f"{share}, more than maxshare ({most} %): use --force if that is right"
@@ -254,7 +270,7 @@ class OnlineCollection:
             if empty:
                 share = f"{spelled(found.unlinked_size)} of {spelled(report.stored_bytes)} have no link"
                 return f"{share}, and nothing lies in {empty}: is it not mounted? If all is there, delete it"
-        loose = counts.loose_revisions + counts.loose_layers
+        loose = counts.loose_revisions + counts.loose_layers if self._terms.condemns else 0
         if most is not None and loose * _PERCENT > most * counts.links:
             share = f"{loose} of {counts.links} links would be condemned"
             return f"{share}, more than maxshare ({most} %): use --force if that is right"
@@ -289,20 +305,30 @@ class OnlineCollection:
 
 @dataclass(frozen=True, slots=True)
 class _Sweepable:
-    """How much may be deleted, in bytes."""
+    """How much may be deleted, in bytes; of it, what was evicted, and what never had a link."""
 
     blobs: int
     size: int
+    evicted_size: int
     unlinked_size: int
 
     @staticmethod
-    def count(findings: Findings, old: float, orphans: OrphanLists) -> _Sweepable:
-        blobs = size = unlinked_size = 0
+    def count(findings: Findings, old: float, orphans: OrphanLists, cached: Cached) -> _Sweepable:
+        blobs = size = evicted_size = unlinked_size = 0
         for batch in findings.sweepable(old, orphans.written_before(old)):
             blobs += len(batch)
             size += sum(each.found.size for each in batch)
+            evicted_size += sum(each.found.size for each in batch if _was_evicted(each, cached))
             unlinked_size += sum(each.found.size for each in batch if not each.condemned)
-        return _Sweepable(blobs, size, unlinked_size)
+        return _Sweepable(blobs, size, evicted_size, unlinked_size)
+
+
+def _was_evicted(blob: Bytes, cached: Cached) -> bool:
+    """Tell whether all links to a blob were those of cached repositories."""
+    if not cached or not blob.condemned:
+        return False
+    parts = (part_at(link.path) for link in blob.condemned)
+    return all(part is not None and part.repository in cached for part in parts)
 
 
 class _Watch:
@@ -322,17 +348,18 @@ class _Watch:
                 raise StoppedError("the run was stopped; the next one begins anew")
 
 
-def _counted(findings: Findings, report: Report) -> Report:
-    """Return the report with what was found, as if all of it was condemned and nothing deleted."""
+def _counted(findings: Findings, report: Report, terms: Terms) -> Report:
+    """Return the report with what was found, as if all was condemned that may be, and nothing deleted."""
     counts = findings.counts()
+    may_be = int(terms.condemns)
     return replace(
         report,
         stored_blobs=counts.blobs,
         stored_bytes=counts.size,
-        condemned_manifests=counts.loose_revisions,
-        condemned_blobs=counts.loose_layers,
-        waiting_blobs=counts.condemned_blobs + counts.loose_blobs,
-        waiting_bytes=counts.condemned_size + counts.loose_size,
+        condemned_manifests=counts.loose_revisions * may_be,
+        condemned_blobs=counts.loose_layers * may_be,
+        waiting_blobs=counts.condemned_blobs + counts.loose_blobs * may_be,
+        waiting_bytes=counts.condemned_size + counts.loose_size * may_be,
         unlinked_blobs=counts.orphans,
         unlinked_bytes=counts.orphans_size,
     )

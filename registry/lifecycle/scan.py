@@ -13,7 +13,7 @@ from registry.lifecycle.tables import Appended, batches, pack, packed_length, un
 from registry.oci.digest import DEFAULT_ALGORITHM, Digest
 from registry.storage import paths
 from registry.storage.links import read_links
-from registry.storage.parts import Kind, part_at
+from registry.storage.parts import Kind, leaf_in, part_at
 
 if TYPE_CHECKING:
     import sqlite3
@@ -91,7 +91,7 @@ def scan(
 
 def _find_blobs(driver: StorageDriver, connection: sqlite3.Connection, progress: Callable[[str], None]) -> None:
     blobs = Appended(connection, "blobs", 4)
-    for found in driver.walk(paths.BLOBS):
+    for found in driver.walk(paths.BLOBS, leaf_in=leaf_in):
         part = part_at(found.path)
         if part and part.digest:
             progress(str(part.digest))
@@ -104,7 +104,7 @@ def _find_links(driver: StorageDriver, connection: sqlite3.Connection, progress:
     numbers, links = _Numbers(connection), _Links(connection)
     history, tags = Appended(connection, "history", 3), Appended(connection, "unread_tags", 4)
     seen = False
-    for found in driver.walk(paths.REPOSITORIES):
+    for found in driver.walk(paths.REPOSITORIES, leaf_in=leaf_in):
         seen = True
         part = part_at(found.path)
         if part is None:
@@ -251,12 +251,12 @@ def _read_manifests(
     condemned = {"condemned": Kind.CONDEMNED_REVISION}
     connection.execute(_STORED_MANIFESTS, condemned)
     for rows in batches(connection.execute(_MANIFESTS, condemned)):
-        former = [_load(known.find(packed)) if is_stored else None for packed, is_stored in rows]
-        unknown = [unpack(packed) for (packed, _), found in zip(rows, former, strict=True) if not found]
+        former = [known.find(packed) if is_stored else None for packed, is_stored in rows]
+        unknown = [unpack(packed) for (packed, _), remembered in zip(rows, former, strict=True) if not remembered]
         read = read_references(driver, unknown)
         for (packed, _), remembered in zip(rows, former, strict=True):
             progress(str(unpack(packed)))
-            found = remembered or next(read)
+            found = References.load(remembered) if remembered else next(read)
             number += 1
             manifests.add(number, packed, found.media, found.problem)
             for child, kind in found.children.items():
@@ -264,10 +264,6 @@ def _read_manifests(
             for subject in found.subjects:
                 subjects.add(number, subject)
             if not found.problem:
-                known.keep(packed, found.dump())
+                known.keep(packed, remembered or found.dump())
     for table in (manifests, references, subjects):
         table.flush()
-
-
-def _load(remembered: bytes | None) -> References | None:
-    return References.load(remembered) if remembered else None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Gauge
 
+    from registry.observation.proxy_metrics import ProxyMetrics
     from registry.observation.record import RequestRecord
 
 _TRIES: Final = 5
@@ -137,6 +138,9 @@ class Metrics:
         self._retention_runs = counter("retention_runs_total", "Runs of retention by how they ended", ["result"])
         self._untagged = counter("retention_untagged_total", "Tags that retention has taken away")
         self._scrubs = counter("fsck_runs_total", "Scrubs by how they ended", ["result"])
+        upstream = ["upstream"]
+        self._cache_bytes = recent("proxy_cache_bytes", "Bytes that are held of an upstream", upstream)
+        self._evicted = counter("proxy_evicted_bytes_total", "Bytes of an upstream that were evicted", upstream)
         # A worker that has not yet seen a new certificate serves the old one: the earliest end is what counts.
         self._not_after = Gauge(
             "registry_tls_certificate_not_after_timestamp_seconds",
@@ -287,6 +291,20 @@ class Metrics:
             recent("fsck_last_success_timestamp_seconds", "When the last scrub came to its end"),
             recent("fsck_damaged", "Damages that the last scrub has found and nobody has repaired"),
         )
+
+    def cache_holds(self, upstream: str, size: int) -> None:
+        """Say how many bytes are held of an upstream."""
+        self._cache_bytes.labels(upstream).set(size)
+
+    def cache_evicted(self, upstream: str, size: int) -> None:
+        """Count bytes of an upstream that were evicted."""
+        self._evicted.labels(upstream).inc(size)
+
+    def of_proxies(self, upstreams: Iterable[str]) -> ProxyMetrics:
+        """Return what counts for the upstreams called so; ask once in a process."""
+        from registry.observation.proxy_metrics import ProxyMetrics  # noqa: PLC0415  few registries cache others
+
+        return ProxyMetrics(upstreams)
 
     def certificate_served(self, file: str, not_after: datetime | None) -> None:
         """Say when the certificate in `file` expires, which this worker serves; None leaves what was said before."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 512
 """Characters of what a client says: it may say anything, and what bounds memory is the number of those remembered."""
-_HUB: Final = "docker.io"
-"""The domain of Docker Hub, the one registry where a name without a slash stands for another."""
 _LIBRARY: Final = "library"
 
 
@@ -33,7 +31,7 @@ class Place:
     token counts as well. `upstream` is the one that has it, as `remote`; both are "" where it is local. In URLs for
     this client it is called `located`. `unless_local` says that a local repository of the name that was typed wins.
     `is_allowed` is what ``allow`` and ``deny`` say. `takes_pushes` and `takes_deletions` are what the upstream's entry
-    says; that of ``proxy``, which is `classic`, takes neither.
+    says; that of ``proxy``, which is `classic`, takes neither. `namespace` is what the client has said, if it decided.
     """
 
     name: str
@@ -46,6 +44,7 @@ class Place:
     takes_pushes: bool = True
     takes_deletions: bool = True
     classic: bool = False
+    namespace: str = ""
 
 
 def local(name: str) -> Place:
@@ -97,7 +96,7 @@ class Routes:
             if not entry:
                 raise NameUnknownError("this registry caches no registry of that namespace", {"ns": namespace[:256]})
             # A client chooses this freely, so a right on the name that it types is none on this repository.
-            return self._place(entry, name)
+            return replace(self._place(entry, name), namespace=namespace)
         entry, rest = self._of_prefix(name)
         if entry:
             return self._place(entry, rest, typed=name)
@@ -144,8 +143,7 @@ class _Entry:
         self.settings = settings
         self._allow = [Glob.parse(each) for each in settings.allow]
         self._deny = [Glob.parse(each) for each in settings.deny]
-        wanted = settings.library == "true" or (settings.library == "auto" and _is_hub(settings.remoteurl))
-        self.has_library = wanted and not settings.remoteprefix
+        self.has_library = settings.library and not settings.remoteprefix
 
     def allows(self, remote: str) -> bool:
         if any(each.matches(remote) for each in self._deny):
@@ -153,16 +151,11 @@ class _Entry:
         return not self._allow or any(each.matches(remote) for each in self._allow)
 
 
-def _is_hub(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host == _HUB or host.endswith(f".{_HUB}")
-
-
 def _of_host(entries: Mapping[str, _Entry], host: str) -> _Entry | None:
-    """Return the entry of `host`, or of that host with any port."""
+    """Return the entry of `host`; one that has no port is that of every port."""
     host = host.lower()
     found = entries.get(host)
-    if found or not host:
+    if found:
         return found
-    name, colon, _ = host.rpartition(":")
-    return entries.get(name) if colon and not host.endswith("]") else None
+    name, _, port = host.rpartition(":")
+    return entries.get(name) if port.isascii() and port.isdigit() else None

@@ -17,7 +17,7 @@ from registry.oci.digest import Digest
 from registry.quota.ledger import Base, Ledger
 from registry.storage import paths
 from registry.storage.links import read_link
-from registry.storage.parts import Kind, part_at
+from registry.storage.parts import Kind, leaf_in, part_at
 
 if TYPE_CHECKING:
     import sqlite3
@@ -87,8 +87,8 @@ def _measured(
     try:
         numbers = {group: number for number, group in enumerate(wanted)}
         for prefix in _prefixes(wanted):
-            _add_links(driver, connection, groups, numbers, _resting(driver.walk(prefix), rest))
-        _add_sizes(driver, connection, _resting(driver.walk(paths.BLOBS), rest))
+            _add_links(driver, connection, groups, numbers, _resting(driver.walk(prefix, leaf_in=leaf_in), rest))
+        _add_sizes(driver, connection, _resting(driver.walk(paths.BLOBS, leaf_in=leaf_in), rest))
         used = dict.fromkeys(wanted, 0)
         used.update((wanted[owner], size) for owner, size in connection.execute(_SUMS))
         return used

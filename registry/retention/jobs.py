@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from drivers.base import DriverError
+from registry.config.cached import Cached
 from registry.jobs.cluster import member_name
 from registry.jobs.due import seconds_left
 from registry.jobs.job import Job, JobFailedError
@@ -76,8 +77,8 @@ def jobs(  # noqa: PLR0913  what it works on, and who is told
     maintenance = configuration.storage.maintenance
     section = maintenance.retention
     if section.enabled and section.rules and not maintenance.readonly.enabled:
-        host = member_name(configuration.http.addr)
-        work = _Running(driver, repositories, publishing, section, host, stopping, meter)
+        host, cached = member_name(configuration.http.addr), Cached(configuration.upstreams)
+        work = _Running(driver, repositories, publishing, section, host, stopping, meter, cached)
         yield Job("retention", work.run, section.interval_seconds, first_pause=work.first_pause)
     if asks_for_pulls(section):
         yield Job("pulls", partial(_stamp, driver), _STAMP_SECONDS)
@@ -94,6 +95,7 @@ class _Running:
     host: str
     stopping: Callable[[], bool]
     meter: Meter | None
+    cached: Cached
 
     def first_pause(self) -> float:
         return random.uniform(0, min(self.section.interval_seconds, _LONGEST_DELAY_SECONDS))  # noqa: S311  spreads load
@@ -141,7 +143,7 @@ class _Running:
             going_on=lambda: not self.stopping(),
         )
         try:
-            with Plan(self.driver, self.repositories, self.section, report.begun) as plan:
+            with Plan(self.driver, self.repositories, self.section, report.begun, self.cached) as plan:
                 plan.read_pulls()
                 for _ in untagging.run(plan):
                     pass

@@ -19,6 +19,7 @@ from registry.retention.signatures import subject_of
 from registry.retention.versions import precedence
 from registry.storage import enumeration, paths
 from registry.storage.names import is_tag
+from registry.storage.parts import leaf_in
 
 if TYPE_CHECKING:
     import sqlite3
@@ -228,7 +229,7 @@ class Judge:
 
 def _tags(driver: StorageDriver, repository: str) -> Iterator[tuple[str, float]]:
     """Yield each tag with the time when it was pointed to a manifest the last time, by the clock of the storage."""
-    for found in driver.walk(paths.tags(repository)):
+    for found in driver.walk(paths.tags(repository), leaf_in=leaf_in):
         tag = paths.tag_at(repository, found.path)
         if tag is not None and is_tag(tag):
             yield tag, found.modified

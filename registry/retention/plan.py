@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from registry.config.cached import NOTHING
 from registry.foundation.temporary_database import temporary_database
 from registry.retention import history, judging, restored
 from registry.retention.history import History
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from drivers.base import StorageDriver
+    from registry.config.cached import Cached
     from registry.config.retention import Retention
     from registry.ports import Repositories
     from registry.retention.judging import Verdict
@@ -75,10 +77,19 @@ class Judged:
 class Plan:
     """Judges the repositories of a storage by the rules of a section; a context manager, as it has tables on disk.
 
-    `now` is in seconds since the epoch.
+    `now` is in seconds since the epoch. No rule decides of what is only `cached`: that goes as the configuration of the
+    cache says, and comes back when somebody asks for it.
     """
 
-    def __init__(self, driver: StorageDriver, repositories: Repositories, section: Retention, now: float) -> None:
+    def __init__(
+        self,
+        driver: StorageDriver,
+        repositories: Repositories,
+        section: Retention,
+        now: float,
+        cached: Cached = NOTHING,
+    ) -> None:
+        self._cached = cached
         self._driver = driver
         self._repositories = repositories
         self._maxshare = section.maxshare
@@ -122,7 +133,7 @@ class Plan:
         for repository in self._repositories.catalog.names():
             if not chosen(repository):
                 continue
-            rule = self._rules.rule_for(repository)
+            rule = None if self._cached.is_only_cached(repository) else self._rules.rule_for(repository)
             if rule is None or not rule.entries:
                 yield Judged(repository, None, (), self._judge)
             else:

@@ -6,10 +6,11 @@ It is started by registry.lifecycle.jobs, and told what to do by registry.jobs.c
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from drivers.base import DriverError
+from registry.config.cached import Cached
 from registry.jobs.child import answer_parent
 from registry.lifecycle.online import OnlineCollection, StoppedError, Surroundings, Terms
 from registry.lifecycle.own_run import RunBusyError, RunLostError
@@ -30,7 +31,10 @@ _log = logging.getLogger(__name__)
 
 
 def collect(task: Task, stopping: Callable[[], bool]) -> Mapping[str, Any]:
-    """Do a run as ``storage.maintenance.garbagecollection`` says; return its report, or why there is none."""
+    """Do a run as ``storage.maintenance.garbagecollection`` says; return its report, or why there is none.
+
+    Where that is not enabled, it is one that frees what was evicted, and condemns nothing.
+    """
     runs.PACE = task.pace
     log.configure(task.configuration.log)
     try:
@@ -46,7 +50,9 @@ def _run(configuration: Configuration, stopping: Callable[[], bool]) -> Report:
     publishing = build_publishing(configuration, driver, driver.log(paths.JOURNAL), Operator())
     surroundings = Surroundings.of(configuration, driver, stopping=stopping)
     maintenance = configuration.storage.maintenance
-    terms = Terms.of(maintenance.garbagecollection, untagged_keepfor(maintenance.retention))
+    section = maintenance.garbagecollection
+    terms = Terms.of(section, untagged_keepfor(maintenance.retention), Cached(configuration.upstreams))
+    terms = replace(terms, condemns=section.enabled)
     report = OnlineCollection(driver, publishing, terms, surroundings).run()
     _log.info("collected garbage", extra={key: value for key, value in asdict(report).items() if value})
     return report

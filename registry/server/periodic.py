@@ -14,6 +14,9 @@ from registry.jobs.cluster import Cluster, member_name
 from registry.jobs.hold import Hold
 from registry.lifecycle import jobs as collection
 from registry.notifications import jobs as notifications
+from registry.proxy import abandoned, prefetch
+from registry.proxy import jobs as eviction
+from registry.proxy import watching as upstreams
 from registry.retention import jobs as retention
 from registry.server.acme import renewal
 
@@ -39,6 +42,8 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     yield from quotas.jobs(services.driver, services.quotas)
     yield from collection.jobs(configuration, services.driver, _metrics(services))
     yield from scrub.jobs(configuration, services.driver, _metrics(services))
+    yield from eviction.jobs(configuration, services.driver, _metrics(services), stopping)
+    yield from prefetch.jobs(configuration, services.driver, services.repositories, services.proxied, stopping)
     publishing = services.publishing(retention.RetentionOperator())
     yield from retention.jobs(
         configuration,
@@ -55,6 +60,8 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     yield from notifications.jobs(configuration, dispatch)
     yield from audit.jobs(configuration, services.driver, dispatch.held, dispatch.hold_seconds)
     yield from watching.jobs(configuration, services.driver, services.instance, services.reloads)
+    if services.proxied:
+        yield from upstreams.jobs(services.proxied.upstreams)
     yield from renewal.jobs(configuration.http.tls.letsencrypt)
     # Last, as there may be more of them than are told of.
     yield from health.jobs(services.board, list(_checks(services)))
@@ -67,11 +74,13 @@ def have_much_to_do(configuration: Configuration) -> bool:
     return configuration.audit.enabled or any(not each.disabled for each in configuration.notifications.endpoints)
 
 
-def _left_behind(services: Services) -> Iterator[Callable[[], None]]:
-    """Yield what clears away a journal that nobody reads any more."""
+def _left_behind(services: Services) -> Iterator[Callable[[], object]]:
+    """Yield what clears away a journal that nobody reads any more, and blobs that nobody has fetched to their end."""
     if not services.recorder:
         section = services.configuration.notifications.journal
         yield partial(journal.trim_unread, services.driver, keep_seconds=section.keep_seconds)
+    if services.configuration.upstreams:
+        yield partial(abandoned.purge, services.driver)
 
 
 def _checks(services: Services) -> Iterator[Check]:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from drivers.base import DriverError
+from registry.config.cached import Cached
+from registry.fsck.absences import Absences
 from registry.fsck.check import Check, Status, Wish, policy_for
 from registry.fsck.contents import Contents
 from registry.fsck.losses import missing_half
@@ -51,7 +53,8 @@ def scrub(task: Task, stopping: Callable[[], bool]) -> Mapping[str, Any]:
         with Contents(driver, Pacer(section.rate), notes) as contents:
             policy = policy_for(driver, validation_policy(task.configuration))
             store = Store(driver, contents, Runs(driver), NoDescriptors(), may_link_blobs=False)
-            check = Check(store, policy, Wish(deep=section.deep, start=task.begun.at), notes.look)
+            absences = Absences(policy, Cached(task.configuration.upstreams))
+            check = Check(store, absences, Wish(deep=section.deep, start=task.begun.at), notes.look)
             notes.follow(check)
             for finding in check.run():
                 _tell(finding)

@@ -18,6 +18,7 @@ from registry.health.checks import require_possible
 from registry.notifications.examining import require_usable
 from registry.observation import log
 from registry.plugins import examine_access, load_access
+from registry.proxy.examining import require_usable as require_usable_upstreams
 from registry.redis.loading import load_connector
 from registry.server import binding
 from registry.server.periodic import have_much_to_do, periodic_jobs
@@ -87,6 +88,8 @@ def examine(configuration: Configuration) -> Examined:
         require_possible(configuration.health)
     with findings.gathered():
         require_usable(configuration.notifications)
+    with findings.gathered():
+        require_usable_upstreams(configuration)
     findings.conclude()
     if storage is None or access is None:
         raise AssertionError("what is missing has been found")

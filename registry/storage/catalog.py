@@ -20,6 +20,7 @@ from registry.storage.names import (
     is_component_below,
     is_part_of_condemned,
     is_part_of_manifests,
+    is_part_of_proxy,
     is_part_of_referrers,
     is_repository,
     is_upload_id,
@@ -52,8 +53,11 @@ _LAYERS: Final = _Mark(paths.LAYERS, paths.all_layers, is_algorithm, DEFAULT_ALG
 _UPLOADS: Final = _Mark(paths.UPLOADS, paths.uploads, is_upload_id)
 _REFERRERS: Final = _Mark(paths.REFERRERS, paths.all_referrers, is_part_of_referrers)
 _CONDEMNED: Final = _Mark(paths.CONDEMNED, paths.condemned, is_part_of_condemned)
-_PARTS: Final = (_MANIFESTS, _LAYERS, _UPLOADS, _REFERRERS, _CONDEMNED)
+_PROXY: Final = _Mark(paths.PROXY, paths.proxy, is_part_of_proxy)
+_PARTS: Final = (_MANIFESTS, _LAYERS, _UPLOADS, _REFERRERS, _CONDEMNED, _PROXY)
 """All that a repository may have."""
+_BEFORE_OWN: Final = "^"
+"""Sorts before what is the registry's own below a repository, such as ``_layers``."""
 
 
 class Catalog:
@@ -104,7 +108,9 @@ class Catalog:
 
     def keeps(self, name: str) -> bool:
         """Tell whether anything lies under `name`; what is nested in it does not count."""
-        return self._has_one(_PARTS, name, (), complete=False)
+        # One listing tells of most names that nothing is kept there.
+        below = self._driver.list_prefixes(paths.repository(name), after=_BEFORE_OWN, limit=PAGE)
+        return self._has_one(_PARTS, name, below, complete=len(below) < PAGE)
 
     def _walk(
         self,

@@ -18,6 +18,7 @@ from registry.storage import paths
 from registry.storage.catalog import Catalog
 from registry.storage.listing import names_below
 from registry.storage.names import is_algorithm, is_hex, is_prefix, is_tag
+from registry.storage.parts import known_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The object at `path`, of `size` bytes, that holds a digest; or the descriptor beside the link of a referrer."""
+    """The object at `path`, of `size` bytes, that holds a digest; or something else as small that is kept beside it."""
 
     path: str
     size: int
@@ -91,6 +92,14 @@ def links_but_tags(driver: StorageDriver) -> Iterator[Link]:
                     driver,
                     (paths.referrer_descriptor(name, subject, digest), paths.referrer_link(name, subject, digest)),
                 )
+
+
+def fetched(driver: StorageDriver) -> Iterator[Link]:
+    """Yield what is kept, in all repositories, of tags and manifests that were fetched from another registry."""
+    for name in Catalog(driver).linking():
+        for found in driver.walk(paths.proxy(name)):
+            if known_at(found.path):
+                yield Link(found.path, found.size)
 
 
 def tag_links(driver: StorageDriver) -> Iterator[Link]:

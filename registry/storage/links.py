@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from drivers.base import ObjectTooLargeError, PathNotFoundError
@@ -15,9 +16,9 @@ from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from drivers.base import StorageDriver
+    from drivers.base import Found, StorageDriver
 
 _LIMIT = 512
 _log = logging.getLogger(__name__)
@@ -75,6 +76,40 @@ def revive_link(driver: StorageDriver, condemned_path: str, path: str, since: Ca
         write_link(driver, path, target)
         with suppress(PathNotFoundError):
             driver.delete(condemned_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Condemnable:
+    """A link that was found, holds `target`, and is to be moved to the path `to`."""
+
+    found: Found
+    to: str
+    target: Digest
+
+
+def condemn_links(
+    driver: StorageDriver,
+    links: Sequence[Condemnable],
+    guarded: Callable[[Iterable[Found]], Iterable[Found]] = iter,
+) -> list[bool]:
+    """Move each link to where a push still finds it and no reader does; tell of each whether it was moved.
+
+    One that is not any more as it was found stays. Links are copied, and then each original is deleted that is the one
+    that was found; `guarded` gives them one by one. A user who deletes one deletes the original and then its copy,
+    which would else bring it back. Who does so before the original is looked at may have come before the copy: then it
+    is deleted here.
+    """
+    driver.put_in_order([link(each.to, each.target) for each in links])
+    contents = driver.get_each([each.found.path for each in links], limit=_LIMIT)
+    standing = [content == str(each.target).encode() for each, content in zip(links, contents, strict=True)]
+    originals = (each.found for each, stands in zip(links, standing, strict=True) if stands)
+    changed = set(driver.discard(guarded(originals)))
+    moved = [stands and each.found.path not in changed for each, stands in zip(links, standing, strict=True)]
+    for each, is_moved in zip(links, moved, strict=True):
+        if not is_moved:
+            with suppress(PathNotFoundError):
+                driver.delete(each.to)
+    return moved
 
 
 def link(path: str, target: Digest) -> tuple[str, bytes]:

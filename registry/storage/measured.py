@@ -115,8 +115,8 @@ class MeasuredDriver(DelegatingDriver):
         with self.timed("Delete"):
             self._inner.delete(path)
 
-    def walk(self, path: str) -> Iterator[Found]:
-        return _MeasuredSteps(self, "Walk", self._inner.walk(path), 0.0)
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
+        return _MeasuredSteps(self, "Walk", self._inner.walk(path, leaf_in=leaf_in), 0.0)
 
     def discard(self, found: Iterable[Found]) -> Sequence[str]:
         with self.timed("Delete"):

@@ -26,12 +26,16 @@ is_part_of_referrers: IsName = frozenset({"subjects"}).__contains__
 """What lies in the part of a repository that has its index of referrers."""
 is_part_of_condemned: IsName = frozenset({paths.LAYERS, paths.MANIFESTS}).__contains__
 """What lies in the part of a repository that has what a garbage collection has condemned."""
+is_part_of_proxy: IsName = frozenset({"tags", "referrers"}).__contains__
+"""What lies in the part of a repository that has what is remembered of another registry."""
 is_prefix: Final[IsName] = re.compile("[0-9a-f]{2}").fullmatch
 """What the hex of a digest begins with."""
 is_tag: Final[IsName] = reference.is_tag
 is_upload_id: Final[IsName] = uploads.is_upload_id
 is_repository: Final[IsName] = reference.is_name
 """The whole name of a repository."""
+is_upstream: Final[IsName] = reference.is_component
+"""A registry that this one caches."""
 is_member: Final[IsName] = re.compile("[A-Za-z0-9-]+").fullmatch
 """A host of a cluster."""
 is_day: Final[IsName] = re.compile("[0-9]{8}").fullmatch

@@ -14,6 +14,9 @@ and, of our own, where that registry does not look::
     repositories/<name>/_uploads/<id>/verified
     repositories/<name>/_condemned/{_layers,_manifests/revisions}/<alg>/<hex>/link
     repositories/<name>/_referrers/subjects/<alg>/<subject hex>/<alg>/<referrer hex>/{link,descriptor}
+    repositories/<name>/_proxy/tags/<tag>
+    repositories/<name>/_proxy/referrers/<alg>/<subject hex>
+    repositories/<name>/_proxy/manifests/<alg>/<hex>
     copies/<alg>/<hex>/data, while ``registry storage copy`` runs
 
 and not below ROOT::
@@ -37,7 +40,10 @@ and not below ROOT::
     /registry/audit/{head,seen/<host>,told/<name>}
     /registry/retention/reports/<run>/{begun,<part>,summary}
     /registry/retention/restored/<time>-<id>
+    /registry/proxy/eviction/{claim,begun,ended,waiting}
+    /registry/proxy/prefetch/<hash of an entry>{,-claim}
     /registry/pulls/{since,<YYYYMMDD>/<host>-<pid>-<time>,folded/<number>-<id>/{<part>,whole}}
+    /registry/proxy/fills/<name of an upstream>/<alg>/<hex>/{claim,about,data}
 
 A link is a small object that holds a digest as text, without a newline.
 """
@@ -77,6 +83,12 @@ RETENTION_RESTORED: Final = "/registry/retention/restored"
 PULLS: Final = "/registry/pulls"
 PULLS_SINCE: Final = f"{PULLS}/since"
 PULLS_FOLDED: Final = f"{PULLS}/folded"
+EVICTION: Final = "/registry/proxy/eviction"
+EVICTION_CLAIM: Final = f"{EVICTION}/claim"
+EVICTION_BEGUN: Final = f"{EVICTION}/begun"
+EVICTION_ENDED: Final = f"{EVICTION}/ended"
+EVICTION_WAITING: Final = f"{EVICTION}/waiting"
+FILLS: Final = "/registry/proxy/fills"
 WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
 """The prefixes below which a push writes."""
 
@@ -87,8 +99,10 @@ REVISIONS: Final = f"{MANIFESTS}/revisions"
 TAGS: Final = f"{MANIFESTS}/tags"
 REFERRERS: Final = "_referrers"
 UPLOADS: Final = "_uploads"
+PROXY: Final = "_proxy"
 CONDEMNED: Final = "_condemned"
 
+DATA: Final = "data"
 LINK: Final = "link"
 """What a link is called in its directory; a tag, and a component of a repository's name, may be called so too."""
 
@@ -263,7 +277,7 @@ def blobs(algorithm: str, prefix: str) -> str:
 def blob_data(digest: Digest) -> str:
     """Return where the bytes of a layer, config or manifest lie."""
     # Spelt out and not taken from blobs(): a push of a manifest asks for the path of each blob that it names.
-    return f"{BLOBS}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/data"
+    return f"{BLOBS}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/{DATA}"
 
 
 def repository(name: str) -> str:
@@ -412,6 +426,31 @@ def referrer_descriptor(name: str, subject: Digest, digest: Digest) -> str:
     return f"{referrer(name, subject, digest)}/descriptor"
 
 
+def proxy(name: str) -> str:
+    """Return the prefix of what is remembered of another registry that the repository caches."""
+    return f"{REPOSITORIES}/{name}/{PROXY}"
+
+
+def proxied_tags(name: str) -> str:
+    """Return the prefix below which each name is a tag that the repository has of another registry."""
+    return f"{proxy(name)}/tags"
+
+
+def proxied_tag(name: str, tag: str) -> str:
+    """Return where it is remembered what another registry has said a tag points to, and when."""
+    return f"{proxied_tags(name)}/{tag}"
+
+
+def proxied_referrers(name: str, subject: Digest) -> str:
+    """Return where it is remembered what another registry has listed as the referrers of `subject`, and when."""
+    return f"{proxy(name)}/referrers/{subject.algorithm}/{subject.hex}"
+
+
+def fetched_manifest(name: str, digest: Digest) -> str:
+    """Return the object that says that a manifest was fetched, in a repository to which others are pushed."""
+    return f"{proxy(name)}/manifests/{digest.algorithm}/{digest.hex}"
+
+
 def copy_data(digest: Digest) -> str:
     """Return where a blob grows that is copied from another storage."""
     return f"{COPIES}/{digest.algorithm}/{digest.hex}/data"
@@ -425,3 +464,38 @@ def quarantine(digest: Digest) -> str:
 def quarantine_arriving(digest: Digest) -> str:
     """Return where such bytes grow while they are moved."""
     return f"{QUARANTINE_ARRIVING}/{digest.algorithm}/{digest.hex}/data"
+
+
+def prefetched(entry: str) -> str:
+    """Return the object whose time is when the images of an entry of ``prefetch`` were fetched; `entry` is its hash."""
+    return f"/registry/proxy/prefetch/{entry}"
+
+
+def prefetch_claim(entry: str) -> str:
+    """Return what the process has claimed that fetches them."""
+    return f"{prefetched(entry)}-claim"
+
+
+def fills(upstream: str, algorithm: str) -> str:
+    """Return the prefix below which each name is the hex of the digest of a blob that is fetched from `upstream`."""
+    return f"{FILLS}/{upstream}/{algorithm}"
+
+
+def fill(upstream: str, digest: Digest) -> str:
+    """Return the prefix of all that is kept while a blob is fetched from `upstream`."""
+    return f"{fills(upstream, digest.algorithm)}/{digest.hex}"
+
+
+def fill_claim(upstream: str, digest: Digest) -> str:
+    """Return what the process has claimed that fetches the blob."""
+    return f"{fill(upstream, digest)}/claim"
+
+
+def fill_about(upstream: str, digest: Digest) -> str:
+    """Return the object that says what is fetched."""
+    return f"{fill(upstream, digest)}/about"
+
+
+def fill_data(upstream: str, digest: Digest) -> str:
+    """Return where the bytes of the blob grow."""
+    return f"{fill(upstream, digest)}/data"

@@ -65,6 +65,7 @@ class Repository:
         for path in (
             paths.tags(self.name),
             paths.all_referrers(self.name),
+            paths.proxy(self.name),
             paths.manifests(self.name),
             paths.all_layers(self.name),
             paths.condemned(self.name),

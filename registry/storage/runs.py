@@ -46,6 +46,11 @@ class Pace:
 PACE = Pace()
 
 
+def age_seconds(grace_seconds: float) -> float:
+    """Return how old a condemned link has to be for its bytes to be deleted, and another one to be condemned."""
+    return max(grace_seconds, PACE.margin) + PACE.margin
+
+
 class Phase(StrEnum):
     """What a run is at."""
 

@@ -40,6 +40,9 @@ class TagStore:
             raise _unknown(tag)
         return digest
 
+    serve = resolve
+    """What points nowhere here points nowhere."""
+
     def pushed(self, tag: Tag) -> float:
         """Return when the link of `tag` was written, in seconds since the epoch.
 

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Final
 
 from registry.oci import media_types
 from registry.oci.digest import Digest
-from registry.oci.errors import DigestInvalidError, ManifestInvalidError, UpstreamBusyError, UpstreamFailedError
+from registry.oci.errors import (
+    DigestInvalidError,
+    ManifestInvalidError,
+    UpstreamBusyError,
+    UpstreamFailedError,
+    UpstreamLimitedError,
+)
 from registry.oci.manifest import MAX_SIZE
 from registry.oci.stored import stored_media_type
 from registry.upstream import lists
+from registry.upstream.limits import Limits, quantity
+from registry.upstream.lists import pull_scope
 from registry.upstream.meter import NoMeter
 from registry.upstream.session import Session
 from registry.upstream.streams import BlobStream, length_of
@@ -26,6 +34,9 @@ if TYPE_CHECKING:
 
 _ACCEPT: Final = ("Accept", ", ".join(sorted(media_types.MANIFESTS)))
 """The same for every request: what a tag leads to must not depend on who asks."""
+
+_PAGE: Final = "text/html"
+"""What is sent by a portal or by a form for a login, and by no registry for a blob."""
 
 _OK: Final = 200
 _PARTIAL: Final = 206
@@ -44,6 +55,22 @@ class RemoteManifest:
     content: bytes
     media_type: str
     digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How we stand with an upstream that gives us access.
+
+    `scheme` is that of its challenge, "" if there was none: "basic", or "bearer" with the host of its `token_service`.
+    `user` is whom it is asked as, "" for nobody or if a token is all we have. `limit` and `remaining` are pulls, None
+    where it does not tell.
+    """
+
+    scheme: str
+    token_service: str
+    user: str
+    limit: int | None
+    remaining: int | None
 
 
 class Upstream:
@@ -69,6 +96,7 @@ class Upstream:
         self.settings = settings
         self.name = settings.name
         self._session = Session(settings, via, meter or NoMeter())
+        self._limits = Limits(settings.name)
         self._streams = threading.BoundedSemaphore(settings.network.connections)
 
     def find(self, repository: str, reference: Tag | Digest, *, via: str = "") -> Digest | None:
@@ -78,13 +106,14 @@ class Upstream:
                 return None
             if answer.status not in {_OK, *_NO_HEAD}:
                 raise self._unexpected(answer)
-            if answer.status == _OK:
-                if _media_type(answer) in media_types.SCHEMA1:
-                    return None
-                if isinstance(reference, Digest):
-                    return reference
-                if told := _digest_told(answer):
-                    return told
+            media_type = _media_type(answer)
+            if answer.status == _OK and media_type in media_types.SCHEMA1:
+                return None
+            # Whatever answers a HEAD by something else than a manifest may be no registry at all.
+            told = answer.status == _OK and media_type in media_types.MANIFESTS
+            digest = reference if isinstance(reference, Digest) else _digest_told(answer)
+        if told and digest:
+            return digest
         found = self.manifest(repository, reference, via=via)
         return found.digest if found else None
 
@@ -107,12 +136,20 @@ class Upstream:
         return None if media_type in media_types.SCHEMA1 else RemoteManifest(content, media_type, digest)
 
     def blob_size(self, repository: str, digest: Digest, *, via: str = "") -> int | None:
-        """Return the size of a blob in bytes."""
-        with self._session.open("HEAD", f"{repository}/blobs/{digest}", via=via) as answer:
+        """Return the size of a blob in bytes, which shows that it is there under this name."""
+        target = f"{repository}/blobs/{digest}"
+        with self._session.open("HEAD", target, scope=pull_scope(repository), via=via) as answer:
             if answer.status == _NOT_FOUND:
                 return None
-            self._require_plain(answer)
-            size = length_of(answer)
+            if answer.status not in _NO_HEAD:
+                self._require_blob(answer, digest)
+                size = length_of(answer)
+        if answer.status in _NO_HEAD:
+            found = self.blob(repository, digest, 0, 1, via=via)
+            if found is None:
+                return None
+            with found:
+                size = found.size
         if size is None:
             raise UpstreamFailedError(f"{self.name} does not say how large the blob is")
         return size
@@ -145,24 +182,41 @@ class Upstream:
         """Return the descriptors of all that refers to `subject`, whose lists have at most 4 MiB."""
         return lists.referrers(self._session, repository, subject, via)
 
+    def check(self) -> Standing:
+        """Ask for nothing but access, and return what came of it."""
+        with self._session.open("GET", "", scope="") as answer:
+            self._require_plain(answer)
+            headers = answer.headers
+        login = self._session.login
+        limit, remaining = quantity(headers, "RateLimit-Limit"), quantity(headers, "RateLimit-Remaining")
+        return Standing(login.scheme, login.token_service, login.user, limit, remaining)
+
     def close(self) -> None:
         """Close the connections that wait for a request."""
         self._session.close()
 
     def _open_manifest(self, method: str, repository: str, reference: Tag | Digest, via: str) -> Stream:
-        return self._session.open(method, f"{repository}/manifests/{reference}", headers=[_ACCEPT], via=via)
+        self._limits.require_open(method)
+        target, scope = f"{repository}/manifests/{reference}", pull_scope(repository)
+        try:
+            return self._session.open(method, target, scope=scope, headers=[_ACCEPT], via=via)
+        except UpstreamLimitedError as error:
+            self._limits.hold(method, error.retry_seconds or 0)
+            raise
 
     def _open_blob(self, repository: str, digest: Digest, start: int, stop: int | None, via: str) -> BlobStream | None:
         partial = bool(start) or stop is not None
         wanted = [("Range", f"bytes={start}-{'' if stop is None else stop - 1}")] if partial else []
-        answer = self._session.open("GET", f"{repository}/blobs/{digest}", headers=wanted, via=via)
+        target, scope = f"{repository}/blobs/{digest}", pull_scope(repository)
+        answer = self._session.open("GET", target, scope=scope, headers=wanted, via=via)
         try:
             if answer.status == _NOT_FOUND:
                 answer.close()
                 return None
-            if not partial or answer.status != _PARTIAL:
-                self._require_plain(answer)
-            self._require_identity(answer)
+            if partial and answer.status == _PARTIAL:
+                self._require_identity(answer)
+            else:
+                self._require_blob(answer, digest)
             return BlobStream(answer, self.name, start, self._streams.release)
         except BaseException:
             answer.close()
@@ -173,6 +227,15 @@ class Upstream:
         if answer.status != _OK:
             raise self._unexpected(answer)
         self._require_identity(answer)
+
+    def _require_blob(self, answer: Stream, digest: Digest) -> None:
+        """Return if `answer` is a 200 that has the blob, as far as its head tells."""
+        self._require_plain(answer)
+        told = _digest_told(answer)
+        if told and told.algorithm == digest.algorithm and told != digest:
+            raise UpstreamFailedError(f"{self.name} sends another blob than it was asked for")
+        if _media_type(answer) == _PAGE:
+            raise UpstreamFailedError(f"{self.name} sends a page in place of a blob")
 
     def _require_identity(self, answer: Stream) -> None:
         encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Final, Self
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from registry.foundation.http_client import Stream
     from registry.oci.errors import UpstreamError
+
+_log = logging.getLogger(__name__)
 
 _PARTIAL: Final = 206
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
@@ -73,12 +76,21 @@ class BlobStream:
 
 
 def failure(name: str, error: HttpError) -> UpstreamError:
-    """Return what clients are told where the upstream `name` gives no answer."""
-    return UpstreamSilentError(f"{name}: {error}") if error.silent else UpstreamFailedError(f"{name}: {error}")
+    """Return what clients are told where the upstream `name` gives no answer.
+
+    The log has the reason, which names hosts and addresses that are not for clients; it is the cause, too, if this is
+    raised from `error`.
+    """
+    _log.warning("%s: %s", name, error)
+    if error.silent:
+        return UpstreamSilentError(f"{name} cannot be reached, or does not answer in time")
+    return UpstreamFailedError(f"{name} gives no answer, or breaks it off")
 
 
 def length_of(stream: Stream) -> int | None:
-    """Return the Content-Length of an answer, None if it has none."""
+    """Return the Content-Length of an answer, None if it has none that counts (RFC 9112 section 6.3)."""
+    if "Transfer-Encoding" in stream.headers:
+        return None
     length = stream.headers.get("Content-Length", "").strip()
     return int(length) if _LENGTH.fullmatch(length) else None
 

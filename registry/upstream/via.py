@@ -8,6 +8,8 @@ from typing import Final
 _ENTRY: Final = re.compile(r"\s*(?:[!#$%&'*+.^_`|~0-9A-Za-z/-]+\s+)([^\s,()]+)")
 _MOST: Final = 16
 """Registries behind one another; more are a loop whose members hide their names."""
+_LONGEST: Final = 4096
+"""Characters of the header; what is longer was made by nobody who means well."""
 
 
 def with_own(came: str, own: str) -> str:
@@ -20,4 +22,4 @@ def goes_round(came: str, own: str) -> bool:
     """Tell whether a request with the header `came` has passed the registry `own` before, or too many others."""
     entries = came.split(",") if came.strip() else []
     received_by = [found[1] for entry in entries if (found := _ENTRY.match(entry))]
-    return own in received_by or len(entries) > _MOST
+    return own in received_by or len(entries) > _MOST or len(came) > _LONGEST

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 
 from registry.oci.digest import Digest
 from registry.storage import paths
@@ -21,15 +22,20 @@ DELETED = 10
 _IN_A_REPOSITORY = 100
 _TEAMS = 30
 _CONTENT = b"x" * 1000
-"""Of every config and layer. No collector reads it, so one file has all their names."""
+"""Of every config and layer. No collector reads it, so one file of a repository has all their names."""
 
 
 def plant_images(root: str, count: int) -> None:
     """Write `count` images, each with a tag, into the tree of a registry whose directory is `root`."""
     os.makedirs(root, exist_ok=True)
-    content = _write(f"{root}/content", _CONTENT)
+    content = f"{root}/content"
     for number in range(count):
         repository = number // _IN_A_REPOSITORY
+        if number % _IN_A_REPOSITORY == 0:
+            # ext4 allows 65,000 names of a file.
+            with suppress(FileNotFoundError):
+                os.unlink(content)
+            _write(content, _CONTENT)
         name = f"team-{repository % _TEAMS}/app-{repository}"
         blobs = [Digest.of(f"{part} of {number}".encode()) for part in range(BLOBS_OF_AN_IMAGE - 1)]
         for blob in blobs:

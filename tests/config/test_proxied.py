@@ -24,6 +24,7 @@ def test_the_section_of_the_go_registry_is_one_upstream_for_every_name() -> None
     assert (found.name, found.prefix, found.remoteurl, found.classic) == ("proxy", "", URL, True)
     assert found.auth == UpstreamAuth("u", "p")
     assert (found.cache.freshness_seconds, found.cache.deleted, found.cache.ttl_seconds) == (0.0, "serve", 86400.0)
+    assert found.cache.negative_seconds == 0.0, "what is pushed upstream now is there at the next request"
 
 
 def test_variables_make_a_proxy_as_they_do_for_the_go_registry() -> None:
@@ -86,7 +87,7 @@ ENTRIES = [
     ("name: a, remoteurl: 'https://a.example', deny: [a, '']", ".deny[1]: '' is not a pattern"),
     ("name: a, remoteurl: 'https://a.example', cache: {keep: ['a b']}", ".cache.keep[0]: 'a b' is not a pattern"),
     ("name: a, remoteurl: 'https://a.example', push: maybe", ".push: must be one of deny, allow"),
-    ("name: a, remoteurl: 'https://a.example', library: hub", ".library: must be one of auto, true, false"),
+    ("name: a, remoteurl: 'https://a.example', library: hub", ".library: must be true or false"),
     ("name: a, remoteurl: 'https://a.example', auth: {password: p}", ".auth.username: missing"),
     ("name: a, remoteurl: 'https://a.example', auth: {username: u}", ".auth.passwordfile: missing"),
     (

@@ -150,3 +150,21 @@ def test_a_copy_that_is_interrupted_ends_in_the_middle_of_a_blob(source: InMemor
         copy_storage(Slow(source), target, 2, Interrupting())
     assert dangling(target) == []
     assert paths.blob_data(digest) not in objects(target)
+
+
+def test_what_is_known_of_fetched_content_is_copied_before_the_tags(source: InMemoryDriver) -> None:
+    app = Repositories(source).open("team/app")
+    digest = app.tags.resolve(Tag("v1"))
+    known = {paths.proxied_tag("team/app", "v1"): b"known", paths.fetched_manifest("team/app", digest): b""}
+    for path, content in known.items():
+        source.put(path, content)
+    for fails_at in range(1, 1000):
+        target = InMemoryDriver()
+        failing = FailingDriver(target, fail_at=fails_at)
+        with suppress(DriverError):
+            copy_storage(source, failing, 1, Quiet())
+        copied = objects(target)
+        assert paths.tag_link("team/app", "v1") not in copied or known.items() <= copied.items()
+        if not failing.power_is_gone:
+            break
+    assert known.items() <= copied.items()

@@ -71,6 +71,13 @@ def test_user_and_password_of_the_url_log_in_and_are_printed_nowhere(tmp_path: P
     assert "hunter2" not in done.output
 
 
+def test_a_cache_that_takes_no_pushes_is_in_order(tmp_path: Path) -> None:
+    with serving(tmp_path, {"proxy": {"remoteurl": "http://127.0.0.1:1"}}) as cache:
+        _, findings = examined(cache.url)
+    assert findings["push"]["status"] == "skipped"
+    assert findings["push"]["found"] == "this registry takes no pushes: it is read-only, or a cache of another one"
+
+
 def test_nothing_is_left_in_the_repository(server: Serving) -> None:
     assert examined(server.url)[0] == 0
     assert b"registry-doctor" not in server.get("/v2/_catalog").body

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from drivers.delegating import DelegatingDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from drivers.base import Found, Stat, StorageDriver
 
@@ -20,8 +20,8 @@ class AgingDriver(DelegatingDriver):
         super().__init__(inner)
         self._passed: dict[str, tuple[float, float]] = {}
 
-    def walk(self, path: str) -> Iterator[Found]:
-        for found in self._inner.walk(path):
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
+        for found in self._inner.walk(path, leaf_in=leaf_in):
             yield found._replace(modified=found.modified - self._age(found.path, found.modified))
 
     def stat(self, path: str) -> Stat:

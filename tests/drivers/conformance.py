@@ -656,6 +656,20 @@ class DriverConformance(ClaimConformance, ReadingAlongConformance, LogConformanc
         assert list(driver.discard(found)) == []
         assert medium.everything() == {BLOB}
 
+    def test_a_walk_that_is_told_what_most_prefixes_hold_finds_it_and_all_else(self, driver: StorageDriver) -> None:
+        objects = {
+            f"{ROOT}/{path}" for path in ("a/1/link", "a/2/link/x", "a/3/other", "a/4/x/link", "b/5/link", "link")
+        }
+        for path in objects:
+            driver.put(path, b"x")
+
+        found = list(driver.walk(ROOT, leaf_in=lambda path: {f"{ROOT}/a": "link", f"{ROOT}/b": "other"}.get(path, "")))
+        below = list(driver.walk(f"{ROOT}/a", leaf_in=lambda _: "link"))
+
+        assert sorted(found) == sorted(driver.walk(ROOT))
+        assert {each.path for each in found} == objects
+        assert sorted(below) == sorted(driver.walk(f"{ROOT}/a"))
+
     def test_a_walk_may_end_early(self, driver: StorageDriver) -> None:
         for number in range(3):
             driver.put(f"{ROOT}/{number}/x", b"x")

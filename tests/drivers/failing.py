@@ -8,7 +8,7 @@ from drivers.base import Claim, DriverError, Found, Stat, StorageDriver, Writer
 from drivers.log import Log, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 
 
 class PowerLossError(DriverError):
@@ -105,10 +105,10 @@ class FailingDriver(StorageDriver):
         self.count()
         self._inner.delete(path)
 
-    def walk(self, path: str) -> Iterator[Found]:
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
         """Count each step: an object store lists a thousand objects with a call, and others come between."""
         self.count()
-        for each in self._inner.walk(path):
+        for each in self._inner.walk(path, leaf_in=leaf_in):
             yield each
             self.count()
 

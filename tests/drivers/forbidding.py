@@ -40,7 +40,7 @@ class ForbiddingDriver(DelegatingDriver):
         self._allow(path)
         return super().list(path, after=after, limit=limit)
 
-    def walk(self, path: str) -> Iterator[Found]:
-        for each in super().walk(path):
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
+        for each in super().walk(path, leaf_in=leaf_in):
             self._allow(each.path)
             yield each

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from drivers.base import PIECE_SIZE, DriverError, PathNotFoundError
+from drivers import pending
+from drivers.base import PIECE_SIZE, DriverError, PathNotFoundError, UploadBusyError
 
 if TYPE_CHECKING:
     from drivers.base import StorageDriver, Writer
@@ -32,6 +33,10 @@ class ReadingAlongConformance:
     reads_along: ClassVar[bool] = True
     """Whether the medium can show bytes of an upload."""
 
+    @pytest.fixture(autouse=True)
+    def _each_flush_tells_the_store(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(pending, "FLUSH_SECONDS", 0)  # the next time would come after the last piece
+
     def test_others_read_along_with_a_writer(
         self, driver: StorageDriver, colleague: StorageDriver, medium: Medium
     ) -> None:
@@ -44,7 +49,10 @@ class ReadingAlongConformance:
                 writer.flush()
                 read += b"".join(colleague.read_upload(_UPLOAD, len(read)))
                 assert _WHOLE[: writer.size].startswith(read)
-            assert bool(read) == self.reads_along
+            while self.reads_along and not read:  # the first part is being sent
+                writer.flush()
+                read += b"".join(colleague.read_upload(_UPLOAD))
+            assert _WHOLE.startswith(read)
             writer.commit(_BLOB)
 
         assert medium.content(_BLOB) == _WHOLE
@@ -139,15 +147,44 @@ class ReadingAlongConformance:
         driver.create_upload(_UPLOAD)
         left = driver.open_upload(_UPLOAD)
         write(left, _PIECES)
+        while self.reads_along and not [*driver.read_upload(_UPLOAD)]:
+            left.flush()
 
         with suppress(DriverError), closing(impatient.open_upload(_UPLOAD)) as writer:
             start = writer.size
-            assert bool(start) == self.reads_along
             for first in range(start, len(_WHOLE), PIECE_SIZE):
                 writer.write(_WHOLE[first : first + PIECE_SIZE])
                 writer.flush()
             writer.commit(_BLOB)
             assert medium.content(_BLOB) == _WHOLE
+
+        with suppress(DriverError):
+            left.close()
+        with suppress(PathNotFoundError):
+            driver.delete("/docker/uploads/1")
+        assert medium.everything() <= {_BLOB}
+
+    def test_a_writer_that_another_has_taken_over_from_takes_nothing_from_that_one(
+        self, driver: StorageDriver, impatient: StorageDriver, medium: Medium
+    ) -> None:
+        begun, rest = _PIECES[:9], _PIECES[9:15]
+        whole = b"".join([*begun, *rest])
+        driver.create_upload(_UPLOAD)
+        left = driver.open_upload(_UPLOAD)
+        write(left, begun)
+        while self.reads_along and not [*driver.read_upload(_UPLOAD)]:
+            left.flush()
+
+        with suppress(UploadBusyError), closing(impatient.open_upload(_UPLOAD)) as writer:
+            for first in range(writer.size, len(whole), PIECE_SIZE):
+                writer.write(whole[first : first + PIECE_SIZE])
+            while not [*driver.read_upload(_UPLOAD, len(b"".join(begun)))]:
+                writer.flush()
+            with pytest.raises(UploadBusyError):
+                write_and_close(left, rest)
+            assert b"".join(writer.content()) == whole
+            writer.commit(_BLOB)
+            assert medium.content(_BLOB) == whole
 
         with suppress(DriverError):
             left.close()
@@ -161,3 +198,9 @@ def write(writer: Writer, pieces: list[bytes]) -> None:
     for piece in pieces:
         writer.write(piece)
         writer.flush()
+
+
+def write_and_close(writer: Writer, pieces: list[bytes]) -> None:
+    """Write `pieces` for others to read along, and keep the upload."""
+    write(writer, pieces)
+    writer.close()

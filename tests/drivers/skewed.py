@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from drivers.delegating import DelegatingDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from drivers.base import Found, Stat, StorageDriver
 
@@ -20,8 +20,10 @@ class SkewedDriver(DelegatingDriver):
         super().__init__(inner)
         self._seconds = seconds
 
-    def walk(self, path: str) -> Iterator[Found]:
-        return (found._replace(modified=found.modified + self._seconds) for found in self._inner.walk(path))
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
+        return (
+            found._replace(modified=found.modified + self._seconds) for found in self._inner.walk(path, leaf_in=leaf_in)
+        )
 
     def stat(self, path: str) -> Stat:
         stat = self._inner.stat(path)

@@ -13,8 +13,9 @@ from drivers.claims import SILENT_SECONDS, ObjectClaims, Pace
 from drivers.delegating import DelegatingDriver
 from drivers.inmemory import InMemoryDriver
 from tests.drivers.claim_conformance import CLAIM, is_held
-from tests.drivers.conformance import EVERYTHING, LIMIT
+from tests.drivers.conformance import EVERYTHING, LIMIT, PATIENT_SECONDS
 from tests.drivers.failing import FailingDriver
+from tests.drivers.interleaving import InterleavingDriver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,9 @@ def claimed(asker: ObjectClaims) -> Claim:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENT_SECONDS
     while not is_so():
+        assert time.monotonic() < deadline
         time.sleep(0.002)
 
 
@@ -69,6 +72,17 @@ def content(store: StorageDriver) -> bytes:
     return store.get(f"{CLAIM}/{numbers(store)[-1]}", limit=LIMIT)
 
 
+def beats(store: StorageDriver) -> int:
+    """Tell how often the one who has the claim has written it again."""
+    return int(content(store).rpartition(b" ")[2])
+
+
+def wait_for_beats(store: StorageDriver) -> None:
+    """Wait for a beat that began after the call."""
+    before = beats(store)
+    wait_until(lambda: beats(store) > before + 1)
+
+
 def test_one_who_is_heard_of_keeps_a_claim_for_longer_than_others_would_wait(
     store: InMemoryDriver, clock: Clock
 ) -> None:
@@ -76,9 +90,8 @@ def test_one_who_is_heard_of_keeps_a_claim_for_longer_than_others_would_wait(
     with claimed(claims(store, clock)) as claim:
         for _ in range(10):
             assert asker.claim(CLAIM) is None
-            before = content(store)
             clock.seconds += SILENT_SECONDS / 3
-            wait_until(lambda before=before: content(store) != before)  # type: ignore[misc]
+            wait_for_beats(store)
             assert is_held(claim)
 
     claimed(asker).release()
@@ -140,9 +153,8 @@ def test_one_who_missed_a_beat_keeps_its_claim(store: InMemoryDriver, clock: Clo
         storage.fail_from_now_on()
         wait_until(lambda: storage.power_is_gone)
         clock.seconds += SILENT_SECONDS - 1
-        before = content(store)
         storage.work_again()
-        wait_until(lambda: content(store) != before)
+        wait_for_beats(store)
         clock.seconds += SILENT_SECONDS - 1
 
         assert is_held(claim)
@@ -183,7 +195,7 @@ def test_a_call_whose_answer_is_lost_costs_no_claim(store: InMemoryDriver, clock
 
     storage = Repeating(store)
     with claimed(claims(storage, clock)) as claim:
-        wait_until(lambda: content(store).endswith(b" 4"))
+        wait_until(lambda: beats(store) >= 4)
 
         assert storage.lost
         assert is_held(claim)
@@ -226,6 +238,38 @@ def test_what_another_program_left_at_the_path_is_no_claim_that_lives(store: InM
 
     with claimed(asker):
         assert numbers(store) == ["8"]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_at_whatever_moment_another_claims_one_has_it_and_nothing_is_left(clock: Clock, silent: bool) -> None:
+    moment = 1
+    while claim_while_another_does(moment, clock, silent=silent):
+        moment += 1
+
+    assert moment > 3
+
+
+def claim_while_another_does(moment: int, clock: Clock, *, silent: bool) -> bool:
+    """Let another claim right before the `moment`-th call of one who claims; tell whether there were as many.
+
+    If `silent`, both have seen for long enough that nothing is heard of the one who has the claim.
+    """
+    store = InMemoryDriver()
+    other = claims(store, clock)
+    others: list[Claim | None] = []
+    meeting = InterleavingDriver(store, moment, lambda: others.append(other.claim(CLAIM)))
+    asker = claims(meeting, clock, _NEVER)
+    if silent:
+        store.put(f"{CLAIM}/1", b"of one who is dead")
+        assert (asker.claim(CLAIM), other.claim(CLAIM)) == (None, None)
+        clock.seconds += SILENT_SECONDS
+
+    had = [claim for claim in (asker.claim(CLAIM), *others) if claim]
+    assert len(had) == 1
+    had[0].release()
+
+    assert numbers(store) == []
+    return meeting.calls >= moment
 
 
 def test_no_thread_is_left_when_nothing_is_claimed(store: InMemoryDriver, clock: Clock) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from drivers import pending
 from drivers.base import DriverError, PathNotFoundError, UploadBusyError
-from drivers.pending import OpenUpload, PartBuffer
+from drivers.pending import Flushes, OpenUpload, PartBuffer, from_byte
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +70,54 @@ def test_no_more_parts_are_sent_at_a_time_than_allowed(store: _Store) -> None:
 
     assert store.parts.count == 3
     assert store.taken_over == [b"aaaa"]
+
+
+def test_the_parts_that_are_stored_are_taken_over_without_waiting_for_others(store: _Store) -> None:
+    store.parts.write(b"abcd")
+    store.parts.write(b"efghij")
+    store.parts.wait(remaining=1)
+    store.gate.clear()
+    store.parts.write(b"klmn")
+
+    store.parts.take_stored()
+
+    assert store.taken_over[0] == b"abcd"
+    assert store.parts.count > 0
+    store.gate.set()
+    store.parts.settle()
+    assert b"".join(store.taken_over) == b"abcdefghijklmn"
+
+
+def test_a_part_that_failed_is_told_when_those_that_are_stored_are_taken_over(store: _Store) -> None:
+    store.bad = b"efgh"
+    store.parts.write(b"abcdefghijkl")
+    store.gate.set()
+    assert store.pool.submit(bytes).result() == b""  # after the parts
+
+    with pytest.raises(DriverError, match="refused"):
+        store.parts.take_stored()
+
+    assert store.taken_over == [b"abcd"]
+    assert store.parts.size == 0
+
+
+@pytest.mark.parametrize("start", range(9))
+def test_bytes_are_found_in_the_parts_that_have_them(start: int) -> None:
+    parts = {"a": b"abc", "none": b"", "d": b"d", "e": b"efg"}
+
+    found = b"".join(parts[name][first:] for name, first in from_byte(((n, len(p)) for n, p in parts.items()), start))
+
+    assert found == b"abcdefg"[start:]
+
+
+def test_a_flush_is_due_at_once_and_then_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "FLUSH_SECONDS", 3600)
+    flushes = Flushes()
+    assert [flushes.are_due() for _ in range(3)] == [True, False, False]
+
+    monkeypatch.setattr(pending, "FLUSH_SECONDS", 0)
+    flushes = Flushes()
+    assert [flushes.are_due() for _ in range(3)] == [True, True, True]
 
 
 def test_a_part_that_fails_takes_what_came_after_it_out_of_the_upload(store: _Store) -> None:

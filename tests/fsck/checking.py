@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from registry.config.cached import NOTHING
+from registry.fsck.absences import Absences
 from registry.fsck.check import Check, Wish
 from registry.fsck.contents import Contents
 from registry.fsck.pacing import Pacer
@@ -16,6 +18,7 @@ from tests.archive.images import Quiet
 
 if TYPE_CHECKING:
     from drivers.base import StorageDriver
+    from registry.config.cached import Cached
     from registry.fsck.check import Sum
     from registry.storage.descriptors import DescriptorCache
 
@@ -32,6 +35,7 @@ class Checked:
         descriptors: DescriptorCache | None = None,
         *,
         relinks: bool = False,
+        cached: Cached = NOTHING,
         **wish: Any,
     ) -> None:
         policy = policy or ValidationPolicy()
@@ -45,7 +49,7 @@ class Checked:
                 may_link_blobs=not policy.sparse,
                 relinks=relinks,
             )
-            check = Check(store, policy, wished, show=lambda _: None)
+            check = Check(store, Absences(policy, cached), wished, show=lambda _: None)
             self.findings = list(check.run())
             self.sum: Sum = check.sum
             self.read_bytes = contents.read_bytes

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,8 @@ import pytest
 
 from drivers.base import UnavailableError
 from drivers.delegating import DelegatingDriver
+from registry.config.cached import Cached
+from registry.config.upstreams import Upstream
 from registry.fsck.check import policy_for
 from registry.oci.digest import Digest
 from registry.oci.media_types import OCI_INDEX
@@ -380,6 +383,58 @@ def test_what_a_cache_of_another_registry_has_not_pulled_is_not_missing(driver: 
     driver.put("/scheduler-state.json", b"{}")
 
     assert Checked(driver, policy_for(driver, ValidationPolicy()), deep=True).said == []
+
+
+CACHE = Upstream(name="ours", prefix="team")
+CACHED = Cached((CACHE,))
+"""The repositories below team/ are cached, and nobody pushes to them."""
+
+
+def test_what_a_cache_has_not_fetched_or_has_let_go_is_no_damage(driver: StorageDriver) -> None:
+    tree = push(driver)
+    driver.delete(paths.layer_link(NAME, tree.layer))
+    driver.delete(paths.revision_link(NAME, tree.image))
+    driver.delete(paths.blob_data(tree.layer))
+    driver.delete(paths.blob_data(tree.signature))
+    loose = Digest.of(b"loose")
+    driver.put(paths.layer_link(NAME, loose), str(loose).encode())
+    driver.put(paths.proxied_tag(NAME, "latest"), b"{}")
+
+    assert Checked(driver, deep=True, repair=True, relinks=True, cached=CACHED).said == []
+    assert Checked(driver, deep=True).said != []
+
+
+@pytest.mark.parametrize("content", [b"", None])
+def test_a_repository_of_a_cache_gets_no_link_to_bytes_that_another_has(
+    driver: StorageDriver, content: bytes | None
+) -> None:
+    tree = push(driver)
+    path = paths.layer_link(NAME, tree.layer)
+    driver.delete(path)
+    if content is not None:
+        driver.put(path, content)
+
+    assert Checked(driver, repair=True, relinks=True, cached=CACHED).said == []
+    assert not Repositories(driver).open(NAME).blobs.has(tree.layer)
+
+
+def test_damaged_bytes_are_damage_in_a_cache_too(driver: StorageDriver) -> None:
+    tree = push(driver)
+    driver.put(paths.blob_data(tree.layer), b"another content")
+
+    assert any(str(tree.layer) in where for _, where, _ in Checked(driver, deep=True, cached=CACHED).said)
+
+
+def test_where_others_push_to_a_cache_what_was_pushed_has_to_be_whole(driver: StorageDriver) -> None:
+    tree = push(driver)
+    mixed = Cached((replace(CACHE, push="allow"),))
+    driver.delete(paths.layer_link(NAME, tree.layer))
+    driver.delete(paths.blob_data(tree.layer))
+    assert {where for _, where, _ in Checked(driver, cached=mixed).said} == {f"{NAME}@{tree.layer}"}
+
+    for digest in Repositories(driver).open(NAME).manifests.digests():
+        driver.put(paths.fetched_manifest(NAME, digest), b"")
+    assert Checked(driver, cached=mixed).said == []
 
 
 def test_a_repository_gets_no_link_to_a_blob_that_none_of_its_manifests_names(driver: StorageDriver) -> None:

@@ -59,9 +59,9 @@ class Faulty(DelegatingDriver):
         self._give(path)
         return super().holds(path, likely=likely, is_name=is_name)
 
-    def walk(self, path: str) -> Iterator[Found]:
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
         self._give(path)
-        yield from super().walk(path)
+        yield from super().walk(path, leaf_in=leaf_in)
 
     def put(self, path: str, content: bytes) -> None:
         self._take(path)

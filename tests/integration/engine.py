@@ -19,11 +19,12 @@ STOP_SECONDS = 60
 
 @dataclass(slots=True)
 class Engine:
-    """dockerd on a socket in `directory`, without a network of its own."""
+    """dockerd on a socket in `directory`, without a network of its own; `mirror` is the URL of one of its registry."""
 
     client: str
     daemon: str
     directory: Path
+    mirror: str = ""
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -53,6 +54,7 @@ class Engine:
                     f"--pidfile={self.directory}/dockerd.pid",
                     f"--host={self.socket}",
                     "--insecure-registry=127.0.0.0/8",
+                    *([f"--registry-mirror={self.mirror}"] if self.mirror else []),
                 ],
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -20,7 +20,7 @@ from tests.drivers.failing import FailingDriver
 from tests.lifecycle.test_garbage import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from drivers.base import StorageDriver
@@ -41,8 +41,8 @@ class Reading(DelegatingDriver):
         self.read_paths += wanted
         return super().get_each(wanted, limit=limit)
 
-    def walk(self, path: str) -> Iterator[Found]:
-        for found in super().walk(path):
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
+        for found in super().walk(path, leaf_in=leaf_in):
             yield Found(found.path, found.size, found.modified, self.versions.get(found.path, found.version))
 
 

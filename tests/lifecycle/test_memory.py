@@ -15,7 +15,7 @@ from registry.storage import paths
 from registry.storage.parts import Kind, part_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 FEW, MANY = 4000, 16_000
@@ -34,7 +34,8 @@ class Large(DelegatingDriver):
             paths.blob_data(Digest.of(manifest_of(number))): number for number in range(0, blobs, OF_A_MANIFEST)
         }
 
-    def walk(self, path: str) -> Iterator[Found]:
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
+        del leaf_in
         for number in range(self._blobs):
             digest = Digest.of(b"%d" % number)
             name = f"team/app{number // OF_A_MANIFEST // IN_A_REPOSITORY}"

@@ -3,15 +3,19 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from drivers.base import DriverError
 from drivers.filesystem.driver import FilesystemDriver
+from drivers.inmemory import InMemoryDriver
 from registry.audit.consumer import consumers
+from registry.config.cached import Cached
 from registry.config.collection import GarbageCollection, Untagged
 from registry.config.events import Audit
+from registry.config.upstreams import Upstream
 from registry.journal.entry import Entry, Instance
 from registry.journal.recorder import Recorder
 from registry.lifecycle.online import OnlineCollection, StoppedError, Surroundings, Terms
@@ -34,7 +38,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from drivers.base import StorageDriver
-    from drivers.inmemory import InMemoryDriver
 
 pytestmark = pytest.mark.usefixtures("pace")
 
@@ -474,3 +477,48 @@ def test_many_blobs_that_have_lost_all_their_links_stay_while_a_directory_of_rep
     assert f"nothing lies in {paths.repository('other')}: is it not mounted?" in reports[-1].reason
     volume.rmdir()
     assert collect(driver, careful).deleted_blobs == 2
+
+
+CACHED = Cached((Upstream(name="hub", prefix="hub"),))
+
+
+def evicted(driver: StorageDriver, repository: str, content: bytes, *, age: float) -> None:
+    """Store a blob to which a repository has had a link until it was evicted, so many seconds ago."""
+    digest = Digest.of(content)
+    driver.put(paths.blob_data(digest), content)
+    driver.put(paths.condemned_layer_link(repository, digest), str(digest).encode())
+    assert isinstance(driver, InMemoryDriver)
+    for path in (paths.blob_data(digest), paths.condemned_layer_link(repository, digest)):
+        objects = driver._store.objects
+        objects[path] = replace(objects[path], modified=time.time() - age)
+
+
+def test_what_was_evicted_is_deleted_however_large_its_share_is(driver: InMemoryDriver) -> None:
+    evicted(driver, "hub/app", bytes(1000), age=86400)
+    evicted(driver, "team/app", b"a user's", age=86400)
+    driver.put(paths.blob_data(Digest.of(b"rest")), b"rest")
+    terms = Terms(grace_seconds=0, maxshare=50)
+
+    assert collect(driver, terms).result is Result.REFUSED
+    done = collect(driver, replace(terms, cached=CACHED))
+
+    assert (done.result, done.deleted_blobs) == (Result.DONE, 2)
+
+
+def test_a_run_that_only_frees_what_was_evicted_condemns_nothing(driver: InMemoryDriver) -> None:
+    evicted(driver, "hub/app", b"evicted", age=86400)
+    blob(Repositories(driver).open("team/app"), b"loose")
+    terms = Terms(grace_seconds=0, maxshare=50, cached=CACHED, condemns=False)
+
+    done = collect(driver, terms)
+
+    assert (done.result, done.deleted_blobs, done.condemned_blobs, done.waiting_blobs) == (Result.DONE, 1, 0, 0)
+    assert Repositories(driver).open("team/app").blobs.has(Digest.of(b"loose"))
+
+
+def test_manifests_of_a_cache_without_a_tag_are_left_to_its_ttl() -> None:
+    section = GarbageCollection(untagged=Untagged(enabled=True, age_seconds=60))
+    terms = Terms.of(section, cached=CACHED)
+
+    assert terms.untagged_seconds("hub/app") is None
+    assert terms.untagged_seconds("team/app") == 60

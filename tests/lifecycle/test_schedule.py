@@ -10,9 +10,11 @@ import pytest
 from drivers.inmemory import InMemoryDriver
 from registry.config import Configuration
 from registry.config.collection import GarbageCollection
+from registry.config.upstreams import Upstream
 from registry.config.values import Maintenance, Storage
-from registry.lifecycle.jobs import Schedule
+from registry.lifecycle.jobs import Schedule, jobs
 from registry.lifecycle.reports import Report, Result, write_report
+from registry.storage.evictions import note_eviction
 from tests.drivers.failing import FailingDriver
 
 if TYPE_CHECKING:
@@ -23,10 +25,21 @@ NEVER_STORED = LOOK
 """The pause where a run is due and nothing was ever stored, so that there is nothing to collect."""
 
 
-def schedule(driver: StorageDriver, at: float, window: str = "") -> Schedule:
-    section = GarbageCollection(enabled=True, interval_seconds=DAY, window=window)
+AGE = 13 * HOUR
+"""How old what was evicted has to be, with the least grace that is the default."""
+
+
+def configuration(window: str = "", *, enabled: bool = True, caches: bool = False) -> Configuration:
+    section = GarbageCollection(enabled=enabled, interval_seconds=DAY, window=window)
     storage = Storage("inmemory", {}, maintenance=Maintenance(garbagecollection=section))
-    return Schedule(Configuration("0.1", storage), driver, None, now=lambda: at)
+    proxies = (Upstream(name="hub", remoteurl="https://hub.example"),) if caches else ()
+    return Configuration("0.1", storage, proxies=proxies)
+
+
+def schedule(
+    driver: StorageDriver, at: float, window: str = "", *, enabled: bool = True, caches: bool = False
+) -> Schedule:
+    return Schedule(configuration(window, enabled=enabled, caches=caches), driver, None, now=lambda: at)
 
 
 def local(hour: int) -> float:
@@ -37,7 +50,7 @@ def local(hour: int) -> float:
 
 def reported(driver: StorageDriver, result: Result = Result.DONE) -> float:
     """Let a run of another host have ended; return when, by the clock of the storage."""
-    write_report(driver, Report(2, "another", began=0, ended=0, result=result))
+    write_report(driver, Report(2, "another", began=time.time(), ended=0, result=result))
     return time.time()
 
 
@@ -91,3 +104,55 @@ def test_a_run_begins_in_the_window_alone(window: str, hour: int, *, is_in: bool
 
     assert pause is not None
     assert (pause > LOOK) == is_in
+
+
+def freeing(driver: StorageDriver, at: float) -> float | None:
+    """Return what a cache whose collection is not enabled pauses for; None if a run is due."""
+    return schedule(driver, at, enabled=False, caches=True).pause()
+
+
+def test_what_was_evicted_is_collected_without_more_configuration_when_it_has_waited_for_the_grace() -> None:
+    driver, now = InMemoryDriver(), time.time()
+    assert freeing(driver, now)
+    note_eviction(driver, now)
+
+    assert freeing(driver, now + AGE - HOUR)
+    assert freeing(driver, now + AGE + LOOK + 1) is None
+
+
+def test_a_run_that_came_too_early_for_an_eviction_leaves_it_to_the_next_and_one_that_did_not_to_none() -> None:
+    driver, now = InMemoryDriver(), time.time()
+    reported(driver)
+
+    note_eviction(driver, now - AGE - HOUR)
+    assert freeing(driver, now + 20 * HOUR)
+    note_eviction(driver, now - AGE + HOUR)
+    assert freeing(driver, now + 5 * HOUR)
+    assert freeing(driver, now + 6 * HOUR + LOOK) is None
+
+
+def test_where_a_cache_evicts_nothing_and_collecting_is_not_enabled_nothing_is_collected() -> None:
+    driver = InMemoryDriver()
+
+    assert freeing(driver, time.time() + 1000 * DAY)
+
+
+def test_an_eviction_is_noticed_within_an_hour_however_long_the_interval_is() -> None:
+    driver = InMemoryDriver()
+    pause = schedule(driver, reported(driver), caches=True).pause()
+
+    assert pause is not None
+    assert pause <= HOUR
+
+
+class Shared(InMemoryDriver):
+    """A storage that several processes use, as far as anybody looks."""
+
+    shared_between_processes = True
+
+
+@pytest.mark.parametrize(("enabled", "caches", "collects"), [(0, 0, False), (1, 0, True), (0, 1, True), (1, 1, True)])
+def test_a_cache_collects_garbage_also_where_that_is_not_enabled(enabled: int, caches: int, *, collects: bool) -> None:
+    told = configuration(enabled=bool(enabled), caches=bool(caches))
+
+    assert ("garbage_collection" in [job.name for job in jobs(told, Shared(), None)]) == collects

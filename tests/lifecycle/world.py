@@ -51,9 +51,9 @@ class Switch(DelegatingDriver):
 class Interleaving(InterleavingDriver):
     """Counts a walk and deletions as calls of a flat store: a page, and an object, each at a time."""
 
-    def walk(self, path: str) -> Iterator[Found]:
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
         self.count()
-        for number, found in enumerate(list(self._inner.walk(path)), 1):
+        for number, found in enumerate(list(self._inner.walk(path, leaf_in=leaf_in)), 1):
             yield found
             if number % _SEEN_BETWEEN == 0:
                 self.count()

@@ -89,7 +89,8 @@ class RepositoriesConformance:
         digest = push(repository, content, algorithm)
 
         assert repository.blobs.has(digest)
-        for blob in (repository.blobs.stat(digest), repository.blobs.serve(digest), repository.blobs.serve(digest)):
+        blobs = repository.blobs
+        for blob in (blobs.stat(digest), blobs.describe(digest), blobs.serve(digest), blobs.serve(digest)):
             assert (blob.digest, blob.size) == (digest, len(content))
             assert b"".join(repository.blobs.read(blob, 0, blob.size)) == content
 
@@ -115,7 +116,7 @@ class RepositoriesConformance:
 
     def test_a_blob_that_was_not_pushed_is_unknown(self, repository: Repository) -> None:
         assert not repository.blobs.has(ABSENT)
-        for ask in (repository.blobs.stat, repository.blobs.serve, repository.blobs.delete):
+        for ask in (repository.blobs.stat, repository.blobs.serve, repository.blobs.describe, repository.blobs.delete):
             with pytest.raises(BlobUnknownError):
                 ask(ABSENT)
 
@@ -427,6 +428,13 @@ class RepositoriesConformance:
             repository.manifests.add(manifest, digest)
 
         assert repository.manifests.get(digest).content == MANIFEST
+
+    def test_a_tag_is_served_as_it_is_resolved(self, repository: Repository) -> None:
+        with pytest.raises(ManifestUnknownError):
+            repository.tags.serve(V1)
+
+        for content in (MANIFEST, OTHER):
+            assert put(repository, content, V1) == repository.tags.serve(V1) == repository.tags.resolve(V1)
 
     def test_a_tag_that_is_deleted_is_unknown_and_its_manifest_stays(self, repository: Repository) -> None:
         digest = put(repository, MANIFEST, V1, V2)

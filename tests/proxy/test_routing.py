@@ -10,7 +10,7 @@ from registry.oci.reference import is_name
 from registry.proxy.routing import Place, Routes, local
 from tests.config.forms import configure
 
-HUB = "https://registry.hub.docker.io"
+HUB = "https://registry.hub.example"
 OTHER = "https://registry.example"
 
 
@@ -26,7 +26,14 @@ def found(routes: Routes, name: str, host: str = "", namespace: str = "") -> tup
 
 ROUTES = Routes(
     [
-        entry("hub", prefix="hub.example", remoteurl=HUB, hosts=("Mirror.example",), namespaces=("hub.example",)),
+        entry(
+            "hub",
+            prefix="hub.example",
+            remoteurl=HUB,
+            library=True,
+            hosts=("Mirror.example",),
+            namespaces=("hub.example",),
+        ),
         entry("team", prefix="hub.example/team", remoteprefix="org/team"),
         entry("rest", default=True),
     ],
@@ -99,22 +106,10 @@ def test_a_right_on_the_name_that_was_typed_counts_unless_a_namespace_was_said(
     assert (place.also, place.located) == (also, located)
 
 
-@pytest.mark.parametrize(
-    ("url", "library", "completed"),
-    [
-        (HUB, "auto", True),
-        (OTHER, "auto", False),
-        ("https://docker.io.example", "auto", False),
-        ("https://mydocker.io", "auto", False),
-        (OTHER, "true", True),
-        (HUB, "false", False),
-    ],
-)
-def test_a_name_without_a_slash_is_completed_at_docker_hub_or_where_it_is_asked_for(
-    url: str, library: str, *, completed: bool
-) -> None:
-    routes = Routes([entry("up", remoteurl=url, library=library)])
-    assert routes.find("up/alpine").remote == ("library/alpine" if completed else "alpine")
+@pytest.mark.parametrize("library", [True, False])
+def test_a_name_without_a_slash_is_completed_where_that_is_asked_for(*, library: bool) -> None:
+    routes = Routes([entry("up", library=library)])
+    assert routes.find("up/alpine").remote == ("library/alpine" if library else "alpine")
     assert routes.find("up/a/b").remote == "a/b"
 
 

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
+from registry.config.cached import Cached
 from registry.config.quotas import Quota
+from registry.config.upstreams import Upstream
 from registry.oci.digest import Digest
 from registry.publishing import Operator, Publishing
 from registry.quota import counter as counting
@@ -197,6 +199,19 @@ def test_any_pattern_can_be_counted(driver: StorageDriver, pattern: str) -> None
 
     (group,) = groups
     assert Ledger(driver).used(group.label) == (100 if groups.of("team/a") else 0)
+
+
+def test_what_is_only_cached_belongs_to_no_quota_and_a_count_is_old_when_that_changes(driver: StorageDriver) -> None:
+    Process(driver).push("team/hub/app", bytes(100))
+    Process(driver).push("team/both/app", bytes(10))
+    hub, both = Upstream(prefix="team/hub"), Upstream(prefix="team/both", push="allow")
+    groups = Groups([Quota("team/**", 1_000)], Cached((hub, both)))
+
+    recount(driver, groups, list(groups))
+
+    (group,) = groups
+    assert Ledger(driver).used(group.label) == 10
+    assert groups.division != Groups([Quota("team/**", 1_000)]).division
 
 
 def test_a_count_that_cannot_be_understood_is_made_anew(driver: StorageDriver) -> None:

@@ -21,7 +21,7 @@ from registry.storage.repository import Repositories
 from registry.storage.validation import ValidationPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from drivers.base import Found, StorageDriver
     from registry.config.retention import Keep
@@ -55,8 +55,8 @@ class DatedDriver(InMemoryDriver):
     def stat(self, path: str) -> Stat:
         return Stat(super().stat(path).size, self._dates[path])
 
-    def walk(self, path: str) -> Iterator[Found]:
-        for found in super().walk(path):
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
+        for found in super().walk(path, leaf_in=leaf_in):
             yield found._replace(modified=self._dates[found.path])
 
 

@@ -33,7 +33,8 @@ class ManyTags(InMemoryDriver):
         super().__init__()
         self._number = number
 
-    def walk(self, path: str) -> Iterator[Found]:
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
+        del leaf_in
         assert path == paths.tags("app")
         for each in range(self._number):
             yield Found(paths.tag_link("app", f"t{each}"), 71, NOW - DAY - each, "")

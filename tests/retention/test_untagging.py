@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from drivers.base import DriverError
 from drivers.inmemory import InMemoryDriver
+from registry.config.cached import Cached
 from registry.config.retention import Keep, Retention
+from registry.config.upstreams import Upstream
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError, ManifestUnknownError
 from registry.oci.reference import Tag
 from registry.retention import reports as reporting
+from registry.retention.plan import Plan
 from registry.retention.reports import Reports
 from registry.retention.restoring import Outcome, undo
 from registry.storage import paths
@@ -54,6 +57,15 @@ def test_tags_go_and_their_manifests_stay() -> None:
     assert Reports(driver).report(1) == report
 
 
+def test_no_rule_takes_a_tag_away_of_what_is_only_cached() -> None:
+    driver = filled()
+    hub = Upstream(prefix="team")
+    for upstream, kept in ((hub, 3), (replace(hub, push="allow"), 1)):
+        with Plan(driver, Repositories(driver), NEWEST, NOW, Cached((upstream,))) as made:
+            (judged,) = made.judged()
+            assert 3 - len(list(judged.going_tags())) == kept
+
+
 def test_a_manifest_counts_as_pushed_now_when_its_tags_have_gone() -> None:
     driver = filled()
     digest = push(driver, APP, "a", "b", "c", age=4 * DAY)
@@ -62,6 +74,10 @@ def test_a_manifest_counts_as_pushed_now_when_its_tags_have_gone() -> None:
     run(driver, NEWEST)
 
     assert tags(driver, APP) == {"v1"}
+    pushed = {
+        each: driver.stat(paths.revision_link(APP, each)).modified
+        for each in Repositories(driver).open(APP).manifests.digests()
+    }
     digests = Repositories(driver).open(APP).manifests.digests()
     pushed = {each: driver.stat(paths.revision_link(APP, each)).modified for each in digests}
     assert pushed.pop(Digest.of(image_of("v1").content)) == NOW - DAY

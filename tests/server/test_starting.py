@@ -40,6 +40,7 @@ def test_it_listens_nowhere_so_a_server_may_be_running(tmp_path: Path) -> None:
         ({"http_tls_key": "/nowhere"}, "http.tls.certificate"),
         ({"storage_filesystem_rootdirectory": "/dev/null/x"}, "storage.filesystem"),
         ({"auth": "htpasswd"}, "auth.htpasswd"),
+        ({"proxies": "[{name: a, remoteurl: 'https://a', tls: {ca: /nowhere}}]"}, "proxies[0].tls.ca"),
     ],
 )
 def test_what_would_stop_a_server_is_named_by_its_key(tmp_path: Path, variables: dict[str, str], key: str) -> None:
@@ -47,6 +48,11 @@ def test_what_would_stop_a_server_is_named_by_its_key(tmp_path: Path, variables:
         prepare(configured(tmp_path, **variables))
 
     assert str(raised.value).startswith(key)
+
+
+def test_an_upstream_that_is_down_does_not_stop_a_server(tmp_path: Path) -> None:
+    prepare(configured(tmp_path, proxy_remoteurl="http://127.0.0.1:1"))
+    prepare(configured(tmp_path, proxies="[{name: a, remoteurl: 'https://name.invalid'}]"))
 
 
 def test_it_does_not_wait_for_a_storage_unless_it_is_told_to(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 
+from drivers.filesystem.driver import FilesystemDriver
 from registry.oci.digest import Digest
 from registry.storage import paths
-from registry.storage.parts import Kind, Part, part_at
+from registry.storage.parts import Kind, Known, Part, known_at, leaf_in, part_at
 
 SHA256 = Digest.of(b"content")
 SHA512 = Digest.of(b"content", "sha512")
@@ -37,6 +42,8 @@ TAG = paths.tag_link("a", "v1")
         paths.BLOBS,
         paths.GC_RUN,
         paths.copy_data(SHA256),
+        paths.fill_data("hub", SHA256),
+        paths.fill_about("hub", SHA256),
         paths.below(BLOB, "data"),
         BLOB.replace("/data", "/link"),
         BLOB.replace("sha256", "md5"),
@@ -58,6 +65,8 @@ TAG = paths.tag_link("a", "v1")
         paths.upload_started_at("a", "id"),
         paths.referrer_link("a", SHA256, SHA512),
         paths.referrer_descriptor("a", SHA256, SHA512),
+        paths.proxied_tag("a", "v1"),
+        paths.proxied_referrers("a", SHA256),
         paths.repository("a"),
         paths.all_layers("a"),
         paths.below(paths.all_layers("a"), "link"),
@@ -67,3 +76,55 @@ TAG = paths.tag_link("a", "v1")
 )
 def test_anything_else_is_passed_over(path: str) -> None:
     assert part_at(path) is None
+
+
+def test_files_of_other_programs_hide_nothing_from_a_walk_that_knows_the_layout(tmp_path: Path) -> None:
+    driver = FilesystemDriver(str(tmp_path))
+    objects = {paths.blob_data(digest) for digest in (SHA256, SHA512)}
+    for name in NAMES:
+        for digest in (SHA256, SHA512):
+            objects |= {
+                path_of(name, digest)
+                for path_of in (
+                    paths.layer_link,
+                    paths.revision_link,
+                    paths.condemned_layer_link,
+                    paths.condemned_revision_link,
+                )
+            }
+            objects |= {paths.tag_history_link(name, tag, digest) for tag in TAGS}
+        objects |= {paths.tag_link(name, tag) for tag in TAGS}
+    for path in objects:
+        driver.put(path, str(SHA256).encode())
+    for directory, _, files in os.walk(tmp_path):
+        for name in {"link", "data"} - set(files):
+            with suppress(IsADirectoryError):
+                Path(directory, name).write_bytes(b"a file of another program")
+
+    found = [each.path for root in (paths.BLOBS, paths.REPOSITORIES) for each in driver.walk(root, leaf_in=leaf_in)]
+
+    assert sorted(path for path in found if part_at(path)) == sorted(objects)
+
+
+def test_the_only_object_of_a_directory_is_known_where_its_name_is_a_digest() -> None:
+    for path in (BLOB, LAYER, paths.revision_link("a", SHA512), paths.tag_history_link("a", "v1", SHA256)):
+        above, _, leaf = path.rpartition("/")
+        directory = above.rpartition("/")[0]
+        assert leaf_in(directory) == leaf
+        assert leaf_in(above) == leaf_in(directory.rpartition("/")[0]) == ""
+    assert leaf_in(paths.tags("a")) == leaf_in(paths.tag_link("a", "v1").removesuffix("/current/link")) == ""
+    assert leaf_in(paths.referrer_link("a", SHA256, SHA512).rpartition("/")[0]) == ""
+
+
+@pytest.mark.parametrize("digest", [SHA256, SHA512])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_kept_of_fetched_content_is_told_by_its_path_and_no_part_of_the_tree(name: str, digest: Digest) -> None:
+    manifest = paths.fetched_manifest(name, digest)
+
+    assert known_at(manifest) == Known(name, digest=digest)
+    assert part_at(manifest) is None
+    for tag in TAGS:
+        assert known_at(paths.proxied_tag(name, tag)) == Known(name, tag)
+        assert part_at(paths.proxied_tag(name, tag)) is None
+    assert known_at(paths.tag_link(name, "v1")) is None
+    assert known_at(paths.blob_data(digest)) is None

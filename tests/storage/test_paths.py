@@ -69,6 +69,14 @@ OUR_OWN = {
     paths.condemned_revision_link("team/app", SHA256): (
         f"{TEAM_APP}/_condemned/_manifests/revisions/sha256/{HEX}/link"
     ),
+    paths.proxied_tag("team/app", "v1"): f"{TEAM_APP}/_proxy/tags/v1",
+    paths.fetched_manifest("team/app", SHA256): f"{TEAM_APP}/_proxy/manifests/sha256/{HEX}",
+    paths.prefetched("7-a"): "/registry/proxy/prefetch/7-a",
+    paths.prefetch_claim("7-a"): "/registry/proxy/prefetch/7-a-claim",
+    paths.EVICTION_CLAIM: "/registry/proxy/eviction/claim",
+    paths.EVICTION_BEGUN: "/registry/proxy/eviction/begun",
+    paths.EVICTION_ENDED: "/registry/proxy/eviction/ended",
+    paths.EVICTION_WAITING: "/registry/proxy/eviction/waiting",
     paths.usage("team-7"): "/registry/usage/team-7",
     paths.usage_base("team-7"): "/registry/usage/team-7/base",
     paths.all_usage_added("team-7"): "/registry/usage/team-7/added",
@@ -79,6 +87,12 @@ OUR_OWN = {
     paths.audit_seen("host-1"): "/registry/audit/seen/host-1",
     paths.audit_told("syslog"): "/registry/audit/told/syslog",
     paths.SCRUB: "/registry/scrub",
+    paths.fills("hub", "sha256"): "/registry/proxy/fills/hub/sha256",
+    paths.FILLS: "/registry/proxy/fills",
+    paths.fill("hub", SHA256): f"/registry/proxy/fills/hub/sha256/{HEX}",
+    paths.fill_claim("hub", SHA256): f"/registry/proxy/fills/hub/sha256/{HEX}/claim",
+    paths.fill_about("hub", SHA256): f"/registry/proxy/fills/hub/sha256/{HEX}/about",
+    paths.fill_data("hub", SHA512): f"/registry/proxy/fills/hub/sha512/{HEX512}/data",
     paths.quarantine(SHA256): f"/registry/quarantine/sha256/{HEX}",
     paths.quarantine_arriving(SHA256): f"/registry/quarantine/arriving/sha256/{HEX}/data",
     paths.retention_report(7): "/registry/retention/reports/000000000007",
@@ -92,6 +106,8 @@ OUR_OWN = {
     paths.folded_pulls("7-a"): "/registry/pulls/folded/7-a",
     paths.folded_part("7-a", 3): "/registry/pulls/folded/7-a/000003",
     paths.folded_whole("7-a"): "/registry/pulls/folded/7-a/whole",
+    paths.proxied_tag("team/app", "v1.0"): f"{TEAM_APP}/_proxy/tags/v1.0",
+    paths.proxied_referrers("team/app", SHA512): f"{TEAM_APP}/_proxy/referrers/sha512/{HEX512}",
     paths.copy_data(SHA256): f"/docker/registry/v2/copies/sha256/{HEX}/data",
     paths.upload_verified("team/app", ID): f"{TEAM_APP}/_uploads/{ID}/verified",
     paths.all_referrers("team/app"): f"{TEAM_APP}/_referrers",
@@ -161,6 +177,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"blob_data", "repository", "layer_link", "manifests", "revisions", "revision_link"},
         *{"tags", "tag_directory", "tag_link", "tag_history_link", "uploads", "upload_directory", "upload_data"},
         *{"all_tag_history", "cluster_member", "copy_data", "upload_started_at", "upload_verified"},
+        *{"fetched_manifest", "prefetched", "prefetch_claim"},
         *{"label", "cursor", "dead_letters", "dead_letter", "lease", "lease_epoch"},
         *{"quarantine", "quarantine_arriving"},
         *{"audit_day", "audit_segment", "audit_seen", "audit_told"},
@@ -168,6 +185,8 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"gc_notice", "gc_report", "gc_orphans", "gc_orphans_part"},
         *{"retention_report", "retention_begun", "retention_part", "retention_summary", "tag_at"},
         *{"retention_restored"},
+        *{"fills", "fill", "fill_claim", "fill_about", "fill_data"},
+        *{"proxy", "proxied_tags", "proxied_tag", "proxied_referrers"},
         *{"pulls_of_day", "pulls_batch", "folded_pulls", "folded_part", "folded_whole"},
         *{"condemned", "condemned_layer_link", "condemned_revision_link"},
         *{"referrers", "referrers_by", "referrer", "referrer_link", "referrer_descriptor"},
@@ -177,7 +196,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
 SPELLED = re.compile(
     r"/docker/registry/v2|/registry/(?:cluster|journal|leases|audit|retention|pulls|usage)\b|\b_(?:layers|manifests|uploads|referrers)\b|/(?:link|data)$"
 )
-WITHOUT_STORAGE = {"server", "doctor", "http_client"}
+WITHOUT_STORAGE = {"server", "doctor", "http_client", "upstream"}
 """Rooms whose paths are those of URLs and of local files."""
 AUTHORS = {Path(inspect.getfile(module)) for module in (paths, parts)}
 """What spells paths, and what tells by a path what lies there."""

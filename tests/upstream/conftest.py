@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import socket
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from registry.config.upstreams import Network
 from registry.config.upstreams import Upstream as Settings
 from registry.upstream.client import Upstream
+from tests.upstream.content import NAME, image
 from tests.upstreams import Registry, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+Connect: TypeAlias = "Callable[..., Upstream]"
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ QUICK = Network(connecttimeout_seconds=5, answertimeout_seconds=30, stalltimeout
 
 
 @pytest.fixture
-def connect() -> Iterator[Callable[..., Upstream]]:
+def connect() -> Iterator[Connect]:
     """Make the client of a registry, with these settings."""
     made: list[Upstream] = []
 
@@ -47,6 +52,28 @@ def connect() -> Iterator[Callable[..., Upstream]]:
 
 
 @pytest.fixture
-def upstream(remote: Registry, connect: Callable[..., Upstream]) -> Iterator[Upstream]:
+def upstream(remote: Registry, connect: Connect) -> Iterator[Upstream]:
     with closing(connect(remote)) as made:
         yield made
+
+
+@pytest.fixture
+def private(remote: Registry) -> Registry:
+    """The registry with a manifest for who logs in by a token of its own service."""
+    remote.put_manifest(NAME, image(), "latest")
+    remote.login, remote.realm = ("user", "word"), remote.token_url
+    return remote
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Addresses by name. Nobody can give this machine names, so the resolver is replaced; all else is real."""
+    table: dict[str, list[str]] = {}
+    real = socket.getaddrinfo
+
+    def resolve(host: bytes, port: int, **options: int) -> list[tuple[object, ...]]:
+        found = [real(address, port, **options) for address in table.get(host.decode(), [host.decode()])]
+        return [each for answers in found for each in answers]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return table

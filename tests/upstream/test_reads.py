@@ -9,30 +9,14 @@ from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import UpstreamFailedError
 from registry.oci.manifest import MAX_SIZE
-from registry.oci.reference import Tag
+from tests.upstream.content import ABSENT, CONTENT, LATEST, NAME, image, there
 from tests.upstreams import faults
 from tests.upstreams.server import Answer
 
 if TYPE_CHECKING:
     from registry.upstream.client import Upstream
-    from registry.upstream.streams import BlobStream
     from tests.upstreams import Registry
     from tests.upstreams.faults import Fault
-
-NAME = "library/alpine"
-LATEST = Tag("latest")
-CONTENT = b"layer" * 100_000
-ABSENT = Digest.of(b"absent")
-
-
-def image(**members: object) -> bytes:
-    config = {"mediaType": media_types.OCI_CONFIG, "digest": str(ABSENT), "size": 6}
-    return json.dumps({"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "config": config, **members}).encode()
-
-
-def there(stream: BlobStream | None) -> BlobStream:
-    assert stream
-    return stream
 
 
 def test_a_tag_is_found_without_its_manifest(upstream: Upstream, remote: Registry) -> None:
@@ -64,7 +48,9 @@ def test_what_is_not_there_is_none(upstream: Upstream) -> None:
     assert upstream.tags(NAME, after="", limit=10) is None
 
 
-@pytest.mark.parametrize("fault", [faults.status(405), faults.status(501), faults.status(400), faults.anonymous])
+@pytest.mark.parametrize(
+    "fault", [faults.status(405), faults.status(501), faults.status(400), faults.anonymous, faults.html]
+)
 def test_a_tag_that_head_does_not_tell_is_found_by_its_content(
     upstream: Upstream, remote: Registry, fault: Fault
 ) -> None:
@@ -136,12 +122,42 @@ def test_the_size_of_a_blob_is_told(upstream: Upstream, remote: Registry) -> Non
     assert upstream.blob_size(NAME, remote.put_blob(NAME, CONTENT)) == len(CONTENT)
 
 
-@pytest.mark.parametrize("fault", [faults.chunked, faults.gzip, faults.status(405), faults.status(500)])
+@pytest.mark.parametrize("fault", [faults.chunked, faults.gzip, faults.html, faults.status(500)])
 def test_a_blob_without_a_size_is_a_failure(upstream: Upstream, remote: Registry, fault: Fault) -> None:
     digest = remote.put_blob(NAME, CONTENT)
     remote.misbehave(fault, method="HEAD")
     with pytest.raises(UpstreamFailedError, match=r"^hub"):
         upstream.blob_size(NAME, digest)
+
+
+@pytest.mark.parametrize("fault", [faults.status(405), faults.status(501), faults.status(400)])
+def test_a_size_that_head_does_not_tell_is_told_by_a_part(upstream: Upstream, remote: Registry, fault: Fault) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    remote.misbehave(fault, method="HEAD")
+    assert upstream.blob_size(NAME, digest) == len(CONTENT)
+    assert upstream.blob_size(NAME, ABSENT) is None
+    assert [each.headers.get("range") for each in remote.asked if each.method == "GET"] == ["bytes=0-0"] * 2
+
+
+def test_another_digest_than_was_asked_for_is_a_failure(upstream: Upstream, remote: Registry) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    remote.misbehave(faults.changed(lambda answer: answer.having(Docker_Content_Digest=str(ABSENT))))
+    for ask in (upstream.blob_size, upstream.blob):
+        with pytest.raises(UpstreamFailedError, match="another blob"):
+            ask(NAME, digest)
+
+
+def test_a_page_does_not_show_that_a_manifest_is_there(upstream: Upstream, remote: Registry) -> None:
+    remote.misbehave(faults.html)
+    with pytest.raises(UpstreamFailedError):
+        upstream.find(NAME, ABSENT)
+
+
+def test_a_length_beside_chunks_does_not_count(upstream: Upstream, remote: Registry) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    remote.misbehave(lambda handler, answer: faults.chunked(handler, answer.having(Content_Length="7")))
+    with there(upstream.blob(NAME, digest)) as stream:
+        assert (stream.size, b"".join(stream)) == (None, CONTENT)
 
 
 @pytest.mark.parametrize(
@@ -190,12 +206,20 @@ def test_another_part_than_was_asked_for_is_a_failure(upstream: Upstream, remote
         upstream.blob(NAME, digest, 100)
 
 
-@pytest.mark.parametrize("fault", [faults.gzip, faults.status(500), faults.status(204), faults.reset()])
+@pytest.mark.parametrize("fault", [faults.gzip, faults.html, faults.status(500), faults.status(204), faults.reset()])
 def test_what_is_not_a_blob_is_a_failure(upstream: Upstream, remote: Registry, fault: Fault) -> None:
     digest = remote.put_blob(NAME, CONTENT)
     remote.misbehave(fault)
     with pytest.raises(UpstreamFailedError, match=r"^hub"):
         upstream.blob(NAME, digest)
+
+
+def test_what_comes_behind_the_end_of_a_blob_is_not_part_of_it(upstream: Upstream, remote: Registry) -> None:
+    digest = remote.put_blob(NAME, CONTENT)
+    remote.misbehave(faults.extra, times=1)
+    for _ in range(2):
+        with there(upstream.blob(NAME, digest)) as stream:
+            assert b"".join(stream) == CONTENT
 
 
 def test_a_connection_is_used_for_one_request_after_the_other(upstream: Upstream, remote: Registry) -> None:

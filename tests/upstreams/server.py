@@ -223,6 +223,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """A connection; what a fault is given, to send whatever it likes."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     state: Registry
     asked: Asked
 

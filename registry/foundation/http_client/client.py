@@ -14,7 +14,7 @@ from registry.foundation.http_client.hops import ENDED, Hop
 from registry.foundation.http_client.kept import KeptConnections
 from registry.foundation.http_client.reach import Reach
 from registry.foundation.http_client.requests import REDIRECTS, Request
-from registry.foundation.http_client.trust import Trust
+from registry.foundation.http_client.trust import Identity, Trust
 from registry.foundation.reasons import reason
 
 if TYPE_CHECKING:
@@ -32,11 +32,12 @@ class HttpClient:
     """A client for all threads, which keeps up to `connections` connections to each place.
 
     `cafile` names the authorities to trust in place of the system's, and is read again when it changes; `context`, if
-    given, verifies instead. At most `follow` redirects are followed; with 0, a redirect is the answer. `reach` says by
-    which proxy, and to which addresses; without one, by that of the environment.
+    given, verifies instead, and without `verify` nothing does. A peer that asks for it is shown `identity`, if it
+    has the origin that the caller names. At most `follow` redirects are followed; with 0, a redirect is the answer.
+    `reach` says by which proxy, and to which addresses; without one, by that of the environment.
 
     Raises:
-        ParameterError: `cafile` cannot be read, or holds no certificates.
+        ParameterError: `cafile` or `identity` cannot be read, or do not hold certificates.
     """
 
     def __init__(  # noqa: PLR0913 - whom it trusts, how it goes there, what it says of itself
@@ -47,9 +48,12 @@ class HttpClient:
         connections: int = 1,
         follow: int = 10,
         context: ssl.SSLContext | None = None,
+        identity: Identity | None = None,
+        verify: bool = True,
         reach: Reach | None = None,
     ) -> None:
-        self._trust = Trust(cafile, context)
+        self._trust = Trust(cafile, context, identity=identity, verify=verify)
+        self._trust_elsewhere = Trust(cafile, context, verify=verify) if identity else self._trust
         self._reach = reach or Reach()
         self._families: dict[str, int] = {}
         self._user_agent = user_agent
@@ -74,9 +78,9 @@ class HttpClient:
         another one is used.
 
         `headers` are sent in their order; "Accept-Encoding: identity" is added if they have none. Length and
-        connection are not theirs to say. A redirect to another origin gets but Accept, Content-Type and User-Agent of
-        them. It is followed to addresses only that a Guard allows, wherever `url` itself leads. Where a peer has named
-        `url`, `home` are the addresses of that peer: then it is guarded as a redirect is.
+        connection are not theirs to say. A redirect to another origin gets but Accept, Content-Type, Range and
+        User-Agent of them. It is followed to addresses only that a Guard allows, wherever `url` itself leads. Where a
+        peer has named `url`, `home` are the addresses of that peer: then it is guarded as a redirect is.
 
         Raises:
             HttpError: there is no answer.
@@ -128,8 +132,9 @@ class HttpClient:
             HttpError: there is none.
         """
         reach = self._reach
-        guard = reach.own(request.location) if home is None else reach.beyond(home, "it is at")
-        hop = Hop(request, self._exchange(deadline), self._trust.authorities, timeout_seconds, reach, guard)
+        hop = Hop(request, self._exchange(deadline), self._trust, timeout_seconds, reach)
+        hop.foreign = home is not None
+        hop.guard = reach.own(request.location) if home is None else reach.beyond(home, "it is at")
         for _ in range(self._follow + 1):
             with hop.errors_in_one_line():
                 answer = self._answer_of(hop)
@@ -140,9 +145,11 @@ class HttpClient:
                 answer.read(_MOST_OF_REDIRECT)
             if home is None:
                 home = hop.addresses()
-            moved = hop.request.redirected(answer.status, to)
-            guard = reach.beyond(home, "it redirects to")
-            hop = replace(hop, request=moved, exchange=self._exchange(deadline), guard=guard, redirected=True)
+            hop = replace(hop, request=hop.request.redirected(answer.status, to), exchange=self._exchange(deadline))
+            hop.redirected = hop.foreign = True
+            is_own = hop.request.location.origin == request.location.origin
+            hop.trust = self._trust if is_own else self._trust_elsewhere
+            hop.guard = reach.beyond(home, "it redirects to")
         raise HttpError(f"the answer is still {answer.status} {reason(answer.status)} after {self._follow} redirects")
 
     def _exchange(self, deadline: Deadline) -> Exchange:
@@ -157,7 +164,7 @@ class HttpClient:
         """
         hop.find_proxy()
         location = hop.request.location
-        context = self._trust.context() if location.scheme == "https" else None
+        context = hop.trust.context() if location.scheme == "https" else None
         key = (location.origin, hop.proxy, context)
         connection = self._kept.take(key)
         if connection:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from registry.foundation.http_client.deadlines import TimeUpError
 from registry.foundation.http_client.errors import HttpError
 from registry.foundation.http_client.heads import (
     WITHOUT_CONTENT,
@@ -100,13 +101,21 @@ class Connection(HTTPConnection):
         try:
             connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connecting.settimeout(seconds)
-            connecting.connect(address)
+            self._connect(connecting, address, seconds)
             connecting.settimeout(self.exchange.deadline.remaining_seconds())
             self.peer = connecting.getpeername()[0]
         except OSError:
             connecting.close()
             raise
         return connecting
+
+    def _connect(self, connecting: socket.socket, address: tuple[Any, ...], seconds: float | None) -> None:
+        try:
+            connecting.connect(address)
+        except TimeoutError as error:
+            if seconds is not None and seconds == self.exchange.connect_seconds:
+                raise TimeUpError(f"{address[0]} takes no connection within {seconds:g} s") from error
+            raise
 
     def _remember(self, host: str, family: int) -> None:
         families = self.exchange.families

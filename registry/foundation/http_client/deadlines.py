@@ -82,9 +82,9 @@ class Pace:
         if self._waited_seconds < self._over_seconds:
             return
         if self._received < self._slowest * self._waited_seconds:
-            raise TooSlowError(f"less than {self._slowest} bytes per second came over {self._over_seconds:g} s")
+            raise TimeUpError(f"less than {self._slowest} bytes per second came over {self._over_seconds:g} s")
         self._waited_seconds, self._received = 0.0, 0
 
 
-class TooSlowError(TimeoutError):
-    """Something comes, but too little; the text says how little."""
+class TimeUpError(TimeoutError):
+    """It takes too long, for a reason that the text says."""

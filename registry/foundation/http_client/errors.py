@@ -8,7 +8,7 @@ import socket
 import ssl
 from typing import Final
 
-from registry.foundation.http_client.deadlines import TooSlowError
+from registry.foundation.http_client.deadlines import TimeUpError
 
 _UNKNOWN_AUTHORITY: Final = frozenset({2, 18, 19, 20, 21})
 """Codes of OpenSSL's X509_verify_cert: the issuer is not there, or nobody trusts it."""
@@ -61,7 +61,7 @@ def line(error: Exception, host: str, timeout_seconds: float | None, authorities
 
 
 def _line_of_time(error: TimeoutError, timeout_seconds: float | None) -> str:
-    if isinstance(error, TooSlowError):
+    if isinstance(error, TimeUpError):
         return str(error)
     return "timed out" if timeout_seconds is None else f"timed out after {timeout_seconds:g} s"
 

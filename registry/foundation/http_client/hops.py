@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from registry.foundation.http_client.destinations import Address
     from registry.foundation.http_client.proxies import Proxy
     from registry.foundation.http_client.requests import Request
+    from registry.foundation.http_client.trust import Trust
 
 ENDED: Final = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """What the end of a connection looks like to who sends or waits."""
@@ -31,16 +32,19 @@ ENDED: Final = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 class Hop:
     """One request of an exchange; more follow where it is redirected, and are `redirected`.
 
-    `timeout_seconds` and `authorities` are for the text of errors.
+    It is `foreign` where a peer has named its place, as with each redirect.
+
+    `trust` says whose certificates it takes; `timeout_seconds` is for the text of errors.
     """
 
     request: Request
     exchange: Exchange
-    authorities: str
+    trust: Trust
     timeout_seconds: float | None
     reach: Reach = field(default_factory=Reach)
     guard: Guard | None = None
     redirected: bool = False
+    foreign: bool = False
     proxy: Proxy | None = None
 
     def find_proxy(self) -> None:
@@ -52,7 +56,7 @@ class Hop:
         self.proxy = self.reach.proxy_for(self.request.location)
         if self.proxy is None:
             self.exchange.guard = self.guard
-        elif self.guard:
+        elif self.guard and self.foreign:
             self.guard.require_allowed_by_proxy(self.request.location.host)
 
     def connection(self, context: ssl.SSLContext | None) -> Connection:
@@ -105,7 +109,7 @@ class Hop:
             by = f"by the proxy {proxy.host}:{proxy.port}: " if proxy else ""
             host = proxy.host if proxy else location.host
             # What caused it may hold what the peer has sent, which may be what it was sent.
-            told = HttpError(asked + by + line(error, host, self.timeout_seconds, self.authorities))
+            told = HttpError(asked + by + line(error, host, self.timeout_seconds, self.trust.authorities))
             told.silent = is_silence(error)
             raise told from None
 

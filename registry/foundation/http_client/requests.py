@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEEP_METHOD: Final = frozenset({307, 308})
-_HARMLESS: Final = frozenset({"accept", "content-type", "user-agent"})
+_HARMLESS: Final = frozenset({"accept", "content-type", "range", "user-agent"})
 """Headers that any host may see."""
 
 _OF_BODY: Final = "content-"

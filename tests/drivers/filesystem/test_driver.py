@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from drivers import pending
 from drivers.base import (
     DriverError,
     InvalidPathError,
@@ -29,6 +30,7 @@ from drivers.base import (
 )
 from drivers.filesystem import deleting as filesystem_deleting
 from drivers.filesystem import files as filesystem_files
+from drivers.filesystem import uploads as filesystem_uploads
 from drivers.filesystem.driver import FilesystemDriver
 from registry.foundation.errors import ParameterError
 from tests.drivers.conformance import (
@@ -509,6 +511,42 @@ def process(medium: Directory, program: str) -> Iterator[subprocess.Popen[bytes]
 
 
 # A medium that fails
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_flush_sends_to_the_server_of_a_file_system_what_other_hosts_are_to_read(
+    driver: FilesystemDriver, shared: bool
+) -> None:
+    synced: list[int] = []
+    driver.create_upload(UPLOAD)
+    # There is no network file system here.
+    with pytest.MonkeyPatch.context() as patch, driver.open_upload(UPLOAD) as writer:
+        patch.setattr(filesystem_uploads, "has_one_host", lambda _: not shared)
+        patch.setattr(pending, "FLUSH_SECONDS", 3600)
+        patch.setattr(os, "fsync", synced.append)
+        writer.flush()
+        assert synced == []
+        for _ in range(3):
+            writer.write(b"x")
+            writer.flush()
+        assert len(synced) == (1 if shared else 0)  # the next one is due in an hour
+
+    driver.delete(UPLOAD)
+
+
+def test_what_a_flush_cannot_send_is_no_longer_in_the_upload(driver: FilesystemDriver) -> None:
+    driver.create_upload(UPLOAD)
+    with pytest.MonkeyPatch.context() as patch, driver.open_upload(UPLOAD) as writer:
+        patch.setattr(filesystem_uploads, "has_one_host", lambda _: False)
+        patch.setattr(os, "fsync", failing(errno.EIO, after=os.fsync))
+        writer.write(b"lost")
+        with pytest.raises(UnavailableError):
+            writer.flush()
+        assert writer.size == 0
+        writer.write(b"kept")
+
+    assert b"".join(driver.read_upload(UPLOAD)) == b"kept"
+    driver.delete(UPLOAD)
 
 
 def failing(number: int, *, times: int = 1, after: Any = None) -> Any:

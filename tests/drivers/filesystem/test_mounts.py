@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from drivers.filesystem import mounts as filesystem_mounts
-from drivers.filesystem.mounts import keeps_order, tells_of_changes
+from drivers.filesystem.mounts import has_one_host, keeps_order, tells_of_changes
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,24 @@ def tells(directory: str) -> bool:
 def test_a_file_system_that_is_not_known_is_not_relied_on() -> None:
     assert not tells("/proc")
     assert not keeps_order(os.stat("/proc").st_dev)  # noqa: PTH116  the device, as the driver asks for it
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("xfs", True), ("overlay", True), ("nfs4", False), ("fuse.glusterfs", False), ("ceph", False), ("lustre", False)],
+)
+def test_a_network_file_system_has_many_hosts_and_so_may_one_that_is_not_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, expected: bool
+) -> None:
+    mounts = [(mount, device, kind) for mount, device, _ in filesystem_mounts._mounts()]
+    monkeypatch.setattr(filesystem_mounts, "_mounts", lambda: mounts)
+
+    with (tmp_path / "file").open("wb") as file:
+        assert has_one_host(file.fileno()) is expected
+
+
+def test_a_closed_file_is_on_no_file_system_that_is_known() -> None:
+    assert not has_one_host(10**6)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,29 @@ def test_what_other_programs_left_under_names_that_no_object_has_is_passed_over(
     assert walked(driver) == [BLOB]
 
 
+def test_a_directory_is_not_read_whose_only_file_is_known_by_name(
+    driver: FilesystemDriver, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("a/1/link", "a/2/link", "a/3/other", "b/1/link"):
+        driver.put(f"{ROOT}/{path}", b"x")
+    Path(f"{root}{ROOT}/a/4").symlink_to("2")
+    read: list[str] = []
+    scandir = os.scandir
+
+    def read_directory(name: str) -> object:
+        read.append(name.removeprefix(f"{root}{ROOT}"))
+        return scandir(name)
+
+    monkeypatch.setattr(os, "scandir", read_directory)
+    found = {
+        each.path.removeprefix(ROOT)
+        for each in driver.walk(ROOT, leaf_in=lambda path: {f"{ROOT}/a": "link"}.get(path, ""))
+    }
+
+    assert found == {"/a/1/link", "/a/2/link", "/a/3/other", "/a/4/link", "/b/1/link"}
+    assert sorted(read) == ["", "/a", "/a/3", "/a/4", "/b", "/b/1"]
+
+
 def test_links_are_followed_but_not_upwards(driver: FilesystemDriver, root: Path, tmp_path: Path) -> None:
     driver.put(f"{ROOT}/a/b/object", b"12345")
     other = tmp_path / "other"

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from drivers import pending
 from drivers.base import (
     PIECE_SIZE,
     DriverError,
@@ -127,6 +128,32 @@ def test_parts_of_many_requests_carry_too(driver: GcsDriver, medium: GcsMedium) 
     with driver.open_upload(UPLOAD) as writer:
         writer.commit(BLOB)
     assert medium.content(BLOB) == content
+
+
+def test_parts_that_others_read_along_with_carry_too(
+    driver: GcsDriver, medium: GcsMedium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "FLUSH_SECONDS", 0)  # the next flush would come after the last part
+    driver._part_size = 3
+    content, reader, read = noise(3 * 100), medium.driver(), b""
+    driver.create_upload(UPLOAD)
+
+    with driver.open_upload(UPLOAD) as writer:
+        for start in range(0, len(content), 10):
+            writer.write(content[start : start + 10])
+            writer.flush()
+            stored = {f"{below_upload(UPLOAD)}{name}" for name, *_ in stored_parts(medium)}
+            assert stored <= medium.everything()
+            read += b"".join(reader.read_upload(UPLOAD, len(read)))
+            assert content.startswith(read)
+    assert [level for *_, level in stored_parts(medium)] == [1, 1, 1, 0, 0, 0, 0]
+    assert len(medium.everything()) == 8
+
+    assert b"".join(reader.read_upload(UPLOAD, 5)) == content[5:]
+    with driver.open_upload(UPLOAD) as writer:
+        writer.commit(BLOB)
+    assert medium.content(BLOB) == content
+    assert medium.everything() == {BLOB}
 
 
 def test_a_part_that_changed_is_not_published(driver: GcsDriver, medium: GcsMedium) -> None:

@@ -125,6 +125,38 @@ def note_logs(driver: S3Driver, meter: _Meter, monkeypatch: pytest.MonkeyPatch) 
     meter.note("look for more in vain")
 
 
+def note_claims(driver: S3Driver, meter: _Meter) -> None:
+    claim = driver.claim("/registry/claim")
+    assert claim
+    meter.note("claim what nobody has")
+    assert driver.claim("/registry/claim") is None
+    meter.note("claim what another has")
+    claim.release()
+    meter.note("release it")
+
+
+def note_reading_along(driver: S3Driver, meter: _Meter) -> None:
+    driver.create_upload("/registry/data")
+    with driver.open_upload("/registry/data") as writer:
+        writer.write(bytes(32 * MIB))
+        while not driver._uploads.size("registry/data"):
+            writer.flush()
+        meter.reset()
+        assert sum(map(len, driver.read_upload("/registry/data", 16 * MIB))) == 16 * MIB
+        meter.note("read along with an upload, from a byte of its last part on")
+        writer.cancel()
+    driver.put("/registry/link", b"sha256:" + 64 * b"0")
+    meter.reset()
+    driver.touch("/registry/link")
+    meter.note("touch a link")
+
+
+def note_what_hosts_share(driver: S3Driver, meter: _Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+    note_logs(driver, meter, monkeypatch)
+    note_claims(driver, meter)
+    note_reading_along(driver, meter)
+
+
 def note_walks(server: StrictS3, driver: S3Driver, meter: _Meter) -> None:
     for number in range(10_000):
         server._store(f"docker/walked/{number:05}/link", b"x")
@@ -183,7 +215,7 @@ def test_the_table_in_the_documentation_is_what_the_driver_does(serve: Serve, mo
         meter.note("the catalog of one repository a/b")
         assert client.delete("/v2/a/b/manifests/latest").status_code == 202
         meter.note("DELETE a tag")
-        note_logs(driver, meter, monkeypatch)
+        note_what_hosts_share(driver, meter, monkeypatch)
         note_walks(server, driver, meter)
 
     print("\n".join(meter.rows))

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import Literal
 
 import pytest
 
-from registry.foundation.http_client import HttpError
+from registry.foundation.http_client import Address, HttpError, Location, Reach
 from registry.foundation.http_client.destinations import Guard
 
 GUARD = Guard(frozenset({ip_address("198.51.100.7")}))
@@ -60,3 +61,48 @@ def test_a_forbidden_address_is_told_by_its_kind(address: str, kind: str) -> Non
     with pytest.raises(HttpError) as caught:
         GUARD.require_allowed(address)
     assert str(caught.value) == f"it redirects to {address}, {kind}, which is not followed"
+
+
+PUBLIC, OWN = frozenset({ip_address("198.51.100.7")}), frozenset({ip_address("192.168.1.2")})
+
+
+@pytest.mark.parametrize(
+    "address", ["10.1.2.3", "172.31.0.1", "192.168.0.1", "100.64.0.1", "fd00::1", "::ffff:10.0.0.1"]
+)
+@pytest.mark.parametrize(
+    ("private", "home", "allowed"),
+    [
+        (None, PUBLIC, True),
+        ("auto", PUBLIC, False),
+        ("auto", OWN, True),
+        ("auto", frozenset({ip_address("127.0.0.1")}), True),
+        ("allow", PUBLIC, True),
+        ("deny", PUBLIC, False),
+        ("deny", OWN, False),
+    ],
+)
+def test_what_a_peer_names_may_be_private_as_is_configured(
+    private: Literal["auto", "allow", "deny"] | None, home: frozenset[Address], address: str, *, allowed: bool
+) -> None:
+    guard = Reach(private=private).beyond(home, "it redirects to")
+    if allowed:
+        guard.require_allowed(address)
+    else:
+        with pytest.raises(HttpError, match="a private address"):
+            guard.require_allowed(address)
+
+
+@pytest.mark.parametrize("private", ["auto", "allow", "deny"])
+def test_the_name_of_the_peer_itself_leads_anywhere_but_to_metadata(private: Literal["auto", "allow", "deny"]) -> None:
+    guard = Reach(private=private).own(Location.parse("http://registry.example/"))
+    assert guard
+    for address in ("10.1.2.3", "127.0.0.1", "::1", "198.51.100.7"):
+        guard.require_allowed(address)
+    for address in ("169.254.169.254", "fe80::1", "100.100.100.200"):
+        with pytest.raises(HttpError, match=r"^it is at "):
+            guard.require_allowed(address)
+
+
+def test_a_peer_that_is_configured_by_its_address_may_have_any() -> None:
+    for url in ("http://169.254.10.1/", "http://[fe80::1%25eth0]/"):
+        assert Reach(private="auto").own(Location.parse(url)) is None

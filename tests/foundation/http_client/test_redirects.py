@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECRETS = [("Authorization", "Bearer secret"), ("X-Key", "secret"), ("Cookie", "secret")]
-HARMLESS = [("Accept", "text/plain"), ("Content-Type", "text/x"), ("User-Agent", "mine")]
+HARMLESS = [("Accept", "text/plain"), ("Content-Type", "text/x"), ("Range", "bytes=0-4"), ("User-Agent", "mine")]
 
 
 @pytest.fixture

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
+import socket
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.foundation.http_client import HttpClient, HttpError, Stream
-from registry.foundation.http_client.deadlines import Pace, TooSlowError
+from registry.foundation.http_client import HttpClient, HttpError, Reach, Stream
+from registry.foundation.http_client.deadlines import Pace, TimeUpError
 from tests.foundation.http_client.servers import Server, answering, hang, listening, read_head
 
 if TYPE_CHECKING:
-    import socket
     import threading
 
 SECONDS = 0.5
@@ -120,8 +120,21 @@ def test_the_pace_is_that_of_the_peer_and_not_of_who_reads() -> None:
         time.sleep(0.06)
     pace.remaining_seconds()
     time.sleep(0.06)
-    with pytest.raises(TooSlowError):
+    with pytest.raises(TimeUpError):
         pace.received(1)
+
+
+def test_an_address_that_takes_no_connection_is_given_up_before_the_rest() -> None:
+    # On Linux a connection beyond the backlog is not answered.
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as listener,
+        socket.create_connection(listener.getsockname()),
+    ):
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with closing(HttpClient(reach=Reach(SECONDS))) as client, pytest.raises(HttpError) as caught:
+            get(client, url, answer_seconds=60)
+    assert str(caught.value) == "127.0.0.1 takes no connection within 0.5 s"
+    assert caught.value.silent
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://nowhere.invalid/"])

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import os
+import ssl
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from registry.foundation.errors import ParameterError
-from registry.foundation.http_client import HttpClient, HttpError
+from registry.foundation.http_client import HttpClient, HttpError, Identity
 from tests.foundation.http_client.servers import listening, serving
 from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.server.tls.authority import Pair
 
 
 @pytest.fixture
@@ -137,4 +139,43 @@ def test_a_file_that_changes_is_in_force_at_once_for_connections_that_are_kept_t
             path.write_bytes(broken)
             assert get(client, f"{server.url}/5") == 200
         path.unlink()
+        assert get(client, f"{server.url}/5") == 200
+
+
+def test_the_certificate_that_is_shown_changes_with_its_files(authority: Authority, tmp_path: Path) -> None:
+    context = authority.serving_context("server")
+    context.load_verify_locations(authority.path)
+    context.verify_mode = ssl.CERT_REQUIRED
+    known, unknown = authority.issue("client"), Authority.create(tmp_path / "other").issue("client")
+    shown = Identity(str(tmp_path / "client.crt"), str(tmp_path / "client.key"))
+
+    def show(pair: Pair) -> None:
+        Path(shown.certificate).write_bytes(pair.certificate.read_bytes())
+        Path(shown.key).write_bytes(pair.key.read_bytes())
+
+    show(known)
+    with (
+        serving(context) as server,
+        closing(HttpClient(cafile=str(authority.path), identity=shown, connections=0)) as client,
+    ):
+        assert get(client, f"{server.url}/5") == 200
+        show(unknown)
+        with pytest.raises(HttpError):
+            get(client, f"{server.url}/5")
+        show(known)
+        assert get(client, f"{server.url}/5") == 200
+        Path(shown.key).write_bytes(b"broken")
+        assert get(client, f"{server.url}/5") == 200
+
+
+def test_a_certificate_that_is_not_of_its_key_is_refused_in_one_line(authority: Authority) -> None:
+    one, other = authority.issue("one"), authority.issue("other")
+    with pytest.raises(ParameterError) as caught:
+        HttpClient(identity=Identity(str(one.certificate), str(other.key)))
+    assert (caught.value.path, "KEY_VALUES_MISMATCH" in str(caught.value)) == ("certificate", True)
+
+
+def test_who_verifies_nothing_takes_any_certificate(authority: Authority) -> None:
+    context = authority.serving_context("server")  # which does not name this address
+    with serving(context, host="::1") as server, closing(HttpClient(verify=False)) as client:
         assert get(client, f"{server.url}/5") == 200

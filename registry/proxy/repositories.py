@@ -1,0 +1,161 @@
+"""The repositories of a registry that caches others: local ones, and those of its upstreams."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from registry.config.cached import Cached
+from registry.oci.errors import DeniedError, UpstreamFailedError
+from registry.proxy.blobs import ProxiedBlobs
+from registry.proxy.filling import Kept
+from registry.proxy.fills import Fills
+from registry.proxy.freshness import Freshness
+from registry.proxy.lastuse import LastUse
+from registry.proxy.manifests import ProxiedManifests
+from registry.proxy.noting import NotedCaching, PushableManifests
+from registry.proxy.referrers import ProxiedReferrers
+from registry.proxy.remote import Remote
+from registry.proxy.routing import Routes, local
+from registry.proxy.tags import ProxiedTags
+from registry.storage.parts import Kind
+from registry.upstream.client import Upstream
+from registry.upstream.via import goes_round
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from drivers.base import StorageDriver
+    from registry import ports
+    from registry.config import Configuration
+    from registry.oci.digest import Digest
+    from registry.proxy.routing import Place
+    from registry.storage.passage import Passage
+    from registry.storage.repository import Repositories
+    from registry.upstream.meter import Meter
+
+
+@dataclass(frozen=True, slots=True)
+class ProxiedRepository:
+    """A repository of an upstream, opened for one client; uploads, and deletion as a whole, are those of `local`."""
+
+    local: ports.Repository
+    blobs: ProxiedBlobs
+    manifests: ProxiedManifests
+    tags: ProxiedTags
+    referrers: ProxiedReferrers
+
+    @property
+    def name(self) -> str:
+        """The canonical name."""
+        return self.local.name
+
+    @property
+    def uploads(self) -> ports.UploadStore:
+        """The upload sessions, of which there are only some where pushes are taken."""
+        return self.local.uploads
+
+    def delete(self) -> None:
+        """Delete all that is here, as ports.Repository says."""
+        self.local.delete()
+
+
+class Proxied:
+    """All that a process has of its upstreams, of which it has asked nothing yet."""
+
+    def __init__(  # noqa: PLR0913  what it is made of
+        self,
+        configuration: Configuration,
+        driver: StorageDriver,
+        repositories: Repositories,
+        passage: Passage | None,
+        *,
+        pseudonym: str,
+        meter: Meter | None = None,
+    ) -> None:
+        """Keep what is fetched in `repositories`, which are over `driver`; nothing where `passage` is None.
+
+        `pseudonym` is what all servers of this registry are called in Via.
+
+        Raises:
+            ParameterError: a file that the configuration names cannot be used.
+        """
+        self._routes = Routes.of(configuration)
+        self._repositories = repositories
+        self._pseudonym = pseudonym
+        upstreams = configuration.upstreams
+        cached = Cached(upstreams)
+        self._driver = driver
+        self._caching = NotedCaching(passage, driver, cached) if passage else None
+        self._last_use = LastUse(driver, cached) if passage else None
+        self._freshness = Freshness(driver, read_only=passage is None)
+        self._fills = Fills(Kept(driver, repositories, self._caching) if self._caching else None)
+        self._upstreams = {each.name: Upstream(each, via=pseudonym, meter=meter) for each in upstreams}
+
+    @property
+    def upstreams(self) -> Collection[Upstream]:
+        """The clients of all upstreams."""
+        return self._upstreams.values()
+
+    def place(self, name: str, host: str, namespace: str, *, pushes: bool) -> Place:
+        """Return what `name` means as Routes.find() does; `pushes` says that the client wants to push to it.
+
+        To a default upstream that takes no pushes, none goes: the name becomes that of a local repository.
+        """
+        found = self._routes.find(name, host, namespace)
+        if found.unless_local:
+            is_local = (pushes and not found.takes_pushes) or self._repositories.catalog.keeps(name)
+            return local(name) if is_local else found
+        return found
+
+    def open(self, place: Place, visitor: ports.Visitor) -> ports.Repository:
+        """Return the repository, for a client that may use it; what it lacks is fetched on behalf of `visitor`.
+
+        Raises:
+            DeniedError: the configuration does not let it be fetched.
+            UpstreamFailedError: this registry asks itself, through others.
+        """
+        kept = self._repositories.open(place.name)
+        if not place.upstream:
+            return kept
+        if not place.is_allowed:
+            raise DeniedError(f"this registry is not to fetch {place.remote} from {place.upstream}")
+        if goes_round(visitor.via, self._pseudonym):
+            raise UpstreamFailedError(
+                f"this registry asks itself for {place.name}: the upstreams of registries lead in a circle"
+            )
+        upstream = self._upstreams[place.upstream]
+        remote = Remote(upstream, place.remote, visitor, self._freshness.missing, pushable=place.takes_pushes)
+        manifests = self._manifests(kept, remote)
+        return ProxiedRepository(
+            kept,
+            ProxiedBlobs(kept.blobs, place, upstream, self._fills, visitor),
+            manifests,
+            ProxiedTags(kept, remote, self._freshness, self._caching, manifests),
+            ProxiedReferrers(kept, remote, self._freshness),
+        )
+
+    def used_blob(self, place: Place, digest: Digest) -> None:
+        """Note that a client was given a blob, or a part of it, or has it already."""
+        self._used(place, digest, Kind.LAYER)
+
+    def used_manifest(self, place: Place, digest: Digest) -> None:
+        """Note that a client was given a manifest, or has it already."""
+        self._used(place, digest, Kind.REVISION)
+
+    def _used(self, place: Place, digest: Digest, kind: Kind) -> None:
+        if place.upstream and self._last_use:
+            self._last_use.used(place.name, digest, kind)
+
+    def _manifests(self, kept: ports.Repository, remote: Remote) -> ProxiedManifests:
+        if remote.pushable:
+            return PushableManifests(kept, remote, self._freshness, self._caching, self._driver)
+        return ProxiedManifests(kept, remote, self._freshness, self._caching)
+
+    def close(self) -> None:
+        """Leave what is being fetched to other processes, and close all connections."""
+        with ExitStack() as closing:
+            for each in self._upstreams.values():
+                closing.callback(each.close)
+            closing.callback(self._fills.close)

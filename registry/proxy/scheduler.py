@@ -1,0 +1,40 @@
+"""``/scheduler-state.json``, by which a Go registry that caches another one knows when to forget what (its ``Entry``).
+
+This registry reads none: the last use is the time of a link. It writes one for the section ``proxy``, so that the Go
+registry can go back on the storage and expires what is there.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from registry.foundation import times
+from registry.storage import paths
+from registry.storage.parts import Kind
+
+if TYPE_CHECKING:
+    from drivers.base import StorageDriver
+    from registry.config.upstreams import Upstream
+    from registry.proxy.usage import Usage
+
+_MOST_ENTRIES: Final = 100_000
+"""That of the Go registry has one for each blob and manifest, and is read as a whole. Those that expire first count."""
+_TYPES: Final = {Kind.LAYER: 0, Kind.REVISION: 1}
+
+
+def write_scheduler_state(driver: StorageDriver, upstream: Upstream, usage: Usage) -> None:
+    """Write when what is held of an upstream, which has a ``ttl``, is to be forgotten if nobody uses it.
+
+    Raises:
+        DriverError: the storage failed.
+    """
+    ttl = upstream.cache.ttl_seconds
+    entries = {}
+    for repository, kind, digest, used in usage.last_uses(upstream.name, _MOST_ENTRIES):
+        key = f"{repository}@{digest}"
+        expires = times.spell(int((used + ttl) * 10**9))
+        # A manifest may be linked as a blob as well, by the same key: it expires as a manifest.
+        if key not in entries or kind is Kind.REVISION:
+            entries[key] = {"Key": key, "ExpiryData": expires, "EntryType": _TYPES[kind]}
+    driver.put(paths.SCHEDULER, json.dumps(entries, separators=(",", ":")).encode("ascii"))

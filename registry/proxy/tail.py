@@ -1,0 +1,138 @@
+"""A blob, or a range of it, as a client gets it while it is fetched."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from registry.oci.errors import UpstreamFailedError
+from registry.proxy.fill import ENDED, HELD_BACK, State, View
+from registry.storage.hashing import new_hasher
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from registry.ports import Visitor
+    from registry.proxy.fill import Fill
+    from registry.proxy.remote_blob import RemoteBlob
+    from registry.proxy.spool import Spool
+
+_PIECE: Final = 128 * 1024
+"""Bytes that are read at once: hundreds of clients may read the same blob."""
+_PATIENCE_SECONDS: Final = 3.0
+"""How long a range is waited for that has not come yet; what takes longer is asked for by itself."""
+
+
+class Passing:
+    """Gives what the upstream gives of `remote`, a blob of `size` bytes, and keeps nothing of it."""
+
+    def __init__(self, remote: RemoteBlob, size: int) -> None:
+        self._remote = remote
+        self._size = size
+        self.pulled = 0
+        """Bytes that came from the upstream."""
+
+    def read(self, start: int, stop: int, before: Iterable[bytes] = ()) -> Generator[bytes]:
+        """Yield bytes ``start..stop``. Of all of the blob, the last ones are held back until its digest is verified.
+
+        A client that has got the bytes ``0..start`` already gets all of the blob, too: those are `before`.
+
+        Raises:
+            BlobUnknownError: the upstream does not have it any more.
+            UpstreamError: it does not give it, or gives something else.
+        """
+        digest = self._remote.digest
+        hasher = new_hasher(digest.algorithm)
+        position = 0
+        for piece in before:
+            hasher.update(piece)
+            position += len(piece)
+        with closing(self._pieces(start, stop)) as pieces:
+            if position != start or stop != self._size:
+                yield from pieces
+                return
+            held = b""
+            for piece in pieces:
+                hasher.update(piece)
+                held += piece
+                free = len(held) - HELD_BACK
+                if free > 0:
+                    yield held[:free]
+                    held = held[free:]
+        if hasher.digest() != digest:
+            raise UpstreamFailedError(f"{self._remote.name} gives other content than that of {digest}")
+        yield held
+
+    def _pieces(self, start: int, stop: int) -> Generator[bytes]:
+        """Yield bytes ``start..stop`` of what the upstream gives."""
+        name, digest = self._remote.name, self._remote.digest
+        is_all = start == 0 and stop == self._size
+        with self._remote.open(start, None if is_all else stop) as stream:
+            if stream.size not in {None, self._size}:
+                raise UpstreamFailedError(f"{name} gives {digest} in {stream.size} bytes and in {self._size}")
+            position = stream.start
+            for piece in stream.pieces():
+                wanted = piece[max(start - position, 0) : max(stop - position, 0)]
+                position += len(piece)
+                self.pulled += len(piece)
+                if wanted:
+                    yield wanted
+                if position >= stop:
+                    return
+        raise UpstreamFailedError(f"{name} ends {digest} too early")
+
+
+class Tail:
+    """Reads the blob of `fill`, of `size` bytes, while it grows, on behalf of `visitor`.
+
+    What the fill does not give, `passing` does.
+    """
+
+    def __init__(self, fill: Fill, size: int, passing: Passing, visitor: Visitor) -> None:
+        self._fill = fill
+        self._size = size
+        self._passing = passing
+        self._visitor = visitor
+
+    @property
+    def pulled(self) -> int:
+        """Bytes that came from the upstream for this reader alone."""
+        return self._passing.pulled
+
+    @property
+    def has_ended_well(self) -> bool:
+        """Whether the storage has the blob by now."""
+        return self._fill.state is State.STORED and self._fill.size == self._size
+
+    def read(self, start: int, stop: int) -> Generator[bytes]:
+        """Yield bytes ``start..stop``, waiting for those that have not come yet.
+
+        Those of a range that would come too late, the upstream is asked for.
+
+        Raises:
+            BlobUnknownError, UpstreamError: the upstream does not give them.
+            DriverError: the storage does not.
+        """
+        if start and self._fill.seconds_until(min(stop, start + _PIECE)) > _PATIENCE_SECONDS:
+            return self._passing.read(start, stop)
+        return self._read(start, stop)
+
+    def _read(self, start: int, stop: int) -> Generator[bytes]:
+        position = start
+        spool: Spool | None = None
+        while position < stop:
+            view = self._fill.wait(partial(View.has_news, spool=spool, position=position), self._visitor)
+            if view.size not in {None, self._size} or (position > start and view.spool is not spool):
+                # The client was told another size, or got the first bytes of something else.
+                raise UpstreamFailedError("what came of the blob at first was wrong")
+            spool = view.spool
+            if spool and view.readable > position:
+                piece = spool.read(position, min(view.readable, stop, position + _PIECE))
+                position += len(piece)
+                yield piece
+            elif view.state in ENDED:
+                self._fill.raise_error()
+                before = spool.pieces(position) if spool and start == 0 and position else ()
+                yield from self._passing.read(position, stop, before)
+                return

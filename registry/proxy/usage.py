@@ -1,0 +1,284 @@
+"""What cached repositories hold, how large it is, and which of it was pushed, in tables on disk.
+
+Pushed are tags of which nothing is known upstream, and, where others may push, manifests that were not fetched. In the
+repositories of the section ``proxy`` all is fetched, also what a Go registry has left there.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+from drivers.base import Found, ObjectTooLargeError, PathNotFoundError
+from registry.config.cached import keeps
+from registry.foundation.temporary_database import temporary_database
+from registry.oci.digest import DEFAULT_ALGORITHM, Digest
+from registry.storage import paths
+from registry.storage.links import read_links
+from registry.storage.parts import Kind, known_at, leaf_in, part_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from drivers.base import StorageDriver
+    from registry.config.cached import Cached
+
+T = TypeVar("T")
+
+_AT_ONCE: Final = 500
+_STATE_LIMIT_BYTES: Final = 4096
+_LINK_SIZE: Final = len(str(Digest.of(b"")))
+SIZES: Final = """
+    DELETE FROM holding;
+    INSERT INTO holding SELECT upstream, target, count(*), coalesce(blobs.size, 0)
+    FROM links JOIN repositories ON repositories.id = repository LEFT JOIN blobs ON blobs.digest = target
+    WHERE NOT chosen GROUP BY upstream, target;
+"""
+"""How much is held, but for what is chosen."""
+_SCHEMA: Final = """
+    CREATE TABLE repositories (
+        id INTEGER PRIMARY KEY, name TEXT UNIQUE, upstream TEXT, classic INTEGER, mixed INTEGER, kept INTEGER,
+        is_read INTEGER DEFAULT 0
+    );
+    -- The target is under which digest the bytes lie.
+    CREATE TABLE links (
+        id INTEGER PRIMARY KEY, repository INTEGER, kind TEXT, digest TEXT, target TEXT, size INTEGER, modified REAL,
+        version TEXT, used REAL, kept INTEGER DEFAULT 0, chosen INTEGER DEFAULT 0,
+        UNIQUE (repository, kind, digest)
+    );
+    CREATE INDEX links_by_digest ON links (digest, repository);
+    CREATE INDEX links_by_target ON links (target);
+    CREATE TABLE tags (
+        repository INTEGER, tag TEXT, target TEXT, used REAL, pushed INTEGER, chosen INTEGER DEFAULT 0,
+        PRIMARY KEY (repository, tag)
+    ) WITHOUT ROWID;
+    CREATE INDEX tags_by_target ON tags (repository, target);
+    -- What is known upstream of tags, and the manifests that were fetched where others are pushed.
+    CREATE TABLE known (repository INTEGER, tag TEXT, modified REAL, PRIMARY KEY (repository, tag)) WITHOUT ROWID;
+    CREATE TABLE fetched (repository INTEGER, digest TEXT, PRIMARY KEY (repository, digest)) WITHOUT ROWID;
+    -- What manifests lead to, and subjects.
+    CREATE TABLE edges (source TEXT, target TEXT, PRIMARY KEY (source, target)) WITHOUT ROWID;
+    CREATE INDEX edges_by_target ON edges (target);
+    CREATE TABLE unreadable (digest TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE blobs (digest TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
+    -- How many links of an upstream lead to the bytes of a digest.
+    CREATE TABLE holding (upstream TEXT, target TEXT, links INTEGER, size INTEGER, PRIMARY KEY (upstream, target))
+    WITHOUT ROWID;
+"""
+
+_READ_TAG: Final = """
+    UPDATE tags SET target = ?, pushed = ?, used = max(used, ?) WHERE repository = ? AND tag = ?
+"""
+_FOUND: Final = {Kind.LAYER, Kind.REVISION, Kind.TAG}
+_HELD: Final = """
+    SELECT upstream, max(name), coalesce(sum(kind = 'revision'), 0), coalesce(sum(kind = 'layer'), 0),
+    coalesce(max(used), 0) FROM links JOIN repositories ON repositories.id = repository WHERE NOT chosen AND {}
+"""
+_HELD_SIZE: Final = """
+    SELECT coalesce(sum(size), 0) FROM blobs WHERE digest IN (
+        SELECT target FROM links JOIN repositories ON repositories.id = repository WHERE NOT chosen AND {}
+    )
+"""
+_HELD_TAGS: Final = """
+    SELECT count(*) FROM tags JOIN repositories ON repositories.id = repository WHERE NOT chosen AND {}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is held of an upstream, or by a repository: bytes, each counted once, and the last use of any of it."""
+
+    name: str
+    upstream: str
+    tags: int
+    manifests: int
+    blobs: int
+    size: int
+    used: float
+
+
+class Usage:
+    """What the `cached` repositories of `driver` hold; a context manager, because it has a file of its own.
+
+    find() comes first. With `heeds_keep`, what ``cache.keep`` names counts as kept.
+    """
+
+    def __init__(self, driver: StorageDriver, cached: Cached, *, heeds_keep: bool = True) -> None:
+        self._driver = driver
+        self._cached = cached
+        self._heeds_keep = heeds_keep
+        self.connection = temporary_database(_SCHEMA)
+        # One transaction for all, for none can be rolled back.
+        self.connection.execute("BEGIN")
+        self._last: tuple[str, int | None] = ("", None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def find(self, progress: Callable[[str], object] = lambda _: None) -> None:
+        """Find all links and tags of cached repositories; `progress` is told what is looked at.
+
+        Raises:
+            DriverError: the storage failed.
+        """
+        unread: list[tuple[int, Kind, Digest, Found]] = []
+        for root in self._roots():
+            for found in self._driver.walk(root, leaf_in=leaf_in):
+                self._note(found, unread, progress)
+                if len(unread) >= _AT_ONCE:
+                    self._read_links(unread)
+        self._read_links(unread)
+        self._read_tags()
+        for found in self._driver.walk(paths.BLOBS, leaf_in=leaf_in):
+            part = part_at(found.path)
+            if part and part.digest:
+                row = (str(part.digest), found.size, str(part.digest))
+                query = "INSERT OR IGNORE INTO blobs SELECT ?, ? WHERE EXISTS (SELECT 1 FROM links WHERE target = ?)"
+                self.connection.execute(query, row)
+        self.connection.executescript(SIZES)
+
+    def held(self) -> Iterator[Held]:
+        """Yield what is held of each upstream of which anything is."""
+        for each in self._cached.upstreams:
+            found = self._held("upstream = ?", each.name)
+            if found:
+                yield replace(found, name=each.name)
+
+    def repositories(self) -> Iterator[Held]:
+        """Yield what each repository holds, in the order of the catalog."""
+        query = "SELECT name FROM repositories ORDER BY replace(name, '/', char(1))"
+        for (name,) in self.connection.execute(query).fetchall():
+            found = self._held("repositories.name = ?", name)
+            if found:
+                yield found
+
+    def size_of(self, upstream: str) -> int:
+        """Return how many bytes are held of an upstream, but for what is chosen."""
+        query = "SELECT coalesce(sum(size), 0) FROM holding WHERE upstream = ?"
+        size: int = self.connection.execute(query, (upstream,)).fetchone()[0]
+        return size
+
+    def last_uses(self, upstream: str, most: int) -> Iterator[tuple[str, Kind, str, float]]:
+        """Yield the `most` links of an upstream that were used longest ago and stay: repository, kind, digest, when."""
+        query = """
+            SELECT name, kind, digest, used FROM links JOIN repositories ON repositories.id = repository
+            WHERE upstream = ? AND NOT chosen ORDER BY used LIMIT ?
+        """
+        for name, kind, digest, used in self.connection.execute(query, (upstream, most)):
+            yield name, Kind(kind), digest, used
+
+    def knows_manifest(self, repository: str, digest: Digest) -> bool:
+        """Tell whether a manifest of a repository was found."""
+        query = """
+            SELECT 1 FROM links JOIN repositories ON repositories.id = repository
+            WHERE name = ? AND kind = 'revision' AND digest = ?
+        """
+        return self.connection.execute(query, (repository, str(digest))).fetchone() is not None
+
+    def _roots(self) -> list[str]:
+        """Return the prefixes of the tree below which cached repositories lie, none within another."""
+        prefixes = {
+            paths.repository(each.prefix) if each.prefix else paths.REPOSITORIES for each in self._cached.upstreams
+        }
+        return [each for each in sorted(prefixes) if not any(each.startswith(f"{other}/") for other in prefixes)]
+
+    def _note(
+        self, found: Found, unread: list[tuple[int, Kind, Digest, Found]], progress: Callable[[str], object]
+    ) -> None:
+        part = part_at(found.path)
+        if part is None:
+            known = known_at(found.path)
+            if known and (number := self._number(known.repository)):
+                if known.digest:
+                    row: tuple[object, ...] = number, str(known.digest)
+                    self.connection.execute("INSERT OR IGNORE INTO fetched VALUES (?, ?)", row)
+                else:
+                    row = number, known.tag, found.modified
+                    self.connection.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", row)
+            return
+        number = self._number(part.repository) if part.kind in _FOUND else None
+        if not number:
+            return
+        progress(part.repository)
+        if part.digest is None:
+            row = number, part.tag, found.modified
+            self.connection.execute("INSERT OR REPLACE INTO tags (repository, tag, used) VALUES (?, ?, ?)", row)
+        elif part.digest.algorithm == DEFAULT_ALGORITHM and found.size == _LINK_SIZE:
+            # Both registries write nothing else below sha256.
+            self._add_link(number, part.kind, part.digest, part.digest, found)
+        else:
+            unread.append((number, part.kind, part.digest, found))
+
+    def _number(self, name: str) -> int | None:
+        """Return the number of a repository; None if it is not cached."""
+        if self._last[0] != name:
+            upstream = self._cached.upstream_of(name)
+            number = None
+            if upstream:
+                row = (
+                    name,
+                    upstream.name,
+                    upstream.classic,
+                    upstream.push == "allow",
+                    self._heeds_keep and keeps(upstream, name),
+                )
+                columns = "name, upstream, classic, mixed, kept"
+                self.connection.execute(f"INSERT OR IGNORE INTO repositories ({columns}) VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608 - ours
+                number = self.connection.execute("SELECT id FROM repositories WHERE name = ?", (name,)).fetchone()[0]
+            self._last = name, number
+        return self._last[1]
+
+    def _add_link(self, number: int, kind: Kind, digest: Digest, target: Digest, found: Found) -> None:
+        stat = (found.size, found.modified, found.version, found.modified)
+        columns = "repository, kind, digest, target, size, modified, version, used"
+        self.connection.execute(
+            f"INSERT OR REPLACE INTO links ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - ours
+            (number, str(kind), str(digest), str(target), *stat),
+        )
+
+    def _read_links(self, unread: list[tuple[int, Kind, Digest, Found]]) -> None:
+        targets = read_links(self._driver, [found.path for *_, found in unread])
+        for (number, kind, digest, found), target in zip(unread, targets, strict=True):
+            if target:
+                self._add_link(number, kind, digest, target, found)
+            else:
+                # What it led to is not known. Where all is fetched that does not matter.
+                self.connection.execute("UPDATE repositories SET kept = 1 WHERE id = ? AND mixed", (number,))
+        unread.clear()
+
+    def _read_tags(self) -> None:
+        """Note where tags point, and which of them were pushed."""
+        query = """
+            SELECT repository, name, classic, mixed, tag, known.modified
+            FROM tags JOIN repositories ON repositories.id = repository LEFT JOIN known USING (repository, tag)
+        """
+        for batch in iter(partial(self.connection.execute(query).fetchmany, _AT_ONCE), []):
+            targets = list(read_links(self._driver, [paths.tag_link(name, tag) for _, name, _, _, tag, *_ in batch]))
+            for (number, name, classic, mixed, tag, known), target in zip(batch, targets, strict=True):
+                pushed = not classic and (known is None or (mixed and not self._is_known(name, tag, target)))
+                row = (target and str(target), pushed, known or 0.0, number, tag)
+                self.connection.execute(_READ_TAG, row)
+                if pushed and not target:
+                    self.connection.execute("UPDATE repositories SET kept = 1 WHERE id = ?", (number,))
+
+    def _is_known(self, name: str, tag: str, target: Digest | None) -> bool:
+        """Tell whether a tag, which points to `target`, does so because an upstream has said so."""
+        try:
+            state = json.loads(self._driver.get(paths.proxied_tag(name, tag), limit=_STATE_LIMIT_BYTES))
+        except (PathNotFoundError, ObjectTooLargeError, ValueError):
+            return False
+        return isinstance(state, dict) and str(target) in {state.get("digest"), state.get("former")}
+
+    def _held(self, condition: str, value: str) -> Held | None:
+        row = self.connection.execute(_HELD.format(condition), (value,)).fetchone()
+        tags = self.connection.execute(_HELD_TAGS.format(condition), (value,)).fetchone()[0]
+        upstream, name, manifests, blobs, used = row
+        if not upstream:
+            return None
+        size = self.connection.execute(_HELD_SIZE.format(condition), (value,)).fetchone()[0]
+        return Held(name, upstream, tags, manifests, blobs, size, used)
