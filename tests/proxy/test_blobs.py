@@ -11,6 +11,7 @@ import pytest
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, UpstreamBusyError, UpstreamFailedError
 from registry.ports import Blob
+from registry.proxy import tail
 from registry.storage import paths
 from tests.content import ABSENT
 from tests.proxy.cache import Cache, Client, at_once
@@ -209,10 +210,15 @@ class TestRanges:
 
         assert remote.count("GET") == 3
 
-    def test_a_range_that_comes_soon_is_waited_for(self, cache: Cache, remote: Registry) -> None:
+    def test_a_range_that_comes_soon_is_waited_for(
+        self, cache: Cache, remote: Registry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tail, "_PATIENCE_SECONDS", 60)  # this machine may be slow
         digest = remote.put_blob("a", LARGE)
         remote.misbehave(faults.slow(512 * 1024, 0.01), times=1)
-        next(cache.pieces(digest))
+        pieces, got = cache.pieces(digest), 0
+        while got < 2_000_000:
+            got += len(next(pieces))
 
         assert cache.get(digest, start=3_000_000, stop=3_500_000) == LARGE[3_000_000:3_500_000]
         assert cache.get(digest, start=len(LARGE) - 9) == LARGE[-9:]
