@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, UpstreamFailedError
 from registry.ports import Blob
-from registry.proxy.fill import State
+from registry.proxy.fill import State, View
 from registry.proxy.remote_blob import RemoteBlob
 from registry.proxy.tail import Passing, Tail
 
@@ -110,6 +110,9 @@ class ProxiedBlobs:
 
     def delete(self, digest: Digest) -> None:
         """Take the blob away from here. It comes again if somebody asks for it."""
+        fill = self._fills.find(self._remote(digest), self._place)
+        if fill and fill.state is State.VERIFIED:  # clients have all of it already
+            fill.wait(View.has_ended, self._visitor)
         self._local.delete(digest)
 
     def revive(self, digest: Digest, since: Callable[[], float]) -> bool:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from registry.oci.errors import UpstreamFailedError
-from registry.proxy.fill import ENDED, HELD_BACK, State, View
+from registry.proxy.fill import HELD_BACK, State, View
 from registry.storage.hashing import new_hasher
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Tail:
                 piece = spool.read(position, min(view.readable, stop, position + _PIECE))
                 position += len(piece)
                 yield piece
-            elif view.state in ENDED:
+            elif view.has_ended():
                 self._fill.raise_error()
                 before = spool.pieces(position) if spool and start == 0 and position else ()
                 yield from self._passing.read(position, stop, before)
