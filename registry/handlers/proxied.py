@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flask import request
 from werkzeug.http import quote_header_value
 
-from registry.handlers.context import opened
-from registry.handlers.current import WARNINGS_KEY
+from registry.handlers.current import WARNINGS_KEY, opened
 from registry.oci.digest import Digest
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, UpstreamFailedError
 from registry.ports import Blob
-from registry.proxy.fill import State
+from registry.proxy.fill import State, View
 from registry.proxy.remote_blob import RemoteBlob
 from registry.proxy.tail import Passing, Tail
 
@@ -46,7 +46,7 @@ class ProxiedBlobs:
         if self._local.has(digest):
             return True
         try:
-            self._remote(digest).size()
+            self._size_of(self._remote(digest))
         except BlobUnknownError:
             return False
         return True
@@ -59,7 +59,7 @@ class ProxiedBlobs:
         fill = self._fills.find(remote, self._place)
         size = fill.size if fill else None
         if size is None:
-            size = remote.size()
+            size = self._size_of(remote)
             self._fills.forget(remote)
         return self._found(digest, size)
 
@@ -110,6 +110,9 @@ class ProxiedBlobs:
 
     def delete(self, digest: Digest) -> None:
         """Take the blob away from here. It comes again if somebody asks for it."""
+        fill = self._fills.find(self._remote(digest), self._place)
+        if fill and fill.state is State.VERIFIED:  # clients have all of it already
+            fill.wait(View.has_ended, self._visitor)
         self._local.delete(digest)
 
     def revive(self, digest: Digest, since: Callable[[], float]) -> bool:
@@ -128,6 +131,11 @@ class ProxiedBlobs:
     def _remote(self, digest: Digest) -> RemoteBlob:
         return RemoteBlob(self._upstream, self._place.remote, digest, self._visitor.via)
 
+    def _size_of(self, remote: RemoteBlob) -> int:
+        """Return how large the upstream says that the blob is, which shows that it has it; the thread waits parked."""
+        with self._visitor.waiting():
+            return remote.size()
+
     def _fetch(self, digest: Digest) -> Blob:
         """Return a blob that is not here, which is being fetched from now on."""
         remote = self._remote(digest)
@@ -136,9 +144,9 @@ class ProxiedBlobs:
             return Blob(digest, digest, size)
         fill = self._fills.join(remote, self._place, self._visitor)
         size = fill.size if fill else None
-        blob = self._found(digest, remote.size() if size is None else size)
+        blob = self._found(digest, self._size_of(remote) if size is None else size)
         if fill is None or fill.state is not State.STORED:
-            passing = Passing(remote, blob.size)
+            passing = Passing(remote, blob.size, self._visitor)
             self._coming[digest] = Tail(fill, blob.size, passing, self._visitor) if fill else passing
         return blob
 
@@ -168,7 +176,7 @@ class ProxiedBlobs:
         if size is None:
             return None
         with suppress(UpstreamFailedError):  # it may yet give the blob itself
-            if remote.size() == size:
+            if self._size_of(remote) == size:
                 self._fills.link(self._place, Blob(remote.digest, remote.digest, size))
                 return size
         return None

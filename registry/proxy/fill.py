@@ -52,9 +52,13 @@ class View:
     spool: Spool | None
     readable: int
 
+    def has_ended(self) -> bool:
+        """Tell whether nothing more comes."""
+        return self.state in ENDED
+
     def has_news(self, spool: Spool | None, position: int) -> bool:
         """Tell whether there is something to do for a reader of `spool` who has got the bytes up to `position`."""
-        return self.readable > position or self.state in ENDED or (spool is not None and self.spool is not spool)
+        return self.readable > position or self.has_ended() or (spool is not None and self.spool is not spool)
 
 
 class Fill:

@@ -70,7 +70,8 @@ class Fills:
             if is_new:
                 self._begin(fill, remote, kept, visitor)
             elif not fill.serves(place):
-                remote.size()
+                with visitor.waiting():
+                    remote.size()
             fill.add_place(place)
             fill.wait(partial(_is_known, fill), visitor)
             try:
@@ -203,4 +204,4 @@ def _acquire(slot: threading.BoundedSemaphore, remote: RemoteBlob, visitor: Visi
 
 
 def _is_known(fill: Fill, view: View) -> bool:
-    return view.state in ENDED or fill.size is not None
+    return view.has_ended() or fill.size is not None

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from registry import ports
     from registry.config import Configuration
     from registry.oci.digest import Digest
+    from registry.proxy.meter import ProxyMeter
     from registry.proxy.routing import Place
     from registry.storage.passage import Passage
     from registry.storage.repository import Repositories
-    from registry.upstream.meter import Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Proxied:
         passage: Passage | None,
         *,
         pseudonym: str,
-        meter: Meter | None = None,
+        meter: ProxyMeter | None = None,
     ) -> None:
         """Keep what is fetched in `repositories`, which are over `driver`; nothing where `passage` is None.
 
@@ -89,8 +89,8 @@ class Proxied:
         self._driver = driver
         self._caching = NotedCaching(passage, driver, cached) if passage else None
         self._last_use = LastUse(driver, cached) if passage else None
-        self._freshness = Freshness(driver, read_only=passage is None)
-        self._fills = Fills(Kept(driver, repositories, self._caching) if self._caching else None)
+        self._freshness = Freshness(driver, read_only=passage is None, meter=meter)
+        self._fills = Fills(Kept(driver, repositories, self._caching) if self._caching else None, meter)
         self._upstreams = {each.name: Upstream(each, via=pseudonym, meter=meter) for each in upstreams}
 
     @property

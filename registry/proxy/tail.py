@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from registry.oci.errors import UpstreamFailedError
-from registry.proxy.fill import ENDED, HELD_BACK, State, View
+from registry.proxy.fill import HELD_BACK, State, View
 from registry.storage.hashing import new_hasher
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
 
     from registry.ports import Visitor
     from registry.proxy.fill import Fill
@@ -25,11 +25,12 @@ _PATIENCE_SECONDS: Final = 3.0
 
 
 class Passing:
-    """Gives what the upstream gives of `remote`, a blob of `size` bytes, and keeps nothing of it."""
+    """Gives `visitor` what the upstream gives of `remote`, a blob of `size` bytes, and keeps nothing of it."""
 
-    def __init__(self, remote: RemoteBlob, size: int) -> None:
+    def __init__(self, remote: RemoteBlob, size: int, visitor: Visitor) -> None:
         self._remote = remote
         self._size = size
+        self._visitor = visitor
         self.pulled = 0
         """Bytes that came from the upstream."""
 
@@ -68,11 +69,14 @@ class Passing:
         """Yield bytes ``start..stop`` of what the upstream gives."""
         name, digest = self._remote.name, self._remote.digest
         is_all = start == 0 and stop == self._size
-        with self._remote.open(start, None if is_all else stop) as stream:
+        with ExitStack() as opened:
+            with self._visitor.waiting():
+                stream = opened.enter_context(self._remote.open(start, None if is_all else stop))
             if stream.size not in {None, self._size}:
                 raise UpstreamFailedError(f"{name} gives {digest} in {stream.size} bytes and in {self._size}")
             position = stream.start
-            for piece in stream.pieces():
+            arriving = stream.pieces()
+            while (piece := self._next(arriving)) is not None:
                 wanted = piece[max(start - position, 0) : max(stop - position, 0)]
                 position += len(piece)
                 self.pulled += len(piece)
@@ -81,6 +85,10 @@ class Passing:
                 if position >= stop:
                     return
         raise UpstreamFailedError(f"{name} ends {digest} too early")
+
+    def _next(self, pieces: Iterator[bytes]) -> bytes | None:
+        with self._visitor.waiting():
+            return next(pieces, None)
 
 
 class Tail:
@@ -131,7 +139,7 @@ class Tail:
                 piece = spool.read(position, min(view.readable, stop, position + _PIECE))
                 position += len(piece)
                 yield piece
-            elif view.state in ENDED:
+            elif view.has_ended():
                 self._fill.raise_error()
                 before = spool.pieces(position) if spool and start == 0 and position else ()
                 yield from self._passing.read(position, stop, before)

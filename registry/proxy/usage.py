@@ -6,15 +6,14 @@ repositories of the section ``proxy`` all is fetched, also what a Go registry ha
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from drivers.base import Found, ObjectTooLargeError, PathNotFoundError
 from registry.config.cached import keeps
 from registry.foundation.temporary_database import temporary_database
 from registry.oci.digest import DEFAULT_ALGORITHM, Digest
+from registry.proxy.freshness import TagState
 from registry.storage import paths
 from registry.storage.links import read_links
 from registry.storage.parts import Kind, known_at, leaf_in, part_at
@@ -22,7 +21,7 @@ from registry.storage.parts import Kind, known_at, leaf_in, part_at
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from drivers.base import StorageDriver
+    from drivers.base import Found, StorageDriver
     from registry.config.cached import Cached
 
 T = TypeVar("T")
@@ -253,26 +252,22 @@ class Usage:
 
     def _read_tags(self) -> None:
         """Note where tags point, and which of them were pushed."""
+        # In the order of the table itself, whose rows are changed meanwhile.
         query = """
-            SELECT repository, name, classic, mixed, tag, known.modified
+            SELECT tags.repository, name, classic, tags.tag, known.modified
             FROM tags JOIN repositories ON repositories.id = repository LEFT JOIN known USING (repository, tag)
+            ORDER BY tags.repository, tags.tag
         """
         for batch in iter(partial(self.connection.execute(query).fetchmany, _AT_ONCE), []):
-            targets = list(read_links(self._driver, [paths.tag_link(name, tag) for _, name, _, _, tag, *_ in batch]))
-            for (number, name, classic, mixed, tag, known), target in zip(batch, targets, strict=True):
-                pushed = not classic and (known is None or (mixed and not self._is_known(name, tag, target)))
+            named = [(name, tag) for _, name, _, tag, _ in batch]
+            targets = read_links(self._driver, [paths.tag_link(*each) for each in named])
+            states = self._driver.get_each([paths.proxied_tag(*each) for each in named], limit=_STATE_LIMIT_BYTES)
+            for (number, _, classic, tag, known), target, state in zip(batch, targets, states, strict=True):
+                pushed = not (classic or was_fetched(state, target))
                 row = (target and str(target), pushed, known or 0.0, number, tag)
                 self.connection.execute(_READ_TAG, row)
                 if pushed and not target:
                     self.connection.execute("UPDATE repositories SET kept = 1 WHERE id = ?", (number,))
-
-    def _is_known(self, name: str, tag: str, target: Digest | None) -> bool:
-        """Tell whether a tag, which points to `target`, does so because an upstream has said so."""
-        try:
-            state = json.loads(self._driver.get(paths.proxied_tag(name, tag), limit=_STATE_LIMIT_BYTES))
-        except (PathNotFoundError, ObjectTooLargeError, ValueError):
-            return False
-        return isinstance(state, dict) and str(target) in {state.get("digest"), state.get("former")}
 
     def _held(self, condition: str, value: str) -> Held | None:
         row = self.connection.execute(_HELD.format(condition), (value,)).fetchone()
@@ -282,3 +277,12 @@ class Usage:
             return None
         size = self.connection.execute(_HELD_SIZE.format(condition), (value,)).fetchone()[0]
         return Held(name, upstream, tags, manifests, blobs, size, used)
+
+
+def was_fetched(content: bytes | None, target: Digest | None) -> bool:
+    """Tell whether a tag that points to `target`, None if that is torn, does so because an upstream has said so.
+
+    `content` is that of what is known of the tag upstream; None if nothing is.
+    """
+    state = TagState.decode(content) if content is not None else None
+    return state is not None and (state.covers(target) if target else not state.pushed)

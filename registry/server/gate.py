@@ -29,11 +29,37 @@ class Gate:
 
     def __init__(self, most: int = _MOST, most_parked: int = MOST_PARKED) -> None:
         self._slots = threading.Semaphore(most)
-        self._parking = threading.Semaphore(most_parked)
+        self._parking = _Parking(most_parked)
 
     def ticket(self) -> Ticket:
         """Return what the threads that serve one connection pass with."""
         return Ticket(self._slots, self._parking)
+
+
+class _Parking:
+    """How many threads are parked."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = 0
+        self._changing = threading.Lock()
+
+    def enter(self) -> bool:
+        """Count one more, if there is room."""
+        with self._changing:
+            has_room = self._count < self._most
+            self._count += has_room
+        return has_room
+
+    def enter_again(self) -> None:
+        """Count one more."""
+        with self._changing:
+            self._count += 1
+
+    def leave(self) -> None:
+        """Count one less."""
+        with self._changing:
+            self._count -= 1
 
 
 class Ticket:
@@ -42,12 +68,13 @@ class Ticket:
     `queues` tells whether it stands before it, or is parked.
     """
 
-    __slots__ = ("_parking", "_passed", "_slots", "queues")
+    __slots__ = ("_has_parked", "_parking", "_passed", "_slots", "queues")
 
-    def __init__(self, slots: threading.Semaphore, parking: threading.Semaphore) -> None:
+    def __init__(self, slots: threading.Semaphore, parking: _Parking) -> None:
         self._slots = slots
         self._parking = parking
         self._passed = False
+        self._has_parked = False
         self.queues = False
 
     @contextmanager
@@ -55,10 +82,14 @@ class Ticket:
         """Wait in this block for what others do, after another thread leads; go on behind it when there is room.
 
         Raises:
-            UpstreamBusyError: too many are parked.
+            UpstreamBusyError: too many are parked. Who was parked before for the same request, and may have sent a part
+                of its answer, is always let in.
         """
-        if not self._parking.acquire(blocking=False):
+        if self._has_parked:
+            self._parking.enter_again()
+        elif not self._parking.enter():
             raise UpstreamBusyError("too many clients wait for an upstream", retry_seconds=_AGAIN_SECONDS)
+        self._has_parked = True
         try:
             self.leave()
             began = time.monotonic()
@@ -67,7 +98,7 @@ class Ticket:
             hand_over()
             yield
         finally:
-            self._parking.release()
+            self._parking.leave()
             self.queues = False
             self.enter(time.monotonic() - began)
 
@@ -80,7 +111,13 @@ class Ticket:
             self._passed = True
 
     def leave(self) -> None:
-        """Make room for others: before the client is waited for again, and when it has been served."""
+        """Make room for others: before the client is waited for again."""
         if self._passed:
             self._passed = False
             self._slots.release()
+
+    def end(self) -> None:
+        """Make room for others, as the client has been served."""
+        self._has_parked = False
+        if self._passed:
+            self.leave()

@@ -109,7 +109,7 @@ class Worker(Process):
     def _serve(self, connection: Connection, hand_over: Callable[[], None] | None) -> bool:
         """Do for the connection what there is to do, then have it wait or end; return whether it needs a thread."""
         outcome = self._responder.serve(connection, hand_over)
-        connection.channel.ticket.leave()
+        connection.channel.ticket.end()
         if outcome is Outcome.WAIT:
             self._poller.keep(connection)
         elif outcome is Outcome.CLOSE:

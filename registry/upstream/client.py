@@ -15,7 +15,8 @@ from registry.oci.errors import (
     UpstreamFailedError,
     UpstreamLimitedError,
 )
-from registry.oci.manifest import MAX_SIZE
+from registry.oci.manifest import MAX_SIZE, parse_manifest
+from registry.oci.reference import Tag
 from registry.oci.stored import stored_media_type
 from registry.upstream import lists
 from registry.upstream.limits import Limits, quantity
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from registry.config.upstreams import Upstream as Settings
     from registry.foundation.http_client import Stream
-    from registry.oci.reference import Tag
     from registry.upstream.meter import Meter
 
 _ACCEPT: Final = ("Accept", ", ".join(sorted(media_types.MANIFESTS)))
@@ -131,9 +131,14 @@ class Upstream:
             raise UpstreamFailedError(f"{self.name} sends a manifest that has another digest")
         try:
             media_type = stored_media_type(content)
+            if media_type in media_types.SCHEMA1:
+                return None
+            if isinstance(reference, Tag) and _media_type(answer) not in media_types.MANIFESTS:
+                # Neither its digest nor its type tells that it is meant as a manifest, so all of it has to.
+                parse_manifest(content)
         except ManifestInvalidError as error:
             raise UpstreamFailedError(f"{self.name} sends what is not a manifest") from error
-        return None if media_type in media_types.SCHEMA1 else RemoteManifest(content, media_type, digest)
+        return RemoteManifest(content, media_type, digest)
 
     def blob_size(self, repository: str, digest: Digest, *, via: str = "") -> int | None:
         """Return the size of a blob in bytes, which shows that it is there under this name."""

@@ -172,7 +172,8 @@ class Session:
         if status == _TOO_MANY:
             raise UpstreamLimitedError(f"{self.name} limits requests", retry_seconds=retry_seconds(answer.headers))
         if status in _SERVER_ERRORS and status != _NOT_IMPLEMENTED:
-            raise UpstreamFailedError(f"{self.name} answers {status}")
+            seconds = retry_seconds(answer.headers) if "Retry-After" in answer.headers else None
+            raise UpstreamFailedError(f"{self.name} answers {status}", retry_seconds=seconds)
 
 
 def _client(settings: Settings, follow: int) -> HttpClient:

@@ -12,6 +12,7 @@ from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.proxy.eviction import CollectionRunsError, Eviction
 from registry.proxy.fetched import note_pushed
+from registry.proxy.freshness import TagState
 from registry.proxy.lastuse import LastUse
 from registry.storage import paths
 from registry.storage.evictions import evictions
@@ -238,6 +239,31 @@ def test_where_others_push_a_manifest_without_a_tag_goes_only_if_it_was_fetched(
     assert stored.has_manifest("hub/app", pushed)
     assert stored.has_layer("hub/app", b"pushed")
     assert not stored.driver.holds(paths.proxy("hub/app"))
+
+
+def test_a_tag_whose_state_says_that_it_was_pushed_stays_also_where_nobody_pushes_any_more() -> None:
+    stored = Stored()
+    digest = stored.image("hub/app", "v1", layers=(b"own",), age=OLD)
+    path = paths.proxied_tag("hub/app", "v1")
+    stored.driver.put(path, TagState(digest, 0.0, pushed=True).encode())
+    stored.age(path, OLD)
+
+    stored.sweep(upstream())
+
+    assert stored.tags("hub/app") == ["v1"]
+    assert stored.has_layer("hub/app", b"own")
+
+
+def test_a_tag_that_was_about_to_be_moved_is_a_fetched_one_wherever_it_points() -> None:
+    stored = Stored()
+    digest = stored.image("hub/app", "v1", layers=(b"one",), age=OLD)
+    path = paths.proxied_tag("hub/app", "v1")
+    stored.driver.put(path, TagState(Digest.of(b"two"), 0.0, digest, "intent").encode())
+    stored.age(path, OLD)
+
+    stored.sweep(upstream())
+
+    assert stored.tags("hub/app") == []
 
 
 def test_a_manifest_that_was_fetched_and_then_pushed_stays() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -205,3 +206,19 @@ def test_at_whatever_call_the_storage_fails_nothing_wrong_is_given_or_kept(
         if not failing.power_is_gone:
             break
     assert number > 8
+
+
+def test_without_a_directory_for_temporary_files_clients_get_the_blob(
+    remote: Registry, driver: InMemoryDriver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/none"])
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    cache = Cache(driver, remote.url)
+    digest = remote.put_blob("a", CONTENT)
+
+    assert cache.get(digest) == CONTENT
+
+    cache.wait_until_idle()
+    assert "cannot be kept in TMPDIR" in caplog.text
+    assert "Traceback" not in caplog.text
+    cache.close()

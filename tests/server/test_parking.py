@@ -132,6 +132,18 @@ def test_who_is_one_too_many_is_refused_and_others_may_follow_when_one_has_left(
     assert queued == [True, False]
 
 
+def test_who_was_parked_before_is_parked_again_whoever_has_come_since() -> None:
+    gate = Gate(most_parked=1)
+    first, second = gate.ticket(), gate.ticket()
+    with first.parked(lambda: None):
+        pass
+    with second.parked(lambda: None), first.parked(lambda: None):
+        pass
+    first.end()
+    with second.parked(lambda: None), pytest.raises(UpstreamBusyError), first.parked(lambda: None):
+        pass
+
+
 def test_those_that_were_parked_go_on_a_few_at_a_time() -> None:
     gate, going, most = Gate(most=2), threading.Semaphore(0), 3
     released = threading.Event()

@@ -84,6 +84,15 @@ def test_a_limit_of_blobs_is_told_and_holds_nothing_up(upstream: Upstream, remot
     assert upstream.manifest(NAME, digest)
 
 
+def test_an_error_may_say_when_to_come_back(upstream: Upstream, remote: Registry) -> None:
+    remote.misbehave(faults.status(503, Retry_After="7"), times=1)
+    remote.misbehave(faults.status(503), times=1)
+    for seconds in (7, None):
+        with pytest.raises(UpstreamFailedError, match=r"^hub answers 503$") as caught:
+            upstream.find(NAME, LATEST)
+        assert caught.value.retry_seconds == seconds
+
+
 NOW = datetime(2024, 5, 17, 12, tzinfo=UTC)
 
 

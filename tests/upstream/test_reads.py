@@ -118,6 +118,27 @@ def test_what_is_not_the_manifest_is_a_failure(
         upstream.manifest(NAME, digest if by_digest else LATEST)
 
 
+@pytest.mark.parametrize("media_type", ["application/json", "text/plain", ""])
+@pytest.mark.parametrize("content", [b"{}", b'{"error": "none today"}', b'{"schemaVersion": 2}'])
+def test_what_nothing_shows_to_be_a_manifest_is_not_taken_for_what_a_tag_leads_to(
+    upstream: Upstream, remote: Registry, content: bytes, media_type: str
+) -> None:
+    remote.misbehave(faults.status(200, content, Content_Type=media_type))
+    with pytest.raises(UpstreamFailedError, match="not a manifest"):
+        upstream.manifest(NAME, LATEST)
+    with pytest.raises(UpstreamFailedError, match="not a manifest"):
+        upstream.find(NAME, LATEST)
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "text/plain", ""])
+def test_a_manifest_may_have_any_type_on_its_way(upstream: Upstream, remote: Registry, media_type: str) -> None:
+    digest = remote.put_manifest(NAME, image(), "latest", media_type=media_type)
+    assert upstream.find(NAME, LATEST) == digest
+    found = upstream.manifest(NAME, LATEST)
+    assert found
+    assert found.media_type == media_types.OCI_MANIFEST
+
+
 def test_the_size_of_a_blob_is_told(upstream: Upstream, remote: Registry) -> None:
     assert upstream.blob_size(NAME, remote.put_blob(NAME, CONTENT)) == len(CONTENT)
 
