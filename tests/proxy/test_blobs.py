@@ -107,11 +107,30 @@ def test_to_ask_what_a_blob_is_fetches_nothing(cache: Cache, remote: Registry) -
     digest = remote.put_blob("a", SMALL)
 
     assert cache.blobs().describe(digest) == Blob(digest, digest, len(SMALL))
-    assert cache.blobs().has(digest)
 
     assert remote.count("GET") == 0
     with pytest.raises(BlobUnknownError):
         cache.blobs().stat(digest)
+
+
+def test_what_a_push_may_name_is_here_before_it_is_acknowledged(cache: Cache, remote: Registry) -> None:
+    digest = remote.put_blob("a", LARGE)
+
+    assert cache.blobs().has(digest)
+
+    assert cache.local().blobs.has(digest)
+    assert cache.blobs().has(digest)
+    assert remote.count("GET") == 1
+
+
+def test_a_push_that_names_what_the_upstream_does_not_give_is_told_so(cache: Cache, remote: Registry) -> None:
+    digest = remote.put_blob("a", LARGE)
+    remote.misbehave(faults.wrong)
+
+    with pytest.raises(UpstreamFailedError):
+        cache.blobs().has(digest)
+
+    assert not cache.local().blobs.has(digest)
 
 
 def test_a_blob_that_is_linked_without_bytes_comes_again(cache: Cache, remote: Registry) -> None:
