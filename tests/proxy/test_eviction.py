@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from contextlib import suppress
 
 import pytest
@@ -307,14 +308,36 @@ def test_nothing_of_a_repository_goes_where_it_is_not_known_what_was_pushed(dama
     assert stored.tags("hub/app") == ["pushed"]
 
 
-def test_in_a_classic_cache_all_is_fetched_also_what_the_go_registry_has_left() -> None:
+def test_in_a_classic_cache_what_a_go_registry_has_fetched_goes_and_what_was_pushed_before_stays() -> None:
     stored = Stored()
-    old = stored.image("library/alpine", "latest", layers=(b"alpine",), age=OLD, fetched=False)
+    digests = {
+        name: stored.image(name, "latest", layers=(name.encode(),), age=OLD, fetched=False)
+        for name in ("library/alpine", "library/expired", "team/pushed")
+    }
+    key = f"library/alpine@{digests['library/alpine']}"
+    entry = {"Key": key, "ExpiryData": "2026-01-01T00:00:00Z", "EntryType": 1}
+    stored.driver.put(paths.SCHEDULER, json.dumps({key: entry}).encode())
+    # When its time has come, the Go registry deletes the link and leaves the tag.
+    stored.driver.delete(paths.revision_link("library/expired", digests["library/expired"]))
 
     stored.sweep(upstream("proxy", classic=True))
 
-    assert not stored.has_manifest("library/alpine", old)
-    assert stored.tags("library/alpine") == []
+    assert not stored.has_manifest("library/alpine", digests["library/alpine"])
+    assert stored.tags("library/alpine") == stored.tags("library/expired") == []
+    assert stored.tags("team/pushed") == ["latest"]
+    assert stored.has_manifest("team/pushed", digests["team/pushed"])
+    assert stored.has_layer("team/pushed", b"team/pushed")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'"text"'])
+def test_where_the_list_of_the_go_registry_cannot_be_read_its_tags_stay(content: bytes) -> None:
+    stored = Stored()
+    stored.image("library/alpine", "latest", age=OLD, fetched=False)
+    stored.driver.put(paths.SCHEDULER, content)
+
+    stored.sweep(upstream("proxy", classic=True))
+
+    assert stored.tags("library/alpine") == ["latest"]
 
 
 def test_what_was_evicted_by_name_goes_at_once_whatever_its_age_or_keep_but_pushed_tags() -> None:
