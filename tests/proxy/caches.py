@@ -11,7 +11,7 @@ from registry.config.upstreams import Upstream, UpstreamCache
 from registry.oci.digest import Digest
 from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
-from registry.proxy.eviction import Eviction
+from registry.proxy.eviction.evicting import Eviction
 from registry.proxy.fetched import note_fetched
 from registry.proxy.freshness import TagState
 from registry.storage import paths
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
-    from registry.proxy.swept import Outcome
+    from registry.proxy.eviction.outcomes import Outcome
 
 HOUR = 3600.0
 DAY = 24 * HOUR

@@ -11,10 +11,10 @@ from registry.config.cached import Cached
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
-from registry.proxy.eviction import CollectionRunsError, Eviction
+from registry.proxy.eviction.evicting import CollectionRunsError, Eviction
+from registry.proxy.eviction.last_use import LastUse
 from registry.proxy.fetched import note_pushed
 from registry.proxy.freshness import TagState
-from registry.proxy.lastuse import LastUse
 from registry.storage import paths
 from registry.storage.evictions import evictions
 from registry.storage.parts import Kind

@@ -22,9 +22,10 @@ from drivers.base import ChangedError, PathNotFoundError
 from registry import ports
 from registry.oci.errors import ManifestUnknownError, RegistryError
 from registry.oci.reference import Tag
-from registry.proxy.choosing import Choice
-from registry.proxy.swept import Outcome
-from registry.proxy.usage import Usage, was_fetched
+from registry.proxy.eviction.choosing import Choice
+from registry.proxy.eviction.held import held_by_repositories
+from registry.proxy.eviction.outcomes import Outcome
+from registry.proxy.eviction.usage import Usage, was_fetched
 from registry.storage import enumeration, paths
 from registry.storage.evictions import note_eviction
 from registry.storage.links import Condemnable, condemn_links
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from registry.config.cached import Cached
     from registry.config.upstreams import Upstream
     from registry.oci.digest import Digest
-    from registry.proxy.choosing import Link
+    from registry.proxy.eviction.choosing import Link
     from registry.storage.repository import Repositories, Repository
 
 _PERCENT_LEFT: Final = 90
@@ -102,7 +103,7 @@ class Eviction:
             for each in self.cached.upstreams:
                 choice.judge(each)
             choice.conclude()
-            for held in usage.repositories():
+            for held in held_by_repositories(usage):
                 if chosen(held.name):
                     choice.choose_all(held.name)
             self._evict(usage, choice, now)
