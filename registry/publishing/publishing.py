@@ -1,28 +1,4 @@
-"""What happens when a blob, a manifest, a tag becomes visible or goes: one operation each.
-
-Views, the importer, the garbage collection and whatever else changes what clients can see call these and not the
-stores, so that a rule holds for all of them, and so that one place knows of each change. It tells the journal where the
-change is durable and not answered yet. An operation that fails there fails as a whole, and can be repeated; but what it
-has deleted is gone by then, and a second deletion finds nothing to tell of.
-
-What makes something visible passes through registry.storage.passage, whoever asks for it: a client, or a command that
-runs beside the server. So a garbage collection may run at any time. Deletions need not.
-
-Not through here go:
-
-- the garbage collection where it deletes the bytes of a blob, which no repository has any more, and the entries of a
-  tag's history, which no client sees;
-- the eviction of what was cached of another registry (registry.proxy.eviction), which nobody has pushed and which
-  comes back when somebody asks for it; it moves links as the garbage collection does, and tells nobody;
-- uploads until they are finished, but for the question whether a quota has room for them;
-- ``registry storage copy``: below the level of repositories it makes one storage a copy of another. What is visible
-  there became visible at its source, where listeners were told of it. No garbage collection may run on either
-  meanwhile, for a copy tells none of what it relies on;
-- ``registry fsck --repair``, which restores links of what was told of when it was pushed, and removes what leads
-  nowhere;
-- ``registry referrers rebuild``, which only derives again what pushes through here have derived;
-- the purge of abandoned uploads, which no client sees as blobs.
-"""
+"""The operations, each of which makes something visible or lets it go."""
 
 from __future__ import annotations
 
@@ -30,11 +6,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from drivers.base import CollectingError
 from registry.journal.change import Change
-from registry.journal.entry import BLOB, DELETE, MANIFEST, MOUNT, PUSH, REPOSITORY, TAG, Origin
+from registry.journal.entry import BLOB, DELETE, MANIFEST, MOUNT, PUSH, REPOSITORY, TAG
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import (
@@ -56,6 +32,7 @@ if TYPE_CHECKING:
     from registry.oci.manifest import Manifest
     from registry.oci.uploads import Chunk, UploadState
     from registry.ports import Blob, Repository
+    from registry.publishing.callers import Caller, Condition, Guard
     from registry.quota.allowance import Allowance, Quotas
     from registry.storage.passage import Passage, Visit
     from registry.storage.validation import ValidationPolicy
@@ -63,64 +40,6 @@ if TYPE_CHECKING:
 
 _PUSH_SECONDS = 1.0
 """How long a push of a manifest may take before it looks for what the manifest names once more."""
-
-
-class Caller(Protocol):
-    """Who publishes: it may push to the repository, or delete from it, which is known before this is asked."""
-
-    @property
-    def origin(self) -> Origin:
-        """Who it is, and how it asks."""
-
-    @property
-    def moves_every_tag(self) -> bool:
-        """Whether require_overwrite() never raises: then nobody looks where a tag points."""
-
-    def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
-        """Return if the caller may let `tag`, which points to `current`, point to another manifest.
-
-        Raises:
-            An error that says so to the caller, if it may not.
-        """
-
-    def require_untag(self, repository: str, tag: Tag, current: Digest) -> None:
-        """Return if the caller, who may delete, may delete `tag`, which points to `current`.
-
-        Raises:
-            An error that says so to the caller, if it may not.
-        """
-
-
-class Condition(Protocol):
-    """What has to be there for a change to be made."""
-
-    def require(self, current: Digest | None) -> None:
-        """Return if the change may be made where `current` is there; None means nothing.
-
-        Raises:
-            An error that says so to the caller, if it may not.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """A `condition` for what `target` leads to at the moment of the change."""
-
-    target: Tag | Digest
-    condition: Condition
-
-
-class Operator:
-    """The registry itself, or a person who runs one of its commands: may do everything."""
-
-    origin = Origin(actor="registry")
-    moves_every_tag = True
-
-    def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
-        """Return."""
-
-    def require_untag(self, repository: str, tag: Tag, current: Digest) -> None:
-        """Return."""
 
 
 class Touching(Enum):
