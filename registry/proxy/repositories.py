@@ -14,7 +14,7 @@ from registry.proxy.filling import Kept
 from registry.proxy.fills import Fills
 from registry.proxy.freshness import Freshness
 from registry.proxy.manifests import ProxiedManifests
-from registry.proxy.noting import NotedCaching, PushableManifests
+from registry.proxy.pushed_manifests import NotedCaching, PushableManifests
 from registry.proxy.referrers import ProxiedReferrers
 from registry.proxy.remote import Remote
 from registry.proxy.routing import Routes, local

@@ -12,8 +12,8 @@ from registry.oci.digest import Digest
 from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
 from registry.proxy.eviction.evicting import Eviction
-from registry.proxy.fetched import note_fetched
 from registry.proxy.freshness import TagState
+from registry.proxy.pushed_manifests import mark_fetched
 from registry.storage import paths
 from registry.storage.links import read_link
 from registry.storage.repository import Repositories
@@ -74,7 +74,7 @@ class Stored:
         for tag in tags if fetched else ():
             self._put(paths.proxied_tag(repository, tag), TagState(digest, 0.0).encode(), age)
         if fetched and mixed:
-            note_fetched(self.driver, repository, digest)
+            mark_fetched(self.driver, repository, digest)
         return digest
 
     def image(

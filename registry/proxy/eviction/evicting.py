@@ -26,6 +26,7 @@ from registry.proxy.eviction.choosing import Choice
 from registry.proxy.eviction.held import held_by_repositories
 from registry.proxy.eviction.outcomes import Outcome
 from registry.proxy.eviction.usage import Usage, was_fetched
+from registry.proxy.freshness import STATE_LIMIT_BYTES
 from registry.storage import enumeration, paths
 from registry.storage.evictions import note_eviction
 from registry.storage.links import Condemnable, condemn_links
@@ -50,7 +51,6 @@ _YOUNG_SECONDS: Final = 3600.0
 """What was used since then does not make room: it may belong to an image that is being pulled."""
 _SETTLED_SECONDS: Final = 2.0
 """How long after its last look at what a manifest names a push has stored it, and more."""
-_STATE_LIMIT_BYTES: Final = 4096
 _ALL: Final = ValidationPolicy(enabled=False, sparse=True)
 _log = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ class Eviction:
     def _content(self, path: str) -> bytes | None:
         """Return what is known of a tag upstream, None if nothing is."""
         try:
-            return self.driver.get(path, limit=_STATE_LIMIT_BYTES)
+            return self.driver.get(path, limit=STATE_LIMIT_BYTES)
         except PathNotFoundError:
             return None
 

@@ -13,7 +13,7 @@ from registry.config.cached import keeps
 from registry.oci.digest import DEFAULT_ALGORITHM, Digest
 from registry.proxy.eviction.scheduler import scheduled
 from registry.proxy.eviction.tables import SIZES, open_tables
-from registry.proxy.freshness import TagState
+from registry.proxy.freshness import STATE_LIMIT_BYTES, TagState
 from registry.storage import paths
 from registry.storage.links import read_links
 from registry.storage.parts import Kind, known_at, leaf_in, part_at
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from registry.config.cached import Cached
 
 _AT_ONCE: Final = 500
-_STATE_LIMIT_BYTES: Final = 4096
 _LINK_SIZE: Final = len(str(Digest.of(b"")))
 _READ_TAG: Final = """
     UPDATE tags SET target = ?, pushed = ?, used = max(used, ?) WHERE repository = ? AND tag = ?
@@ -187,7 +186,7 @@ class Usage:
         for batch in iter(partial(self.connection.execute(query).fetchmany, _AT_ONCE), []):
             named = [(name, tag) for _, name, tag, _ in batch]
             targets = read_links(self._driver, [paths.tag_link(*each) for each in named])
-            states = self._driver.get_each([paths.proxied_tag(*each) for each in named], limit=_STATE_LIMIT_BYTES)
+            states = self._driver.get_each([paths.proxied_tag(*each) for each in named], limit=STATE_LIMIT_BYTES)
             for (number, name, tag, known), target, state in zip(batch, targets, states, strict=True):
                 pushed = not (was_fetched(state, target) or self._is_scheduled(name, target))
                 row = (target and str(target), pushed, known or 0.0, number, tag)
