@@ -9,7 +9,7 @@ from flask import g, request
 
 from auth.base import Access, DeniedError, UnauthorizedError
 from registry.foundation.proxies import customer_of
-from registry.handlers.current import HAND_OVER_KEY, PARKING_KEY, WARNINGS_KEY, services
+from registry.handlers.current import HAND_OVER_KEY, PARKING_KEY, PLACE_KEY, WARNINGS_KEY, services
 from registry.handlers.origins import origin
 from registry.handlers.urls import forwarded_scheme, root_url, told_host
 from registry.oci.errors import UnsupportedError
@@ -57,11 +57,13 @@ def _open_proxied(proxied: Proxied, name: str, actions: Sequence[str]) -> Reposi
         UnsupportedError: it is a push to a repository that takes none.
         As open_repository() otherwise, and as Proxied.open().
     """
+    # Each look at `request` costs about as much as all the rest of this.
     environ, pushes = request.environ, "push" in actions
     namespace = request.args.get("ns", "") if "ns=" in environ.get("QUERY_STRING", "") else ""
-    g.place = place = proxied.place(name, told_host(), namespace, pushes=pushes)
-    # What is told of this request, to the log, to auditors and to retention, is about what is kept.
-    request.view_args = {**(request.view_args or {}), "name": place.name}
+    environ[PLACE_KEY] = place = proxied.place(name, told_host(environ), namespace, pushes=pushes)
+    if place.name != name:
+        # What is told of this request, to the log, to auditors and to retention, is about what is kept.
+        request.view_args = {**(request.view_args or {}), "name": place.name}
     authorize(*(Access("repository", place.name, action, place.also) for action in actions))
     if pushes and not (place.takes_pushes or place.classic):
         raise UnsupportedError("this repository is a cache of another registry's, and takes no pushes")
@@ -97,7 +99,7 @@ def located(name: str) -> str:
 
 def opened() -> Place | None:
     """Return what this request has opened, in a registry that caches others."""
-    place: Place | None = g.get("place")
+    place: Place | None = request.environ.get(PLACE_KEY)
     return place
 
 
@@ -113,7 +115,7 @@ def open_source(name: str, target: Repository) -> Repository:
     """
     parse_name(name)
     here, also = services(), _also()
-    source = here.proxied.place(name, told_host(), "", pushes=False) if here.proxied else None
+    source = here.proxied.place(name, told_host(request.environ), "", pushes=False) if here.proxied else None
     wanted = [Access("repository", target.name, action, also) for action in ("pull", "push")]
     kept = source.name if source else name
     wanted.append(Access("repository", kept, "pull", source.also if source else ()))

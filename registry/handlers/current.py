@@ -24,6 +24,9 @@ It is called before what may take long, without arguments.
 PARKING_KEY: Final = "registry.parking"
 """Where the WSGI environment of a request has a Parking, if the server lets threads wait that do not work."""
 
+PLACE_KEY: Final = "registry.place"
+"""Where the WSGI environment has the Place that the request has opened, in a registry that caches others."""
+
 WARNINGS_KEY: Final = "registry.warnings"
 """Where the WSGI environment has the texts of which the client is warned with the answer."""
 

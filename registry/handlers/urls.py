@@ -58,9 +58,9 @@ def forwarded_scheme() -> str:
     return _forwarded_scheme(request.environ)
 
 
-def told_host() -> str:
-    """Return the host, with its port, that the client has asked, as far as can be known; "" where it names none."""
-    return _origin(request.environ)[1]
+def told_host(environ: Mapping[str, Any]) -> str:
+    """Return the host, with its port, that the client of `environ` has asked, as far as can be known, else ""."""
+    return _origin(environ)[1]
 
 
 def root_url() -> str:
