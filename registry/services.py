@@ -251,16 +251,24 @@ def assemble(
         told=remembered.failing,
         instance=instance,
         reloads=remembered.reloads,
-        proxied=_proxied(configuration, driver, repositories, passage, remembered.instance_id),
+        proxied=_proxied(
+            configuration,
+            driver,
+            repositories,
+            passage,
+            remembered.instance_id,
+            observer.metrics if observer else None,
+        ),
     )
 
 
-def _proxied(
+def _proxied(  # noqa: PLR0913, PLR0917  what they are made of
     configuration: Configuration,
     driver: StorageDriver,
     repositories: Repositories,
     passage: Passage | None,
     instance_id: str,
+    metrics: Metrics | None,
 ) -> Proxied | None:
     """Return the upstreams; None where there are none."""
     if not configuration.upstreams:
@@ -268,7 +276,8 @@ def _proxied(
     # What speaks HTTP is loaded where there is an upstream.
     from registry.proxy.repositories import Proxied  # noqa: PLC0415
 
-    return Proxied(configuration, driver, repositories, passage, pseudonym=instance_id)
+    meter = metrics.of_proxies([each.name for each in configuration.upstreams]) if metrics else None
+    return Proxied(configuration, driver, repositories, passage, pseudonym=instance_id, meter=meter)
 
 
 def build_publishing(configuration: Configuration, driver: StorageDriver, journal: Log, caller: Caller) -> Publishing:

@@ -14,6 +14,7 @@ from registry.commands.layout import Command, examples, json_option
 from registry.commands.limits import examine_quotas
 from registry.commands.passwords import ask_password
 from registry.commands.progress import StatusLine
+from registry.commands.upstreams import examine_upstreams
 from registry.doctor.client import Credentials, Deployment
 from registry.doctor.examination import examine
 from registry.doctor.findings import as_json, as_text, healthy
@@ -69,7 +70,9 @@ class _Seconds(click.FloatRange):
     type=_Seconds(0, _LONGEST_PAUSE_SECONDS),
     help="Pause in its upload, to find timeouts.",
 )
-@click.option("--config", "configured_by", metavar="FILE", help="Also look at notifications, audit and quotas in FILE.")
+@click.option(
+    "--config", "configured_by", metavar="FILE", help="Also look at notifications, audit, quotas and upstreams in FILE."
+)
 @json_option
 @click.pass_obj
 def doctor_command(  # noqa: PLR0913, PLR0917 - one for each option
@@ -86,7 +89,7 @@ def doctor_command(  # noqa: PLR0913, PLR0917 - one for each option
 
     A blob is pushed to the repository registry-doctor/probe and deleted again, if that is allowed. With --config, which
     is for the machine of the registry, also whether each endpoint of notifications and each output of the audit log can
-    be reached, and takes what it is told, and how full each quota is.
+    be reached, and takes what it is told, how full each quota is, and whether each upstream answers.
     The exit status is 1 if something is wrong; a mere warning is 0.
     """
     try:
@@ -107,7 +110,9 @@ def doctor_command(  # noqa: PLR0913, PLR0917 - one for each option
         # What waits is looked at first: what the doctor pushes does not count.
         deliveries = examine_deliveries(configuration, line.show) if configuration else ()
         quotas = examine_quotas(configuration) if configuration else ()
-        found = chain(examine(deployment, size=size * _MIB, pause_seconds=pause, begin=line.show), deliveries, quotas)
+        upstreams = examine_upstreams(configuration, line.show) if configuration else ()
+        outside = examine(deployment, size=size * _MIB, pause_seconds=pause, begin=line.show)
+        found = chain(outside, deliveries, quotas, upstreams)
         for finding in found:
             findings.append(finding)
             if not in_json:

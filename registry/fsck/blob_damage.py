@@ -106,11 +106,12 @@ class BlobMissing(DamageOfDigest):
 
 @dataclass(frozen=True, slots=True)
 class LayerLink(DamageOfDigest):
-    """A link to a blob that is missing though a manifest names the blob, or is malformed."""
+    """A link to a blob that is missing though a manifest names the blob, or is malformed; the bytes lie at `target`."""
 
     kind = "layer-link"
     repairs = True
     parent: Digest
+    target: Digest
     seen: Link
     affected: Affected
 
@@ -131,9 +132,9 @@ class LayerLink(DamageOfDigest):
     def repair(self, store: Store) -> bool:
         if not store.may_link_blobs or not (self.seen.is_torn or store.relinks):
             return False
-        if store.contents.state(self.digest) is not State.SOUND:
+        if store.contents.state(self.target) is not State.SOUND:
             return False
-        return store.write_link(paths.layer_link(self.repository, self.digest), self.seen, self.digest)
+        return store.write_link(paths.layer_link(self.repository, self.digest), self.seen, self.target)
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,17 @@ class Contents:
         state = self._remember(digest, len(content), Digest.of(content, digest.algorithm).hex)
         return (content if state is State.SOUND else b""), state
 
+    def have_also(self, target: Digest, digest: Digest) -> bool:
+        """Tell whether the bytes that lie under `target` have another `digest` as well; they are read for that."""
+        hasher = hashlib.new(digest.algorithm)
+        try:
+            for piece in self._driver.read(paths.blob_data(target)):
+                hasher.update(piece)
+                self._account(len(piece), target)
+        except DriverError:
+            return False
+        return hasher.hexdigest() == digest.hex
+
     def forget(self, digest: Digest) -> None:
         """Forget what is known of some bytes: they have gone, or others have come."""
         self._connection.execute("DELETE FROM blobs WHERE digest = ?", (str(digest),))

@@ -181,17 +181,35 @@ class RepositoryCheck:
             is_torn = self._graph.has_fault(Fault.LAYER, digest)
             if not named.required and not (is_torn and not self._absences.may_dangle(name)):
                 return
-            if self._store.contents.size(digest) is None:
+            kept_as = self._kept_as(digest, is_torn=is_torn)
+            if kept_as is None:
                 if not named.required:
                     return
                 yield BlobMissing(name, digest, named.parent, State.MISSING, self._graph.affected(digest))
                 return
             seen = self._store.layer(name, digest)
             if seen.target is None:
-                yield LayerLink(name, digest, named.parent, seen, self._graph.affected(digest))
+                yield LayerLink(name, digest, named.parent, kept_as, seen, self._graph.affected(digest))
             target = self._store.layer(name, digest).target
         if target:
             yield from self._check_bytes(name, named, target)
+
+    def _kept_as(self, digest: Digest, *, is_torn: bool) -> Digest | None:
+        """Return under which digest the bytes of a blob lie whose link does not say it; None if they are missing.
+
+        The Go registry keeps a blob that was pushed by another digest under its sha256, which it links as well.
+        """
+        if self._store.contents.size(digest) is not None:
+            return digest
+        if not is_torn:
+            return None
+        sizes = set(self._graph.sizes_of(digest))
+        for _, target in self._graph.layers():
+            if target.algorithm == digest.algorithm or self._store.contents.size(target) not in sizes:
+                continue
+            if self._store.contents.have_also(target, digest):
+                return target
+        return None
 
     def _check_bytes(self, name: str, named: Named, target: Digest) -> Iterator[Damage]:
         """Look at the bytes of a blob that a manifest names: whether they are there, and of the size that it says."""

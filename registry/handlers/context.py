@@ -9,7 +9,7 @@ from flask import g, request
 
 from auth.base import Access, DeniedError, UnauthorizedError
 from registry.foundation.proxies import customer_of
-from registry.handlers.current import HAND_OVER_KEY, PARKING_KEY, PLACE_KEY, WARNINGS_KEY, services
+from registry.handlers.current import HAND_OVER_KEY, PARKING_KEY, PLACE_KEY, WARNINGS_KEY, opened, services
 from registry.handlers.origins import origin
 from registry.handlers.urls import forwarded_scheme, root_url, told_host
 from registry.oci.errors import UnsupportedError
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from registry.oci.reference import Tag
     from registry.ports import Repository
     from registry.proxy.repositories import Proxied
-    from registry.proxy.routing import Place
     from registry.publishing import Publishing
     from registry.services import Services
 
@@ -89,18 +88,6 @@ class _Visitor:
 
     def warn(self, text: str) -> None:
         self._environ.setdefault(WARNINGS_KEY, []).append(text)
-
-
-def located(name: str) -> str:
-    """Return how URLs for this client call the repository that it has opened, which is kept under `name`."""
-    place = opened()
-    return place.located if place else name
-
-
-def opened() -> Place | None:
-    """Return what this request has opened, in a registry that caches others."""
-    place: Place | None = request.environ.get(PLACE_KEY)
-    return place
 
 
 def open_source(name: str, target: Repository) -> Repository:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from flask import current_app
+from flask import current_app, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from registry.proxy.routing import Place
     from registry.services import Services
 
 EXTENSION: Final = "registry"
@@ -45,3 +46,9 @@ def services() -> Services:
     """Return the services of the current application."""
     found: Services = current_app.extensions[EXTENSION]
     return found
+
+
+def opened() -> Place | None:
+    """Return the repository that this request has opened, as it was found, in a registry that caches others."""
+    place: Place | None = request.environ.get(PLACE_KEY)
+    return place

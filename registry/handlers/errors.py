@@ -17,7 +17,6 @@ import drivers.base
 from registry.error_codes import FAULTS, RETRY_SECONDS, UNKNOWN, UNSUPPORTED, body, code_of, entry, message_of
 from registry.foundation.reasons import reason
 from registry.handlers.auditing import note_refusal
-from registry.handlers.context import located
 from registry.handlers.response import Response
 from registry.handlers.urls import upload_url
 from registry.oci import encoding, errors, media_types
@@ -105,7 +104,7 @@ def _add_headers(response: Response, error: Exception, services: Services) -> No
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     elif isinstance(error, OffsetError):
         state = error.state
-        response.headers["Location"] = upload_url(located(state.name), state.upload_id, services.tokens.sign(state))
+        response.headers["Location"] = upload_url(state.name, state.upload_id, services.tokens.sign(state))
         response.headers["Range"] = upload_range(state.offset)
         response.headers["Docker-Upload-Uuid"] = state.upload_id
     elif isinstance(error, errors.RangeNotSatisfiableError):

@@ -8,7 +8,7 @@ from flask import Blueprint, request
 
 from registry.handlers.body import whole_body
 from registry.handlers.conditions import etag, precondition, unmodified
-from registry.handlers.context import located, open_repository, publishing, require_deletable, require_writable
+from registry.handlers.context import open_repository, publishing, require_deletable, require_writable
 from registry.handlers.pulled import note_manifest
 from registry.handlers.response import Response
 from registry.handlers.urls import manifest_url
@@ -56,7 +56,7 @@ def put_manifest(name: str, reference: str) -> Response:
     condition = precondition()
     guard = Guard(target, condition) if condition else None
     publishing().push_manifest(repository, manifest, digest, moved, guard)
-    headers = {"Location": manifest_url(located(name), digest), "Docker-Content-Digest": str(digest)}
+    headers = {"Location": manifest_url(name, digest), "Docker-Content-Digest": str(digest)}
     if manifest.subject:
         headers["OCI-Subject"] = str(manifest.subject.digest)
     if tags:

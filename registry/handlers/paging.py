@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from flask import request
 
-from registry.handlers.context import opened
+from registry.handlers.current import opened
 from registry.oci.errors import PaginationInvalidError
 
 _MAX_DIGITS = 9

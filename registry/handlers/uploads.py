@@ -14,7 +14,6 @@ import auth.base
 from registry.handlers.body import body_length, body_pieces
 from registry.handlers.context import (
     caller,
-    located,
     may_push,
     open_repository,
     open_source,
@@ -71,7 +70,7 @@ def get_upload(name: str, upload_id: str) -> Response:
     state = repository.uploads.status(upload_id, told)
     if (told or _has_begun(state)) and may_push(repository.name):
         return _accepted(state, 204)
-    return Response(status=204, headers={"Location": upload_url(located(name), upload_id), **_standing(state)})
+    return Response(status=204, headers={"Location": upload_url(name, upload_id), **_standing(state)})
 
 
 @blueprint.patch("/v2/<path:name>/blobs/uploads/<upload_id>")
@@ -185,7 +184,7 @@ def _checked_id(upload_id: str) -> str:
 
 
 def _accepted(state: UploadState, status: int) -> Response:
-    location = upload_url(located(state.name), state.upload_id, services().tokens.sign(state))
+    location = upload_url(state.name, state.upload_id, services().tokens.sign(state))
     return Response(status=status, headers={"Location": location, **_standing(state)})
 
 
@@ -194,5 +193,5 @@ def _standing(state: UploadState) -> dict[str, str]:
 
 
 def _created(name: str, digest: Digest) -> Response:
-    headers = {"Location": blob_url(located(name), digest), "Docker-Content-Digest": str(digest)}
+    headers = {"Location": blob_url(name, digest), "Docker-Content-Digest": str(digest)}
     return Response(status=201, headers=headers)

@@ -15,7 +15,7 @@ from flask import request
 from werkzeug.urls import iri_to_uri
 
 from registry.foundation.forwarded import parse_forwarded, read_address
-from registry.handlers.current import services
+from registry.handlers.current import opened, services
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,18 +39,18 @@ ORIGIN: Final = (
 
 def manifest_url(name: str, digest: Digest) -> str:
     """Return where a manifest is served by digest."""
-    return f"{_base()}/v2/{name}/manifests/{digest}"
+    return f"{_repository(name)}/manifests/{digest}"
 
 
 def blob_url(name: str, digest: Digest) -> str:
     """Return where a blob is served."""
-    return f"{_base()}/v2/{name}/blobs/{digest}"
+    return f"{_repository(name)}/blobs/{digest}"
 
 
 def upload_url(name: str, upload_id: str, token: str = "") -> str:
     """Return where an upload continues; the token in it is what the client was told."""
     query = f"?_state={quote(token, safe='')}" if token else ""
-    return f"{_base()}/v2/{name}/blobs/uploads/{upload_id}{query}"
+    return f"{_repository(name)}/blobs/uploads/{upload_id}{query}"
 
 
 def forwarded_scheme() -> str:
@@ -99,8 +99,12 @@ def claimed_address_of(environ: Mapping[str, Any]) -> str:
     return str(environ.get("REMOTE_ADDR", ""))
 
 
-def _base() -> str:
-    return base_url_of(request.environ, services().configuration.http)
+def _repository(name: str) -> str:
+    """Return where the repository that this request has opened lies, whose name is `name`, or was typed so."""
+    here = services()
+    place = opened() if here.proxied else None
+    base = base_url_of(request.environ, here.configuration.http)
+    return f"{base}/v2/{place.located if place else name}"
 
 
 def _root(environ: Mapping[str, Any], http: HTTP, *, below: str) -> str:

@@ -120,7 +120,7 @@ class Schedule:
         at = time.localtime(now)
         if self._window and not self._window.holds(at.tm_hour, at.tm_min):
             return _LOOK_SECONDS
-        last, refused = self._latest()
+        last, refused = self._last()
         if self._metrics and last:
             self._metrics.collection_seen(last.at, last.report.waiting_bytes)
         left = self._until_due(last, now)
@@ -131,8 +131,8 @@ class Schedule:
             return None
         return self._soon(left + random.uniform(0, min(self._section.interval_seconds, _SPREAD_SECONDS)))  # noqa: S311  spreads load only
 
-    def _latest(self) -> tuple[Ended | None, Ended | None]:
-        """Return the last run that has done what was due, and the last one that was refused since."""
+    def _last(self) -> tuple[Ended | None, Ended | None]:
+        """Return the last run that has done what was due, and the last one since then that was refused."""
         refused = None
         for each in ended(self._driver):
             if each.report.result in self._successes:

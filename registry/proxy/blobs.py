@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, UpstreamFailedError
 from registry.ports import Blob
-from registry.proxy.fill import State
+from registry.proxy.fill import State, View
 from registry.proxy.remote_blob import RemoteBlob
 from registry.proxy.tail import Passing, Tail
 
@@ -42,14 +42,22 @@ class ProxiedBlobs:
         return self._local.stat(digest)
 
     def has(self, digest: Digest) -> bool:
-        """Tell whether the blob is here, or the upstream has it: then it comes when somebody asks for it."""
+        """Tell whether the blob is here. What only the upstream has is fetched first, to its end.
+
+        It is asked for a manifest that is pushed and names the blob: what is acknowledged then must not depend on what
+        the upstream keeps.
+        """
         if self._local.has(digest):
             return True
         try:
-            self._size_of(self._remote(digest))
+            remote = self._remote(digest)
+            fill = None if self._stored(remote) is not None else self._fills.join(remote, self._place, self._visitor)
         except BlobUnknownError:
             return False
-        return True
+        if fill:
+            fill.wait(View.has_ended, self._visitor)
+            fill.raise_error()
+        return self._local.has(digest)
 
     def describe(self, digest: Digest) -> Blob:
         """Return the blob, without fetching it."""
@@ -110,6 +118,9 @@ class ProxiedBlobs:
 
     def delete(self, digest: Digest) -> None:
         """Take the blob away from here. It comes again if somebody asks for it."""
+        fill = self._fills.find(self._remote(digest), self._place)
+        if fill and fill.state is State.VERIFIED:  # clients have all of it already
+            fill.wait(View.has_ended, self._visitor)
         self._local.delete(digest)
 
     def revive(self, digest: Digest, since: Callable[[], float]) -> bool:

@@ -24,7 +24,7 @@ from registry.oci.errors import ManifestUnknownError, RegistryError
 from registry.oci.reference import Tag
 from registry.proxy.choosing import Choice
 from registry.proxy.swept import Outcome
-from registry.proxy.usage import Usage
+from registry.proxy.usage import Usage, was_fetched
 from registry.storage import enumeration, paths
 from registry.storage.evictions import note_eviction
 from registry.storage.links import Condemnable, condemn_links
@@ -165,26 +165,31 @@ class Eviction:
         """Take a tag away if it is as it was found, and then what is known of it upstream.
 
         In that order: a tag of which nothing is known would count as pushed. One that was pushed meanwhile stays, or
-        comes back.
+        comes back; so does one that somebody has asked for.
         """
         path = paths.proxied_tag(repository.name, tag.name)
-        known: bytes | None = None
-        with suppress(PathNotFoundError):
-            known = self.driver.get(path, limit=_STATE_LIMIT_BYTES)
+        known = self._content(path)
         upstream = self.cached.upstream_of(repository.name)
-        if upstream is None or (known is None and not upstream.classic):
+        if upstream is None or not (upstream.classic or was_fetched(known, digest)):
             return
         if self._is_stored_since(repository.name, digest, now):
             return
         with suppress(ports.ChangedError, ManifestUnknownError):
             repository.tags.delete_from(tag, digest)
-            if self._is_stored_since(repository.name, digest, now):
+            if self._is_stored_since(repository.name, digest, now) or self._content(path) != known:
                 repository.tags.restore(tag, digest)
                 return
             self._count(upstream, "tags")
             if known is not None:
                 with suppress(PathNotFoundError, ChangedError):
                     self.driver.delete_if(path, expected=known)
+
+    def _content(self, path: str) -> bytes | None:
+        """Return what is known of a tag upstream, None if nothing is."""
+        try:
+            return self.driver.get(path, limit=_STATE_LIMIT_BYTES)
+        except PathNotFoundError:
+            return None
 
     def _is_stored_since(self, name: str, digest: Digest, now: float) -> bool:
         """Tell whether a manifest was pushed, fetched or used since the eviction began."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 HELD_BACK: Final = 256 * 1024
 """Bytes at the end of a blob that nobody gets before its digest is verified."""
+_MEASURED: Final = 1024 * 1024
+"""Bytes after which it is known how fast an upstream is; so many are worth waiting for."""
 
 
 class State(Enum):
@@ -52,9 +54,13 @@ class View:
     spool: Spool | None
     readable: int
 
-    def has_news(self, spool: Spool | None, position: int) -> bool:
-        """Tell whether there is something to do for a reader of `spool` who has got the bytes up to `position`."""
-        return self.readable > position or self.state in ENDED or (spool is not None and self.spool is not spool)
+    def has_ended(self) -> bool:
+        """Tell whether nothing more comes."""
+        return self.state in ENDED
+
+    def has_news(self, position: int) -> bool:
+        """Tell whether there is something to do for a reader who has got the bytes up to `position`."""
+        return self.readable > position or self.has_ended()
 
 
 class Fill:
@@ -120,9 +126,12 @@ class Fill:
             if size is not None and position > size - HELD_BACK:
                 position = size
             gained, seconds = written - self._began_at, time.monotonic() - self._began
-        if position <= written:
+        missing = position - written
+        if missing <= 0:
             return 0.0
-        return (position - written) * seconds / gained if gained else float("inf")
+        if gained < _MEASURED:
+            return 0.0 if missing <= _MEASURED else float("inf")
+        return missing * seconds / gained
 
     def raise_error(self) -> None:
         """Raise why it has failed, if it has."""

@@ -204,4 +204,4 @@ def _acquire(slot: threading.BoundedSemaphore, remote: RemoteBlob, visitor: Visi
 
 
 def _is_known(fill: Fill, view: View) -> bool:
-    return view.state in ENDED or fill.size is not None
+    return view.has_ended() or fill.size is not None

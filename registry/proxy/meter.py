@@ -1,8 +1,10 @@
-"""What a cache tells of its work to whoever counts."""
+"""What a cache tells of its work, and of that of the client of upstreams, to whoever counts."""
 
 from __future__ import annotations
 
 from typing import Protocol
+
+from registry.upstream import meter as upstreams
 
 
 class Meter(Protocol):
@@ -25,6 +27,10 @@ class Meter(Protocol):
 
     def stale(self, upstream: str) -> None:
         """Count an answer from here that the upstream, which failed, was to confirm."""
+
+
+class ProxyMeter(Meter, upstreams.Meter, Protocol):
+    """Counts what the client of upstreams tells, too."""
 
 
 class NoMeter:

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from registry import ports
     from registry.config import Configuration
     from registry.oci.digest import Digest
+    from registry.proxy.meter import ProxyMeter
     from registry.proxy.routing import Place
     from registry.storage.passage import Passage
     from registry.storage.repository import Repositories, Repository
-    from registry.upstream.meter import Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Proxied:
         passage: Passage | None,
         *,
         pseudonym: str,
-        meter: Meter | None = None,
+        meter: ProxyMeter | None = None,
     ) -> None:
         """Keep what is fetched in `repositories`, which are over `driver`; nothing where `passage` is None.
 
@@ -129,8 +129,9 @@ class Proxied:
         cached = Cached(upstreams)
         caching = NotedCaching(passage, driver, cached) if passage else None
         self._last_use = LastUse(driver, cached) if passage else None
-        self._fills = Fills(Kept(driver, repositories, caching) if caching else None)
-        self._shared = _Shared(driver, caching, Freshness(driver, read_only=passage is None), self._fills)
+        self._fills = Fills(Kept(driver, repositories, caching) if caching else None, meter)
+        freshness = Freshness(driver, read_only=passage is None, meter=meter)
+        self._shared = _Shared(driver, caching, freshness, self._fills)
         self._upstreams = {each.name: Upstream(each, via=pseudonym, meter=meter) for each in upstreams}
 
     @property

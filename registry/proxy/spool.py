@@ -10,7 +10,7 @@ import errno
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -71,7 +71,7 @@ class Spool(ABC):
         Raises:
             DriverError: the medium fails, or has fewer bytes.
         """
-        with _translated():
+        with _translated("read"):
             piece = os.pread(self._descriptor, stop - start, start)
         if not piece:
             raise DriverError("what was fetched of a blob is not there any more")
@@ -98,7 +98,7 @@ class UploadSpool(Spool):
 
     def follow(self, driver: StorageDriver, path: str) -> bool:
         del driver, path
-        with _translated():
+        with _translated("read"):
             size = os.fstat(self._descriptor).st_size
         if size < self.size:
             raise OtherBytesError
@@ -124,7 +124,7 @@ class TemporarySpool(Spool):
         if known and self.read(position, position + len(known)) != known:
             raise OtherBytesError
         rest = memoryview(piece)[len(known) :]
-        with _translated():
+        with _translated("kept in TMPDIR"):
             while rest:
                 written = os.pwrite(self._descriptor, rest, self.size)
                 self.size += written
@@ -153,21 +153,18 @@ def open_spool(driver: StorageDriver, path: str) -> Spool:
     """
     name = driver.local_path(path)
     if name:
-        try:
+        # Not there, it is in a place of the driver's own.
+        with _translated("read"), suppress(FileNotFoundError):
             return UploadSpool(os.open(name, os.O_RDONLY | os.O_CLOEXEC))
-        except FileNotFoundError:
-            pass  # this driver keeps uploads elsewhere
-        except OSError as error:
-            raise UnavailableError(f"what is fetched of a blob cannot be read: {error.strerror}") from error
-    with _translated(), tempfile.TemporaryFile(buffering=0) as file:
+    with _translated("kept in TMPDIR"), tempfile.TemporaryFile(buffering=0) as file:
         return TemporarySpool(os.dup(file.fileno()))
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Raise errors of the operating system as those of the storage are."""
+def _translated(verb: str) -> Iterator[None]:
+    """Raise errors of the operating system as those of the storage are; `verb` says what has failed."""
     try:
         yield
     except OSError as error:
         word = NoSpaceError if error.errno in _FULL else UnavailableError
-        raise word(f"what is fetched of a blob cannot be kept: {error.strerror} ({tempfile.gettempdir()})") from error
+        raise word(f"what is fetched of a blob cannot be {verb}: {error.strerror or error}") from error

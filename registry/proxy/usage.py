@@ -1,20 +1,20 @@
 """What cached repositories hold, how large it is, and which of it was pushed, in tables on disk.
 
-Pushed are tags of which nothing is known upstream, and, where others may push, manifests that were not fetched. In the
-repositories of the section ``proxy`` all is fetched, also what a Go registry has left there.
+Pushed are tags of which nothing is known upstream, and, where others may push, manifests that were not fetched. Tags
+that a Go registry has fetched with the section ``proxy`` are known by its list of what it is to forget.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from drivers.base import Found, ObjectTooLargeError, PathNotFoundError
 from registry.config.cached import keeps
 from registry.foundation.temporary_database import temporary_database
 from registry.oci.digest import DEFAULT_ALGORITHM, Digest
+from registry.proxy.freshness import TagState
+from registry.proxy.scheduler import scheduled
 from registry.storage import paths
 from registry.storage.links import read_links
 from registry.storage.parts import Kind, known_at, leaf_in, part_at
@@ -22,7 +22,7 @@ from registry.storage.parts import Kind, known_at, leaf_in, part_at
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from drivers.base import StorageDriver
+    from drivers.base import Found, StorageDriver
     from registry.config.cached import Cached
 
 T = TypeVar("T")
@@ -58,6 +58,8 @@ _SCHEMA: Final = """
     -- What is known upstream of tags, and the manifests that were fetched where others are pushed.
     CREATE TABLE known (repository INTEGER, tag TEXT, modified REAL, PRIMARY KEY (repository, tag)) WITHOUT ROWID;
     CREATE TABLE fetched (repository INTEGER, digest TEXT, PRIMARY KEY (repository, digest)) WITHOUT ROWID;
+    -- What a Go registry has fetched, and what it is to forget: NAME@DIGEST.
+    CREATE TABLE scheduled (key TEXT PRIMARY KEY) WITHOUT ROWID;
     -- What manifests lead to, and subjects.
     CREATE TABLE edges (source TEXT, target TEXT, PRIMARY KEY (source, target)) WITHOUT ROWID;
     CREATE INDEX edges_by_target ON edges (target);
@@ -133,6 +135,9 @@ class Usage:
                 if len(unread) >= _AT_ONCE:
                     self._read_links(unread)
         self._read_links(unread)
+        if any(each.classic for each in self._cached.upstreams):
+            keys = ((each,) for each in scheduled(self._driver))
+            self.connection.executemany("INSERT OR IGNORE INTO scheduled VALUES (?)", keys)
         self._read_tags()
         for found in self._driver.walk(paths.BLOBS, leaf_in=leaf_in):
             part = part_at(found.path)
@@ -164,10 +169,15 @@ class Usage:
         return size
 
     def last_uses(self, upstream: str, most: int) -> Iterator[tuple[str, Kind, str, float]]:
-        """Yield the `most` links of an upstream that were used longest ago and stay: repository, kind, digest, when."""
+        """Yield the `most` links of an upstream that were used longest ago and stay: repository, kind, digest, when.
+
+        Those of repositories to which anything was pushed are left out.
+        """
         query = """
             SELECT name, kind, digest, used FROM links JOIN repositories ON repositories.id = repository
-            WHERE upstream = ? AND NOT chosen ORDER BY used LIMIT ?
+            WHERE upstream = ? AND NOT chosen
+            AND NOT EXISTS (SELECT 1 FROM tags WHERE tags.repository = repositories.id AND pushed)
+            ORDER BY used LIMIT ?
         """
         for name, kind, digest, used in self.connection.execute(query, (upstream, most)):
             yield name, Kind(kind), digest, used
@@ -253,26 +263,32 @@ class Usage:
 
     def _read_tags(self) -> None:
         """Note where tags point, and which of them were pushed."""
+        # In the order of the table itself, whose rows are changed meanwhile.
         query = """
-            SELECT repository, name, classic, mixed, tag, known.modified
+            SELECT tags.repository, name, tags.tag, known.modified
             FROM tags JOIN repositories ON repositories.id = repository LEFT JOIN known USING (repository, tag)
+            ORDER BY tags.repository, tags.tag
         """
         for batch in iter(partial(self.connection.execute(query).fetchmany, _AT_ONCE), []):
-            targets = list(read_links(self._driver, [paths.tag_link(name, tag) for _, name, _, _, tag, *_ in batch]))
-            for (number, name, classic, mixed, tag, known), target in zip(batch, targets, strict=True):
-                pushed = not classic and (known is None or (mixed and not self._is_known(name, tag, target)))
+            named = [(name, tag) for _, name, tag, _ in batch]
+            targets = read_links(self._driver, [paths.tag_link(*each) for each in named])
+            states = self._driver.get_each([paths.proxied_tag(*each) for each in named], limit=_STATE_LIMIT_BYTES)
+            for (number, name, tag, known), target, state in zip(batch, targets, states, strict=True):
+                pushed = not (was_fetched(state, target) or self._is_scheduled(name, target))
                 row = (target and str(target), pushed, known or 0.0, number, tag)
                 self.connection.execute(_READ_TAG, row)
                 if pushed and not target:
                     self.connection.execute("UPDATE repositories SET kept = 1 WHERE id = ?", (number,))
 
-    def _is_known(self, name: str, tag: str, target: Digest | None) -> bool:
-        """Tell whether a tag, which points to `target`, does so because an upstream has said so."""
-        try:
-            state = json.loads(self._driver.get(paths.proxied_tag(name, tag), limit=_STATE_LIMIT_BYTES))
-        except (PathNotFoundError, ObjectTooLargeError, ValueError):
-            return False
-        return isinstance(state, dict) and str(target) in {state.get("digest"), state.get("former")}
+    def _is_scheduled(self, name: str, target: Digest | None) -> bool:
+        """Tell whether a manifest is on the list of what a Go registry has fetched; or gone, as it leaves tags."""
+        query = """
+            SELECT EXISTS (SELECT 1 FROM scheduled WHERE key = :name || '@' || :digest) OR classic AND NOT EXISTS (
+                SELECT 1 FROM links WHERE repository = repositories.id AND kind = 'revision' AND digest = :digest
+            ) FROM repositories WHERE name = :name
+        """
+        row = {"name": name, "digest": str(target) if target else ""}
+        return bool(self.connection.execute(query, row).fetchone()[0])
 
     def _held(self, condition: str, value: str) -> Held | None:
         row = self.connection.execute(_HELD.format(condition), (value,)).fetchone()
@@ -282,3 +298,12 @@ class Usage:
             return None
         size = self.connection.execute(_HELD_SIZE.format(condition), (value,)).fetchone()[0]
         return Held(name, upstream, tags, manifests, blobs, size, used)
+
+
+def was_fetched(content: bytes | None, target: Digest | None) -> bool:
+    """Tell whether a tag that points to `target`, None if that is torn, does so because an upstream has said so.
+
+    `content` is that of what is known of the tag upstream; None if nothing is.
+    """
+    state = TagState.decode(content) if content is not None else None
+    return state is not None and (state.covers(target) if target else not state.pushed)

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.oci import media_types
 from registry.oci.digest import Digest
+from registry.oci.reference import Tag
+from registry.proxy.freshness import TagState
 from registry.storage import paths
 from registry.storage.runs import Phase, Run, Runs
 from tests.commands.stores import OWN, SHARED, configure, fill, run, stored
+from tests.content import descriptor, image
 from tests.upstreams import registry
 
 if TYPE_CHECKING:
@@ -35,7 +40,7 @@ def directory(tmp_path: Path) -> Path:
     for name, tags in (("team/app", ("v1", "v2", "latest")), ("team/web", ("v1",))):
         for tag in tags:
             digest = driver_of(tmp_path).get(paths.tag_link(name, tag), limit=100).decode()
-            known = json.dumps({"digest": digest, "checked": 0}).encode()
+            known = TagState(Digest.parse(digest), 0.0).encode()
             driver_of(tmp_path).put(paths.proxied_tag(name, tag), known)
     return tmp_path
 
@@ -203,3 +208,54 @@ def test_what_is_pulled_has_to_have_the_name_of_an_upstream_and_a_platform_its_f
     assert local.stderr.startswith("Error: base:12: it belongs to no upstream: ")
     assert platform.returncode == 2
     assert "'amd64' is not OS/ARCH" in platform.stderr
+
+
+def test_an_image_is_pulled_whole_once_and_anew_when_it_was_evicted(tmp_path: Path, remote: Registry) -> None:
+    layers = [os.urandom(300_000), b"small"]
+    for content in (b"{}", *layers):
+        remote.put_blob("library/app", content)
+    digest = remote.put_manifest("library/app", image(b"{}", *layers), "v1")
+    signed = remote.put_blob("library/app", b"signed")
+    subject = descriptor(image(b"{}", *layers), media_types.OCI_MANIFEST)
+    signature = remote.put_manifest("library/app", image(b"{}", b"signed", subject=subject))
+    upstreams(tmp_path, f"name: hub, remoteurl: {remote.url}")
+    (tmp_path / "root").mkdir()
+    size = 300_000 + len(b"small") + len(b"{}")
+
+    (first,) = json.loads(proxy(tmp_path, "pull", "--json", "hub/library/app:v1").stdout)
+    (second,) = json.loads(proxy(tmp_path, "pull", "--json", "--referrers", "hub/library/app:v1").stdout)
+
+    kept = stored(tmp_path).open("hub/library/app")
+    assert first == {"image": "hub/library/app:v1", "manifests": 1, "blobs": 3, "fetched": size}
+    assert (second["manifests"], second["fetched"]) == (2, len(b"signed"))
+    assert kept.tags.resolve(Tag("v1")) == digest
+    assert kept.manifests.has(signature)
+    assert kept.blobs.has(signed)
+    assert all(remote.count("GET", str(Digest.of(each))) == 1 for each in layers)
+    listed = json.loads(proxy(tmp_path, "list", "--json").stdout)
+    assert [(each["name"], each["tags"], each["manifests"]) for each in listed["repositories"]] == [
+        ("hub/library/app", 1, 2)
+    ]
+    proxy(tmp_path, "evict", "hub/**")
+    assert not kept.blobs.has(Digest.of(layers[0]))
+    assert proxy(tmp_path, "pull", "hub/library/app:v1").returncode == 0
+    assert kept.blobs.has(Digest.of(layers[0]))
+
+
+def test_an_image_that_cannot_be_pulled_is_an_error_in_one_line_and_the_others_are_pulled(
+    tmp_path: Path, remote: Registry
+) -> None:
+    remote.put_blob("app", b"{}")
+    remote.put_manifest("app", image(b"{}"), "v1")
+    upstreams(tmp_path, f"name: hub, remoteurl: {remote.url}", "name: down, remoteurl: http://127.0.0.1:9")
+    (tmp_path / "root").mkdir()
+
+    done = proxy(tmp_path, "pull", "hub/none:v1", "down/app", "hub/app:v1")
+
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    assert [line.split(": ")[:2] for line in errors] == [
+        ["Error", "hub/none:v1"],
+        ["Error", "down/app"],
+    ]
+    assert done.stdout == "hub/app:v1: 1 manifests, 1 blobs, 2 B fetched\n"

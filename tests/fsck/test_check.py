@@ -216,6 +216,31 @@ def test_manifests_of_an_index_whose_links_are_lost_are_listed_on_request_howeve
     assert Checked(driver, deep=True).said == []
 
 
+@pytest.mark.parametrize("content", [b"", b"sha256:12"])
+def test_a_torn_link_of_a_layer_that_the_go_registry_keeps_under_its_sha256_is_written_again(
+    driver: StorageDriver, content: bytes
+) -> None:
+    push(driver)
+    repository = Repositories(driver).open("other")
+    for filler in (b"filler 1", b"filler 2"):
+        blob(repository, filler)
+    kept = Digest.parse(blob(repository, b"my layer")["digest"])
+    named = Digest.of(b"my layer", "sha512")
+    path = paths.layer_link("other", named)
+    driver.put(path, str(kept).encode())
+    pushed = image(repository, {"mediaType": LAYER_TYPE, "digest": str(named), "size": len(b"my layer")})
+    repository.tags.point(Tag("v1"), Digest.parse(pushed["digest"]))
+    assert Checked(driver, deep=True).said == []
+
+    driver.put(path, content)
+
+    assert Checked(driver).said == [("layer-link", f"other@{named}", "found")]
+    assert Checked(driver, repair=True).said == [("layer-link", f"other@{named}", "repaired")]
+    assert driver.get(path, limit=100) == str(kept).encode()
+    driver.delete(path)
+    assert Checked(driver, repair=True).said == [("blob-missing", f"other@{named}", "found")]
+
+
 def test_a_blob_that_nothing_tells_a_repository_has_had_is_only_given_to_it_on_request(driver: StorageDriver) -> None:
     tree = push(driver)
     other = Repositories(driver).open("other")

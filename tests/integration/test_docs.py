@@ -17,6 +17,7 @@ from tests.integration.content import fill
 from tests.integration.image.test_docs import PAGES as PAGES_WITH_CONTAINERS
 from tests.integration.pages import PROGRAMS, PROJECT, Block, Reader, blocks, page_path
 from tests.integration.servers import configuration, free_port
+from tests.integration.test_docs_of_caches import PAGES as PAGES_OF_CACHES
 from tests.integration.test_docs_of_clients import PAGES as PAGES_WITH_CLIENTS
 from tests.integration.test_docs_of_maintenance import PAGES as PAGES_OF_MAINTENANCE
 from tests.integration.test_docs_of_notifications import PAGES as PAGES_OF_NOTIFICATIONS
@@ -67,6 +68,7 @@ def test_every_page_is_worked_through() -> None:
         *PAGES_WITH_CLIENTS,
         *PAGES_OF_NOTIFICATIONS,
         *PAGES_OF_MAINTENANCE,
+        *PAGES_OF_CACHES,
     )
     assert sorted([*PAGES, *elsewhere, *WITHOUT_COMMANDS]) == sorted(all_pages())
 

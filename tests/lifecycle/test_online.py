@@ -32,6 +32,7 @@ from registry.storage.runs import Notice, Pace, Phase, Runs
 from registry.storage.validation import ValidationPolicy
 from tests.archive.images import blob, fill, image
 from tests.lifecycle.runs import UNTAGGED, collect
+from tests.proxy.caches import DAY, Stored, upstream
 from tests.storage.consistency import assert_nothing_dangles
 
 if TYPE_CHECKING:
@@ -522,3 +523,27 @@ def test_manifests_of_a_cache_without_a_tag_are_left_to_its_ttl() -> None:
 
     assert terms.untagged_seconds("hub/app") is None
     assert terms.untagged_seconds("team/app") == 60
+
+
+def test_what_a_cache_has_evicted_is_freed_after_the_grace_and_nothing_else() -> None:
+    cache = Stored()
+    hub = upstream("hub", "hub")
+    cache.image("hub/old", "v1", layers=(b"old", b"shared"), age=10 * DAY)
+    cache.image("hub/new", "v1", layers=(b"new", b"shared"), age=DAY)
+    cache.image("team/app", "v1", layers=(b"pushed",), age=10 * DAY, fetched=False)
+    cache.blob("team/app", b"loose", age=10 * DAY)
+    cache.sweep(hub)
+    terms = Terms(grace_seconds=3600, maxshare=1, cached=Cached((hub,)), condemns=False)
+
+    def kept() -> set[bytes]:
+        return {content for content in (b"old", b"shared", b"new", b"pushed", b"loose") if cache.has_bytes(content)}
+
+    collect(cache.driver, terms)
+    assert kept() == {b"old", b"shared", b"new", b"pushed", b"loose"}
+    for found in list(cache.driver.walk(paths.BLOBS)) + list(cache.driver.walk(paths.condemned("hub/old"))):
+        cache.age(found.path, DAY)
+    collect(cache.driver, terms)
+
+    assert kept() == {b"shared", b"new", b"pushed", b"loose"}
+    assert not cache.driver.holds(paths.repository("hub/old"))
+    assert cache.tags("hub/new") == cache.tags("team/app") == ["v1"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
 from registry.proxy.eviction import Eviction
 from registry.proxy.fetched import note_fetched
+from registry.proxy.freshness import TagState
 from registry.storage import paths
 from registry.storage.links import read_link
 from registry.storage.repository import Repositories
@@ -72,9 +72,7 @@ class Stored:
         for path in (after - before) | written:
             self.age(path, age)
         for tag in tags if fetched else ():
-            self._put(
-                paths.proxied_tag(repository, tag), json.dumps({"digest": str(digest), "checked": 0}).encode(), age
-            )
+            self._put(paths.proxied_tag(repository, tag), TagState(digest, 0.0).encode(), age)
         if fetched and mixed:
             note_fetched(self.driver, repository, digest)
         return digest
@@ -107,6 +105,9 @@ class Stored:
 
     def has_layer(self, repository: str, content: bytes) -> bool:
         return read_link(self.driver, paths.layer_link(repository, Digest.of(content))) is not None
+
+    def has_bytes(self, content: bytes) -> bool:
+        return self.driver.holds(paths.blob_data(Digest.of(content)).removesuffix("/data"))
 
     def has_manifest(self, repository: str, digest: Digest) -> bool:
         return read_link(self.driver, paths.revision_link(repository, digest)) is not None

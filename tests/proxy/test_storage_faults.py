@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,24 @@ def test_on_a_full_disk_clients_get_the_blob_without_its_being_kept(
     cache.wait_until_idle()
     assert not cache.local().blobs.has(digest)
     assert list(medium.walk(paths.FILLS)) == [], "the bytes that were kept take no room"
+
+
+@pytest.mark.parametrize("room", [len(CONTENT), 2 * 1024 * 1024])
+def test_who_reads_along_with_a_process_that_runs_out_of_room_goes_on_where_it_was(
+    start: Start, remote: Registry, medium: StorageDriver, room: int
+) -> None:
+    first, second = start(Full(medium, 2 * 1024 * 1024)), start(Full(medium, room))
+    digest = remote.put_blob("a", CONTENT)
+    remote.misbehave(faults.slow(64 * 1024, 0.02), method="GET", times=1)
+    begun = first.pieces(digest)
+    got = [next(begun)]
+    follower = second.pieces(digest)
+    followed = [next(follower)]
+
+    assert b"".join([*followed, *follower]) == CONTENT
+    assert b"".join([*got, *begun]) == CONTENT
+    second.wait_until_idle()
+    assert second.local().blobs.has(digest) == (room == len(CONTENT))
 
 
 def test_on_a_full_disk_nobody_gets_a_whole_blob_that_is_wrong(
@@ -205,3 +224,19 @@ def test_at_whatever_call_the_storage_fails_nothing_wrong_is_given_or_kept(
         if not failing.power_is_gone:
             break
     assert number > 8
+
+
+def test_without_a_directory_for_temporary_files_clients_get_the_blob(
+    remote: Registry, driver: InMemoryDriver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/none"])
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    cache = Cache(driver, remote.url)
+    digest = remote.put_blob("a", CONTENT)
+
+    assert cache.get(digest) == CONTENT
+
+    cache.wait_until_idle()
+    assert "cannot be kept in TMPDIR" in caplog.text
+    assert "Traceback" not in caplog.text
+    cache.close()
