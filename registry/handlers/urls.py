@@ -68,6 +68,9 @@ def asked_host() -> str:
     if environ.keys().isdisjoint(_TELLING_HOST) or services().proxies.trusts(environ[PEER_KEY]):
         return _origin(environ)[1]
     return _plausible_host(environ.get("HTTP_HOST"))
+def told_host(environ: Mapping[str, Any]) -> str:
+    """Return the host, with its port, that the client of `environ` has asked, as far as can be known, else ""."""
+    return _origin(environ)[1]
 
 
 def root_url() -> str:
