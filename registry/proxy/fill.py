@@ -58,9 +58,9 @@ class View:
         """Tell whether nothing more comes."""
         return self.state in ENDED
 
-    def has_news(self, spool: Spool | None, position: int) -> bool:
-        """Tell whether there is something to do for a reader of `spool` who has got the bytes up to `position`."""
-        return self.readable > position or self.has_ended() or (spool is not None and self.spool is not spool)
+    def has_news(self, position: int) -> bool:
+        """Tell whether there is something to do for a reader who has got the bytes up to `position`."""
+        return self.readable > position or self.has_ended()
 
 
 class Fill:

@@ -155,12 +155,13 @@ class Tail:
         position = start
         spool: Spool | None = None
         while position < stop:
-            view = self._fill.wait(partial(View.has_news, spool=spool, position=position), self._visitor)
-            if view.size not in {None, self._size} or (position > start and view.spool is not spool):
-                # The client was told another size, or got the first bytes of something else.
-                raise UpstreamFailedError("what came of the blob at first was wrong")
-            spool = view.spool
-            if spool and view.readable > position:
+            view = self._fill.wait(partial(View.has_news, position=position), self._visitor)
+            if view.size not in {None, self._size}:
+                raise _wrong_at_first()
+            if view.spool and view.readable > position:
+                if spool and view.spool is not spool and not _have_same(spool, view.spool, start, position):
+                    raise _wrong_at_first()
+                spool = view.spool
                 piece = spool.read(position, min(view.readable, stop, position + _PIECE))
                 position += len(piece)
                 yield piece
@@ -169,3 +170,21 @@ class Tail:
                 before = spool.pieces(position) if spool and start == 0 and position else ()
                 yield from self._passing.read(position, stop, before)
                 return
+
+
+def _wrong_at_first() -> UpstreamFailedError:
+    """Return what to raise where the client was told another size, or got the first bytes of something else."""
+    return UpstreamFailedError("what came of the blob at first was wrong")
+
+
+def _have_same(spool: Spool, other: Spool, start: int, stop: int) -> bool:
+    """Tell whether both have the same bytes ``start..stop``, so that who began with one may go on with the other.
+
+    There is another one when the blob is fetched anew: what had come was wrong, or went for want of room.
+    """
+    while start < stop:
+        piece = spool.read(start, min(stop, start + _PIECE))
+        if other.read(start, start + len(piece)) != piece:
+            return False
+        start += len(piece)
+    return True

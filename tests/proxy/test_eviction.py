@@ -11,10 +11,10 @@ from registry.config.cached import Cached
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
-from registry.proxy.eviction import CollectionRunsError, Eviction
-from registry.proxy.fetched import note_pushed
+from registry.proxy.eviction.evicting import CollectionRunsError, Eviction
+from registry.proxy.eviction.last_use import LastUse
 from registry.proxy.freshness import TagState
-from registry.proxy.lastuse import LastUse
+from registry.proxy.pushed_manifests import unmark_fetched
 from registry.storage import paths
 from registry.storage.evictions import evictions
 from registry.storage.parts import Kind
@@ -270,7 +270,7 @@ def test_a_tag_that_was_about_to_be_moved_is_a_fetched_one_wherever_it_points() 
 def test_a_manifest_that_was_fetched_and_then_pushed_stays() -> None:
     stored = Stored()
     digest = stored.image("hub/app", layers=(b"fetched",), age=OLD, mixed=True)
-    note_pushed(stored.driver, "hub/app", digest)
+    unmark_fetched(stored.driver, "hub/app", digest)
 
     stored.sweep(upstream(push="allow"))
 

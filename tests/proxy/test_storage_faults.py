@@ -96,6 +96,24 @@ def test_on_a_full_disk_clients_get_the_blob_without_its_being_kept(
     assert list(medium.walk(paths.FILLS)) == [], "the bytes that were kept take no room"
 
 
+@pytest.mark.parametrize("room", [len(CONTENT), 2 * 1024 * 1024])
+def test_who_reads_along_with_a_process_that_runs_out_of_room_goes_on_where_it_was(
+    start: Start, remote: Registry, medium: StorageDriver, room: int
+) -> None:
+    first, second = start(Full(medium, 2 * 1024 * 1024)), start(Full(medium, room))
+    digest = remote.put_blob("a", CONTENT)
+    remote.misbehave(faults.slow(64 * 1024, 0.02), method="GET", times=1)
+    begun = first.pieces(digest)
+    got = [next(begun)]
+    follower = second.pieces(digest)
+    followed = [next(follower)]
+
+    assert b"".join([*followed, *follower]) == CONTENT
+    assert b"".join([*got, *begun]) == CONTENT
+    second.wait_until_idle()
+    assert second.local().blobs.has(digest) == (room == len(CONTENT))
+
+
 def test_on_a_full_disk_nobody_gets_a_whole_blob_that_is_wrong(
     start: Start, remote: Registry, medium: StorageDriver
 ) -> None:
