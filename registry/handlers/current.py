@@ -22,6 +22,9 @@ HAND_OVER_KEY: Final = "registry.hand_over"
 It is called before what may take long, without arguments.
 """
 
+PEER_KEY: Final = "registry.peer"
+"""Where the WSGI environment has the address of who has connected: REMOTE_ADDR is that of the client."""
+
 PARKING_KEY: Final = "registry.parking"
 """Where the WSGI environment of a request has a Parking, if the server lets threads wait that do not work."""
 

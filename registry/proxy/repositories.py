@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from registry.config.cached import Cached
 from registry.oci.errors import DeniedError, UpstreamFailedError
 from registry.proxy.blobs import ProxiedBlobs
-from registry.proxy.filling import Kept
-from registry.proxy.fills import Fills
+from registry.proxy.eviction.last_use import LastUse
+from registry.proxy.fills.filling import Kept
+from registry.proxy.fills.fills import Fills
 from registry.proxy.freshness import Freshness
-from registry.proxy.lastuse import LastUse
 from registry.proxy.manifests import ProxiedManifests
-from registry.proxy.noting import NotedCaching, PushableManifests
+from registry.proxy.pushed_manifests import NotedCaching, PushableManifests
 from registry.proxy.referrers import ProxiedReferrers
 from registry.proxy.remote import Remote
 from registry.proxy.routing import Routes, local

@@ -11,10 +11,10 @@ from registry.config.cached import Cached
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
-from registry.proxy.eviction import CollectionRunsError, Eviction
-from registry.proxy.fetched import note_pushed
+from registry.proxy.eviction.evicting import CollectionRunsError, Eviction
+from registry.proxy.eviction.last_use import LastUse
 from registry.proxy.freshness import TagState
-from registry.proxy.lastuse import LastUse
+from registry.proxy.pushed_manifests import unmark_fetched
 from registry.storage import paths
 from registry.storage.evictions import evictions
 from registry.storage.parts import Kind
@@ -270,7 +270,7 @@ def test_a_tag_that_was_about_to_be_moved_is_a_fetched_one_wherever_it_points() 
 def test_a_manifest_that_was_fetched_and_then_pushed_stays() -> None:
     stored = Stored()
     digest = stored.image("hub/app", layers=(b"fetched",), age=OLD, mixed=True)
-    note_pushed(stored.driver, "hub/app", digest)
+    unmark_fetched(stored.driver, "hub/app", digest)
 
     stored.sweep(upstream(push="allow"))
 
@@ -287,6 +287,27 @@ def test_a_tag_that_was_pushed_over_what_was_fetched_is_a_pushed_one() -> None:
 
     assert stored.tags("hub/app") == ["v1"]
     assert stored.has_manifest("hub/app", pushed)
+    assert not stored.has_layer("hub/app", b"fetched")
+
+
+@pytest.mark.parametrize("has_state", [True, False])
+def test_a_tag_that_was_pushed_or_imported_over_a_cached_one_stays_where_nobody_pushes_any_more(
+    *, has_state: bool
+) -> None:
+    stored = Stored()
+    stored.image("hub/app", "v1", layers=(b"fetched",), age=OLD)
+    pushed = stored.image("hub/app", "v1", layers=(b"pushed",), age=OLD, fetched=False)
+    if has_state:  # an import leaves what was known of the tag
+        path = paths.proxied_tag("hub/app", "v1")
+        stored.driver.put(path, TagState(pushed, 0.0, pushed=True).encode())
+        stored.age(path, OLD)
+
+    stored.sweep(upstream())
+    stored.evict(lambda _: True, upstream())
+
+    assert stored.tags("hub/app") == ["v1"]
+    assert stored.has_manifest("hub/app", pushed)
+    assert stored.has_layer("hub/app", b"pushed")
     assert not stored.has_layer("hub/app", b"fetched")
 
 

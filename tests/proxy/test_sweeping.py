@@ -18,8 +18,8 @@ from registry.config.remote import Proxy
 from registry.config.upstreams import Upstream, UpstreamCache
 from registry.config.values import Maintenance, ReadOnly, Storage
 from registry.jobs.job import JobFailedError
-from registry.proxy.jobs import Schedule, jobs
-from registry.proxy.swept import last_swept
+from registry.proxy.eviction.jobs import Schedule, jobs
+from registry.proxy.eviction.outcomes import last_swept
 from registry.storage import paths
 from tests.drivers.failing import FailingDriver
 from tests.proxy.caches import DAY, HOUR, Stored

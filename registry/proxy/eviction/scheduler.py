@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.config.upstreams import Upstream
-    from registry.proxy.usage import Usage
+    from registry.proxy.eviction.usage import Usage
 
 _MOST_ENTRIES: Final = 100_000
 """That of the Go registry has one for each blob and manifest, and is read as a whole. Those that expire first count."""
