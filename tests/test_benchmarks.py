@@ -6,6 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -14,13 +18,23 @@ import yaml
 
 from tests.benchmarks.__main__ import _compare
 from tests.benchmarks.collecting import collect, compared, table
+from tests.benchmarks.connection import Connection
 from tests.benchmarks.content import SHORT, Samples
 from tests.benchmarks.facts import build_of
 from tests.benchmarks.measuring import Measurement, Target
-from tests.benchmarks.peers import Peer, Server, _configuration_of_distribution, _configuration_of_ours, new_site
+from tests.benchmarks.peers import (
+    Peer,
+    Server,
+    _configuration_of_distribution,
+    _configuration_of_ours,
+    find_peers,
+    new_site,
+    upstream_peer,
+)
 from tests.benchmarks.picture import draw
 from tests.benchmarks.planting import plant_images
 from tests.benchmarks.processes import Memory, cpu_seconds, memory, tree
+from tests.benchmarks.relay import Traffic, running_relay
 from tests.benchmarks.report import Key, Ratio, Report, duration
 from tests.benchmarks.rows import ROWS, Row, select
 from tests.benchmarks.stands import _storage, available_places
@@ -228,6 +242,93 @@ def test_rows_are_chosen_by_patterns() -> None:
     ]
     assert select("") == list(ROWS)
     assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+@pytest.fixture
+def caches(monkeypatch: pytest.MonkeyPatch) -> dict[str, Peer]:
+    """Give the caches of a machine that has distribution v3, by name."""
+    monkeypatch.setenv("DISTRIBUTION_V3", "/opt/v3")
+    return {peer.name: peer for peer in find_peers("ours-proxy v3-proxy")}
+
+
+def test_caches_are_measured_if_they_are_asked_for(caches: dict[str, Peer]) -> None:
+    assert [*caches] == ["ours-proxy", "v3-proxy"]
+    assert not any(peer.caches for peer in find_peers(""))
+    assert {"ours", "v3", "ours-proxy", "v3-proxy"} <= {peer.name for peer in find_peers("", caches=True)}
+    assert upstream_peer().name == "v3"
+
+
+def test_a_cache_is_given_its_upstream_and_a_repository_for_tags_that_are_looked_for_each_time(
+    caches: dict[str, Peer], tmp_path: Path
+) -> None:
+    ours, theirs = caches["ours-proxy"], caches["v3-proxy"]
+    site = replace(new_site(tmp_path, behind=False), upstream="http://127.0.0.1:1")
+
+    entries = yaml.safe_load(ours.configuration(site))["proxies"]
+    assert [each["remoteurl"] for each in entries] == [site.upstream] * 2
+    assert [f"{each['name']}/" for each in entries] == [ours.cached, ours.asked]
+    assert [each.get("cache") for each in entries] == [None, {"freshness": "0s"}]
+    assert yaml.safe_load(theirs.configuration(site))["proxy"] == {"remoteurl": site.upstream}
+    assert (theirs.cached, theirs.asked) == ("", "")
+
+
+def test_rows_of_caches_are_for_caches_and_others_are_not(caches: dict[str, Peer]) -> None:
+    plain = Peer("ours", (), lambda _: "")
+    takers = {row.name: [peer.name for peer in (plain, *caches.values()) if row.takes(peer)] for row in ROWS}
+
+    assert takers["blob-head"] == takers["tags-page-few"] == ["ours"]
+    assert takers["proxy-blob-4k"] == ["ours", "ours-proxy", "v3-proxy"]
+    assert takers["proxy-miss"] == ["ours-proxy", "v3-proxy"]
+
+
+def test_where_ours_is_not_measured_others_are_compared_with_the_first(report: Report) -> None:
+    key = Key("proxy-miss", "tmpfs")
+    report.add(key, "ours-proxy", 1, measured(1.0))
+    report.add(key, "v3-proxy", 1, measured(4.0))
+
+    assert report.ratio(key, "v3-proxy", lambda each: each.cpu_per_request) == Ratio(0.25, 0.25, 0.25)
+    assert [line.count(" (0.25-0.25)") for line in report.lines(key)] == [0, 1]
+
+
+def test_what_caches_ask_of_their_upstreams_is_a_table_of_its_own(report: Report) -> None:
+    assert list(report.upstream_lines()) == []
+
+    report.add(KEY, "ours", 4, replace(measured(1.0), asked=Traffic(50, 3 * MIB), grown=2 * MIB))
+
+    *_, line = report.upstream_lines()
+    assert line == "| blob-head | tmpfs | ours | 50 | 0.5 | 3 | 2 MiB |"
+
+
+class _Blob(BaseHTTPRequestHandler):
+    """A server that has one blob."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(MIB))
+        self.end_headers()
+        self.wfile.write(bytes(MIB))
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_relay_counts_what_passes_and_delays_requests() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Blob) as server, running_relay(server.server_port) as relay:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        before = relay.delay(0)
+        with Connection("127.0.0.1", relay.port) as connection:
+            connection.request("GET", "/blob", expected=200)
+        passed = relay.delay(0.2)
+        started = time.monotonic()
+        with Connection("127.0.0.1", relay.port) as connection:
+            connection.request("GET", "/blob", expected=200)
+        took = time.monotonic() - started
+        server.shutdown()
+
+    assert before == Traffic(0, 0)
+    assert passed.requests == 1
+    assert MIB < passed.size < MIB + 4096
+    assert took >= 0.2
 
 
 def test_the_picture_has_a_bar_for_each_server_in_scale(report: Report) -> None:

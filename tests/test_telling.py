@@ -11,7 +11,6 @@ import pytest
 from drivers.base import DriverError, NoSpaceError, UnavailableError
 from drivers.inmemory import InMemoryDriver
 from drivers.log import Log, Page
-from registry import publishing as publishing_module
 from registry.journal.entry import Entry, Instance, Origin
 from registry.journal.recorder import Recorder
 from registry.oci.digest import Digest
@@ -20,6 +19,7 @@ from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
 from registry.ports import Repository
 from registry.publishing import Guard, Operator, Publishing
+from registry.publishing import publishing as publishing_module
 from registry.storage import paths
 from registry.storage.repository import Repositories
 from registry.storage.validation import ValidationPolicy
@@ -189,7 +189,7 @@ SILENT = {"cache_blob", "cache_manifest", "cache_tag"}
 
 
 def test_every_operation_is_in_the_list() -> None:
-    fields = {"policy", "caller", "recorder", "passage", "quotas", "touching"}
+    fields = {"policy", "caller", "recorder", "passage", "quotas", "touches_untagged"}
     unseen = {"start_upload", "append_upload"}  # no client sees a blob before its upload is finished
     operations = {name for name in vars(Publishing) if not name.startswith("_")} - fields - unseen - SILENT
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Final
 
@@ -33,8 +32,11 @@ def walk(root: str, path: str, leaf_in: Callable[[str], str] | None = None) -> I
 
     def descend(path: str) -> None:
         """Open the directory of `path` as the lowest level, if it is there; it is open until the last step."""
-        with suppress(FileNotFoundError, NotADirectoryError):
-            levels.append((path, leaf_in(path) if leaf_in else "", os.scandir(root + path)))
+        try:
+            entries = os.scandir(root + path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        levels.append((path, leaf_in(path) if leaf_in else "", entries))
 
     try:
         descend(path)

@@ -19,9 +19,10 @@ from registry.config.cached import Cached
 from registry.foundation.globs import Glob
 from registry.foundation.sizes import spelled
 from registry.foundation.times import rfc3339
-from registry.proxy.eviction import CollectionRunsError, Eviction
+from registry.proxy.eviction.evicting import CollectionRunsError, Eviction
+from registry.proxy.eviction.held import held_by_repositories, held_of_upstreams
+from registry.proxy.eviction.usage import Usage
 from registry.proxy.images import Wanted, is_platform
-from registry.proxy.usage import Usage
 from registry.storage import paths
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
     from registry.commands.source import Storage
     from registry.config import Configuration
-    from registry.proxy.swept import Outcome
-    from registry.proxy.usage import Held
+    from registry.proxy.eviction.held import Held
+    from registry.proxy.eviction.outcomes import Outcome
 
     LoadConfiguration = Callable[[str | None], Configuration]
 
@@ -73,8 +74,8 @@ def list_command(load: LoadConfiguration, patterns: tuple[str, ...], config: str
     with Usage(storage.driver, Cached(storage.configuration.upstreams)) as usage:
         with StatusLine() as line:
             usage.find(Count(line, "looked at").add)
-        rows = (held for held in usage.repositories() if not globs or _is_meant(held.name, globs))
-        upstreams = [] if globs else [*usage.held()]
+        rows = (held for held in held_by_repositories(usage) if not globs or _is_meant(held.name, globs))
+        upstreams = [] if globs else [*held_of_upstreams(usage, storage.configuration.upstreams)]
         if in_json:
             after = f', "upstreams": {json.dumps([_told(each) for each in upstreams])}}}\n'
             print_json_array(map(_told, rows), before='{"repositories": ', after=after)

@@ -1,8 +1,8 @@
 """The delivery of what the journal has for an endpoint, from where its cursor stands.
 
-It takes a window of entries, delivers all of their events and stores the cursor behind them. Where that takes longer,
-the cursor is stored in between with the ids of those entries of the window that are through, so that an end of the
-process at any moment repeats no more than what was sent since.
+It takes a window of entries, delivers all of their events and goes on with the next one. Every second, and when there
+is nothing more to deliver, the cursor is stored: behind the window, or with the ids of those entries of the window that
+are through, so that an end of the process at any moment repeats no more than what was sent since.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 _WINDOW: Final = 100
 """Entries of a window."""
 _STEP_SECONDS: Final = 1.0
-"""How long events are delivered before the cursor is stored, though the window is not through."""
+"""How long events are delivered before the cursor is stored."""
+_FEW: Final = 20
+_GATHERING: Final = 0.1
+"""For which part of the usual pause more is waited for behind a window of few events: a look costs as much as those."""
 _RUN_SECONDS: Final = 5.0
 _ERROR_SECONDS: Final = 60.0
 """How old what the cursor says of an endpoint that goes on failing may be."""
@@ -60,7 +63,8 @@ class _Progress:
 
     Each entry with a time before `through_ns` and, where the window is through, `following_ns` was given by the journal
     before. `stored` is when the cursor was stored, by the monotonic clock, with `stored_ids` entries of the window, and
-    with `stored_failing`, since when the endpoint fails. `backlog` has what is behind the window, once it was counted.
+    with `stored_failing`, since when the endpoint fails; `behind` says that a window is through since. `backlog` has
+    what is behind the window, once it was counted.
     """
 
     window: Window
@@ -72,6 +76,7 @@ class _Progress:
     stored_ids: int
     stored_failing: float
     backlog: Backlog | None = None
+    behind: bool = False
 
 
 class Delivery:
@@ -136,12 +141,17 @@ class Delivery:
             if not window.waiting and not self._fill(progress, until):
                 self._rest(progress)
                 return self._poll_seconds
+            events = window.waiting
             window.deliver(until=time.monotonic() + _STEP_SECONDS)
             if not self._leads():
                 return None
             self._store(progress)
             self._limit(progress)
             pause = window.pause_seconds
+            if events < _FEW and not window.waiting:
+                time.sleep(self._poll_seconds * _GATHERING)
+        if progress.behind:
+            self._put(progress)
         self._target.counts.oldest(time.time() - window.oldest_ns / 1e9 if window.waiting else 0)
         return pause
 
@@ -204,6 +214,9 @@ class Delivery:
         if not window.waiting:
             window.through.clear()
             progress.position, progress.through_ns = progress.following, progress.following_ns
+            progress.behind, progress.stored_ids = True, 0
+            if time.monotonic() - progress.stored < _STEP_SECONDS:
+                return
         elif (
             len(window.through) == progress.stored_ids
             and standing.failing_since == progress.stored_failing
@@ -220,7 +233,7 @@ class Delivery:
         progress.stored = -IDLE_SECONDS  # if this fails, it is done as soon as there is nothing to deliver
         self._kept.cursors.put(self._consumer.name, Cursor(progress.position, progress.through_ns, state))
         progress.stored, progress.stored_ids = time.monotonic(), len(progress.window.through)
-        progress.stored_failing = standing.failing_since
+        progress.stored_failing, progress.behind = standing.failing_since, False
 
     def _rest(self, progress: _Progress) -> None:
         """Note that there is nothing to deliver."""
@@ -228,7 +241,9 @@ class Delivery:
         counts.waiting(0)
         counts.oldest(0)
         progress.backlog, self._counted, self._rested = None, -_COUNT_SECONDS, time.monotonic()
-        if time.monotonic() - progress.stored >= IDLE_SECONDS:
+        if progress.behind:
+            self._put(progress)
+        elif time.monotonic() - progress.stored >= IDLE_SECONDS:
             self._store(progress)
 
     def _limit(self, progress: _Progress) -> None:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, BinaryIO
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, UpstreamFailedError
 from registry.ports import Blob
-from registry.proxy.fill import State, View
-from registry.proxy.remote_blob import RemoteBlob
-from registry.proxy.tail import Passing, Tail
+from registry.proxy.fills.fill import State, View
+from registry.proxy.fills.remote_blob import RemoteBlob
+from registry.proxy.fills.tail import Passing, Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from registry.ports import Visitor
-    from registry.proxy.fills import Fills
+    from registry.proxy.fills.fills import Fills
     from registry.proxy.routing import Place
     from registry.storage.blobs import BlobStore
     from registry.upstream.client import Upstream
@@ -42,14 +42,22 @@ class ProxiedBlobs:
         return self._local.stat(digest)
 
     def has(self, digest: Digest) -> bool:
-        """Tell whether the blob is here, or the upstream has it: then it comes when somebody asks for it."""
+        """Tell whether the blob is here. What only the upstream has is fetched first, to its end.
+
+        It is asked for a manifest that is pushed and names the blob: what is acknowledged then must not depend on what
+        the upstream keeps.
+        """
         if self._local.has(digest):
             return True
         try:
-            self._size_of(self._remote(digest))
+            remote = self._remote(digest)
+            fill = None if self._stored(remote) is not None else self._fills.join(remote, self._place, self._visitor)
         except BlobUnknownError:
             return False
-        return True
+        if fill:
+            fill.wait(View.has_ended, self._visitor)
+            fill.raise_error()
+        return self._local.has(digest)
 
     def describe(self, digest: Digest) -> Blob:
         """Return the blob, without fetching it."""
@@ -95,6 +103,11 @@ class ProxiedBlobs:
         except BlobUnknownError:
             blob = self._fetch_again(blob)
         return None if blob.digest in self._coming else self._local.open_local(blob)
+
+    def is_verified(self, blob: Blob) -> bool:
+        """Tell whether all of it has come, and has its digest."""
+        coming = self._coming.get(blob.digest)
+        return coming is None or coming.has_ended_well
 
     def local_name(self, blob: Blob) -> str | None:
         """Return where the blob lies below the directory of all blobs; None if it is not in a file, or not yet."""
@@ -146,7 +159,7 @@ class ProxiedBlobs:
         size = fill.size if fill else None
         blob = self._found(digest, self._size_of(remote) if size is None else size)
         if fill is None or fill.state is not State.STORED:
-            passing = Passing(remote, blob.size, self._visitor)
+            passing = Passing(remote, blob.size, self._visitor, self._fills.turns(remote))
             self._coming[digest] = Tail(fill, blob.size, passing, self._visitor) if fill else passing
         return blob
 

@@ -40,8 +40,8 @@ INTENT_SECONDS: Final = 60.0
 """For how long nobody else moves a tag that somebody has said to be about to move."""
 RECORD_SECONDS: Final = 60.0
 """How often it is written down that a tag was looked for, where it is looked for each time."""
-_LARGEST: Final = 4096
-"""Bytes of a state, at most."""
+STATE_LIMIT_BYTES: Final = 4096
+"""Of the state of a tag, at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -142,14 +142,15 @@ class TagStates:
     def read(self, repository: str, tag: Tag) -> TagState | None:
         """Return what the storage has."""
         try:
-            content = self._driver.get(paths.proxied_tag(repository, tag.name), limit=_LARGEST)
+            content = self._driver.get(paths.proxied_tag(repository, tag.name), limit=STATE_LIMIT_BYTES)
         except (PathNotFoundError, ObjectTooLargeError):
             return None
         return TagState.decode(content)
 
     def read_each(self, repository: str, tags: Sequence[str]) -> Iterator[TagState | None]:
         """Yield what the storage has of each of `tags`."""
-        for content in self._driver.get_each([paths.proxied_tag(repository, tag) for tag in tags], limit=_LARGEST):
+        where = [paths.proxied_tag(repository, tag) for tag in tags]
+        for content in self._driver.get_each(where, limit=STATE_LIMIT_BYTES):
             yield TagState.decode(content) if content else None
 
     def replace(self, repository: str, tag: Tag, state: TagState, expected: TagState | None) -> bool:

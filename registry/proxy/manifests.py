@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from drivers.base import DriverError
 from registry.oci.errors import ManifestUnknownError
 from registry.oci.reference import Tag
-from registry.proxy.pushed import forget_deleted, note_pushed
+from registry.proxy.pushed_tags import forget_deleted, note_pushed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -17,7 +17,7 @@ from drivers.base import DriverError
 from registry.oci.errors import ManifestUnknownError, NameUnknownError, UpstreamError
 from registry.ports import ChangedError
 from registry.proxy.freshness import RECORD_SECONDS, Found, TagState
-from registry.proxy.pushed import forget_deleted, note_pushed, restore_pushed
+from registry.proxy.pushed_tags import forget_deleted, note_pushed, restore_pushed
 from registry.proxy.remote import Fetched
 from registry.proxy.tag_lists import merged_page
 

@@ -1,6 +1,6 @@
 """``python -m registry.server.evicting``: a sweep over what is cached, in a process of its own.
 
-It is started by registry.proxy.jobs, and told what to do by registry.jobs.child.
+It is started by registry.proxy.eviction.jobs, and told what to do by registry.jobs.child.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from drivers.base import DriverError
 from registry.jobs.child import answer_parent
 from registry.observation import log
-from registry.proxy.sweeping import answer
+from registry.proxy.eviction.sweep import answer
 from registry.services import open_existing_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from registry.proxy.jobs import Task
+    from registry.proxy.eviction.jobs import Task
 
 
 def evict(task: Task, stopping: Callable[[], bool]) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from tests.benchmarks.facts import gather
 from tests.benchmarks.peers import find_peers
 from tests.benchmarks.picture import draw
 from tests.benchmarks.report import Key, Report, head
-from tests.benchmarks.rows import select
+from tests.benchmarks.rows import Who, select
 from tests.benchmarks.stands import PLACES, available_places, scratch, stand
 from tests.benchmarks.tools import LoadError, missing_tools
 from tests.benchmarks.warming import warm
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.benchmarks.measuring import Target
+    from tests.benchmarks.peers import Peer
     from tests.benchmarks.rows import Row
 
 _SHORT_PLACES = ("tmpfs", "nginx", "s3")
@@ -42,7 +43,10 @@ def main() -> None:
         sys.exit(f"make bench needs {' and '.join(lacking)} on PATH")
     scale = SHORT if options.short else FULL
     rounds = options.rounds or (1 if options.short else 3)
-    peers, plan = find_peers(options.peers), _plan(options)
+    # Caches and their upstreams take as much again of the machine: they run only if they are asked for.
+    caches = bool(options.rows) and any(row.who is not Who.PLAIN for row in select(options.rows))
+    peers = find_peers(options.peers, caches=caches)
+    plan = _plan(options, peers)
     report = Report(peers[0].name, {})
     # A run that is ended from outside must not leave servers running, and must keep what it has measured.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
@@ -54,17 +58,18 @@ def main() -> None:
             for place, rows in plan.items():
                 with stand(place, peers, rows, samples) as targets:
                     _compare(report, place, rows, targets, rounds)
-        print("\n".join(["", *report.memory_lines()]))
+        print("\n".join(["", *report.memory_lines(), *report.upstream_lines()]))
     finally:
         _write(options.output, report)
 
 
-def _plan(options: argparse.Namespace) -> dict[str, list[Row]]:
+def _plan(options: argparse.Namespace, peers: Sequence[Peer]) -> dict[str, list[Row]]:
     """Return the places to measure at, each with its rows."""
-    plan = {}
+    plan, has_caches = {}, any(peer.caches for peer in peers)
     for place in available_places(options.places, _SHORT_PLACES if options.short else PLACES):
         wanted = options.rows or (_SHORT_ROWS.get(place, "") if options.short else "")
-        plan[place] = [row for row in select(wanted) if place in row.places]
+        rows = (row for row in select(wanted) if place in row.places)
+        plan[place] = [row for row in rows if has_caches or row.who is Who.PLAIN]
     return {place: rows for place, rows in plan.items() if rows}
 
 
@@ -82,7 +87,7 @@ def _compare(report: Report, place: str, rows: list[Row], targets: Sequence[Targ
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", default="", help="patterns of row names, separated by spaces")
-    parser.add_argument("--peers", default="", help="ours, before, v3, debian, zot; those that this machine has")
+    parser.add_argument("--peers", default="", help="ours, before, v3, debian, zot, and caches: ours-proxy, v3-proxy")
     parser.add_argument("--places", default="", help=f"{', '.join(PLACES)}; those that this machine has")
     parser.add_argument("--rounds", type=int, default=0, help="3; from 3 on, see whether memory grows")
     parser.add_argument("--short", action="store_true", help="little of everything, to see that it works")
@@ -92,7 +97,7 @@ def _arguments() -> argparse.Namespace:
 
 def _measure(report: Report, key: Key, row: Row, targets: Sequence[Target], number: int) -> None:
     """Measure a row on every target in the round `number`; one that cannot do it is left out, with a line on stderr."""
-    able = [target for target in targets if target.server.peer.tree or not row.plant]
+    able = [target for target in targets if row.takes(target.server.peer)]
     first = (number - 1) % max(1, len(able))
     for target in able[first:] + able[:first]:
         name = target.server.peer.name

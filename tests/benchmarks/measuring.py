@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.content import forget_pushed
+from tests.benchmarks.content import REPOSITORY, forget_pushed
 from tests.benchmarks.peers import Server, new_site
 from tests.benchmarks.processes import Memory, PeakMemory, cpu_seconds
 from tests.benchmarks.sink import wait_until_quiet
@@ -16,18 +16,34 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.benchmarks.content import Samples
+    from tests.benchmarks.relay import Traffic
     from tests.benchmarks.tools import Address, Load
+    from tests.benchmarks.upstream import Upstream
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A registry as a row sees it: `address` is where clients connect, `pids` whose CPU is counted."""
+    """A registry as a row sees it: `address` is where clients connect, `pids` whose CPU is counted.
+
+    `upstream` is that of a cache.
+    """
 
     server: Server
     address: Address
     pids: tuple[int, ...]
     samples: Samples
     scratch: Path
+    upstream: Upstream | None = None
+
+    @property
+    def cached(self) -> str:
+        """What this registry calls the repository of the samples, which a cache keeps."""
+        return self.server.peer.cached + REPOSITORY
+
+    @property
+    def asked(self) -> str:
+        """The same for a cache that looks for tags upstream at each request."""
+        return self.server.peer.asked + REPOSITORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +51,7 @@ class Measurement:
     """What `requests` requests cost; times in seconds, memory in bytes.
 
     `apart` says that it was a second server's, started for this alone: its memory is not that of the one that runs on.
+    Of a cache, `asked` is what its upstream was asked meanwhile, and `grown` the resident bytes by which it grew.
     """
 
     requests: int
@@ -44,6 +61,8 @@ class Measurement:
     p99: float
     memory: Memory
     apart: bool = False
+    asked: Traffic | None = None
+    grown: int = 0
 
     @property
     def cpu_per_request(self) -> float:

@@ -32,7 +32,7 @@ class Site:
     """Where a registry is to keep its content and listen; `behind` says that nginx is in front of it.
 
     `storage` is its section of that name, where content is not to be stored in `root`. `endpoint` is the URL that is to
-    be told of pushes and deletions, "" for none.
+    be told of pushes and deletions, "" for none. `upstream` is the URL of what it is to cache, "" for nothing.
     """
 
     root: Path
@@ -40,6 +40,7 @@ class Site:
     behind: bool
     storage: Mapping[str, object] | None = None
     endpoint: str = ""
+    upstream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ class Peer:
     """A program that serves a registry. `tree` says that it keeps the distribution registry's tree.
 
     `door` is the status of a request without credentials: 401 where there is access control. `tells` says that it sends
-    events.
+    events, `caches` that it is a cache of an upstream. What precedes the names of cached repositories is `cached`, and
+    `asked` where tags are looked for upstream at each request.
     """
 
     name: str
@@ -56,13 +58,17 @@ class Peer:
     tree: bool = True
     door: int = 200
     tells: bool = False
+    caches: bool = False
+    cached: str = ""
+    asked: str = ""
 
 
-def find_peers(wanted: str) -> list[Peer]:
+def find_peers(wanted: str, *, caches: bool = False) -> list[Peer]:
     """Return our registry and the others that this machine has; `wanted` names some of them, or is empty for all.
 
     BEFORE names the program of an earlier commit of ours, ZOT that of zot. ``ours-events`` and ``v3-events``, which
-    send events, are there only if they are wanted by name.
+    send events, are there only if they are wanted by name; ``ours-proxy``, ``before-proxy`` and ``v3-proxy``, each with
+    an upstream of its own, also for none if `caches`.
     """
     flavours = [(ours(), _configuration_of_ours), (distribution_v3(), _configuration_of_distribution)]
     flavours.append((debian(), _configuration_of_distribution))
@@ -75,7 +81,21 @@ def find_peers(wanted: str) -> list[Peer]:
         peers.append(Peer("zot", (zot, "serve"), _configuration_of_zot, tree=False))
     names = wanted.replace(",", " ").split()
     telling = [replace(peer, name=f"{peer.name}-events", tells=True) for peer in peers if peer.name in {"ours", "v3"}]
-    return [peer for peer in peers + telling if peer.name in names or not (names or peer.tells)]
+    caching = [_cache(peer) for peer in peers if peer.name in {"ours", "before", "v3"}]
+    wanted_anyway = [*peers, *(caching if caches else [])]
+    return [peer for peer in peers + telling + caching if (peer.name in names if names else peer in wanted_anyway)]
+
+
+def upstream_peer() -> Peer:
+    """Return who stands behind each cache: distribution v3 if this machine has it, ours else."""
+    found = {peer.name: peer for peer in find_peers("")}
+    return found.get("v3") or next(iter(found.values()))
+
+
+def _cache(peer: Peer) -> Peer:
+    if peer.configuration is _configuration_of_ours:
+        return replace(peer, name=f"{peer.name}-proxy", caches=True, cached="cached/", asked="asked/")
+    return replace(peer, name=f"{peer.name}-proxy", caches=True)
 
 
 @dataclass(slots=True)
@@ -130,9 +150,9 @@ class Server:
         self._process.wait()
 
 
-def new_site(root: Path, *, behind: bool, storage: Mapping[str, object] | None = None, endpoint: str = "") -> Site:
+def new_site(root: Path, *, behind: bool, storage: Mapping[str, object] | None = None) -> Site:
     """Return a site at `root` with a port that is free."""
-    return Site(root, free_port(), behind, storage, endpoint)
+    return Site(root, free_port(), behind, storage)
 
 
 def _answers(port: int, status: int) -> bool:
@@ -148,11 +168,17 @@ def _configuration_of_ours(site: Site) -> str:
     document = _common(site)
     if site.behind:
         document["http"]["accelredirect"] = {"prefix": ACCELERATED}
+    if site.upstream:
+        cached = {"name": "cached", "remoteurl": site.upstream}
+        document["proxies"] = [cached, {**cached, "name": "asked", "cache": {"freshness": "0s"}}]
     return yaml.safe_dump(document)
 
 
 def _configuration_of_distribution(site: Site) -> str:
-    return yaml.safe_dump(_common(site))
+    document = _common(site)
+    if site.upstream:
+        document["proxy"] = {"remoteurl": site.upstream}
+    return yaml.safe_dump(document)
 
 
 def _common(site: Site) -> dict[str, Any]:

@@ -88,16 +88,20 @@ class Report:
 
     def ratio(self, key: Key, peer: str, value: Callable[[Measurement], float]) -> Ratio | None:
         """Return the ratio of our `value` to that of `peer`, round by round; None where one is missing or zero."""
-        mine, theirs = (self.results[key].get(name, {}) for name in (self.ours, peer))
+        mine, theirs = (self.results[key].get(name, {}) for name in (self._base(key), peer))
         both = [(mine[number], theirs[number]) for number in mine if number in theirs]
         ratios = [value(a) / value(b) for a, b in both if value(b)]
         return Ratio(median(ratios), min(ratios), max(ratios)) if ratios else None
+
+    def _base(self, key: Key) -> str:
+        """Return whom the others are compared with in a row: the first one, where ours is not measured."""
+        return self.ours if self.ours in self.results[key] else next(iter(self.results[key]))
 
     def lines(self, key: Key) -> Iterator[str]:
         """Yield the table's lines of one row."""
         for server, rounds in self.results.get(key, {}).items():
             cells = [key.row, key.place, server, *_figures(rounds.values())]
-            if server != self.ours:
+            if server != self._base(key):
                 cells += [_shown(self.ratio(key, server, value)) for value in (_cpu, _rate)]
             yield _line(cells + [""] * (len(_HEADS) - len(cells)))
 
@@ -111,7 +115,7 @@ class Report:
         """Return everything as Markdown: a line for each row, place and server, and the peaks of memory below."""
         lines = [*head(), *(line for key in self.results for line in self.lines(key))]
         facts = [f"{name}: {value}" for name, value in self.facts.items()]
-        return "\n".join([*facts, "", *lines, "", *self.memory_lines()]) + "\n"
+        return "\n".join([*facts, "", *lines, "", *self.memory_lines(), *self.upstream_lines()]) + "\n"
 
     def document(self) -> str:
         """Return everything as JSON, round by round."""
@@ -152,6 +156,21 @@ class Report:
             growth = "-" if each.last_to_second is None else f"{each.last_to_second:.3f}"
             yield _line([each.place, each.server, *sizes, f"{each.most / _MIB:.1f}", growth, ratio])
 
+    def upstream_lines(self) -> Iterator[str]:
+        """Yield a Markdown table of what caches asked of their upstreams, and how they grew; nothing without caches."""
+        caches = [
+            (key, server, [each for each in rounds.values() if each.asked])
+            for key, servers in self.results.items()
+            for server, rounds in servers.items()
+        ]
+        heads = ["row", "place", "server", "requests upstream", "for each request", "MiB from upstream", "RSS gained"]
+        if any(found for *_, found in caches):
+            yield from ("", "What caches asked of their upstreams, median of the rounds.", "")
+            yield from (_line(heads), _line(["---"] * len(heads)))
+        for key, server, found in caches:
+            if found:
+                yield _line([key.row, key.place, server, *_asked(found)])
+
 
 def head() -> list[str]:
     """Return the first lines of the table."""
@@ -174,6 +193,16 @@ def _figures(rounds: Collection[Measurement]) -> list[str]:
         duration(median(each.p99 for each in rounds)),
         _mib(max(each.memory.rss for each in rounds)),
         _mib(max(each.memory.pss for each in rounds)),
+    ]
+
+
+def _asked(rounds: Collection[Measurement]) -> list[str]:
+    traffic = [(each.asked, each) for each in rounds if each.asked]
+    return [
+        f"{median(asked.requests for asked, _ in traffic):g}",
+        f"{median(asked.requests / each.requests for asked, each in traffic):.3g}",
+        f"{median(asked.size for asked, _ in traffic) / _MIB:.4g}",
+        _mib(max(each.grown for each in rounds)),
     ]
 
 

@@ -8,10 +8,12 @@ import subprocess
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from enum import Enum, auto
 from fnmatch import fnmatch
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tests.benchmarks import caching
 from tests.benchmarks.connection import Connection
 from tests.benchmarks.content import KIB, MIB, REPOSITORY, TAG, make_image, plant_repositories, plant_tags
 from tests.benchmarks.guarded import with_password, with_token
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.benchmarks.content import Samples
+    from tests.benchmarks.peers import Peer
 
 _CLIENTS = 32
 _PUSHERS = 4
@@ -35,13 +38,24 @@ _READ = ("tmpfs", "nginx")
 _WRITTEN = ("tmpfs", "nginx", "disk")
 
 
+class Who(Enum):
+    """On which registries a row is measured."""
+
+    PLAIN = auto()
+    """Those that cache no other."""
+    CACHES = auto()
+    CACHES_AND_OURS = auto()
+    """Caches, and ours as one that is none, to see what being one costs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of the comparison.
 
     `places` are those where it is meaningful. `plant` writes what it needs into a distribution registry's tree;
     a registry that keeps another tree is left out. `prepare` runs before each measurement. `writes` is how much
-    memory the pushes of a measurement may take, in huge blobs, by experience: see tests.benchmarks.warming.
+    memory the pushes of a measurement may take, in huge blobs, by experience: see tests.benchmarks.warming. `who` is
+    measured.
     """
 
     name: str
@@ -50,6 +64,13 @@ class Row:
     plant: Callable[[Path, Samples], None] | None = None
     prepare: Callable[[Target], object] | None = None
     writes: int = 0
+    who: Who = Who.PLAIN
+
+    def takes(self, peer: Peer) -> bool:
+        """Tell whether it is measured on that registry."""
+        if self.who is Who.PLAIN:
+            return not peer.caches and (peer.tree or not self.plant)
+        return peer.caches or (self.who is Who.CACHES_AND_OURS and peer.name == "ours")
 
 
 def select(patterns: str) -> list[Row]:
@@ -224,6 +245,23 @@ def _writing() -> Iterable[Row]:
         yield Row(f"push-huge-{name}", load, _WRITTEN, prepare=_huge_file, writes=clients)
 
 
+def _caching() -> Iterable[Row]:
+    def row(name: str, load: Callable[[Target], Load], who: Who, *, delay: float = 0.0, writes: int = 0) -> Row:
+        measure = caching.measured(load, delay=delay)
+        return Row(f"proxy-{name}", measure, ("tmpfs",), prepare=caching.prepare, writes=writes, who=who)
+
+    far = caching.FAR_SECONDS
+    yield row("manifest-digest", caching.manifest_by_digest, Who.CACHES_AND_OURS)
+    yield row("blob-4k", partial(caching.blob, size=4 * KIB), Who.CACHES_AND_OURS)
+    yield row("blob-1m", partial(caching.blob, size=MIB), Who.CACHES_AND_OURS)
+    yield row("tag-fresh", caching.fresh_tag, Who.CACHES, delay=far)
+    yield row("tag-asked", caching.asked_tag, Who.CACHES, delay=far)
+    yield row("miss", caching.miss, Who.CACHES, writes=3)
+    yield row("miss-first-byte", caching.first_byte, Who.CACHES, delay=far, writes=1)
+    yield row("miss-64-clients", caching.cold, Who.CACHES, writes=1)
+    yield row("hit-while-200-wait", caching.beside_waiting, Who.CACHES)
+
+
 def _rows() -> Iterable[Row]:
     yield Row("start", partial(at_start, idle_seconds=0), ("tmpfs",))
     yield Row("idle", partial(at_start, idle_seconds=2), ("tmpfs",))
@@ -236,6 +274,7 @@ def _rows() -> Iterable[Row]:
     yield Row("image-push", under_load(_image_push), (*_WRITTEN, "s3"), prepare=_make_image, writes=1)
     yield Row("image-pull", under_load(_image_pull), (*_READ, "s3"), prepare=_push_image)
     yield Row("idle-connections", under_load(_beside_idle_connections))
+    yield from _caching()
 
 
 ROWS = tuple(_rows())

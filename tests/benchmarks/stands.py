@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from tests.benchmarks.nginx import Nginx, find_nginx
 from tests.benchmarks.peers import Server, new_site
 from tests.benchmarks.sink import running_sink
 from tests.benchmarks.tools import Address
+from tests.benchmarks.upstream import running_upstream
 from tests.drivers.stores import running_store, storage_of
 
 if TYPE_CHECKING:
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from tests.benchmarks.content import Samples
-    from tests.benchmarks.peers import Peer
+    from tests.benchmarks.peers import Peer, Site
     from tests.benchmarks.rows import Row
+    from tests.benchmarks.upstream import Upstream
     from tests.drivers.stores import Store
 
 PLACES = ("tmpfs", "nginx", "disk", "s3")
@@ -78,26 +81,40 @@ def stand(place: str, peers: Sequence[Peer], rows: Sequence[Row], samples: Sampl
     """Start every registry with its content and give them as targets."""
     with scratch(place) as directory, ExitStack() as stack:
         store = stack.enter_context(_object_store(directory / "store")) if place == "s3" else None
-        servers = []
+        running = []
         for peer in peers:
             # zot has parameters of its own for S3 and needs a database as well: not comparable with the others.
             if store and not peer.tree:
                 print(f"{peer.name} cannot be compared on s3; left out", file=sys.stderr)
                 continue
-            storage = _storage(store, peer.name) if store else None
-            endpoint = stack.enter_context(running_sink()) if peer.tells else ""
-            site = new_site(directory / peer.name, behind=place == "nginx", storage=storage, endpoint=endpoint)
-            server = Server(peer, site)
-            stack.callback(server.stop)
-            servers.append(server.start())
-            push_samples(server, samples)
-            for plant in _plants(rows) if peer.tree else ():
-                plant(server.site.root, samples)
+            own_rows = [row for row in rows if row.takes(peer)]
+            if own_rows:
+                storage = _storage(store, peer.name) if store else None
+                site = new_site(directory / peer.name, behind=place == "nginx", storage=storage)
+                running.append(_serving(stack, peer, site, samples))
+                for plant in _plants(own_rows) if peer.tree else ():
+                    plant(site.root, samples)
         nginx = None
         if place == "nginx":
-            nginx = Nginx.start(directory / "front", servers)
+            nginx = Nginx.start(directory / "front", [server for server, _ in running])
             stack.callback(nginx.stop)
-        yield [_target(server, nginx, samples, directory) for server in servers]
+        yield [replace(_target(server, nginx, samples, directory), upstream=upstream) for server, upstream in running]
+
+
+def _serving(stack: ExitStack, peer: Peer, site: Site, samples: Samples) -> tuple[Server, Upstream | None]:
+    """Start a registry, and its upstream if it is a cache; the one or the other has the samples."""
+    upstream = None
+    if peer.tells:
+        site = replace(site, endpoint=stack.enter_context(running_sink()))
+    if peer.caches:
+        upstream = stack.enter_context(running_upstream(site.root.with_name(f"{peer.name}-upstream"), samples))
+        site = replace(site, upstream=upstream.url)
+    server = Server(peer, site)
+    stack.callback(server.stop)
+    server.start()
+    if upstream is None:
+        push_samples(server, samples)
+    return server, upstream
 
 
 def _object_store(directory: Path) -> AbstractContextManager[Store]:

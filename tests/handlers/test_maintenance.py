@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from registry import publishing
 from registry.config.values import Extensions, Plugin
 from registry.lifecycle.reports import Report, write_report
+from registry.publishing import publishing
 from registry.storage import paths
 from registry.storage.runs import Closed, Phase, Run, Runs
 from tests.auth.asking import basic

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.inmemory import InMemoryDriver
-from registry import publishing
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
 from registry.ports import TagTakenError
+from registry.publishing import publishing
 from registry.storage.repository import Repositories
 from tests.content import descriptor, image, index
 from tests.drivers.interleaving import InterleavingDriver

@@ -9,11 +9,13 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import threading
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bcrypt
@@ -29,7 +31,6 @@ from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.integration.conftest import StartServer
 
@@ -38,6 +39,7 @@ pytestmark = pytest.mark.timeout(600)
 
 BROKEN = (OSError, http.client.HTTPException)
 CONFIG = b"{}"
+SHORT_LEASE = Path(__file__).parents[1] / "audit/short_lease.py"
 AUDIT = {"audit": {"enabled": True, "stdout": True}}
 
 
@@ -179,7 +181,8 @@ def hosts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Serve
     root, storage = tmp_path / "shared", None
     if request.param == "bucket":
         storage = storage_of(request.getfixturevalue("s3"), "audited")
-    servers = [Server(ours(), root, tmp_path, settings=AUDIT, storage=storage).start() for _ in range(2)]
+    hasty = replace(ours(), command=(sys.executable, str(SHORT_LEASE), "serve"))
+    servers = [Server(hasty, root, tmp_path, settings=AUDIT, storage=storage).start() for _ in range(2)]
     yield servers
     for server in servers:
         server.stop_cleanly()

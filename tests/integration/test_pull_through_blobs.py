@@ -76,7 +76,7 @@ def test_when_the_worker_that_fetches_is_killed_clients_of_others_get_the_blob(
     start_server: StartServer, remote: Registry
 ) -> None:
     digest = remote.put_blob("app", CONTENT)
-    remote.misbehave(faults.slow(1024 * 1024, 0.2), method="GET", path="/blobs/", times=1)
+    remote.misbehave(faults.stall(8 * 1024 * 1024), method="GET", path="/blobs/", times=1)
     servers = start_two(start_server, remote)
     data, claim = (
         Path(f"{servers[0].root}{path}") for path in (paths.fill_data("hub", digest), paths.fill_claim("hub", digest))

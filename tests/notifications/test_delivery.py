@@ -84,6 +84,35 @@ def test_what_was_delivered_is_not_delivered_again_by_another_process(journal: J
     assert receiver.tags == ["a", "b"]
 
 
+class CountingDriver(InMemoryDriver):
+    """Counts what is put."""
+
+    puts = 0
+
+    def put(self, path: str, content: bytes) -> None:
+        self.puts += 1
+        super().put(path, content)
+
+
+def test_windows_that_follow_each_other_within_a_second_share_one_write_of_the_cursor(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "_STEP_SECONDS", 1000.0)  # so that no test depends on how fast the machine is
+    monkeypatch.setattr(deliveries, "_RUN_SECONDS", 1000.0)
+    driver = CountingDriver()
+    with closing(Journal(driver)) as journal:
+        journal.add(push("first"))
+        run_to_the_end(journal.delivery(endpoint(receiver.url())))
+        journal.add(*(push(f"v{number}") for number in range(250)))
+        before = driver.puts
+
+        run_to_the_end(journal.delivery(endpoint(receiver.url(), batch=100)))
+        assert driver.puts == before + 1
+
+        run_to_the_end(journal.delivery(endpoint(receiver.url(), batch=100)))
+        assert len(receiver.tags) == 251
+
+
 def test_what_names_others_and_what_is_ignored_by_now_is_passed_over(journal: Journal, receiver: Receiver) -> None:
     journal.add(push("of-others", consumers=["audit"]), push("b"), deletion(tags=["c"]))
 

@@ -11,9 +11,9 @@ from registry.config.upstreams import Upstream, UpstreamCache
 from registry.oci.digest import Digest
 from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
-from registry.proxy.eviction import Eviction
-from registry.proxy.fetched import note_fetched
+from registry.proxy.eviction.evicting import Eviction
 from registry.proxy.freshness import TagState
+from registry.proxy.pushed_manifests import mark_fetched
 from registry.storage import paths
 from registry.storage.links import read_link
 from registry.storage.repository import Repositories
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
-    from registry.proxy.swept import Outcome
+    from registry.proxy.eviction.outcomes import Outcome
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -74,7 +74,7 @@ class Stored:
         for tag in tags if fetched else ():
             self._put(paths.proxied_tag(repository, tag), TagState(digest, 0.0).encode(), age)
         if fetched and mixed:
-            note_fetched(self.driver, repository, digest)
+            mark_fetched(self.driver, repository, digest)
         return digest
 
     def image(

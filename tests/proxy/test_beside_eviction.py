@@ -15,8 +15,8 @@ from registry.oci.errors import RegistryError
 from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
 from registry.proxy.caching import Caching
-from registry.proxy.eviction import Eviction
-from registry.proxy.lastuse import LastUse
+from registry.proxy.eviction.evicting import Eviction
+from registry.proxy.eviction.last_use import LastUse
 from registry.publishing import Operator, Publishing
 from registry.storage import paths
 from registry.storage.parts import Kind

@@ -11,6 +11,7 @@ import pytest
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, UpstreamBusyError, UpstreamFailedError
 from registry.ports import Blob
+from registry.proxy.fills import tail
 from registry.storage import paths
 from tests.content import ABSENT
 from tests.proxy.cache import Cache, Client, at_once
@@ -106,11 +107,30 @@ def test_to_ask_what_a_blob_is_fetches_nothing(cache: Cache, remote: Registry) -
     digest = remote.put_blob("a", SMALL)
 
     assert cache.blobs().describe(digest) == Blob(digest, digest, len(SMALL))
-    assert cache.blobs().has(digest)
 
     assert remote.count("GET") == 0
     with pytest.raises(BlobUnknownError):
         cache.blobs().stat(digest)
+
+
+def test_what_a_push_may_name_is_here_before_it_is_acknowledged(cache: Cache, remote: Registry) -> None:
+    digest = remote.put_blob("a", LARGE)
+
+    assert cache.blobs().has(digest)
+
+    assert cache.local().blobs.has(digest)
+    assert cache.blobs().has(digest)
+    assert remote.count("GET") == 1
+
+
+def test_a_push_that_names_what_the_upstream_does_not_give_is_told_so(cache: Cache, remote: Registry) -> None:
+    digest = remote.put_blob("a", LARGE)
+    remote.misbehave(faults.wrong)
+
+    with pytest.raises(UpstreamFailedError):
+        cache.blobs().has(digest)
+
+    assert not cache.local().blobs.has(digest)
 
 
 def test_a_blob_that_is_linked_without_bytes_comes_again(cache: Cache, remote: Registry) -> None:
@@ -209,10 +229,15 @@ class TestRanges:
 
         assert remote.count("GET") == 3
 
-    def test_a_range_that_comes_soon_is_waited_for(self, cache: Cache, remote: Registry) -> None:
+    def test_a_range_that_comes_soon_is_waited_for(
+        self, cache: Cache, remote: Registry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tail, "_PATIENCE_SECONDS", 60)  # this machine may be slow
         digest = remote.put_blob("a", LARGE)
         remote.misbehave(faults.slow(512 * 1024, 0.01), times=1)
-        next(cache.pieces(digest))
+        pieces, got = cache.pieces(digest), 0
+        while got < 2_000_000:
+            got += len(next(pieces))
 
         assert cache.get(digest, start=3_000_000, stop=3_500_000) == LARGE[3_000_000:3_500_000]
         assert cache.get(digest, start=len(LARGE) - 9) == LARGE[-9:]

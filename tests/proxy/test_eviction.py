@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from contextlib import suppress
 
 import pytest
@@ -10,10 +11,10 @@ from registry.config.cached import Cached
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
-from registry.proxy.eviction import CollectionRunsError, Eviction
-from registry.proxy.fetched import note_pushed
+from registry.proxy.eviction.evicting import CollectionRunsError, Eviction
+from registry.proxy.eviction.last_use import LastUse
 from registry.proxy.freshness import TagState
-from registry.proxy.lastuse import LastUse
+from registry.proxy.pushed_manifests import unmark_fetched
 from registry.storage import paths
 from registry.storage.evictions import evictions
 from registry.storage.parts import Kind
@@ -269,7 +270,7 @@ def test_a_tag_that_was_about_to_be_moved_is_a_fetched_one_wherever_it_points() 
 def test_a_manifest_that_was_fetched_and_then_pushed_stays() -> None:
     stored = Stored()
     digest = stored.image("hub/app", layers=(b"fetched",), age=OLD, mixed=True)
-    note_pushed(stored.driver, "hub/app", digest)
+    unmark_fetched(stored.driver, "hub/app", digest)
 
     stored.sweep(upstream(push="allow"))
 
@@ -286,6 +287,27 @@ def test_a_tag_that_was_pushed_over_what_was_fetched_is_a_pushed_one() -> None:
 
     assert stored.tags("hub/app") == ["v1"]
     assert stored.has_manifest("hub/app", pushed)
+    assert not stored.has_layer("hub/app", b"fetched")
+
+
+@pytest.mark.parametrize("has_state", [True, False])
+def test_a_tag_that_was_pushed_or_imported_over_a_cached_one_stays_where_nobody_pushes_any_more(
+    *, has_state: bool
+) -> None:
+    stored = Stored()
+    stored.image("hub/app", "v1", layers=(b"fetched",), age=OLD)
+    pushed = stored.image("hub/app", "v1", layers=(b"pushed",), age=OLD, fetched=False)
+    if has_state:  # an import leaves what was known of the tag
+        path = paths.proxied_tag("hub/app", "v1")
+        stored.driver.put(path, TagState(pushed, 0.0, pushed=True).encode())
+        stored.age(path, OLD)
+
+    stored.sweep(upstream())
+    stored.evict(lambda _: True, upstream())
+
+    assert stored.tags("hub/app") == ["v1"]
+    assert stored.has_manifest("hub/app", pushed)
+    assert stored.has_layer("hub/app", b"pushed")
     assert not stored.has_layer("hub/app", b"fetched")
 
 
@@ -307,14 +329,36 @@ def test_nothing_of_a_repository_goes_where_it_is_not_known_what_was_pushed(dama
     assert stored.tags("hub/app") == ["pushed"]
 
 
-def test_in_a_classic_cache_all_is_fetched_also_what_the_go_registry_has_left() -> None:
+def test_in_a_classic_cache_what_a_go_registry_has_fetched_goes_and_what_was_pushed_before_stays() -> None:
     stored = Stored()
-    old = stored.image("library/alpine", "latest", layers=(b"alpine",), age=OLD, fetched=False)
+    digests = {
+        name: stored.image(name, "latest", layers=(name.encode(),), age=OLD, fetched=False)
+        for name in ("library/alpine", "library/expired", "team/pushed")
+    }
+    key = f"library/alpine@{digests['library/alpine']}"
+    entry = {"Key": key, "ExpiryData": "2026-01-01T00:00:00Z", "EntryType": 1}
+    stored.driver.put(paths.SCHEDULER, json.dumps({key: entry}).encode())
+    # When its time has come, the Go registry deletes the link and leaves the tag.
+    stored.driver.delete(paths.revision_link("library/expired", digests["library/expired"]))
 
     stored.sweep(upstream("proxy", classic=True))
 
-    assert not stored.has_manifest("library/alpine", old)
-    assert stored.tags("library/alpine") == []
+    assert not stored.has_manifest("library/alpine", digests["library/alpine"])
+    assert stored.tags("library/alpine") == stored.tags("library/expired") == []
+    assert stored.tags("team/pushed") == ["latest"]
+    assert stored.has_manifest("team/pushed", digests["team/pushed"])
+    assert stored.has_layer("team/pushed", b"team/pushed")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'"text"'])
+def test_where_the_list_of_the_go_registry_cannot_be_read_its_tags_stay(content: bytes) -> None:
+    stored = Stored()
+    stored.image("library/alpine", "latest", age=OLD, fetched=False)
+    stored.driver.put(paths.SCHEDULER, content)
+
+    stored.sweep(upstream("proxy", classic=True))
+
+    assert stored.tags("library/alpine") == ["latest"]
 
 
 def test_what_was_evicted_by_name_goes_at_once_whatever_its_age_or_keep_but_pushed_tags() -> None:

@@ -52,7 +52,7 @@ def lines_until(running: subprocess.Popen[str], size: int) -> None:
 
 
 def last_line(running: subprocess.Popen[str]) -> str:
-    output, _ = running.communicate(timeout=60)
+    output, _ = running.communicate(timeout=120)
     return output.split()[-1]
 
 
@@ -121,7 +121,7 @@ def test_what_a_process_has_left_is_gone_on_with(start: Start, remote: Registry)
 
 def test_a_process_that_is_killed_is_replaced_by_one_that_asks_for_the_rest(tmp_path: Path, remote: Registry) -> None:
     digest = remote.put_blob("a", CONTENT)
-    remote.misbehave(faults.slow(64 * 1024, 0.02), method="GET", times=1)
+    remote.misbehave(faults.stall(3 * 1024 * 1024), method="GET", times=1)
     with process(tmp_path, remote.url, digest) as first:
         lines_until(first, 256 * 1024)
         with process(tmp_path, remote.url, digest) as second, process(tmp_path, remote.url, digest) as third:

@@ -18,8 +18,8 @@ from registry.config.remote import Proxy
 from registry.config.upstreams import Upstream, UpstreamCache
 from registry.config.values import Maintenance, ReadOnly, Storage
 from registry.jobs.job import JobFailedError
-from registry.proxy.jobs import Schedule, jobs
-from registry.proxy.swept import last_swept
+from registry.proxy.eviction.jobs import Schedule, jobs
+from registry.proxy.eviction.outcomes import last_swept
 from registry.storage import paths
 from tests.drivers.failing import FailingDriver
 from tests.proxy.caches import DAY, HOUR, Stored
@@ -110,6 +110,7 @@ def test_a_classic_cache_leaves_the_go_registry_when_to_forget_what() -> None:
     stored = Stored()
     digest = stored.image("library/alpine", "latest", layers=(b"alpine",), age=DAY)
     stored.image("library/old", "latest", layers=(b"old",), age=OLD)
+    stored.image("team/pushed", "latest", layers=(b"pushed",), age=DAY, fetched=False)
     told = Configuration(
         "0.1", Storage("inmemory", {}), proxy=Proxy(remoteurl="https://hub.example", ttl_seconds=7 * DAY)
     )
@@ -123,7 +124,7 @@ def test_a_classic_cache_leaves_the_go_registry_when_to_forget_what() -> None:
     left = datetime.fromisoformat(state[key]["ExpiryData"]).timestamp() - time.time()
     assert 6 * DAY - HOUR < left < 6 * DAY + HOUR
     assert sorted(entry["EntryType"] for entry in state.values()) == [0, 0, 1]
-    assert not any("library/old" in each for each in state)
+    assert not any("library/old" in each or "team/pushed" in each for each in state)
 
 
 def test_entries_for_the_go_registry_are_not_written_where_content_stays_for_ever() -> None:

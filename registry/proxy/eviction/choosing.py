@@ -1,12 +1,12 @@
 """What of the cached content goes: what was not used for long, and what there is no room for.
 
-The last use of a link is its time (registry.proxy.lastuse), and that of a tag the time of its link or of what is known
-of it upstream, whichever is later. A manifest is used when one of its tags is, or a layer that only it names; and what
-leads to something makes that used: an index its images, an image its layers, a subject its referrers. So no layer goes
-before all images that name it, and an image goes with what only it has.
+The last use of a link is its time (`last_use.py`), and that of a tag the time of its link or of what is known of it
+upstream, whichever is later. A manifest is used when one of its tags is, or a layer that only it names; and what leads
+to something makes that used: an index its images, an image its layers, a subject its referrers. So no layer goes before
+all images that name it, and an image goes with what only it has.
 
-What was pushed does not go (registry.proxy.usage), nor does what it leads to, nor what ``cache.keep`` names. What a
-pushed manifest leads to that cannot be read is not known: then nothing of its repository goes.
+What was pushed does not go (`usage.py`), nor does what it leads to, nor what ``cache.keep`` names. What a pushed
+manifest leads to that cannot be read is not known: then nothing of its repository goes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import ManifestInvalidError
 from registry.oci.manifest import MAX_SIZE
 from registry.oci.stored import read_stored
-from registry.proxy.usage import SIZES
+from registry.proxy.eviction.tables import SIZES
 from registry.storage import paths
 from registry.storage.parts import Kind
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.config.upstreams import Upstream
-    from registry.proxy.usage import Usage
+    from registry.proxy.eviction.usage import Usage
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import DriverError, NoSpaceError, NotPermittedError, ObjectTooLargeError, PathNotFoundError
 from registry.oci.errors import BlobUnknownError, RegistryError, UpstreamError, UpstreamFailedError
 from registry.ports import Blob
-from registry.proxy.fetching import PACE, Fetching, MismatchError, Pace, StoppedError
-from registry.proxy.spool import OtherBytesError, open_spool
+from registry.proxy.fills.fetching import PACE, Fetching, MismatchError, Pace, StoppedError
+from registry.proxy.fills.spool import OtherBytesError, open_spool
 from registry.storage import paths
 from registry.storage.hashing import new_hasher
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver, Writer
     from registry.proxy.caching import Caching
-    from registry.proxy.fill import Fill
-    from registry.proxy.remote_blob import RemoteBlob
+    from registry.proxy.fills.fill import Fill
+    from registry.proxy.fills.remote_blob import RemoteBlob
+    from registry.proxy.fills.spool import Spool
     from registry.proxy.routing import Place
-    from registry.proxy.spool import Spool
     from registry.storage.repository import Repositories
     from registry.upstream.streams import BlobStream
 
@@ -124,6 +124,7 @@ class Filling:
         about = self._read_about()
         if about is None:
             return False
+        self._is_described = True
         repository, size = about
         if repository != self._remote.repository:
             self._remote.size()
@@ -155,7 +156,7 @@ class Filling:
         """
         spool = self._spool
         if spool is None:
-            if not self._is_linked() and not self._is_of_size(size):
+            if not self._has(self._place) and not self._is_of_size(size):
                 return False
             self._share(size)
             return True
@@ -165,9 +166,9 @@ class Filling:
         self._share(size)
         return True
 
-    def _is_linked(self) -> bool:
-        """Tell whether another process has fetched the blob for our repository."""
-        return self._repositories.open(self._place.name).blobs.has(self._digest)
+    def _has(self, place: Place) -> bool:
+        """Tell whether a repository has the blob: another process may have fetched it."""
+        return self._repositories.open(place.name).blobs.has(self._digest)
 
     def _is_of_size(self, size: int) -> bool:
         """Tell whether the upstream has the blob under our name, in so many bytes."""
@@ -278,8 +279,8 @@ class Filling:
         """Let all repositories `but` one have the blob, which is stored."""
         blob = Blob(self._digest, self._digest, size)
         for place in self._fill.places.values():
-            if place is not but:
-                with suppress(BlobUnknownError, DriverError):  # whoever asks for it next links it
+            with suppress(BlobUnknownError, DriverError):  # whoever asks for it next links it
+                if place is not but and not self._has(place):
                     self._caching.link_blob(self._repositories.open(place.name), blob)
         self._clear()
         self._fill.store(size)

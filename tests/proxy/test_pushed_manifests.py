@@ -12,8 +12,7 @@ from registry.config.upstreams import Upstream
 from registry.oci.digest import Digest
 from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
-from registry.proxy.fetched import note_pushed
-from registry.proxy.noting import NotedCaching
+from registry.proxy.pushed_manifests import NotedCaching, unmark_fetched
 from registry.storage import paths
 from registry.storage.passage import Passage
 from registry.storage.repository import Repositories
@@ -40,7 +39,7 @@ def fetch(driver: StorageDriver) -> None:
 
 def push(driver: StorageDriver) -> None:
     Repositories(driver).open(NAME).manifests.put(MANIFEST, DIGEST, [Tag("v1")])
-    note_pushed(driver, NAME, DIGEST)
+    unmark_fetched(driver, NAME, DIGEST)
 
 
 def is_fetched(driver: StorageDriver) -> bool:

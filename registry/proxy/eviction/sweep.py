@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from drivers.base import DriverError
 from registry.config.cached import Cached
 from registry.foundation.sizes import spelled
-from registry.proxy.eviction import CollectionRunsError, Eviction
-from registry.proxy.scheduler import write_scheduler_state
-from registry.proxy.swept import rules_of, write_swept
+from registry.proxy.eviction.evicting import CollectionRunsError, Eviction
+from registry.proxy.eviction.outcomes import rules_of, write_swept
+from registry.proxy.eviction.scheduler import write_scheduler_state
 from registry.storage.repository import Repositories
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.config import Configuration
     from registry.config.upstreams import Upstream
-    from registry.proxy.swept import Outcome
-    from registry.proxy.usage import Usage
+    from registry.proxy.eviction.outcomes import Outcome
+    from registry.proxy.eviction.usage import Usage
 
 _log = logging.getLogger(__name__)
 

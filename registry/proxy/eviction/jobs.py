@@ -12,7 +12,7 @@ from drivers.base import DriverError
 from registry.jobs.child import run_in_child
 from registry.jobs.due import seconds_left
 from registry.jobs.job import Job, JobFailedError
-from registry.proxy.swept import last_swept, rules_of
+from registry.proxy.eviction.outcomes import last_swept, rules_of
 from registry.storage import paths
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.config import Configuration
     from registry.observation.metrics import Metrics
-    from registry.proxy.swept import Swept
+    from registry.proxy.eviction.outcomes import Swept
 
 CHILD: Final = "registry.server.evicting"
 """What runs in a process of its own."""
@@ -110,7 +110,7 @@ class Schedule:
         if self._driver.shared_between_processes:
             return run_in_child(CHILD, Task(self._configuration))
         # Another process would find nothing in it.
-        from registry.proxy.sweeping import answer  # noqa: PLC0415  only where it sweeps are its tables loaded
+        from registry.proxy.eviction.sweep import answer  # noqa: PLC0415  only where it sweeps are its tables loaded
 
         return answer(self._configuration, self._driver, self._stopping)
 

@@ -1,17 +1,20 @@
 """Which manifests were fetched and which were pushed, where others may push to a repository of an upstream.
 
-Eviction takes what was fetched, and leaves what was pushed (registry.proxy.fetched). So a mark that a manifest was
-fetched must never outlive a push of it. Who fetches marks first and looks then whether somebody else has stored the
-manifest meanwhile; who pushes stores first and takes the mark away then. Whoever comes last sees the other.
+Eviction takes what was fetched, and leaves what was pushed. Where nobody may push, all was fetched, and nothing is
+marked. Elsewhere a manifest that was fetched has a mark, which must never outlive a push of it. Who fetches marks first
+and looks then whether somebody else has stored the manifest meanwhile; who pushes stores first and takes the mark away
+then. Whoever comes last sees the other.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from drivers.base import PathExistsError, PathNotFoundError
 from registry.proxy.caching import Caching
-from registry.proxy.fetched import note_fetched, note_pushed
 from registry.proxy.manifests import ProxiedManifests
+from registry.storage import paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +55,8 @@ class NotedCaching(Caching):
         if self._cached.is_only_cached(repository.name) or repository.manifests.has(digest):
             return
         # Where it is marked already, another host is fetching it, too. A push removes the mark, whoever has made it.
-        if note_fetched(self._driver, repository.name, digest) and repository.manifests.has(digest):
-            note_pushed(self._driver, repository.name, digest)
+        if mark_fetched(self._driver, repository.name, digest) and repository.manifests.has(digest):
+            unmark_fetched(self._driver, repository.name, digest)
 
 
 class PushableManifests(ProxiedManifests):
@@ -72,8 +75,31 @@ class PushableManifests(ProxiedManifests):
 
     def put(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()) -> None:
         super().put(manifest, digest, tags)
-        note_pushed(self._driver, self._local.name, digest)
+        unmark_fetched(self._driver, self._local.name, digest)
 
     def add(self, manifest: Manifest, digest: Digest) -> None:
         super().add(manifest, digest)
-        note_pushed(self._driver, self._local.name, digest)
+        unmark_fetched(self._driver, self._local.name, digest)
+
+
+def mark_fetched(driver: StorageDriver, repository: str, digest: Digest) -> bool:
+    """Mark a manifest as fetched; call this before the repository has it. Tell whether nobody else had.
+
+    Raises:
+        drivers.base.DriverError: the storage failed.
+    """
+    try:
+        driver.create(paths.fetched_manifest(repository, digest), b"")
+    except PathExistsError:
+        return False
+    return True
+
+
+def unmark_fetched(driver: StorageDriver, repository: str, digest: Digest) -> None:
+    """Take the mark from a manifest that was pushed, if it has one; call this before the push is acknowledged.
+
+    Raises:
+        drivers.base.DriverError: the storage failed.
+    """
+    with suppress(PathNotFoundError):
+        driver.delete(paths.fetched_manifest(repository, digest))

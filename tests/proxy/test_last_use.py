@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from registry.config.cached import Cached
 from registry.oci.digest import Digest
-from registry.proxy.lastuse import LastUse
+from registry.proxy.eviction.last_use import LastUse
 from registry.storage import paths
 from registry.storage.parts import Kind
 from tests.drivers.failing import FailingDriver

@@ -22,9 +22,11 @@ from drivers.base import ChangedError, PathNotFoundError
 from registry import ports
 from registry.oci.errors import ManifestUnknownError, RegistryError
 from registry.oci.reference import Tag
-from registry.proxy.choosing import Choice
-from registry.proxy.swept import Outcome
-from registry.proxy.usage import Usage, was_fetched
+from registry.proxy.eviction.choosing import Choice
+from registry.proxy.eviction.held import held_by_repositories
+from registry.proxy.eviction.outcomes import Outcome
+from registry.proxy.eviction.usage import Usage, was_fetched
+from registry.proxy.freshness import STATE_LIMIT_BYTES
 from registry.storage import enumeration, paths
 from registry.storage.evictions import note_eviction
 from registry.storage.links import Condemnable, condemn_links
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from registry.config.cached import Cached
     from registry.config.upstreams import Upstream
     from registry.oci.digest import Digest
-    from registry.proxy.choosing import Link
+    from registry.proxy.eviction.choosing import Link
     from registry.storage.repository import Repositories, Repository
 
 _PERCENT_LEFT: Final = 90
@@ -49,7 +51,6 @@ _YOUNG_SECONDS: Final = 3600.0
 """What was used since then does not make room: it may belong to an image that is being pulled."""
 _SETTLED_SECONDS: Final = 2.0
 """How long after its last look at what a manifest names a push has stored it, and more."""
-_STATE_LIMIT_BYTES: Final = 4096
 _ALL: Final = ValidationPolicy(enabled=False, sparse=True)
 _log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Eviction:
             for each in self.cached.upstreams:
                 choice.judge(each)
             choice.conclude()
-            for held in usage.repositories():
+            for held in held_by_repositories(usage):
                 if chosen(held.name):
                     choice.choose_all(held.name)
             self._evict(usage, choice, now)
@@ -187,7 +188,7 @@ class Eviction:
     def _content(self, path: str) -> bytes | None:
         """Return what is known of a tag upstream, None if nothing is."""
         try:
-            return self.driver.get(path, limit=_STATE_LIMIT_BYTES)
+            return self.driver.get(path, limit=STATE_LIMIT_BYTES)
         except PathNotFoundError:
             return None
 

@@ -1,40 +1,15 @@
-"""What happens when a blob, a manifest, a tag becomes visible or goes: one operation each.
-
-Views, the importer, the garbage collection and whatever else changes what clients can see call these and not the
-stores, so that a rule holds for all of them, and so that one place knows of each change. It tells the journal where the
-change is durable and not answered yet. An operation that fails there fails as a whole, and can be repeated; but what it
-has deleted is gone by then, and a second deletion finds nothing to tell of.
-
-What makes something visible passes through registry.storage.passage, whoever asks for it: a client, or a command that
-runs beside the server. So a garbage collection may run at any time. Deletions need not.
-
-Not through here go:
-
-- the garbage collection where it deletes the bytes of a blob, which no repository has any more, and the entries of a
-  tag's history, which no client sees;
-- the eviction of what was cached of another registry (registry.proxy.eviction), which nobody has pushed and which
-  comes back when somebody asks for it; it moves links as the garbage collection does, and tells nobody;
-- uploads until they are finished, but for the question whether a quota has room for them;
-- ``registry storage copy``: below the level of repositories it makes one storage a copy of another. What is visible
-  there became visible at its source, where listeners were told of it. No garbage collection may run on either
-  meanwhile, for a copy tells none of what it relies on;
-- ``registry fsck --repair``, which restores links of what was told of when it was pushed, and removes what leads
-  nowhere;
-- ``registry referrers rebuild``, which only derives again what pushes through here have derived;
-- the purge of abandoned uploads, which no client sees as blobs.
-"""
+"""The operations, each of which makes something visible or lets it go."""
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from drivers.base import CollectingError
 from registry.journal.change import Change
-from registry.journal.entry import BLOB, DELETE, MANIFEST, MOUNT, PUSH, REPOSITORY, TAG, Origin
+from registry.journal.entry import BLOB, DELETE, MANIFEST, MOUNT, PUSH, REPOSITORY, TAG
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import (
@@ -56,6 +31,7 @@ if TYPE_CHECKING:
     from registry.oci.manifest import Manifest
     from registry.oci.uploads import Chunk, UploadState
     from registry.ports import Blob, Repository
+    from registry.publishing.callers import Caller, Condition, Guard
     from registry.quota.allowance import Allowance, Quotas
     from registry.storage.passage import Passage, Visit
     from registry.storage.validation import ValidationPolicy
@@ -65,81 +41,14 @@ _PUSH_SECONDS = 1.0
 """How long a push of a manifest may take before it looks for what the manifest names once more."""
 
 
-class Caller(Protocol):
-    """Who publishes: it may push to the repository, or delete from it, which is known before this is asked."""
-
-    @property
-    def origin(self) -> Origin:
-        """Who it is, and how it asks."""
-
-    @property
-    def moves_every_tag(self) -> bool:
-        """Whether require_overwrite() never raises: then nobody looks where a tag points."""
-
-    def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
-        """Return if the caller may let `tag`, which points to `current`, point to another manifest.
-
-        Raises:
-            An error that says so to the caller, if it may not.
-        """
-
-    def require_untag(self, repository: str, tag: Tag, current: Digest) -> None:
-        """Return if the caller, who may delete, may delete `tag`, which points to `current`.
-
-        Raises:
-            An error that says so to the caller, if it may not.
-        """
-
-
-class Condition(Protocol):
-    """What has to be there for a change to be made."""
-
-    def require(self, current: Digest | None) -> None:
-        """Return if the change may be made where `current` is there; None means nothing.
-
-        Raises:
-            An error that says so to the caller, if it may not.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """A `condition` for what `target` leads to at the moment of the change."""
-
-    target: Tag | Digest
-    condition: Condition
-
-
-class Operator:
-    """The registry itself, or a person who runs one of its commands: may do everything."""
-
-    origin = Origin(actor="registry")
-    moves_every_tag = True
-
-    def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
-        """Return."""
-
-    def require_untag(self, repository: str, tag: Tag, current: Digest) -> None:
-        """Return."""
-
-
-class Touching(Enum):
-    """Which manifests count as pushed now when they lose a tag: garbage collections keep them for longer then."""
-
-    NONE = auto()
-    DELETED = auto()
-    """Those whose tag is deleted."""
-    MOVED = auto()
-    """These, and those whose tag is moved; a push by tag has to look where the tag points for that."""
-
-
 @dataclass(frozen=True, slots=True)
 class Publishing:
     """Publishes and deletes on behalf of `caller`; manifests as the `policy` allows.
 
     `recorder` is told of each change; it is None where nobody wants to know. `passage` is None where no garbage
     collection runs beside this. `quotas` is None where no repository has one; for one that has, all that adds to it may
-    raise QuotaExceededError. `touching` are the manifests that are touched when they lose a tag.
+    raise QuotaExceededError. If `touches_untagged`, a manifest that loses a tag counts as pushed now, so that a garbage
+    collection keeps it for longer; a push by tag has to look where the tag points for that.
 
     Errors of the stores (registry.ports) come through. What an operation's text names it raises before anything has
     become visible or gone, unless that text says otherwise. An error of the storage may come later: when a part of the
@@ -152,7 +61,7 @@ class Publishing:
     recorder: Recorder | None = None
     passage: Passage | None = None
     quotas: Quotas | None = None
-    touching: Touching = Touching.DELETED
+    touches_untagged: bool = False
 
     def start_upload(self, repository: Repository, algorithm: str, upload_id: str) -> UploadState:
         """Begin a session as UploadStore.start() does, unless a quota has no room for anything."""
@@ -278,7 +187,7 @@ class Publishing:
         size = len(manifest.content)
         added = allowance.admit(size, lambda: repository.manifests.has(digest)) if allowance else 0
         previous = self._previous(repository, tags)
-        self._touch_moved(repository, previous, digest)
+        self._touch(repository, previous, digest)
         if guard:
             self._push_guarded(repository, manifest, digest, tags, guard)
         elif self.caller.moves_every_tag:
@@ -311,7 +220,7 @@ class Publishing:
         if visit and not repository.manifests.has(digest):
             self._require_content(repository, manifest, visit)
         previous = self._previous(repository, [tag])
-        self._touch_moved(repository, previous, digest)
+        self._touch(repository, previous, digest)
         if condition:
             self._move(repository, tag, digest, condition)
         elif self.caller.moves_every_tag:
@@ -349,17 +258,17 @@ class Publishing:
             ManifestUnknownError: there is no such tag.
             What Caller.require_untag() and Condition.require() raise.
         """
-        current = _current(repository, tag)
-        if current:  # a tag whose link is malformed leads nowhere, and may go
-            if not self.caller.moves_every_tag:
+        if not self.caller.moves_every_tag:
+            current = _current(repository, tag)
+            if current:  # a tag whose link is malformed leads nowhere, and may go
                 self.caller.require_untag(repository.name, tag, current)
-            if self.touching is not Touching.NONE:
-                repository.manifests.touch(current)
+        previous = self._previous(repository, [tag])
+        self._touch(repository, previous)
         if condition is None:
             repository.tags.delete(tag)
         else:
             _remove_guarded(repository, tag, condition)
-        self._tell(Change(DELETE, TAG, repository.name, tags=[tag.name], previous=self._told({tag: current})))
+        self._tell(Change(DELETE, TAG, repository.name, tags=[tag.name], previous=self._told(previous)))
 
     def remove_manifest(self, repository: Repository, digest: Digest, condition: Condition | None = None) -> None:
         """Let a manifest go, and the tags that point to it.
@@ -507,7 +416,7 @@ class Publishing:
 
     def _previous(self, repository: Repository, tags: Sequence[Tag]) -> Mapping[Tag, Digest | None]:
         """Return where each of `tags` points now, None if nowhere, if anybody asks; another may move it yet."""
-        if self.touching is Touching.MOVED or (self.recorder and self.recorder.wants_previous):
+        if self.touches_untagged or (self.recorder and self.recorder.wants_previous):
             return {tag: _current(repository, tag) for tag in tags}
         return {}
 
@@ -517,9 +426,11 @@ class Publishing:
             return {}
         return {tag.name: str(digest or "") for tag, digest in previous.items()}
 
-    def _touch_moved(self, repository: Repository, previous: Mapping[Tag, Digest | None], digest: Digest) -> None:
-        """Touch the manifests that lose a tag to `digest`; they do later, so that an error here changes nothing."""
-        if self.touching is Touching.MOVED:
+    def _touch(
+        self, repository: Repository, previous: Mapping[Tag, Digest | None], digest: Digest | None = None
+    ) -> None:
+        """Touch the manifests that lose a tag, to `digest`; they do later, so that an error here changes nothing."""
+        if self.touches_untagged:
             for former in {each for each in previous.values() if each not in {None, digest}}:
                 repository.manifests.touch(former)
 

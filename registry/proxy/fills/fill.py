@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
     from registry.oci.errors import RegistryError
     from registry.ports import Visitor
+    from registry.proxy.fills.spool import Spool
     from registry.proxy.routing import Place
-    from registry.proxy.spool import Spool
 
 HELD_BACK: Final = 256 * 1024
 """Bytes at the end of a blob that nobody gets before its digest is verified."""
+_MEASURED: Final = 1024 * 1024
+"""Bytes after which it is known how fast an upstream is; so many are worth waiting for."""
 
 
 class State(Enum):
@@ -124,9 +126,12 @@ class Fill:
             if size is not None and position > size - HELD_BACK:
                 position = size
             gained, seconds = written - self._began_at, time.monotonic() - self._began
-        if position <= written:
+        missing = position - written
+        if missing <= 0:
             return 0.0
-        return (position - written) * seconds / gained if gained else float("inf")
+        if gained < _MEASURED:
+            return 0.0 if missing <= _MEASURED else float("inf")
+        return missing * seconds / gained
 
     def raise_error(self) -> None:
         """Raise why it has failed, if it has."""

@@ -1,19 +1,19 @@
-"""What cached repositories hold, how large it is, and which of it was pushed, in tables on disk.
+"""Finds what cached repositories hold, how large it is, and which of it was pushed; in tables on disk.
 
-Pushed are tags of which nothing is known upstream, and, where others may push, manifests that were not fetched. In the
-repositories of the section ``proxy`` all is fetched, also what a Go registry has left there.
+Pushed are tags of which nothing is known upstream, and, where others may push, manifests that were not fetched. Tags
+that a Go registry has fetched with the section ``proxy`` are known by its list of what it is to forget.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self
 
 from registry.config.cached import keeps
-from registry.foundation.temporary_database import temporary_database
 from registry.oci.digest import DEFAULT_ALGORITHM, Digest
-from registry.proxy.freshness import TagState
+from registry.proxy.eviction.scheduler import scheduled
+from registry.proxy.eviction.tables import SIZES, open_tables
+from registry.proxy.freshness import STATE_LIMIT_BYTES, TagState
 from registry.storage import paths
 from registry.storage.links import read_links
 from registry.storage.parts import Kind, known_at, leaf_in, part_at
@@ -24,78 +24,12 @@ if TYPE_CHECKING:
     from drivers.base import Found, StorageDriver
     from registry.config.cached import Cached
 
-T = TypeVar("T")
-
 _AT_ONCE: Final = 500
-_STATE_LIMIT_BYTES: Final = 4096
 _LINK_SIZE: Final = len(str(Digest.of(b"")))
-SIZES: Final = """
-    DELETE FROM holding;
-    INSERT INTO holding SELECT upstream, target, count(*), coalesce(blobs.size, 0)
-    FROM links JOIN repositories ON repositories.id = repository LEFT JOIN blobs ON blobs.digest = target
-    WHERE NOT chosen GROUP BY upstream, target;
-"""
-"""How much is held, but for what is chosen."""
-_SCHEMA: Final = """
-    CREATE TABLE repositories (
-        id INTEGER PRIMARY KEY, name TEXT UNIQUE, upstream TEXT, classic INTEGER, mixed INTEGER, kept INTEGER,
-        is_read INTEGER DEFAULT 0
-    );
-    -- The target is under which digest the bytes lie.
-    CREATE TABLE links (
-        id INTEGER PRIMARY KEY, repository INTEGER, kind TEXT, digest TEXT, target TEXT, size INTEGER, modified REAL,
-        version TEXT, used REAL, kept INTEGER DEFAULT 0, chosen INTEGER DEFAULT 0,
-        UNIQUE (repository, kind, digest)
-    );
-    CREATE INDEX links_by_digest ON links (digest, repository);
-    CREATE INDEX links_by_target ON links (target);
-    CREATE TABLE tags (
-        repository INTEGER, tag TEXT, target TEXT, used REAL, pushed INTEGER, chosen INTEGER DEFAULT 0,
-        PRIMARY KEY (repository, tag)
-    ) WITHOUT ROWID;
-    CREATE INDEX tags_by_target ON tags (repository, target);
-    -- What is known upstream of tags, and the manifests that were fetched where others are pushed.
-    CREATE TABLE known (repository INTEGER, tag TEXT, modified REAL, PRIMARY KEY (repository, tag)) WITHOUT ROWID;
-    CREATE TABLE fetched (repository INTEGER, digest TEXT, PRIMARY KEY (repository, digest)) WITHOUT ROWID;
-    -- What manifests lead to, and subjects.
-    CREATE TABLE edges (source TEXT, target TEXT, PRIMARY KEY (source, target)) WITHOUT ROWID;
-    CREATE INDEX edges_by_target ON edges (target);
-    CREATE TABLE unreadable (digest TEXT PRIMARY KEY) WITHOUT ROWID;
-    CREATE TABLE blobs (digest TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
-    -- How many links of an upstream lead to the bytes of a digest.
-    CREATE TABLE holding (upstream TEXT, target TEXT, links INTEGER, size INTEGER, PRIMARY KEY (upstream, target))
-    WITHOUT ROWID;
-"""
-
 _READ_TAG: Final = """
     UPDATE tags SET target = ?, pushed = ?, used = max(used, ?) WHERE repository = ? AND tag = ?
 """
 _FOUND: Final = {Kind.LAYER, Kind.REVISION, Kind.TAG}
-_HELD: Final = """
-    SELECT upstream, max(name), coalesce(sum(kind = 'revision'), 0), coalesce(sum(kind = 'layer'), 0),
-    coalesce(max(used), 0) FROM links JOIN repositories ON repositories.id = repository WHERE NOT chosen AND {}
-"""
-_HELD_SIZE: Final = """
-    SELECT coalesce(sum(size), 0) FROM blobs WHERE digest IN (
-        SELECT target FROM links JOIN repositories ON repositories.id = repository WHERE NOT chosen AND {}
-    )
-"""
-_HELD_TAGS: Final = """
-    SELECT count(*) FROM tags JOIN repositories ON repositories.id = repository WHERE NOT chosen AND {}
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What is held of an upstream, or by a repository: bytes, each counted once, and the last use of any of it."""
-
-    name: str
-    upstream: str
-    tags: int
-    manifests: int
-    blobs: int
-    size: int
-    used: float
 
 
 class Usage:
@@ -108,9 +42,7 @@ class Usage:
         self._driver = driver
         self._cached = cached
         self._heeds_keep = heeds_keep
-        self.connection = temporary_database(_SCHEMA)
-        # One transaction for all, for none can be rolled back.
-        self.connection.execute("BEGIN")
+        self.connection = open_tables()
         self._last: tuple[str, int | None] = ("", None)
 
     def __enter__(self) -> Self:
@@ -132,6 +64,9 @@ class Usage:
                 if len(unread) >= _AT_ONCE:
                     self._read_links(unread)
         self._read_links(unread)
+        if any(each.classic for each in self._cached.upstreams):
+            keys = ((each,) for each in scheduled(self._driver))
+            self.connection.executemany("INSERT OR IGNORE INTO scheduled VALUES (?)", keys)
         self._read_tags()
         for found in self._driver.walk(paths.BLOBS, leaf_in=leaf_in):
             part = part_at(found.path)
@@ -141,21 +76,6 @@ class Usage:
                 self.connection.execute(query, row)
         self.connection.executescript(SIZES)
 
-    def held(self) -> Iterator[Held]:
-        """Yield what is held of each upstream of which anything is."""
-        for each in self._cached.upstreams:
-            found = self._held("upstream = ?", each.name)
-            if found:
-                yield replace(found, name=each.name)
-
-    def repositories(self) -> Iterator[Held]:
-        """Yield what each repository holds, in the order of the catalog."""
-        query = "SELECT name FROM repositories ORDER BY replace(name, '/', char(1))"
-        for (name,) in self.connection.execute(query).fetchall():
-            found = self._held("repositories.name = ?", name)
-            if found:
-                yield found
-
     def size_of(self, upstream: str) -> int:
         """Return how many bytes are held of an upstream, but for what is chosen."""
         query = "SELECT coalesce(sum(size), 0) FROM holding WHERE upstream = ?"
@@ -163,10 +83,15 @@ class Usage:
         return size
 
     def last_uses(self, upstream: str, most: int) -> Iterator[tuple[str, Kind, str, float]]:
-        """Yield the `most` links of an upstream that were used longest ago and stay: repository, kind, digest, when."""
+        """Yield the `most` links of an upstream that were used longest ago and stay: repository, kind, digest, when.
+
+        Those of repositories to which anything was pushed are left out.
+        """
         query = """
             SELECT name, kind, digest, used FROM links JOIN repositories ON repositories.id = repository
-            WHERE upstream = ? AND NOT chosen ORDER BY used LIMIT ?
+            WHERE upstream = ? AND NOT chosen
+            AND NOT EXISTS (SELECT 1 FROM tags WHERE tags.repository = repositories.id AND pushed)
+            ORDER BY used LIMIT ?
         """
         for name, kind, digest, used in self.connection.execute(query, (upstream, most)):
             yield name, Kind(kind), digest, used
@@ -254,29 +179,30 @@ class Usage:
         """Note where tags point, and which of them were pushed."""
         # In the order of the table itself, whose rows are changed meanwhile.
         query = """
-            SELECT tags.repository, name, classic, tags.tag, known.modified
+            SELECT tags.repository, name, tags.tag, known.modified
             FROM tags JOIN repositories ON repositories.id = repository LEFT JOIN known USING (repository, tag)
             ORDER BY tags.repository, tags.tag
         """
         for batch in iter(partial(self.connection.execute(query).fetchmany, _AT_ONCE), []):
-            named = [(name, tag) for _, name, _, tag, _ in batch]
+            named = [(name, tag) for _, name, tag, _ in batch]
             targets = read_links(self._driver, [paths.tag_link(*each) for each in named])
-            states = self._driver.get_each([paths.proxied_tag(*each) for each in named], limit=_STATE_LIMIT_BYTES)
-            for (number, _, classic, tag, known), target, state in zip(batch, targets, states, strict=True):
-                pushed = not (classic or was_fetched(state, target))
+            states = self._driver.get_each([paths.proxied_tag(*each) for each in named], limit=STATE_LIMIT_BYTES)
+            for (number, name, tag, known), target, state in zip(batch, targets, states, strict=True):
+                pushed = not (was_fetched(state, target) or self._is_scheduled(name, target))
                 row = (target and str(target), pushed, known or 0.0, number, tag)
                 self.connection.execute(_READ_TAG, row)
                 if pushed and not target:
                     self.connection.execute("UPDATE repositories SET kept = 1 WHERE id = ?", (number,))
 
-    def _held(self, condition: str, value: str) -> Held | None:
-        row = self.connection.execute(_HELD.format(condition), (value,)).fetchone()
-        tags = self.connection.execute(_HELD_TAGS.format(condition), (value,)).fetchone()[0]
-        upstream, name, manifests, blobs, used = row
-        if not upstream:
-            return None
-        size = self.connection.execute(_HELD_SIZE.format(condition), (value,)).fetchone()[0]
-        return Held(name, upstream, tags, manifests, blobs, size, used)
+    def _is_scheduled(self, name: str, target: Digest | None) -> bool:
+        """Tell whether a manifest is on the list of what a Go registry has fetched; or gone, as it leaves tags."""
+        query = """
+            SELECT EXISTS (SELECT 1 FROM scheduled WHERE key = :name || '@' || :digest) OR classic AND NOT EXISTS (
+                SELECT 1 FROM links WHERE repository = repositories.id AND kind = 'revision' AND digest = :digest
+            ) FROM repositories WHERE name = :name
+        """
+        row = {"name": name, "digest": str(target) if target else ""}
+        return bool(self.connection.execute(query, row).fetchone()[0])
 
 
 def was_fetched(content: bytes | None, target: Digest | None) -> bool:
