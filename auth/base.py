@@ -19,8 +19,8 @@ class Access:
     The actions on a repository are pull, push, delete, and two more: overwrite, to point a tag that exists at another
     manifest, and untag, to delete a tag. Token services have no words for these: see SCOPED_AS.
 
-    `also` are other names by which clients know the same repository: what a token says of one of them counts. Rules are
-    about `name`, and so are challenges.
+    `also` are other names by which clients know the same repository: a token that lets one of them be pulled lets this
+    one be pulled, and no more. Rules are about `name`, and so are challenges.
     """
 
     type: str

@@ -29,7 +29,7 @@ from registry.handlers import (
     token,
     uploads,
 )
-from registry.handlers.current import EXTENSION
+from registry.handlers.current import EXTENSION, PEER_KEY
 from registry.handlers.response import Response
 from registry.handlers.routing import Routing
 from registry.health.gate import LIVENESS_PATH, READINESS_PATH, Gate
@@ -109,6 +109,7 @@ class _Application(Flask):
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, in whose environment REMOTE_ADDR is from now on the client's address, not the peer's."""
+        environ[PEER_KEY] = environ.get("REMOTE_ADDR", "")
         environ["REMOTE_ADDR"] = self._client(environ)
         return self.wsgi_app(environ, start_response)
 

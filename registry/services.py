@@ -26,7 +26,7 @@ from registry.lease import Lease, this_server
 from registry.notifications.consumers import consumers, source_addr
 from registry.notifications.pulls import Events, Pulls
 from registry.plugins import load_access, load_driver, load_middleware
-from registry.publishing import Publishing, Touching
+from registry.publishing import Publishing
 from registry.quota.allowance import Quotas
 from registry.quota.counter import Counter
 from registry.quota.groups import Groups
@@ -114,7 +114,7 @@ class Services:
     recorder: Recorder | None = None
     passage: Passage | None = None
     quotas: Quotas | None = None
-    touching: Touching = Touching.DELETED
+    touches_untagged: bool = False
     pulls: Pulls | None = None
     last_pulls: LastPulls | None = None
     trail: Trail | None = None
@@ -125,7 +125,7 @@ class Services:
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
-        return Publishing(self.validation, caller, self.recorder, self.passage, self.quotas, self.touching)
+        return Publishing(self.validation, caller, self.recorder, self.passage, self.quotas, self.touches_untagged)
 
     def close(self) -> None:
         """Store what is in memory only, and let go of what other processes wait for, as this one ends.
@@ -244,7 +244,7 @@ def assemble(
         recorder=recorder,
         passage=passage,
         quotas=None if read_only else _quotas(configuration, driver, observer.metrics if observer else None),
-        touching=_touching(configuration),
+        touches_untagged=_touches_untagged(configuration),
         trail=trail,
         pulls=_pulls(configuration, Events(instance, repositories), observer, remembered.failing),
         last_pulls=LastPulls(driver) if asks_for_pulls(configuration.storage.maintenance.retention) else None,
@@ -293,7 +293,7 @@ def build_publishing(configuration: Configuration, driver: StorageDriver, journa
         recorder,
         _passage(configuration, driver),
         quotas,
-        _touching(configuration),
+        _touches_untagged(configuration),
     )
 
 
@@ -307,12 +307,10 @@ def _passage(configuration: Configuration, driver: StorageDriver, meter: Metrics
     return Passage(Runs(driver), max(grace, runs.PACE.margin), meter=meter)
 
 
-def _touching(configuration: Configuration) -> Touching:
-    """Return which manifests are touched; a push by tag costs no more where none is collected for want of a tag."""
+def _touches_untagged(configuration: Configuration) -> bool:
+    """Tell whether manifests that lose a tag are touched: only where some are collected for want of one."""
     maintenance = configuration.storage.maintenance
-    if maintenance.garbagecollection.untagged.enabled or asks_for_untagged(maintenance.retention):
-        return Touching.MOVED
-    return Touching.DELETED
+    return maintenance.garbagecollection.untagged.enabled or asks_for_untagged(maintenance.retention)
 
 
 def _instance(configuration: Configuration) -> Instance:

@@ -20,7 +20,7 @@ from registry.oci.errors import (
 )
 from registry.oci.manifest import parse_manifest
 from registry.oci.reference import Tag
-from registry.publishing import Guard, Operator, Publishing, Touching
+from registry.publishing import Guard, Operator, Publishing
 from registry.storage import paths
 from registry.storage.repository import Repositories
 from registry.storage.validation import ValidationPolicy
@@ -106,36 +106,34 @@ def pushed(driver: StorageDriver, manifest: Manifest) -> float:
     return driver.stat(paths.revision_link("a", digest_of(manifest))).modified
 
 
-@pytest.mark.parametrize("touching", [Touching.NONE, Touching.DELETED, Touching.MOVED])
-def test_a_manifest_counts_as_pushed_now_when_its_tag_is_deleted_or_moved(
-    driver: InMemoryDriver, repository: Repository, touching: Touching
+@pytest.mark.parametrize("touches", [False, True])
+def test_a_manifest_counts_as_pushed_now_when_its_tag_is_deleted_or_moved_where_that_is_asked_for(
+    driver: InMemoryDriver, repository: Repository, *, touches: bool
 ) -> None:
-    publishing = replace(OPERATOR, touching=touching)
-    moving: list[Callable[[], None]] = [
+    publishing = replace(OPERATOR, touches_untagged=touches)
+    losing: list[Callable[[], None]] = [
         lambda: publishing.push_manifest(repository, SECOND, digest_of(SECOND), [V1]),
         lambda: publishing.push_manifest(repository, SECOND, digest_of(SECOND), [V1], Guard(V1, Anything())),
         lambda: publishing.move_tag(repository, V1, SECOND, digest_of(SECOND)),
-    ]
-    deleting: list[Callable[[], None]] = [
         lambda: publishing.remove_tag(repository, V1),
         lambda: publishing.remove_tag(repository, V1, Anything()),
     ]
 
     touched = []
-    for losing in (*moving, *deleting):
+    for lose in losing:
         OPERATOR.push_manifest(repository, SECOND, digest_of(SECOND))
         OPERATOR.push_manifest(repository, FIRST, digest_of(FIRST), [V1])
         before = pushed(driver, FIRST)
-        losing()
+        lose()
         touched.append(pushed(driver, FIRST) > before)
 
-    assert touched == [touching is Touching.MOVED] * 3 + [touching is not Touching.NONE] * 2
+    assert touched == [touches] * 5
 
 
 def test_a_push_of_a_tag_that_stays_where_it_is_touches_no_other_manifest(
     driver: InMemoryDriver, repository: Repository
 ) -> None:
-    publishing = replace(OPERATOR, touching=Touching.MOVED)
+    publishing = replace(OPERATOR, touches_untagged=True)
     publishing.push_manifest(repository, FIRST, digest_of(FIRST), [V1])
     publishing.push_manifest(repository, SECOND, digest_of(SECOND), [V2])
     before = pushed(driver, FIRST)

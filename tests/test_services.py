@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.inmemory import InMemoryDriver
-from registry.publishing import Operator, Touching
+from registry.publishing import Operator
 from registry.services import build_services, open_storage
 from tests.config.forms import configure
 
@@ -42,22 +42,22 @@ def test_a_storage_is_opened_behind_its_middleware() -> None:
 
 
 @pytest.mark.parametrize(
-    ("maintenance", "touching"),
+    ("maintenance", "touches"),
     [
-        ("{}", Touching.DELETED),
-        ("{garbagecollection: {untagged: {enabled: true}}}", Touching.MOVED),
-        ("{retention: {enabled: true, dryrun: false, rules: [RULE]}}", Touching.MOVED),
-        ("{retention: {enabled: true, rules: [RULE]}}", Touching.DELETED),
-        ("{retention: {enabled: true, dryrun: false, rules: [{repositories: ['**']}]}}", Touching.DELETED),
+        ("{}", False),
+        ("{garbagecollection: {untagged: {enabled: true}}}", True),
+        ("{retention: {enabled: true, dryrun: false, rules: [RULE]}}", True),
+        ("{retention: {enabled: true, rules: [RULE]}}", False),
+        ("{retention: {enabled: true, dryrun: false, rules: [{repositories: ['**']}]}}", False),
     ],
 )
 def test_a_push_looks_where_a_tag_points_only_if_manifests_are_collected_for_want_of_a_tag(
-    maintenance: str, touching: Touching
+    maintenance: str, *, touches: bool
 ) -> None:
     text = maintenance.replace("RULE", "{repositories: ['**'], untagged: {keepfor: 1h}}")
     configuration = configure(f"storage: {{inmemory: {{}}, maintenance: {text}}}")
 
-    assert build_services(configuration).publishing(Operator()).touching is touching
+    assert build_services(configuration).publishing(Operator()).touches_untagged is touches
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ SILENT = {"cache_blob", "cache_manifest", "cache_tag"}
 
 
 def test_every_operation_is_in_the_list() -> None:
-    fields = {"policy", "caller", "recorder", "passage", "quotas", "touching"}
+    fields = {"policy", "caller", "recorder", "passage", "quotas", "touches_untagged"}
     unseen = {"start_upload", "append_upload"}  # no client sees a blob before its upload is finished
     operations = {name for name in vars(Publishing) if not name.startswith("_")} - fields - unseen - SILENT
 

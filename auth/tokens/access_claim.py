@@ -32,10 +32,14 @@ def granted_accesses(claims: Mapping[str, object]) -> set[tuple[str, str, str]]:
 
 
 def covers(granted: set[tuple[str, str, str]], access: Access) -> bool:
-    """Tell whether `access` is among `granted`, where ``*`` is every action."""
+    """Tell whether `access` is among `granted`, where ``*`` is every action.
+
+    What is granted on one of its other names counts only for a pull: the client chooses by the host that it names which
+    repository such a name leads to, and may push to another one of that name.
+    """
     action = SCOPED_AS.get(access.action, access.action)
     wanted = {(access.type, access.name, action), (access.type, access.name, "*")}
-    if access.also:
+    if access.also and action == "pull":
         wanted |= {(access.type, name, each) for name in access.also for each in (action, "*")}
     return not granted.isdisjoint(wanted)
 

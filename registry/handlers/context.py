@@ -9,9 +9,9 @@ from flask import g, request
 
 from auth.base import Access, DeniedError, UnauthorizedError
 from registry.foundation.proxies import customer_of
-from registry.handlers.current import HAND_OVER_KEY, PARKING_KEY, WARNINGS_KEY, opened, services
+from registry.handlers.current import HAND_OVER_KEY, PARKING_KEY, PLACE_KEY, WARNINGS_KEY, opened, services
 from registry.handlers.origins import origin
-from registry.handlers.urls import forwarded_scheme, root_url, told_host
+from registry.handlers.urls import asked_host, forwarded_scheme, root_url
 from registry.oci.errors import UnsupportedError
 from registry.oci.reference import parse_name
 
@@ -56,11 +56,16 @@ def _open_proxied(proxied: Proxied, name: str, actions: Sequence[str]) -> Reposi
         UnsupportedError: it is a push to a repository that takes none.
         As open_repository() otherwise, and as Proxied.open().
     """
+    # Each look at `request` costs about as much as all the rest of this.
     environ, pushes = request.environ, "push" in actions
     namespace = request.args.get("ns", "") if "ns=" in environ.get("QUERY_STRING", "") else ""
-    g.place = place = proxied.place(name, told_host(), namespace, pushes=pushes)
+    g.place = place = proxied.place(name, asked_host(), namespace, pushes=pushes)
     # What is told of this request, to the log, to auditors and to retention, is about what is kept.
     request.view_args = {**(request.view_args or {}), "name": place.name}
+    environ[PLACE_KEY] = place = proxied.place(name, told_host(environ), namespace, pushes=pushes)
+    if place.name != name:
+        # What is told of this request, to the log, to auditors and to retention, is about what is kept.
+        request.view_args = {**(request.view_args or {}), "name": place.name}
     authorize(*(Access("repository", place.name, action, place.also) for action in actions))
     if pushes and not (place.takes_pushes or place.classic):
         raise UnsupportedError("this repository is a cache of another registry's, and takes no pushes")
@@ -99,8 +104,12 @@ def open_source(name: str, target: Repository) -> Repository:
         auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: the caller may not.
     """
     parse_name(name)
+    here = services()
+    source = here.proxied.place(name, asked_host(), "", pushes=False) if here.proxied else None
+    also = _also()
+    wanted = [Access("repository", target.name, "pull", also), Access("repository", target.name, "push")]
     here, also = services(), _also()
-    source = here.proxied.place(name, told_host(), "", pushes=False) if here.proxied else None
+    source = here.proxied.place(name, told_host(request.environ), "", pushes=False) if here.proxied else None
     wanted = [Access("repository", target.name, action, also) for action in ("pull", "push")]
     kept = source.name if source else name
     wanted.append(Access("repository", kept, "pull", source.also if source else ()))
@@ -128,7 +137,7 @@ def authorize(*accesses: Access) -> Grant:
 def may_push(name: str) -> bool:
     """Tell whether the caller, who may pull from the repository `name` that it has opened, may push as well."""
     try:
-        authorize(Access("repository", name, "push", _also()))
+        authorize(Access("repository", name, "push"))
     except (UnauthorizedError, DeniedError):
         return False
     return True
@@ -170,11 +179,11 @@ class _Caller:
         return self._services.access.grants_everything
 
     def require_overwrite(self, repository: str, tag: Tag, current: Digest) -> None:
-        access = Access("repository", repository, "overwrite", _also())
+        access = Access("repository", repository, "overwrite")
         _require(access, f"tag {tag.name} points to {current} and stays there")
 
     def require_untag(self, repository: str, tag: Tag, current: Digest) -> None:
-        _require(Access("repository", repository, "untag", _also()), f"tag {tag.name} points to {current} and stays")
+        _require(Access("repository", repository, "untag"), f"tag {tag.name} points to {current} and stays")
 
 
 def _require(access: Access, otherwise: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from flask import current_app, g
+from flask import current_app, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +22,14 @@ HAND_OVER_KEY: Final = "registry.hand_over"
 It is called before what may take long, without arguments.
 """
 
+PEER_KEY: Final = "registry.peer"
+"""Where the WSGI environment has the address of who has connected: REMOTE_ADDR is that of the client."""
+
 PARKING_KEY: Final = "registry.parking"
 """Where the WSGI environment of a request has a Parking, if the server lets threads wait that do not work."""
+
+PLACE_KEY: Final = "registry.place"
+"""Where the WSGI environment has the Place that the request has opened, in a registry that caches others."""
 
 WARNINGS_KEY: Final = "registry.warnings"
 """Where the WSGI environment has the texts of which the client is warned with the answer."""
@@ -47,5 +53,5 @@ def services() -> Services:
 
 def opened() -> Place | None:
     """Return the repository that this request has opened, as it was found, in a registry that caches others."""
-    place: Place | None = g.get("place")
+    place: Place | None = request.environ.get(PLACE_KEY)
     return place

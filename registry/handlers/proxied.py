@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flask import request
 from werkzeug.http import quote_header_value
 
-from registry.handlers.current import WARNINGS_KEY, opened
+from registry.handlers.current import PLACE_KEY, WARNINGS_KEY
 from registry.oci.digest import Digest
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from registry.handlers.response import Response
     from registry.proxy.repositories import Proxied
+    from registry.proxy.routing import Place
 
 
 _FOUND: Final = frozenset({200, 206, 304, 307})
@@ -28,13 +29,15 @@ def install(app: Flask, proxied: Proxied) -> None:
     uses = {"blobs.get_blob": proxied.used_blob, "manifests.get_manifest": proxied.used_manifest}
 
     def tell(response: Response) -> Response:
-        place = opened()
+        environ = request.environ
+        place: Place | None = environ.get(PLACE_KEY)
         if place and place.namespace:
             response.headers["OCI-Namespace"] = place.namespace
-        used = uses.get(request.endpoint or "")
-        if place and used and response.status_code in _FOUND:
-            used(place, Digest.parse(response.headers["Docker-Content-Digest"]))
-        for text in dict.fromkeys(request.environ.get(WARNINGS_KEY, ())):
+        if place and place.upstream and response.status_code in _FOUND:
+            used = uses.get(request.endpoint or "")
+            if used:
+                used(place, Digest.parse(response.headers["Docker-Content-Digest"]))
+        for text in dict.fromkeys(environ.get(WARNINGS_KEY, ())):
             line = "".join(each if each.isprintable() and each.isascii() else "?" for each in text)
             response.headers.add("Warning", f"299 - {quote_header_value(line, allow_token=False)}")
         return response

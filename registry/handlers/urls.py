@@ -15,7 +15,7 @@ from flask import request
 from werkzeug.urls import iri_to_uri
 
 from registry.foundation.forwarded import parse_forwarded, read_address
-from registry.handlers.current import opened, services
+from registry.handlers.current import PEER_KEY, opened, services
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,7 @@ _HOST: Final = re.compile(r"(?:[A-Za-z0-9._~-]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{
 """A registered name or an address, and a port (RFC 3986 section 3.2.2)."""
 _LAST_PORT: Final = 65535
 _TELLING_ORIGIN: Final = ("HTTP_HOST", "HTTP_FORWARDED", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST")
+_TELLING_HOST: Final = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_HOST")
 _REMEMBERED: Final = 32
 """Ways to reach this registry: there are few, used again and again; but a client may make up any number of them."""
 ORIGIN: Final = (
@@ -58,9 +59,20 @@ def forwarded_scheme() -> str:
     return _forwarded_scheme(request.environ)
 
 
-def told_host() -> str:
-    """Return the host, with its port, that the client has asked, as far as can be known; "" where it names none."""
-    return _origin(request.environ)[1]
+def asked_host() -> str:
+    """Return the host, with its port, by which the client has asked; "" where it names none.
+
+    It decides which repository is meant, so the word of a forwarded header counts only if a trusted proxy has sent it.
+    """
+    environ = request.environ
+    if environ.keys().isdisjoint(_TELLING_HOST) or services().proxies.trusts(environ[PEER_KEY]):
+        return _origin(environ)[1]
+    return _plausible_host(environ.get("HTTP_HOST"))
+
+
+def told_host(environ: Mapping[str, Any]) -> str:
+    """Return the host, with its port, that the client of `environ` has asked, as far as can be known, else ""."""
+    return _origin(environ)[1]
 
 
 def root_url() -> str:

@@ -154,7 +154,7 @@ class ProxiedBlobs:
         size = fill.size if fill else None
         blob = self._found(digest, self._size_of(remote) if size is None else size)
         if fill is None or fill.state is not State.STORED:
-            passing = Passing(remote, blob.size, self._visitor)
+            passing = Passing(remote, blob.size, self._visitor, self._fills.turns(remote))
             self._coming[digest] = Tail(fill, blob.size, passing, self._visitor) if fill else passing
         return blob
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from registry.config.cached import Cached
@@ -33,23 +34,58 @@ if TYPE_CHECKING:
     from registry.proxy.meter import ProxyMeter
     from registry.proxy.routing import Place
     from registry.storage.passage import Passage
-    from registry.storage.repository import Repositories
+    from registry.storage.repository import Repositories, Repository
 
 
 @dataclass(frozen=True, slots=True)
+class _Shared:
+    """What all repositories of a process's upstreams share."""
+
+    driver: StorageDriver
+    caching: NotedCaching | None
+    freshness: Freshness
+    fills: Fills
+
+
 class ProxiedRepository:
-    """A repository of an upstream, opened for one client; uploads, and deletion as a whole, are those of `local`."""
+    """A repository of `upstream`, opened for one client; uploads, and deletion as a whole, are those of `local`.
 
-    local: ports.Repository
-    blobs: ProxiedBlobs
-    manifests: ProxiedManifests
-    tags: ProxiedTags
-    referrers: ProxiedReferrers
+    A request uses one or two of its stores, and each is made when it is used.
+    """
 
-    @property
-    def name(self) -> str:
+    def __init__(
+        self, local: Repository, place: Place, upstream: Upstream, shared: _Shared, visitor: ports.Visitor
+    ) -> None:
+        self.local = local
+        self.name = local.name
         """The canonical name."""
-        return self.local.name
+        self._place = place
+        self._upstream = upstream
+        self._shared = shared
+        self._visitor = visitor
+
+    @cached_property
+    def blobs(self) -> ProxiedBlobs:
+        """The blobs that are here, or upstream."""
+        return ProxiedBlobs(self.local.blobs, self._place, self._upstream, self._shared.fills, self._visitor)
+
+    @cached_property
+    def manifests(self) -> ProxiedManifests:
+        """The manifests that are here, or upstream."""
+        shared = self._shared
+        if self._remote.pushable:
+            return PushableManifests(self.local, self._remote, shared.freshness, shared.caching, shared.driver)
+        return ProxiedManifests(self.local, self._remote, shared.freshness, shared.caching)
+
+    @cached_property
+    def tags(self) -> ProxiedTags:
+        """The tags, where they point upstream."""
+        return ProxiedTags(self.local, self._remote, self._shared.freshness, self._shared.caching, self.manifests)
+
+    @cached_property
+    def referrers(self) -> ProxiedReferrers:
+        """The referrers that are here, or upstream."""
+        return ProxiedReferrers(self.local, self._remote, self._shared.freshness)
 
     @property
     def uploads(self) -> ports.UploadStore:
@@ -59,6 +95,11 @@ class ProxiedRepository:
     def delete(self) -> None:
         """Delete all that is here, as ports.Repository says."""
         self.local.delete()
+
+    @cached_property
+    def _remote(self) -> Remote:
+        place, missing = self._place, self._shared.freshness.missing
+        return Remote(self._upstream, place.remote, self._visitor, missing, pushable=place.takes_pushes)
 
 
 class Proxied:
@@ -86,11 +127,11 @@ class Proxied:
         self._pseudonym = pseudonym
         upstreams = configuration.upstreams
         cached = Cached(upstreams)
-        self._driver = driver
-        self._caching = NotedCaching(passage, driver, cached) if passage else None
+        caching = NotedCaching(passage, driver, cached) if passage else None
         self._last_use = LastUse(driver, cached) if passage else None
-        self._freshness = Freshness(driver, read_only=passage is None, meter=meter)
-        self._fills = Fills(Kept(driver, repositories, self._caching) if self._caching else None, meter)
+        self._fills = Fills(Kept(driver, repositories, caching) if caching else None, meter)
+        freshness = Freshness(driver, read_only=passage is None, meter=meter)
+        self._shared = _Shared(driver, caching, freshness, self._fills)
         self._upstreams = {each.name: Upstream(each, via=pseudonym, meter=meter) for each in upstreams}
 
     @property
@@ -125,16 +166,7 @@ class Proxied:
             raise UpstreamFailedError(
                 f"this registry asks itself for {place.name}: the upstreams of registries lead in a circle"
             )
-        upstream = self._upstreams[place.upstream]
-        remote = Remote(upstream, place.remote, visitor, self._freshness.missing, pushable=place.takes_pushes)
-        manifests = self._manifests(kept, remote)
-        return ProxiedRepository(
-            kept,
-            ProxiedBlobs(kept.blobs, place, upstream, self._fills, visitor),
-            manifests,
-            ProxiedTags(kept, remote, self._freshness, self._caching, manifests),
-            ProxiedReferrers(kept, remote, self._freshness),
-        )
+        return ProxiedRepository(kept, place, self._upstreams[place.upstream], self._shared, visitor)
 
     def used_blob(self, place: Place, digest: Digest) -> None:
         """Note that a client was given a blob, or a part of it, or has it already."""
@@ -147,11 +179,6 @@ class Proxied:
     def _used(self, place: Place, digest: Digest, kind: Kind) -> None:
         if place.upstream and self._last_use:
             self._last_use.used(place.name, digest, kind)
-
-    def _manifests(self, kept: ports.Repository, remote: Remote) -> ProxiedManifests:
-        if remote.pushable:
-            return PushableManifests(kept, remote, self._freshness, self._caching, self._driver)
-        return ProxiedManifests(kept, remote, self._freshness, self._caching)
 
     def close(self) -> None:
         """Leave what is being fetched to other processes, and close all connections."""

@@ -27,6 +27,6 @@ Not through here go:
 from __future__ import annotations
 
 from registry.publishing.callers import Caller, Condition, Guard, Operator
-from registry.publishing.publishing import Publishing, Touching
+from registry.publishing.publishing import Publishing
 
-__all__ = ["Caller", "Condition", "Guard", "Operator", "Publishing", "Touching"]
+__all__ = ["Caller", "Condition", "Guard", "Operator", "Publishing"]

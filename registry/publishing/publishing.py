@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from drivers.base import CollectingError
@@ -42,23 +41,14 @@ _PUSH_SECONDS = 1.0
 """How long a push of a manifest may take before it looks for what the manifest names once more."""
 
 
-class Touching(Enum):
-    """Which manifests count as pushed now when they lose a tag: garbage collections keep them for longer then."""
-
-    NONE = auto()
-    DELETED = auto()
-    """Those whose tag is deleted."""
-    MOVED = auto()
-    """These, and those whose tag is moved; a push by tag has to look where the tag points for that."""
-
-
 @dataclass(frozen=True, slots=True)
 class Publishing:
     """Publishes and deletes on behalf of `caller`; manifests as the `policy` allows.
 
     `recorder` is told of each change; it is None where nobody wants to know. `passage` is None where no garbage
     collection runs beside this. `quotas` is None where no repository has one; for one that has, all that adds to it may
-    raise QuotaExceededError. `touching` are the manifests that are touched when they lose a tag.
+    raise QuotaExceededError. If `touches_untagged`, a manifest that loses a tag counts as pushed now, so that a garbage
+    collection keeps it for longer; a push by tag has to look where the tag points for that.
 
     Errors of the stores (registry.ports) come through. What an operation's text names it raises before anything has
     become visible or gone, unless that text says otherwise. An error of the storage may come later: when a part of the
@@ -71,7 +61,7 @@ class Publishing:
     recorder: Recorder | None = None
     passage: Passage | None = None
     quotas: Quotas | None = None
-    touching: Touching = Touching.DELETED
+    touches_untagged: bool = False
 
     def start_upload(self, repository: Repository, algorithm: str, upload_id: str) -> UploadState:
         """Begin a session as UploadStore.start() does, unless a quota has no room for anything."""
@@ -197,7 +187,7 @@ class Publishing:
         size = len(manifest.content)
         added = allowance.admit(size, lambda: repository.manifests.has(digest)) if allowance else 0
         previous = self._previous(repository, tags)
-        self._touch_moved(repository, previous, digest)
+        self._touch(repository, previous, digest)
         if guard:
             self._push_guarded(repository, manifest, digest, tags, guard)
         elif self.caller.moves_every_tag:
@@ -230,7 +220,7 @@ class Publishing:
         if visit and not repository.manifests.has(digest):
             self._require_content(repository, manifest, visit)
         previous = self._previous(repository, [tag])
-        self._touch_moved(repository, previous, digest)
+        self._touch(repository, previous, digest)
         if condition:
             self._move(repository, tag, digest, condition)
         elif self.caller.moves_every_tag:
@@ -268,17 +258,17 @@ class Publishing:
             ManifestUnknownError: there is no such tag.
             What Caller.require_untag() and Condition.require() raise.
         """
-        current = _current(repository, tag)
-        if current:  # a tag whose link is malformed leads nowhere, and may go
-            if not self.caller.moves_every_tag:
+        if not self.caller.moves_every_tag:
+            current = _current(repository, tag)
+            if current:  # a tag whose link is malformed leads nowhere, and may go
                 self.caller.require_untag(repository.name, tag, current)
-            if self.touching is not Touching.NONE:
-                repository.manifests.touch(current)
+        previous = self._previous(repository, [tag])
+        self._touch(repository, previous)
         if condition is None:
             repository.tags.delete(tag)
         else:
             _remove_guarded(repository, tag, condition)
-        self._tell(Change(DELETE, TAG, repository.name, tags=[tag.name], previous=self._told({tag: current})))
+        self._tell(Change(DELETE, TAG, repository.name, tags=[tag.name], previous=self._told(previous)))
 
     def remove_manifest(self, repository: Repository, digest: Digest, condition: Condition | None = None) -> None:
         """Let a manifest go, and the tags that point to it.
@@ -426,7 +416,7 @@ class Publishing:
 
     def _previous(self, repository: Repository, tags: Sequence[Tag]) -> Mapping[Tag, Digest | None]:
         """Return where each of `tags` points now, None if nowhere, if anybody asks; another may move it yet."""
-        if self.touching is Touching.MOVED or (self.recorder and self.recorder.wants_previous):
+        if self.touches_untagged or (self.recorder and self.recorder.wants_previous):
             return {tag: _current(repository, tag) for tag in tags}
         return {}
 
@@ -436,9 +426,11 @@ class Publishing:
             return {}
         return {tag.name: str(digest or "") for tag, digest in previous.items()}
 
-    def _touch_moved(self, repository: Repository, previous: Mapping[Tag, Digest | None], digest: Digest) -> None:
-        """Touch the manifests that lose a tag to `digest`; they do later, so that an error here changes nothing."""
-        if self.touching is Touching.MOVED:
+    def _touch(
+        self, repository: Repository, previous: Mapping[Tag, Digest | None], digest: Digest | None = None
+    ) -> None:
+        """Touch the manifests that lose a tag, to `digest`; they do later, so that an error here changes nothing."""
+        if self.touches_untagged:
             for former in {each for each in previous.values() if each not in {None, digest}}:
                 repository.manifests.touch(former)
 

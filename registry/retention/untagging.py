@@ -20,7 +20,6 @@ from registry.foundation.pool import Pool
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError, ManifestUnknownError
 from registry.oci.reference import Tag
-from registry.publishing import Touching
 from registry.retention.judging import batches
 from registry.retention.plan import all_repositories
 from registry.retention.reports import Refused, Reports, Untagged
@@ -101,7 +100,7 @@ class Untagging:
         self._driver = driver
         self._repositories = repositories
         # A touched manifest would look as if it was pushed again, of which the run may have other tags to take away.
-        self._publishing = replace(publishing, touching=Touching.NONE)
+        self._publishing = replace(publishing, touches_untagged=False)
         self._reports = Reports(driver)
         self._forced = forced
         self._at_once = at_once

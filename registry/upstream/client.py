@@ -26,7 +26,7 @@ from registry.upstream.session import Session
 from registry.upstream.streams import BlobStream, length_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from registry.config.upstreams import Upstream as Settings
     from registry.foundation.http_client import Stream
@@ -37,6 +37,9 @@ _ACCEPT: Final = ("Accept", ", ".join(sorted(media_types.MANIFESTS)))
 
 _PAGE: Final = "text/html"
 """What is sent by a portal or by a form for a login, and by no registry for a blob."""
+
+_LEAST_STREAMS: Final = 2
+"""One for what is kept, and one for what is only passed on."""
 
 _OK: Final = 200
 _PARTIAL: Final = 206
@@ -97,7 +100,7 @@ class Upstream:
         self.name = settings.name
         self._session = Session(settings, via, meter or NoMeter())
         self._limits = Limits(settings.name)
-        self._streams = threading.BoundedSemaphore(settings.network.connections)
+        self._streams = threading.BoundedSemaphore(max(settings.network.connections, _LEAST_STREAMS))
 
     def find(self, repository: str, reference: Tag | Digest, *, via: str = "") -> Digest | None:
         """Return the digest of a manifest, of which nothing else is fetched if the upstream tells it."""
@@ -150,7 +153,8 @@ class Upstream:
                 self._require_blob(answer, digest)
                 size = length_of(answer)
         if answer.status in _NO_HEAD:
-            found = self.blob(repository, digest, 0, 1, via=via)
+            # Of one byte, which does not count as a download.
+            found = self._open_blob(repository, digest, 0, 1, via)
             if found is None:
                 return None
             with found:
@@ -165,13 +169,13 @@ class Upstream:
         """Return the content of a blob, or its bytes from `start` up to `stop`.
 
         The upstream may send all of it nevertheless: ``BlobStream.start`` says so. Of a process, no more such streams
-        go on at once than ``network.connections``.
+        go on at once than ``network.connections``, or two.
         """
         network = self.settings.network
         if not self._streams.acquire(timeout=network.answertimeout_seconds):
             raise UpstreamBusyError(f"too many downloads from {self.name} go on", retry_seconds=1)
         try:
-            found = self._open_blob(repository, digest, start, stop, via)
+            found = self._open_blob(repository, digest, start, stop, via, self._streams.release)
         except BaseException:
             self._streams.release()
             raise
@@ -209,7 +213,15 @@ class Upstream:
             self._limits.hold(method, error.retry_seconds or 0)
             raise
 
-    def _open_blob(self, repository: str, digest: Digest, start: int, stop: int | None, via: str) -> BlobStream | None:
+    def _open_blob(  # noqa: PLR0913, PLR0917  what blob() is given, and what to call at the end
+        self,
+        repository: str,
+        digest: Digest,
+        start: int,
+        stop: int | None,
+        via: str,
+        let_go: Callable[[], None] = lambda: None,
+    ) -> BlobStream | None:
         partial = bool(start) or stop is not None
         wanted = [("Range", f"bytes={start}-{'' if stop is None else stop - 1}")] if partial else []
         target, scope = f"{repository}/blobs/{digest}", pull_scope(repository)
@@ -222,7 +234,7 @@ class Upstream:
                 self._require_identity(answer)
             else:
                 self._require_blob(answer, digest)
-            return BlobStream(answer, self.name, start, self._streams.release)
+            return BlobStream(answer, self.name, start, let_go)
         except BaseException:
             answer.close()
             raise

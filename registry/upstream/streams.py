@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from typing import TYPE_CHECKING, Final, Self
 
 from registry.foundation.http_client import HttpError
@@ -38,7 +39,7 @@ class BlobStream:
         self._stream = stream
         self._name = name
         self._let_go = let_go
-        self._closed = False
+        self._is_open = threading.Lock()
         self.start = 0
         self.stop = self.size = length_of(stream)
         if stream.status == _PARTIAL:
@@ -68,9 +69,8 @@ class BlobStream:
             raise failure(self._name, error) from error
 
     def close(self) -> None:
-        """End it; a connection on which more would come is closed."""
-        if not self._closed:
-            self._closed = True
+        """End it; a connection on which more would come is closed. Another thread may do this while nobody reads."""
+        if self._is_open.acquire(blocking=False):  # once, and for good
             self._stream.close()
             self._let_go()
 

@@ -20,6 +20,8 @@ def with_own(came: str, own: str) -> str:
 
 def goes_round(came: str, own: str) -> bool:
     """Tell whether a request with the header `came` has passed the registry `own` before, or too many others."""
+    if not came:
+        return False
     entries = came.split(",") if came.strip() else []
     received_by = [found[1] for entry in entries if (found := _ENTRY.match(entry))]
     return own in received_by or len(entries) > _MOST or len(came) > _LONGEST

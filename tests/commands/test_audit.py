@@ -6,7 +6,6 @@ import json
 import os
 import pwd
 import time
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -215,15 +214,13 @@ def test_users_keys_and_logins_that_commands_change_are_recorded_with_who_did_it
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can write what others cannot use")
-def test_what_root_records_belongs_to_the_owner_of_the_storage(tmp_path: Path) -> None:
-    root, path = tmp_path / "root", tmp_path / "config.yml"
+def test_what_root_records_belongs_to_the_owner_of_the_storage(open_directory: Path) -> None:
+    root, path = open_directory / "root", open_directory / "config.yml"
     root.mkdir()
-    for directory in takewhile(lambda each: each.stat().st_mode & 0o777 == 0o700, (tmp_path, *tmp_path.parents)):
-        directory.chmod(0o711)
     os.chown(root, 12345, 12346)
     path.write_text(
         f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}}}}}\naudit: {{enabled: true}}\n"
-        f"auth: {{htpasswd: {{realm: r, path: {tmp_path}/htpasswd}}}}\n"
+        f"auth: {{htpasswd: {{realm: r, path: {open_directory}/htpasswd}}}}\n"
     )
     done = run("htpasswd", "alice", "--password-stdin", "--config", str(path), stdin="wonderland\n")
     assert (done.returncode, done.stderr) == (0, "")

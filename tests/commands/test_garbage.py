@@ -4,7 +4,6 @@ import json
 import os
 import re
 import time
-from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -22,17 +21,22 @@ from tests.test_cli import registry
 
 @pytest.fixture
 def config(tmp_path: Path) -> str:
-    """A store with an image, a blob that is nobody's and a manifest without a tag, all two hours old."""
-    repository = Repositories(FilesystemDriver(str(tmp_path / "root"))).open("app")
-    fill(repository, layer_bytes=600)
-    blob(repository, b"stray")
-    image(repository, blob(repository, b"of an image without a tag"))
-    for directory, _, files in os.walk(tmp_path / "root"):
-        for name in files:
-            os.utime(f"{directory}/{name}", (time.time() - 7200,) * 2)
+    """A configuration of a store as fill_root() makes it."""
+    fill_root(tmp_path / "root")
     path = tmp_path / "config.yml"
     path.write_text(f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path / 'root'}}}}}\n")
     return str(path)
+
+
+def fill_root(root: Path) -> None:
+    """Store an image, a blob that is nobody's and a manifest without a tag, all two hours old."""
+    repository = Repositories(FilesystemDriver(str(root))).open("app")
+    fill(repository, layer_bytes=600)
+    blob(repository, b"stray")
+    image(repository, blob(repository, b"of an image without a tag"))
+    for directory, _, files in os.walk(root):
+        for name in files:
+            os.utime(f"{directory}/{name}", (time.time() - 7200,) * 2)
 
 
 def stored(tmp_path: Path) -> set[Path]:
@@ -195,19 +199,18 @@ def test_what_was_read_is_kept_in_the_state_directory(config: str, tmp_path: Pat
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can write what others cannot use")
 @pytest.mark.parametrize("flags", [("--offline",), ("--offline", "--explain", str(Digest.of(b"stray")))])
-def test_what_root_has_read_is_kept_for_the_server(config: str, tmp_path: Path, flags: tuple[str, ...]) -> None:
-    state = tmp_path / "state"
-    Path(config).write_text(
-        f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {tmp_path / 'root'}}}\n"
+def test_what_root_has_read_is_kept_for_the_server(open_directory: Path, flags: tuple[str, ...]) -> None:
+    root, state, config = (open_directory / name for name in ("root", "state", "config.yml"))
+    fill_root(root)
+    config.write_text(
+        f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {root}}}\n"
         f"  maintenance: {{garbagecollection: {{statedirectory: {state}}}}}\n"
     )
     state.mkdir()
-    for directory in (tmp_path / "root", state):
+    for directory in (root, state):
         os.chown(directory, 12345, 12346)
-    for directory in takewhile(lambda each: each.stat().st_mode & 0o777 == 0o700, (tmp_path, *tmp_path.parents)):
-        directory.chmod(0o711)
 
-    done = registry("garbage-collect", *flags, config)
+    done = registry("garbage-collect", *flags, str(config))
     assert done.returncode == 0, done.stderr
 
     assert {(path.name, path.stat().st_uid, path.stat().st_gid) for path in state.iterdir()} == {

@@ -140,6 +140,18 @@ def test_the_host_that_a_proxy_in_front_tells_counts(client: FlaskClient, memory
     assert get(client, "a/b/manifests/v1", "10.0.0.1", **forwarded).data == MANIFEST
 
 
+@pytest.mark.parametrize("header", [{"X-Forwarded-Host": "mirror.example"}, {"Forwarded": "host=mirror.example"}])
+def test_the_host_that_a_stranger_tells_in_a_forwarded_header_chooses_no_upstream(
+    client: FlaskClient, memory: InMemoryDriver, header: dict[str, str]
+) -> None:
+    keep(memory, "hub.example/a/b")
+    push(client, "a/b", {})
+    assert client.delete("/v2/a/b/manifests/v1").status_code == 202
+    path, headers = "/v2/a/b/manifests/v1", {"Host": "10.0.0.1", **header}
+    assert client.get(path, headers=headers, environ_base={"REMOTE_ADDR": "127.0.0.1"}).data == MANIFEST
+    assert client.get(path, headers=headers, environ_base={"REMOTE_ADDR": "192.0.2.1"}).status_code == 404
+
+
 def test_what_a_namespace_has_led_to_is_told(client: FlaskClient, memory: InMemoryDriver) -> None:
     keep(memory, "hub.example/a/b")
     assert get(client, "a/b/manifests/v1?ns=hub.example").headers["OCI-Namespace"] == "hub.example"
@@ -328,6 +340,30 @@ def test_a_token_is_for_the_canonical_name_or_for_what_was_typed_at_a_host(
     assert answer.status_code == status
     if status != 200:
         assert 'scope="repository:hub.example/a/b:pull"' in answer.headers["Www-Authenticate"]
+
+
+@pytest.mark.parametrize(("name", "accepted"), [("a/b", False), ("over/a/b", True)])
+def test_a_token_for_what_was_typed_at_a_host_lets_nothing_but_a_pull(
+    memory: InMemoryDriver, tmp_path: Path, name: str, accepted: bool
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    jwks = jwks_file(tmp_path / "jwks.json", jwk(key, kid="k"))
+    auth = f"auth: {{token: {{realm: 'https://t.example', issuer: {ISSUER}, service: {SERVICE}, jwks: {jwks}}}}}"
+    client = client_of(configure(ENTRIES + auth, base=BASE), memory)
+    keep(memory, "over/a/b")
+    access = [{"type": "repository", "name": name, "actions": ["pull", "push", "delete", "*"]}]
+    token = Issuer(key, "ES256", {"kid": "k"}).token(claims(access=access))
+    headers = {"Host": "over.example", "Authorization": f"Bearer {token}"}
+
+    assert get(client, "a/b/manifests/v1", "over.example", Authorization=f"Bearer {token}").data == MANIFEST
+    answers = [
+        client.post("/v2/a/b/blobs/uploads/", headers=headers),
+        client.post(f"/v2/a/b/blobs/uploads/?mount={DIGEST}&from=a/b", headers=headers),
+        client.put("/v2/a/b/manifests/v1", headers=headers, data=MANIFEST, content_type=TYPE),
+        client.delete("/v2/a/b/manifests/v1", headers=headers),
+        client.delete(f"/v2/a/b/blobs/{DIGEST}", headers=headers),
+    ]
+    assert [answer.status_code for answer in answers] == ([202, 201, 201, 202, 202] if accepted else [401] * 5)
 
 
 class Troubled(Proxied):

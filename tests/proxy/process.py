@@ -12,10 +12,13 @@ from drivers.filesystem.driver import FilesystemDriver
 from registry.oci.digest import Digest
 from tests.proxy.cache import Cache
 
+PATIENT = {"answertimeout_seconds": 120.0, "stalltimeout_seconds": 120.0}
+"""An upstream may stand still for as long as a busy machine takes to start the other processes of a test."""
+
 
 def main() -> None:
     directory, url, digest = sys.argv[1:]
-    cache = Cache(FilesystemDriver(directory), url)
+    cache = Cache(FilesystemDriver(directory), url, network=PATIENT)
     got = b""
     for piece in cache.pieces(Digest.parse(digest)):
         got += piece

@@ -52,7 +52,7 @@ def lines_until(running: subprocess.Popen[str], size: int) -> None:
 
 
 def last_line(running: subprocess.Popen[str]) -> str:
-    output, _ = running.communicate(timeout=60)
+    output, _ = running.communicate(timeout=120)
     return output.split()[-1]
 
 

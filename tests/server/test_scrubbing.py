@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
 
 LAYER = b"a layer" * 20_000
 YEAR = 366 * 24 * 3600
+SOON = """
+import sys
+from registry import cli
+from registry.fsck import jobs
+
+jobs._SPREAD_SECONDS = 0.1
+sys.argv = ["registry", *sys.argv[4:]]
+cli.main()
+"""
+"""A server that does not wait up to a minute before its first look: SOON PYTHON -m registry serve FILE."""
 
 
 def overlay(**section: object) -> dict[str, Any]:
@@ -88,7 +99,7 @@ def test_a_scrub_that_is_cut_short_is_gone_on_with_where_it_was(tmp_path: Path, 
     write_scrubbed(driver, Scrubbed(at="sha256:ff", damaged=5))
     assert last < "sha256:ff"
 
-    with serving(tmp_path, overlay(interval="1h")) as server:
+    with serving(tmp_path, overlay(interval="1h"), before=(sys.executable, "-c", SOON)) as server:
         wait_until("it has ended", lambda: read_scrubbed(driver).ended)
 
         assert read_scrubbed(driver).damaged == 5

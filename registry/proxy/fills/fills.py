@@ -15,6 +15,7 @@ from registry.oci.errors import BlobUnknownError, UpstreamBusyError, UpstreamRef
 from registry.proxy.fills.fetching import MismatchError
 from registry.proxy.fills.fill import ENDED, Fill, View
 from registry.proxy.fills.filling import Filling
+from registry.proxy.fills.turns import Turns, shares
 from registry.proxy.meter import NoMeter
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Fills:
         self._lock = threading.Lock()
         self._fills: dict[tuple[str, Digest], Fill] = {}
         self._slots: dict[str, threading.BoundedSemaphore] = {}
+        self._turns: dict[str, Turns] = {}
         self._threads: set[threading.Thread] = set()
         self._failed: RecentlyUsed[_Asked, tuple[float, RegistryError]] = RecentlyUsed(_REMEMBERED)
         """Until when what is not told, and why."""
@@ -102,6 +104,15 @@ class Fills:
             with suppress(BlobUnknownError, DriverError):
                 self._kept.caching.link_blob(self._kept.repositories.open(place.name), blob)
 
+    def turns(self, remote: RemoteBlob) -> Turns:
+        """Return who may have what the upstream gives passed on, without its being kept."""
+        with self._lock:
+            turns = self._turns.get(remote.name)
+            if turns is None:
+                _, most = shares(remote.upstream.settings.network)
+                turns = self._turns[remote.name] = Turns(remote.name, most)
+        return turns
+
     def close(self) -> None:
         """Let go of what is being fetched: another process goes on with it."""
         self._stopping = True
@@ -147,7 +158,7 @@ class Fills:
         with self._lock:
             slot = self._slots.get(remote.name)
             if slot is None:
-                most = remote.upstream.settings.network.fills
+                most, _ = shares(remote.upstream.settings.network)
                 slot = self._slots[remote.name] = threading.BoundedSemaphore(most)
         return slot
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from registry.proxy.fills.fill import Fill
     from registry.proxy.fills.remote_blob import RemoteBlob
     from registry.proxy.fills.spool import Spool
+    from registry.proxy.fills.turns import Turn, Turns
 
 _PIECE: Final = 128 * 1024
 """Bytes that are read at once: hundreds of clients may read the same blob."""
@@ -25,11 +26,16 @@ _PATIENCE_SECONDS: Final = 3.0
 
 
 class Passing:
-    """Gives `visitor` what the upstream gives of `remote`, a blob of `size` bytes, and keeps nothing of it."""
+    """Gives `visitor` what the upstream gives of `remote`, a blob of `size` bytes, and keeps nothing of it.
 
-    def __init__(self, remote: RemoteBlob, size: int, visitor: Visitor) -> None:
+    While others wait for one of `turns`, a visitor who takes nothing for a second loses its own: the upstream is asked
+    for the rest when it goes on.
+    """
+
+    def __init__(self, remote: RemoteBlob, size: int, visitor: Visitor, turns: Turns) -> None:
         self._remote = remote
         self._size = size
+        self._turns = turns
         self._visitor = visitor
         self.pulled = 0
         """Bytes that came from the upstream."""
@@ -67,23 +73,40 @@ class Passing:
 
     def _pieces(self, start: int, stop: int) -> Generator[bytes]:
         """Yield bytes ``start..stop`` of what the upstream gives."""
+        seconds = self._remote.upstream.settings.network.answertimeout_seconds
+        position = start
+        while position < stop:
+            with self._visitor.waiting():
+                turn = self._turns.take(seconds)
+            with turn:
+                for piece in self._in_turn(turn, position, stop):
+                    position += len(piece)
+                    turn.rests()
+                    yield piece
+                    if not turn.resumes():
+                        break
+                else:
+                    return
+
+    def _in_turn(self, turn: Turn, start: int, stop: int) -> Generator[bytes]:
+        """Yield bytes ``start..stop`` of one answer of the upstream."""
         name, digest = self._remote.name, self._remote.digest
         is_all = start == 0 and stop == self._size
-        with ExitStack() as opened:
-            with self._visitor.waiting():
-                stream = opened.enter_context(self._remote.open(start, None if is_all else stop))
-            if stream.size not in {None, self._size}:
-                raise UpstreamFailedError(f"{name} gives {digest} in {stream.size} bytes and in {self._size}")
-            position = stream.start
-            arriving = stream.pieces()
-            while (piece := self._next(arriving)) is not None:
-                wanted = piece[max(start - position, 0) : max(stop - position, 0)]
-                position += len(piece)
-                self.pulled += len(piece)
-                if wanted:
-                    yield wanted
-                if position >= stop:
-                    return
+        with self._visitor.waiting():
+            stream = self._remote.open(start, None if is_all else stop)
+        turn.has(stream)
+        if stream.size not in {None, self._size}:
+            raise UpstreamFailedError(f"{name} gives {digest} in {stream.size} bytes and in {self._size}")
+        position = stream.start
+        arriving = stream.pieces()
+        while (piece := self._next(arriving)) is not None:
+            wanted = piece[max(start - position, 0) : max(stop - position, 0)]
+            position += len(piece)
+            self.pulled += len(piece)
+            if wanted:
+                yield wanted
+            if position >= stop:
+                return
         raise UpstreamFailedError(f"{name} ends {digest} too early")
 
     def _next(self, pieces: Iterator[bytes]) -> bytes | None:
