@@ -59,10 +59,7 @@ def _open_proxied(proxied: Proxied, name: str, actions: Sequence[str]) -> Reposi
     # Each look at `request` costs about as much as all the rest of this.
     environ, pushes = request.environ, "push" in actions
     namespace = request.args.get("ns", "") if "ns=" in environ.get("QUERY_STRING", "") else ""
-    g.place = place = proxied.place(name, asked_host(), namespace, pushes=pushes)
-    # What is told of this request, to the log, to auditors and to retention, is about what is kept.
-    request.view_args = {**(request.view_args or {}), "name": place.name}
-    environ[PLACE_KEY] = place = proxied.place(name, told_host(environ), namespace, pushes=pushes)
+    environ[PLACE_KEY] = place = proxied.place(name, asked_host(environ), namespace, pushes=pushes)
     if place.name != name:
         # What is told of this request, to the log, to auditors and to retention, is about what is kept.
         request.view_args = {**(request.view_args or {}), "name": place.name}
@@ -104,13 +101,9 @@ def open_source(name: str, target: Repository) -> Repository:
         auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: the caller may not.
     """
     parse_name(name)
-    here = services()
-    source = here.proxied.place(name, asked_host(), "", pushes=False) if here.proxied else None
-    also = _also()
-    wanted = [Access("repository", target.name, "pull", also), Access("repository", target.name, "push")]
     here, also = services(), _also()
-    source = here.proxied.place(name, told_host(request.environ), "", pushes=False) if here.proxied else None
-    wanted = [Access("repository", target.name, action, also) for action in ("pull", "push")]
+    source = here.proxied.place(name, asked_host(request.environ), "", pushes=False) if here.proxied else None
+    wanted = [Access("repository", target.name, "pull", also), Access("repository", target.name, "push")]
     kept = source.name if source else name
     wanted.append(Access("repository", kept, "pull", source.also if source else ()))
     authorize(*wanted)

@@ -59,20 +59,14 @@ def forwarded_scheme() -> str:
     return _forwarded_scheme(request.environ)
 
 
-def asked_host() -> str:
-    """Return the host, with its port, by which the client has asked; "" where it names none.
+def asked_host(environ: Mapping[str, Any]) -> str:
+    """Return the host, with its port, by which the client of `environ` has asked; "" where it names none.
 
     It decides which repository is meant, so the word of a forwarded header counts only if a trusted proxy has sent it.
     """
-    environ = request.environ
     if environ.keys().isdisjoint(_TELLING_HOST) or services().proxies.trusts(environ[PEER_KEY]):
         return _origin(environ)[1]
     return _plausible_host(environ.get("HTTP_HOST"))
-
-
-def told_host(environ: Mapping[str, Any]) -> str:
-    """Return the host, with its port, that the client of `environ` has asked, as far as can be known, else ""."""
-    return _origin(environ)[1]
 
 
 def root_url() -> str:

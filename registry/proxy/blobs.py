@@ -104,6 +104,11 @@ class ProxiedBlobs:
             blob = self._fetch_again(blob)
         return None if blob.digest in self._coming else self._local.open_local(blob)
 
+    def is_verified(self, blob: Blob) -> bool:
+        """Tell whether all of it has come, and has its digest."""
+        coming = self._coming.get(blob.digest)
+        return coming is None or coming.has_ended_well
+
     def local_name(self, blob: Blob) -> str | None:
         """Return where the blob lies below the directory of all blobs; None if it is not in a file, or not yet."""
         return None if blob.digest in self._coming else self._local.local_name(blob)

@@ -39,9 +39,14 @@ _REFUSALS: Final = frozenset({_UNAUTHORIZED, 403})
 _TOO_MANY: Final = 429
 _SERVER_ERRORS: Final = range(500, 600)
 _NOT_IMPLEMENTED: Final = 501
+_UNAVAILABLE: Final = frozenset({502, 503, 504})
 _MOST_OF_ERROR: Final = 65536
 _ERROR_SECONDS: Final = 1.0
 """Bytes that are read of an error, and for how long, so that its connection can be used again."""
+
+
+class _UnavailableError(UpstreamFailedError):
+    """It breaks off, or says that it does not work now (502, 503, 504), whatever it is asked for."""
 
 
 class Session:
@@ -81,10 +86,11 @@ class Session:
         self._circuit.enter()
         try:
             answer = self._logged_in(method, target, scope, [*headers, *self._via_header(via)])
-        except (UpstreamFailedError, UpstreamSilentError):
+        except (UpstreamSilentError, _UnavailableError):
             self._circuit.failed()
             raise
-        except (UpstreamRefusedError, UpstreamLimitedError):
+        except (UpstreamFailedError, UpstreamRefusedError, UpstreamLimitedError):
+            # It has answered. What it has answered may be about what was asked for, which clients choose.
             self._circuit.succeeded()
             raise
         except BaseException:
@@ -145,7 +151,8 @@ class Session:
             )
             code = str(answer.status)
         except HttpError as error:
-            raise failure(self.name, error) from error
+            found = failure(self.name, error)
+            raise (found if isinstance(found, UpstreamSilentError) else _UnavailableError(str(found))) from error
         finally:
             self._meter.asked(self.name, code, time.monotonic() - began)
         left = quantity(answer.headers, "RateLimit-Remaining")
@@ -173,7 +180,8 @@ class Session:
             raise UpstreamLimitedError(f"{self.name} limits requests", retry_seconds=retry_seconds(answer.headers))
         if status in _SERVER_ERRORS and status != _NOT_IMPLEMENTED:
             seconds = retry_seconds(answer.headers) if "Retry-After" in answer.headers else None
-            raise UpstreamFailedError(f"{self.name} answers {status}", retry_seconds=seconds)
+            word = _UnavailableError if status in _UNAVAILABLE else UpstreamFailedError
+            raise word(f"{self.name} answers {status}", retry_seconds=seconds)
 
 
 def _client(settings: Settings, follow: int) -> HttpClient:

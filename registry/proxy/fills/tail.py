@@ -39,6 +39,8 @@ class Passing:
         self._visitor = visitor
         self.pulled = 0
         """Bytes that came from the upstream."""
+        self.has_ended_well = False
+        """Whether the storage has the blob by now: never."""
 
     def read(self, start: int, stop: int, before: Iterable[bytes] = ()) -> Generator[bytes]:
         """Yield bytes ``start..stop``. Of all of the blob, the last ones are held back until its digest is verified.
