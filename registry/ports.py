@@ -165,6 +165,9 @@ class BlobReader(Holder, Protocol):
 class BlobStore(BlobReader, Protocol):
     """The blobs of one repository."""
 
+    def is_verified(self, blob: Blob) -> bool:
+        """Tell whether its bytes are here, and those of its digest, so that any part of it may be given out."""
+
     def mount(self, blob: Blob) -> None:
         """Let this repository have a blob that stat() of another one has returned, or Repositories.stat_blob()."""
 

@@ -84,6 +84,10 @@ def _accelerated(repository: Repository, blob: Blob) -> Response | None:
 
 
 def _served(repository: Repository, blob: Blob, ranges: tuple[ByteRange, ...]) -> Response:
+    if len(ranges) > 1 and not repository.blobs.is_verified(blob):
+        # Several parts may be all of it, of which nobody would have seen whether it has the digest (RFC 9110 section
+        # 14.2 lets any range be ignored).
+        ranges = ()
     if len(ranges) > 1:
         return _served_in_parts(repository, blob, ranges)
     headers = _headers(blob)

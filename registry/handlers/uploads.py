@@ -20,7 +20,7 @@ from registry.handlers.context import (
     publishing,
     require_writable,
 )
-from registry.handlers.current import services
+from registry.handlers.current import opened, services
 from registry.handlers.errors import upload_range
 from registry.handlers.response import Response
 from registry.handlers.urls import blob_url, upload_url
@@ -151,7 +151,24 @@ def _resume(repository: Repository, upload_id: str) -> UploadState:
 
     Raises:
         BlobUploadUnknownError: there is no such session.
-        BlobUploadInvalidError: the state is not valid, or is missing and somebody else has begun the session.
+        BlobUploadInvalidError: the state is not valid, or is missing and somebody else has begun the session; or there
+            is none, and this registry is nothing but a cache.
+    """
+    try:
+        return _known(repository, upload_id)
+    except BlobUploadUnknownError as error:
+        place = opened()
+        if place and place.classic:
+            # As in the Go registry, which takes no state there.
+            raise BlobUploadInvalidError("blob upload invalid") from error
+        raise
+
+
+def _known(repository: Repository, upload_id: str) -> UploadState:
+    """Return what _resume() does.
+
+    Raises:
+        BlobUploadUnknownError, BlobUploadInvalidError: see there.
     """
     told = _told(repository, upload_id)
     if told:

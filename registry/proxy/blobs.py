@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, BinaryIO
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, UpstreamFailedError
 from registry.ports import Blob
-from registry.proxy.fill import State, View
-from registry.proxy.remote_blob import RemoteBlob
-from registry.proxy.tail import Passing, Tail
+from registry.proxy.fills.fill import State, View
+from registry.proxy.fills.remote_blob import RemoteBlob
+from registry.proxy.fills.tail import Passing, Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from registry.ports import Visitor
-    from registry.proxy.fills import Fills
+    from registry.proxy.fills.fills import Fills
     from registry.proxy.routing import Place
     from registry.storage.blobs import BlobStore
     from registry.upstream.client import Upstream
@@ -103,6 +103,11 @@ class ProxiedBlobs:
         except BlobUnknownError:
             blob = self._fetch_again(blob)
         return None if blob.digest in self._coming else self._local.open_local(blob)
+
+    def is_verified(self, blob: Blob) -> bool:
+        """Tell whether all of it has come, and has its digest."""
+        coming = self._coming.get(blob.digest)
+        return coming is None or coming.has_ended_well
 
     def local_name(self, blob: Blob) -> str | None:
         """Return where the blob lies below the directory of all blobs; None if it is not in a file, or not yet."""

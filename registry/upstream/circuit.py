@@ -57,7 +57,7 @@ class Circuit:
             self._tell(False)  # noqa: FBT003  the fact is the argument
 
     def failed(self) -> None:
-        """Take note that there was no answer, or an error of the server."""
+        """Take note that there was no answer, or one that says that the server does not work."""
         with self._lock:
             was_open, was_trying = bool(self._seconds), self._trying
             self._failures += 1

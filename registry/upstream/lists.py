@@ -57,7 +57,7 @@ def referrers(session: Session, repository: str, subject: Digest, via: str) -> l
         known, left = True, left - page.size
         if left < 0:
             raise UpstreamFailedError(f"{session.name} lists more than {_MOST_BYTES} bytes of referrers")
-        found += [each for each in _list_in(page, "manifests", session.name) if _is_descriptor(each)]
+        found += _descriptors_in(page, session.name)
     return found if known else None
 
 
@@ -124,8 +124,27 @@ def _list_in(page: _Page, key: str, name: str) -> list[Any]:
 
 
 def _tags_in(page: _Page, name: str) -> list[str]:
-    """Return the tags of a page; what is not one is passed over."""
-    return [tag for tag in _list_in(page, "tags", name) if isinstance(tag, str) and is_tag(tag)]
+    """Return the tags of a page.
+
+    Raises:
+        UpstreamFailedError: there is something else among them.
+    """
+    listed = _list_in(page, "tags", name)
+    if not all(isinstance(tag, str) and is_tag(tag) for tag in listed):
+        raise _nonsense(name)
+    return listed
+
+
+def _descriptors_in(page: _Page, name: str) -> list[Mapping[str, object]]:
+    """Return the descriptors of a page.
+
+    Raises:
+        UpstreamFailedError: there is something else among them. A list without it would say that there is no signature.
+    """
+    listed = _list_in(page, "manifests", name)
+    if not all(map(_is_descriptor, listed)):
+        raise _nonsense(name)
+    return listed
 
 
 def _continues(listed: list[str], after: str) -> bool:

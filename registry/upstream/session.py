@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from registry.config.upstreams import Upstream as Settings
     from registry.foundation.http_client import Stream
     from registry.foundation.registry_url import RegistryUrl
+    from registry.oci.errors import UpstreamError
     from registry.upstream.meter import Meter
 
     Lines = Sequence[tuple[str, str]]
@@ -39,9 +40,14 @@ _REFUSALS: Final = frozenset({_UNAUTHORIZED, 403})
 _TOO_MANY: Final = 429
 _SERVER_ERRORS: Final = range(500, 600)
 _NOT_IMPLEMENTED: Final = 501
+_UNAVAILABLE: Final = frozenset({502, 503, 504})
 _MOST_OF_ERROR: Final = 65536
 _ERROR_SECONDS: Final = 1.0
 """Bytes that are read of an error, and for how long, so that its connection can be used again."""
+
+
+class _UnavailableError(UpstreamFailedError):
+    """It says that it does not work now (502, 503, 504)."""
 
 
 class Session:
@@ -81,8 +87,11 @@ class Session:
         self._circuit.enter()
         try:
             answer = self._logged_in(method, target, scope, [*headers, *self._via_header(via)])
-        except (UpstreamFailedError, UpstreamSilentError):
-            self._circuit.failed()
+        except (UpstreamFailedError, UpstreamSilentError) as error:
+            if _is_down(error):
+                self._circuit.failed()
+            else:
+                self._circuit.succeeded()
             raise
         except (UpstreamRefusedError, UpstreamLimitedError):
             self._circuit.succeeded()
@@ -173,7 +182,18 @@ class Session:
             raise UpstreamLimitedError(f"{self.name} limits requests", retry_seconds=retry_seconds(answer.headers))
         if status in _SERVER_ERRORS and status != _NOT_IMPLEMENTED:
             seconds = retry_seconds(answer.headers) if "Retry-After" in answer.headers else None
-            raise UpstreamFailedError(f"{self.name} answers {status}", retry_seconds=seconds)
+            word = _UnavailableError if status in _UNAVAILABLE else UpstreamFailedError
+            raise word(f"{self.name} answers {status}", retry_seconds=seconds)
+
+
+def _is_down(error: UpstreamError) -> bool:
+    """Tell whether the upstream as a whole seems not to work.
+
+    Other errors, and those of a server that it redirects to, may be about what was asked for, which clients choose.
+    """
+    if isinstance(error.__cause__, HttpError):
+        return not error.__cause__.redirected
+    return isinstance(error, UpstreamSilentError | _UnavailableError)
 
 
 def _client(settings: Settings, follow: int) -> HttpClient:

@@ -275,6 +275,15 @@ def test_what_is_cached_can_be_deleted_and_mounted(client: FlaskClient, memory: 
         ("DELETE", f"blobs/{DIGEST}", b"", (405, "UNSUPPORTED")),
         ("PATCH", "blobs/uploads/0192a1b2-0000-4000-8000-000000000000?_state=x", b"x", (404, "BLOB_UPLOAD_INVALID")),
         ("PUT", "blobs/uploads/0192a1b2-0000-4000-8000-000000000000?_state=x", b"x", (404, "BLOB_UPLOAD_INVALID")),
+        ("PATCH", "blobs/uploads/0192a1b2-0000-4000-8000-000000000000", b"x", (404, "BLOB_UPLOAD_INVALID")),
+        (
+            "PUT",
+            f"blobs/uploads/0192a1b2-0000-4000-8000-000000000000?digest={DIGEST}",
+            b"",
+            (404, "BLOB_UPLOAD_INVALID"),
+        ),
+        ("DELETE", "blobs/uploads/0192a1b2-0000-4000-8000-000000000000", b"", (404, "BLOB_UPLOAD_INVALID")),
+        ("PATCH", "blobs/uploads/no-id", b"x", (404, "BLOB_UPLOAD_INVALID")),
         ("GET", "blobs/uploads/0192a1b2-0000-4000-8000-000000000000", b"", (404, "BLOB_UPLOAD_UNKNOWN")),
     ],
 )

@@ -290,6 +290,27 @@ def test_a_tag_that_was_pushed_over_what_was_fetched_is_a_pushed_one() -> None:
     assert not stored.has_layer("hub/app", b"fetched")
 
 
+@pytest.mark.parametrize("has_state", [True, False])
+def test_a_tag_that_was_pushed_or_imported_over_a_cached_one_stays_where_nobody_pushes_any_more(
+    *, has_state: bool
+) -> None:
+    stored = Stored()
+    stored.image("hub/app", "v1", layers=(b"fetched",), age=OLD)
+    pushed = stored.image("hub/app", "v1", layers=(b"pushed",), age=OLD, fetched=False)
+    if has_state:  # an import leaves what was known of the tag
+        path = paths.proxied_tag("hub/app", "v1")
+        stored.driver.put(path, TagState(pushed, 0.0, pushed=True).encode())
+        stored.age(path, OLD)
+
+    stored.sweep(upstream())
+    stored.evict(lambda _: True, upstream())
+
+    assert stored.tags("hub/app") == ["v1"]
+    assert stored.has_manifest("hub/app", pushed)
+    assert stored.has_layer("hub/app", b"pushed")
+    assert not stored.has_layer("hub/app", b"fetched")
+
+
 @pytest.mark.parametrize("damage", ["bytes", "link of the manifest", "link of the tag"])
 def test_nothing_of_a_repository_goes_where_it_is_not_known_what_was_pushed(damage: str) -> None:
     stored = Stored()

@@ -125,7 +125,7 @@ def test_a_quantity_is_the_number_before_its_window() -> None:
     assert [quantity(headers, name) for name in "ABCDE"] == [76, 100, None, None, None]
 
 
-@pytest.mark.parametrize("fault", [faults.status(500), faults.status(503), faults.reset()])
+@pytest.mark.parametrize("fault", [faults.status(502), faults.status(503), faults.status(504), faults.reset()])
 def test_after_five_failures_in_a_row_the_upstream_is_left_alone(
     upstream: Upstream, remote: Registry, fault: Fault
 ) -> None:
@@ -145,11 +145,25 @@ def test_after_five_failures_in_a_row_the_upstream_is_left_alone(
 
 def test_answers_between_failures_keep_the_circuit_closed(upstream: Upstream, remote: Registry) -> None:
     for _ in range(4):
-        remote.misbehave(faults.status(500), times=4)
+        remote.misbehave(faults.status(503), times=4)
         for _ in range(4):
             with pytest.raises(UpstreamFailedError):
                 upstream.find(NAME, LATEST)
         assert upstream.find(NAME, LATEST) is None
+
+
+def test_what_it_answers_about_one_thing_does_not_keep_clients_from_others(
+    upstream: Upstream, remote: Registry, other: Registry
+) -> None:
+    digest = remote.put_manifest(NAME, image(), "latest")
+    other.misbehave(faults.status(503))
+    nobody = "http://127.0.0.1:1"
+    for fault in (faults.status(500), faults.elsewhere(other.url), faults.elsewhere(nobody)):
+        remote.misbehave(fault, times=6)
+        for _ in range(6):
+            with pytest.raises((UpstreamFailedError, UpstreamSilentError)):
+                upstream.blob_size(NAME, digest)
+        assert upstream.find(NAME, LATEST) == digest
 
 
 class Clock:

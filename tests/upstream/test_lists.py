@@ -100,9 +100,13 @@ def test_a_repository_without_tags_has_none(upstream: Upstream, remote: Registry
     assert upstream.tags(NAME, after="", limit=10) == []
 
 
-def test_what_is_not_a_tag_is_passed_over(upstream: Upstream, remote: Registry) -> None:
-    remote.misbehave(faults.status(200, json.dumps({"tags": ["a", "-b", 3, None, "c d", "c"]}).encode()))
-    assert upstream.tags(NAME, after="", limit=10) == ["a", "c"]
+@pytest.mark.parametrize("nonsense", ["-b", 3, None, "c d", "", [], {}])
+def test_a_list_with_what_is_not_a_tag_is_a_failure(upstream: Upstream, remote: Registry, nonsense: object) -> None:
+    for tags in ([nonsense], ["a", nonsense, "c"]):
+        remote.behave()
+        remote.misbehave(faults.status(200, json.dumps({"tags": tags}).encode()))
+        with pytest.raises(UpstreamFailedError, match="not a list"):
+            upstream.tags(NAME, after="", limit=10)
 
 
 @pytest.mark.parametrize(
@@ -151,19 +155,15 @@ def test_a_list_that_ends_in_a_404_is_a_failure(upstream: Upstream, remote: Regi
         upstream.referrers(NAME, ABSENT)
 
 
-def test_what_is_not_a_descriptor_is_passed_over(upstream: Upstream, remote: Registry) -> None:
-    listed: list[object] = [
-        None,
-        1,
-        "sha256",
-        [],
-        {},
-        {"digest": 1},
-        {"digest": "md5:0"},
-        {"digest": str(ABSENT), "size": 6},
-    ]
-    remote.misbehave(faults.status(200, json.dumps({"manifests": listed}).encode()))
-    assert upstream.referrers(NAME, ABSENT) == listed[-1:]
+@pytest.mark.parametrize("nonsense", [None, 1, "sha256", [], {}, {"digest": 1}, {"digest": "md5:0"}])
+def test_a_list_with_what_is_not_a_descriptor_is_a_failure(
+    upstream: Upstream, remote: Registry, nonsense: object
+) -> None:
+    for listed in ([nonsense], [{"digest": str(ABSENT), "size": 6}, nonsense]):
+        remote.behave()
+        remote.misbehave(faults.status(200, json.dumps({"manifests": listed}).encode()))
+        with pytest.raises(UpstreamFailedError, match="not a list"):
+            upstream.referrers(NAME, ABSENT)
 
 
 def test_endless_referrers_are_a_failure(upstream: Upstream, remote: Registry) -> None:

@@ -7,16 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from registry.oci.errors import UpstreamFailedError
-from registry.proxy.fill import HELD_BACK, State, View
+from registry.proxy.fills.fill import HELD_BACK, State, View
 from registry.storage.hashing import new_hasher
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
     from registry.ports import Visitor
-    from registry.proxy.fill import Fill
-    from registry.proxy.remote_blob import RemoteBlob
-    from registry.proxy.spool import Spool
+    from registry.proxy.fills.fill import Fill
+    from registry.proxy.fills.remote_blob import RemoteBlob
+    from registry.proxy.fills.spool import Spool
     from registry.proxy.turns import Turn, Turns
 
 _PIECE: Final = 128 * 1024
@@ -39,6 +39,8 @@ class Passing:
         self._visitor = visitor
         self.pulled = 0
         """Bytes that came from the upstream."""
+        self.has_ended_well = False
+        """Whether the storage has the blob by now: never."""
 
     def read(self, start: int, stop: int, before: Iterable[bytes] = ()) -> Generator[bytes]:
         """Yield bytes ``start..stop``. Of all of the blob, the last ones are held back until its digest is verified.
