@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
     LoadConfiguration = Callable[[str | None], Configuration]
 
-_NOTHING: Final = "nothing is cached: the configuration has neither proxies nor proxy.remoteurl"
 BUSY: Final = 4
 """The exit status where something else is at work on the same."""
 _COLUMN: Final = 10
@@ -47,6 +48,14 @@ def _checked_platforms(context: click.Context, parameter: click.Parameter, value
     for each in value:
         if not is_platform(each):
             raise click.BadParameter(f"{each!r} is not OS/ARCH, as linux/amd64", context, parameter)
+    return value
+
+
+def _refuse_configuration(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse the file of a configuration where other commands take it."""
+    for each in value:
+        if each.endswith((".yml", ".yaml")) and Path(each).is_file():
+            raise click.ClickException(f"{each} is a file: did you mean --config {shlex.quote(each)}?")
     return value
 
 
@@ -61,7 +70,7 @@ def proxy_commands() -> None:
         "registry proxy list", "registry proxy list 'docker.example/library/*'", "registry proxy list --json"
     ),
 )
-@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+@click.argument("patterns", nargs=-1, metavar="[PATTERN]...", callback=_refuse_configuration)
 @json_option
 @config_option
 @click.pass_obj
@@ -98,7 +107,7 @@ def list_command(load: LoadConfiguration, patterns: tuple[str, ...], config: str
     "evict",
     epilog=examples("registry proxy evict docker.example/library/alpine", "registry proxy evict 'docker.example/**'"),
 )
-@click.argument("patterns", nargs=-1, required=True, metavar="PATTERN [PATTERN]...")
+@click.argument("patterns", nargs=-1, required=True, metavar="PATTERN [PATTERN]...", callback=_refuse_configuration)
 @json_option
 @config_option
 @click.pass_obj
@@ -142,7 +151,7 @@ def evict_command(load: LoadConfiguration, patterns: tuple[str, ...], config: st
         "registry proxy pull --platform linux/amd64 docker.example/app:v1",
     ),
 )
-@click.argument("references", nargs=-1, required=True, metavar="REF [REF]...")
+@click.argument("references", nargs=-1, required=True, metavar="REF [REF]...", callback=_refuse_configuration)
 @click.option(
     "--platform",
     "platforms",
@@ -179,7 +188,7 @@ def pull_command(  # noqa: PLR0913 - one for each option
 
 
 @proxy_commands.command("check", epilog=examples("registry proxy check", "registry proxy check dockerhub"))
-@click.argument("names", nargs=-1, metavar="[UPSTREAM]...")
+@click.argument("names", nargs=-1, metavar="[UPSTREAM]...", callback=_refuse_configuration)
 @json_option
 @config_option
 @click.pass_obj
@@ -191,13 +200,11 @@ def check_command(load: LoadConfiguration, names: tuple[str, ...], config: str |
     """
     from registry.commands.proxy_check import check  # noqa: PLC0415  as above
 
-    upstreams = load(config).upstreams
+    upstreams = _caching(load(config)).upstreams
     known = {each.name for each in upstreams}
     for name in names:
         if name not in known:
             raise click.ClickException(f"there is no upstream {name}: there {_are(sorted(known))}")
-    if not upstreams:
-        raise click.ClickException(_NOTHING)
     if not check([each for each in upstreams if not names or each.name in names], in_json=in_json):
         sys.exit(1)
 
@@ -236,9 +243,16 @@ def _tell_go_registry(storage: Storage, usage: Usage) -> None:
 
 def _open(load: LoadConfiguration, config: str | None) -> Storage:
     storage = open_configured(load, config)
-    if not storage.configuration.upstreams:
-        raise click.ClickException(_NOTHING)
+    _caching(storage.configuration)
     return storage
+
+
+def _caching(configuration: Configuration) -> Configuration:
+    """Return a configuration by which other registries are cached."""
+    if not configuration.upstreams:
+        file = configuration.origins.file
+        raise click.ClickException(f"nothing is cached: {file} has neither proxies nor proxy.remoteurl")
+    return configuration
 
 
 def _globs(patterns: Sequence[str]) -> list[Glob]:

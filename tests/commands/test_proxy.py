@@ -167,10 +167,21 @@ def test_without_upstreams_there_is_nothing_to_list(tmp_path: Path) -> None:
     fill(tmp_path)
     configure(tmp_path)
 
-    done = proxy(tmp_path, "list")
+    for arguments in (["list"], ["check"], ["check", "hub"], ["evict", "a"], ["pull", "a"]):
+        done = proxy(tmp_path, *arguments)
 
-    assert done.returncode == 1
-    assert done.stderr.startswith("Error: nothing is cached: ")
+        assert done.returncode == 1
+        file = tmp_path / "config.yml"
+        assert done.stderr == f"Error: nothing is cached: {file} has neither proxies nor proxy.remoteurl\n"
+
+
+@pytest.mark.parametrize("command", ["list", "check", "evict", "pull"])
+def test_the_file_of_a_configuration_is_not_taken_for_a_name(directory: Path, command: str) -> None:
+    file = str(directory / "config.yml")
+
+    done = run("proxy", command, file)
+
+    assert (done.returncode, done.stderr) == (1, f"Error: {file} is a file: did you mean --config {file}?\n")
 
 
 @pytest.fixture
