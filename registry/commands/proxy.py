@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,11 +22,14 @@ from registry.config.cached import Cached
 from registry.foundation.globs import Glob
 from registry.foundation.sizes import spelled
 from registry.foundation.times import rfc3339
+from registry.oci.errors import NameInvalidError, NameUnknownError
+from registry.oci.reference import parse_name
 from registry.proxy.eviction.evicting import CollectionRunsError, Eviction
 from registry.proxy.eviction.held import held_by_repositories, held_of_upstreams
 from registry.proxy.eviction.scheduler import write_scheduler_state
 from registry.proxy.eviction.usage import Usage
 from registry.proxy.images import Wanted, is_platform
+from registry.proxy.routing import Routes
 from registry.storage import paths
 
 if TYPE_CHECKING:
@@ -80,14 +83,14 @@ def list_command(load: LoadConfiguration, patterns: tuple[str, ...], config: str
     What several hold counts in each. The lines at the end tell what is held of each upstream, where it counts once.
     The last use is known to a day. For the section proxy, scheduler-state.json is written anew, for the Go registry.
     """
-    globs = _globs(patterns)
     storage = _open(load, config)
+    meant = _meant(storage, patterns)
     with Usage(storage.driver, Cached(storage.configuration.upstreams)) as usage:
         with StatusLine() as line:
             usage.find(Count(line, "looked at").add)
         _tell_go_registry(storage, usage)
-        rows = (held for held in held_by_repositories(usage) if not globs or _is_meant(held.name, globs))
-        upstreams = [] if globs else [*held_of_upstreams(usage, storage.configuration.upstreams)]
+        rows = (held for held in held_by_repositories(usage) if not meant or _is_meant(held.name, meant))
+        upstreams = [] if meant else [*held_of_upstreams(usage, storage.configuration.upstreams)]
         if in_json:
             after = f', "upstreams": {json.dumps([_told(each) for each in upstreams])}}}\n'
             print_json_array(map(_told, rows), before='{"repositories": ', after=after)
@@ -119,14 +122,14 @@ def evict_command(load: LoadConfiguration, patterns: tuple[str, ...], config: st
 
     Exit status: 0 done, 1 failed or nothing matches, 4 an eviction or a garbage collection is on.
     """
-    globs = _globs(patterns)
     storage = _open(load, config)
+    meant = _meant(storage, patterns)
     if storage.configuration.storage.maintenance.readonly.enabled:
         raise click.ClickException("storage.maintenance.readonly is on: nothing can be evicted")
     matched: set[str] = set()
 
     def is_chosen(name: str) -> bool:
-        found = {glob.text for glob in globs if glob.matches(name)}
+        found = {each.text for each in meant if each.matches(name)}
         matched.update(found)
         return bool(found)
 
@@ -255,15 +258,42 @@ def _caching(configuration: Configuration) -> Configuration:
     return configuration
 
 
-def _globs(patterns: Sequence[str]) -> list[Glob]:
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """Repositories that somebody has named by a pattern; `name` is the canonical one, "" if that has wildcards."""
+
+    glob: Glob
+    name: str
+
+    @property
+    def text(self) -> str:
+        return self.glob.text
+
+    def matches(self, name: str) -> bool:
+        return name == self.name or self.glob.matches(name)
+
+
+def _meant(storage: Storage, patterns: Sequence[str]) -> list[_Meant]:
+    routes = Routes.of(storage.configuration)
     try:
-        return [Glob.parse(each) for each in patterns]
+        return [_Meant(Glob.parse(each), _canonical(storage, routes, each)) for each in patterns]
     except ValueError as error:
         raise click.ClickException(f"{error}; write, for example, 'docker.example/library/*'") from error
 
 
-def _is_meant(name: str, globs: Sequence[Glob]) -> bool:
-    return any(glob.matches(name) for glob in globs)
+def _canonical(storage: Storage, routes: Routes, name: str) -> str:
+    """Return under which name a repository is kept that clients call `name`; "" if it is not the name of one."""
+    try:
+        place = routes.find(parse_name(name))
+    except (NameInvalidError, NameUnknownError):
+        return ""
+    # As clients get it: a repository that was pushed wins over one of a default upstream.
+    is_local = place.unless_local and storage.repositories.catalog.keeps(name)
+    return name if is_local else place.name
+
+
+def _is_meant(name: str, meant: Sequence[_Meant]) -> bool:
+    return any(each.matches(name) for each in meant)
 
 
 def _told(held: Held) -> dict[str, Any]:

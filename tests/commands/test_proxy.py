@@ -38,12 +38,25 @@ def directory(tmp_path: Path) -> Path:
     configure(tmp_path)
     with (tmp_path / "config.yml").open("a") as config:
         config.write(PROXIES)
-    for name, tags in (("team/app", ("v1", "v2", "latest")), ("team/web", ("v1",))):
-        for tag in tags:
-            digest = driver_of(tmp_path).get(paths.tag_link(name, tag), limit=100).decode()
-            known = TagState(Digest.parse(digest), 0.0).encode()
-            driver_of(tmp_path).put(paths.proxied_tag(name, tag), known)
+    for name in ("team/app", "team/web"):
+        have_fetched(tmp_path, name)
     return tmp_path
+
+
+def have_fetched(directory: Path, name: str) -> None:
+    """Let all tags of a repository be known upstream."""
+    driver = driver_of(directory)
+    for tag in list(stored(directory).open(name).tags.names()):
+        digest = driver.get(paths.tag_link(name, tag), limit=100).decode()
+        driver.put(paths.proxied_tag(name, tag), TagState(Digest.parse(digest), 0.0).encode())
+
+
+def move(directory: Path, name: str, to: str) -> None:
+    """Let what was pushed as `name` be fetched as `to`."""
+    source, target = (directory / "root" / paths.repository(each)[1:] for each in (name, to))
+    target.parent.mkdir(parents=True)
+    source.rename(target)
+    have_fetched(directory, to)
 
 
 def driver_of(directory: Path) -> StorageDriver:
@@ -126,6 +139,41 @@ def test_evict_does_not_heed_keep_and_tells_scripts_what_went(directory: Path) -
     assert told["upstream"] == "hub"
     assert told["manifests"] == 3
     assert told["evicted"] >= len(OWN)
+
+
+@pytest.mark.parametrize(
+    ("entry", "typed"),
+    [
+        ("library: true, prefix: hub", "hub/app"),
+        ("library: true, default: true, prefix: hub", "app"),
+        ("library: true, default: true, prefix: hub", "library/app"),
+        ("prefix: hub", "hub/library/app"),
+    ],
+)
+def test_a_repository_is_evicted_by_the_name_that_clients_use(tmp_path: Path, entry: str, typed: str) -> None:
+    fill(tmp_path)
+    move(tmp_path, "team/app", "hub/library/app")
+    with Path(configure(tmp_path)).open("a") as config:
+        config.write(f'proxies:\n- {{name: hub, remoteurl: "https://hub.example", {entry}}}\n')
+    listed = json.loads(proxy(tmp_path, "list", "--json", typed).stdout)
+    assert [each["name"] for each in listed["repositories"]] == ["hub/library/app"]
+    done = proxy(tmp_path, "evict", typed)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("hub: 3 tags, 1 manifests, 3 blobs, ")
+
+
+def test_a_repository_that_was_pushed_is_not_taken_for_one_of_the_default_upstream(tmp_path: Path) -> None:
+    fill(tmp_path)
+    move(tmp_path, "team/web", "hub/team/app")
+    with Path(configure(tmp_path)).open("a") as config:
+        config.write('proxies:\n- {name: hub, remoteurl: "https://hub.example", default: true, prefix: hub}\n')
+
+    done = proxy(tmp_path, "evict", "team/app")
+
+    assert (done.returncode, done.stderr) == (1, "Error: nothing that is cached matches team/app\n")
+    assert stored(tmp_path).open("hub/team/app").blobs.has(Digest.of(SHARED))
+    assert proxy(tmp_path, "evict", "hub/team/app").returncode == 0
 
 
 def test_a_pattern_that_matches_nothing_that_is_cached_is_an_error(directory: Path) -> None:
