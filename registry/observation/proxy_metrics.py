@@ -50,9 +50,13 @@ class ProxyMetrics:
         # Each process has a circuit of its own, and what an upstream has said last counts.
         self._open = gauge("circuit_open", "Whether the upstream is asked no more for a while", "livemax")
         self._left = gauge("ratelimit_remaining", "Pulls that are left, as the upstream says", "livemostrecent")
-        for each in _TYPES:
-            for total in (self._requests, self._hits, self._misses, self._pulled, self._pushed):
-                total.labels(each)
+        self._pulled_of = {each: self._pulled.labels(each) for each in _TYPES}
+        self._served = {
+            (each, hit): (self._requests.labels(each), total.labels(each), self._pushed.labels(each))
+            for each in _TYPES
+            for hit, total in ((True, self._hits), (False, self._misses))
+        }
+        """What counts each kind of answer: to look for a label costs as much as to count."""
         for name in upstreams:
             self._seconds.labels(name)
             for value in (self._fills, self._followers, self._stale, self._open):
@@ -62,13 +66,14 @@ class ProxyMetrics:
 
     def served(self, kind: str, size: int, *, hit: bool) -> None:
         """Count a blob or a manifest, `kind`, of so many bytes for a client; `hit` says that it was here already."""
-        self._requests.labels(kind).inc()
-        (self._hits if hit else self._misses).labels(kind).inc()
-        self._pushed.labels(kind).inc(size)
+        requests, found, pushed = self._served[kind, hit]
+        requests.inc()
+        found.inc()
+        pushed.inc(size)
 
     def pulled(self, kind: str, size: int) -> None:
         """Count bytes of blobs or manifests that came from an upstream."""
-        self._pulled.labels(kind).inc(size)
+        self._pulled_of[kind].inc(size)
 
     def asked(self, upstream: str, code: str, seconds: float) -> None:
         """Count a request to an upstream: the status of its answer, or "error", and how long its head took."""

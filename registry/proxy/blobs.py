@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, BinaryIO
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, UpstreamFailedError
 from registry.ports import Blob
-from registry.proxy.fill import State, View
-from registry.proxy.remote_blob import RemoteBlob
-from registry.proxy.tail import Passing, Tail
+from registry.proxy.fills.fill import State, View
+from registry.proxy.fills.remote_blob import RemoteBlob
+from registry.proxy.fills.tail import Passing, Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from registry.ports import Visitor
-    from registry.proxy.fills import Fills
+    from registry.proxy.fills.fills import Fills
     from registry.proxy.routing import Place
     from registry.storage.blobs import BlobStore
     from registry.upstream.client import Upstream

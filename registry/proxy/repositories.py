@@ -11,8 +11,8 @@ from registry.config.cached import Cached
 from registry.oci.errors import DeniedError, UpstreamFailedError
 from registry.proxy.blobs import ProxiedBlobs
 from registry.proxy.eviction.last_use import LastUse
-from registry.proxy.filling import Kept
-from registry.proxy.fills import Fills
+from registry.proxy.fills.filling import Kept
+from registry.proxy.fills.fills import Fills
 from registry.proxy.freshness import Freshness
 from registry.proxy.manifests import ProxiedManifests
 from registry.proxy.pushed_manifests import NotedCaching, PushableManifests

@@ -14,9 +14,10 @@ from registry.jobs.cluster import Cluster, member_name
 from registry.jobs.hold import Hold
 from registry.lifecycle import jobs as collection
 from registry.notifications import jobs as notifications
-from registry.proxy import abandoned, prefetch
+from registry.proxy import prefetch
 from registry.proxy import watching as upstreams
 from registry.proxy.eviction import jobs as eviction
+from registry.proxy.fills import abandoned
 from registry.retention import jobs as retention
 from registry.server.acme import renewal
 

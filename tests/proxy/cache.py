@@ -11,9 +11,9 @@ from registry.config.upstreams import Network
 from registry.config.upstreams import Upstream as Settings
 from registry.proxy.blobs import ProxiedBlobs
 from registry.proxy.caching import Caching
-from registry.proxy.fetching import Pace
-from registry.proxy.filling import Kept
-from registry.proxy.fills import Fills
+from registry.proxy.fills.fetching import Pace
+from registry.proxy.fills.filling import Kept
+from registry.proxy.fills.fills import Fills
 from registry.proxy.routing import Place
 from registry.storage.repository import Repositories
 from registry.upstream.client import Upstream

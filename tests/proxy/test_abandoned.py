@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.base import PathNotFoundError
-from registry.proxy import abandoned
+from registry.proxy.fills import abandoned
 from registry.storage import paths
 from tests.proxy.test_broken_upstreams import got_before_the_break
 from tests.upstreams import faults

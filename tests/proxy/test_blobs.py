@@ -11,7 +11,7 @@ import pytest
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, UpstreamBusyError, UpstreamFailedError
 from registry.ports import Blob
-from registry.proxy import tail
+from registry.proxy.fills import tail
 from registry.storage import paths
 from tests.content import ABSENT
 from tests.proxy.cache import Cache, Client, at_once

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import DriverError, NoSpaceError, NotPermittedError, ObjectTooLargeError, PathNotFoundError
 from registry.oci.errors import BlobUnknownError, RegistryError, UpstreamError, UpstreamFailedError
 from registry.ports import Blob
-from registry.proxy.fetching import PACE, Fetching, MismatchError, Pace, StoppedError
-from registry.proxy.spool import OtherBytesError, open_spool
+from registry.proxy.fills.fetching import PACE, Fetching, MismatchError, Pace, StoppedError
+from registry.proxy.fills.spool import OtherBytesError, open_spool
 from registry.storage import paths
 from registry.storage.hashing import new_hasher
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver, Writer
     from registry.proxy.caching import Caching
-    from registry.proxy.fill import Fill
-    from registry.proxy.remote_blob import RemoteBlob
+    from registry.proxy.fills.fill import Fill
+    from registry.proxy.fills.remote_blob import RemoteBlob
+    from registry.proxy.fills.spool import Spool
     from registry.proxy.routing import Place
-    from registry.proxy.spool import Spool
     from registry.storage.repository import Repositories
     from registry.upstream.streams import BlobStream
 

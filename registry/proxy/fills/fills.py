@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Final
 from drivers.base import DriverError
 from registry.foundation.recent import RecentlyUsed
 from registry.oci.errors import BlobUnknownError, UpstreamBusyError, UpstreamRefusedError
-from registry.proxy.fetching import MismatchError
-from registry.proxy.fill import ENDED, Fill, View
-from registry.proxy.filling import Filling
+from registry.proxy.fills.fetching import MismatchError
+from registry.proxy.fills.fill import ENDED, Fill, View
+from registry.proxy.fills.filling import Filling
+from registry.proxy.fills.turns import Turns, shares
 from registry.proxy.meter import NoMeter
-from registry.proxy.turns import Turns, shares
 
 if TYPE_CHECKING:
     from registry.oci.digest import Digest
     from registry.oci.errors import RegistryError
     from registry.ports import Blob, Visitor
-    from registry.proxy.filling import Kept
+    from registry.proxy.fills.filling import Kept
+    from registry.proxy.fills.remote_blob import RemoteBlob
     from registry.proxy.meter import Meter
-    from registry.proxy.remote_blob import RemoteBlob
     from registry.proxy.routing import Place
 
 _WRONG_SECONDS: Final = 60.0

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from drivers.base import Writer
-    from registry.proxy.fill import Fill
-    from registry.proxy.remote_blob import RemoteBlob
-    from registry.proxy.spool import Spool
+    from registry.proxy.fills.fill import Fill
+    from registry.proxy.fills.remote_blob import RemoteBlob
+    from registry.proxy.fills.spool import Spool
     from registry.storage.hashing import Hasher
     from registry.upstream.streams import BlobStream
 

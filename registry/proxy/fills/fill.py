@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from registry.oci.errors import RegistryError
     from registry.ports import Visitor
+    from registry.proxy.fills.spool import Spool
     from registry.proxy.routing import Place
-    from registry.proxy.spool import Spool
 
 HELD_BACK: Final = 256 * 1024
 """Bytes at the end of a blob that nobody gets before its digest is verified."""
