@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import bcrypt
 import pytest
-from registry.proxy.sweeping import sweep
+from registry.proxy.eviction.sweep import sweep
 
 from drivers.filesystem.driver import FilesystemDriver
 from registry.config.loading import load

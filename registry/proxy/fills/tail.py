@@ -14,13 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
     from registry.ports import Visitor
-    from registry.proxy.fill import Fill
-    from registry.proxy.remote_blob import RemoteBlob
-    from registry.proxy.spool import Spool
-    from registry.proxy.turns import Turn, Turns
     from registry.proxy.fills.fill import Fill
     from registry.proxy.fills.remote_blob import RemoteBlob
     from registry.proxy.fills.spool import Spool
+    from registry.proxy.fills.turns import Turn, Turns
 
 _PIECE: Final = 128 * 1024
 """Bytes that are read at once: hundreds of clients may read the same blob."""
