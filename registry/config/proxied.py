@@ -11,7 +11,9 @@ from registry.config.errors import ConfigurationError, Findings
 from registry.config.upstreams import Helper, Upstream, UpstreamAuth, UpstreamCache, UpstreamTLS
 from registry.foundation import addresses
 from registry.foundation.globs import Glob
-from registry.oci.digest import looks_like_digest
+from registry.foundation.registry_url import parse_registry_url
+from registry.oci.digest import Digest
+from registry.oci.errors import DigestInvalidError
 from registry.oci.reference import MAX_NAME_LENGTH, is_component, is_name, is_tag
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ def refuse_wrong_proxied(configuration: Configuration) -> None:
         with findings.gathered():
             _refuse_both(entries)
     taken: dict[tuple[str, str], str] = {}
+    names = {f"proxies[{index}].name" for index in range(len(entries))}
     for index, entry in enumerate(entries):
         key = f"proxies[{index}]"
         for check in (_check_name, _check_remote, _check_auth, _check_tls, _check_network, *_NAME_CHECKS):
@@ -94,8 +97,9 @@ def refuse_wrong_proxied(configuration: Configuration) -> None:
                 check(entry, key)
         for kind, value, where in _exclusive(entry, key):
             owner = taken.setdefault((kind, value), where)
+            is_told = kind == "prefix" and {owner, where} <= names  # two that have one name have one prefix, too
             with findings.gathered():
-                if owner != where:
+                if owner != where and not is_told:
                     raise ConfigurationError(where, f"{value} is {owner} as well; only one upstream can have it")
     findings.conclude()
 
@@ -147,6 +151,10 @@ def _check_url(url: str, where: str) -> None:
         )
     if parts.query or parts.fragment or "?" in url or "#" in url:
         raise ConfigurationError(where, "must not have a query or a fragment")
+    try:
+        parse_registry_url(url)
+    except ValueError as error:
+        raise ConfigurationError(where, f"is not the URL of a registry: {error}") from None
 
 
 def _check_names(entry: Upstream, key: str) -> None:
@@ -193,11 +201,19 @@ def _check_prefetch(entry: Upstream, key: str) -> None:
             raise ConfigurationError(f"{where}.images", 'missing: write, for example, ["library/alpine:3.20"]')
         for number, image in enumerate(section.images):
             name, _, tag = image.partition("@") if "@" in image else image.partition(":")
-            if not is_name(name) or not (is_tag(tag) or looks_like_digest(tag)):
+            if not is_name(name) or not (is_tag(tag) or _is_digest(tag)):
                 raise ConfigurationError(f"{where}.images[{number}]", f"{image!r} is not NAME:TAG or NAME@DIGEST")
         for number, platform in enumerate(section.platforms):
             if not _PLATFORM.fullmatch(platform):
                 raise ConfigurationError(f"{where}.platforms[{number}]", f"{platform!r} is not OS/ARCH, as linux/amd64")
+
+
+def _is_digest(text: str) -> bool:
+    try:
+        Digest.parse(text)
+    except DigestInvalidError:
+        return False
+    return True
 
 
 def _check_auth(entry: Upstream, key: str) -> None:
@@ -284,10 +300,12 @@ def _warn_entry(entry: Upstream, key: str, own: str) -> Iterator[str]:
 
 def _warn_secrecy(entry: Upstream, key: str) -> Iterator[str]:
     """Yield a warning for each key that lets somebody on the way read or change what is fetched."""
+    has_login = bool(entry.auth.username or entry.auth.exec.command or entry.auth.dockerconfig)
+    secrets = ", and gets its credentials" if has_login else ""
     if entry.tls.insecureskipverify:
-        yield f"{key}.tls.insecureskipverify: whoever pretends to be this upstream gets its credentials"
+        yield f"{key}.tls.insecureskipverify: whoever pretends to be this upstream says where its tags lead{secrets}"
     if urlsplit(entry.remoteurl).scheme == "http":
         if entry.tls != UpstreamTLS():
             yield f"{key}.tls: ignored, as remoteurl is http and not https"
-        if entry.auth.username or entry.auth.exec.command or entry.auth.dockerconfig:
+        if has_login:
             yield f"{key}.auth: credentials go over the network unencrypted, as remoteurl is http and not https"

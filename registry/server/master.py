@@ -194,6 +194,9 @@ class _Application(BaseApplication):
         except OSError as error:
             _log.error("the old configuration stays in force: %s", error)
             return
+        except Exception:  # noqa: BLE001  a bug of ours must not end a server that runs
+            _log.exception("the old configuration stays in force: the new one could not be read")
+            return
         changed = ", ".join(changed_keys(before, self._configuration))
         _log.info("configuration read again: %s", f"{changed} changed" if changed else "nothing changed")
         super().reload()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from registry.config.upstreams import Upstream as Settings
     from registry.foundation.http_client import Stream
     from registry.foundation.registry_url import RegistryUrl
+    from registry.oci.errors import UpstreamError
     from registry.upstream.meter import Meter
 
     Lines = Sequence[tuple[str, str]]
@@ -46,7 +47,7 @@ _ERROR_SECONDS: Final = 1.0
 
 
 class _UnavailableError(UpstreamFailedError):
-    """It breaks off, or says that it does not work now (502, 503, 504), whatever it is asked for."""
+    """It says that it does not work now (502, 503, 504)."""
 
 
 class Session:
@@ -86,11 +87,13 @@ class Session:
         self._circuit.enter()
         try:
             answer = self._logged_in(method, target, scope, [*headers, *self._via_header(via)])
-        except (UpstreamSilentError, _UnavailableError):
-            self._circuit.failed()
+        except (UpstreamFailedError, UpstreamSilentError) as error:
+            if _is_down(error):
+                self._circuit.failed()
+            else:
+                self._circuit.succeeded()
             raise
-        except (UpstreamFailedError, UpstreamRefusedError, UpstreamLimitedError):
-            # It has answered. What it has answered may be about what was asked for, which clients choose.
+        except (UpstreamRefusedError, UpstreamLimitedError):
             self._circuit.succeeded()
             raise
         except BaseException:
@@ -151,8 +154,7 @@ class Session:
             )
             code = str(answer.status)
         except HttpError as error:
-            found = failure(self.name, error)
-            raise (found if isinstance(found, UpstreamSilentError) else _UnavailableError(str(found))) from error
+            raise failure(self.name, error) from error
         finally:
             self._meter.asked(self.name, code, time.monotonic() - began)
         left = quantity(answer.headers, "RateLimit-Remaining")
@@ -182,6 +184,16 @@ class Session:
             seconds = retry_seconds(answer.headers) if "Retry-After" in answer.headers else None
             word = _UnavailableError if status in _UNAVAILABLE else UpstreamFailedError
             raise word(f"{self.name} answers {status}", retry_seconds=seconds)
+
+
+def _is_down(error: UpstreamError) -> bool:
+    """Tell whether the upstream as a whole seems not to work.
+
+    Other errors, and those of a server that it redirects to, may be about what was asked for, which clients choose.
+    """
+    if isinstance(error.__cause__, HttpError):
+        return not error.__cause__.redirected
+    return isinstance(error, UpstreamSilentError | _UnavailableError)
 
 
 def _client(settings: Settings, follow: int) -> HttpClient:

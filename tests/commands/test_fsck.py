@@ -15,7 +15,7 @@ from registry.fsck.scrubbed import Scrubbed, read_scrubbed, write_scrubbed
 from registry.oci.digest import Digest
 from registry.storage import enumeration, paths
 from registry.storage.runs import Phase, Run, Runs
-from tests.commands.stores import SHARED, configure, run, stored
+from tests.commands.stores import SHARED, configure, fill, run, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,13 +120,10 @@ def test_json_of_a_sound_storage_is_an_empty_list(config: str) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_what_root_repairs_belongs_to_the_owner_of_the_storage(
-    config: str, driver: FilesystemDriver, directory: Path
-) -> None:
-    for parent in (directory, *directory.parents):
-        if parent.stat().st_mode & 0o777 == 0o700:
-            parent.chmod(0o711)
-    root = directory / "root"
+def test_what_root_repairs_belongs_to_the_owner_of_the_storage(open_directory: Path) -> None:
+    fill(open_directory)
+    config, root = configure(open_directory), open_directory / "root"
+    driver = FilesystemDriver(str(root))
     driver.put(paths.blob_data(Digest.of(b"damaged")), b"other")
     driver.delete(paths.tag_link("base", "12"))
     driver.put(paths.layer_link("team/app", Digest.of(SHARED)), b"")

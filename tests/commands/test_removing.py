@@ -264,15 +264,14 @@ def test_a_signature_stays_until_the_garbage_collection_takes_it_with_its_image(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_what_root_tells_the_journal_belongs_to_the_owner_of_the_storage(directory: Path) -> None:
-    path, root = directory / "config.yml", directory / "root"
+def test_what_root_tells_the_journal_belongs_to_the_owner_of_the_storage(open_directory: Path) -> None:
+    fill(open_directory)
+    configure(open_directory)
+    path, root = open_directory / "config.yml", open_directory / "root"
     path.write_text(f"{path.read_text()}\nnotifications: {{endpoints: [{{name: ci, url: 'http://127.0.0.1:1/'}}]}}\n")
-    for parent in (directory, *directory.parents):
-        if parent.stat().st_mode & 0o777 == 0o700:
-            parent.chmod(0o711)
     for each in (root, *root.rglob("*")):
         os.chown(each, 12345, 12346)
-    done = rm(directory, "team/app:v1")
+    done = rm(open_directory, "team/app:v1")
     assert (done.returncode, done.stdout) == (0, "deleted team/app:v1\n")
     made = [root / "registry", *(root / "registry").rglob("*")]
     assert len(made) == 4

@@ -111,6 +111,11 @@ ENTRIES = [
     ("name: a, remoteurl: 'https://a.example', prefetch: [{}]", ".prefetch[0].images: missing"),
     ("name: a, remoteurl: 'https://a.example', prefetch: [{images: [alpine]}]", ".prefetch[0].images[0]: 'alpine'"),
     (
+        "name: a, remoteurl: 'https://a.example', prefetch: [{images: ['a@sha256:abc']}]",
+        ".prefetch[0].images[0]: 'a@sha256:abc' is not NAME:TAG or NAME@DIGEST",
+    ),
+    ("name: a, remoteurl: 'https://a.example:99999'", ".remoteurl: "),
+    (
         "name: a, remoteurl: 'https://a.example', prefetch: [{images: ['a:1'], platforms: [linux]}]",
         ".prefetch[0].platforms[0]: 'linux' is not OS/ARCH",
     ),
@@ -135,7 +140,17 @@ def test_an_entry_that_cannot_be_obeyed_stops_the_start_with_its_key(entry: str,
 )
 def test_what_one_upstream_has_no_other_can_have(one: str, other: str, expected: str) -> None:
     entries = ", ".join(f"{{{each}, remoteurl: '{URL}'}}" for each in (one, other))
-    assert refusal(f"proxies: [{entries}]").startswith(expected)
+    said = refusal(f"proxies: [{entries}]")
+    assert said.startswith(expected)
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://127.0.0.1:0", "http://u:secret@127.0.0.1:5000x"])
+def test_a_port_that_none_has_is_refused_by_its_key_and_without_the_url(url: str) -> None:
+    for text in (f"proxy: {{remoteurl: '{url}'}}", f"proxies: [{{name: a, remoteurl: '{url}'}}]"):
+        said = refusal(text)
+        assert "remoteurl: " in said
+        assert "secret" not in said
 
 
 def test_a_host_may_be_a_namespace_too_and_prefixes_may_be_nested() -> None:

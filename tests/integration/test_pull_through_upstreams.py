@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import bcrypt
 import pytest
-from registry.proxy.eviction.sweep import sweep
 
 from drivers.filesystem.driver import FilesystemDriver
 from registry.config.loading import load
+from registry.proxy.eviction.sweep import sweep
 from tests.integration.api import Api, digest_of
 from tests.integration.clients import missing
 from tests.integration.pull_through import caches, entry

@@ -156,3 +156,13 @@ def test_a_cache_collects_garbage_also_where_that_is_not_enabled(enabled: int, c
     told = configuration(enabled=bool(enabled), caches=bool(caches))
 
     assert ("garbage_collection" in [job.name for job in jobs(told, Shared(), None)]) == collects
+
+
+@pytest.mark.parametrize(("interval", "pause"), [(5.0, 5.0), (0.0, 1.0), (DAY, LOOK)])
+def test_where_nothing_is_stored_yet_is_looked_again_after_the_interval_at_the_latest(
+    interval: float, pause: float
+) -> None:
+    section = GarbageCollection(enabled=True, interval_seconds=interval)
+    storage = Storage("inmemory", {}, maintenance=Maintenance(garbagecollection=section))
+
+    assert Schedule(Configuration("0.1", storage), InMemoryDriver(), None).run() == pause

@@ -23,10 +23,12 @@ _TUNNEL_FAILED: Final = len("Tunnel connection failed: 407")
 class HttpError(OSError):
     """There is no such answer; the text says why in one line, without headers, userinfo and query of the URL.
 
-    `silent` is set where nobody has answered: the peer is not found, cannot be reached, or is too slow.
+    `silent` is set where nobody has answered: the peer is not found, cannot be reached, or is too slow. `redirected` is
+    set where the peer is not the one that was asked, but one that it has named.
     """
 
     silent = False
+    redirected = False
 
 
 _UNREACHABLE: Final = frozenset(

@@ -101,7 +101,8 @@ class Hop:
         """Turn whatever stands between this and an answer into an HttpError, which names a hop behind a redirect."""
         try:
             yield
-        except HttpError:
+        except HttpError as error:
+            error.redirected = self.redirected
             raise
         except (OSError, ValueError, http.client.HTTPException, HTTPError) as error:
             location, proxy = self.request.location, self.proxy
@@ -110,7 +111,7 @@ class Hop:
             host = proxy.host if proxy else location.host
             # What caused it may hold what the peer has sent, which may be what it was sent.
             told = HttpError(asked + by + line(error, host, self.timeout_seconds, self.trust.authorities))
-            told.silent = is_silence(error)
+            told.silent, told.redirected = is_silence(error), self.redirected
             raise told from None
 
 
