@@ -16,6 +16,7 @@ from tests.integration.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from tests.integration.servers import Flavour
     from tests.upstreams.faults import Fault
     from tests.upstreams.server import Answer, Handler
 
@@ -36,11 +37,13 @@ def caches(
     count: int = 1,
     storage: Mapping[str, object] | None = None,
     root: Path | None = None,
+    flavour: Flavour | None = None,
 ) -> Iterator[list[Server]]:
     """Run `count` servers of two workers with one storage, which must end cleanly."""
     settings = merged({"http": {"workers": 2, "draintimeout": "5s"}}, settings)
     root = root or directory / "root"
-    servers = [Server(ours(), root, directory, settings=settings, storage=storage) for _ in range(count)]
+    flavour = flavour or ours()
+    servers = [Server(flavour, root, directory, settings=settings, storage=storage) for _ in range(count)]
     try:
         for server in servers:
             server.start()

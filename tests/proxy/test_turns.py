@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.config.upstreams import Network
-from registry.proxy.turns import shares
+from registry.proxy.fills.turns import shares
 from tests.proxy.cache import Cache
 from tests.upstreams import faults
 

@@ -15,8 +15,8 @@ from registry.oci.errors import BlobUnknownError, UpstreamBusyError, UpstreamRef
 from registry.proxy.fills.fetching import MismatchError
 from registry.proxy.fills.fill import ENDED, Fill, View
 from registry.proxy.fills.filling import Filling
+from registry.proxy.fills.turns import Turns, shares
 from registry.proxy.meter import NoMeter
-from registry.proxy.turns import Turns, shares
 
 if TYPE_CHECKING:
     from registry.oci.digest import Digest

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from registry.proxy.fills.fill import Fill
     from registry.proxy.fills.remote_blob import RemoteBlob
     from registry.proxy.fills.spool import Spool
-    from registry.proxy.turns import Turn, Turns
+    from registry.proxy.fills.turns import Turn, Turns
 
 _PIECE: Final = 128 * 1024
 """Bytes that are read at once: hundreds of clients may read the same blob."""
