@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from drivers.base import DriverError
 from registry.commands.layout import Group, examples, json_option
 from registry.commands.ownership import as_owner
 from registry.commands.printing import print_json_array
@@ -21,6 +22,7 @@ from registry.foundation.sizes import spelled
 from registry.foundation.times import rfc3339
 from registry.proxy.eviction.evicting import CollectionRunsError, Eviction
 from registry.proxy.eviction.held import held_by_repositories, held_of_upstreams
+from registry.proxy.eviction.scheduler import write_scheduler_state
 from registry.proxy.eviction.usage import Usage
 from registry.proxy.images import Wanted, is_platform
 from registry.storage import paths
@@ -67,13 +69,14 @@ def list_command(load: LoadConfiguration, patterns: tuple[str, ...], config: str
     """List the repositories that are cached, or those that match a PATTERN: what they hold, and their last use.
 
     What several hold counts in each. The lines at the end tell what is held of each upstream, where it counts once.
-    The last use is known to a day.
+    The last use is known to a day. For the section proxy, scheduler-state.json is written anew, for the Go registry.
     """
     globs = _globs(patterns)
     storage = _open(load, config)
     with Usage(storage.driver, Cached(storage.configuration.upstreams)) as usage:
         with StatusLine() as line:
             usage.find(Count(line, "looked at").add)
+        _tell_go_registry(storage, usage)
         rows = (held for held in held_by_repositories(usage) if not globs or _is_meant(held.name, globs))
         upstreams = [] if globs else [*held_of_upstreams(usage, storage.configuration.upstreams)]
         if in_json:
@@ -217,6 +220,18 @@ def _evict(storage: Storage, is_chosen: Callable[[str], bool]) -> Sequence[Outco
             except CollectionRunsError as error:
                 click.echo(f"Error: {error}; registry gc status shows what it does", err=True)
                 sys.exit(BUSY)
+
+
+def _tell_go_registry(storage: Storage, usage: Usage) -> None:
+    """Write what a Go registry that goes on with the storage needs to know, if this user may."""
+    configuration = storage.configuration
+    if configuration.storage.maintenance.readonly.enabled:
+        return
+    try:
+        with as_owner(configuration.storage):
+            write_scheduler_state(storage.driver, configuration.upstreams, usage)
+    except DriverError as error:
+        click.echo(f"Warning: {paths.SCHEDULER} cannot be written for the Go registry: {error}", err=True)
 
 
 def _open(load: LoadConfiguration, config: str | None) -> Storage:

@@ -9,6 +9,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, UpstreamFailedError
 from registry.ports import Blob
 from registry.proxy.fills.fill import State, View
+from registry.proxy.fills.fills import NoSlotError
 from registry.proxy.fills.remote_blob import RemoteBlob
 from registry.proxy.fills.tail import Passing, Tail
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from registry.ports import Visitor
+    from registry.proxy.fills.fill import Fill
     from registry.proxy.fills.fills import Fills
     from registry.proxy.routing import Place
     from registry.storage.blobs import BlobStore
@@ -155,7 +157,10 @@ class ProxiedBlobs:
         size = self._stored(remote)
         if size is not None:
             return Blob(digest, digest, size)
-        fill = self._fills.join(remote, self._place, self._visitor)
+        fill: Fill | None = None
+        # Those that are being fetched may come slowly, and this one would not: it is passed on, and not kept.
+        with suppress(NoSlotError):
+            fill = self._fills.join(remote, self._place, self._visitor)
         size = fill.size if fill else None
         blob = self._found(digest, self._size_of(remote) if size is None else size)
         if fill is None or fill.state is not State.STORED:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from drivers.base import PathNotFoundError
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.reference import Tag
@@ -19,7 +21,6 @@ from tests.upstreams import registry
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
 
     from drivers.base import StorageDriver
     from tests.upstreams import Registry
@@ -75,6 +76,25 @@ def test_list_for_scripts_counts_each_byte_of_an_upstream_once(directory: Path) 
     assert hub["size"] < sum(each["size"] for each in told["repositories"])
     chosen = json.loads(proxy(directory, "list", "--json", "team/a*").stdout)
     assert [each["name"] for each in chosen["repositories"]] == ["team/app"]
+
+
+@pytest.mark.parametrize(("more", "is_written"), [("", True), (", maintenance: {readonly: {enabled: true}}", False)])
+def test_list_writes_for_the_go_registry_what_a_classic_cache_holds_by_now(
+    directory: Path, more: str, *, is_written: bool
+) -> None:
+    stored(directory).open("base").delete()
+    with Path(configure(directory, more)).open("a") as config:
+        config.write("proxy: {remoteurl: 'https://hub.example'}\n")
+
+    done = proxy(directory, "list", "team/a*")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    if is_written:
+        written = json.loads(driver_of(directory).get(paths.SCHEDULER, limit=100_000))
+        assert {key.partition("@")[0] for key in written} == {"team/app", "team/web"}
+    else:
+        with pytest.raises(PathNotFoundError):
+            driver_of(directory).stat(paths.SCHEDULER)
 
 
 def test_what_is_evicted_is_gone_and_what_others_hold_stays(directory: Path) -> None:

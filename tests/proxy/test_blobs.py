@@ -12,6 +12,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError, UpstreamBusyError, UpstreamFailedError
 from registry.ports import Blob
 from registry.proxy.fills import tail
+from registry.proxy.fills.remote_blob import RemoteBlob
 from registry.storage import paths
 from tests.content import ABSENT
 from tests.proxy.cache import Cache, Client, at_once
@@ -261,10 +262,39 @@ def test_no_more_blobs_are_fetched_at_a_time_than_there_are_slots(start: Start, 
     visitor = Client()
 
     with pytest.raises(UpstreamBusyError):
-        cache.blobs(visitor=visitor).serve(digests[2])
+        cache.blobs(visitor=visitor).has(digests[2])
 
     assert visitor.waits == 1
     assert remote.count("GET", str(digests[2])) == 0
+
+
+def test_who_gets_no_slot_has_the_blob_passed_on_and_the_next_one_has_it_kept(start: Start, remote: Registry) -> None:
+    cache = start(connections=3, fills=1, answertimeout_seconds=0.2)
+    slow, digest = remote.put_blob("a", LARGE[:-1]), remote.put_blob("a", LARGE)
+    remote.misbehave(faults.stall(1024), method="GET", times=1)
+    cache.blobs().serve(slow)
+
+    assert at_once(2, lambda _: cache.get(digest)) == [LARGE, LARGE]
+    assert cache.get(digest, start=5, stop=10) == LARGE[5:10]
+    assert not cache.local().blobs.has(digest)
+
+    remote.ended.set()
+    cache.wait_until_idle()
+    assert cache.get(digest) == LARGE
+    cache.wait_until_idle()
+    assert cache.local().blobs.has(digest)
+
+
+def test_who_gets_neither_a_slot_nor_a_turn_is_told_to_come_back(start: Start, remote: Registry) -> None:
+    cache = start(connections=2, fills=1, answertimeout_seconds=0.2)
+    slow, digest = remote.put_blob("a", LARGE[:-1]), remote.put_blob("a", LARGE)
+    remote.misbehave(faults.stall(1024), method="GET", times=1)
+    cache.blobs().serve(slow)
+
+    with cache.fills.turns(RemoteBlob(cache.upstream, "a", digest, "")).take(0), pytest.raises(UpstreamBusyError):
+        cache.get(digest)
+
+    assert cache.get(digest) == LARGE
 
 
 def test_who_waits_for_a_slot_gets_one_when_it_is_free(start: Start, remote: Registry) -> None:

@@ -30,21 +30,17 @@ _TYPES: Final = {Kind.LAYER: 0, Kind.REVISION: 1}
 _log = logging.getLogger(__name__)
 
 
-def write_scheduler_state(driver: StorageDriver, upstream: Upstream, usage: Usage) -> None:
-    """Write when what is held of an upstream, which has a ``ttl``, is to be forgotten if nobody uses it.
+def write_scheduler_state(driver: StorageDriver, upstreams: Iterable[Upstream], usage: Usage) -> None:
+    """Write when what is held of that of `upstreams` which is of ``proxy`` is to be forgotten if nobody uses it.
+
+    Nothing is written if there is none, or its content stays for ever.
 
     Raises:
         DriverError: the storage failed.
     """
-    ttl = upstream.cache.ttl_seconds
-    entries = {}
-    for repository, kind, digest, used in usage.last_uses(upstream.name, _MOST_ENTRIES):
-        key = f"{repository}@{digest}"
-        expires = times.spell(int((used + ttl) * 10**9))
-        # A manifest may be linked as a blob as well, by the same key: it expires as a manifest.
-        if key not in entries or kind is Kind.REVISION:
-            entries[key] = {"Key": key, "ExpiryData": expires, "EntryType": _TYPES[kind]}
-    driver.put(paths.SCHEDULER, json.dumps(entries, separators=(",", ":")).encode("ascii"))
+    for each in upstreams:
+        if each.classic and each.cache.ttl_seconds > 0:
+            _write(driver, each, usage)
 
 
 def scheduled(driver: StorageDriver) -> Iterable[str]:
@@ -61,3 +57,15 @@ def scheduled(driver: StorageDriver) -> Iterable[str]:
         _log.warning("%s cannot be read; what a Go registry has cached counts as pushed: %s", paths.SCHEDULER, error)
         return ()
     return entries if isinstance(entries, dict) else ()
+
+
+def _write(driver: StorageDriver, upstream: Upstream, usage: Usage) -> None:
+    ttl = upstream.cache.ttl_seconds
+    entries = {}
+    for repository, kind, digest, used in usage.last_uses(upstream.name, _MOST_ENTRIES):
+        key = f"{repository}@{digest}"
+        expires = times.spell(int((used + ttl) * 10**9))
+        # A manifest may be linked as a blob as well, by the same key: it expires as a manifest.
+        if key not in entries or kind is Kind.REVISION:
+            entries[key] = {"Key": key, "ExpiryData": expires, "EntryType": _TYPES[kind]}
+    driver.put(paths.SCHEDULER, json.dumps(entries, separators=(",", ":")).encode("ascii"))

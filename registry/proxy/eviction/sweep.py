@@ -46,9 +46,7 @@ def sweep(configuration: Configuration, driver: StorageDriver, stopping: Callabl
     upstreams = configuration.upstreams
 
     def visit(usage: Usage) -> None:
-        for each in upstreams:
-            if each.classic and each.cache.ttl_seconds > 0:
-                write_scheduler_state(driver, each, usage)
+        write_scheduler_state(driver, upstreams, usage)
 
     eviction = Eviction(driver, Repositories(driver), Cached(upstreams), going_on=lambda: not stopping())
     outcomes = eviction.sweep(visit)

@@ -39,6 +39,10 @@ _CLOSING_SECONDS: Final = 2.0
 _Asked = tuple[str, str, "Digest"]
 
 
+class NoSlotError(UpstreamBusyError):
+    """As many blobs are being fetched as may be; what the upstream gives can still be passed on."""
+
+
 class Fills:
     """All fills of a process. What is fetched is `kept`; that is None where nothing may be written."""
 
@@ -62,6 +66,7 @@ class Fills:
 
         Raises:
             BlobUnknownError: the upstream does not have it under that name.
+            NoSlotError: it cannot be kept now, as so many others are being fetched.
             UpstreamError: the upstream does not give it.
         """
         for _ in range(_TRIES):
@@ -205,14 +210,15 @@ def _acquire(slot: threading.BoundedSemaphore, remote: RemoteBlob, visitor: Visi
     """Wait for a slot for as long as for an answer.
 
     Raises:
-        UpstreamBusyError: there is none, or too many wait already.
+        NoSlotError: there is none in time.
+        UpstreamBusyError: too many wait already.
     """
     if slot.acquire(blocking=False):
         return
     with visitor.waiting():
         if not slot.acquire(timeout=remote.upstream.settings.network.answertimeout_seconds):
             busy = f"as many blobs of {remote.name} are being fetched as may be at a time"
-            raise UpstreamBusyError(busy, retry_seconds=_RETRY_SECONDS)
+            raise NoSlotError(busy, retry_seconds=_RETRY_SECONDS)
 
 
 def _is_known(fill: Fill, view: View) -> bool:
