@@ -27,9 +27,13 @@ _FEW: Final = 2
 
 
 def missing_half(driver: StorageDriver) -> str:
-    """Return what all of a storage is missing, blobs or repositories or both; "" if it has both."""
+    """Return what all of a storage is missing, blobs or repositories or both; "" if it has both.
+
+    A repository of which only condemned links are left is one, as it is to the garbage collection: a cache may have
+    evicted everything.
+    """
     has_blobs = any(driver.holds(paths.blob_prefixes(each)) for each in ALGORITHMS)
-    has_repositories = next(Catalog(driver).linking(), None) is not None
+    has_repositories = next(Catalog(driver).keeping(), None) is not None
     if has_repositories:
         return "" if has_blobs else "there are repositories and not a single blob"
     return f"there is not a single repository, and there are {'blobs' if has_blobs else 'no blobs'}"

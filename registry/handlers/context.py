@@ -12,6 +12,7 @@ from registry.foundation.proxies import customer_of
 from registry.handlers.current import HAND_OVER_KEY, PARKING_KEY, PLACE_KEY, WARNINGS_KEY, opened, services
 from registry.handlers.origins import origin
 from registry.handlers.urls import asked_host, forwarded_scheme, root_url
+from registry.observation.record import current
 from registry.oci.errors import UnsupportedError
 from registry.oci.reference import parse_name
 
@@ -63,6 +64,9 @@ def _open_proxied(proxied: Proxied, name: str, actions: Sequence[str]) -> Reposi
     if place.name != name:
         # What is told of this request, to the log, to auditors and to retention, is about what is kept.
         request.view_args = {**(request.view_args or {}), "name": place.name}
+    record = current.get()
+    if record:
+        record.upstream = place.upstream
     authorize(*(Access("repository", place.name, action, place.also) for action in actions))
     if pushes and not (place.takes_pushes or place.classic):
         raise UnsupportedError("this repository is a cache of another registry's, and takes no pushes")

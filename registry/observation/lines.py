@@ -84,6 +84,8 @@ def _add_known(facts: dict[str, object], record: RequestRecord) -> None:
         facts["digest"] = record.digest
     if record.cache_hit is not None:
         facts["cache.hit"] = record.cache_hit
+    if record.upstream:
+        facts["proxy.upstream"] = record.upstream
     for error in record.errors[:1]:
         facts["err.code"] = str(error["code"]).lower().replace("_", " ")
         facts["err.message"] = error["message"]

@@ -37,6 +37,8 @@ class RequestRecord:
     storage_seconds: float = 0.0
     cache_hit: bool | None = None
     """Whether the manifest, or the size of the blob, was in a cache; None if none was asked for."""
+    upstream: str = ""
+    """The registry whose repository was asked for, where this one caches it."""
     span: Any = None
     """The tracer's own."""
 

@@ -14,6 +14,7 @@ from drivers.filesystem.driver import FilesystemDriver
 from registry.fsck.scrubbed import Scrubbed, read_scrubbed, write_scrubbed
 from registry.oci.digest import Digest
 from registry.storage import enumeration, paths
+from registry.storage.links import write_link
 from registry.storage.runs import Phase, Run, Runs
 from tests.commands.stores import SHARED, configure, fill, run, stored
 
@@ -194,6 +195,20 @@ def test_repositories_that_are_gone_are_not_a_sound_storage(config: str, driver:
         done = run("fsck", *options, config)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("Error: there is not a single repository, and there are blobs: is all of")
+
+
+def test_a_storage_of_which_all_is_condemned_is_sound(config: str, driver: FilesystemDriver) -> None:
+    for name in ("base", "team/app", "team/web"):
+        for digest in list(enumeration.layers(driver, name)):
+            write_link(driver, paths.condemned_layer_link(name, digest), digest)
+        driver.delete(paths.all_layers(name))
+        driver.delete(paths.manifests(name))
+    assert run("ls", "--config", config).stdout == ""
+
+    for options in ([], ["--deep"], ["--repair"]):
+        done = run("fsck", *options, config)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.endswith("\nnothing is damaged\n")
 
 
 def test_an_empty_directory_is_not_a_sound_storage(tmp_path: Path) -> None:

@@ -90,6 +90,16 @@ def test_what_is_evicted_is_gone_and_what_others_hold_stays(directory: Path) -> 
     assert run("fsck", str(directory / "config.yml")).returncode == 0
 
 
+def test_a_cache_from_which_everything_was_evicted_is_not_damaged(directory: Path) -> None:
+    stored(directory).open("base").delete()
+    assert proxy(directory, "evict", "team/*").returncode == 0
+
+    for options in ([], ["--deep"], ["--repair"]):
+        done = run("fsck", *options, str(directory / "config.yml"))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.endswith("\nnothing is damaged\n")
+
+
 def test_evict_does_not_heed_keep_and_tells_scripts_what_went(directory: Path) -> None:
     (told,) = json.loads(proxy(directory, "evict", "--json", "team/w*").stdout)
 

@@ -82,6 +82,18 @@ def test_request_is_one_line_with_all_that_is_known_of_it(tmp_path: Path) -> Non
     assert len({each["http.request.id"] for each in written}) == 6
 
 
+def test_line_of_a_cached_repository_names_its_upstream(tmp_path: Path) -> None:
+    proxies = {"proxies": [{"name": "hub", "remoteurl": f"http://127.0.0.1:{free_port()}"}]}
+    with serving(tmp_path, {**JSON_LOG, **proxies}) as server:
+        api = Api("127.0.0.1", server.port)
+        assert api.head("/v2/hub/app/manifests/v1").status == 504
+        assert api.head("/v2/own/app/manifests/v1").status == 404
+
+        written = lines(server, 2)
+
+    assert {line["vars.name"]: line.get("proxy.upstream") for line in written} == {"hub/app": "hub", "own/app": None}
+
+
 def test_error_of_the_storage_is_an_error_in_the_log(tmp_path: Path) -> None:
     with serving(tmp_path, JSON_LOG) as server:
         link = tmp_path / "root/docker/registry/v2/repositories/a/_manifests/tags/v1/current/link"

@@ -109,7 +109,8 @@ class Fills:
         with self._lock:
             turns = self._turns.get(remote.name)
             if turns is None:
-                _, most = shares(remote.upstream.settings.network)
+                network = remote.upstream.settings.network
+                most = shares(network)[1] if self._kept else network.connections
                 turns = self._turns[remote.name] = Turns(remote.name, most)
         return turns
 

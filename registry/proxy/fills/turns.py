@@ -46,7 +46,7 @@ class Turns:
         with self._changed:
             while not self._free:
                 now = time.monotonic()
-                slowest, since = next(iter(self._resting.items()), (None, until))
+                slowest, since = next(iter(self._resting.items()), (None, now))
                 if slowest and now - since >= _REST_SECONDS:
                     del self._resting[slowest]
                     break
