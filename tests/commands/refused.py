@@ -166,7 +166,14 @@ MORE: Final = {
     "a boolean in quotes": _with("http: {relativeurls: 'yes'}\n", 4, "http.relativeurls: must be true or false"),
     "a duration without sense": _with("http:\n  draintimeout: soon\n", 5, "http.draintimeout: must be a duration such"),
     "a section that is a number": _with("http: 5000\n", 4, "http: must be a mapping, not a number; write, for example, "),
-    "a pull-through cache": _with("proxy:\n  remoteurl: https://a.example\n", 5, "proxy.remoteurl: not supported yet"),
+    "a cache of what is not a registry": _with("proxy:\n  remoteurl: ftp://a.example\n", 5, "proxy.remoteurl: must begin"),
+    "a cache at a port that none has": _with(
+        "proxy:\n  remoteurl: https://a.example:99999\n", 5, "proxy.remoteurl: is not the URL of a registry: a port is"
+    ),
+    "a cache whose password is not there": _with(
+        "proxies:\n- name: a\n  remoteurl: https://a.example\n  auth: {username: u, passwordfile: '{there}/none'}\n",
+        7, "proxies[0].auth.passwordfile: ",
+    ),
     "an endpoint without a URL": _with(
         "notifications:\n  endpoints:\n  - name: ci\n", 6, "notifications.endpoints[0].url: missing: write the URL that"
     ),
