@@ -125,6 +125,7 @@ class Gate:
     """Lets an upstream stop in the middle of an answer until it is opened."""
 
     after: int
+    trickle: int = 0
     _open: threading.Event = field(default_factory=threading.Event)
 
     def open(self) -> None:
@@ -132,16 +133,20 @@ class Gate:
 
     @property
     def fault(self) -> Fault:
-        """Send the first `after` bytes, and the rest when the gate is open."""
+        """Send `after` bytes, then `trickle` at a time up to half of the rest; all of it when it opens."""
 
         def behave(handler: Handler, answer: Answer) -> None:
             handler.send_head(answer, length=len(answer.content))
             content = memoryview(answer.content)
             handler.wfile.write(content[: self.after])
+            sent, most = self.after, (self.after + len(content)) // 2
             while not self._open.wait(0.05):
                 if handler.state.ended.is_set():
                     return
-            handler.wfile.write(content[self.after :])
+                if self.trickle and sent < most:
+                    handler.wfile.write(content[sent : sent + self.trickle])
+                    sent += self.trickle
+            handler.wfile.write(content[sent:])
 
         return behave
 

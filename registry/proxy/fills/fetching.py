@@ -26,6 +26,8 @@ _TRIES: Final = 5
 """How often in a row it may break off without so much progress."""
 _FLUSHED: Final = 4 * 1024 * 1024
 """After how many bytes other hosts are to see them."""
+_FLUSHED_SECONDS: Final = 1.0
+"""After how long, from a slow upstream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Fetching:
             UpstreamError: the upstream breaks off.
         """
         name, digest, size = self._remote.name, self._remote.digest, self._fill.size
-        position, flushed = stream.start, writer.size
+        position, flushed, flushed_at = stream.start, writer.size, time.monotonic()
         if size is not None and stream.size not in {None, size}:
             raise MismatchError(f"{name} gives {digest} in {stream.size} bytes and in {size}")
         for piece in stream.pieces():
@@ -143,6 +145,7 @@ class Fetching:
                 continue
             yield new
             self.accept(spool, begins, new)
-            if writer.size - flushed >= _FLUSHED:
+            now = time.monotonic()
+            if writer.size - flushed >= _FLUSHED or now - flushed_at >= _FLUSHED_SECONDS:
                 writer.flush()
-                flushed = writer.size
+                flushed, flushed_at = writer.size, now

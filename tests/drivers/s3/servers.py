@@ -97,9 +97,14 @@ class S3Medium(Medium):
 
 
 def weed_port() -> int:
-    """Give a port that is free, as is the one 10,000 above, which SeaweedFS takes for gRPC."""
+    """Give a port that is free, as is the one 10,000 above, which SeaweedFS takes for gRPC.
+
+    Neither is one of those from 32768 on, which the kernel gives to clients.
+    """
     while True:
         port = free_port()
+        if port + 10_000 >= 32_768:
+            continue
         with socket.socket() as above, contextlib.suppress(OSError):
             above.bind(("127.0.0.1", port + 10_000))
             return port
