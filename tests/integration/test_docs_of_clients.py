@@ -148,7 +148,11 @@ def test_every_error_of_the_registry_is_on_the_page() -> None:
         ("unknown, must be one of …", "storage: none"),
         ("unknown, must be one of …", "storage: inmemory\nauth: {ldap: {}}"),
         ("must name exactly one type, given: …", "storage: {inmemory: {}, filesystem: {}}"),
-        ("not supported yet", "storage: inmemory\nproxy: {remoteurl: 'https://registry.example.com'}"),
+        ("not supported yet", "storage: inmemory\nmiddleware: {registry: [{name: x}]}"),
+        (
+            "is not the URL of a registry: …",
+            "storage: inmemory\nproxy: {remoteurl: 'https://registry.example.com:99999'}",
+        ),
         ("must be true or false, not …", "storage: {inmemory: {}, delete: {enabled: 'true'}}"),
         ("is not a HOST:PORT to listen on: …", "storage: inmemory\nhttp: {addr: ':99999'}"),
         (

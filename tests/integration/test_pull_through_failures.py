@@ -130,7 +130,8 @@ def test_a_blob_that_breaks_off_or_is_wrong_is_never_whole(front: Front, name: s
     assert not answer.complete if answer.status == 200 else answer.status in {502, 504}, answer.status
     assert answer.status != 200 or len(answer.body) < len(CONTENT)
     if name == "wrong":
-        assert front.get(name, "blob").status == 502, "it is not asked for again soon"
+        # Each of the two workers remembers it, once it has seen it.
+        assert 502 in [front.get(name, "blob").status for _ in range(3)], "it is not asked for again soon"
     front.upstreams[name].behave()
 
 
