@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from drivers.base import DriverError
 from registry.fsck.blob_damage import BlobDamaged, BlobUnreadable
 from registry.fsck.contents import State
 from registry.fsck.graph import Affected
-from registry.fsck.unreadable import borne
+from registry.fsck.unreadable import borne, told
 from registry.oci.digest import ALGORITHMS, Digest
 from registry.storage import paths
 from registry.storage.listing import names_below
@@ -47,13 +48,16 @@ class BlobCheck:
 
     def _run(self, algorithm: str) -> Iterator[Damage]:
         for prefix in names_below(self._store.driver, paths.blob_prefixes(algorithm), is_prefix):
-            yield from borne(self._store.contents, "", paths.blobs(algorithm, prefix), self._note(algorithm, prefix))
+            try:
+                self._note(algorithm, prefix)
+            except DriverError as error:
+                yield from told(self._store.contents, "", paths.blobs(algorithm, prefix), error)
             if self._deep and f"{algorithm}:{prefix}" >= self._start[: len(f"{algorithm}:") + 2]:
                 self.at = f"{algorithm}:{prefix}"
             yield from self._check(algorithm, prefix)
 
-    def _note(self, algorithm: str, prefix: str) -> Iterator[Damage]:
-        """Note the blobs whose hex begins with `prefix`; yields nothing."""
+    def _note(self, algorithm: str, prefix: str) -> None:
+        """Note the blobs whose hex begins with `prefix`."""
         is_digest = is_hex(algorithm)
         for found in self._store.driver.walk(paths.blobs(algorithm, prefix)):
             name = found.path.rpartition("/")[0].rpartition("/")[2]
@@ -62,7 +66,6 @@ class BlobCheck:
                 self._store.contents.note(digest, found.size)
             else:
                 self._tally.foreign += 1
-        yield from ()
 
     def _check(self, algorithm: str, prefix: str) -> Iterator[Damage]:
         contents = self._store.contents

@@ -14,7 +14,7 @@ from registry.fsck.leftovers import leftovers
 from registry.fsck.reading import Tally
 from registry.fsck.repository_check import RepositoryCheck
 from registry.fsck.store import CollectionRunsError
-from registry.fsck.unreadable import borne, readable_names
+from registry.fsck.unreadable import borne, readable_names, told
 from registry.storage import paths
 from registry.storage.catalog import Catalog
 
@@ -127,7 +127,7 @@ class Check:
             self.sum.damaged_blobs = self.sum.damaged
             yield from self._judge(leftovers(self._store, self._wish.leftovers_before))
             if self._wish.repair:
-                yield from self._judge(borne(self._store.contents, "", paths.ROOT, self._purge()))
+                yield from self._judge(self._purge())
         with Graph() as graph:
             check = RepositoryCheck(
                 self._store,
@@ -145,9 +145,11 @@ class Check:
                     yield from self._judge(borne(self._store.contents, name, paths.repository(name), run))
 
     def _purge(self) -> Iterator[Damage]:
-        """Remove what a driver has left of interrupted calls; yields nothing."""
-        self.sum.tally.purged += self._store.driver.purge(self._wish.leftovers_before)
-        yield from ()
+        """Remove what a driver has left of interrupted calls; yield that this cannot be done."""
+        try:
+            self.sum.tally.purged += self._store.driver.purge(self._wish.leftovers_before)
+        except DriverError as error:
+            yield from told(self._store.contents, "", paths.ROOT, error)
 
     def _judge(self, damages: Iterable[Damage]) -> Iterator[Finding]:
         for damage in damages:
