@@ -23,12 +23,12 @@ from registry.foundation.globs import Glob
 from registry.foundation.sizes import spelled
 from registry.foundation.times import rfc3339
 from registry.oci.errors import NameInvalidError, NameUnknownError
-from registry.oci.reference import parse_name
+from registry.oci.reference import is_platform, parse_name
 from registry.proxy.eviction.evicting import CollectionRunsError, Eviction
 from registry.proxy.eviction.held import held_by_repositories, held_of_upstreams
 from registry.proxy.eviction.scheduler import write_scheduler_state
 from registry.proxy.eviction.usage import Usage
-from registry.proxy.images import Wanted, is_platform
+from registry.proxy.images import Wanted
 from registry.proxy.routing import Routes
 from registry.storage import paths
 

@@ -12,9 +12,8 @@ from registry.config.upstreams import Helper, Upstream, UpstreamAuth, UpstreamCa
 from registry.foundation import addresses
 from registry.foundation.globs import Glob
 from registry.foundation.registry_url import parse_registry_url
-from registry.oci.digest import Digest
-from registry.oci.errors import DigestInvalidError
-from registry.oci.reference import MAX_NAME_LENGTH, is_component, is_name, is_tag
+from registry.oci.errors import DigestInvalidError, TagInvalidError
+from registry.oci.reference import MAX_NAME_LENGTH, is_component, is_name, is_platform, parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +26,6 @@ _CLASSIC: Final = "proxy"
 _LONGEST_NAME: Final = 64
 _LONGEST_PREFIX: Final = 128
 _HOST: Final = re.compile(r"(?!-)[a-z0-9-]+(?:\.[a-z0-9-]+)*\.?")
-_PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9]+(?:/[a-z0-9.]+)?")
 _SCHEMES: Final = ("http", "https")
 
 
@@ -201,17 +199,17 @@ def _check_prefetch(entry: Upstream, key: str) -> None:
             raise ConfigurationError(f"{where}.images", 'missing: write, for example, ["library/alpine:3.20"]')
         for number, image in enumerate(section.images):
             name, _, tag = image.partition("@") if "@" in image else image.partition(":")
-            if not is_name(name) or not (is_tag(tag) or _is_digest(tag)):
+            if not is_name(name) or not _is_reference(tag):
                 raise ConfigurationError(f"{where}.images[{number}]", f"{image!r} is not NAME:TAG or NAME@DIGEST")
         for number, platform in enumerate(section.platforms):
-            if not _PLATFORM.fullmatch(platform):
+            if not is_platform(platform):
                 raise ConfigurationError(f"{where}.platforms[{number}]", f"{platform!r} is not OS/ARCH, as linux/amd64")
 
 
-def _is_digest(text: str) -> bool:
+def _is_reference(text: str) -> bool:
     try:
-        Digest.parse(text)
-    except DigestInvalidError:
+        parse_reference(text)
+    except (TagInvalidError, DigestInvalidError):
         return False
     return True
 

@@ -26,6 +26,9 @@ is_component: Final = re.compile(_COMPONENT).fullmatch
 may_be_first: Final = re.compile(rf"(?!.{{{MAX_NAME_LENGTH + 1}}})(?:{_COMPONENT}|{_HOST})").fullmatch
 """Tells whether a text may be the first component of such a name."""
 
+is_platform: Final = re.compile(r"[a-z0-9]+/[a-z0-9]+(?:/[a-z0-9.]+)?").fullmatch
+"""Tells whether a text is the platform of an image as people write it, such as linux/amd64 or linux/arm/v7."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tag:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from registry.ports import Repository
 
 _PAGE: Final = 100
-_PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9]+(?:/[a-z0-9.]+)?")
 
 
 @dataclass(slots=True)
@@ -46,11 +44,6 @@ class Wanted:
             return True
         parts = [str(platform.get(name) or "") for name in ("os", "architecture", "variant")]
         return bool({"/".join(parts), "/".join(parts[:2])} & set(self.platforms))
-
-
-def is_platform(text: str) -> bool:
-    """Tell whether `text` spells a platform as Wanted has it."""
-    return _PLATFORM.fullmatch(text) is not None
 
 
 def fetch_image(

@@ -14,8 +14,8 @@ from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError, UpstreamSilentError
 from registry.oci.manifest import parse_manifest
-from registry.oci.reference import Tag
-from registry.proxy.images import Wanted, Whole, fetch_image, is_platform
+from registry.oci.reference import Tag, is_platform
+from registry.proxy.images import Wanted, Whole, fetch_image
 from registry.proxy.prefetch import Prefetching, jobs, split_image
 from registry.proxy.routing import Place
 from registry.storage.repository import Repositories
