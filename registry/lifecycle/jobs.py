@@ -57,8 +57,8 @@ def jobs(configuration: Configuration, driver: StorageDriver, metrics: Metrics |
     yield Job("garbage_collection_watch", partial(_watch, driver), _LOOK_SECONDS)
     section = maintenance.garbagecollection
     if section.enabled or configuration.upstreams:
-        interval = max(section.interval_seconds, 1.0)
         schedule = Schedule(configuration, driver, metrics)
+        interval = schedule.interval_seconds
         yield Job(
             "garbage_collection", schedule.run, interval, partial(random.uniform, 0, min(interval, _SPREAD_SECONDS))
         )
@@ -92,7 +92,7 @@ class Schedule:
     ) -> None:
         self._configuration = configuration
         self._section = configuration.storage.maintenance.garbagecollection
-        self._interval = max(self._section.interval_seconds, 1.0)
+        self.interval_seconds = max(self._section.interval_seconds, 1.0)
         self._window = window_of(self._section)
         self._caches = bool(configuration.upstreams)
         self._driver = driver
@@ -110,7 +110,7 @@ class Schedule:
             if pause is not None:
                 return pause
             if not self._driver.holds(paths.ROOT):
-                return min(self._interval, _LOOK_SECONDS)
+                return min(self.interval_seconds, _LOOK_SECONDS)
         except DriverError as error:
             raise JobFailedError(f"the reports of garbage collections cannot be read: {error}") from error
         return self._collect()
