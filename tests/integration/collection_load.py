@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.integration.api import OCI_INDEX, OCI_MANIFEST, digest_of
@@ -23,6 +25,11 @@ REPOSITORIES = ("soak/a", "soak/b", "soak/c")
 """All clients push to all of them; a tag belongs to one client."""
 BLOBS = [bytes([number]) * 2000 + b"layer %d" % number for number in range(12)]
 """All clients push the same few again and again: each is condemned by one run and pushed by somebody else."""
+EXIT_BUSY = 4
+PACE = {"announced": 1.0, "cached": 0.3, "beat": 0.3, "reliance": 4.0, "margin": 1.0, "closed": 10.0}
+"""How fast collections go, in seconds, of the programs that PROGRAM starts and whose variable PACE has this as JSON."""
+PACED = Path(__file__).parents[1] / "lifecycle/pace.py"
+PROGRAM = (sys.executable, str(PACED), sys.executable, "-m", "registry")
 TRIES = 60
 RETRY_SECONDS = 0.5
 

@@ -9,14 +9,12 @@ import json
 import os
 import random
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,12 +23,13 @@ from tests.drivers.stores import STORES
 from tests.integration.api import digest_of
 from tests.integration.clients import finish, require_program, run
 from tests.integration.clusters import running_cluster, shared_directory, shared_store
-from tests.integration.collection_load import Client, Tag, faults
+from tests.integration.collection_load import EXIT_BUSY, PACE, PROGRAM, Client, Tag, faults
 from tests.integration.proxies import start_nginx
 from tests.integration.servers import Flavour, clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.integration.clusters import Cluster
     from tests.integration.content import Samples
@@ -40,10 +39,6 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "25"))
 GRACE_SECONDS = 3.0
 CLIENTS = 4
 COLLECTORS = 2
-EXIT_BUSY = 4
-PACE = {"announced": 1.0, "cached": 0.3, "beat": 0.3, "reliance": 4.0, "margin": 1.0, "closed": 10.0}
-PACED = Path(__file__).parents[1] / "lifecycle/pace.py"
-PROGRAM = (sys.executable, str(PACED), sys.executable, "-m", "registry")
 
 pytestmark = pytest.mark.timeout(SECONDS * 2 + 400)
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 import json
 import os
 import random
-import sys
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,12 +20,14 @@ import pytest
 from tests.content import image
 from tests.integration.api import digest_of
 from tests.integration.clients import finish, run
+from tests.integration.collection_load import EXIT_BUSY, PACE, PROGRAM
 from tests.integration.pull_through import caches, entry
 from tests.integration.servers import Flavour, clean_environment
 from tests.upstreams import Registry, registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from tests.integration.servers import Server
 
@@ -36,10 +36,6 @@ CLIENTS = 4
 IMAGES = 12
 ROUNDS = 1.5
 """How often clients go through all images."""
-EXIT_BUSY = 4
-PACE = {"announced": 1.0, "cached": 0.3, "beat": 0.3, "reliance": 4.0, "margin": 1.0, "closed": 10.0}
-PACED = Path(__file__).parents[1] / "lifecycle/pace.py"
-PROGRAM = (sys.executable, str(PACED), sys.executable, "-m", "registry")
 SECTION = {"grace": "3s", "untagged": {"enabled": True, "age": "1s"}, "maxshare": 100}
 LAYERS = [random.Random(seed).randbytes(200_000) for seed in range(IMAGES)]
 
