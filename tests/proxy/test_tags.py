@@ -447,6 +447,17 @@ def test_a_tag_that_is_cached_at_the_same_time_as_a_push_does_not_replace_it(
     assert moment > 5
 
 
+def beside_a_moved_tag(upstream: Registry, medium: InMemoryDriver, *, push: bool, cached: bool) -> Cache:
+    """Give a cache in `medium`, which has the tag if it is `cached`; the upstream has moved it from ONE to TWO since."""
+    upstream.put_manifest(REMOTE, ONE, "v1")
+    cache = Cache(upstream, medium, push=push)
+    if cached:
+        cache.pull(V1)
+        cache.wait(60)
+    upstream.put_manifest(REMOTE, TWO, "v1")
+    return cache
+
+
 @pytest.mark.parametrize("push", [False, True])
 @pytest.mark.parametrize("cached", [False, True])
 def test_a_tag_that_two_hosts_cache_at_the_same_time_goes_on_to_follow_its_upstream(
@@ -454,12 +465,7 @@ def test_a_tag_that_two_hosts_cache_at_the_same_time_goes_on_to_follow_its_upstr
 ) -> None:
     for moment in count(1):
         medium = InMemoryDriver()
-        upstream.put_manifest(REMOTE, ONE, "v1")
-        plain = Cache(upstream, medium, push=push)
-        if cached:
-            plain.pull(V1)
-            plain.wait(60)
-        upstream.put_manifest(REMOTE, TWO, "v1")
+        plain = beside_a_moved_tag(upstream, medium, push=push, cached=cached)
         between = InterleavingDriver(medium, moment, lambda: plain.another().pull(V1))  # noqa: B023 - called now
 
         assert plain.another(between).pull(V1)[1] == TWO
@@ -517,12 +523,7 @@ def test_a_tag_whose_caching_breaks_off_anywhere_goes_on_to_follow_its_upstream(
 ) -> None:
     for moment in count(1):
         medium = InMemoryDriver()
-        upstream.put_manifest(REMOTE, ONE, "v1")
-        plain = Cache(upstream, medium, push=push)
-        if cached:
-            plain.pull(V1)
-            plain.wait(60)
-        upstream.put_manifest(REMOTE, TWO, "v1")
+        plain = beside_a_moved_tag(upstream, medium, push=push, cached=cached)
         failing = FailingDriver(medium, fail_at=moment)
 
         try:
