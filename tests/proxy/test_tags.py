@@ -448,7 +448,7 @@ def test_a_tag_that_is_cached_at_the_same_time_as_a_push_does_not_replace_it(
 
 
 def beside_a_moved_tag(upstream: Registry, medium: InMemoryDriver, *, push: bool, cached: bool) -> Cache:
-    """Give a cache in `medium`, which has the tag if it is `cached`; the upstream has moved it from ONE to TWO since."""
+    """Give a cache in `medium`, which has the tag if it is `cached`; the upstream has moved that from ONE to TWO."""
     upstream.put_manifest(REMOTE, ONE, "v1")
     cache = Cache(upstream, medium, push=push)
     if cached:
