@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.integration.clients import finish, run
-from tests.integration.waiting import wait_until
+from tests.integration.daemons import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +23,7 @@ class Containerd:
     daemon: str
     client: str
     directory: Path
-    _process: subprocess.Popen[bytes] | None = None
+    _running: Daemon | None = None
 
     def mirror(self, registry: str, mirrors: Sequence[str], server: str) -> None:
         """Have images of `registry`, a host name, be asked of the URLs `mirrors`, in turn, and then of `server`."""
@@ -61,28 +60,14 @@ class Containerd:
             address = "{self.directory}/containerd.sock"
             """
         )
-        with (self.directory / "containerd.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [self.daemon, f"--config={settings}"], stdout=log, stderr=subprocess.STDOUT
-            )
-        try:
-            wait_until("containerd answers", self._answers, seconds=_START_SECONDS)
-        except BaseException:
-            self.stop()
-            raise
+        command = [self.daemon, f"--config={settings}"]
+        self._running = Daemon("containerd", self.directory / "containerd.log")
+        self._running.start(command, self._answers, seconds=_START_SECONDS)
         return self
 
     def stop(self) -> None:
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        finally:
-            self._process.kill()
-            self._process.wait()
+        if self._running:
+            self._running.stop(_STOP_SECONDS)
 
     def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, (self.directory / "containerd.log").read_text(errors="replace")[-4000:]
         return finish(self.client, f"--address={self.directory}/containerd.sock", "version").returncode == 0

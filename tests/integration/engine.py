@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.integration.clients import RUN_SECONDS, finish, run
-from tests.integration.waiting import wait_until
+from tests.integration.daemons import Daemon
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +24,7 @@ class Engine:
     daemon: str
     directory: Path
     mirror: str = ""
-    _process: subprocess.Popen[bytes] | None = None
+    _running: Daemon | None = None
 
     @property
     def socket(self) -> str:
@@ -42,46 +41,38 @@ class Engine:
         return said.stdout + said.stderr
 
     def start(self) -> Engine:
-        with (self.directory / "dockerd.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    self.daemon,
-                    "--iptables=false",
-                    "--ip6tables=false",
-                    "--bridge=none",
-                    f"--data-root={self.directory}/data",
-                    f"--exec-root={self.directory}/exec",
-                    f"--pidfile={self.directory}/dockerd.pid",
-                    f"--host={self.socket}",
-                    "--insecure-registry=127.0.0.0/8",
-                    *([f"--registry-mirror={self.mirror}"] if self.mirror else []),
-                ],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        command = [
+            self.daemon,
+            "--iptables=false",
+            "--ip6tables=false",
+            "--bridge=none",
+            f"--data-root={self.directory}/data",
+            f"--exec-root={self.directory}/exec",
+            f"--pidfile={self.directory}/dockerd.pid",
+            f"--host={self.socket}",
+            "--insecure-registry=127.0.0.0/8",
+            *([f"--registry-mirror={self.mirror}"] if self.mirror else []),
+        ]
+        self._running = Daemon("dockerd", self.directory / "dockerd.log")
         try:
-            wait_until("dockerd answers", self._answers, seconds=START_SECONDS)
+            self._running.start(command, self._answers, seconds=START_SECONDS)
         except BaseException:
-            self.stop()
+            self._clear()
             raise
         return self
 
     def stop(self) -> None:
-        if self._process is None:
+        if self._running is None:
             return
-        self._process.terminate()
         try:
-            self._process.wait(STOP_SECONDS)
+            self._running.stop(STOP_SECONDS)
         finally:
-            self._process.kill()
-            self._process.wait()
-            # The engine leaves its network name space mounted, and a mount cannot be removed.
-            finish("umount", f"{self.directory}/exec/netns/default")
-            shutil.rmtree(self.directory / "data", ignore_errors=True)
+            self._clear()
+
+    def _clear(self) -> None:
+        # The engine leaves its network name space mounted, and a mount cannot be removed.
+        finish("umount", f"{self.directory}/exec/netns/default")
+        shutil.rmtree(self.directory / "data", ignore_errors=True)
 
     def _answers(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            log = (self.directory / "dockerd.log").read_text(errors="replace")
-            raise AssertionError(f"dockerd ended at its start:\n{log[-4000:]}")
         return finish(self.client, "--host", self.socket, "version").returncode == 0

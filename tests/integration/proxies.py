@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.integration.api import Api
 from tests.integration.clients import require_program
+from tests.integration.daemons import Daemon
 from tests.integration.servers import STOP_SECONDS, free_port
-from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +45,7 @@ class Proxy:
     directory: Path
     authority: Authority
     port: int = field(default_factory=free_port)
-    _process: subprocess.Popen[bytes] | None = None
+    _running: Daemon | None = None
 
     @property
     def host(self) -> str:
@@ -65,29 +64,15 @@ class Proxy:
         return [path for path in (self.directory / "spool").rglob("*") if path.is_file()]
 
     def run(self, *command: str | Path, env: Mapping[str, str] | None = None) -> Proxy:
-        with (self.directory / f"{self.name}.log").open("wb") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
-        try:
-            wait_until(f"{self.name} answers", self._answers, seconds=START_SECONDS)
-        except BaseException:
-            self.stop()
-            raise
+        self._running = Daemon(self.name, self.directory / f"{self.name}.log")
+        self._running.start(command, self._answers, seconds=START_SECONDS, env=env)
         return self
 
     def stop(self) -> None:
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise
+        if self._running:
+            self._running.stop(STOP_SECONDS)
 
     def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, f"{self.name} ended at its start:\n{self.log}"
         try:
             return self.api.get("/").status == 200
         except OSError:
