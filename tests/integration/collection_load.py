@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import random
 import sys
+import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.integration.api import OCI_INDEX, OCI_MANIFEST, digest_of
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Sequence
 
     from tests.integration.api import Answer, Api
@@ -39,6 +40,25 @@ Descriptor = dict[str, Any]
 
 class PromiseBrokenError(Exception):
     """A client was refused what relies on an answer that it got a moment ago."""
+
+
+class Worker(Protocol):
+    """What works beside others until the time is over."""
+
+    def work(self, over: threading.Event) -> None: ...
+
+
+def work_together(workers: Sequence[Worker], seconds: float) -> None:
+    """Let all `workers` work at the same time for so many seconds, or until one of them fails."""
+    over = threading.Event()
+    with ThreadPoolExecutor(len(workers)) as pool:
+        working = [pool.submit(each.work, over) for each in workers]
+        ending = time.monotonic() + seconds
+        while time.monotonic() < ending and not any(each.done() for each in working):
+            time.sleep(0.2)
+        over.set()
+        for each in working:
+            each.result()
 
 
 @dataclass

@@ -9,10 +9,8 @@ import json
 import os
 import random
 import subprocess
-import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,11 +21,12 @@ from tests.drivers.stores import STORES
 from tests.integration.api import digest_of
 from tests.integration.clients import finish, require_program, run
 from tests.integration.clusters import running_cluster, shared_directory, shared_store
-from tests.integration.collection_load import EXIT_BUSY, PACE, PROGRAM, Client, Tag, faults
+from tests.integration.collection_load import EXIT_BUSY, PACE, PROGRAM, Client, Tag, faults, work_together
 from tests.integration.proxies import start_nginx
 from tests.integration.servers import Flavour, clean_environment
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -150,16 +149,7 @@ def test_nothing_that_was_acknowledged_is_lost_to_collections_under_load(
     clients = [Client(f"client{number}", apis, GRACE_SECONDS * 0.8) for number in range(CLIENTS)]
     collectors = [Collecting(configuration, seed) for seed in range(COLLECTORS)]
     copying = Copying(cluster, engine, samples, tmp_path)
-    workers: list[Client | Collecting | Copying] = [*clients, *collectors, copying]
-    over = threading.Event()
-    with ThreadPoolExecutor(len(workers)) as pool:
-        working = [pool.submit(each.work, over) for each in workers]
-        ending = time.monotonic() + SECONDS
-        while time.monotonic() < ending and not any(each.done() for each in working):
-            time.sleep(0.2)
-        over.set()
-        for each in working:
-            each.result()
+    work_together([*clients, *collectors, copying], SECONDS)
     tags = dict(copying.tags)
     for client in clients:
         tags |= client.tags

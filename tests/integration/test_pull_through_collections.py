@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 import os
 import random
-import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,12 +18,13 @@ import pytest
 from tests.content import image
 from tests.integration.api import digest_of
 from tests.integration.clients import finish, run
-from tests.integration.collection_load import EXIT_BUSY, PACE, PROGRAM
+from tests.integration.collection_load import EXIT_BUSY, PACE, PROGRAM, work_together
 from tests.integration.pull_through import caches, entry
 from tests.integration.servers import Flavour, clean_environment
 from tests.upstreams import Registry, registry
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
@@ -123,16 +122,7 @@ def test_nobody_misses_anything_while_what_is_cached_is_evicted_collected_and_ch
             Command(("proxy", "evict", "--config", path, "up/**"), frozenset({0, 1, EXIT_BUSY})),
             Command(("fsck", "--deep", path), frozenset({0, EXIT_BUSY})),
         ]
-        over = threading.Event()
-        workers: list[Client | Command] = [*clients, *commands]
-        with ThreadPoolExecutor(len(workers)) as pool:
-            working = [pool.submit(each.work, over) for each in workers]
-            ending = time.monotonic() + SECONDS
-            while time.monotonic() < ending and not any(each.done() for each in working):
-                time.sleep(0.2)
-            over.set()
-            for each in working:
-                each.result()
+        work_together([*clients, *commands], SECONDS)
         pulled = sum((client.done for client in clients), Counter[str]())
         ended = [dict(command.ended) for command in commands]
         fetched = upstream.count("GET", "/blobs/")
