@@ -10,8 +10,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from registry.lifecycle.own_run import clock
-from registry.storage import paths, runs
-from registry.storage.links import Condemnable, condemn_links
+from registry.storage import runs
+from registry.storage.links import condemn_links
 from registry.storage.parts import Kind
 from registry.storage.runs import Closed, Phase
 
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from drivers.base import StorageDriver
-    from registry.lifecycle.findings import Findings, Link
+    from registry.lifecycle.findings import Findings
     from registry.lifecycle.notices import Notices
     from registry.lifecycle.own_run import OwnRun
     from registry.publishing import Publishing
+    from registry.storage.links import FoundLink
 
 _MOVES: Final = 100
 """Links that are moved by one call."""
@@ -61,25 +62,18 @@ class Condemning:
                 self._own_run.open()
                 between()
 
-    def _move(self, repository: str, links: Sequence[Link]) -> None:
+    def _move(self, repository: str, links: Sequence[FoundLink]) -> None:
         """Move the links that are as they were found, and tell of each of them."""
         self._own_run.require()
-        condemnable = [Condemnable(link.found, _condemned(repository, link), link.target) for link in links]
-        moved = condemn_links(self._driver, condemnable, self._own_run.while_held)
+        moved = condemn_links(self._driver, repository, links, self._own_run.while_held)
         for link, is_moved in zip(links, moved, strict=True):
             if is_moved:
                 self._tell(repository, link)
 
-    def _tell(self, repository: str, link: Link) -> None:
+    def _tell(self, repository: str, link: FoundLink) -> None:
         if link.kind is Kind.REVISION:
             self.manifests += 1
             self._publishing.tell_of_condemned_manifest(repository, link.digest)
         else:
             self.blobs += 1
             self._publishing.tell_of_condemned_blob(repository, link.digest)
-
-
-def _condemned(repository: str, link: Link) -> str:
-    if link.kind is Kind.REVISION:
-        return paths.condemned_revision_link(repository, link.digest)
-    return paths.condemned_layer_link(repository, link.digest)

@@ -15,6 +15,7 @@ from registry.lifecycle.marking import mark
 from registry.lifecycle.tables import open_tables, pack, unpack
 from registry.oci.digest import Digest
 from registry.storage import paths
+from registry.storage.links import FoundLink
 from registry.storage.parts import Kind
 
 if TYPE_CHECKING:
@@ -43,16 +44,6 @@ class Policy:
 
     cutoff: float
     untagged_before: Callable[[str], float | None] = _every_revision_stays
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A link to a layer or a manifest of a repository, `kind`, that lies where `found` says and holds `target`."""
-
-    kind: Kind
-    digest: Digest
-    found: Found
-    target: Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +146,13 @@ class Findings:
     def _digests(self, query: str, repository: str) -> Iterator[Digest]:
         return (unpack(row[0]) for row in self.connection.execute(query, (repository,)))
 
-    def condemnable(self) -> Iterator[tuple[str, list[Link]]]:
+    def condemnable(self) -> Iterator[tuple[str, list[FoundLink]]]:
         """Yield the links to which nothing leads, by repository, at most BATCH at once; manifests before layers."""
         for name in self.repositories():
             for batch in _batches(self._links(name)):
                 yield name, batch
 
-    def restorable(self) -> Iterator[tuple[str, Link]]:
+    def restorable(self) -> Iterator[tuple[str, FoundLink]]:
         """Yield the condemned links to which something leads that is kept, each with its repository.
 
         What a manifest leads to comes before it.
@@ -169,7 +160,7 @@ class Findings:
         for name, kind, packed, target, *stat in self.connection.execute(_RESTORABLE):
             digest = unpack(packed)
             found = _condemned_link((kind, name, packed, *stat))
-            yield name, Link(Kind(kind), digest, found, unpack(target) if target else digest)
+            yield name, FoundLink(Kind(kind), digest, found, unpack(target) if target else digest)
 
     def led_to(self, repository: str, digest: Digest) -> Iterator[Digest]:
         """Yield what stays, too, if `digest` stays in a repository, as far as nothing that is kept leads to it."""
@@ -253,14 +244,14 @@ class Findings:
         count, size = self.connection.execute(query).fetchone()
         return count, size
 
-    def _links(self, name: str) -> Iterator[Link]:
+    def _links(self, name: str) -> Iterator[FoundLink]:
         for kind, path_of, query in (
             (Kind.REVISION, paths.revision_link, _LOOSE_REVISIONS),
             (Kind.LAYER, paths.layer_link, _LOOSE_LAYERS),
         ):
             for packed, target, *stat in self.connection.execute(query, (name,)):
                 digest = unpack(packed)
-                yield Link(kind, digest, Found(path_of(name, digest), *stat), unpack(target) if target else digest)
+                yield FoundLink(kind, digest, Found(path_of(name, digest), *stat), unpack(target) if target else digest)
 
     def _bytes(self, query: str, **values: float) -> Iterator[list[Bytes]]:
         rows = self.connection.execute(query, values)

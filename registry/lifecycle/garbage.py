@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from drivers.base import Found, StorageDriver
     from registry.lifecycle.cache import Cache
-    from registry.lifecycle.findings import Link
     from registry.oci.digest import Digest
     from registry.ports import Repositories, Repository
     from registry.publishing import Publishing
+    from registry.storage.links import FoundLink
 
 
 class MissingPartError(Exception):
@@ -119,7 +119,7 @@ class GarbageCollection:
             for digest, tags in findings.loose_revisions(name):
                 self._tell(f"manifest eligible for deletion: {{{name} {digest} [{' '.join(tags)}]}}")
 
-    def _delete_links(self, repository: Repository, links: Iterable[Link], findings: Findings) -> None:
+    def _delete_links(self, repository: Repository, links: Iterable[FoundLink], findings: Findings) -> None:
         """Delete links to manifests and layers."""
         for link in links:
             if link.kind is Kind.LAYER:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from drivers.base import ObjectTooLargeError, PathNotFoundError
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError
+from registry.storage import paths
+from registry.storage.parts import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -79,36 +81,44 @@ def revive_link(driver: StorageDriver, condemned_path: str, path: str, since: Ca
 
 
 @dataclass(frozen=True, slots=True)
-class Condemnable:
-    """A link that was found, holds `target`, and is to be moved to the path `to`."""
+class FoundLink:
+    """A link to a layer or a manifest of a repository, `kind`, that lies where `found` says and holds `target`."""
 
+    kind: Kind
+    digest: Digest
     found: Found
-    to: str
     target: Digest
+
+    def condemned(self, repository: str) -> str:
+        """Return where it lies when it was condemned in the repository called so, which is its own."""
+        where = paths.condemned_revision_link if self.kind is Kind.REVISION else paths.condemned_layer_link
+        return where(repository, self.digest)
 
 
 def condemn_links(
     driver: StorageDriver,
-    links: Sequence[Condemnable],
+    repository: str,
+    links: Sequence[FoundLink],
     guarded: Callable[[Iterable[Found]], Iterable[Found]] = iter,
 ) -> list[bool]:
-    """Move each link to where a push still finds it and no reader does; tell of each whether it was moved.
+    """Move a repository's links to where a push still finds them and no reader does; tell of each whether it was moved.
 
     One that is not any more as it was found stays. Links are copied, and then each original is deleted that is the one
     that was found; `guarded` gives them one by one. A user who deletes one deletes the original and then its copy,
     which would else bring it back. Who does so before the original is looked at may have come before the copy: then it
     is deleted here.
     """
-    driver.put_in_order([link(each.to, each.target) for each in links])
+    condemned = [each.condemned(repository) for each in links]
+    driver.put_in_order([link(path, each.target) for path, each in zip(condemned, links, strict=True)])
     contents = driver.get_each([each.found.path for each in links], limit=_LIMIT)
     standing = [content == str(each.target).encode() for each, content in zip(links, contents, strict=True)]
     originals = (each.found for each, stands in zip(links, standing, strict=True) if stands)
     changed = set(driver.discard(guarded(originals)))
     moved = [stands and each.found.path not in changed for each, stands in zip(links, standing, strict=True)]
-    for each, is_moved in zip(links, moved, strict=True):
+    for path, is_moved in zip(condemned, moved, strict=True):
         if not is_moved:
             with suppress(PathNotFoundError):
-                driver.delete(each.to)
+                driver.delete(path)
     return moved
 
 

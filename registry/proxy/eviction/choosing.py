@@ -11,7 +11,6 @@ manifest leads to that cannot be read is not known: then nothing of its reposito
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain, groupby, islice
 from operator import itemgetter
@@ -24,6 +23,7 @@ from registry.oci.manifest import MAX_SIZE
 from registry.oci.stored import read_stored
 from registry.proxy.eviction.tables import SIZES
 from registry.storage import paths
+from registry.storage.links import FoundLink
 from registry.storage.parts import Kind
 
 if TYPE_CHECKING:
@@ -108,16 +108,6 @@ _TAGS_OF_CHOSEN: Final = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A link of a repository to a blob or a manifest, `kind`, that lies where `found` says and holds `target`."""
-
-    kind: Kind
-    digest: Digest
-    found: Found
-    target: Digest
-
-
 class Choice:
     """Chooses in the tables of `usage`, which has found all.
 
@@ -198,7 +188,7 @@ class Choice:
         query = "SELECT DISTINCT name FROM links JOIN repositories ON repositories.id = repository WHERE chosen"
         return (name for (name,) in self._connection.execute(query))
 
-    def chosen_links(self) -> Iterator[tuple[str, list[Link]]]:
+    def chosen_links(self) -> Iterator[tuple[str, list[FoundLink]]]:
         """Yield the links that are chosen, by repository, some at once; indexes before images, these before layers."""
         query = """
             SELECT name, kind, digest, target, size, modified, version
@@ -233,10 +223,10 @@ class Choice:
         self._connection.executemany("INSERT OR IGNORE INTO edges VALUES (?, ?)", chain(leads, follows))
 
 
-def _link(name: str, kind: str, digest: str, target: str, *stat: Any) -> Link:
+def _link(name: str, kind: str, digest: str, target: str, *stat: Any) -> FoundLink:
     of, parsed = Kind(kind), Digest.parse(digest)
     path = paths.revision_link if of is Kind.REVISION else paths.layer_link
-    return Link(of, parsed, Found(path(name, parsed), *stat), Digest.parse(target))
+    return FoundLink(of, parsed, Found(path(name, parsed), *stat), Digest.parse(target))
 
 
 def _grouped(rows: Iterable[tuple[str, T]]) -> Iterator[tuple[str, list[T]]]:

@@ -29,7 +29,7 @@ from registry.proxy.eviction.usage import Usage, was_fetched
 from registry.proxy.freshness import STATE_LIMIT_BYTES
 from registry.storage import enumeration, paths
 from registry.storage.evictions import note_eviction
-from registry.storage.links import Condemnable, condemn_links
+from registry.storage.links import condemn_links
 from registry.storage.parts import Kind
 from registry.storage.revival import check_reviving
 from registry.storage.runs import Runs
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from registry.config.cached import Cached
     from registry.config.upstreams import Upstream
     from registry.oci.digest import Digest
-    from registry.proxy.eviction.choosing import Link
+    from registry.storage.links import FoundLink
     from registry.storage.repository import Repositories, Repository
 
 _PERCENT_LEFT: Final = 90
@@ -199,9 +199,8 @@ class Eviction:
         except PathNotFoundError:
             return False
 
-    def _evict_links(self, name: str, links: Sequence[Link]) -> None:
-        condemnable = [Condemnable(each.found, _condemned(name, each), each.target) for each in links]
-        moved = condemn_links(self.driver, condemnable)
+    def _evict_links(self, name: str, links: Sequence[FoundLink]) -> None:
+        moved = condemn_links(self.driver, name, links)
         upstream = self.cached.upstream_of(name)
         for link, is_moved in zip(links, moved, strict=True):
             if not is_moved or upstream is None:
@@ -231,9 +230,3 @@ class Eviction:
         size = usage.size_of(upstream)
         counts = {what: self._counts.get((upstream, what), 0) for what in ("tags", "manifests", "blobs")}
         return Outcome(upstream, size, before - size, **counts, full=upstream in full)
-
-
-def _condemned(name: str, link: Link) -> str:
-    if link.kind is Kind.REVISION:
-        return paths.condemned_revision_link(name, link.digest)
-    return paths.condemned_layer_link(name, link.digest)
