@@ -30,7 +30,7 @@ class CircuitOpenError(Exception):
 
 
 class Circuit:
-    """Whether a server may be asked; `tell` is called with True when it may no more, with False when it may again.
+    """Whether a server may be asked; watch() has somebody told when that changes.
 
     Five failures in a row open it for 10 seconds. Then one call tries, while others are still refused: if it fails,
     too, that is for twice as long, up to 60 seconds.
@@ -42,12 +42,11 @@ class Circuit:
 
     def __init__(
         self,
-        tell: Callable[[bool], None],
         *,
         most_waiting: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tell = tell
+        self._watchers: list[Callable[[bool], None]] = []
         self._most_waiting = most_waiting
         self._clock = clock
         self._lock = threading.Lock()
@@ -60,6 +59,10 @@ class Circuit:
         self._waiting = 0
         self._heard_at = 0.0
         """When the server answered last, or when somebody began to wait for it, if nobody did before."""
+
+    def watch(self, tell: Callable[[bool], None]) -> None:
+        """Have `tell` called with True when the server may be asked no more, and with False when it may again."""
+        self._watchers.append(tell)
 
     def enter(self) -> None:
         """Return if the server may be asked; the same thread then calls succeeded(), failed() or left().
@@ -79,7 +82,7 @@ class Circuit:
                     self._heard_at = self._clock()
                 self._waiting += 1
         if opens:
-            self._tell(True)  # noqa: FBT003  the fact is the argument
+            self._tell(is_open=True)
         if retry_seconds:
             raise CircuitOpenError(max(1, math.ceil(retry_seconds)))
 
@@ -90,7 +93,7 @@ class Circuit:
             self._waiting -= 1
             self._heard_at = self._clock()
         if was_open:
-            self._tell(False)  # noqa: FBT003  as above
+            self._tell(is_open=False)
 
     def failed(self) -> None:
         """Take note that there was no answer, or one that says that the server does not work."""
@@ -103,7 +106,7 @@ class Circuit:
                 self._open()
             opens = bool(self._seconds) and not was_open
         if opens:
-            self._tell(True)  # noqa: FBT003  as above
+            self._tell(is_open=True)
 
     def left(self) -> None:
         """Take note that nothing was learnt: somebody else is to try."""
@@ -111,6 +114,10 @@ class Circuit:
             self._waiting -= 1
             if self._trier == threading.get_ident():
                 self._trier = _NOBODY
+
+    def _tell(self, *, is_open: bool) -> None:
+        for tell in self._watchers:
+            tell(is_open)
 
     def _try(self) -> float:
         """Have this thread try, if it is time and nobody does; else return for how many seconds not to ask."""

@@ -30,7 +30,9 @@ def told() -> list[bool]:
 
 @pytest.fixture
 def circuit(told: list[bool], clock: Clock) -> Circuit:
-    return Circuit(told.append, most_waiting=3, clock=clock)
+    circuit = Circuit(most_waiting=3, clock=clock)
+    circuit.watch(told.append)
+    return circuit
 
 
 def enter(circuit: Circuit, times: int) -> None:
