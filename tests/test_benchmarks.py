@@ -34,6 +34,7 @@ from tests.benchmarks.peers import (
 from tests.benchmarks.picture import draw
 from tests.benchmarks.planting import plant_images
 from tests.benchmarks.processes import Memory, cpu_seconds, memory, tree
+from tests.benchmarks.processor import WITHOUT_SHA, Processor
 from tests.benchmarks.relay import Traffic, running_relay
 from tests.benchmarks.report import Key, Ratio, Report, duration
 from tests.benchmarks.rows import ROWS, Row, select
@@ -197,6 +198,63 @@ def test_memory_is_touched_and_given_back() -> None:
 
     most, now = map(int, finished.stdout.split())
     assert most > 96 * MIB > now
+
+
+CASCADE_LAKE = """\
+processor	: 0
+cpu family	: 6
+model		: 85
+model name	: Intel(R) Xeon(R) Gold 6248 CPU @ 2.50GHz
+flags		: fpu avx2 avx512f
+
+processor	: 1
+flags		: fpu sha_ni
+"""
+GRAVITON = """\
+processor	: 0
+Features	: fp asimd aes sha1 sha2
+CPU architecture: 8
+CPU part	: 0xd0c
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (CASCADE_LAKE, "Intel(R) Xeon(R) Gold 6248 CPU @ 2.50GHz (family 6, model 85), without SHA instructions"),
+        (CASCADE_LAKE.replace("avx2", "sha_ni"), "(family 6, model 85), with SHA instructions"),
+        (GRAVITON, "of an unknown name (family 8, model 0xd0c), with SHA instructions"),
+        ("", "of an unknown name (family ?, model ?), without SHA instructions"),
+    ],
+)
+def test_the_processor_is_named_with_what_it_has_for_sha(text: str, said: str) -> None:
+    assert Processor.parse(text).described(switched_off=False).endswith(said)
+
+
+def test_only_instructions_of_x86_are_switched_off() -> None:
+    processors = [Processor.parse(each) for each in (CASCADE_LAKE, GRAVITON, CASCADE_LAKE.replace("avx2", "sha_ni"))]
+
+    assert [each.switchable for each in processors] == [False, False, True]
+    assert processors[2].described(switched_off=True).endswith("SHA instructions SWITCHED OFF")
+
+
+@pytest.mark.skipif(not Processor.of_this_machine().switchable, reason="this processor has no such instructions")
+def test_sha256_is_slower_where_its_instructions_are_switched_off() -> None:
+    program = (
+        "import hashlib, time\n"
+        "content, spent = bytes(1 << 22), []\n"
+        "for _ in range(12):\n"
+        "    started = time.process_time()\n"
+        "    hashlib.sha256(content).digest()\n"
+        "    spent.append(time.process_time() - started)\n"
+        "print(min(spent))\n"
+    )
+    spent = [
+        float(subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, env=environment).stdout)
+        for environment in ({**os.environ}, {**os.environ, **WITHOUT_SHA})
+    ]
+
+    assert spent[0] < spent[1]
 
 
 def test_the_facts_say_how_python_was_built() -> None:
