@@ -23,6 +23,7 @@ from tests.benchmarks.collecting import collect, compared, table
 from tests.benchmarks.connection import Connection
 from tests.benchmarks.content import SHORT, Samples
 from tests.benchmarks.facts import build_of
+from tests.benchmarks.figures import AIMS, TITLES, tables
 from tests.benchmarks.measuring import Measurement, Target
 from tests.benchmarks.peers import (
     Peer,
@@ -231,6 +232,40 @@ def test_rows_over_a_store_that_is_far_away_are_those_over_a_near_one_for_one_cl
     assert {name.removeprefix("far-").rpartition("-")[0].removesuffix("-put") for name in names} <= near
     assert {name.rpartition("-")[2] for name in names} == {"1", "8"}
     assert all(row.places == ("s3-far",) for row in ROWS if row.name in names)
+
+
+def test_the_tables_of_the_document_judge_each_row_by_its_target(report: Report) -> None:
+    report.facts["processor"] = "a processor"
+    report.add(Key("push-4k-put", "tmpfs"), "ours", 1, measured(2.0))
+    report.add(Key("push-4k-put", "tmpfs"), "v3", 1, measured(1.0))
+    report.add(Key("odd", "disk"), "ours", 1, measured(2.0))
+
+    first, *lines = tables(json.loads(report.document()), "v3")
+
+    assert first.startswith("Processor: a processor; 2 cores;")
+    assert [line for line in lines if line.startswith(("| blob", "| push", "| odd"))] == [
+        "| blob HEAD | 20 ms | 20 ms | 1.00 (0.50-1.50) | <= 1 | 2.00 (2.00-2.00) |  |",
+        "| push 4 KiB, POST + PUT | 20 ms | 10 ms | 2.00 (2.00-2.00) | <= 1, missed | 1.00 (1.00-1.00) | >= 1 |",
+        "| odd | 20 ms | - | - |  | - |  |",
+    ]
+
+
+def test_of_a_store_that_is_far_away_the_document_has_latencies_and_calls() -> None:
+    report, key = Report("ours", {}), Key("far-blob-head-8", "s3-far")
+    report.add(key, "ours", 1, replace(measured(1.0), asked=Traffic(150, MIB)))
+    report.add(key, "v3", 1, replace(measured(1.0), p50=0.002, asked=Traffic(300, MIB)))
+
+    *_, line = tables(json.loads(report.document()), "v3")
+
+    assert line == "| blob HEAD | 8 | 1 ms | 2 ms | 0.50 (0.50-0.50) | <= 1 | 1.5 | 3 |"
+
+
+def test_every_target_is_that_of_a_row_which_is_measured_there() -> None:
+    rows = {row.name: row for row in ROWS}
+
+    assert all(place in rows[name].places for place, aims in AIMS.items() for name in aims)
+    far = {name.removeprefix("far-").rpartition("-")[0] for name in rows if name.startswith("far-")}
+    assert far <= {*TITLES} <= {*rows, *far}
 
 
 def test_memory_is_touched_and_given_back() -> None:

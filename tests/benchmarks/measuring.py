@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from tests.benchmarks.peers import Server, new_site
 from tests.benchmarks.processes import Memory, PeakMemory, cpu_seconds, memory
 from tests.benchmarks.relay import FAR_SECONDS
 from tests.benchmarks.sink import wait_until_quiet
-from tests.benchmarks.tools import LoadError
+from tests.benchmarks.tools import Address, LoadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.content import Samples
     from tests.benchmarks.relay import Relay, Traffic
-    from tests.benchmarks.tools import Address, Load
+    from tests.benchmarks.tools import Load
     from tests.benchmarks.upstream import Upstream
 
 
@@ -114,6 +115,24 @@ def far(run: Callable[[Target], Load]) -> Callable[[Target], Measurement]:
         if target.relay is None:
             raise LoadError("there is no relay before its store")
         return through(target.relay, FAR_SECONDS, run, target)
+
+    return measure
+
+
+def apart(run: Callable[[Target], Load], plant: Callable[[Path, Samples], None]) -> Callable[[Target], Measurement]:
+    """Return what measures a second server of the same kind, whose tree holds only what `plant` writes."""
+
+    def measure(target: Target) -> Measurement:
+        server = Server(target.server.peer, new_site(target.scratch / "apart"))
+        plant(server.site.root, target.samples)
+        try:
+            server.start()
+            address = Address("127.0.0.1", server.site.port)
+            other = Target(server, address, (server.pid,), target.samples, target.scratch)
+            return replace(under_load(run)(other), apart=True)
+        finally:
+            server.stop()
+            shutil.rmtree(server.site.root)
 
     return measure
 

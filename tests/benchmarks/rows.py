@@ -18,7 +18,7 @@ from tests.benchmarks import caching
 from tests.benchmarks.connection import Connection
 from tests.benchmarks.content import KIB, MIB, REPOSITORY, TAG, make_image, plant_repositories, plant_tags
 from tests.benchmarks.guarded import with_password, with_token
-from tests.benchmarks.measuring import Measurement, Target, at_start, far, under_load
+from tests.benchmarks.measuring import Measurement, Target, apart, at_start, far, under_load
 from tests.benchmarks.relay import FAR_SECONDS
 from tests.benchmarks.storing import DRIVERS
 from tests.benchmarks.tools import ACCEPT, Load, LoadError, hey, load_of, push, wrk
@@ -40,6 +40,7 @@ _ACCEPT = {"Accept": ACCEPT}
 _MANIFESTS = f"/v2/{REPOSITORY}/manifests"
 _TAGS = "bench/tags"
 _FEW_TAGS = "bench/few-tags"
+_FEW_REPOSITORIES = 20
 _READ = ("tmpfs", "nginx")
 _WRITTEN = ("tmpfs", "nginx", "disk")
 _STORED = ("s3", "gcs", "azure")
@@ -189,6 +190,10 @@ def _catalog_page(target: Target) -> Load:
     return _get(target, f"/v2/_catalog?n=100&last=catalog-{last // 1000:03}/image-{last % 1000:03}")
 
 
+def _small_catalog(target: Target) -> Load:
+    return _get(target, "/v2/_catalog?n=100")
+
+
 def _plant_nothing(root: Path, samples: Samples) -> None:
     """Leave the tree as it is: it is only needed so that a second server can serve it."""
     del root, samples
@@ -201,6 +206,10 @@ def _plant_tags(root: Path, samples: Samples) -> None:
 
 def _plant_repositories(root: Path, samples: Samples) -> None:
     plant_repositories(root, samples.scale.repositories, samples.manifest_digest)
+
+
+def _plant_few_repositories(root: Path, samples: Samples) -> None:
+    plant_repositories(root, _FEW_REPOSITORIES, samples.manifest_digest)
 
 
 def _make_image(target: Target) -> None:
@@ -249,6 +258,7 @@ def _beside_idle_connections(target: Target) -> Load:
 
 def _reading() -> Iterable[Row]:
     everywhere = (*_READ, *_STORED)
+    yield Row("base", under_load(lambda each: _get(each, "/v2/")), _READ)
     yield Row("manifest-get-tag", under_load(_manifest), everywhere)
     yield Row("manifest-get-digest", under_load(_manifest_by_digest), everywhere)
     yield Row("manifest-get-htpasswd", partial(with_password, _guarded_get), ("tmpfs",), _plant_nothing)
@@ -323,6 +333,7 @@ def _rows() -> Iterable[Row]:
     yield Row("tags-page-few", under_load(few), ("tmpfs",), _plant_tags)
     yield Row("tags-page-many", under_load(many), ("tmpfs",), _plant_tags)
     yield Row("catalog-page", under_load(_catalog_page), ("tmpfs",), _plant_repositories)
+    yield Row("catalog-page-small", apart(_small_catalog, _plant_few_repositories), ("tmpfs",), _plant_nothing)
     yield Row("image-push", under_load(_image_push), (*_WRITTEN, *_STORED), prepare=_make_image, writes=1, uploads=True)
     yield Row("image-pull", under_load(_image_pull), (*_READ, *_STORED), prepare=_push_image, uploads=True)
     yield Row("idle-connections", under_load(_beside_idle_connections))
