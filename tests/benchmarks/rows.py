@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -14,14 +10,14 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import caching
+from tests.benchmarks import caching, images
 from tests.benchmarks.connection import Connection
-from tests.benchmarks.content import KIB, MIB, REPOSITORY, TAG, make_image, plant_repositories, plant_tags
+from tests.benchmarks.content import KIB, MIB, REPOSITORY, TAG, plant_repositories, plant_tags
 from tests.benchmarks.guarded import with_password, with_token
 from tests.benchmarks.measuring import Measurement, Target, apart, at_start, far, under_load
 from tests.benchmarks.relay import FAR_SECONDS
 from tests.benchmarks.storing import DRIVERS
-from tests.benchmarks.tools import ACCEPT, Load, LoadError, hey, load_of, push, wrk
+from tests.benchmarks.tools import ACCEPT, Load, hey, push, wrk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +30,6 @@ _CLIENTS = 32
 _PUSHERS = 4
 _FAR_CLIENTS = 8
 """Of a store that is far away: few enough that they wait for it and not for the processors of this machine."""
-_IMAGE = (32 * MIB, 4 * MIB, 256 * KIB)
 _SIZES = (("4k", 4 * KIB), ("1m", MIB))
 _ACCEPT = {"Accept": ACCEPT}
 _MANIFESTS = f"/v2/{REPOSITORY}/manifests"
@@ -212,41 +207,6 @@ def _plant_few_repositories(root: Path, samples: Samples) -> None:
     plant_repositories(root, _FEW_REPOSITORIES, samples.manifest_digest)
 
 
-def _make_image(target: Target) -> None:
-    shutil.rmtree(target.scratch / "layout", ignore_errors=True)
-    make_image(target.scratch / "layout", _IMAGE)
-
-
-def _image_push(target: Target) -> Load:
-    return _skopeo(target, f"oci:{target.scratch}/layout:{TAG}", _remote(target))
-
-
-def _push_image(target: Target) -> None:
-    _make_image(target)
-    _image_push(target)
-    shutil.rmtree(target.scratch / "pulled", ignore_errors=True)
-
-
-def _image_pull(target: Target) -> Load:
-    return _skopeo(target, _remote(target), f"dir:{target.scratch}/pulled")
-
-
-def _remote(target: Target) -> str:
-    return f"docker://{target.address.host}:{target.address.port}/bench/skopeo:{TAG}"
-
-
-def _skopeo(target: Target, source: str, destination: str) -> Load:
-    options = ["--src-tls-verify=false"] if source.startswith("docker:") else ["--dest-tls-verify=false"]
-    command = ["skopeo", "--insecure-policy", "copy", "--quiet", "--preserve-digests", *options, source, destination]
-    started = time.perf_counter()
-    environment = {**os.environ, "HOME": str(target.scratch)}
-    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if finished.returncode:
-        raise LoadError(f"{' '.join(command)}: {finished.stderr}")
-    spent = time.perf_counter() - started
-    return load_of([spent], spent)
-
-
 def _beside_idle_connections(target: Target) -> Load:
     """GET a manifest while other clients hold connections that they have used once."""
     with ExitStack() as stack:
@@ -334,8 +294,8 @@ def _rows() -> Iterable[Row]:
     yield Row("tags-page-many", under_load(many), ("tmpfs",), _plant_tags)
     yield Row("catalog-page", under_load(_catalog_page), ("tmpfs",), _plant_repositories)
     yield Row("catalog-page-small", apart(_small_catalog, _plant_few_repositories), ("tmpfs",), _plant_nothing)
-    yield Row("image-push", under_load(_image_push), (*_WRITTEN, *_STORED), prepare=_make_image, writes=1, uploads=True)
-    yield Row("image-pull", under_load(_image_pull), (*_READ, *_STORED), prepare=_push_image, uploads=True)
+    yield Row("image-push", under_load(images.push), (*_WRITTEN, *_STORED), prepare=images.make, writes=1, uploads=True)
+    yield Row("image-pull", under_load(images.pull), (*_READ, *_STORED), prepare=images.make_and_push, uploads=True)
     yield Row("idle-connections", under_load(_beside_idle_connections))
     yield from _far()
     yield from _caching()
