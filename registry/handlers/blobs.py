@@ -34,15 +34,13 @@ def get_blob(name: str, digest: str) -> Response:
     """Serve a blob or ranges of it, by the shortest way that driver and configuration allow."""
     repository = open_repository(name, "pull")
     blob = _look_up(repository, Digest.parse(digest))
-    blobs, is_get = repository.blobs, current_request().method == "GET"
-    blob = (blobs.serve if is_get else blobs.describe)(Digest.parse(digest))
     # As in the Go registry, whatever comes of it: 304, 416 and a client that hangs up are pulls, too.
     note_blob(repository.name, blob)
     if unmodified(blob.digest):
         return Response(status=304, headers=_headers(blob))
     ranges = range_header(blob.digest)
     # Object stores answer a request for several ranges with the whole object.
-    if is_get and not (ranges and "," in ranges):
+    if current_request().method == "GET" and not (ranges and "," in ranges):
         handed_over = _redirect(repository, blob) or _accelerated(repository, blob)
         if handed_over:
             return handed_over
@@ -64,8 +62,8 @@ def delete_blob(name: str, digest: str) -> Response:
 
 def _look_up(repository: Repository, digest: Digest) -> Blob:
     """Return the blob; where all of it or one range is to be streamed, with that opened at the same time."""
-    blobs, environ = repository.blobs, request.environ
-    if request.method != "GET":
+    blobs, environ = repository.blobs, current_request().environ
+    if environ["REQUEST_METHOD"] != "GET":
         return blobs.describe(digest)
     configuration = services().configuration
     is_streamed = configuration.storage.redirect.disable and not configuration.http.accelredirect.prefix
