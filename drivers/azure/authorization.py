@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from drivers.azure.errors import LoginError
 
@@ -168,4 +168,5 @@ def _canonical(query: str) -> str:
     """Return a query as it is signed: by name, decoded, each on a line of its own."""
     if not query:
         return ""
-    return "".join([f"\n{name.lower()}:{value}" for name, value in sorted(parse_qsl(query, keep_blank_values=True))])
+    pairs = [part.partition("=") for part in sorted(query.split("&"))]
+    return unquote("".join([f"\n{name.lower()}:{value}" for name, _, value in pairs]))
