@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Final, NamedTuple, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from drivers.claims import ObjectClaims
     from drivers.log import Log
+    from registry.foundation.circuit import Circuit
+
+Result = TypeVar("Result")
 
 PIECE_SIZE = 1024 * 1024
 """Content is read and written in pieces of at most this many bytes, so a stream never holds more in memory."""
@@ -95,6 +98,9 @@ class UnavailableError(DriverError):
     It throttles, restarts, cannot be reached or reports an error of its hardware; or this process has run out of what
     it needs to ask it, such as file descriptors.
     """
+
+    retry_seconds: int | None = None
+    """For how long it is not asked anyway, as it has not answered before; None where it may be asked at once."""
 
 
 class CollectingError(UnavailableError):
@@ -239,6 +245,9 @@ class StorageDriver(ABC):
     shared_between_processes: ClassVar[bool] = True
     """Whether other processes with the same parameters see the same objects."""
 
+    circuit: Circuit | None = None
+    """What says when the storage is not asked, as it does not answer; None where every call goes to it."""
+
     @classmethod
     @abstractmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
@@ -303,6 +312,17 @@ class StorageDriver(ABC):
             return self.get(path, limit=limit)
         except (PathNotFoundError, ObjectTooLargeError):
             return None
+
+    def together(self, *steps: Callable[[], Result]) -> list[Result]:
+        """Do `steps`, none of which depends on another, and return what each of them has returned, in their order.
+
+        Where a call takes long, a driver does them at a time, the last one in this thread. Else they are done one after
+        the other, as this default does. None is on any more when this returns or raises.
+
+        Raises:
+            What a step has raised, the first of them that has; others may have been done or not.
+        """
+        return [step() for step in steps]
 
     @abstractmethod
     def put(self, path: str, content: bytes) -> None:

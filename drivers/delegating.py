@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from drivers.base import Claim, Found, Stat, StorageDriver, Writer
+from drivers.base import Claim, Found, Result, Stat, StorageDriver, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ class DelegatingDriver(StorageDriver):
     def __init__(self, inner: StorageDriver) -> None:
         self._inner = inner
         self.name = inner.name  # type: ignore[misc]  # the name of the driver that it takes the place of
+        self.circuit = inner.circuit
         self.shared_between_processes = inner.shared_between_processes  # type: ignore[misc]
 
     @classmethod
@@ -39,6 +40,9 @@ class DelegatingDriver(StorageDriver):
 
     def get_each(self, paths: Iterable[str], *, limit: int) -> Iterator[bytes | None]:
         return self._inner.get_each(paths, limit=limit)
+
+    def together(self, *steps: Callable[[], Result]) -> list[Result]:
+        return self._inner.together(*steps)
 
     def put(self, path: str, content: bytes) -> None:
         self._inner.put(path, content)

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from itertools import compress, islice
 from typing import TYPE_CHECKING, Final, Protocol
 
-from drivers.base import Found, InvalidPathError, PathNotFoundError, Stat, StorageDriver, checked_path, is_path
+from drivers.base import (
+    Found,
+    InvalidPathError,
+    PathNotFoundError,
+    Result,
+    Stat,
+    StorageDriver,
+    checked_path,
+    is_path,
+)
 from drivers.object_log import ObjectLog
 from registry.foundation.pool import Pool
 
@@ -29,6 +38,9 @@ KEY_SIZE: Final = 1024
 
 READS_AT_ONCE: Final = 16
 """How many small objects a driver reads at a time, for all requests of its process together."""
+
+STEPS_AT_ONCE: Final = 64
+"""How many steps a driver does at a time, for all requests of its process together, besides those of their threads."""
 
 DISCARDED_AT_ONCE: Final = 1000
 """Objects that are deleted by one call, or at a time: the most that S3 deletes at once."""
@@ -169,6 +181,7 @@ class FlatDriver(StorageDriver):
         self._store = store
         self._keys = Keys(root)
         self._readers = Pool(READS_AT_ONCE, thread_name_prefix="read")
+        self._steps = Pool(STEPS_AT_ONCE, thread_name_prefix="step")
 
     def get(self, path: str, *, limit: int) -> bytes:
         return self._store.get(self._keys.key(path), limit=limit)
@@ -185,6 +198,9 @@ class FlatDriver(StorageDriver):
         finally:
             for each in running:
                 each.cancel()
+
+    def together(self, *steps: Callable[[], Result]) -> list[Result]:
+        return self._steps.together(steps)
 
     def put(self, path: str, content: bytes) -> None:
         self._store.put(self._keys.key(path), content)

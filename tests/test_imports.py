@@ -49,6 +49,7 @@ def broken_contracts(copy: Path) -> list[str]:
         ("registry/brand_new_room.py", "", "Imports go one way"),
         ("auth/tokens/jws.py", "import auth.controllers.token", "Imports in auth go one way"),
         ("drivers/pending.py", "import drivers.s3.bucket", "Imports in drivers go one way"),
+        ("drivers/calls/caller.py", "import drivers.s3.bucket", "Imports in drivers go one way"),
         ("registry/plugins.py", "import drivers.s3.bucket", "The registry knows plugins by their contracts"),
         ("registry/handlers/base.py", "import auth.rules.ruleset", "The registry knows plugins by their contracts"),
         ("registry/handlers/blobs.py", "import registry.storage.blobs", "Views and commands use repositories"),

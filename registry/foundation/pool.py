@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -21,13 +22,34 @@ class Pool(ThreadPoolExecutor):
         self, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
     ) -> Future[_Result]:
         """Have `work` done, by a thread of the pool or before this returns."""
-        task = _Task(partial(work, *args, **kwargs))
+        return self._begin(partial(work, *args, **kwargs)).future
+
+    def together(self, steps: Sequence[Callable[[], _Result]]) -> list[_Result]:
+        """Do `steps`, the last one and those that no thread has begun by then in this thread; return their results.
+
+        So steps may themselves call this: nobody waits for work that no thread has. Each step has the context variables
+        of the caller.
+
+        Raises:
+            What the first of the steps has raised that has; all have ended.
+        """
+        tasks = [self._begin(partial(copy_context().run, step)) for step in steps[:-1]]
+        tasks += map(_Task, steps[-1:])
+        for task in reversed(tasks):
+            task.run()
+        errors = [task.future.exception() for task in tasks]
+        for error in filter(None, errors):
+            raise error
+        return [task.future.result() for task in tasks]
+
+    def _begin(self, work: Callable[[], Any]) -> _Task:
+        task = _Task(work)
         try:
             super().submit(task.run)
         except RuntimeError:
             # No thread was started, but the task is in the queue: a thread that is there already may take it as well.
             task.run()
-        return task.future
+        return task
 
 
 class _Task:

@@ -19,12 +19,18 @@ if TYPE_CHECKING:
     from registry.server.poller import Poller
 
 MOST_WORKING: Final = 128
-"""Threads of a process that work; ``http.threads`` stay when there is less to do. Those that wait for a slow client, or
-are parked (see Ticket), which is cheap, are not counted."""
+"""Threads of a process that work; ``http.threads`` stay when there is less to do. Not counted are those that wait for a
+slow client, are parked (see Ticket), which is cheap, or are held up."""
+MOST_HELD_UP: Final = 512
+"""Threads of a process that are held up, by a storage that hangs, say, and do not count: so others can be served."""
 MOST_THREADS: Final = 4096
 """Threads of a process, however many clients are slow."""
 _PATIENCE_SECONDS: Final = 0.01
 """How long a leader may take over a request before another thread takes its place."""
+_HELD_UP_SECONDS: Final = 0.5
+"""How long a thread has had a request that is held up."""
+_SHORT_AGAIN: Final = 8
+"""After a leader was held up, how many requests have to be short before leaders serve by themselves again."""
 _STAND_IN_SECONDS: Final = 0.05
 _READS: Final = (b"GET ", b"HEAD ")
 _log = logging.getLogger(__name__)
@@ -58,8 +64,10 @@ class Turns:
     While requests are short the others, the followers, sleep. So none of them contends for the interpreter's lock,
     which would cost more than the application does. Before work that may take long (a large body to receive, a file
     to send, any body while writing is slow) the leader hands over to a follower. watch(), which the main thread calls,
-    relieves a leader that is held up all the same. When all threads are held up, by a storage that hangs say, the main
-    thread stands in for a leader: it answers probes, and what else is asked waits for a thread.
+    relieves a leader that is held up all the same; as others are likely to be held up by the same thing, a storage that
+    is far away or hangs, say, leaders hand over before they serve then, until requests are short again. When all
+    threads are held up, the main thread stands in for a leader: it answers probes, and what else is asked waits for a
+    thread.
     """
 
     def __init__(
@@ -89,6 +97,8 @@ class Turns:
         self._put_off: tuple[deque[Connection], deque[Connection]] = (deque(), deque())
         """Connections that need a thread and found none: those that read, which come first, and the others."""
         self._watcher_sleeps = False
+        self._hands_over = 0
+        """How many requests have to be short before leaders serve without handing over."""
 
     def start(self) -> None:
         """Start the threads."""
@@ -114,6 +124,7 @@ class Turns:
             self._watcher_sleeps = False
             rest = since + _PATIENCE_SECONDS - time.monotonic()
             if rest <= 0 and term:
+                self._hands_over = _SHORT_AGAIN
                 self._hand_over(term)
             time.sleep(rest if rest > 0 else _PATIENCE_SECONDS)
         elif select.select([self._wake_up[0]], [], [], at_most)[0]:
@@ -144,9 +155,16 @@ class Turns:
         """Count the threads that work on a request."""
         return sum(each.works for each in self._terms)
 
+    def _all_work(self) -> bool:
+        """Tell whether as many threads work as may; those that are held up do not count, unless they are too many."""
+        held_up_since = time.monotonic() - _HELD_UP_SECONDS
+        working = [each.busy_since for each in self._terms if each.works]
+        held_up = sum(since < held_up_since for since in working)
+        return len(working) - min(held_up, MOST_HELD_UP) >= MOST_WORKING
+
     def _start_thread(self) -> bool:
         """Start a thread; return False if there are too many, or the system allows no more."""
-        if self._threads >= MOST_THREADS or (self._threads >= MOST_WORKING and self._working() >= MOST_WORKING):
+        if self._threads >= MOST_THREADS or (self._threads >= MOST_WORKING and self._all_work()):
             return False
         try:
             threading.Thread(target=self._take_turns, name=f"worker-{self._threads + 1}", daemon=True).start()
@@ -204,9 +222,13 @@ class Turns:
         if connection:
             term.connection = connection
             term.busy_since = time.monotonic()
-            if self._watcher_sleeps:
+            if self._hands_over:
+                self._hand_over(term)
+            elif self._watcher_sleeps:
                 self._wake_watcher()
             self._serve(connection, partial(self._hand_over, term))
+            if self._hands_over and time.monotonic() - term.busy_since < _PATIENCE_SECONDS:
+                self._hands_over -= 1
             term.busy_since = 0.0
             term.connection = None
         return None

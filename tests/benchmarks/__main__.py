@@ -8,6 +8,7 @@ them alike. CPU time is the most reliable figure.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from itertools import product
@@ -18,9 +19,11 @@ from tests.benchmarks.content import FULL, SHORT, make_samples
 from tests.benchmarks.facts import gather
 from tests.benchmarks.peers import find_peers
 from tests.benchmarks.picture import draw
-from tests.benchmarks.report import Key, Report, head
+from tests.benchmarks.processor import WITHOUT_SHA, Processor
+from tests.benchmarks.report import Key, Report, Start, head
 from tests.benchmarks.rows import Who, select
 from tests.benchmarks.stands import PLACES, available_places, scratch, stand
+from tests.benchmarks.storing import DRIVERS
 from tests.benchmarks.tools import LoadError, missing_tools
 from tests.benchmarks.warming import warm
 
@@ -31,8 +34,10 @@ if TYPE_CHECKING:
     from tests.benchmarks.peers import Peer
     from tests.benchmarks.rows import Row
 
-_SHORT_PLACES = ("tmpfs", "nginx", "s3")
-_SHORT_ROWS = dict.fromkeys(("nginx", "s3"), "manifest-get-tag blob-get-4k push-4k-put")
+_SHORT_ROWS = dict.fromkeys(("nginx", *DRIVERS), "manifest-get-tag blob-get-4k push-4k-put") | {
+    "s3-far": "far-manifest-get-tag-1 far-push-4k-8"
+}
+_SHORT_PLACES = ("tmpfs", *_SHORT_ROWS)
 
 
 def main() -> None:
@@ -41,6 +46,11 @@ def main() -> None:
     lacking = missing_tools()
     if lacking:
         sys.exit(f"make bench needs {' and '.join(lacking)} on PATH")
+    processor = Processor.of_this_machine()
+    if options.without_sha:
+        if not processor.switchable:
+            sys.exit("this processor has no SHA instructions that could be switched off: leave out SHA=off")
+        os.environ.update(WITHOUT_SHA)
     scale = SHORT if options.short else FULL
     rounds = options.rounds or (1 if options.short else 3)
     # Caches and their upstreams take as much again of the machine: they run only if they are asked for.
@@ -53,10 +63,13 @@ def main() -> None:
     try:
         with scratch("tmpfs") as directory:
             samples = make_samples(directory, scale)
-            report.facts.update(gather(directory))
+            report.facts.update(gather(directory, processor, without_sha=options.without_sha))
             print("\n".join(head()), flush=True)
             for place, rows in plan.items():
                 with stand(place, peers, rows, samples) as targets:
+                    for each in targets:
+                        start = Start(each.server.start_seconds, each.idle)
+                        report.starts[place, each.server.peer.name] = start
                     _compare(report, place, rows, targets, rounds)
         print("\n".join(["", *report.memory_lines(), *report.upstream_lines()]))
     finally:
@@ -91,13 +104,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--places", default="", help=f"{', '.join(PLACES)}; those that this machine has")
     parser.add_argument("--rounds", type=int, default=0, help="3; from 3 on, see whether memory grows")
     parser.add_argument("--short", action="store_true", help="little of everything, to see that it works")
+    parser.add_argument("--without-sha", action="store_true", help="keep all programs from the SHA instructions")
     parser.add_argument("--output", type=Path, help="directory for bench.md, bench.json and bench.svg")
     return parser.parse_args()
 
 
 def _measure(report: Report, key: Key, row: Row, targets: Sequence[Target], number: int) -> None:
     """Measure a row on every target in the round `number`; one that cannot do it is left out, with a line on stderr."""
-    able = [target for target in targets if row.takes(target.server.peer)]
+    able = [target for target in targets if row.takes(target.server.peer, key.place)]
     first = (number - 1) % max(1, len(able))
     for target in able[first:] + able[:first]:
         name = target.server.peer.name

@@ -53,6 +53,7 @@ from drivers.base import (
     UploadBusyError,
     Writer,
 )
+from drivers.flat import FlatDriver
 from tests.drivers.claim_conformance import ClaimConformance
 from tests.drivers.log_conformance import LogConformance
 from tests.drivers.reading_along_conformance import ReadingAlongConformance
@@ -190,6 +191,47 @@ class DriverConformance(ClaimConformance, ReadingAlongConformance, LogConformanc
         contents.close()  # type: ignore[attr-defined]  # the contract asks for it, Iterator does not have it
 
         assert list(driver.get_each([BLOB], limit=1)) == [b"x"]
+
+    def test_steps_are_done_and_their_results_come_in_their_order(self, driver: StorageDriver) -> None:
+        contents = [noise(number) for number in range(5)]
+        paths = [f"{ROOT}/{number}/link" for number in range(5)]
+
+        driver.together(*(partial(driver.put, *each) for each in zip(paths, contents, strict=True)))
+
+        assert driver.together(*(partial(driver.get, path, limit=10) for path in paths)) == contents
+        assert driver.together() == []
+
+    def test_steps_overlap_where_a_call_takes_long(self, driver: StorageDriver) -> None:
+        parties = 3 if isinstance(driver, FlatDriver) else 1
+        meeting = threading.Barrier(parties)
+
+        threads = driver.together(*[lambda: (meeting.wait(PATIENT_SECONDS), threading.get_ident())[1]] * 3)
+
+        assert len(set(threads)) == parties
+        assert threads[-1] == threading.get_ident()
+
+    def test_steps_have_steps_of_their_own_however_many_there_are(self, driver: StorageDriver) -> None:
+        def count(depth: int) -> int:
+            time.sleep(0.001)  # so that all threads are in use
+            return 1 + sum(driver.together(*[partial(count, depth - 1)] * 4)) if depth else 1
+
+        assert count(4) == sum(4**depth for depth in range(5))
+
+    def test_an_error_of_a_step_is_raised_when_none_is_on_any_more(self, driver: StorageDriver) -> None:
+        on: list[int] = []
+
+        def fail(number: int) -> None:
+            on.append(number)
+            try:
+                if number in {1, 2}:
+                    raise ChangedError(str(number))
+                time.sleep(0.01)
+            finally:
+                on.remove(number)
+
+        with pytest.raises(ChangedError, match="1"):
+            driver.together(*(partial(fail, number) for number in range(4)))
+        assert on == []
 
     def test_put_replaces_with_a_shorter_object(self, driver: StorageDriver, medium: Medium) -> None:
         driver.put(BLOB, noise(5000))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import CancelledError
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,3 +54,27 @@ def test_work_that_has_not_begun_can_be_cancelled(pool: Pool) -> None:
     go_on.set()
     with pytest.raises(CancelledError):
         waiting.result()
+
+
+def test_steps_have_the_context_of_their_caller_and_leave_it_alone(pool: Pool) -> None:
+    request = ContextVar("request", default="none")
+    request.set("this")
+
+    def ask() -> str:
+        before = request.get()
+        request.set("another")
+        return before
+
+    assert pool.together([ask, ask, request.get]) == ["this"] * 3
+    assert request.get() == "this"
+
+
+def test_steps_that_no_thread_takes_are_done_by_the_caller(pool: Pool) -> None:
+    go_on = threading.Event()
+    for _ in range(2):
+        pool.submit(go_on.wait)
+
+    assert pool.together([threading.get_ident] * 3) == [threading.get_ident()] * 3
+    with no_more_threads():
+        assert pool.together([threading.get_ident] * 3) == [threading.get_ident()] * 3
+    go_on.set()

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+import select
 import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from registry.server.turns import MOST_HELD_UP, MOST_WORKING
 from tests.serving import SECONDS, Serving, serving, wait_until
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 SLOW = 200
 """More clients than threads of a worker may work."""
+EVERY = MOST_WORKING + MOST_HELD_UP
 LARGE = 6 * 1024 * 1024
 OPEN_FILES = 400
 ATTEMPTS = 10
@@ -171,25 +174,40 @@ def test_a_client_that_reads_slowly_and_steadily_is_not_ended(tmp_path: Path, wi
         assert received >= 4 * LARGE
 
 
-def test_probes_are_answered_while_every_thread_hangs(tmp_path: Path, connected: Connect) -> None:
-    root = tmp_path / "root"
-    with serving(tmp_path, one_worker()) as server:
-        links = root / "docker/registry/v2/repositories/hangs/_manifests/tags"
-        for number in range(SLOW):
-            (links / f"t{number}/current").mkdir(parents=True)
-            os.mkfifo(links / f"t{number}/current/link")
-            client = connected(server)
-            client.sendall(head("GET", f"/v2/hangs/manifests/t{number}"))
-        waiting = connected(server)
-        waiting.sendall(head("GET", "/v2/"))
-        time.sleep(1)
+@contextmanager
+def hanging(root: Path, server: Serving, connected: Connect, count: int) -> Iterator[None]:
+    """Have so many clients ask for tags whose links cannot be read until the end."""
+    links = root / "docker/registry/v2/repositories/hangs/_manifests/tags"
+    for number in range(count):
+        (links / f"t{number}/current").mkdir(parents=True)
+        os.mkfifo(links / f"t{number}/current/link")
+        connected(server).sendall(head("GET", f"/v2/hangs/manifests/t{number}"))
+    yield
+    for number in range(count):
+        with suppress(OSError), Path(links / f"t{number}/current/link").open("wb") as fifo:
+            fifo.write(b"sha256:0")
 
+
+def test_others_are_served_while_the_storage_holds_up_more_threads_than_may_work(
+    tmp_path: Path, connected: Connect
+) -> None:
+    with serving(tmp_path, one_worker()) as server, hanging(tmp_path / "root", server, connected, SLOW):
         for _ in range(20):
-            assert server.get("/healthz").status == 200
-            assert server.get("/readyz").status in {200, 503}
-        for number in range(SLOW):
-            with suppress(OSError), Path(links / f"t{number}/current/link").open("wb") as fifo:
-                fifo.write(b"sha256:0")
+            assert server.get("/v2/").status == 200
+        assert server.get(push(server, b"content")).body == b"content"
+        assert threads(server) > SLOW
+
+
+def test_probes_are_answered_while_every_thread_hangs(tmp_path: Path, connected: Connect) -> None:
+    with serving(tmp_path, one_worker(maxconnections=2000)) as server:
+        waiting = connected(server)
+        with hanging(tmp_path / "root", server, connected, EVERY):
+            wait_until("every thread hangs", lambda: threads(server) > EVERY)
+            waiting.sendall(head("GET", "/v2/"))
+            for _ in range(20):
+                assert server.get("/healthz").status == 200
+                assert server.get("/readyz").status in {200, 503}
+            assert not select.select([waiting], [], [], 0)[0]
         assert waiting.recv(12) == b"HTTP/1.1 200"
 
 

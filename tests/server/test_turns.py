@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from types import SimpleNamespace
@@ -124,7 +125,8 @@ def test_a_thread_is_started_for_those_put_off_when_those_that_worked_wait_for_t
     monkeypatch.setattr(turns, "MOST_WORKING", 1)
     worker = Leading()
     served = Served()
-    worker.term.connection, worker.term.busy_since = served, 1.0  # type: ignore[assignment]  # all that is asked of it
+    # All that is asked of a connection, and a request that has not begun long ago.
+    worker.term.connection, worker.term.busy_since = served, math.inf  # type: ignore[assignment]
     worker._terms.add(worker.term)
     worker._threads = 1
     worker._hand_over(worker.term)
@@ -135,3 +137,27 @@ def test_a_thread_is_started_for_those_put_off_when_those_that_worked_wait_for_t
 
     assert not worker._stand_in()
     assert worker._threads == 2
+
+
+def test_leaders_hand_over_before_they_serve_after_one_was_held_up_until_requests_are_short() -> None:
+    worker = Leading()
+    leaders: list[bool] = []
+
+    def serve(connection: Connection, hand_over: object) -> bool:
+        del connection, hand_over
+        leaders.append(worker._term is worker.term)
+        return False
+
+    worker._serve = serve
+    worker.lead()
+    worker.term.busy_since = 1.0
+    worker.watch(0)
+    assert worker._term is not worker.term
+
+    for _ in range(20):
+        worker._term = worker.term
+        worker.lead()
+
+    assert leaders[0]
+    assert not any(leaders[1:9])
+    assert all(leaders[9:])
