@@ -1,4 +1,7 @@
-"""The calls to a bucket through boto3. Errors of the SDK become the contract's where they are raised."""
+"""What is done with a bucket. Errors of calls, and of the SDK, become the contract's where they are raised.
+
+What is done often and carries little goes through drivers.s3.calls, the rest through the SDK.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ import base64
 import hashlib
 import logging
 from concurrent.futures import FIRST_EXCEPTION, wait
-from contextlib import closing, suppress
+from contextlib import suppress
+from io import SEEK_END
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from drivers.base import (
-    PIECE_SIZE,
     ChangedError,
     DriverError,
     Found,
@@ -21,19 +24,30 @@ from drivers.base import (
     UnavailableError,
     UploadBusyError,
 )
+from drivers.s3.answers import deletion, failures, listing, time_of
+from drivers.s3.calls import Calls
 from drivers.s3.deleting import discard, remove, version_of
 from drivers.s3.errors import Translated, code_of
 from drivers.s3.listing import pages
+from drivers.s3.parameters import headers_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor, Future
 
     from drivers.flat import Page
+    from drivers.s3.answers import Entry, Failure, Listing
     from drivers.s3.parameters import Parameters
+    from registry.foundation.http_client import Stream
 
 _READ_ATTEMPTS: Final = 3
 _URL_SECONDS: Final = 20 * 60
+_AT_ONCE: Final = 1024 * 1024
+"""The largest content that is sent from memory; more goes through the SDK, which reads it as it sends it."""
+_MOST_OF_LIST: Final = 16 * 1024 * 1024
+"""Bytes of the longest answer about a thousand keys, of which each may have 1,024 bytes that are encoded as three."""
+_PARTIAL_CONTENT: Final = 206
+_ALWAYS: Final[Mapping[str, str]] = {}
 
 _log = logging.getLogger(__name__)
 _call_log = logging.getLogger("drivers.s3.calls")
@@ -44,35 +58,33 @@ class Bucket:
 
     def __init__(self, parameters: Parameters, pool: Executor) -> None:
         self.name = parameters.bucket
-        self._client = parameters.client()
+        self._calls = Calls(parameters)
+        self._client = self._calls.client
         self._copies_at_once = parameters.copies_at_once
         self._final = parameters.final_options
         self._staged = parameters.staged_options
         self._pool = pool
         self._compares = True
-        events = self._client.meta.events
-        # Amazon accepts any checksum for this call; other vendors accept only the protocol's first one.
-        events.register("before-sign.s3.DeleteObjects", _add_md5)
         if parameters.log_calls:
-            events.register("after-call.s3", _log_call)
+            self._client.meta.events.register("after-call.s3", _log_call)
 
     def check(self, prefix: str) -> None:
         """Return if the bucket can be listed; otherwise raise UnavailableError or DriverError."""
         with Translated("ListObjectsV2 of bucket", self.name):
-            self._list(Prefix=prefix, MaxKeys=1)
+            self._list(prefix, limit=1)
 
     # Objects
 
     def stat(self, key: str) -> Stat:
         """Return size and time of an object."""
         with Translated("HeadObject", key):
-            head = self._client.head_object(Bucket=self.name, Key=key)
-            return Stat(head["ContentLength"], head["LastModified"].timestamp())
+            head = self._calls.call("HeadObject", "HEAD", key).headers
+            return Stat(int(head["Content-Length"]), time_of(head["Last-Modified"]))
 
     def version(self, key: str) -> str:
         """Return the ETag of an object; PathNotFoundError if there is none."""
         with Translated("HeadObject", key):
-            return str(self._client.head_object(Bucket=self.name, Key=key)["ETag"])
+            return self._calls.call("HeadObject", "HEAD", key).headers["ETag"]
 
     def get(self, key: str, *, limit: int) -> bytes:
         """Return an object of at most `limit` bytes."""
@@ -81,12 +93,11 @@ class Bucket:
     def fetch(self, key: str, *, limit: int) -> tuple[bytes, str]:
         """Return an object and its ETag; ObjectTooLargeError if it has more than `limit` bytes."""
         with Translated("GetObject", key):
-            answer = self._client.get_object(Bucket=self.name, Key=key)
-            with closing(answer["Body"]) as body:
-                size = answer["ContentLength"]
-                if size > limit:
-                    raise ObjectTooLargeError(f"s3: GetObject {key}: {size} bytes, at most {limit} allowed")
-                return body.read(), answer["ETag"]
+            answer = self._calls.call("GetObject", "GET", key, most_bytes=limit)
+            if answer.truncated or len(answer.content) > limit:
+                size = answer.headers.get("Content-Length", "more")
+                raise ObjectTooLargeError(f"s3: GetObject {key}: {size} bytes, at most {limit} allowed")
+            return answer.content, answer.headers["ETag"]
 
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield bytes ``start..stop``, which is not an empty range; the object is open when this returns."""
@@ -101,11 +112,11 @@ class Bucket:
         failures = -1
         while answer:
             try:
-                with Translated("GetObject", key), closing(answer["Body"]) as body:
+                with Translated("GetObject", key), answer:
                     if failures < 0:
                         yield b""
                         failures = 0
-                    while piece := body.read(PIECE_SIZE):
+                    for piece in answer.pieces():
                         yield piece
                         start += len(piece)
                     return
@@ -113,26 +124,30 @@ class Bucket:
                 failures += 1
                 if failures == _READ_ATTEMPTS:
                     raise
-            answer = self._open(key, start, stop, answer["ETag"])
+            answer = self._open(key, start, stop, answer.headers["ETag"])
 
-    def _open(self, key: str, start: int, stop: int | None, version: str = "") -> Any:
+    def _open(self, key: str, start: int, stop: int | None, version: str = "") -> Stream | None:
         """Begin to read the object, of `version` if that is given; None if `start` is at or after its end."""
-        options = {"IfMatch": version} if version else {}
+        headers = {"If-Match": version} if version else {}
         if start or stop is not None:
-            options["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
+            headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
         try:
             with Translated("GetObject", key):
-                return self._client.get_object(Bucket=self.name, Key=key, **options)
+                answer = self._calls.stream("GetObject", key, headers)
         except UploadBusyError as error:
             raise DriverError(f"s3: GetObject {key}: the object was replaced while it was read") from error
         except DriverError as error:
             if code_of(error) in {"InvalidRange", "416"}:
                 return None
             raise
+        if "Range" in headers and answer.status != _PARTIAL_CONTENT:
+            answer.close()
+            raise DriverError(f"s3: GetObject {key}: the endpoint gives the whole object where a part was asked for")
+        return answer
 
-    def put(self, key: str, body: bytes | IO[bytes]) -> None:
+    def put(self, key: str, content: bytes) -> None:
         """Create or replace an object."""
-        self._put(key, body, self._final)
+        self._put(key, content, self._final)
 
     def create(self, key: str, content: bytes) -> None:
         """Create an object; PathExistsError if there is one.
@@ -140,7 +155,7 @@ class Bucket:
         If a store answers that it has no conditional writes, the object is looked for and then written in any case.
         """
         try:
-            if self._put_if(key, content, {**self._final, "IfNoneMatch": "*"}):
+            if self._put_if(key, content, self._final, {"If-None-Match": "*"}):
                 return
         except UploadBusyError as error:
             if code_of(error) == "ConditionalRequestConflict":  # the store has not decided: the caller may try again
@@ -167,7 +182,7 @@ class Bucket:
         version = self._replace(key, b"", expected)
         try:
             with Translated("DeleteObject", key):
-                self._client.delete_object(Bucket=self.name, Key=key, **({"IfMatch": version} if version else {}))
+                self._calls.call("DeleteObject", "DELETE", key, headers={"If-Match": version} if version else {})
         except (PathNotFoundError, UploadBusyError):
             return  # somebody has deleted it, or has put another object in the place of the empty one
         except DriverError as error:
@@ -180,7 +195,7 @@ class Bucket:
         try:
             found, version = self.fetch(key, limit=len(expected))
             if found == expected:
-                return self._put_if(key, content, {**self._final, "IfMatch": version}) or self._put(
+                return self._put_if(key, content, self._final, {"If-Match": version}) or self._put(
                     key, content, self._final
                 )
         except UploadBusyError as error:
@@ -193,13 +208,20 @@ class Bucket:
 
     def put_final(self, key: str, body: IO[bytes]) -> None:
         """Create or replace an object with what `body` holds from its beginning."""
-        body.seek(0)
-        self._put(key, body, self._final)
+        self._put_all(key, body, self._final)
 
     def put_staged(self, key: str, body: IO[bytes]) -> None:
         """Create or replace an object of an upload."""
+        self._put_all(key, body, self._staged)
+
+    def _put_all(self, key: str, body: IO[bytes], options: Mapping[str, str]) -> None:
+        size = body.seek(0, SEEK_END)
         body.seek(0)
-        self._put(key, body, self._staged)
+        if size <= _AT_ONCE:
+            self._put(key, body.read(), options)
+            return
+        with Translated("PutObject", key):
+            self._client.put_object(Bucket=self.name, Key=key, Body=body, **options)
 
     def swap(self, key: str, content: bytes, version: str) -> str:
         """Replace an object of an upload if its ETag is still `version`; return the new one.
@@ -210,7 +232,7 @@ class Bucket:
             UploadBusyError: it has another ETag, or is gone.
         """
         try:
-            if written := self._put_if(key, content, {**self._staged, "IfMatch": version}):
+            if written := self._put_if(key, content, self._staged, {"If-Match": version}):
                 return written
             if self.version(key) != version:
                 raise UploadBusyError(f"s3: {key} was changed by another request")
@@ -218,12 +240,12 @@ class Bucket:
             raise UploadBusyError(str(error)) from error
         return self._put(key, content, self._staged)
 
-    def _put_if(self, key: str, content: bytes, options: Mapping[str, str]) -> str | None:
-        """Write under the condition in `options` and return the ETag; None if the store has no conditional writes."""
+    def _put_if(self, key: str, content: bytes, options: Mapping[str, str], condition: Mapping[str, str]) -> str | None:
+        """Write under the condition and return the ETag; None if the store has no conditional writes."""
         if not self._compares:
             return None
         try:
-            return self._put(key, content, options)
+            return self._put(key, content, options, condition)
         except DriverError as error:
             if code_of(error) not in {"NotImplemented", "501"}:
                 raise
@@ -231,9 +253,11 @@ class Bucket:
         self._compares = False
         return None
 
-    def _put(self, key: str, body: bytes | IO[bytes], options: Mapping[str, str]) -> str:
+    def _put(self, key: str, content: bytes, options: Mapping[str, str], condition: Mapping[str, str] = _ALWAYS) -> str:
+        """Write and return the ETag."""
+        headers = {**headers_of(options), **condition}
         with Translated("PutObject", key):
-            return str(self._client.put_object(Bucket=self.name, Key=key, Body=body, **options)["ETag"])
+            return self._calls.call("PutObject", "PUT", key, headers=headers, body=content).headers["ETag"]
 
     def copy(self, source: str, destination: str) -> None:
         """Copy an object of at most 5 GiB inside the bucket."""
@@ -249,20 +273,27 @@ class Bucket:
     def delete(self, key: str) -> None:
         """Delete an object; it is not an error if there is none."""
         with Translated("DeleteObject", key):
-            self._client.delete_object(Bucket=self.name, Key=key)
+            self._calls.call("DeleteObject", "DELETE", key)
 
     def remove(self, keys: Iterable[str]) -> None:
         """Delete objects, a thousand at a time; it is not an error if some are gone already."""
         remove(self, keys)
 
-    def delete_objects(self, objects: Sequence[Mapping[str, str]]) -> list[Any]:
+    def delete_objects(self, objects: Sequence[Mapping[str, str]]) -> list[Failure]:
         """Delete at most a thousand objects with one call; return what the answer says of those that it did not delete.
 
         Each is given as its ``Key`` and, as a condition, its ``ETag``.
         """
+        body = deletion(objects)
+        # Amazon accepts any checksum for this call; other vendors accept only the protocol's first one.
+        md5 = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode("ascii")
+        headers = {"Content-MD5": md5, "Content-Type": "application/xml"}
         with Translated("DeleteObjects", objects[0]["Key"]):
-            answer = self._client.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
-            return [*answer.get("Errors", ())]
+            return failures(
+                self._calls.call(
+                    "DeleteObjects", "POST", query={"delete": ""}, headers=headers, body=body, most_bytes=_MOST_OF_LIST
+                )
+            )
 
     def ask(self, key: str) -> Future[str]:
         """Begin to ask for the version of an object, as walk() tells it; PathNotFoundError if there is none."""
@@ -270,54 +301,65 @@ class Bucket:
 
     def _ask(self, key: str) -> str:
         with Translated("HeadObject", key):
-            return version_of(self._client.head_object(Bucket=self.name, Key=key))
+            head = self._calls.call("HeadObject", "HEAD", key).headers
+            return version_of(time_of(head["Last-Modified"]), head["ETag"])
 
     def discard(self, versions: Mapping[str, str]) -> list[str]:
         """Delete objects that still have their version; drivers.s3.deleting says how."""
         return discard(self, versions)
 
-    def signed_url(self, key: str, method: str, signer: Any = None) -> str | None:
-        """Return a URL that lets anyone GET or HEAD an object for 20 minutes; `signer` is a client of another endpoint.
+    def signed_url(self, key: str, method: str) -> str | None:
+        """Return a URL that lets anyone GET or HEAD an object for 20 minutes, at the endpoint that clients reach.
 
         The signature covers the host, so that endpoint must pass on the host name that the client used.
         """
-        call = {"GET": "get_object", "HEAD": "head_object"}.get(method)
-        if call is None:
+        operation = {"GET": "get_object", "HEAD": "head_object"}.get(method)
+        if operation is None:
             return None
-        target = {"Bucket": self.name, "Key": key}
         with Translated("sign a URL of", key):
-            return str((signer or self._client).generate_presigned_url(call, Params=target, ExpiresIn=_URL_SECONDS))
+            return self._calls.signed_url(method, operation, key, _URL_SECONDS)
 
     # Listing
 
-    def page(self, **options: Any) -> Any:
+    def page(
+        self, prefix: str, *, delimiter: str = "", after: str = "", token: str = "", limit: int | None = None
+    ) -> Listing:
         """Return one answer of ListObjectsV2."""
-        with Translated("ListObjectsV2", options["Prefix"]):
-            return self._list(**options)
+        with Translated("ListObjectsV2", prefix):
+            return self._list(prefix, delimiter=delimiter, after=after, token=token, limit=limit)
 
-    def _list(self, **options: Any) -> Any:
-        answer = self._client.list_objects_v2(Bucket=self.name, **options)
-        # Every listing has it. What has not is not S3's, and would mean that there is nothing.
-        return {**answer, "IsTruncated": answer["IsTruncated"]}
+    def _list(
+        self, prefix: str, *, delimiter: str = "", after: str = "", token: str = "", limit: int | None = None
+    ) -> Listing:
+        asked = {
+            "continuation-token": token,
+            "delimiter": delimiter,
+            "encoding-type": "url",  # XML cannot hold all characters of keys
+            "list-type": "2",
+            "max-keys": "" if limit is None else str(limit),
+            "start-after": after,
+        }
+        query = {name: value for name, value in asked.items() if value} | {"prefix": prefix}
+        answer = self._calls.call("ListObjectsV2", "GET", query=query, most_bytes=_MOST_OF_LIST)
+        return listing(answer)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield all keys that begin with `prefix`."""
-        return (entry["Key"] for entry in self._entries(prefix))
+        return (entry.key for entry in self._entries(prefix))
 
     def walk(self, prefix: str) -> Iterator[Found]:
         """Yield each object whose key begins with `prefix`, the key in place of the path."""
-        with Translated("ListObjectsV2", prefix):
-            for entry in self._entries(prefix):
-                yield Found(entry["Key"], entry["Size"], entry["LastModified"].timestamp(), version_of(entry))
+        for entry in self._entries(prefix):
+            yield Found(entry.key, entry.size, entry.modified, version_of(entry.modified, entry.etag))
 
-    def _entries(self, prefix: str) -> Iterator[Any]:
-        options = {"Prefix": prefix}
+    def _entries(self, prefix: str) -> Iterator[Entry]:
+        token = ""
         while True:
-            page = self.page(**options)
-            yield from page.get("Contents", ())
-            if not page["IsTruncated"]:
+            page = self.page(prefix, token=token)
+            yield from page.entries
+            if not page.token:
                 return
-            options["ContinuationToken"] = page["NextContinuationToken"]
+            token = page.token
 
     def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
         """Yield what lies directly below `prefix`, after `after`, in pages of as many names as are missing."""
@@ -328,7 +370,7 @@ class Bucket:
         return self._pool.map(self._holds_any, prefixes)
 
     def _holds_any(self, prefix: str) -> bool:
-        return bool(self.page(Prefix=prefix, MaxKeys=1).get("Contents"))
+        return bool(self.page(prefix, limit=1).entries)
 
     # Multipart uploads
 
@@ -390,11 +432,6 @@ class Bucket:
             for page in pages:
                 for entry in page.get("Uploads", ()):
                     yield entry["Key"], entry["UploadId"], entry["Initiated"].timestamp()
-
-
-def _add_md5(request: Any, **_: Any) -> None:
-    body = request.data if isinstance(request.data, bytes) else (request.data or "").encode()
-    request.headers["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode("ascii")
 
 
 def _log_call(http_response: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:

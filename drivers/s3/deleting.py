@@ -11,7 +11,7 @@ import random
 import time
 from itertools import islice
 from os.path import commonprefix
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError, PathNotFoundError, UnavailableError, UploadBusyError
 from drivers.s3.errors import code_of, word_for
@@ -20,6 +20,7 @@ from drivers.translation import writing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from drivers.s3.answers import Failure
     from drivers.s3.bucket import Bucket
 
 _BATCH: Final = 1000
@@ -43,10 +44,10 @@ def remove(bucket: Bucket, keys: Iterable[str]) -> None:
             _raise_first(_delete(bucket, [{"Key": key} for key in batch]))
 
 
-def version_of(entry: Any) -> str:
-    """Return the version of an entry of a listing, or of the answer to HeadObject."""
+def version_of(modified: float, etag: str) -> str:
+    """Return the version of an object of which a listing or HeadObject tells this."""
     # Some stores tell milliseconds in a listing only.
-    return f"{int(entry['LastModified'].timestamp())} {entry['ETag']}"
+    return f"{int(modified)} {etag}"
 
 
 def discard(bucket: Bucket, versions: Mapping[str, str]) -> list[str]:
@@ -78,12 +79,12 @@ def _listed(bucket: Bucket, keys: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield those of `keys`, which are sorted, whose versions listings tell, as long as these tell many."""
     prefix, told = commonprefix(keys), _WORTHWHILE  # noqa: RUF071 - of keys, character by character
     while told >= _WORTHWHILE and len(keys) >= _WORTHWHILE:
-        page = bucket.page(Prefix=prefix, StartAfter=keys[0][:-1])
-        found = {entry["Key"]: entry for entry in page.get("Contents", ())}
-        last = max(found, default="") if page["IsTruncated"] else keys[-1]
+        page = bucket.page(prefix, after=keys[0][:-1])
+        found = {entry.key: entry for entry in page.entries}
+        last = max(found, default="") if page.token else keys[-1]
         passed = [key for key in keys if key <= last]
         here = [key for key in passed if key in found]
-        yield from ((key, version_of(found[key])) for key in here)
+        yield from ((key, version_of(found[key].modified, found[key].etag)) for key in here)
         told, keys = len(here), keys[len(passed) :]
 
 
@@ -98,23 +99,23 @@ def _remove_if(bucket: Bucket, etags: Mapping[str, str]) -> list[str]:
         if code_of(error) not in _NO_CONDITION:
             raise
         errors = _delete(bucket, [{"Key": key} for key in etags])
-    changed = [error["Key"] for error in errors if _word_of(error) is UploadBusyError]
+    changed = [error.key for error in errors if _word_of(error) is UploadBusyError]
     _raise_first(error for error in errors if _word_of(error) is not UploadBusyError)
     return changed
 
 
-def _delete(bucket: Bucket, objects: Sequence[Mapping[str, str]]) -> list[Any]:
+def _delete(bucket: Bucket, objects: Sequence[Mapping[str, str]]) -> list[Failure]:
     """Delete objects and return what the store says of those that could not be deleted.
 
-    The SDK tries again where a call fails as a whole, not where the store is too busy for some of its objects.
+    It is tried again already where a call fails as a whole, not where the store is too busy for some of its objects.
     """
-    errors: list[Any] = []
+    errors: list[Failure] = []
     for pause in (*_PAUSES, None):
         busy = set()
         for error in bucket.delete_objects(objects):
             if pause and _word_of(error) is UnavailableError:
-                busy.add(error.get("Key"))
-            elif error.get("Code") not in _GONE:
+                busy.add(error.key)
+            elif error.code not in _GONE:
                 errors.append(error)
         objects = [each for each in objects if each["Key"] in busy]
         if not objects or not pause:
@@ -123,11 +124,11 @@ def _delete(bucket: Bucket, objects: Sequence[Mapping[str, str]]) -> list[Any]:
     return errors
 
 
-def _word_of(error: Any) -> type[DriverError]:
-    return word_for(error.get("Code", ""))
+def _word_of(error: Failure) -> type[DriverError]:
+    return word_for(error.code)
 
 
-def _raise_first(errors: Iterable[Any]) -> None:
+def _raise_first(errors: Iterable[Failure]) -> None:
     for error in errors:
-        reason = f"{error.get('Code')} {error.get('Message', '')}".rstrip()
-        raise writing(_word_of(error))(f"s3: DeleteObjects {error.get('Key')}: {reason}")
+        reason = f"{error.code} {error.message}".rstrip()
+        raise writing(_word_of(error))(f"s3: DeleteObjects {error.key}: {reason}")

@@ -39,7 +39,6 @@ class S3Driver(FlatDriver):
         super().__init__(self._bucket, parameters.root)
         self._uploads = Uploads(self._bucket, parts, plan or PartPlan(parameters.part_size))
         self._parameters = parameters
-        self._signer = parameters.client(parameters.redirect_endpoint) if parameters.redirect_endpoint else None
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
@@ -59,12 +58,12 @@ class S3Driver(FlatDriver):
         # Unlike the other stores, S3 does not say whether there was anything to delete: one listing tells, and
         # usually names all that there is.
         key = self._keys.key(path)
-        page = self._bucket.page(Prefix=key)
-        keys = [entry["Key"] for entry in page.get("Contents", ())]
+        page = self._bucket.page(key)
+        keys = [entry.key for entry in page.entries]
         if key in keys:
             return self._bucket.delete(key)
         below = [each for each in keys if each.startswith(f"{key}/")]
-        if page["IsTruncated"]:  # what lies below may come after any number of siblings like key-a, key.b
+        if page.token:  # what lies below may come after any number of siblings like key-a, key.b
             below = [*self._bucket.keys(f"{key}/")]
         below = below or [*self._bucket.keys(staging_prefix(key))]
         if not below:
@@ -86,7 +85,7 @@ class S3Driver(FlatDriver):
 
     def redirect_url(self, path: str, *, method: str, client: str = "") -> str | None:
         del client
-        return self._bucket.signed_url(self._keys.key(path), method, self._signer)
+        return self._bucket.signed_url(self._keys.key(path), method)
 
     def object_key(self, path: str) -> str | None:
         return self._keys.key(path)

@@ -16,6 +16,8 @@ from drivers.base import (
     UnavailableError,
     UploadBusyError,
 )
+from drivers.calls.request import RefusedError
+from drivers.s3.answers import code_and_message
 from drivers.translation import CHECK_RIGHTS, Translation, foreign, one_line
 
 if TYPE_CHECKING:
@@ -79,24 +81,24 @@ class Translated(Translation):
 
     @staticmethod
     def word(error: Exception) -> type[DriverError]:
-        if not isinstance(error, exceptions.ClientError):
+        refusal = _refusal(error)
+        if refusal is None:
             permanent = isinstance(error, exceptions.BotoCoreError) and not isinstance(error, _UNREACHABLE)
             return DriverError if permanent else UnavailableError
-        response = error.response
-        code = response.get("Error", {}).get("Code", "")
+        code, _, status = refusal
         if code in _ERRORS:
             return _ERRORS[code]
-        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if status >= _LEAST_SERVER_ERROR:
             return _ERRORS.get(str(status), UnavailableError)
         return DriverError if status in {404, 412} else _ERRORS.get(str(status), DriverError)
 
     @staticmethod
     def text(error: Exception) -> str:
-        if not isinstance(error, exceptions.ClientError):
+        refusal = _refusal(error)
+        if refusal is None:
             return one_line(error) if isinstance(error, _TELLING) else foreign(error)
-        found = error.response.get("Error", {})
-        return one_line(f"{found.get('Code', 'error')} {found.get('Message', '')}")
+        code, message, _ = refusal
+        return one_line(f"{code or 'error'} {message}")
 
 
 def word_for(code: str) -> type[DriverError]:
@@ -116,5 +118,15 @@ def word_at_start(error: DriverError) -> type[DriverError]:
 
 def code_of(error: DriverError) -> str:
     """Return S3's code for the failure that became `error`, or "" if S3 gave none."""
-    cause = error.__cause__
-    return str(cause.response.get("Error", {}).get("Code", "")) if isinstance(cause, exceptions.ClientError) else ""
+    refusal = _refusal(error.__cause__)
+    return refusal[0] if refusal else ""
+
+
+def _refusal(error: BaseException | None) -> tuple[str, str, int] | None:
+    """Return code, message and status of what the store has refused, by whomever it was asked; None if it has not."""
+    if isinstance(error, RefusedError):
+        return *code_and_message(error.answer), error.answer.status
+    if isinstance(error, exceptions.ClientError):
+        found, told = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+        return str(found.get("Code", "")), str(found.get("Message", "")), told.get("HTTPStatusCode", 0)
+    return None

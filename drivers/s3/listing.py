@@ -6,13 +6,14 @@ Each request says how many names it wants, and SeaweedFS also names directories 
 from __future__ import annotations
 
 from itertools import compress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from drivers.flat import Page, names_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from drivers.s3.answers import Listing
     from drivers.s3.bucket import Bucket
 
 _PAGE_SIZE: Final = 1000
@@ -27,14 +28,14 @@ def pages(bucket: Bucket, prefix: str, after: str, limit: int) -> Iterator[Page]
     names: set[str] = set()
     # A name ends at its first slash. Below one SeaweedFS would list what lies there instead of names.
     first = after.partition("/")[0]
-    position = {"StartAfter": prefix + first} if first else {}
+    start, token = prefix + first if first else "", ""
     while True:
         missing = limit - len(names)
         size = min(missing + _SLACK, _PAGE_SIZE) if missing > 0 else _PAGE_SIZE
-        answer = bucket.page(Prefix=prefix, Delimiter="/", MaxKeys=size, **position)
-        objects = [entry["Key"].removeprefix(prefix) for entry in answer.get("Contents", ())]
-        prefixes = [entry["Prefix"].removeprefix(prefix) for entry in answer.get("CommonPrefixes", ())]
-        last = max([*objects, *prefixes], default="") if answer["IsTruncated"] else None
+        answer = bucket.page(prefix, delimiter="/", after=start, token=token, limit=size)
+        objects = [entry.key.removeprefix(prefix) for entry in answer.entries]
+        prefixes = [each.removeprefix(prefix) for each in answer.prefixes]
+        last = max([*objects, *prefixes], default="") if answer.token else None
         if _lists_empty_prefixes(answer):
             prefixes = _without_empty(bucket, prefix, [*names_after(prefixes, after)])
         page = Page([*objects, *prefixes], last)
@@ -42,15 +43,15 @@ def pages(bucket: Bucket, prefix: str, after: str, limit: int) -> Iterator[Page]
         if last is None:
             return
         names.update(names_after(page.entries, after))
-        position = {"ContinuationToken": answer["NextContinuationToken"]}
+        start, token = "", answer.token
 
 
-def _lists_empty_prefixes(answer: Any) -> bool:
+def _lists_empty_prefixes(answer: Listing) -> bool:
     """Tell whether the server that gave `answer` names directories whose last object has gone.
 
     SeaweedFS does for minutes, until it sweeps them.
     """
-    return "seaweedfs" in answer["ResponseMetadata"]["HTTPHeaders"].get("server", "").lower()
+    return "seaweedfs" in answer.server.lower()
 
 
 def _without_empty(bucket: Bucket, prefix: str, names: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,9 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, InvalidRegionError
+from botocore.httpsession import get_cert_path
 from botocore.utils import parse_timestamp
 
+from drivers.calls.waits import Limits
 from drivers.translation import one_line
 from registry.foundation import parameters
 from registry.foundation.errors import ParameterError
@@ -59,6 +63,15 @@ _ACLS: Final = (
     "bucket-owner-read",
     "bucket-owner-full-control",
 )
+_HEADERS: Final = {
+    "ContentType": "Content-Type",
+    "ServerSideEncryption": "x-amz-server-side-encryption",
+    "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
+    "StorageClass": "x-amz-storage-class",
+    "ACL": "x-amz-acl",
+}
+"""How a request says what the SDK calls so."""
+
 _LOG_LEVELS: Final = (
     "off",
     "debug",
@@ -97,10 +110,11 @@ class Parameters:
     key_id: str = ""
     storage_class: str = "STANDARD"
     acl: str = "private"
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def final_options(self) -> Mapping[str, str]:
-        """What a request that writes an object to stay says of it."""
+        """What the SDK says of an object that it writes to stay."""
         options = {"ContentType": "application/octet-stream"}
         if self.encrypt:
             options["ServerSideEncryption"] = "aws:kms" if self.key_id else "AES256"
@@ -115,21 +129,41 @@ class Parameters:
 
     @property
     def staged_options(self) -> Mapping[str, str]:
-        """What a request that writes an object of an upload says of it."""
+        """What the SDK says of an object of an upload that it writes."""
         options = dict(self.final_options)
         options.pop("ACL", None)
         if options.get("StorageClass") in _MINIMUM_STAY:
             del options["StorageClass"]
         return options
 
-    def client(self, endpoint: str = "") -> Any:
+    def session(self) -> Any:
+        """Return a session of the SDK, which knows its files and its variables.
+
+        One of its own: the default one is shared by threads that may be making clients just now.
+        """
+        session = botocore.session.get_session()
+        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
+        return session
+
+    def credentials(self, session: Any) -> Any:
+        """Return the credentials that are configured, or those that the SDK finds; None if there are none."""
+        if self.access_key:
+            return Credentials(self.access_key, self.secret_key, self.session_token or None)
+        return session.get_credentials()
+
+    def authorities(self, session: Any) -> str:
+        """Return the file of the authorities that the SDK trusts, "" if any certificate will do."""
+        named = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True
+        return str(get_cert_path(named)) if self.verify else ""
+
+    def client(self, endpoint: str = "", session: Any = None) -> Any:
         """Return a client of the bucket's endpoint, or of another `endpoint`; nothing is sent yet.
 
         Raises:
             ParameterError: the SDK does not take the region or the endpoint, or what it looks up by itself.
         """
         try:
-            return self._client(endpoint or self.endpoint)
+            return self._client(endpoint or self.endpoint, session or self.session())
         except InvalidRegionError as error:
             reason = f"must be the name of a region, of letters, digits and hyphens, not {self.region!r}"
             raise ParameterError(f"region: {reason}") from error
@@ -140,10 +174,7 @@ class Parameters:
         except BotoCoreError as error:
             raise ParameterError(f"region: the SDK's own configuration cannot be used: {one_line(error)}") from error
 
-    def _client(self, endpoint: str) -> Any:
-        # A session of its own: the default one is shared by threads that may be making clients just now.
-        session = botocore.session.get_session()
-        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
+    def _client(self, endpoint: str, session: Any) -> Any:
         return boto3.session.Session(botocore_session=session).client(
             "s3",
             region_name=self.region or ("us-east-1" if self.endpoint else None),
@@ -185,6 +216,11 @@ class Parameters:
         # Left to itself the SDK signs URLs for a global name, from which Amazon redirects to the region, which
         # the signature does not survive. A certificate does not cover names with dots.
         return "auto" if "." in self.bucket else "virtual"
+
+
+def headers_of(options: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that say what the SDK is told by `options`."""
+    return {_HEADERS[name]: value for name, value in options.items()}
 
 
 def parse_time(text: str) -> datetime:
@@ -231,6 +267,7 @@ def parse(values: Mapping[str, object]) -> Parameters:
         key_id=section.text("keyid"),
         storage_class=section.choice("storageclass", "STANDARD", _STORAGE_CLASSES),
         acl=section.choice("objectacl", "private", _ACLS),
+        limits=Limits.parse(section),
     )
     # What is copied inside the store are an upload's parts, so these two say nothing here; they are checked.
     section.whole("multipartcopychunksize", _DEFAULT_PART, minimum=SMALLEST_PART, maximum=LARGEST_PART)

@@ -10,10 +10,11 @@ from registry.foundation.http_client.answers import Reply, Stream
 from registry.foundation.http_client.connections import Exchange
 from registry.foundation.http_client.deadlines import Deadline, Pace
 from registry.foundation.http_client.errors import HttpError
-from registry.foundation.http_client.hops import ENDED, Hop
+from registry.foundation.http_client.hops import ENDED, UNANSWERED, Hop
 from registry.foundation.http_client.kept import KeptConnections
 from registry.foundation.http_client.reach import Reach
 from registry.foundation.http_client.requests import REDIRECTS, Request
+from registry.foundation.http_client.straight import Straight
 from registry.foundation.http_client.trust import Identity, Trust
 from registry.foundation.reasons import reason
 
@@ -23,9 +24,16 @@ if TYPE_CHECKING:
 
     from registry.foundation.http_client.connections import Connection
     from registry.foundation.http_client.destinations import Address
+    from registry.foundation.http_client.locations import Location
+    from registry.foundation.http_client.proxies import Proxy
 
 _MOST_OF_REDIRECT: Final = 65536
 """Bytes that are read of the content of a redirect, so that its connection can be used again."""
+
+_MOST_ORIGINS: Final = 64
+"""Origins of which the proxy is remembered: redirects lead to any number."""
+
+USER_AGENT: Final = f"registry/{registry.__version__}"
 
 
 class HttpClient:
@@ -44,7 +52,7 @@ class HttpClient:
         self,
         *,
         cafile: str = "",
-        user_agent: str = f"registry/{registry.__version__}",
+        user_agent: str = USER_AGENT,
         connections: int = 1,
         follow: int = 10,
         context: ssl.SSLContext | None = None,
@@ -56,6 +64,7 @@ class HttpClient:
         self._trust_elsewhere = Trust(cafile, context, verify=verify) if identity else self._trust
         self._reach = reach or Reach()
         self._families: dict[str, int] = {}
+        self._proxies: dict[tuple[str, str, int], Proxy | None] = {}
         self._user_agent = user_agent
         self._follow = follow
         self._kept = KeptConnections(connections)
@@ -74,8 +83,8 @@ class HttpClient:
         """Return the answer, with the first `most_bytes` of its content; all has come within `timeout_seconds`.
 
         Only to find the address of a host may take longer: that cannot be cut short. None is to wait for ever. The peer
-        may get the request twice: where it closes a connection that was kept before anything of an answer has come,
-        another one is used.
+        may get the request more than once: where it closes a connection that was kept before anything of an answer has
+        come, another one is used.
 
         `headers` are sent in their order; "Accept-Encoding: identity" is added if they have none. Length and
         connection are not theirs to say. A redirect to another origin gets but Accept, Content-Type, Range and
@@ -87,7 +96,10 @@ class HttpClient:
         """
         deadline = Deadline(timeout_seconds)
         request = Request.of(method, url, body, headers, user_agent=self._user_agent)
-        with self._answer(request, deadline, timeout_seconds, home) as answer:
+        begun = self._begun(request, deadline, timeout_seconds) if home is None else None
+        if begun and (reply := begun.reply(most_bytes)):
+            return reply
+        with begun.stream() if begun else self._answer(request, deadline, timeout_seconds, home) as answer:
             content = answer.read(most_bytes + 1)
         truncated = len(content) > most_bytes
         return Reply(answer.status, answer.headers, content[:most_bytes], truncated, answer.location)
@@ -111,13 +123,27 @@ class HttpClient:
             HttpError: there is no answer.
         """
         request = Request.of(method, url, None, headers, user_agent=self._user_agent)
-        answer = self._answer(request, Deadline(answer_seconds), answer_seconds)
+        deadline = Deadline(answer_seconds)
+        begun = self._begun(request, deadline, answer_seconds)
+        answer = begun.stream() if begun else self._answer(request, deadline, answer_seconds)
         answer.bear(Pace(stall_seconds, slowest), stall_seconds)
         return answer
 
     def close(self) -> None:
         """Close the connections that are kept, and those in use when they have their answers."""
         self._kept.close()
+
+    def _begun(self, request: Request, deadline: Deadline, timeout_seconds: float | None) -> Straight | None:
+        """Return the answer that begins on a connection that is kept.
+
+        None if there is none, if the answer may be a redirect to follow, or if the address of the peer is judged.
+
+        Raises:
+            HttpError: there is no answer.
+        """
+        if self._follow or self._reach.private is not None:
+            return None
+        return Straight.begin(request, deadline, timeout_seconds, self._trust, self._kept)
 
     def _answer(
         self,
@@ -132,14 +158,18 @@ class HttpClient:
             HttpError: there is none.
         """
         reach = self._reach
-        hop = Hop(request, self._exchange(deadline), self._trust, timeout_seconds, reach)
+        hop = Hop(request, self._exchange(deadline), self._trust, timeout_seconds)
         hop.foreign = home is not None
         hop.guard = reach.own(request.location) if home is None else reach.beyond(home, "it is at")
         for _ in range(self._follow + 1):
-            with hop.errors_in_one_line():
+            try:
                 answer = self._answer_of(hop)
+            except UNANSWERED as error:
+                raise hop.told(error) from None
+            if not self._follow or answer.status not in REDIRECTS:
+                return answer
             to = next(iter(answer.headers.getlist("Location")), "")
-            if not self._follow or answer.status not in REDIRECTS or not to:
+            if not to:
                 return answer
             with answer:
                 answer.read(_MOST_OF_REDIRECT)
@@ -155,6 +185,22 @@ class HttpClient:
     def _exchange(self, deadline: Deadline) -> Exchange:
         return Exchange(deadline, self._reach.connect_seconds, self._families)
 
+    def _proxy_for(self, location: Location) -> Proxy | None:
+        """Return the proxy by which `location` is reached: the environment is asked once for each origin.
+
+        Raises:
+            HttpError: it cannot be used.
+        """
+        origin = location.origin
+        try:
+            return self._proxies[origin]
+        except KeyError:
+            proxy = self._reach.proxy_for(location)
+        if len(self._proxies) >= _MOST_ORIGINS:
+            self._proxies.clear()
+        self._proxies[origin] = proxy
+        return proxy
+
     def _answer_of(self, hop: Hop) -> Stream:
         """Return the answer of this hop.
 
@@ -162,8 +208,8 @@ class HttpClient:
             HttpError: it may not be asked.
             OSError: or HTTPException, there is no answer.
         """
-        hop.find_proxy()
         location = hop.request.location
+        hop.require_way(self._proxy_for(location))
         context = hop.trust.context() if location.scheme == "https" else None
         key = (location.origin, hop.proxy, context)
         connection = self._kept.take(key)

@@ -20,7 +20,9 @@ _LONGEST_NAME: Final = 254
 
 _LONGEST_SCHEME: Final = 20
 _REMEMBERED: Final = 32
-"""Locations: a client asks few of them, again and again."""
+"""Origins: a client asks few of them, again and again."""
+
+_BEHIND_SCHEME: Final = len("https://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,23 @@ class Location:
     authorization: str = ""
 
     @staticmethod
-    @lru_cache(_REMEMBERED)
     def parse(url: str) -> Location:
         """Return the location that `url` names; what a request line cannot hold is percent-encoded.
 
         Raises:
             HttpError: it is not an ``http`` or ``https`` URL.
         """
+        at = url.find("/", _BEHIND_SCHEME)
+        if at < 0 or not (url.isascii() and url.isprintable()) or " " in url or "#" in url or url[-1] == "?":
+            return Location._parsed(url)
+        if "?" in url[:at]:
+            return Location._parsed(url)
+        root = Location._parsed(url[:at])
+        return Location(root.scheme, root.host, root.port, url[at:], root.authorization)
+
+    @staticmethod
+    @lru_cache(_REMEMBERED)
+    def _parsed(url: str) -> Location:
         try:
             split = urlsplit(_sendable(url.encode()))
         except ValueError:  # its text may hold a password

@@ -62,10 +62,15 @@ class AzureServer:
         return AzureMedium(self)
 
 
-def program() -> str:
-    """Give the path of azurite-blob: AZURITE names it, or make test-azure has put it into .azurite."""
+def find_program() -> str | None:
+    """Give the path of azurite-blob, if installed: AZURITE names it, or make test-azure has put it into .azurite."""
     beside = Path(__file__).parents[3] / ".azurite/node_modules/.bin"
-    found = os.environ.get("AZURITE") or shutil.which("azurite-blob", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
+    return os.environ.get("AZURITE") or shutil.which("azurite-blob", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
+
+
+def program() -> str:
+    """Give the path of azurite-blob; a test fails without."""
+    found = find_program()
     if not found:
         pytest.fail("azurite-blob is missing: npm install azurite")
     return found
@@ -106,14 +111,18 @@ class AzureMedium(Medium):
         return driver
 
 
+def command(port: int, *more: str) -> list[str]:
+    """Give the command that runs the server."""
+    # It refuses versions of the protocol younger than itself; what it cannot do in them it ignores.
+    options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
+    return [program(), "--blobPort", str(port), *options, *more]
+
+
 @contextlib.contextmanager
 def azurite(directory: Path) -> Iterator[AzureServer]:
     """Run the server, with its log in `directory`."""
     port, behind = free_port(), free_port()
-    # It refuses versions of the protocol younger than itself; what it cannot do in them it ignores.
-    options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
-    command = [program(), "--blobPort", str(behind), *options]
-    with running(command, behind, directory), serving(Proxy(port, f"127.0.0.1:{behind}")) as proxy:
+    with running(command(behind), behind, directory), serving(Proxy(port, f"127.0.0.1:{behind}")) as proxy:
         server = AzureServer(f"http://127.0.0.1:{port}/{ACCOUNT}", proxy)
         with server.client() as client:
             client.create_container()

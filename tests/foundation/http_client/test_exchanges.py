@@ -15,7 +15,14 @@ from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(params=[10, 0], ids=["follows redirects", "goes straight"])
+def client(request: pytest.FixtureRequest) -> Iterator[HttpClient]:
+    with closing(HttpClient(follow=request.param)) as made:
+        yield made
 
 
 def get(client: HttpClient, url: str, most_bytes: int = 1000) -> Reply:
@@ -236,11 +243,12 @@ def test_an_answer_is_the_same_in_one_piece_and_byte_by_byte(client: HttpClient,
     assert (reply.status, reply.content, reply.truncated) == (201, b"xyz", False)
     assert list(reply.headers.items()) == [
         ("A", "1"),
-        ("A", "\xe4"),
         ("B", "2 3"),
+        ("a", "\xe4"),
         ("Content-Length", "3"),
         ("Content-Length", "3"),
     ]
+    assert (reply.headers["A"], reply.headers.getlist("a")) == ("1, \xe4", ["1", "\xe4"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,175 @@
+"""The calls of a bucket that are made again and again, without the SDK, which takes ten times as long for each.
+
+It still finds credentials and endpoints, and makes those calls that carry much or are seldom made.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote
+
+from botocore.exceptions import BotoCoreError
+
+from drivers.calls.caller import Caller
+from drivers.calls.request import RefusedError, Request
+from drivers.s3.answers import region_of
+from drivers.s3.credentials import Credentials
+from drivers.s3.endpoint import Endpoint, endpoint_of
+from drivers.s3.signing import SdkSigner, Signer, query_of
+from drivers.translation import one_line
+from registry.foundation.errors import ParameterError
+from registry.foundation.http_client import USER_AGENT, HttpClient, Reach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from drivers.s3.parameters import Parameters
+    from registry.foundation.http_client import Reply, Stream
+
+CONNECT_SECONDS: Final = 5
+_KEPT_CONNECTIONS: Final = 64
+_ELSEWHERE: Final = frozenset({301, 302, 307, 400})
+"""Statuses with which Amazon says that a bucket is in another region."""
+
+_log = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer", "Reply", "Stream")
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How the bucket is asked: where, and with whose signature; `client` is the SDK's."""
+
+    client: Any
+    endpoint: Endpoint
+    signer: Signer | SdkSigner
+    caller: Caller
+
+
+class Calls:
+    """Calls of the bucket that `parameters` name; for all threads. `client` is the SDK's.
+
+    Raises:
+        ParameterError: the SDK does not take a parameter, or something that it looks up by itself.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        session = parameters.session()
+        self.client = parameters.client(session=session)
+        self._parameters = parameters
+        self._credentials = Credentials(lambda: parameters.credentials(session))
+        endpoint = self._endpoint_of(self.client)
+        self._http = HttpClient(
+            cafile=parameters.authorities(session) if endpoint.scheme == "https" else "",
+            user_agent=f"{USER_AGENT} {parameters.user_agent}".rstrip(),
+            connections=_KEPT_CONNECTIONS,
+            follow=0,
+            verify=parameters.verify,
+            reach=Reach(connect_seconds=CONNECT_SECONDS),
+        )
+        weakref.finalize(self, self._http.close)
+        self._lock = threading.Lock()
+        self._way = self._way_of(self.client, endpoint)
+        self._public_way = self._way_of_clients() if parameters.redirect_endpoint else None
+
+    def call(  # noqa: PLR0913 - the parts of a request
+        self,
+        operation: str,
+        method: str,
+        key: str | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        most_bytes: int = 0,
+    ) -> Reply:
+        """Return the answer, of a status of 2xx; for `most_bytes` and the errors see drivers.calls.caller.Caller.
+
+        It is about the bucket where no `key` is given.
+        """
+        asked, sent = query_of(query) if query else "", tuple(headers.items()) if headers else ()
+
+        def ask(way: _Way) -> Reply:
+            path = (way.endpoint.path or "/") if key is None else _path(way.endpoint, key)
+            return way.caller.call(Request(method, path, asked, sent, body), most_bytes=most_bytes)
+
+        return self._asked(operation, ask)
+
+    def stream(self, operation: str, key: str, headers: Mapping[str, str]) -> Stream:
+        """Return the answer to GET, of a status of 2xx; for the errors see drivers.calls.caller.Caller."""
+
+        def ask(way: _Way) -> Stream:
+            return way.caller.stream(Request("GET", _path(way.endpoint, key), headers=tuple(headers.items())))
+
+        return self._asked(operation, ask)
+
+    def signed_url(self, method: str, operation: str, key: str, seconds: int) -> str:
+        """Return a URL by which anyone may make this call for so many seconds, at the endpoint that clients reach."""
+        way = self._public_way or self._way
+        if isinstance(way.signer, Signer):
+            return way.signer.presigned(method, _path(way.endpoint, key), seconds)
+        target = {"Bucket": self._parameters.bucket, "Key": key}
+        return str(way.client.generate_presigned_url(operation, Params=target, ExpiresIn=seconds))
+
+    def _asked(self, operation: str, ask: Callable[[_Way], _Answer]) -> _Answer:
+        way = self._way
+        try:
+            try:
+                answer = ask(way)
+            except RefusedError as error:
+                moved = self._moved(way, error.answer)
+                if moved is None:
+                    raise
+                answer = ask(moved)
+        except RefusedError as error:
+            self._note(operation, error.answer.status)
+            raise
+        self._note(operation, answer.status)
+        return answer
+
+    def _note(self, operation: str, status: int) -> None:
+        if self._parameters.log_calls:  # without headers and content: they hold signatures
+            _log.info("%s: %s", operation, status)
+
+    def _moved(self, way: _Way, answer: Reply) -> _Way | None:
+        """Return how to ask in the region that the store names where it has refused `way`; None if it names no other.
+
+        From then on all ask there.
+        """
+        region = region_of(answer) if answer.status in _ELSEWHERE else ""
+        if not region:
+            return None
+        with self._lock:
+            if self._way is way:
+                if region == way.endpoint.region:
+                    return None
+                try:
+                    client = replace(self._parameters, region=region).client()
+                except ParameterError:
+                    return None
+                _log.warning("the bucket %s is in the region %s", self._parameters.bucket, region)
+                self._way = self._way_of(client, self._endpoint_of(client))
+            return self._way
+
+    def _way_of_clients(self) -> _Way:
+        client = self._parameters.client(self._parameters.redirect_endpoint)
+        return self._way_of(client, self._endpoint_of(client))
+
+    def _way_of(self, client: Any, endpoint: Endpoint) -> _Way:
+        is_own = endpoint.sdk_signer is None
+        signer = Signer(endpoint, self._credentials) if is_own else SdkSigner(endpoint, self._parameters.bucket)
+        return _Way(client, endpoint, signer, Caller(endpoint.url, signer, self._parameters.limits, self._http))
+
+    def _endpoint_of(self, client: Any) -> Endpoint:
+        try:
+            return endpoint_of(client, self._parameters.bucket)
+        except BotoCoreError as error:
+            raise ParameterError(f"bucket, region: the SDK finds no endpoint: {one_line(error)}") from error
+
+
+def _path(endpoint: Endpoint, key: str) -> str:
+    return f"{endpoint.path}/{quote(key, safe='/-_.~')}"
