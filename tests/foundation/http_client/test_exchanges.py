@@ -120,8 +120,9 @@ def test_threads_have_connections_of_their_own_and_as_many_are_kept_as_is_said(s
     assert len({asked.port for asked in server.asked}) < 200
 
 
+@pytest.mark.parametrize("follow", [10, 0])
 @pytest.mark.parametrize("ending", ["close", "reset", "close of TLS", "end of TLS"])
-def test_a_connection_that_was_closed_meanwhile_is_replaced(tmp_path: Path, ending: str) -> None:
+def test_a_connection_that_was_closed_meanwhile_is_replaced(tmp_path: Path, ending: str, follow: int) -> None:
     authority, seen = Authority.create(tmp_path), list[bytes]()
     context = authority.serving_context("server")
 
@@ -141,7 +142,7 @@ def test_a_connection_that_was_closed_meanwhile_is_replaced(tmp_path: Path, endi
 
     with (
         listening(behave_in_tls if "TLS" in ending else behave) as url,
-        closing(HttpClient(cafile=str(authority.path))) as client,
+        closing(HttpClient(cafile=str(authority.path), follow=follow)) as client,
     ):
         for _ in range(3):
             secured = url.replace("http", "https") if "TLS" in ending else url
