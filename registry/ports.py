@@ -234,6 +234,12 @@ class ManifestStore(Holder, Protocol):
     def touch(self, digest: Digest) -> None:
         """Let the manifest count as pushed now, if the repository lists it."""
 
+    def check_first(self, check: Callable[[], object], manifest: Manifest, digest: Digest) -> None:
+        """Do `check`, which says whether put() of a manifest may follow, and raise what it raises.
+
+        The bytes of the manifest may be stored at the same time, for put() to go on from. Nothing leads there yet.
+        """
+
     def put(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()) -> None:
         """Store a manifest under its digest, list it among the referrers of its subject, let `tags` point to it.
 
