@@ -18,6 +18,8 @@ from drivers.base import UnavailableError
 from drivers.calls.caller import Caller
 from drivers.calls.request import Request, Signer
 from registry.foundation.circuit import MOST_WAITING, Circuit
+from registry.foundation.errors import ParameterError
+from registry.foundation.extras import installing
 from registry.foundation.http_client import HttpClient, Reach
 
 if TYPE_CHECKING:
@@ -118,7 +120,10 @@ def _signer(parameters: AzureParameters) -> Signer:
         return SharedKey(parameters.accountname, parameters.accountkey)
     if parameters.type == SAS:
         return ByUrl()
-    from drivers.azure.login import tokens  # noqa: PLC0415 - it is large, and needed only by who has an identity
+    try:
+        from drivers.azure.login import tokens  # noqa: PLC0415 - it is large, and needed only by who has an identity
+    except ImportError as error:
+        raise ParameterError(f"credentials.type: {parameters.type}: {error}; try: {installing('azure')}") from error
 
     return Bearer(partial(tokens, parameters))
 
