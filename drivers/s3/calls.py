@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 from botocore.exceptions import BotoCoreError
 
-import registry
 from drivers.calls.caller import Caller
 from drivers.calls.request import RefusedError, Request
 from drivers.s3.answers import region_of
@@ -66,7 +65,7 @@ class Calls:
         endpoint = self._endpoint_of(self.client)
         self._http = HttpClient(
             cafile=parameters.authorities(session) if endpoint.scheme == "https" else "",
-            user_agent=f"registry/{registry.__version__} {parameters.user_agent}".rstrip(),
+            user_agent=f"registry {parameters.user_agent}".rstrip(),
             connections=_KEPT_CONNECTIONS,
             follow=0,
             verify=parameters.verify,
