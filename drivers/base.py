@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from drivers.claims import ObjectClaims
     from drivers.log import Log
+    from registry.foundation.circuit import Circuit
 
 Result = TypeVar("Result")
 
@@ -97,6 +98,9 @@ class UnavailableError(DriverError):
     It throttles, restarts, cannot be reached or reports an error of its hardware; or this process has run out of what
     it needs to ask it, such as file descriptors.
     """
+
+    retry_seconds: int | None = None
+    """For how long it is not asked anyway, as it has not answered before; None where it may be asked at once."""
 
 
 class CollectingError(UnavailableError):
@@ -240,6 +244,9 @@ class StorageDriver(ABC):
 
     shared_between_processes: ClassVar[bool] = True
     """Whether other processes with the same parameters see the same objects."""
+
+    circuit: Circuit | None = None
+    """What says when the storage is not asked, as it does not answer; None where every call goes to it."""
 
     @classmethod
     @abstractmethod

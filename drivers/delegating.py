@@ -18,6 +18,7 @@ class DelegatingDriver(StorageDriver):
     def __init__(self, inner: StorageDriver) -> None:
         self._inner = inner
         self.name = inner.name  # type: ignore[misc]  # the name of the driver that it takes the place of
+        self.circuit = inner.circuit
         self.shared_between_processes = inner.shared_between_processes  # type: ignore[misc]
 
     @classmethod

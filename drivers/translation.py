@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from drivers.base import DriverError, NoSpaceError, NotPermittedError, NotWritableError, UnavailableError
+from registry.foundation.circuit import CircuitOpenError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -99,9 +100,18 @@ class Translation(ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is not None and isinstance(error, self.failures) and not isinstance(error, DriverError):
+        if error is None:
+            return
+        if isinstance(error, CircuitOpenError):
+            raise self._not_asked(error) from error
+        if isinstance(error, self.failures) and not isinstance(error, DriverError):
             # A variable of this frame that held it would be a cycle, and keep a socket, say, until the next collection.
             raise self._translated(error) from error
+
+    def _not_asked(self, error: CircuitOpenError) -> UnavailableError:
+        refused = UnavailableError(f"{self.driver}: {self._call} {self._subject}: {error}")
+        refused.call, refused.subject, refused.retry_seconds = self._call, self._subject, error.retry_seconds
+        return refused
 
     def _translated(self, error: Exception) -> DriverError:
         word = self.word(error)

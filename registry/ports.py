@@ -128,6 +128,15 @@ class BlobReader(Holder, Protocol):
             BlobUnknownError: this repository does not have it.
         """
 
+    def serve_range(self, digest: Digest, start: int, stop: int | None) -> Blob:
+        """Return the blob as serve() does, for a caller that reads ``start..stop`` next; without `stop`, to its end.
+
+        An object store may open that range at the same time. The next read() then has it, if it begins at `start`.
+
+        Raises:
+            BlobUnknownError: this repository does not have it.
+        """
+
     def describe(self, digest: Digest) -> Blob:
         """Return the blob as serve() does, for a caller that reads nothing of it: what is not here is not fetched.
 

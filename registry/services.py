@@ -20,6 +20,7 @@ from registry.config.cached import Cached
 from registry.foundation.proxies import TrustedProxies
 from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
+from registry.health.silence import tell_of_silence
 from registry.journal.entry import Instance
 from registry.journal.recorder import Recorder
 from registry.lease import Lease, this_server
@@ -213,6 +214,8 @@ def assemble(
         ConfigurationError: redis cannot be had.
     """
     driver, access = plugins.storage, plugins.access
+    board = board or Board()
+    tell_of_silence(driver, board, observer.metrics if observer else None)
     if observer:
         driver = MeasuredDriver(driver, observer)
     redis = load_descriptors(configuration, observer)
@@ -237,7 +240,7 @@ def assemble(
         tokens=UploadTokens(secret),
         proxies=TrustedProxies(configuration.http.trustedproxies, remembered.told),
         validation=validation_policy(configuration),
-        board=board or Board(),
+        board=board,
         redis=redis,
         observer=observer,
         lease=Lease(driver, "journal", this_server(configuration.http.addr)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from drivers.calls.request import RefusedError
 from drivers.calls.waits import asked_seconds, pause_seconds
+from registry.foundation.circuit import MOST_WAITING, Circuit
 from registry.foundation.http_client import HttpError, Reply
 from registry.foundation.http_client.deadlines import Deadline
 
@@ -43,11 +44,14 @@ class Caller:
     A store may get a call twice that it has done already, but whose answer was lost.
     """
 
-    def __init__(self, endpoint: str, signer: Signer, limits: Limits, client: HttpClient) -> None:
+    def __init__(
+        self, endpoint: str, signer: Signer, limits: Limits, client: HttpClient, circuit: Circuit | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._signer = signer
         self._limits = limits
         self._client = client
+        self._circuit = circuit or Circuit(most_waiting=MOST_WAITING)
 
     def call(self, request: Request, *, most_bytes: int) -> Reply:
         """Return the answer, of a status of 2xx, with the first `most_bytes` of its content, or 64 KiB if that is more.
@@ -55,6 +59,7 @@ class Caller:
         Raises:
             RefusedError: it is of another status.
             HttpError: there is none.
+            CircuitOpenError: the store is not asked, as it has not answered before.
         """
         url = self._endpoint + request.target
 
@@ -78,6 +83,7 @@ class Caller:
         Raises:
             RefusedError: it is of another status.
             HttpError: there is none.
+            CircuitOpenError: the store is not asked, as it has not answered before.
         """
         url = self._endpoint + request.target
 
@@ -101,6 +107,23 @@ class Caller:
 
     def _final(self, request: Request, ask: Callable[[Sequence[tuple[str, str]], float], _Answer | Reply]) -> _Answer:
         """Return the answer to the first attempt that is given one of 2xx; `ask` is given headers and seconds."""
+        circuit = self._circuit
+        circuit.enter()
+        try:
+            answer = self._tried(request, ask)
+        except HttpError:
+            circuit.failed()
+            raise
+        except RefusedError:
+            circuit.succeeded()
+            raise
+        except BaseException:
+            circuit.left()
+            raise
+        circuit.succeeded()
+        return answer
+
+    def _tried(self, request: Request, ask: Callable[[Sequence[tuple[str, str]], float], _Answer | Reply]) -> _Answer:
         deadline = time.monotonic() + self._limits.seconds
         attempt, patient = 1, self._limits.attempts == 1
         while True:
@@ -123,6 +146,7 @@ class Caller:
                     raise RefusedError(answer)
                 if self._is_last(attempt, deadline - pause):
                     raise RefusedError(answer)
+                self._circuit.heard()
             time.sleep(pause)
             attempt += 1
 

@@ -18,7 +18,6 @@ _SHORTEST_SECONDS: Final = 10.0
 _LONGEST_SECONDS: Final = 60.0
 _CROWD_SECONDS: Final = 1.0
 _SILENCE_SECONDS: Final = 5.0
-_NOBODY: Final = 0
 
 
 class CircuitOpenError(Exception):
@@ -30,7 +29,7 @@ class CircuitOpenError(Exception):
 
 
 class Circuit:
-    """Whether a server may be asked; `tell` is called with True when it may no more, with False when it may again.
+    """Whether a server may be asked; watch() has somebody told when that changes.
 
     Five failures in a row open it for 10 seconds. Then one call tries, while others are still refused: if it fails,
     too, that is for twice as long, up to 60 seconds.
@@ -42,12 +41,11 @@ class Circuit:
 
     def __init__(
         self,
-        tell: Callable[[bool], None],
         *,
         most_waiting: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tell = tell
+        self._watchers: list[Callable[[bool], None]] = []
         self._most_waiting = most_waiting
         self._clock = clock
         self._lock = threading.Lock()
@@ -55,14 +53,17 @@ class Circuit:
         self._seconds = 0.0
         """For how long it was opened the last time, 0 while it is closed."""
         self._open_until = 0.0
-        self._trier = _NOBODY
-        """The thread that tries."""
+        self._trying = False
         self._waiting = 0
         self._heard_at = 0.0
         """When the server answered last, or when somebody began to wait for it, if nobody did before."""
 
+    def watch(self, tell: Callable[[bool], None]) -> None:
+        """Have `tell` called with True when the server may be asked no more, and with False when it may again."""
+        self._watchers.append(tell)
+
     def enter(self) -> None:
-        """Return if the server may be asked; the same thread then calls succeeded(), failed() or left().
+        """Return if the server may be asked; succeeded(), failed() or left() must follow.
 
         Raises:
             CircuitOpenError: it may not.
@@ -79,44 +80,52 @@ class Circuit:
                     self._heard_at = self._clock()
                 self._waiting += 1
         if opens:
-            self._tell(True)  # noqa: FBT003  the fact is the argument
+            self._tell(is_open=True)
         if retry_seconds:
             raise CircuitOpenError(max(1, math.ceil(retry_seconds)))
+
+    def heard(self) -> None:
+        """Take note that the server has answered, and that the call goes on all the same: it is made again, say."""
+        with self._lock:
+            self._failures, self._heard_at = 0, self._clock()
 
     def succeeded(self) -> None:
         """Take note of an answer, whatever it says."""
         with self._lock:
-            was_open, self._failures, self._seconds, self._trier = bool(self._seconds), 0, 0.0, _NOBODY
+            was_open, self._failures, self._seconds, self._trying = bool(self._seconds), 0, 0.0, False
             self._waiting -= 1
             self._heard_at = self._clock()
         if was_open:
-            self._tell(False)  # noqa: FBT003  as above
+            self._tell(is_open=False)
 
     def failed(self) -> None:
         """Take note that there was no answer, or one that says that the server does not work."""
         with self._lock:
             self._waiting -= 1
             self._failures += 1
-            was_open, tried = bool(self._seconds), self._trier == threading.get_ident()
+            was_open = bool(self._seconds)
             # Calls that were waiting when it was opened fail later on, and say nothing new.
-            if tried or (not was_open and self._failures >= _FAILURES):
+            if self._trying or (not was_open and self._failures >= _FAILURES):
                 self._open()
             opens = bool(self._seconds) and not was_open
         if opens:
-            self._tell(True)  # noqa: FBT003  as above
+            self._tell(is_open=True)
 
     def left(self) -> None:
         """Take note that nothing was learnt: somebody else is to try."""
         with self._lock:
             self._waiting -= 1
-            if self._trier == threading.get_ident():
-                self._trier = _NOBODY
+            self._trying = False
+
+    def _tell(self, *, is_open: bool) -> None:
+        for tell in self._watchers:
+            tell(is_open)
 
     def _try(self) -> float:
-        """Have this thread try, if it is time and nobody does; else return for how many seconds not to ask."""
+        """Return 0 if the caller is to try, as it is time and nobody does; else for how many seconds not to ask."""
         left = self._open_until - self._clock()
-        if left <= 0 and self._trier == _NOBODY:
-            self._trier = threading.get_ident()
+        if left <= 0 and not self._trying:
+            self._trying = True
             return 0.0
         return max(left, 1.0)
 
@@ -131,4 +140,4 @@ class Circuit:
     def _open(self) -> None:
         self._seconds = min(max(self._seconds * 2, _SHORTEST_SECONDS), _LONGEST_SECONDS)
         self._open_until = self._clock() + self._seconds
-        self._trier = _NOBODY
+        self._trying = False

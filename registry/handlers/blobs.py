@@ -17,20 +17,22 @@ from registry.handlers.streaming import Content
 from registry.handlers.urls import claimed_address
 from registry.oci import media_types
 from registry.oci.digest import Digest
-from registry.oci.ranges import ByteRange, parse_ranges
+from registry.oci.ranges import ByteRange, parse_ranges, parse_span
 
 if TYPE_CHECKING:
     from registry.ports import Blob, Repository
 
 blueprint = Blueprint("blobs", __name__)
 
+_CONDITIONS = {"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_RANGE"}
+"""What may make an answer another one than the content that is asked for."""
+
 
 @blueprint.get("/v2/<path:name>/blobs/<digest>")
 def get_blob(name: str, digest: str) -> Response:
     """Serve a blob or ranges of it, by the shortest way that driver and configuration allow."""
     repository = open_repository(name, "pull")
-    blobs = repository.blobs
-    blob = (blobs.serve if request.method == "GET" else blobs.describe)(Digest.parse(digest))
+    blob = _look_up(repository, Digest.parse(digest))
     # As in the Go registry, whatever comes of it: 304, 416 and a client that hangs up are pulls, too.
     note_blob(repository.name, blob)
     if unmodified(blob.digest):
@@ -55,6 +57,19 @@ def delete_blob(name: str, digest: str) -> Response:
         condition.require(target)
     publishing().remove_blob(repository, target)
     return Response(status=202)
+
+
+def _look_up(repository: Repository, digest: Digest) -> Blob:
+    """Return the blob; where all of it or one range is to be streamed, with that opened at the same time."""
+    blobs, environ = repository.blobs, request.environ
+    if request.method != "GET":
+        return blobs.describe(digest)
+    configuration = services().configuration
+    is_streamed = configuration.storage.redirect.disable and not configuration.http.accelredirect.prefix
+    if not is_streamed or environ.keys() & _CONDITIONS:
+        return blobs.serve(digest)
+    span = parse_span(environ.get("HTTP_RANGE", "bytes=0-"))
+    return blobs.serve_range(digest, *span) if span else blobs.serve(digest)
 
 
 def _redirect(repository: Repository, blob: Blob) -> Response | None:

@@ -109,7 +109,7 @@ def _add_headers(response: Response, error: Exception, services: Services) -> No
         response.headers["Docker-Upload-Uuid"] = state.upload_id
     elif isinstance(error, errors.RangeNotSatisfiableError):
         response.headers["Content-Range"] = f"bytes */{error.size}"
-    elif isinstance(error, errors.UpstreamError) and error.retry_seconds is not None:
+    elif isinstance(error, errors.UpstreamError | drivers.base.UnavailableError) and error.retry_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_seconds)
     elif response.status_code in {503, 507}:
         response.headers["Retry-After"] = RETRY_SECONDS

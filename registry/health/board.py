@@ -6,6 +6,8 @@ To look at it costs no system call, so it may be looked at for every request.
 from __future__ import annotations
 
 import mmap
+import struct
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _REFUSING, _DRAINING = 0, 1
+_TIME: Final = struct.Struct("d")
 _LONGEST_ERROR: Final = 512
 _MOST_CHECKS: Final = 50
 _ESCAPED: Final = len(r"\ud83d\ude00")
@@ -43,6 +46,7 @@ class Board:
 
     def __init__(self) -> None:
         self._flags = mmap.mmap(-1, 2)
+        self._silent_since = mmap.mmap(-1, _TIME.size)
         self._verdict = SharedValue(_CAPACITY)
         self._notices = SharedValue(_CAPACITY)
 
@@ -59,6 +63,21 @@ class Board:
     def drain(self) -> None:
         """Say that the server has been told to stop."""
         self._flags[_DRAINING] = 1
+
+    @property
+    def storage_silent_since(self) -> float:
+        """Since when the storage does not answer some process, in seconds since the epoch; 0 if it answers all."""
+        since: float = _TIME.unpack_from(self._silent_since)[0]
+        return since
+
+    def storage_is_silent(self) -> None:
+        """Say that the storage does not answer this process."""
+        if not self.storage_silent_since:
+            _TIME.pack_into(self._silent_since, 0, time.time())
+
+    def storage_answers(self) -> None:
+        """Say that the storage answers this process. Others find out for themselves when they ask it."""
+        _TIME.pack_into(self._silent_since, 0, 0.0)
 
     def post(self, verdict: Verdict) -> None:
         """Replace the verdict; only one process may do so at a time."""

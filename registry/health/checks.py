@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from registry.config import ConfigurationError, Findings
 from registry.foundation import addresses
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.config.remote import FileCheck, Health, HTTPCheck, TCPCheck
 
+STORAGE: Final = "storage"
+"""The kind of the check of the storage."""
 _INTERVAL_SECONDS = 10.0
 
 
@@ -52,7 +54,7 @@ def configured_checks(section: Health, driver: StorageDriver, *, read_only: bool
     name = f"storagedriver_{driver.name}"
     seconds, threshold = storage.interval_seconds, storage.threshold
     yield Check(
-        name, partial(driver.probe, read_only=read_only), seconds, threshold, refuses=storage.enabled, kind="storage"
+        name, partial(driver.probe, read_only=read_only), seconds, threshold, refuses=storage.enabled, kind=STORAGE
     )
     for file in section.file:
         yield Check(file.file, _file(file), file.interval_seconds, file.threshold, kind="file")

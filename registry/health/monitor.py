@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
+from registry.foundation.times import rfc3339
 from registry.health.board import Verdict
+from registry.health.checks import STORAGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from registry.health.checks import Check
 
 _LEAST_PATIENCE_SECONDS: Final = 5.0
-_PUBLIC_WORDS: Final = "failing; the log and the debug server say why"
+_PUBLIC_WORDS: Final = "failing; since %s, the log and the debug server say why"
 _log = logging.getLogger(__name__)
 
 
@@ -26,8 +29,15 @@ class Watch:
         self.check = check
         self.error = ""
         """What is wrong; "" while the threshold is not reached."""
+        self.since = 0.0
+        """When it failed first, in seconds since the epoch, if it has failed."""
         self._failures = 0
         self._look: _Look | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing was wrong the last time."""
+        return not self._failures
 
     def take(self) -> None:
         """Look once. A look that hangs is a failure, and no second one begins before it has ended."""
@@ -37,7 +47,11 @@ class Watch:
             found, self._look = self._look.error, None
         else:
             found = f"no answer within {patience_seconds:g} s"
-        self._failures = self._failures + 1 if found else 0
+        if not found:
+            self._failures = 0
+        elif not self._failures:
+            self.since = time.time()
+        self._failures += bool(found)
         self.error = found if self._failures >= max(self.check.threshold, 1) else ""
 
 
@@ -74,6 +88,8 @@ class Monitor:
         """Look once, and post what is known then. Several threads may do so, each for another of `watches`."""
         before = watch.error
         watch.take()
+        if watch.check.kind == STORAGE and watch.passed:
+            self._board.storage_answers()
         if watch.check.needed:  # what is not needed is logged by the code that works without it
             _tell(watch, before)
         self.post()
@@ -81,13 +97,14 @@ class Monitor:
     def post(self) -> None:
         """Post what is known."""
         with self._lock:
-            wrong = [(watch.check, watch.error) for watch in self.watches if watch.error]
+            failing = [watch for watch in self.watches if watch.error]
+            wrong = [(watch.check, watch.error) for watch in failing]
             self._board.post(
                 Verdict(
                     failing={check.name: error for check, error in wrong if check.refuses},
                     unready={check.name: error for check, error in wrong if check.needed},
                     degraded={check.name: error for check, error in wrong if not check.needed},
-                    public={check.kind: _PUBLIC_WORDS for check, _ in wrong},
+                    public={watch.check.kind: _PUBLIC_WORDS % rfc3339(watch.since) for watch in failing},
                 )
             )
 

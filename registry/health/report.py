@@ -5,6 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from registry.foundation.times import rfc3339
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,9 +28,9 @@ def public_readiness(board: Board) -> Report:
     Those may name paths, buckets, hosts, and say what a library said.
     """
     verdict = board.read()
-    stopping = {"server": "stopping"} if board.draining else {}
-    status = HTTPStatus.SERVICE_UNAVAILABLE if stopping or verdict.unready else HTTPStatus.OK
-    return status, {**stopping, **verdict.public}
+    unready = _of_this_moment(board)
+    status = HTTPStatus.SERVICE_UNAVAILABLE if unready or verdict.unready else HTTPStatus.OK
+    return status, {**verdict.public, **unready}
 
 
 def readiness(board: Board) -> Report:
@@ -37,7 +39,14 @@ def readiness(board: Board) -> Report:
     This is for the operator; what anybody may see is public_readiness().
     """
     verdict = board.read()
-    return _report({"server": "stopping", **verdict.unready} if board.draining else verdict.unready, verdict.degraded)
+    return _report({**verdict.unready, **_of_this_moment(board)}, verdict.degraded)
+
+
+def _of_this_moment(board: Board) -> Mapping[str, str]:
+    """Return what makes the server unready and is not found by a check."""
+    unready = {"server": "stopping"} if board.draining else {}
+    since = board.storage_silent_since
+    return {**unready, "storage": f"does not answer since {rfc3339(since)}"} if since else unready
 
 
 def _report(errors: Mapping[str, str], degraded: Mapping[str, str]) -> Report:

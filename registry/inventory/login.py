@@ -62,7 +62,7 @@ class Session:
         url = self.address + target
         answer = self._patiently(method, url, most_bytes, headers or {})
         if answer.status == UNAUTHORIZED:
-            challenges = [parse_challenge(each) for each in answer.headers.get_all("WWW-Authenticate") or ()]
+            challenges = [parse_challenge(each) for each in answer.headers.getlist("WWW-Authenticate") or ()]
             if self._log_in(dict(challenges)):
                 answer = self._patiently(method, url, most_bytes, headers or {})
         return answer

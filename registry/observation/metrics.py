@@ -104,6 +104,7 @@ class Metrics:
         self._storage = histogram(
             "storage_action_seconds", "Time that storage calls took", ["driver", "action"], _STORAGE_SECONDS
         )
+        self._circuit = gauge("storage_circuit_open", "Processes that do not ask a silent storage", ["driver"])
         self._cache_requests = counter("storage_cache_requests_total", "Manifests and blobs looked for in a cache")
         self._cache_hits = counter("storage_cache_hits_total", "Manifests and blobs found in a cache")
         self._cache_errors = counter("storage_cache_errors_total", "Calls of a cache that failed")
@@ -138,9 +139,8 @@ class Metrics:
         self._retention_runs = counter("retention_runs_total", "Runs of retention by how they ended", ["result"])
         self._untagged = counter("retention_untagged_total", "Tags that retention has taken away")
         self._scrubs = counter("fsck_runs_total", "Scrubs by how they ended", ["result"])
-        upstream = ["upstream"]
-        self._cache_bytes = recent("proxy_cache_bytes", "Bytes that are held of an upstream", upstream)
-        self._evicted = counter("proxy_evicted_bytes_total", "Bytes of an upstream that were evicted", upstream)
+        self._cache_bytes = recent("proxy_cache_bytes", "Bytes that are held of an upstream", ["upstream"])
+        self._evicted = counter("proxy_evicted_bytes_total", "Bytes of an upstream that were evicted", ["upstream"])
         # A worker that has not yet seen a new certificate serves the old one: the earliest end is what counts.
         self._not_after = Gauge(
             "registry_tls_certificate_not_after_timestamp_seconds",
@@ -168,6 +168,10 @@ class Metrics:
     def storage_called(self, driver: str, action: str, seconds: float) -> None:
         """Count a storage call."""
         self._storage.labels(driver, action).observe(seconds)
+
+    def storage_circuit(self, driver: str, *, is_open: bool) -> None:
+        """Take note that this process does not ask the storage for a while, or does again."""
+        self._circuit.labels(driver).set(is_open)
 
     def cache_asked(self, *, hit: bool) -> None:
         """Count a look into a cache."""

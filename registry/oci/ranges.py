@@ -11,6 +11,7 @@ from registry.oci.errors import RangeInvalidError, RangeNotSatisfiableError
 # No file is so long that an offset in it has more digits; int() of an endless number would cost time.
 _NUMBER = r"[0-9]{1,18}"
 _CHUNK = re.compile(rf"(?:bytes[ =])?({_NUMBER})-({_NUMBER})(?:/(?:\*|{_NUMBER}))?")
+_SPAN = re.compile(rf"bytes=({_NUMBER})-((?:{_NUMBER})?)")
 _OFFSET = re.compile(_NUMBER)
 
 MAX_RANGES: Final = 100
@@ -62,6 +63,18 @@ def parse_ranges(header: str, size: int) -> tuple[ByteRange, ...]:
     if wanted and size and not found:
         raise RangeNotSatisfiableError(size)
     return _merged(found)
+
+
+def parse_span(header: str) -> tuple[int, int | None] | None:
+    """Return start and stop of the one range that a Range header asks for, whatever the size of the content.
+
+    `stop` is None where the range ends with the content. None is returned for all that takes more than that to be
+    understood, such as the last bytes, several ranges and what is not valid.
+    """
+    match = _SPAN.fullmatch(header)
+    if not match or (match[2] and int(match[2]) < int(match[1])):
+        return None
+    return int(match[1]), int(match[2]) + 1 if match[2] else None
 
 
 def _parse_range(spec: str, size: int) -> ByteRange:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from registry.oci.digest import Digest
@@ -75,8 +76,15 @@ class ProxiedBlobs:
 
     def serve(self, digest: Digest) -> Blob:
         """Return the blob, which is being fetched from now on if it is not here."""
+        return self._serve(digest, partial(self._local.serve, digest))
+
+    def serve_range(self, digest: Digest, start: int, stop: int | None) -> Blob:
+        """Return the blob as serve() does; what is here may be opened at the same time."""
+        return self._serve(digest, partial(self._local.serve_range, digest, start, stop))
+
+    def _serve(self, digest: Digest, look: Callable[[], Blob]) -> Blob:
         try:
-            blob, hit = self._local.serve(digest), True
+            blob, hit = look(), True
         except BlobUnknownError:
             blob, hit = self._fetch(digest), False
         self._fills.meter.served("blob", blob.size, hit=hit)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from drivers.base import PathNotFoundError
@@ -10,6 +12,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError
 from registry.ports import Blob
 from registry.storage import paths
+from registry.storage.at_once import both
 from registry.storage.links import read_link, revive_link, write_link
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ class BlobStore:
         self._driver = driver
         self._name = name
         self._descriptors = descriptors
+        self._opening: _Opening | None = None
 
     def stat(self, digest: Digest) -> Blob:
         """Return the blob, for a caller that relies on its bytes being there.
@@ -33,13 +37,7 @@ class BlobStore:
         Raises:
             BlobUnknownError: this repository does not link it, or its bytes are missing.
         """
-        target = self._target(digest)
-        try:
-            return stat_target(self._driver, digest, target)
-        except BlobUnknownError:
-            # A client that was told of the blob looks again, and then pushes it.
-            self._descriptors.drop(target)
-            raise
+        return self._require(digest, *both(self._driver, *self._looks(digest)))
 
     def serve(self, digest: Digest) -> Blob:
         """Return the blob, for a caller that reads it next: its size may be one that is remembered.
@@ -47,13 +45,52 @@ class BlobStore:
         Raises:
             BlobUnknownError: this repository does not link it, or its bytes are known to be missing.
         """
+        size = self._descriptors.get(digest)
+        if size is None:
+            return self._seen(digest, *both(self._driver, *self._looks(digest)))
+        return self._remembered(digest, size)
+
+    def serve_range(self, digest: Digest, start: int, stop: int | None) -> Blob:
+        """Return the blob as serve() does, for a caller that reads ``start..stop`` next, up to its end without `stop`.
+
+        Where the driver has no local files, it is opened while the link is looked at: read() of that range has it then.
+        """
+        if self._driver.local_path(paths.blob_data(digest)) is not None:
+            return self.serve(digest)
+        opening = _Opening(self._driver, digest, start, stop)
+        try:
+            blob, _ = both(self._driver, partial(self.serve, digest), opening.open)
+        except BaseException:
+            opening.close()
+            raise
+        self._opening = opening
+        return blob
+
+    def _looks(self, digest: Digest) -> tuple[Callable[[], Digest], Callable[[], int | None]]:
+        """Return what looks at the link, and at the bytes where they most often lie."""
+        return partial(self._target, digest), partial(self.stored_size, digest)
+
+    def _remembered(self, digest: Digest, size: int) -> Blob:
         target = self._target(digest)
-        size = self._descriptors.get(target)
-        if size is not None:
-            return Blob(digest, target, size)
-        blob = stat_target(self._driver, digest, target)
+        return Blob(digest, digest, size) if target == digest else self._seen(digest, target, None)
+
+    def _seen(self, digest: Digest, target: Digest, size: int | None) -> Blob:
+        """Return a blob and remember its size; that of one that does not lie under its own digest may be known."""
+        if target != digest and (remembered := self._descriptors.get(target)) is not None:
+            return Blob(digest, target, remembered)
+        blob = self._require(digest, target, size)
         self._descriptors.put(target, blob.size)
         return blob
+
+    def _require(self, digest: Digest, target: Digest, size: int | None) -> Blob:
+        """Return a blob if its bytes are there, which have that `size` if they lie under its own digest."""
+        if target != digest:
+            size = self.stored_size(target)
+        if size is None:
+            # A client that was told of the blob looks again, and then pushes it.
+            self._descriptors.drop(target)
+            raise _unknown(digest)
+        return Blob(digest, target, size)
 
     describe = serve
     """Return the blob, for a caller that reads nothing of it, as serve() does."""
@@ -97,6 +134,10 @@ class BlobStore:
         Raises:
             BlobUnknownError: it was deleted meanwhile.
         """
+        opening, self._opening = self._opening, None
+        opened = opening.take(blob, start, stop) if opening else None
+        if opened:
+            return opened
         try:
             return self._driver.read(paths.blob_data(blob.target), start, stop)
         except PathNotFoundError:
@@ -182,6 +223,50 @@ class BlobStore:
         """Return the error for a blob whose bytes turn out to be missing."""
         self._descriptors.drop(blob.target)
         return _unknown(blob.digest)
+
+
+@dataclass(slots=True)
+class _Opening:
+    """Bytes ``start..stop`` of a blob, which is opened before it is known whether the repository may serve it."""
+
+    driver: StorageDriver
+    target: Digest
+    start: int
+    stop: int | None
+    pieces: Iterator[bytes] | None = None
+
+    def open(self) -> None:
+        with suppress(PathNotFoundError):
+            self.pieces = self.driver.read(paths.blob_data(self.target), self.start, self.stop)
+
+    def take(self, blob: Blob, start: int, stop: int) -> Iterator[bytes] | None:
+        """Return bytes ``start..stop`` of `blob` if they are among these, which are closed else."""
+        reaches = self.stop is None or stop <= self.stop
+        if self.pieces is not None and reaches and (self.target, self.start) == (blob.target, start):
+            return _cut(self.pieces, stop - start)
+        self.close()
+        return None
+
+    def close(self) -> None:
+        _close(self.pieces)
+
+
+def _cut(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Yield the first `size` bytes of `pieces`, and close them."""
+    try:
+        for piece in pieces:
+            yield piece[:size]
+            size -= len(piece)
+            if size <= 0:
+                return
+    finally:
+        _close(pieces)
+
+
+def _close(pieces: Iterator[bytes] | None) -> None:
+    close: Callable[[], object] | None = getattr(pieces, "close", None)
+    if close:
+        close()
 
 
 def stat_target(driver: StorageDriver, digest: Digest, target: Digest) -> Blob:

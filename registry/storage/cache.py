@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from registry.foundation.recent import RecentlyUsed, RecentlyUsedByWeight
+from registry.storage.listed import ListedManifests
 
 if TYPE_CHECKING:
     from registry.oci.digest import Digest
@@ -37,13 +38,15 @@ class ManifestCache(RecentlyUsedByWeight["Digest", ServedManifest]):
 
     Of those that are too large only the media type is held: to find it, all of the manifest is read.
 
-    It holds content only. Whether a repository may serve a manifest is asked of storage each time, so that a
-    deletion through another process is seen at once and one repository's entry never grants another's.
+    Entries are content only. Whether a repository may serve a manifest is asked of storage each time, by its own link
+    or by that of a tag, so that a deletion through another process is seen at once and one repository's entry never
+    grants another's.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES, max_entry_bytes: int = MAX_ENTRY_BYTES) -> None:
         super().__init__(max_bytes, attrgetter("footprint"))
         self._max_entry_bytes = max_entry_bytes
+        self.listed = ListedManifests()
         self._types_of_large: RecentlyUsed[Digest, str] = RecentlyUsed(_MOST_TYPES)
 
     def put(self, digest: Digest, manifest: ServedManifest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from drivers.base import ObjectTooLargeError, PathExistsError, PathNotFoundError
@@ -13,6 +14,7 @@ from registry.oci.reference import Tag
 from registry.oci.stored import read_stored, stored_media_type
 from registry.ports import ChangedError
 from registry.storage import enumeration, paths
+from registry.storage.at_once import both
 from registry.storage.cache import ServedManifest
 from registry.storage.links import link, read_link, revive_link
 
@@ -39,6 +41,7 @@ class ManifestStore:
         self._driver = driver
         self._name = name
         self._cache = cache
+        self._listed = cache.listed
         self._tags = tags
         self._referrers = referrers
 
@@ -64,12 +67,18 @@ class ManifestStore:
         return None
 
     def serve(self, digest: Digest) -> ServedManifest:
-        """Return what a client gets of the manifest, which is often in memory; otherwise as get()."""
-        target = self._target(digest)
-        cached = self._cache.get(target)
-        if cached:
+        """Return what a client gets of the manifest, which is often in memory; otherwise as get().
+
+        Where it is, and a tag has just led there, registry.storage.listed says why nothing is asked of the storage.
+        """
+        is_tagged = self._tags.have_just_led_to(digest)
+        listed = self._listed.target(self._name, digest)
+        cached = self._cache.get(listed or digest)
+        if cached and listed and is_tagged:
             return cached
-        content = self._load(digest, target)
+        if cached and self._target(digest) == (listed or digest):
+            return cached
+        target, content = self._look(digest, listed or digest)
         with _unknown_if_unreadable():
             served = ServedManifest(content, self._cache.type_of_large(target) or stored_media_type(content))
         self._cache.put(target, served)
@@ -92,6 +101,7 @@ class ManifestStore:
         # version 2 of the Go registry moves a tag by writing into the file.
         self._driver.put_in_order(objects, best_effort=history, copies_of=revision[0])
         self._cache.put(digest, _served(manifest))
+        self._listed.note(self._name, digest, digest)
 
     def add(self, manifest: Manifest, digest: Digest) -> None:
         """Store a manifest as put() does, unless the repository lists it already: of two at a time one succeeds.
@@ -166,6 +176,7 @@ class ManifestStore:
             ManifestUnknownError: this repository does not have it.
         """
         subject = self.subject(digest)
+        self._listed.drop(self._name, digest)
         try:
             self._driver.delete(paths.revision_link(self._name, digest))
         except PathNotFoundError:
@@ -193,8 +204,15 @@ class ManifestStore:
         """Return the digest under which the bytes of a manifest of this repository lie."""
         target = read_link(self._driver, paths.revision_link(self._name, digest))
         if target is None:
+            self._listed.drop(self._name, digest)
             raise self._unknown(digest)
+        self._listed.note(self._name, digest, target)
         return target
+
+    def _look(self, digest: Digest, likely: Digest) -> tuple[Digest, bytes]:
+        """Return where the bytes of a manifest of this repository lie, which is `likely` where they are, and them."""
+        target, content = both(self._driver, partial(self._target, digest), partial(self._find, likely))
+        return target, self._verified(digest, target, content if target == likely else self._find(target))
 
     def _read(self, digest: Digest, target: Digest) -> Manifest:
         cached = self._cache.get(target)
@@ -206,11 +224,17 @@ class ManifestStore:
         return manifest
 
     def _load(self, digest: Digest, target: Digest) -> bytes:
+        return self._verified(digest, target, self._find(target))
+
+    def _find(self, target: Digest) -> bytes | None:
+        """Return what lies under `target`, if that may be a manifest."""
         try:
-            content = self._driver.get(paths.blob_data(target), limit=MAX_SIZE)
+            return self._driver.get(paths.blob_data(target), limit=MAX_SIZE)
         except (PathNotFoundError, ObjectTooLargeError):
-            raise self._unknown(digest) from None
-        if Digest.of(content, target.algorithm) != target:
+            return None
+
+    def _verified(self, digest: Digest, target: Digest, content: bytes | None) -> bytes:
+        if content is None or Digest.of(content, target.algorithm) != target:
             # A torn write of another registry, or a damaged disk: absent, so that a push repairs it.
             raise self._unknown(digest)
         return content

@@ -28,6 +28,7 @@ class TagStore:
     def __init__(self, driver: StorageDriver, name: str) -> None:
         self._driver = driver
         self._name = name
+        self._led_to: Digest | None = None
 
     def resolve(self, tag: Tag) -> Digest:
         """Return the digest that `tag` points to now.
@@ -38,10 +39,16 @@ class TagStore:
         digest = read_link(self._driver, paths.tag_link(self._name, tag.name))
         if digest is None:
             raise _unknown(tag)
+        self._led_to = digest
         return digest
 
     serve = resolve
     """What points nowhere here points nowhere."""
+
+    def have_just_led_to(self, digest: Digest) -> bool:
+        """Tell whether the last tag that was resolved here has led to `digest`; this is told once."""
+        led_to, self._led_to = self._led_to, None
+        return led_to == digest
 
     def pushed(self, tag: Tag) -> float:
         """Return when the link of `tag` was written, in seconds since the epoch.

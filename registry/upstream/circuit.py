@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 class Circuit(circuit.Circuit):
-    """The circuit of the upstream `name`, which tells clients that it is not asked."""
+    """The circuit of the upstream `name`, which `tell` watches."""
 
     def __init__(self, name: str, tell: Callable[[bool], None], clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(tell, clock=clock)
+        super().__init__(clock=clock)
+        self.watch(tell)
         self._name = name
 
     def enter(self) -> None:

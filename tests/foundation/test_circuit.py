@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from registry.foundation.circuit import MOST_WAITING, Circuit, CircuitOpenError
@@ -30,7 +27,9 @@ def told() -> list[bool]:
 
 @pytest.fixture
 def circuit(told: list[bool], clock: Clock) -> Circuit:
-    return Circuit(told.append, most_waiting=3, clock=clock)
+    circuit = Circuit(most_waiting=3, clock=clock)
+    circuit.watch(told.append)
+    return circuit
 
 
 def enter(circuit: Circuit, times: int) -> None:
@@ -70,6 +69,18 @@ def test_there_is_no_room_for_one_more_while_many_wait_and_nothing_is_heard(
     assert refused(circuit) == 1
 
 
+def test_a_server_that_is_heard_of_is_not_silent(circuit: Circuit, clock: Clock, told: list[bool]) -> None:
+    enter(circuit, 3)
+    for _ in range(10):
+        clock.now += 0.9
+        circuit.heard()
+        enter(circuit, 1)
+    for _ in range(10):
+        circuit.failed()
+        circuit.heard()
+    assert not told
+
+
 def test_few_may_wait_for_long(circuit: Circuit, clock: Clock) -> None:
     enter(circuit, 2)
     clock.now += 1000
@@ -100,22 +111,16 @@ def test_a_server_that_many_wait_for_in_vain_is_left_alone(circuit: Circuit, clo
     enter(circuit, 3)
 
 
-def test_calls_that_failed_because_they_waited_already_do_not_take_the_turn_of_who_tries(
+def test_calls_that_waited_when_it_was_opened_and_fail_then_do_not_make_it_longer(
     circuit: Circuit, clock: Clock, told: list[bool]
 ) -> None:
-    with ThreadPoolExecutor(1) as other:
-        for _ in range(3):
-            other.submit(circuit.enter).result()
-        clock.now += 5
-        assert refused(circuit) == 10
-        clock.now += 10
-        circuit.enter()
-        for _ in range(2):
-            other.submit(circuit.failed).result()
-        other.submit(circuit.left).result()
-        assert refused(circuit) == 1
+    enter(circuit, 3)
+    clock.now += 5
+    assert refused(circuit) == 10
+    clock.now += 4
+    for _ in range(3):
         circuit.failed()
-        assert refused(circuit) == 20
+    assert refused(circuit) == 6
     assert told == [True]
 
 
@@ -123,8 +128,6 @@ def test_a_late_answer_to_anybody_closes_it(circuit: Circuit, clock: Clock, told
     enter(circuit, 3)
     clock.now += 5
     assert refused(circuit) == 10
-    waiting = threading.Thread(target=circuit.succeeded)
-    waiting.start()
-    waiting.join()
+    circuit.succeeded()
     circuit.enter()
     assert told == [True, False]

@@ -211,6 +211,16 @@ def test_what_the_storage_says_of_itself_is_not_told(
         assert ("Retry-After" in response.headers) == (expected[0] in {503, 507})
 
 
+def test_a_client_is_told_for_how_long_the_storage_is_not_asked(serve: Serve) -> None:
+    error = UnavailableError("s3: get: not asked for the next 17 s, as it has not answered")
+    error.retry_seconds = 17
+
+    response = serve(_Broken(error)).get("/v2/a/manifests/latest")
+
+    assert error_of(response) == (503, "UNAVAILABLE")
+    assert response.headers["Retry-After"] == "17"
+
+
 def test_policies_of_the_configuration_are_kept_to(serve: Serve) -> None:
     policy = {"repository": {"classes": ["plugin"]}}
     client = serve(policy=policy)

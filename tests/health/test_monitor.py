@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import http.server
+import re
 import socket
 import threading
+import time
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,10 +14,12 @@ import pytest
 from drivers.base import DriverError
 from drivers.inmemory import InMemoryDriver
 from registry.config.remote import FileCheck, Health, HTTPCheck, StorageDriverCheck, TCPCheck
+from registry.foundation.circuit import Circuit
 from registry.health import report
 from registry.health.board import Board, Verdict
 from registry.health.checks import Check, configured_checks, optional_check
 from registry.health.monitor import Monitor, Watch
+from registry.health.silence import tell_of_silence
 from tests.faults import no_more_threads
 
 if TYPE_CHECKING:
@@ -243,3 +248,52 @@ def test_storage_is_always_looked_at_and_refuses_only_when_enabled() -> None:
     assert (quiet.name, quiet.refuses, quiet.interval_seconds) == ("storagedriver_inmemory", False, 10)
     assert (loud.refuses, loud.threshold) == (True, 3)
     quiet.look()
+
+
+def silent_storage(board: Board) -> Circuit:
+    """Have a storage that does not answer told on `board`; return its circuit."""
+    driver = InMemoryDriver()
+    driver.circuit = Circuit()
+    tell_of_silence(driver, board, None)
+    for _ in range(5):
+        driver.circuit.enter()
+        driver.circuit.failed()
+    return driver.circuit
+
+
+def test_a_storage_that_does_not_answer_makes_the_server_unready_and_it_is_told_since_when() -> None:
+    board = Board()
+    began = int(time.time())
+    circuit = silent_storage(board)
+
+    status, told = report.readiness(board)
+    assert status == 503
+    (since,) = re.findall(r"^does not answer since (.*)$", told["storage"])
+    assert began <= datetime.fromisoformat(since).timestamp() <= time.time()
+    assert report.public_readiness(board) == (status, told)
+    assert report.health(board) == (200, {})
+
+    circuit.succeeded()
+    assert report.readiness(board) == report.public_readiness(board) == (200, {})
+
+
+def test_a_check_of_the_storage_that_passes_ends_what_a_process_said_that_is_asked_nothing_any_more() -> None:
+    board = Board()
+    silent_storage(board)
+    (storage,) = configured_checks(Health(), InMemoryDriver())
+    monitor = Monitor(board, [Check("a", lambda: None, 60, 1), storage])
+    for watch in monitor.watches:
+        assert report.readiness(board)[0] == 503
+        monitor.look(watch)
+    assert report.public_readiness(board) == (200, {})
+
+
+def test_anybody_may_know_since_when_a_check_has_failed() -> None:
+    board = Board()
+    began = int(time.time())
+    monitor = Monitor(board, [check(threshold=1)])
+    monitor.look(monitor.watches[0])
+    monitor.look(monitor.watches[0])
+    told = report.public_readiness(board)[1]["check"]
+    (since,) = re.findall(r"^failing; since (.*), the log and the debug server say why$", told)
+    assert began <= datetime.fromisoformat(since).timestamp() <= time.time()

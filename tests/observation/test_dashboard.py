@@ -32,6 +32,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         record = RequestRecord("manifest", "GET", {}, "")
         observer.begin(record, {"wsgi.input": None})
         observer.storage_called("filesystem", "GetContent", 0.1)
+        metrics.storage_circuit("s3aws", is_open=True)
         observer.cache_asked(hit=True)
         metrics.certificate_served("/certs/domain.crt", datetime.now(UTC))
         metrics.job_ran("purge", failed=True)

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from registry.oci.errors import RangeInvalidError, RangeNotSatisfiableError
-from registry.oci.ranges import MAX_RANGES, ByteRange, parse_chunk_range, parse_ranges
+from registry.oci.ranges import MAX_RANGES, ByteRange, parse_chunk_range, parse_ranges, parse_span
 
 OFFSETS = st.integers(min_value=0, max_value=10**18 - 1)
 SIZES = st.integers(min_value=1, max_value=1000)
@@ -120,3 +120,18 @@ def test_ranges_are_never_outside_the_content_nor_larger_than_it(header: str, si
     assert all(0 <= each.start < each.stop <= size for each in wanted)
     offsets = [offset for each in wanted for offset in range(each.start, each.stop)]
     assert len(offsets) == len(set(offsets))
+
+
+@pytest.mark.parametrize(
+    ("header", "span"),
+    [("bytes=0-", (0, None)), ("bytes=5-5", (5, 6)), ("bytes=10-19", (10, 20)), ("bytes=7-", (7, None))],
+)
+def test_the_span_of_one_range_is_known_without_the_size(header: str, span: tuple[int, int | None]) -> None:
+    assert parse_span(header) == span
+
+
+@pytest.mark.parametrize(
+    "header", ["bytes=-5", "bytes=1-2,4-5", "bytes=5-4", "bytes=", "lines=0-", "bytes=a-b", "", "bytes=0-1 "]
+)
+def test_what_takes_more_to_be_understood_has_no_span(header: str) -> None:
+    assert parse_span(header) is None

@@ -100,6 +100,18 @@ class RepositoriesConformance:
         for start, stop in ((0, 0), (0, 1), (4, 11), (len(BLOB) - 1, len(BLOB))):
             assert b"".join(repository.blobs.read(blob, start, stop)) == BLOB[start:stop]
 
+    @pytest.mark.parametrize("span", [(0, None), (0, 4), (4, None), (4, 11), (len(BLOB) - 1, 10_000), (10_000, None)])
+    @pytest.mark.parametrize("read", [(0, 4), (0, len(BLOB)), (4, 11), (4, len(BLOB)), (len(BLOB) - 1, len(BLOB))])
+    def test_what_is_read_does_not_depend_on_the_range_that_was_said_to_be_read_next(
+        self, repository: Repository, span: tuple[int, int | None], read: tuple[int, int]
+    ) -> None:
+        digest = push(repository)
+        blob = repository.blobs.serve_range(digest, *span)
+
+        assert (blob.digest, blob.size) == (digest, len(BLOB))
+        for _ in range(2):
+            assert b"".join(repository.blobs.read(blob, *read)) == BLOB[slice(*read)]
+
     def test_each_way_to_a_blob_leads_to_its_bytes_or_is_said_not_to_be_there(self, repository: Repository) -> None:
         blob = repository.blobs.serve(push(repository))
 
@@ -119,6 +131,8 @@ class RepositoriesConformance:
         for ask in (repository.blobs.stat, repository.blobs.serve, repository.blobs.describe, repository.blobs.delete):
             with pytest.raises(BlobUnknownError):
                 ask(ABSENT)
+        with pytest.raises(BlobUnknownError):
+            repository.blobs.serve_range(ABSENT, 0, None)
 
     def test_a_blob_is_known_where_it_was_pushed_only_until_it_is_mounted(
         self, repository: Repository, other: Repository

@@ -4,13 +4,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from drivers.delegating import DelegatingDriver
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError
 from registry.storage import paths
+from registry.storage.descriptors import LIFETIME_SECONDS, InMemoryDescriptors
 from registry.storage.repository import Repositories, Repository
 from tests.content import chunk
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from drivers.base import StorageDriver
     from drivers.filesystem.driver import FilesystemDriver
     from drivers.inmemory import InMemoryDriver
 
@@ -121,3 +126,78 @@ def test_a_damaged_blob_on_a_file_system_is_repaired_by_a_push(filesystem: Files
         uploads.finish(uploads.start(), chunk(CONTENT), DIGEST)
 
     assert filesystem.get(paths.blob_data(DIGEST), limit=99) == CONTENT
+
+
+class _Opened(DelegatingDriver):
+    """Counts what is open."""
+
+    def __init__(self, inner: StorageDriver) -> None:
+        super().__init__(inner)
+        self.opened = self.open = 0
+
+    def read(self, path: str, start: int = 0, stop: int | None = None) -> Generator[bytes]:
+        pieces = self._inner.read(path, start, stop)
+        self.opened += 1
+        self.open += 1
+
+        def read() -> Generator[bytes]:
+            try:
+                yield b""
+                yield from pieces
+            finally:
+                self.open -= 1
+
+        reading = read()
+        next(reading)
+        return reading
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_blob_that_is_opened_while_its_link_is_looked_at_is_opened_once_and_closed(driver: InMemoryDriver) -> None:
+    opened = _Opened(driver)
+    blobs = Repositories(opened).open("a").blobs
+
+    blob = blobs.serve_range(DIGEST, 2, 5)
+    assert (opened.opened, opened.open) == (1, 1)
+    assert b"".join(blobs.read(blob, 2, 5)) == CONTENT[2:5]
+    assert (opened.opened, opened.open) == (1, 0)
+    blobs.serve_range(DIGEST, 0, None)
+    assert b"".join(blobs.read(blob, 1, 2)) == CONTENT[1:2]
+    assert (opened.opened, opened.open) == (3, 0)
+    pieces = blobs.read(blobs.serve_range(DIGEST, 0, None), 0, 3)
+    assert next(pieces)
+    pieces.close()  # type: ignore[attr-defined]  # the contract asks for it, Iterator does not have it
+    assert (opened.opened, opened.open) == (4, 0)
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_blob_that_another_repository_has_is_not_left_open(driver: InMemoryDriver) -> None:
+    opened = _Opened(driver)
+
+    with pytest.raises(BlobUnknownError):
+        Repositories(opened).open("b").blobs.serve_range(DIGEST, 0, None)
+
+    assert opened.open == 0
+
+
+def test_a_blob_that_was_replaced_by_a_longer_one_is_read_as_far_as_it_was_told(
+    driver: InMemoryDriver, repository: Repository
+) -> None:
+    blob = repository.blobs.serve(DIGEST)
+    driver.put(paths.blob_data(DIGEST), CONTENT + b"more")
+
+    repository.blobs.serve_range(DIGEST, 0, None)
+
+    assert b"".join(repository.blobs.read(blob, 0, blob.size)) == CONTENT
+
+
+def test_a_size_that_is_remembered_is_not_remembered_for_longer_by_being_used(driver: InMemoryDriver) -> None:
+    now = 0.0
+    descriptors = InMemoryDescriptors(10, lambda: now)
+    repository = Repositories(driver, descriptors=descriptors).open("a")
+    repository.uploads.finish(repository.uploads.start(), chunk(CONTENT), DIGEST)
+
+    now = LIFETIME_SECONDS - 1
+    assert repository.blobs.serve(DIGEST) == repository.blobs.serve_range(DIGEST, 0, None)
+    now = LIFETIME_SECONDS + 1
+    assert descriptors.get(DIGEST) is None

@@ -1,11 +1,10 @@
 """The one client of HTTP: requests to other servers, by one deadline each, over connections that are kept."""
 
-from urllib3 import HTTPHeaderDict as Headers
-
 from registry.foundation.http_client.answers import Reply, Stream
 from registry.foundation.http_client.client import HttpClient
 from registry.foundation.http_client.destinations import Address
 from registry.foundation.http_client.errors import HttpError
+from registry.foundation.http_client.heads import Headers
 from registry.foundation.http_client.locations import Location
 from registry.foundation.http_client.reach import Reach
 from registry.foundation.http_client.trust import Identity

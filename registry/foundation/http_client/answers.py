@@ -6,16 +6,17 @@ import http.client
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from registry.foundation.http_client.hops import UNANSWERED
+from registry.foundation.http_client.responses import response
 from registry.foundation.reasons import reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from urllib3 import HTTPHeaderDict
-
     from registry.foundation.http_client.connections import Connection
     from registry.foundation.http_client.deadlines import Patience
     from registry.foundation.http_client.destinations import Address
+    from registry.foundation.http_client.heads import Headers
     from registry.foundation.http_client.hops import Hop
     from registry.foundation.http_client.kept import KeptConnections
     from registry.foundation.http_client.locations import Location
@@ -34,7 +35,7 @@ class Reply:
     """
 
     status: int
-    headers: HTTPHeaderDict
+    headers: Headers
     content: bytes
     truncated: bool
     location: Location
@@ -57,7 +58,7 @@ class Stream:
         self._key = key
         self._kept = kept
         self._keep = keep
-        self._response = connection.response(hop.request.method)
+        self._response = response(connection, hop.request.method)
         self.status = self._response.status
         self.headers = self._response.headers
 
@@ -87,10 +88,12 @@ class Stream:
         Raises:
             HttpError: it ended early, or did not come in time.
         """
-        with self._hop.errors_in_one_line():
+        try:
             content = self._response.read(most_bytes)
             if len(content) < most_bytes and self._response.length:
                 raise http.client.IncompleteRead(content, self._response.length)
+        except UNANSWERED as error:
+            raise self._hop.told(error) from None
         return content
 
     def pieces(self) -> Iterator[bytes]:
@@ -103,10 +106,12 @@ class Stream:
             yield piece
 
     def _piece(self) -> bytes:
-        with self._hop.errors_in_one_line():
+        try:
             piece = self._response.read1(_PIECE)
             if not piece and self._response.length:
                 raise http.client.IncompleteRead(b"", self._response.length)
+        except UNANSWERED as error:
+            raise self._hop.told(error) from None
         return piece
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from registry.foundation.http_client.answers import Reply, Stream
 from registry.foundation.http_client.connections import Exchange
 from registry.foundation.http_client.deadlines import Deadline, Pace
 from registry.foundation.http_client.errors import HttpError
-from registry.foundation.http_client.hops import ENDED, Hop
+from registry.foundation.http_client.hops import ENDED, UNANSWERED, Hop
 from registry.foundation.http_client.kept import KeptConnections
 from registry.foundation.http_client.reach import Reach
 from registry.foundation.http_client.requests import REDIRECTS, Request
@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
     from registry.foundation.http_client.connections import Connection
     from registry.foundation.http_client.destinations import Address
+    from registry.foundation.http_client.locations import Location
+    from registry.foundation.http_client.proxies import Proxy
 
 _MOST_OF_REDIRECT: Final = 65536
 """Bytes that are read of the content of a redirect, so that its connection can be used again."""
+
+_MOST_ORIGINS: Final = 64
+"""Origins of which the proxy is remembered: redirects lead to any number."""
 
 
 class HttpClient:
@@ -56,6 +61,7 @@ class HttpClient:
         self._trust_elsewhere = Trust(cafile, context, verify=verify) if identity else self._trust
         self._reach = reach or Reach()
         self._families: dict[str, int] = {}
+        self._proxies: dict[tuple[str, str, int], Proxy | None] = {}
         self._user_agent = user_agent
         self._follow = follow
         self._kept = KeptConnections(connections)
@@ -132,14 +138,18 @@ class HttpClient:
             HttpError: there is none.
         """
         reach = self._reach
-        hop = Hop(request, self._exchange(deadline), self._trust, timeout_seconds, reach)
+        hop = Hop(request, self._exchange(deadline), self._trust, timeout_seconds)
         hop.foreign = home is not None
         hop.guard = reach.own(request.location) if home is None else reach.beyond(home, "it is at")
         for _ in range(self._follow + 1):
-            with hop.errors_in_one_line():
+            try:
                 answer = self._answer_of(hop)
+            except UNANSWERED as error:
+                raise hop.told(error) from None
+            if not self._follow or answer.status not in REDIRECTS:
+                return answer
             to = next(iter(answer.headers.getlist("Location")), "")
-            if not self._follow or answer.status not in REDIRECTS or not to:
+            if not to:
                 return answer
             with answer:
                 answer.read(_MOST_OF_REDIRECT)
@@ -155,6 +165,22 @@ class HttpClient:
     def _exchange(self, deadline: Deadline) -> Exchange:
         return Exchange(deadline, self._reach.connect_seconds, self._families)
 
+    def _proxy_for(self, location: Location) -> Proxy | None:
+        """Return the proxy by which `location` is reached: the environment is asked once for each origin.
+
+        Raises:
+            HttpError: it cannot be used.
+        """
+        origin = location.origin
+        try:
+            return self._proxies[origin]
+        except KeyError:
+            proxy = self._reach.proxy_for(location)
+        if len(self._proxies) >= _MOST_ORIGINS:
+            self._proxies.clear()
+        self._proxies[origin] = proxy
+        return proxy
+
     def _answer_of(self, hop: Hop) -> Stream:
         """Return the answer of this hop.
 
@@ -162,8 +188,8 @@ class HttpClient:
             HttpError: it may not be asked.
             OSError: or HTTPException, there is no answer.
         """
-        hop.find_proxy()
         location = hop.request.location
+        hop.require_way(self._proxy_for(location))
         context = hop.trust.context() if location.scheme == "https" else None
         key = (location.origin, hop.proxy, context)
         connection = self._kept.take(key)

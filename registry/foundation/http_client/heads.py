@@ -4,86 +4,86 @@ from __future__ import annotations
 
 import http.client
 import re
-from typing import IO, TYPE_CHECKING, Final, Protocol
-
-from urllib3 import HTTPHeaderDict
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, overload
 
 from registry.foundation.http_client.errors import HttpError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _LONGEST_LINE: Final = 65536
 _MOST_LINES: Final = 100
-_STAYS: Final = "keep-alive"
 _BLANK: Final = frozenset({b"\r\n", b"\n"})
-_SHORT: Final = re.compile(rb"HTTP/1\.1 ([2-9][0-9]{2})(?: [^\r\n]*)?\r\n((?:[^\r\n]+\r\n){0,100})\r\n")
-WITHOUT_CONTENT: Final = frozenset({101, 204, 304})
+_STATUS: Final = re.compile(r"HTTP/1\.1 ([2-9][0-9]{2})(?: [^\r\n]*)?(?![^\r])")
+_FIELD: Final = re.compile(r"\r\n([!-9;-~]+):([^\r\n]*)")
 
 
-class Response(Protocol):
-    """What is asked of an http.client.HTTPResponse of which the head has come."""
+class Headers:
+    """Headers of an answer, in their order; names are found in any case.
+
+    One that is repeated has its values joined by a comma (RFC 9110 section 5.2), and getlist() has each.
+    """
+
+    __slots__ = ("_fields", "_values")
+
+    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+        self._fields = [*fields]
+        self._values = {name.lower(): value for name, value in self._fields}
+        if len(self._values) < len(self._fields):
+            self._values = {name: ", ".join(self.getlist(name)) for name in self._values}
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._values
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    @overload
+    def get(self, name: str) -> str | None: ...
+
+    @overload
+    def get(self, name: str, default: str) -> str: ...
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return the value of this header, or `default` without one."""
+        return self._values.get(name.lower(), default)
+
+    def getlist(self, name: str) -> list[str]:
+        """Return the value of each header of this name."""
+        return [value for own, value in self._fields if own.lower() == name.lower()]
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Yield name and value of each as they came, in their order."""
+        return iter(self._fields)
+
+
+class Head(NamedTuple):
+    """The head of an answer of HTTP/1.1: its `status` and `headers`, and where it ends."""
 
     status: int
-    headers: HTTPHeaderDict
-    length: int | None
-    will_close: bool
-
-    def read(self, most_bytes: int, /) -> bytes:
-        """Return so many bytes of the content, or all that is left."""
-
-    def read1(self, most_bytes: int, /) -> bytes:
-        """Return some bytes of the content, b"" at its end."""
-
-    def isclosed(self) -> bool:
-        """Tell whether all of it was read."""
-
-    def close(self) -> None:
-        """Let go of it."""
+    headers: Headers
+    end: int
 
 
-class WholeResponse:
-    """One that has come as a whole, behind which the connection may be used again."""
+def ordinary_head(piece: bytes) -> Head | None:
+    """Return the head that `piece` begins with if all of it is there and it is as nearly all are.
 
-    will_close = False
-
-    def __init__(self, status: int, headers: HTTPHeaderDict, content: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self._content = content
-        self.length: int | None = len(content)
-
-    def read(self, most_bytes: int, /) -> bytes:
-        """Return so many bytes of the content, or all that is left."""
-        piece, self._content = self._content[:most_bytes], self._content[most_bytes:]
-        self.length = len(self._content)
-        return piece
-
-    read1 = read
-
-    def isclosed(self) -> bool:
-        """Tell whether all of it was read."""
-        return not self._content
-
-    def close(self) -> None:
-        """Do nothing: there is nothing left on the connection."""
-
-
-def whole_response(piece: bytes) -> WholeResponse | None:
-    """Return the answer to a request other than HEAD that `piece` is.
-
-    None if there is more to it, or if it ends the connection: it has to be read as any other then.
+    None for any other, which read_headers() may understand or refuse: with an interim status, lines without a colon or
+    that go on with those before them, ends of lines that are not CR and LF, or too many lines.
     """
-    found = _SHORT.match(piece)
-    if not found:
+    end = piece.find(b"\r\n\r\n")
+    if end < 0:
         return None
-    status, headers, content = int(found[1]), _headers(found[2].split(b"\r\n")), piece[found.end() :]
-    length = 0 if status in WITHOUT_CONTENT else content_length(headers)
-    stays = headers.get("Connection", _STAYS).lower() == _STAYS and "Transfer-Encoding" not in headers
-    return WholeResponse(status, headers, content) if stays and length == len(content) else None
+    text = piece[:end].decode("latin-1")
+    found = _STATUS.match(text)
+    fields = _FIELD.findall(text)
+    # With as many ends of lines as fields, nothing is left between these.
+    if not found or not text.count("\n") == text.count("\r") == len(fields) <= _MOST_LINES:
+        return None
+    return Head(int(found[1]), Headers([(name, value.strip()) for name, value in fields]), end + 4)
 
 
-def read_headers(file: IO[bytes]) -> HTTPHeaderDict:
+def read_headers(file: IO[bytes]) -> Headers:
     """Return the headers that come next in `file`, behind which is a blank line.
 
     Raises:
@@ -102,36 +102,38 @@ def read_headers(file: IO[bytes]) -> HTTPHeaderDict:
     return _headers(lines)
 
 
-def _headers(lines: Iterable[bytes]) -> HTTPHeaderDict:
+def _headers(lines: Iterable[bytes]) -> Headers:
     """Return the headers in `lines`, whose bytes are spelled as Latin-1.
 
     A line that begins with a space goes on with the value before it (section 5.2). One without a colon is passed over.
     """
-    headers = HTTPHeaderDict()
+    fields: list[tuple[str, str]] = []
     name = ""
     for line in lines:
         text = line.decode("latin-1")
-        if text[:1] in {" ", "\t"}:
+        if text[0] in " \t":
             if name:
-                headers[name] = f"{headers[name]} {text.strip()}"
+                fields[-1] = name, f"{fields[-1][1]} {text.strip()}"
             continue
         name, colon, value = text.partition(":")
         name = name.strip() if colon else ""
         if name:
-            headers.add(name, value.strip())
-    return headers
+            fields.append((name, value.strip()))
+    return Headers(fields)
 
 
-def content_length(headers: HTTPHeaderDict) -> int | None:
+def content_length(headers: Headers) -> int | None:
     """Return what Content-Length says in bytes, None if there is none (section 6.3).
 
     Raises:
         HttpError: it is not a number, or there are several.
     """
-    said = set(headers.getlist("Content-Length"))
-    if not said:
+    said = headers.get("Content-Length")
+    if said is None:
         return None
-    length = said.pop()
-    if said or not (length.isascii() and length.isdigit()):
-        raise HttpError("the answer has a malformed Content-Length")
-    return int(length)
+    if not (said.isascii() and said.isdigit()):
+        several = set(headers.getlist("Content-Length"))
+        said = several.pop()
+        if several or not (said.isascii() and said.isdigit()):
+            raise HttpError("the answer has a malformed Content-Length")
+    return int(said)

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from urllib3.exceptions import HTTPError
 
-from registry.foundation.http_client.connections import Connection, Exchange, SecureConnection
+from registry.foundation.http_client.connections import Connection, Exchange, PlainConnection, SecureConnection
 from registry.foundation.http_client.destinations import Guard, addresses_of
 from registry.foundation.http_client.errors import HttpError, is_silence, line
-from registry.foundation.http_client.reach import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from registry.foundation.http_client.destinations import Address
     from registry.foundation.http_client.proxies import Proxy
     from registry.foundation.http_client.requests import Request
@@ -26,6 +22,9 @@ if TYPE_CHECKING:
 
 ENDED: Final = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """What the end of a connection looks like to who sends or waits."""
+
+UNANSWERED: Final = (OSError, ValueError, http.client.HTTPException, HTTPError)
+"""What may be raised where there is no answer."""
 
 
 @dataclass(slots=True)
@@ -41,20 +40,19 @@ class Hop:
     exchange: Exchange
     trust: Trust
     timeout_seconds: float | None
-    reach: Reach = field(default_factory=Reach)
     guard: Guard | None = None
     redirected: bool = False
     foreign: bool = False
     proxy: Proxy | None = None
 
-    def find_proxy(self) -> None:
-        """Look for a proxy, by the environment as it is by now.
+    def require_way(self, proxy: Proxy | None) -> None:
+        """Return if the request may go by `proxy`, or without one: from now on it does.
 
         Raises:
-            HttpError: there is one that cannot be used, or that may not be asked for this.
+            HttpError: the proxy may not be asked for this.
         """
-        self.proxy = self.reach.proxy_for(self.request.location)
-        if self.proxy is None:
+        self.proxy = proxy
+        if proxy is None:
             self.exchange.guard = self.guard
         elif self.guard and self.foreign:
             self.guard.require_allowed_by_proxy(self.request.location.host)
@@ -64,7 +62,7 @@ class Hop:
         location, proxy = self.request.location, self.proxy
         host, port = (proxy.host, proxy.port) if proxy else (location.host, location.port)
         if context is None:
-            return Connection(host, port, self.exchange)
+            return PlainConnection(host, port, self.exchange)
         connection = SecureConnection(host, port, self.exchange, ssl_context=context)
         if proxy:
             connection.set_tunnel(location.host, location.port, _login(proxy))
@@ -96,23 +94,19 @@ class Hop:
             return addresses_of(self.request.location.host)
         return frozenset({ip_address(self.exchange.peer)})
 
-    @contextmanager
-    def errors_in_one_line(self) -> Iterator[None]:
-        """Turn whatever stands between this and an answer into an HttpError, which names a hop behind a redirect."""
-        try:
-            yield
-        except HttpError as error:
+    def told(self, error: Exception) -> HttpError:
+        """Return what `error`, which stands between this and an answer, is to the caller; it names a redirected hop."""
+        if isinstance(error, HttpError):
             error.redirected = self.redirected
-            raise
-        except (OSError, ValueError, http.client.HTTPException, HTTPError) as error:
-            location, proxy = self.request.location, self.proxy
-            asked = f"redirected to {location.scheme}://{location.host}:{location.port}: " if self.redirected else ""
-            by = f"by the proxy {proxy.host}:{proxy.port}: " if proxy else ""
-            host = proxy.host if proxy else location.host
-            # What caused it may hold what the peer has sent, which may be what it was sent.
-            told = HttpError(asked + by + line(error, host, self.timeout_seconds, self.trust.authorities))
-            told.silent, told.redirected = is_silence(error), self.redirected
-            raise told from None
+            return error
+        location, proxy = self.request.location, self.proxy
+        asked = f"redirected to {location.scheme}://{location.host}:{location.port}: " if self.redirected else ""
+        by = f"by the proxy {proxy.host}:{proxy.port}: " if proxy else ""
+        host = proxy.host if proxy else location.host
+        # What caused it may hold what the peer has sent, which may be what it was sent.
+        told = HttpError(asked + by + line(error, host, self.timeout_seconds, self.trust.authorities))
+        told.silent, told.redirected = is_silence(error), self.redirected
+        return told
 
 
 def _login(proxy: Proxy) -> dict[str, str]:

@@ -20,7 +20,10 @@ _LONGEST_NAME: Final = 254
 
 _LONGEST_SCHEME: Final = 20
 _REMEMBERED: Final = 32
-"""Locations: a client asks few of them, again and again."""
+"""Origins: a client asks few of them, again and again."""
+
+_ORDINARY: Final = re.compile(r"(https?://[0-9A-Za-z.:-]+)(/(?:[\x21\x22\x24-\x7e]*[^?#\x00- \x7f-\U0010ffff])?)")
+"""An origin and a target that is sent as it is: all but fragments and queries without a character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,20 @@ class Location:
     authorization: str = ""
 
     @staticmethod
-    @lru_cache(_REMEMBERED)
     def parse(url: str) -> Location:
         """Return the location that `url` names; what a request line cannot hold is percent-encoded.
 
         Raises:
             HttpError: it is not an ``http`` or ``https`` URL.
         """
+        if found := _ORDINARY.fullmatch(url):
+            root = Location._parsed(found[1])
+            return Location(root.scheme, root.host, root.port, found[2])
+        return Location._parsed(url)
+
+    @staticmethod
+    @lru_cache(_REMEMBERED)
+    def _parsed(url: str) -> Location:
         try:
             split = urlsplit(_sendable(url.encode()))
         except ValueError:  # its text may hold a password

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from registry.foundation.http_client.errors import HttpError
@@ -24,6 +25,9 @@ _ZONE: Final = re.compile(r"%[^]]*")
 """Of an IPv6 address: it means nothing to the peer (RFC 6874 section 3)."""
 _WITH_CONTENT: Final = frozenset({"POST", "PUT", "PATCH"})
 """Methods that say of no content that it has no bytes (RFC 9110 section 8.6)."""
+_REMEMBERED: Final = 64
+"""Names of headers, and methods."""
+
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
@@ -48,8 +52,12 @@ class Request:
         location = Location.parse(url)
         if not _TOKEN.fullmatch(method):
             raise HttpError("the method is not a word")
-        sent = [(name, _value(name, value)) for name, value in headers if name.lower() not in _FRAMING]
-        names = {name.lower() for name, _ in sent}
+        sent, names = [], set()
+        for name, value in headers:
+            lower = _lower(name)
+            if lower not in _FRAMING:
+                sent.append((name, _value(name, value)))
+                names.add(lower)
         if "user-agent" not in names:
             sent.append(("User-Agent", user_agent))
         if location.authorization and "authorization" not in names:
@@ -93,9 +101,17 @@ class Request:
         return replace(moved, method="GET", body=None, headers=kept)
 
 
-def _value(name: str, value: str) -> str:
+@lru_cache(_REMEMBERED)
+def _lower(name: str) -> str:
     if not _TOKEN.fullmatch(name):
         raise HttpError("the name of a header is not a word")
+    return name.lower()
+
+
+def _value(name: str, value: str) -> str:
+    value = value.strip(" \t")
+    if value.isascii() and value.isprintable():
+        return value
     if _UNSENDABLE.search(value):
         raise HttpError(f"the value of the header {name} has a control character")
-    return value.strip(" \t").encode("utf-8", "surrogateescape").decode("latin-1")
+    return value.encode("utf-8", "surrogateescape").decode("latin-1")

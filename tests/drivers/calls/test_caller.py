@@ -15,6 +15,7 @@ import pytest
 from drivers.calls.caller import Caller
 from drivers.calls.request import RefusedError, Request
 from drivers.calls.waits import Limits, pause_seconds
+from registry.foundation.circuit import Circuit, CircuitOpenError
 from registry.foundation.errors import ParameterError
 from registry.foundation.http_client import HttpClient, HttpError
 from registry.foundation.parameters import Parameters
@@ -53,9 +54,11 @@ class Signer:
 
 
 @contextmanager
-def caller(endpoint: str, signer: Signer | None = None, **limits: float) -> Iterator[Caller]:
+def caller(
+    endpoint: str, signer: Signer | None = None, circuit: Circuit | None = None, **limits: float
+) -> Iterator[Caller]:
     with closing(HttpClient(connections=2, follow=0)) as client:
-        yield Caller(endpoint.rstrip("/"), signer or Signer(), Limits(**limits), client)  # type: ignore[arg-type]
+        yield Caller(endpoint.rstrip("/"), signer or Signer(), Limits(**limits), client, circuit)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -275,3 +278,49 @@ def test_a_deadline_that_is_not_a_duration_is_refused(value: str) -> None:
 def test_a_deadline_is_thirty_seconds_unless_it_is_said() -> None:
     assert Limits.parse(Parameters({})).seconds == 30
     assert Limits.parse(Parameters({"calltimeout": "5s"})).seconds == 5
+
+
+@pytest.mark.usefixtures("pauses")
+def test_a_store_that_does_not_answer_is_not_asked_any_more() -> None:
+    told: list[bool] = []
+    circuit = Circuit()
+    circuit.watch(told.append)
+    with store(b"") as (endpoint, heads), caller(endpoint, circuit=circuit) as calling:
+        asked = []
+        for ask in (
+            calling.stream,
+            partial(calling.call, most_bytes=10),
+            calling.stream,
+            calling.stream,
+            calling.stream,
+        ):
+            with pytest.raises(HttpError):
+                ask(GET)
+            asked.append(len(heads))
+        with pytest.raises(CircuitOpenError) as raised:
+            calling.call(GET, most_bytes=10)
+
+    assert raised.value.retry_seconds == 10
+    assert told == [True]
+    assert len(heads) == asked[-1]
+    assert asked[0] > 1  # that one call fails a few times is not enough
+
+
+@pytest.mark.parametrize("status", [404, 403, 500, 503])
+@pytest.mark.usefixtures("pauses")
+def test_a_store_that_answers_is_asked_whatever_it_says(status: int) -> None:
+    with store(refusal(status)) as (endpoint, _), caller(endpoint) as calling:
+        for _ in range(20):
+            with pytest.raises(RefusedError):
+                calling.call(GET, most_bytes=10)
+
+
+def test_a_signer_without_credentials_says_nothing_of_the_store() -> None:
+    class Unsigned(Signer):
+        def signed(self, request: Request) -> Sequence[tuple[str, str]]:
+            raise LookupError(request.path)
+
+    with caller("http://127.0.0.1:1", Unsigned()) as calling:
+        for _ in range(20):
+            with pytest.raises(LookupError):
+                calling.call(GET, most_bytes=10)

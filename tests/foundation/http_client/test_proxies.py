@@ -115,12 +115,14 @@ def test_a_tunnel_that_is_refused_is_told(
     assert str(caught.value) == f"by the proxy {url[7:-1]}: {text}"
 
 
-def test_a_tunnel_byte_by_byte_ends_at_the_deadline(client: HttpClient, environment: pytest.MonkeyPatch) -> None:
-    for answer in (b"HTTP/1.1 200 " + b"O" * 10_000, b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 10_000):
-        with listening(answering(answer, pause_seconds=0.02)) as url:
-            environment.setenv("HTTPS_PROXY", url)
-            with pytest.raises(HttpError, match=r"timed out after 0\.5 s$"):
-                client.request("GET", f"https://{HOST}/", timeout_seconds=0.5)
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 " + b"O" * 10_000, b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 10_000])
+def test_a_tunnel_byte_by_byte_ends_at_the_deadline(
+    client: HttpClient, environment: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    with listening(answering(answer, pause_seconds=0.02)) as url:
+        environment.setenv("HTTPS_PROXY", url)
+        with pytest.raises(HttpError, match=r"timed out after 0\.5 s$"):
+            client.request("GET", f"https://{HOST}/", timeout_seconds=0.5)
 
 
 @pytest.mark.parametrize("value", ["127.0.0.1:1", "http://user:secret@127.0.0.1:1"])
