@@ -337,9 +337,10 @@ class Bucket:
             "encoding-type": "url",  # XML cannot hold all characters of keys
             "list-type": "2",
             "max-keys": "" if limit is None else str(limit),
+            "prefix": prefix,
             "start-after": after,
         }
-        query = {name: value for name, value in asked.items() if value} | {"prefix": prefix}
+        query = {name: value for name, value in asked.items() if value}
         answer = self._calls.call("ListObjectsV2", "GET", query=query, most_bytes=_MOST_OF_LIST)
         return listing(answer)
 

@@ -61,16 +61,12 @@ class Calls:
         session = parameters.session()
         self.client = parameters.client(session=session)
         self._parameters = parameters
-        self._credentials = Credentials(lambda: parameters.credentials(session))
-        endpoint = self._endpoint_of(self.client)
-        self._http = HttpClient(
-            cafile=parameters.authorities(session) if endpoint.scheme == "https" else "",
-            user_agent=f"registry {parameters.user_agent}".rstrip(),
-            connections=_KEPT_CONNECTIONS,
-            follow=0,
-            verify=parameters.verify,
-            reach=Reach(connect_seconds=CONNECT_SECONDS),
+        # Another session searches anew; each remembers what it has found.
+        self._credentials = Credentials(
+            parameters.credentials(session), lambda: parameters.credentials(parameters.session())
         )
+        endpoint = self._endpoint_of(self.client)
+        self._http = _client(parameters, parameters.authorities(session) if endpoint.scheme == "https" else "")
         weakref.finalize(self, self._http.close)
         self._lock = threading.Lock()
         self._way = self._way_of(self.client, endpoint)
@@ -169,6 +165,20 @@ class Calls:
             return endpoint_of(client, self._parameters.bucket)
         except BotoCoreError as error:
             raise ParameterError(f"bucket, region: the SDK finds no endpoint: {one_line(error)}") from error
+
+
+def _client(parameters: Parameters, authorities: str) -> HttpClient:
+    try:
+        return HttpClient(
+            cafile=authorities,
+            user_agent=f"registry {parameters.user_agent}".rstrip(),
+            connections=_KEPT_CONNECTIONS,
+            follow=0,
+            verify=parameters.verify,
+            reach=Reach(connect_seconds=CONNECT_SECONDS),
+        )
+    except ParameterError as error:
+        raise ParameterError(f"{error}; AWS_CA_BUNDLE or ca_bundle of the profile names the file") from error
 
 
 def _path(endpoint: Endpoint, key: str) -> str:

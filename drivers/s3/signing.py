@@ -65,7 +65,7 @@ class Signer:
         headers.sort()
         names = ";".join([name for name, _ in headers])
         lines = "".join([f"{name}:{value}\n" for name, value in headers])
-        canonical = f"{request.method}\n{request.path}\n{request.query}\n{lines}\n{names}\n{digest}"
+        canonical = f"{request.method}\n{request.path}\n{_signed_query(request.query)}\n{lines}\n{names}\n{digest}"
         signature = self._signature(credentials.secret_key, moment, scope, canonical)
         identity = f"Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
         headers.append(("Authorization", f"{_ALGORITHM} {identity}"))
@@ -153,5 +153,15 @@ def is_stale(answer: Reply) -> bool:
 
 
 def query_of(values: Mapping[str, str]) -> str:
-    """Return a query as it is sent and signed: sorted and encoded."""
-    return "&".join([f"{name}={quote(value, safe='-_.~')}" for name, value in sorted(values.items())])
+    """Return a query as it is sent: sorted and encoded. What has an empty value is named without an equals sign.
+
+    Signatures of version 2 need that for what has no value, such as ``delete``.
+    """
+    return "&".join(
+        [f"{name}={quote(value, safe='-_.~')}" if value else name for name, value in sorted(values.items())]
+    )
+
+
+def _signed_query(query: str) -> str:
+    """Return a query as version 4 signs it: each name has an equals sign."""
+    return "&".join([each if "=" in each else f"{each}=" for each in query.split("&")]) if query else ""
