@@ -119,7 +119,9 @@ conformance: $(BIN)/.check ## The OCI conformance program with everything on (ne
 compat: $(BIN)/.check ## Side by side with the Go registry: answers, storage tree, upload tokens, manifests (needs Go)
 	@$(BIN)/python -m pytest tests/integration/compat -p no:xdist
 
-bench: $(BIN)/.test-s3 ## Side by side with the Go registry: ROWS='manifest*' PEERS='ours v3' PLACES=tmpfs ROUNDS=3 SHORT=1 SHA=off
+# Azurite needs npm: only where it is asked for.
+bench: $(BIN)/.test-s3 $(BIN)/.test-gcs $(BIN)/.test-azure $(if $(filter azure,$(PLACES)),.azurite/node_modules/.bin/azurite-blob)
+bench: ## Side by side with the Go registry: ROWS='manifest*' PEERS='ours v3' PLACES=tmpfs ROUNDS=3 SHORT=1 SHA=off
 	@$(BIN)/python -m tests.benchmarks --output build/bench $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(filter off,$(SHA)),--without-sha) \
 		--rows '$(ROWS)' --peers '$(PEERS)' --places '$(PLACES)'

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
-
-import flask
-from flask import Flask, request
-from flask.sessions import NullSession, SessionInterface, SessionMixin
+from typing import TYPE_CHECKING
 
 from registry.config.remote import Health
 from registry.handlers import (
@@ -30,20 +25,20 @@ from registry.handlers import (
     uploads,
 )
 from registry.handlers.current import EXTENSION, PEER_KEY
-from registry.handlers.response import Response
-from registry.handlers.routing import Routing
+from registry.handlers.dispatch import Application
+from registry.handlers.flask_internals import current_request
 from registry.health.gate import LIVENESS_PATH, READINESS_PATH, Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from flask import Request
-    from flask import Response as FlaskResponse
-    from werkzeug.routing import MapAdapter
+    import flask
+    from flask import Flask
 
     from registry.config import Configuration
     from registry.foundation.proxies import TrustedProxies
+    from registry.handlers.response import Response
     from registry.services import Services
 
 _BLUEPRINTS = (base, blobs, catalog, manifests, operations, referrers, tags, uploads)
@@ -54,8 +49,6 @@ def create_app(services: Services) -> Flask:
     """Return the application that serves `services`."""
     configuration = services.configuration
     app = _Application(services.proxies)
-    app.response_class = Response
-    app.session_interface = _NoSessions()
     app.extensions[EXTENSION] = services
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -91,8 +84,8 @@ def _add_common_headers(app: Flask, configuration: Configuration) -> None:
     ]
 
     def add(response: Response) -> Response:
-        if request.path not in _OUTSIDE_OF_PREFIX:
-            response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+        if current_request().path not in _OUTSIDE_OF_PREFIX:
+            response.headers.add("Docker-Distribution-Api-Version", "registry/2.0")
         for name, value in configured:
             response.headers.add(name, value)
         return response
@@ -102,7 +95,7 @@ def _add_common_headers(app: Flask, configuration: Configuration) -> None:
         cors.install(app, configuration.http.cors, {name.lower() for name in configuration.http.headers})
 
 
-class _Application(Flask):
+class _Application(Application):
     def __init__(self, proxies: TrustedProxies) -> None:
         super().__init__("registry", static_folder=None)
         self._client = proxies.client
@@ -113,37 +106,11 @@ class _Application(Flask):
         environ["REMOTE_ADDR"] = self._client(environ)
         return self.wsgi_app(environ, start_response)
 
-    @cached_property
-    def _routing(self) -> Routing:
-        return Routing(self.url_map)
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `func`: no view is a coroutine, and Flask would look several times in each request."""
-        return func
-
-    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Return what finds the view; host and scheme, which Flask would look at, say nothing about it."""
-        return self._routing.adapter(request.environ) if request else super().create_url_adapter(request)
-
     def make_default_options_response(self) -> flask.Response:
         """Answer OPTIONS, which browsers ask without credentials, before any view and its access control."""
         response = super().make_default_options_response()
         response.status_code = HTTPStatus.NO_CONTENT
         return response
-
-
-class _NoSessions(SessionInterface):
-    """A registry has no sessions; Flask would look for one in each request, and for changes in each response."""
-
-    _none: Final = NullSession()
-
-    def open_session(self, app: Flask, request: Request) -> NullSession:
-        """Return what stands for no session."""
-        del app, request
-        return self._none
-
-    def save_session(self, app: Flask, session: SessionMixin, response: FlaskResponse) -> None:
-        """Save nothing: this is never called where there is no session."""
 
 
 class _Prefixed:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ from tests.benchmarks.collecting import collect, compared, table
 from tests.benchmarks.connection import Connection
 from tests.benchmarks.content import SHORT, Samples
 from tests.benchmarks.facts import build_of
+from tests.benchmarks.figures import AIMS, TITLES, tables
 from tests.benchmarks.measuring import Measurement, Target
 from tests.benchmarks.peers import (
     Peer,
@@ -36,9 +39,10 @@ from tests.benchmarks.planting import plant_images
 from tests.benchmarks.processes import Memory, cpu_seconds, memory, tree
 from tests.benchmarks.processor import WITHOUT_SHA, Processor
 from tests.benchmarks.relay import Traffic, running_relay
-from tests.benchmarks.report import Key, Ratio, Report, duration
+from tests.benchmarks.report import Key, Ratio, Report, Start, duration
 from tests.benchmarks.rows import ROWS, Row, select
-from tests.benchmarks.stands import _storage, available_places
+from tests.benchmarks.stands import available_places
+from tests.benchmarks.storing import ObjectStore
 from tests.benchmarks.tools import Address, LoadError, _wrk_percentile, load_of
 from tests.drivers.s3.servers import S3Server
 
@@ -52,7 +56,7 @@ MIB = 1024 * 1024
 def measured(
     cpu: float, *, requests: int = 100, seconds: float = 2.0, pss: int = MIB, apart: bool = False
 ) -> Measurement:
-    return Measurement(requests, seconds, cpu, p50=0.001, p99=0.002, memory=Memory(2 * pss, pss), apart=apart)
+    return Measurement(requests, seconds, cpu, p50=0.001, p99=0.002, memory=Memory(2 * pss, pss, pss // 2), apart=apart)
 
 
 @pytest.fixture
@@ -91,8 +95,8 @@ def test_a_round_that_one_server_lacks_is_compared_with_none(report: Report) -> 
 def test_the_table_has_medians_the_best_cost_the_largest_memory_and_ratios_of_others_only(report: Report) -> None:
     ours, theirs = ([cell.strip() for cell in line.split("|")[1:-1]] for line in report.lines(KEY))
 
-    assert ours == ["blob-head", "tmpfs", "ours", "20 ms (10 ms)", "50", "1 ms", "2 ms", "6 MiB", "3 MiB", "", ""]
-    assert theirs[9:] == ["1.00 (0.50-1.50)", "2.00 (2.00-2.00)"]
+    assert ours == ["blob-head", "tmpfs", "ours", "20 ms (10 ms)", "50", "1 ms", "2 ms", "6 MiB", "3 MiB", "", "", ""]
+    assert theirs[9:] == ["1.00 (0.50-1.50)", "2.00 (2.00-2.00)", "1.00 (1.00-1.00)"]
 
 
 def test_every_round_is_in_the_document(report: Report) -> None:
@@ -106,14 +110,16 @@ def test_every_round_is_in_the_document(report: Report) -> None:
 def test_the_peak_of_each_round_is_that_of_all_its_rows_at_a_place(report: Report) -> None:
     report.add(Key("push-1m", "tmpfs"), "ours", 2, measured(1.0, pss=8 * MIB))
     report.add(Key("push-1m", "disk"), "ours", 2, measured(1.0, pss=9 * MIB))
+    report.starts["tmpfs", "ours"] = Start(0.25, Memory(3 * MIB, 2 * MIB, MIB))
 
     *_, ours, theirs, elsewhere = ([cell.strip() for cell in line.split("|")[1:-1]] for line in report.memory_lines())
-    assert ours == ["tmpfs", "ours", "1.0", "8.0", "2.0", "8.0", "0.250", ""]
-    assert theirs == ["tmpfs", "v3", "1.0", "1.0", "1.0", "1.0", "1.000", "8.00"]
-    assert elsewhere == ["disk", "ours", "-", "9.0", "-", "9.0", "-", ""]
+    assert ours == ["tmpfs", "ours", "1.0", "8.0", "2.0", "8.0", "0.250", "", "4.0", "1.0", "2.0", "250 ms"]
+    assert theirs == ["tmpfs", "v3", "1.0", "1.0", "1.0", "1.0", "1.000", "8.00", "0.5", "-", "-", "-"]
+    assert elsewhere == ["disk", "ours", "-", "9.0", "-", "9.0", "-", "", "4.5", "-", "-", "-"]
     memory = json.loads(report.document())["memory"]
     assert memory[0]["pss"] == {"1": MIB, "2": 8 * MIB, "3": 2 * MIB}
     assert [each["last_to_second"] for each in memory] == [0.25, 1.0, None]
+    assert [each["start"] and each["start"]["seconds"] for each in memory] == [0.25, None, None]
 
 
 def test_the_memory_of_a_server_started_for_one_row_is_not_that_of_the_one_that_runs_on(report: Report) -> None:
@@ -176,13 +182,90 @@ def test_a_place_that_lacks_something_is_left_out_unless_it_was_asked_for(
 def test_registries_over_one_object_store_differ_in_the_root_of_their_keys_only(tmp_path: Path) -> None:
     sections = []
     for name, configure in (("ours", _configuration_of_ours), ("v3", _configuration_of_distribution)):
-        storage = _storage(S3Server("http://127.0.0.1:1", 0), name)
+        storage = ObjectStore(S3Server("http://127.0.0.1:1", 0), far=False, directory=tmp_path).storage(name, None)
         site = new_site(tmp_path / name, behind=False, storage=storage)
         sections.append(yaml.safe_load(configure(site))["storage"])
 
     assert [each["s3"].pop("rootdirectory") for each in sections] == ["bench/ours", "bench/v3"]
     assert sections[0]["s3"] == sections[1]["s3"]
     assert all(each["redirect"] == {"disable": True} and "filesystem" not in each for each in sections)
+
+
+def test_a_store_that_is_far_away_is_reached_through_a_relay_of_each_registry(tmp_path: Path) -> None:
+    store = ObjectStore(S3Server("http://127.0.0.1:1", 0), far=True, directory=tmp_path)
+    with ExitStack() as stack:
+        relays = [store.relay(stack) for _ in range(2)]
+        sections = [store.storage("ours", relay) for relay in relays]
+
+    assert all(relays)
+    found = [str(each["s3"]) for each in sections]
+    assert all(f"http://127.0.0.1:{each.port}'" in text for each, text in zip(relays, found, strict=True) if each)
+    assert len({each.port for each in relays if each}) == 2
+    assert ObjectStore(store.store, far=False, directory=tmp_path).relay(stack) is None
+
+
+def test_who_cannot_push_to_a_store_or_has_no_driver_for_it_is_measured_on_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DISTRIBUTION_V3", "/opt/v3")
+    monkeypatch.setenv("ZOT", "/opt/zot")
+    peers = {peer.name: peer for peer in find_peers("ours v3 zot")}
+    rows = {row.name: row for row in ROWS}
+
+    assert [row.name for row in ROWS if "gcs" in row.places and not row.takes(peers["v3"], "gcs")] == [
+        "push-4k-put",
+        "push-1m",
+        "push-large-put",
+        "image-push",
+        "image-pull",
+    ]
+    assert all(rows[name].takes(peers["v3"], "azure") for name in ("push-1m", "manifest-get-tag"))
+    assert all(rows[name].takes(peers["ours"], "gcs") for name in ("push-1m", "manifest-get-tag"))
+    assert [peers[name].stores for name in ("zot", "v3", "ours")] == [(), *[("s3", "gcs", "azure")] * 2]
+
+
+def test_rows_over_a_store_that_is_far_away_are_those_over_a_near_one_for_one_client_and_for_several() -> None:
+    names = [row.name for row in ROWS if "s3-far" in row.places]
+
+    assert len(names) == 22
+    near = {row.name.removesuffix("-put") for row in ROWS if "s3" in row.places}
+    assert {name.removeprefix("far-").rpartition("-")[0].removesuffix("-put") for name in names} <= near
+    assert {name.rpartition("-")[2] for name in names} == {"1", "8"}
+    assert all(row.places == ("s3-far",) for row in ROWS if row.name in names)
+
+
+def test_the_tables_of_the_document_judge_each_row_by_its_target(report: Report) -> None:
+    report.facts["processor"] = "a processor"
+    report.add(Key("push-4k-put", "tmpfs"), "ours", 1, measured(2.0))
+    report.add(Key("push-4k-put", "tmpfs"), "v3", 1, measured(1.0))
+    report.add(Key("odd", "disk"), "ours", 1, measured(2.0))
+
+    first, *lines = tables(json.loads(report.document()), "v3")
+
+    assert first.startswith("Processor: a processor; 2 cores;")
+    assert [line for line in lines if line.startswith(("| blob", "| push", "| odd"))] == [
+        "| blob HEAD | 20 ms | 20 ms | 1.00 (0.50-1.50) | <= 1 | 2.00 (2.00-2.00) |  |",
+        "| push 4 KiB, POST + PUT | 20 ms | 10 ms | 2.00 (2.00-2.00) | <= 1, missed | 1.00 (1.00-1.00) | >= 1 |",
+        "| odd | 20 ms | - | - |  | - |  |",
+    ]
+
+
+def test_of_a_store_that_is_far_away_the_document_has_latencies_and_calls() -> None:
+    report, key = Report("ours", {}), Key("far-blob-head-8", "s3-far")
+    report.add(key, "ours", 1, replace(measured(1.0), asked=Traffic(150, MIB)))
+    report.add(key, "v3", 1, replace(measured(1.0), p50=0.002, asked=Traffic(300, MIB)))
+
+    *_, line = tables(json.loads(report.document()), "v3")
+
+    assert line == "| blob HEAD | 8 | 1 ms | 2 ms | 0.50 (0.50-0.50) | <= 1 | 1.5 | 3 |"
+
+
+def test_every_target_is_that_of_a_row_which_is_measured_there() -> None:
+    rows = {row.name: row for row in ROWS}
+
+    assert all(place in rows[name].places for place, aims in AIMS.items() for name in aims)
+    far = {name.removeprefix("far-").rpartition("-")[0] for name in rows if name.startswith("far-")}
+    assert far <= {*TITLES} <= {*rows, *far}
 
 
 def test_memory_is_touched_and_given_back() -> None:
@@ -332,7 +415,7 @@ def test_a_cache_is_given_its_upstream_and_a_repository_for_tags_that_are_looked
 
 def test_rows_of_caches_are_for_caches_and_others_are_not(caches: dict[str, Peer]) -> None:
     plain = Peer("ours", (), lambda _: "")
-    takers = {row.name: [peer.name for peer in (plain, *caches.values()) if row.takes(peer)] for row in ROWS}
+    takers = {row.name: [peer.name for peer in (plain, *caches.values()) if row.takes(peer, "tmpfs")] for row in ROWS}
 
     assert takers["blob-head"] == takers["tags-page-few"] == ["ours"]
     assert takers["proxy-blob-4k"] == ["ours", "ours-proxy", "v3-proxy"]
@@ -389,6 +472,26 @@ def test_a_relay_counts_what_passes_and_delays_requests() -> None:
     assert took >= 0.2
 
 
+def test_a_relay_delays_a_request_once_however_many_pieces_it_comes_in() -> None:
+    delay, pieces = 0.25, 20
+    with socket.create_server(("127.0.0.1", 0)) as listener, running_relay(listener.getsockname()[1]) as relay:
+        relay.delay(delay)
+        with socket.create_connection(("127.0.0.1", relay.port)) as client, listener.accept()[0] as server:
+            for _ in range(2):
+                started = time.monotonic()
+                for _ in range(pieces):
+                    client.sendall(b"piece")
+                    time.sleep(0.01)
+                received = 0
+                while received < 5 * pieces:
+                    received += len(server.recv(1024))
+                took = time.monotonic() - started
+                assert delay <= took < pieces * delay
+                server.sendall(b"answer")
+                assert client.recv(1024) == b"answer"
+        assert relay.delay(0).size == 12
+
+
 def test_the_picture_has_a_bar_for_each_server_in_scale(report: Report) -> None:
     report.add(KEY, "v3", 4, measured(8.0))
     report.add(Key("<odd>", "disk"), "ours", 1, measured(0.0))
@@ -415,7 +518,7 @@ def test_the_cost_of_a_tree_holds_that_of_processes_that_have_ended() -> None:
             assert process.stdout
             process.stdout.readline()
             assert cpu_seconds(process.pid) >= 0.5
-            assert memory(process.pid).rss >= memory(process.pid).pss > 0
+            assert memory(process.pid).rss >= memory(process.pid).pss >= memory(process.pid).largest > 0
         finally:
             process.kill()
 

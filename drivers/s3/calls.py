@@ -22,7 +22,7 @@ from drivers.s3.endpoint import Endpoint, endpoint_of
 from drivers.s3.signing import SdkSigner, Signer, query_of
 from drivers.translation import one_line
 from registry.foundation.errors import ParameterError
-from registry.foundation.http_client import HttpClient, Reach
+from registry.foundation.http_client import USER_AGENT, HttpClient, Reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -171,7 +171,7 @@ def _client(parameters: Parameters, authorities: str) -> HttpClient:
     try:
         return HttpClient(
             cafile=authorities,
-            user_agent=f"registry {parameters.user_agent}".rstrip(),
+            user_agent=f"{USER_AGENT} {parameters.user_agent}".rstrip(),
             connections=_KEPT_CONNECTIONS,
             follow=0,
             verify=parameters.verify,

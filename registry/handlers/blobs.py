@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, request
+from flask import Blueprint
 
 from drivers.base import PIECE_SIZE
 from registry.handlers.byteranges import Multipart, content_range
 from registry.handlers.conditions import etag, precondition, range_header, unmodified
 from registry.handlers.context import open_repository, publishing, require_deletable
 from registry.handlers.current import services
+from registry.handlers.flask_internals import current_request
 from registry.handlers.pulled import note_blob
 from registry.handlers.response import Response
 from registry.handlers.streaming import Content
@@ -39,7 +40,7 @@ def get_blob(name: str, digest: str) -> Response:
         return Response(status=304, headers=_headers(blob))
     ranges = range_header(blob.digest)
     # Object stores answer a request for several ranges with the whole object.
-    if request.method == "GET" and not (ranges and "," in ranges):
+    if current_request().method == "GET" and not (ranges and "," in ranges):
         handed_over = _redirect(repository, blob) or _accelerated(repository, blob)
         if handed_over:
             return handed_over
@@ -61,8 +62,8 @@ def delete_blob(name: str, digest: str) -> Response:
 
 def _look_up(repository: Repository, digest: Digest) -> Blob:
     """Return the blob; where all of it or one range is to be streamed, with that opened at the same time."""
-    blobs, environ = repository.blobs, request.environ
-    if request.method != "GET":
+    blobs, environ = repository.blobs, current_request().environ
+    if environ["REQUEST_METHOD"] != "GET":
         return blobs.describe(digest)
     configuration = services().configuration
     is_streamed = configuration.storage.redirect.disable and not configuration.http.accelredirect.prefix
@@ -84,7 +85,7 @@ def _accelerated(repository: Repository, blob: Blob) -> Response | None:
     """Let the front-end server send the blob, from the file or from the object store; it sees to ranges, too."""
     prefix = services().configuration.http.accelredirect.prefix
     # That server does not know the ETag, so conditions on it are judged here.
-    if not prefix or request.environ.keys() & {"HTTP_IF_MATCH", "HTTP_IF_RANGE"}:
+    if not prefix or current_request().environ.keys() & {"HTTP_IF_MATCH", "HTTP_IF_RANGE"}:
         return None
     location = repository.blobs.local_name(blob)
     if location is None:
@@ -116,7 +117,7 @@ def _served(repository: Repository, blob: Blob, ranges: tuple[ByteRange, ...]) -
         content_type=media_types.OCTET_STREAM,
         direct_passthrough=True,
     )
-    if request.method == "GET" and span.length:
+    if current_request().method == "GET" and span.length:
         _attach(response, repository, blob, span)
     return response
 
@@ -125,14 +126,14 @@ def _served_in_parts(repository: Repository, blob: Blob, ranges: tuple[ByteRange
     parts = Multipart.of(ranges, blob.size)
     headers = {**_headers(blob), "Content-Length": str(parts.length)}
     response = Response(status=206, headers=headers, content_type=parts.content_type, direct_passthrough=True)
-    if request.method == "GET":
+    if current_request().method == "GET":
         body = parts.body(lambda each: repository.blobs.read(blob, each.start, each.stop))
         response.response = Content(body, parts.length)
     return response
 
 
 def _attach(response: Response, repository: Repository, blob: Blob, span: ByteRange) -> None:
-    wrap = request.environ.get("wsgi.file_wrapper")
+    wrap = current_request().environ.get("wsgi.file_wrapper")
     file = repository.blobs.open_local(blob) if wrap else None
     if wrap and file:
         file.seek(span.start)

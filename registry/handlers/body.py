@@ -5,9 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from flask import request
-
 from drivers.base import PIECE_SIZE
+from registry.handlers.flask_internals import current_request
 from registry.oci.errors import ManifestTooLargeError, SizeInvalidError
 from registry.oci.uploads import BodyCutShortError
 
@@ -24,9 +23,10 @@ def body_length() -> int | None:
     Raises:
         SizeInvalidError: Content-Length is not a number, or greater than any body is long.
     """
-    header = request.environ.get("CONTENT_LENGTH")
+    environ = current_request().environ
+    header = environ.get("CONTENT_LENGTH")
     if not header:
-        return None if "chunked" in request.environ.get("HTTP_TRANSFER_ENCODING", "").lower() else 0
+        return None if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower() else 0
     if not header.isascii() or not header.isdigit() or len(header) > _MAX_DIGITS:
         raise SizeInvalidError("Content-Length must be a number of bytes")
     return int(header)
@@ -40,7 +40,7 @@ def body_pieces() -> Iterator[bytes]:
             the announced length is what tells.
     """
     length = body_length()
-    stream, received = request.environ["wsgi.input"], 0
+    stream, received = current_request().environ["wsgi.input"], 0
     while length is None or received < length:
         wanted = PIECE_SIZE if length is None else min(PIECE_SIZE, length - received)
         try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flask import request
 from werkzeug.exceptions import PreconditionFailed
 from werkzeug.http import parse_etags
+
+from registry.handlers.flask_internals import current_request
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import ETags
@@ -36,7 +37,7 @@ class Precondition:
 
 def precondition() -> Precondition | None:
     """Return what has to hold for the change that is asked for, or None if it is to be made in any case."""
-    environ = request.environ
+    environ = current_request().environ
     wanted, known = environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH")
     if wanted is known is None:
         return None
@@ -54,19 +55,21 @@ def unmodified(digest: Digest) -> bool:
     Raises:
         PreconditionFailed: it demands other content than there is (412).
     """
-    wanted = request.environ.get("HTTP_IF_MATCH")
+    environ = current_request().environ
+    wanted = environ.get("HTTP_IF_MATCH")
     if wanted is not None and not parse_etags(wanted).is_strong(str(digest)) and wanted.strip() != "*":
         raise PreconditionFailed
-    known = request.environ.get("HTTP_IF_NONE_MATCH")
+    known = environ.get("HTTP_IF_NONE_MATCH")
     return known is not None and parse_etags(known).contains_weak(str(digest))
 
 
 def range_header(digest: Digest) -> str | None:
     """Return the Range header if it is to be honoured: on GET, and under If-Range for this very content only."""
-    if request.method != "GET":
+    environ = current_request().environ
+    if environ["REQUEST_METHOD"] != "GET":
         return None
-    condition = request.environ.get("HTTP_IF_RANGE")
+    condition = environ.get("HTTP_IF_RANGE")
     if condition is not None and condition.strip() != etag(digest):
         return None
-    header: str | None = request.environ.get("HTTP_RANGE")
+    header: str | None = environ.get("HTTP_RANGE")
     return header

@@ -5,11 +5,10 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from flask import g, request
-
 from auth.base import Access, DeniedError, UnauthorizedError
 from registry.foundation.proxies import customer_of
 from registry.handlers.current import HAND_OVER_KEY, PARKING_KEY, PLACE_KEY, WARNINGS_KEY, opened, services
+from registry.handlers.flask_internals import current_globals, current_request
 from registry.handlers.origins import origin
 from registry.handlers.urls import asked_host, forwarded_scheme, root_url
 from registry.observation.record import current
@@ -57,8 +56,8 @@ def _open_proxied(proxied: Proxied, name: str, actions: Sequence[str]) -> Reposi
         UnsupportedError: it is a push to a repository that takes none.
         As open_repository() otherwise, and as Proxied.open().
     """
-    # Each look at `request` costs about as much as all the rest of this.
-    environ, pushes = request.environ, "push" in actions
+    request, pushes = current_request(), "push" in actions
+    environ = request.environ
     namespace = request.args.get("ns", "") if "ns=" in environ.get("QUERY_STRING", "") else ""
     environ[PLACE_KEY] = place = proxied.place(name, asked_host(environ), namespace, pushes=pushes)
     if place.name != name:
@@ -106,7 +105,7 @@ def open_source(name: str, target: Repository) -> Repository:
     """
     parse_name(name)
     here, also = services(), _also()
-    source = here.proxied.place(name, asked_host(request.environ), "", pushes=False) if here.proxied else None
+    source = here.proxied.place(name, asked_host(current_request().environ), "", pushes=False) if here.proxied else None
     wanted = [Access("repository", target.name, "pull", also), Access("repository", target.name, "push")]
     kept = source.name if source else name
     wanted.append(Access("repository", kept, "pull", source.also if source else ()))
@@ -127,7 +126,7 @@ def authorize(*accesses: Access) -> Grant:
     Raises:
         auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: it may not.
     """
-    g.grant = grant = services().access.authorize(AccessRequest(), accesses)
+    current_globals().grant = grant = services().access.authorize(AccessRequest(), accesses)
     return grant
 
 
@@ -142,8 +141,8 @@ def may_push(name: str) -> bool:
 
 def caller() -> str:
     """Return what stands for the caller whom open_repository() has let in: its user, or its address if it has none."""
-    user = g.grant.user
-    return f"user {user}" if user else f"address {customer_of(request.environ['REMOTE_ADDR'])}"
+    user = current_globals().grant.user
+    return f"user {user}" if user else f"address {customer_of(current_request().environ['REMOTE_ADDR'])}"
 
 
 def publishing() -> Publishing:
@@ -201,7 +200,7 @@ class AccessRequest:
     __slots__ = ("_environ",)
 
     def __init__(self) -> None:
-        self._environ = request.environ
+        self._environ = current_request().environ
 
     @property
     def authorization(self) -> str | None:
@@ -231,7 +230,7 @@ class AccessRequest:
 
 def hand_over() -> None:
     """Let the server attend to other requests: what this one does next takes more than a few milliseconds."""
-    hands_over = request.environ.get(HAND_OVER_KEY)
+    hands_over = current_request().environ.get(HAND_OVER_KEY)
     if hands_over:
         hands_over()
 

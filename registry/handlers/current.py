@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from flask import current_app, request
+from registry.handlers.flask_internals import current_app, current_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,11 +47,11 @@ class Parking(Protocol):
 
 def services() -> Services:
     """Return the services of the current application."""
-    found: Services = current_app.extensions[EXTENSION]
+    found: Services = current_app().extensions[EXTENSION]
     return found
 
 
 def opened() -> Place | None:
     """Return the repository that this request has opened, as it was found, in a registry that caches others."""
-    place: Place | None = request.environ.get(PLACE_KEY)
+    place: Place | None = current_request().environ.get(PLACE_KEY)
     return place

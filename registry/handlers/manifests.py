@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, request
+from flask import Blueprint
 
 from registry.handlers.body import whole_body
 from registry.handlers.conditions import etag, precondition, unmodified
 from registry.handlers.context import open_repository, publishing, require_deletable, require_writable
+from registry.handlers.flask_internals import current_request
 from registry.handlers.pulled import note_manifest
 from registry.handlers.response import Response
 from registry.handlers.urls import manifest_url
@@ -48,7 +49,7 @@ def put_manifest(name: str, reference: str) -> Response:
     repository = open_repository(name, "pull", "push")
     require_writable()
     target = parse_reference(reference)
-    tags = [parse_tag(tag) for tag in request.args.getlist("tag")]
+    tags = [parse_tag(tag) for tag in current_request().args.getlist("tag")]
     content = whole_body(MAX_SIZE)
     digest = Digest.of(content) if isinstance(target, Tag) else target
     manifest = _read(repository, content, digest)
@@ -79,7 +80,7 @@ def delete_manifest(name: str, reference: str) -> Response:
 
 def _read(repository: Repository, content: bytes, digest: Digest) -> Manifest:
     """Read a manifest that is pushed; one that the repository has, from whatever registry, may be tagged by a push."""
-    declared_type = request.mimetype
+    declared_type = current_request().mimetype
     try:
         return parse_manifest(content, declared_type or None)
     except ManifestInvalidError:

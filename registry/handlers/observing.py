@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from flask import g, request
-
+from registry.handlers.flask_internals import current_globals, current_request
 from registry.observation.record import RequestRecord, current
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ def install(app: Flask, observer: Observer) -> None:
 
     def begin() -> None:
         # The endpoint of a view is its blueprint and its name.
+        request = current_request()
         endpoint = request.endpoint or ""
         handler = _HANDLERS.get(endpoint.partition(".")[0])
         if handler:
@@ -47,7 +47,7 @@ def install(app: Flask, observer: Observer) -> None:
     def note(response: Response) -> Response:
         record = current.get()
         if record:
-            grant = g.get("grant")
+            grant = current_globals().get("grant")
             record.user = grant.user if grant else ""
             record.digest = response.headers.get("Docker-Content-Digest", "")
             record.content_type = response.content_type or ""

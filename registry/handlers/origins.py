@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import g, request
 from werkzeug.datastructures import Authorization
 
 from registry.foundation.redaction import redacted
 from registry.foundation.uuids import random_uuid
+from registry.handlers.flask_internals import current_globals, current_request
 from registry.handlers.urls import ORIGIN, base_url_of, claimed_address_of
 from registry.journal.entry import Origin
 from registry.observation.record import current
@@ -29,13 +29,13 @@ _TELLING: Final = frozenset(("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_R
 
 def origin(http: HTTP, user: str | None = None) -> Origin:
     """Return who has sent this request, and how: `user`, or, if that is None, the one who was let in."""
-    environ = request.environ
+    environ = current_request().environ
     return _origin(http, *_who(environ, user), environ)
 
 
 def asked(http: HTTP) -> Sequence[Any]:
     """Return what origin_of() needs to know of this request, of the one who was let in."""
-    environ = request.environ
+    environ = current_request().environ
     return http, *_who(environ, None), *map(environ.get, _ASKED)
 
 
@@ -54,7 +54,7 @@ def size_of(known: Sequence[Any]) -> int:
 def _who(environ: Mapping[str, Any], user: str | None) -> tuple[str, str, str]:
     """Return `user`, or the one who was let in, who that claims to be otherwise, and the id of the request, if any."""
     record = current.get()
-    name = g.grant.user if user is None else user
+    name = current_globals().grant.user if user is None else user
     claimed_user = "" if name else _claimed_user(environ.get("HTTP_AUTHORIZATION"))
     return name, claimed_user, record.request_id if record else ""
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from flask import request
-
 from registry.handlers.current import opened
+from registry.handlers.flask_internals import current_request
 from registry.oci.errors import PaginationInvalidError
 
 _MAX_DIGITS = 9
@@ -18,7 +17,7 @@ def page_size(*, maximum: int) -> int | None:
     Raises:
         PaginationInvalidError: it is not a number, or negative.
     """
-    text = request.args.get("n")
+    text = current_request().args.get("n")
     if not text:
         return None
     if not (text.isascii() and text.isdigit()):
@@ -28,7 +27,7 @@ def page_size(*, maximum: int) -> int | None:
 
 def last_seen() -> str:
     """Return the ``last`` of the request: the list goes on after it."""
-    return request.args.get("last", "")
+    return current_request().args.get("last", "")
 
 
 def next_link(**query: str | int) -> str:
@@ -36,5 +35,6 @@ def next_link(**query: str | int) -> str:
     place = opened()
     if place and place.namespace:
         query["ns"] = place.namespace
+    request = current_request()
     path = request.environ.get("SCRIPT_NAME", "") + request.path
     return f'<{path}?{urlencode(sorted(query.items()))}>; rel="next"'

@@ -6,10 +6,9 @@ import time
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import request
-
 from registry.audit.trail import bounded
 from registry.handlers.current import services
+from registry.handlers.flask_internals import current_request
 from registry.handlers.origins import asked, origin_of, size_of
 from registry.journal.entry import BLOB, MANIFEST
 from registry.notifications.pulls import Pull
@@ -49,6 +48,7 @@ def install(app: Flask, last_pulls: LastPulls) -> None:
     """Let retention know of each manifest that `app` is asked for and has, also of one that the client has already."""
 
     def note(response: Response) -> Response:
+        request = current_request()
         if request.endpoint == "manifests.get_manifest" and response.status_code in _FOUND and request.view_args:
             digest = response.headers["Docker-Content-Digest"]
             last_pulls.note(request.view_args["name"], request.view_args["reference"], digest)

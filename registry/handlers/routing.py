@@ -9,8 +9,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import Map, MapAdapter, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from wsgiref.types import WSGIEnvironment
+    from collections.abc import Mapping
 
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 512
@@ -28,32 +27,21 @@ class Routing:
 
     def find(self, method: str, path: str) -> tuple[Rule, Mapping[str, Any]]:
         """Return the rule that matches and its arguments, which depend on nothing else."""
-        return MapAdapter(self._map, "", "/", "", "http", path, method).match(return_rule=True)
+        return self.adapter(method, path).match(return_rule=True)
 
-    def adapter(self, environ: WSGIEnvironment) -> MapAdapter:
-        """Return what finds the view of one request."""
-        # WSGI has the bytes of a path as if they were Latin-1.
-        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
-        prefix = environ.get("SCRIPT_NAME", "").rstrip("/") + "/"
-        find = self.remembered if len(path) <= _LONGEST_REMEMBERED else self.find
-        adapter = _Adapter(find, self._map, "", prefix, "", environ["wsgi.url_scheme"], path, environ["REQUEST_METHOD"])
-        # werkzeug would take these for paths with one slash: a proxy that allows or forbids by path would not.
-        adapter.is_served = not path.startswith("//") and not path.endswith("//")
-        return adapter
+    def match(self, method: str, path: str) -> tuple[Rule, dict[str, Any]]:
+        """Return what find() returns, with arguments of the caller's own.
 
-
-class _Adapter(MapAdapter):
-    is_served = True
-
-    def __init__(self, find: Callable[[str, str], tuple[Rule, Mapping[str, Any]]], *args: Any) -> None:
-        super().__init__(*args)
-        self._find = find
-
-    def match(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """Return rule and arguments of the request; what else may be asked for is looked up."""
-        if not self.is_served:
+        Raises:
+            NotFound: no view has such a path.
+            MethodNotAllowed: those that have it do not have `method`.
+        """
+        if path.startswith("//") or path.endswith("//"):
+            # werkzeug would take these for paths with one slash: a proxy that allows or forbids by path would not.
             raise NotFound
-        if args or kwargs != {"return_rule": True}:
-            return super().match(*args, **kwargs)
-        rule, arguments = self._find(self.default_method, self.path_info)
+        rule, arguments = (self.remembered if len(path) <= _LONGEST_REMEMBERED else self.find)(method, path)
         return rule, dict(arguments)
+
+    def adapter(self, method: str, path: str) -> MapAdapter:
+        """Return werkzeug's own, which knows what else there is for a path."""
+        return MapAdapter(self._map, "", "/", "", "http", path, method)

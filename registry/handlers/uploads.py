@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, request
+from flask import Blueprint
 
 import auth.base
 from registry.handlers.body import body_length, body_pieces
@@ -22,6 +22,7 @@ from registry.handlers.context import (
 )
 from registry.handlers.current import opened, services
 from registry.handlers.errors import upload_range
+from registry.handlers.flask_internals import current_request
 from registry.handlers.response import Response
 from registry.handlers.urls import blob_url, upload_url
 from registry.oci.digest import ALGORITHMS, DEFAULT_ALGORITHM, Digest
@@ -50,12 +51,13 @@ def start_upload(name: str) -> Response:
     mounted = _mount(repository)
     if mounted:
         return _created(name, mounted)
-    if "digest" in request.args:
-        digest = Digest.parse(request.args["digest"])
+    arguments = current_request().args
+    if "digest" in arguments:
+        digest = Digest.parse(arguments["digest"])
         # Some clients announce the digest and send the bytes in the PUT that follows.
         if body_length() != 0 or digest == Digest.of(b"", digest.algorithm):
             return _push_whole(repository, digest)
-    algorithm = request.args.get("digest-algorithm", DEFAULT_ALGORITHM)
+    algorithm = arguments.get("digest-algorithm", DEFAULT_ALGORITHM)
     if algorithm not in ALGORITHMS:
         raise DigestInvalidError(f"unsupported digest algorithm; known are {', '.join(ALGORITHMS)}", algorithm[:64])
     upload_id = services().tokens.new_id(repository.name, caller())
@@ -88,9 +90,10 @@ def finish_upload(name: str, upload_id: str) -> Response:
     repository = open_repository(name, "pull", "push")
     require_writable()
     state = _resume(repository, upload_id)
-    if "digest" not in request.args:
+    arguments = current_request().args
+    if "digest" not in arguments:
         raise DigestInvalidError("digest missing: finish an upload with ?digest=<digest>")
-    digest = Digest.parse(request.args["digest"])
+    digest = Digest.parse(arguments["digest"])
     publishing().finish_upload(repository, state, _chunk(), digest)
     return _created(name, digest)
 
@@ -107,19 +110,20 @@ def cancel_upload(name: str, upload_id: str) -> Response:
 
 def _mount(repository: Repository) -> Digest | None:
     """Mount the blob that the request asks for; whatever stands in the way leads to an ordinary upload."""
-    if "mount" not in request.args:
+    arguments = current_request().args
+    if "mount" not in arguments:
         return None
     try:
-        digest = Digest.parse(request.args["mount"])
+        digest = Digest.parse(arguments["mount"])
         find = partial(_mountable, repository, digest)
-        publishing().mount_blob(repository, digest, find, request.args.get("from", ""))
+        publishing().mount_blob(repository, digest, find, arguments.get("from", ""))
     except (DigestInvalidError, NameInvalidError, BlobUnknownError, auth.base.DeniedError):
         return None
     return digest
 
 
 def _mountable(target: Repository, digest: Digest) -> Blob:
-    source = request.args.get("from")
+    source = current_request().args.get("from")
     if source:
         return open_source(source, target).blobs.stat(digest)
     if not services().access.grants_everything:
@@ -142,7 +146,7 @@ def _push_whole(repository: Repository, digest: Digest) -> Response:
 
 
 def _chunk() -> Chunk:
-    content_range = request.headers.get("Content-Range")
+    content_range = current_request().environ.get("HTTP_CONTENT_RANGE")
     return Chunk(body_pieces(), parse_chunk_range(content_range) if content_range else None, body_length())
 
 
@@ -188,7 +192,7 @@ def _has_begun(state: UploadState) -> bool:
 
 def _told(repository: Repository, upload_id: str) -> UploadState | None:
     _checked_id(upload_id)
-    token = request.args.get("_state")
+    token = current_request().args.get("_state")
     if token is None:
         return None
     return services().tokens.load(token, name=repository.name, upload_id=upload_id)

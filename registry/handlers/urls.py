@@ -11,11 +11,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
-from flask import request
 from werkzeug.urls import iri_to_uri
 
 from registry.foundation.forwarded import parse_forwarded, read_address
 from registry.handlers.current import PEER_KEY, opened, services
+from registry.handlers.flask_internals import current_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +56,7 @@ def upload_url(name: str, upload_id: str, token: str = "") -> str:
 
 def forwarded_scheme() -> str:
     """Return the scheme that X-Forwarded-Proto names first, "" if that is none of a registry."""
-    return _forwarded_scheme(request.environ)
+    return _forwarded_scheme(current_request().environ)
 
 
 def asked_host(environ: Mapping[str, Any]) -> str:
@@ -71,7 +71,8 @@ def asked_host(environ: Mapping[str, Any]) -> str:
 
 def root_url() -> str:
     """Return the registry's root without a slash at the end; without a host where the client named none."""
-    return _root(request.environ, services().configuration.http, below=request.environ.get("SCRIPT_NAME", ""))
+    environ = current_request().environ
+    return _root(environ, services().configuration.http, below=environ.get("SCRIPT_NAME", ""))
 
 
 def base_url_of(environ: Mapping[str, Any], http: HTTP) -> str:
@@ -85,7 +86,7 @@ def api_url() -> str:
     """Return where the API is, also to who has asked outside of ``http.prefix``."""
     http = services().configuration.http
     prefix = http.prefix.strip("/")
-    return f"{_root(request.environ, http, below=f'/{prefix}' if prefix else '')}/v2/"
+    return f"{_root(current_request().environ, http, below=f'/{prefix}' if prefix else '')}/v2/"
 
 
 def claimed_address() -> str:
@@ -93,7 +94,7 @@ def claimed_address() -> str:
 
     It may only decide what this client is told itself; who the client is, is request.remote_addr.
     """
-    return claimed_address_of(request.environ)
+    return claimed_address_of(current_request().environ)
 
 
 def claimed_address_of(environ: Mapping[str, Any]) -> str:
@@ -109,7 +110,7 @@ def _repository(name: str) -> str:
     """Return where the repository that this request has opened lies, whose name is `name`, or was typed so."""
     here = services()
     place = opened() if here.proxied else None
-    base = base_url_of(request.environ, here.configuration.http)
+    base = base_url_of(current_request().environ, here.configuration.http)
     return f"{base}/v2/{place.located if place else name}"
 
 

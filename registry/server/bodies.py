@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from registry.server.channel import GoneError
 from registry.server.chunks import ChunkDecoder
-from registry.server.gunicorn_internals import body_length, errors, expects_continue
+from registry.server.gunicorn_internals import errors
+
+if TYPE_CHECKING:
+    from registry.server.heads import Fields
 
 MOST_DISCARDED: Final = 64 * 1024
 """Bytes of a body that are read behind its answer so that the connection can be kept; beyond, it is closed."""
@@ -210,12 +213,11 @@ class ChunkedBody(RequestBody):
 _NO_BODY: Final = _NoBody()
 
 
-def receive_body(request: Any, source: Source) -> RequestBody:
-    """Return the body of `request`, whose bytes come from `source`."""
-    length = body_length(request)
+def receive_body(fields: Fields, source: Source) -> RequestBody:
+    """Return the body of a request with such `fields`, whose bytes come from `source`."""
+    length = fields.body_length
     if not length:
         return _NO_BODY
-    expects = expects_continue(request)
     if length == math.inf:
-        return ChunkedBody(source, expects_continue=expects)
-    return SizedBody(source, int(length), expects_continue=expects)
+        return ChunkedBody(source, expects_continue=fields.expects_continue)
+    return SizedBody(source, int(length), expects_continue=fields.expects_continue)

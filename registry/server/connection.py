@@ -11,12 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from registry.server.channel import Channel, GoneError
-from registry.server.gunicorn_internals import Settings, errors, parse_head, wrap_in_tls
-from registry.server.requests import check_head
+from registry.server.gunicorn_internals import Settings, errors, wrap_in_tls
 
 if TYPE_CHECKING:
     from registry.server.bodies import RequestBody
     from registry.server.gate import Gate
+    from registry.server.heads import Heads, Request
     from registry.server.pace import PaceLimits
 
 _LONGEST_METHOD: Final = 32
@@ -147,15 +147,13 @@ class Connection:
         self._received = self._received + received if self._received else received
         return self._is_whole(limit)
 
-    def next_request(self) -> Any:
-        """Return the request whose head is whole; its body is still to be read.
+    def next_request(self, heads: Heads) -> Request:
+        """Return the request whose head is whole, read by `heads`; its body is still to be read.
 
         Raises:
             errors.ParseException: it is not HTTP, or breaks a limit.
         """
-        request, rest = parse_head(self._settings, self._received, self.client)
-        check_head(request, self._received)
-        self._received = rest
+        request, self._received = heads.read(self._received, self.client)
         return request
 
     def head_begins_with(self, beginnings: tuple[bytes, ...]) -> bool:

@@ -9,8 +9,11 @@ from urllib.parse import unquote_to_bytes
 from registry.server.gunicorn_internals import FileWrapper
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from registry.server.connection import Connection
     from registry.server.gunicorn_internals import Settings
+    from registry.server.heads import Request
 
 _SAME: Final = {
     "wsgi.version": (1, 0),
@@ -25,27 +28,34 @@ _OWN_NAMES: Final = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_
 _PORTS: Final = {"http": "80", "https": "443"}
 
 
-def environ_of(request: Any, connection: Connection, settings: Settings) -> dict[str, Any]:
+def environ_of(request: Request, connection: Connection, settings: Settings) -> dict[str, Any]:
     """Return the environment of `request`, all but ``wsgi.input``."""
     major, minor = request.version
     environ: dict[str, Any] = {
         **_SAME,
         "wsgi.errors": sys.stderr,
         "wsgi.multiprocess": settings.workers > 1,
-        "wsgi.url_scheme": request.scheme,
+        "wsgi.url_scheme": request.fields.scheme,
         "gunicorn.socket": connection.sock,
         "REQUEST_METHOD": request.method,
         "RAW_URI": request.uri,
         # WSGI has the bytes of a path as if they were Latin-1.
-        "PATH_INFO": unquote_to_bytes(request.path).decode("latin-1"),
+        "PATH_INFO": unquote_to_bytes(request.path).decode("latin-1") if "%" in request.path else request.path,
         "QUERY_STRING": request.query,
         "SERVER_PROTOCOL": f"HTTP/{major}.{minor}",
+        **request.fields.variables,
     }
-    for name, value in request.headers:
-        key = _OWN_NAMES.get(name) or f"HTTP_{name.replace('-', '_')}"
-        environ[key] = f"{environ[key]},{value}" if key in environ else value
     _add_ends(environ, connection.client, connection.server)
     return environ
+
+
+def variables_of(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the variables of the environment that have the fields of a head, whose names are in capitals."""
+    variables: dict[str, str] = {}
+    for name, value in headers:
+        key = _OWN_NAMES.get(name) or f"HTTP_{name.replace('-', '_')}"
+        variables[key] = f"{variables[key]},{value}" if key in variables else value
+    return variables
 
 
 def _add_ends(environ: dict[str, Any], client: Any, server: Any) -> None:

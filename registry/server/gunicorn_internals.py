@@ -12,24 +12,29 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import time
 from abc import ABC, abstractmethod
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.http import errors, wsgi
-from gunicorn.http.message import Request
+from gunicorn.http.message import TOKEN_RE, Request
 from gunicorn.http.unreader import IterUnreader
 from gunicorn.http.wsgi import FileWrapper
 from gunicorn.sock import create_sockets, ssl_wrap_socket
 from gunicorn.systemd import listen_fds, sd_notify
+from gunicorn.util import is_hoppish
 
 from registry.foundation.reasons import reason
 
 if TYPE_CHECKING:
     import socket
     import ssl
+    from collections.abc import Iterable
 
     from gunicorn.workers.base import Worker
 
@@ -52,6 +57,7 @@ __all__ = [
     "wrap_in_tls",
 ]
 
+_STATUS: Final = re.compile(r"[1-5][0-9]{2} [ -~]*")
 _log = logging.getLogger(__name__)
 
 
@@ -134,6 +140,18 @@ class Framing(wsgi.Response, ABC):
     def send_file(self, fd: int, size: int) -> None:
         """Send `size` bytes of the file `fd` from its position."""
 
+    def start_response(self, status: str, headers: Iterable[tuple[str, str]], exc_info: Any = None) -> Any:
+        """Take status and headers from the application; what is not plain in every respect is left to gunicorn."""
+        taken = list(headers)
+        code, length = _plain_status(status), _plain_length(taken)
+        if exc_info or self.status is not None or code is None or length is None:
+            return super().start_response(status, taken, exc_info)
+        self.status, self.status_code = status, code
+        self.headers = taken
+        self.response_length = length
+        self._omits_body = self.req.method == "HEAD" or code == HTTPStatus.NOT_MODIFIED
+        return self.write
+
     def close(self) -> None:
         """Send what is left to send."""
         self.send_headers()
@@ -169,6 +187,34 @@ class Framing(wsgi.Response, ABC):
 
     def _emit_body(self, data: bytes) -> None:
         self.send(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
+
+
+@lru_cache
+def _plain_status(status: str) -> int | None:
+    """Return the number of a status, if answers with it may say how long they are (RFC 9110 section 8.6)."""
+    code = int(status[:3]) if _STATUS.fullmatch(status) else 0
+    return code if code >= HTTPStatus.OK and code != HTTPStatus.NO_CONTENT else None
+
+
+@lru_cache
+def _is_plain_name(name: str) -> bool:
+    """Tell whether `name` is that of a header which is about the content, not the connection."""
+    return bool(TOKEN_RE.fullmatch(name)) and not is_hoppish(name)
+
+
+def _plain_length(headers: list[tuple[str, str]]) -> int | None:
+    """Return the Content-Length in `headers`, if it is there once and all of them can be sent as they are."""
+    length = None
+    for name, value in headers:
+        if not _is_plain_name(name) or not (value.isascii() and value.isprintable()) or value != value.strip():
+            return None
+        if name == "Content-Length" and value.isdigit():
+            if length is not None:
+                return None
+            length = int(value)
+        elif name.lower() == "content-length":
+            return None
+    return length
 
 
 def expects_continue(request: Any) -> bool:

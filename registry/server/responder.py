@@ -19,9 +19,9 @@ from registry.server.environ import environ_of
 from registry.server.gunicorn_internals import (
     FileWrapper,
     Settings,
-    body_length,
     errors,
 )
+from registry.server.heads import Heads
 from registry.server.refusal import broke_off, refuse
 from registry.server.response import Response
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from registry.server.access_log import AccessLog
     from registry.server.connection import Connection
+    from registry.server.heads import Request
 
 _SHORT_METHODS: Final = frozenset({"GET", "HEAD"})
 _PROBES: Final = tuple(
@@ -74,6 +75,7 @@ class Responder:
         self._access_log = log
         self._stopping = stopping
         self._head_size = head_size
+        self._heads = Heads(settings)
         self._write_seconds = 0.0
         """About how long requests with a small body take of late."""
 
@@ -121,18 +123,18 @@ class Responder:
         return connection.discard_body() and connection.has_next(self._head_size)
 
     def _answer(self, connection: Connection, hand_over: Callable[[], None]) -> None:
-        request = connection.next_request()
+        request = connection.next_request(self._heads)
         respond = self._respond if request.method in _SHORT_METHODS else self._respond_to_write
         respond(request, connection, hand_over)
 
-    def _respond_to_write(self, request: Any, connection: Connection, hand_over: Callable[[], None]) -> None:
+    def _respond_to_write(self, request: Request, connection: Connection, hand_over: Callable[[], None]) -> None:
         """Have the application answer a request that has a body or changes something.
 
         To hand over costs as much as a small push does; but a disk that has to sync, or a client that is slow to send,
         would keep all other clients waiting. So it depends on whether the body has arrived, and on how long such
         requests take of late.
         """
-        length = body_length(request)
+        length = request.fields.body_length
         if length > _SMALL_BODY or length > connection.ahead or self._write_seconds > _QUICK_SECONDS:
             hand_over()
         began = time.monotonic()
@@ -142,13 +144,13 @@ class Responder:
             if length <= _SMALL_BODY:
                 self._write_seconds += (time.monotonic() - began - self._write_seconds) / _REMEMBERED_WRITES
 
-    def _respond(self, request: Any, connection: Connection, hand_over: Callable[[], None]) -> None:
+    def _respond(self, request: Request, connection: Connection, hand_over: Callable[[], None]) -> None:
         """Have the application answer.
 
         Raises:
             GoneError: the connection is not good for another request.
         """
-        body = receive_body(request, connection)
+        body = receive_body(request.fields, connection)
         connection.body = body
         response = Response(request, connection.sock, self._settings, connection, hand_over)
         environ = environ_of(request, connection, self._settings)
@@ -164,7 +166,7 @@ class Exchange:
     """A request and its answer, from the application's beginning to the last byte."""
 
     def __init__(
-        self, connection: Connection, request: Any, response: Response, environ: dict[str, Any], log: AccessLog
+        self, connection: Connection, request: Request, response: Response, environ: dict[str, Any], log: AccessLog
     ) -> None:
         self._connection = connection
         self._request = request
@@ -181,7 +183,7 @@ class Exchange:
         """
         response = self._response
         try:
-            self._body = body = application(self._environ, response.start_response)  # type: ignore[arg-type]  # the stubs spell WSGI another way
+            self._body = body = application(self._environ, response.start_response)
             if isinstance(body, FileWrapper):
                 response.write_file(body)
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from registry.server.gunicorn_internals import Framing
 from registry.server.sending import AT_ONCE, FileSending
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from registry.server.connection import Connection
     from registry.server.gunicorn_internals import Settings
+    from registry.server.heads import Request
 
 
 class Response(Framing):
@@ -23,7 +24,7 @@ class Response(Framing):
 
     def __init__(
         self,
-        request: Any,
+        request: Request,
         sock: socket.socket,
         settings: Settings,
         connection: Connection,

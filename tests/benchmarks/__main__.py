@@ -20,9 +20,10 @@ from tests.benchmarks.facts import gather
 from tests.benchmarks.peers import find_peers
 from tests.benchmarks.picture import draw
 from tests.benchmarks.processor import WITHOUT_SHA, Processor
-from tests.benchmarks.report import Key, Report, head
+from tests.benchmarks.report import Key, Report, Start, head
 from tests.benchmarks.rows import Who, select
 from tests.benchmarks.stands import PLACES, available_places, scratch, stand
+from tests.benchmarks.storing import DRIVERS
 from tests.benchmarks.tools import LoadError, missing_tools
 from tests.benchmarks.warming import warm
 
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from tests.benchmarks.peers import Peer
     from tests.benchmarks.rows import Row
 
-_SHORT_PLACES = ("tmpfs", "nginx", "s3")
-_SHORT_ROWS = dict.fromkeys(("nginx", "s3"), "manifest-get-tag blob-get-4k push-4k-put")
+_SHORT_ROWS = dict.fromkeys(("nginx", *DRIVERS), "manifest-get-tag blob-get-4k push-4k-put") | {
+    "s3-far": "far-manifest-get-tag-1 far-push-4k-8"
+}
+_SHORT_PLACES = ("tmpfs", *_SHORT_ROWS)
 
 
 def main() -> None:
@@ -64,6 +67,9 @@ def main() -> None:
             print("\n".join(head()), flush=True)
             for place, rows in plan.items():
                 with stand(place, peers, rows, samples) as targets:
+                    for each in targets:
+                        start = Start(each.server.start_seconds, each.idle)
+                        report.starts[place, each.server.peer.name] = start
                     _compare(report, place, rows, targets, rounds)
         print("\n".join(["", *report.memory_lines(), *report.upstream_lines()]))
     finally:
@@ -105,7 +111,7 @@ def _arguments() -> argparse.Namespace:
 
 def _measure(report: Report, key: Key, row: Row, targets: Sequence[Target], number: int) -> None:
     """Measure a row on every target in the round `number`; one that cannot do it is left out, with a line on stderr."""
-    able = [target for target in targets if row.takes(target.server.peer)]
+    able = [target for target in targets if row.takes(target.server.peer, key.place)]
     first = (number - 1) % max(1, len(able))
     for target in able[first:] + able[:first]:
         name = target.server.peer.name

@@ -6,13 +6,11 @@ import os
 import socket
 import time
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.content import TAG, forget_pushed
-from tests.benchmarks.measuring import Target, under_load
-from tests.benchmarks.processes import memory
+from tests.benchmarks.measuring import Target, through, under_load
 from tests.benchmarks.tools import ACCEPT, Load, LoadError, hey, load_of, wrk
 
 if TYPE_CHECKING:
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.measuring import Measurement
 
-FAR_SECONDS = 0.02
-"""How far away an upstream is, there and back."""
 _CLIENTS = 32
 _FEW = 4
 _COLD = 64
@@ -42,14 +38,11 @@ def measured(run: Callable[[Target], Load], *, delay: float = 0.0) -> Callable[[
         upstream = target.upstream
         if upstream is None:
             return under_load(run)(target)
-        wall, before = time.time(), memory(target.server.pid)
-        asked = upstream.relay.delay(delay)
+        wall = time.time()
         try:
-            found = under_load(run)(target)
+            return through(upstream.relay, delay, run, target)
         finally:
-            traffic = upstream.relay.delay(0) - asked
             forget_pushed(upstream.server.site.root, wall)
-        return replace(found, asked=traffic, grown=max(0, found.memory.rss - before.rss))
 
     return measure
 

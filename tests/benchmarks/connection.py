@@ -54,16 +54,21 @@ class Connection:
         file: IO[bytes] | None = None,
         body: bytes = b"",
         media_type: str = "application/octet-stream",
+        content_range: str = "",
     ) -> Answer:
         """Send a request whose body is all of `file` and then `body`; return the answer.
+
+        `content_range` is where an upload is to go on, "" for wherever it stands.
 
         Raises:
             RequestError: the status is not `expected`.
         """
         file_size = os.fstat(file.fileno()).st_size if file else 0
         length = file_size + len(body)
-        typed = f"Content-Type: {media_type}\r\n" if length else ""
-        head = f"{method} {target} HTTP/1.1\r\nHost: {self._host}\r\n{typed}Content-Length: {length}\r\n\r\n".encode()
+        fields = [f"{method} {target} HTTP/1.1", f"Host: {self._host}", f"Content-Length: {length}"]
+        fields += [f"Content-Type: {media_type}"] if length else []
+        fields += [f"Content-Range: {content_range}"] if content_range else []
+        head = "\r\n".join([*fields, "", ""]).encode()
         if file and file_size:
             self._socket.sendall(head, socket.MSG_MORE)
             self._socket.sendfile(file, 0)

@@ -33,6 +33,7 @@ class Site:
 
     `storage` is its section of that name, where content is not to be stored in `root`. `endpoint` is the URL that is to
     be told of pushes and deletions, "" for none. `upstream` is the URL of what it is to cache, "" for nothing.
+    `environment` is what it needs in addition to ours.
     """
 
     root: Path
@@ -41,21 +42,27 @@ class Site:
     storage: Mapping[str, object] | None = None
     endpoint: str = ""
     upstream: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A program that serves a registry. `tree` says that it keeps the distribution registry's tree.
+    """A program that serves a registry; `ours` says that it is ours, of this commit or of an earlier one.
 
-    `door` is the status of a request without credentials: 401 where there is access control. `tells` says that it sends
-    events, `caches` that it is a cache of an upstream. What precedes the names of cached repositories is `cached`, and
-    `asked` where tags are looked for upstream at each request.
+    `tree` says that it keeps the distribution registry's tree. `stores` are the object stores over which it can be
+    compared, `reads_only` those of them to whose emulator it pushes no blobs. `door` is the status of a request without
+    credentials: 401 where there is access control. `tells` says that it sends events, `caches` that it is a cache of an
+    upstream. What precedes the names of cached repositories is `cached`, and `asked` where tags are looked for upstream
+    at each request.
     """
 
     name: str
     command: tuple[str, ...]
     configuration: Callable[[Site], str]
+    ours: bool = False
     tree: bool = True
+    stores: tuple[str, ...] = ("s3", "gcs", "azure")
+    reads_only: tuple[str, ...] = ()
     door: int = 200
     tells: bool = False
     caches: bool = False
@@ -70,15 +77,18 @@ def find_peers(wanted: str, *, caches: bool = False) -> list[Peer]:
     send events, are there only if they are wanted by name; ``ours-proxy``, ``before-proxy`` and ``v3-proxy``, each with
     an upstream of its own, also for none if `caches`.
     """
-    flavours = [(ours(), _configuration_of_ours), (distribution_v3(), _configuration_of_distribution)]
-    flavours.append((debian(), _configuration_of_distribution))
-    peers = [Peer(found.name, found.command, text) for found, text in flavours if found]
-    before = os.environ.get("BEFORE")
-    if before:
-        peers.append(Peer("before", (before, "serve"), _configuration_of_ours))
-    zot = os.environ.get("ZOT")
-    if zot:
-        peers.append(Peer("zot", (zot, "serve"), _configuration_of_zot, tree=False))
+    here = ours()
+    peers = [Peer(here.name, here.command, _configuration_of_ours, ours=True)]
+    if v3 := distribution_v3():
+        # It sends blobs to Google's own hosts, whatever its SDK is told: newSession in its gcs.go.
+        peers.append(Peer(v3.name, v3.command, _configuration_of_distribution, reads_only=("gcs",)))
+    if v2 := debian():
+        peers.append(Peer(v2.name, v2.command, _configuration_of_distribution, stores=("s3",)))
+    if before := os.environ.get("BEFORE"):
+        peers.append(Peer("before", (before, "serve"), _configuration_of_ours, ours=True))
+    if zot := os.environ.get("ZOT"):
+        # It has parameters of its own for S3 and needs a database as well.
+        peers.append(Peer("zot", (zot, "serve"), _configuration_of_zot, tree=False, stores=()))
     names = wanted.replace(",", " ").split()
     telling = [replace(peer, name=f"{peer.name}-events", tells=True) for peer in peers if peer.name in {"ours", "v3"}]
     caching = [_cache(peer) for peer in peers if peer.name in {"ours", "before", "v3"}]
@@ -93,7 +103,7 @@ def upstream_peer() -> Peer:
 
 
 def _cache(peer: Peer) -> Peer:
-    if peer.configuration is _configuration_of_ours:
+    if peer.ours:
         return replace(peer, name=f"{peer.name}-proxy", caches=True, cached="cached/", asked="asked/")
     return replace(peer, name=f"{peer.name}-proxy", caches=True)
 
@@ -126,7 +136,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(),
+                env={**_environment(), **self.site.environment},
                 start_new_session=True,
             )
         while not _answers(self.site.port, self.peer.door):
@@ -150,7 +160,7 @@ class Server:
         self._process.wait()
 
 
-def new_site(root: Path, *, behind: bool, storage: Mapping[str, object] | None = None) -> Site:
+def new_site(root: Path, *, behind: bool = False, storage: Mapping[str, object] | None = None) -> Site:
     """Return a site at `root` with a port that is free."""
     return Site(root, free_port(), behind, storage)
 

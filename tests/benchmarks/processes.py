@@ -20,17 +20,21 @@ _TIMES = slice(11, 15)
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Resident bytes: `rss` counts shared pages once for each process, `pss` divides them among those that share."""
+    """Resident bytes: `rss` counts shared pages once for each process, `pss` divides them among those that share.
+
+    `largest` is the PSS of the process that has most: of ours a worker, of a registry in Go all of it.
+    """
 
     rss: int = 0
     pss: int = 0
+    largest: int = 0
 
     def __add__(self, other: Memory) -> Memory:
-        return Memory(self.rss + other.rss, self.pss + other.pss)
+        return Memory(self.rss + other.rss, self.pss + other.pss, max(self.largest, other.largest))
 
     def peak(self, other: Memory) -> Memory:
         """Return the larger of each."""
-        return Memory(max(self.rss, other.rss), max(self.pss, other.pss))
+        return Memory(max(self.rss, other.rss), max(self.pss, other.pss), max(self.largest, other.largest))
 
 
 def tree(*roots: int) -> list[int]:
@@ -91,4 +95,5 @@ def _memory_of(pid: int) -> Memory:
     except OSError:
         return Memory()
     kib = {name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)}
-    return Memory(kib.get("Rss", 0) * 1024, kib.get("Pss", 0) * 1024)
+    pss = kib.get("Pss", 0) * 1024
+    return Memory(kib.get("Rss", 0) * 1024, pss, pss)

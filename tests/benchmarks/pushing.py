@@ -74,8 +74,11 @@ def push_chunks(connection: Connection, repository: str, content: Content) -> fl
         started = time.perf_counter()
         location = _start(connection, repository)
         while chunk := file.read(_MIB):
-            location = connection.request("PATCH", location, expected=202, body=chunk).location
-        connection.request("PUT", with_digest(location, digest), expected=201, body=tail)
+            # zot takes further chunks only with the range that the specification asks for.
+            span = f"{file.tell() - len(chunk)}-{file.tell() - 1}"
+            location = connection.request("PATCH", location, expected=202, body=chunk, content_range=span).location
+        span = f"{file.tell()}-{file.tell() + len(tail) - 1}"
+        connection.request("PUT", with_digest(location, digest), expected=201, body=tail, content_range=span)
         return time.perf_counter() - started
 
 

@@ -1,4 +1,7 @@
-"""A relay before an upstream, which is as far away as is wanted: it delays each request, and counts what passes.
+"""A relay before an upstream or a store, which is as far away as is wanted: it delays requests, and counts what passes.
+
+What it adds is latency: a new connection and each request wait once; the rest of a long body follows without a pause,
+and so do answers. A client that waits for "100 Continue" waits once more, as it would for a server that is far away.
 
 A process of its own, so that its CPU time is nobody else's. It prints its port, and for each line that it reads, the
 seconds to delay requests by from then on, one of JSON: how many requests there were, and bytes of answers.
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 _REQUEST = b" HTTP/1.1\r\n"
 _PIECE_BYTES = 1024 * 1024
+FAR_SECONDS = 0.02
+"""How far away something is, there and back: a store or registry of the same region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +98,27 @@ class _Relaying:
         with client, socket.create_connection(("127.0.0.1", self._port)) as server:
             for each in (client, server):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            answering = threading.Thread(target=self._answer, args=(server, client), daemon=True)
+            answered = threading.Event()
+            answering = threading.Thread(target=self._answer, args=(server, client, answered), daemon=True)
             answering.start()
+            time.sleep(self.delay_seconds)
+            answered.set()
             with contextlib.suppress(OSError):
-                self._ask(client, server)
+                self._ask(client, server, answered)
             _end(server)
             answering.join()
 
-    def _ask(self, client: socket.socket, server: socket.socket) -> None:
+    def _ask(self, client: socket.socket, server: socket.socket, answered: threading.Event) -> None:
+        """Pass requests on, each after a delay: one begins with what comes after something was `answered`."""
         while asked := client.recv(_PIECE_BYTES):
             with self._lock:
                 self._requests += asked.count(_REQUEST)
-            time.sleep(self.delay_seconds)
+            if answered.is_set():
+                answered.clear()
+                time.sleep(self.delay_seconds)
             server.sendall(asked)
 
-    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+    def _answer(self, server: socket.socket, client: socket.socket, answered: threading.Event) -> None:
         """Pass answers on within the kernel, so that the relay takes little of the processors that are measured."""
         out, into = os.pipe()
         try:
@@ -115,6 +126,7 @@ class _Relaying:
             while came := os.splice(server.fileno(), into, _PIECE_BYTES):
                 with self._lock:
                     self._size += came
+                answered.set()
                 while came:
                     came -= os.splice(out, client.fileno(), came)
         except OSError:

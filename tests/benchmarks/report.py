@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from tests.benchmarks.measuring import Measurement
+    from tests.benchmarks.processes import Memory
 
 _HEADS = (
     "row",
@@ -24,6 +25,7 @@ _HEADS = (
     "peak PSS",
     "CPU, ours to this",
     "rate, ours to this",
+    "p50, ours to this",
 )
 _MIB = 1024**2
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
@@ -50,12 +52,25 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """How many seconds a server took until it answered, and its memory before it had anything to do."""
+
+    seconds: float
+    memory: Memory
+
+
+@dataclass(slots=True)
 class Peaks:
-    """The largest PSS of a server's process tree under all rows of a place, in bytes, by round."""
+    """The largest PSS of a server's process tree under all rows of a place, in bytes, by round.
+
+    `worker` is that of its largest process in all rounds, `start` how it began, if that was looked at.
+    """
 
     place: str
     server: str
+    start: Start | None = None
     pss: dict[int, int] = field(default_factory=dict)
+    worker: int = 0
 
     @property
     def most(self) -> int:
@@ -72,15 +87,20 @@ class Peaks:
         """Take in what was measured in the round of that number, unless the row has a server of its own."""
         if not measurement.apart:
             self.pss[number] = max(self.pss.get(number, 0), measurement.memory.pss)
+            self.worker = max(self.worker, measurement.memory.largest)
 
 
 @dataclass(slots=True)
 class Report:
-    """Measurements by row, place, server and round; `ours` is the server that the others are compared with."""
+    """Measurements by row, place, server and round; `ours` is the server that the others are compared with.
+
+    `starts` are those of servers, by place and name.
+    """
 
     ours: str
     facts: dict[str, object]
     results: dict[Key, dict[str, dict[int, Measurement]]] = field(default_factory=dict)
+    starts: dict[tuple[str, str], Start] = field(default_factory=dict)
 
     def add(self, key: Key, server: str, number: int, measurement: Measurement) -> None:
         """Take in a row's measurement in the round of that number."""
@@ -102,7 +122,7 @@ class Report:
         for server, rounds in self.results.get(key, {}).items():
             cells = [key.row, key.place, server, *_figures(rounds.values())]
             if server != self._base(key):
-                cells += [_shown(self.ratio(key, server, value)) for value in (_cpu, _rate)]
+                cells += [_shown(self.ratio(key, server, value)) for value in (_cpu, _rate, _p50)]
             yield _line(cells + [""] * (len(_HEADS) - len(cells)))
 
     def progress(self, key: Key, number: int) -> str:
@@ -137,7 +157,8 @@ class Report:
         found: dict[tuple[str, str], Peaks] = {}
         for key, servers in self.results.items():
             for name, rounds in servers.items():
-                peaks = found.setdefault((key.place, name), Peaks(key.place, name))
+                start = self.starts.get((key.place, name))
+                peaks = found.setdefault((key.place, name), Peaks(key.place, name, start))
                 for number, each in rounds.items():
                     peaks.take(number, each)
         return [each for each in found.values() if each.pss]
@@ -148,26 +169,34 @@ class Report:
         numbers = sorted({number for each in peaks for number in each.pss})
         mine = {each.place: each.most for each in peaks if each.server == self.ours}
         heads = ["place", "server", *map(str, numbers), "most", "last to second", "most, ours to this"]
-        yield "Peak PSS of a server's process tree under all rows, by round of the same processes, in MiB."
+        heads += ["worker, most", "worker, start", "all, start", "start until the first answer"]
+        yield "Peak PSS of a server's process tree under all rows, by round of the same processes, in MiB. A worker is"
+        yield "the largest process of ours, and all of a registry in Go. At the start they have served one GET /v2/."
         yield from ("", _line(heads), _line(["---"] * len(heads)))
         for each in peaks:
             sizes = [f"{each.pss[number] / _MIB:.1f}" if number in each.pss else "-" for number in numbers]
             ratio = f"{mine[each.place] / each.most:.2f}" if each.server != self.ours and each.place in mine else ""
             growth = "-" if each.last_to_second is None else f"{each.last_to_second:.3f}"
-            yield _line([each.place, each.server, *sizes, f"{each.most / _MIB:.1f}", growth, ratio])
+            begun = _start(each.start) if each.start else ["-"] * 3
+            most = [f"{each.most / _MIB:.1f}", growth, ratio, f"{each.worker / _MIB:.1f}"]
+            yield _line([each.place, each.server, *sizes, *most, *begun])
 
     def upstream_lines(self) -> Iterator[str]:
-        """Yield a Markdown table of what caches asked of their upstreams, and how they grew; nothing without caches."""
-        caches = [
+        """Yield a Markdown table of what upstreams and stores behind relays were asked; nothing if there are none."""
+        asking = [
             (key, server, [each for each in rounds.values() if each.asked])
             for key, servers in self.results.items()
             for server, rounds in servers.items()
         ]
-        heads = ["row", "place", "server", "requests upstream", "for each request", "MiB from upstream", "RSS gained"]
-        if any(found for *_, found in caches):
-            yield from ("", "What caches asked of their upstreams, median of the rounds.", "")
+        heads = ["row", "place", "server", "requests behind it", "for each request", "MiB from there", "RSS gained"]
+        if any(found for *_, found in asking):
+            yield from (
+                "",
+                "What was asked of upstreams, and of stores that are far away, median of the rounds.",
+                "",
+            )
             yield from (_line(heads), _line(["---"] * len(heads)))
-        for key, server, found in caches:
+        for key, server, found in asking:
             if found:
                 yield _line([key.row, key.place, server, *_asked(found)])
 
@@ -196,6 +225,11 @@ def _figures(rounds: Collection[Measurement]) -> list[str]:
     ]
 
 
+def _start(start: Start) -> list[str]:
+    sizes = (start.memory.largest, start.memory.pss)
+    return [*(f"{size / _MIB:.1f}" for size in sizes), duration(start.seconds)]
+
+
 def _asked(rounds: Collection[Measurement]) -> list[str]:
     traffic = [(each.asked, each) for each in rounds if each.asked]
     return [
@@ -212,6 +246,10 @@ def _cpu(measurement: Measurement) -> float:
 
 def _rate(measurement: Measurement) -> float:
     return measurement.rate
+
+
+def _p50(measurement: Measurement) -> float:
+    return measurement.p50
 
 
 def _mib(size: int) -> str:

@@ -12,6 +12,7 @@ from registry.server.connection import Connection
 from registry.server.environ import environ_of
 from registry.server.gate import Gate
 from registry.server.gunicorn_internals import Settings, parse_head
+from registry.server.heads import Heads
 
 OTHER = {"wsgi.errors", "wsgi.multithread", "wsgi.early_hints", "SERVER_SOFTWARE", "wsgi.input"}
 """What is another thing here, or not there."""
@@ -45,8 +46,8 @@ def test_the_environment_is_that_of_gunicorn(head: bytes, client: Any, server: A
     ours, theirs = socket.socketpair()
     with ours, theirs:
         connection = Connection(settings, ours, client, server, Gate())
+        made = environ_of(Heads(settings).read(head, client)[0], connection, settings)
         request, _ = parse_head(settings, head, client)
-        made = environ_of(request, connection, settings)
         request._expected_100_continue = False
         _, wanted = wsgi.create(request, ours, client, server, configuration)
 

@@ -30,12 +30,12 @@ class Writing(Responder):
         del request, connection, hand_over
         self._now += self.seconds
 
-    def hands_over(self, ahead: float = math.inf, **body: int) -> bool:
+    def hands_over(self, ahead: float = math.inf, length: float = math.inf) -> bool:
         """Tell whether a request with such a body is handed over."""
         handed: list[bool] = []
-        request = SimpleNamespace(body=SimpleNamespace(reader=SimpleNamespace(**body)))
+        request = SimpleNamespace(fields=SimpleNamespace(body_length=length))
         connection = SimpleNamespace(ahead=ahead)
-        self._respond_to_write(request, connection, lambda: handed.append(True))  # type: ignore[arg-type]  # all that is asked of it
+        self._respond_to_write(request, connection, lambda: handed.append(True))  # type: ignore[arg-type]  # all that is asked of them
         return bool(handed)
 
 

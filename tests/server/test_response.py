@@ -6,17 +6,18 @@ import os
 import select
 import socket
 import threading
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 from gunicorn.config import Config
 from gunicorn.http import wsgi
+from gunicorn.http.errors import ParseException
 
 from registry.server.channel import limit_waiting
 from registry.server.connection import Connection
 from registry.server.gate import Gate
 from registry.server.gunicorn_internals import Settings
+from registry.server.heads import Fields, Request
 from registry.server.response import Response
 
 if TYPE_CHECKING:
@@ -38,13 +39,14 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 class Answering:
     """A response to a request of HTTP/1.1; `waits` counts how often the turn was given away."""
 
-    def __init__(self, ours: socket.socket, *, peer: Any = "") -> None:
+    def __init__(self, ours: socket.socket, *, peer: Any = "", method: str = "GET") -> None:
         self.waits = 0
-        asked = {"version": (1, 1), "method": "GET", "headers": [], "should_close": lambda: False, "peer_addr": peer}
+        fields = Fields({}, "http", 0, expects_continue=False, closes=False)
+        request = Request(method, "/", "/", "", (1, 1), fields, peer)
         settings = Settings(Config())
         connection = Connection(settings, ours, peer, "", Gate())
         self.channel = connection.channel
-        self.response = Response(SimpleNamespace(**asked), ours, settings, connection, self._wait)
+        self.response = Response(request, ours, settings, connection, self._wait)
 
     def _wait(self) -> None:
         self.waits += 1
@@ -204,3 +206,50 @@ def test_an_answer_of_unknown_length_is_chunked(pair: tuple[socket.socket, socke
 
     assert b"Transfer-Encoding: chunked" in head
     assert rest == b"3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("status", ["200 OK", "204 No Content", "304 Not Modified", "404 Not Found", "299 "])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("Content-Length", "3"), ("ETag", '"x"')],
+        [("content-length", "3")],
+        [("Content-Length", " 3 ")],
+        [("Content-Length", "3"), ("Connection", "close"), ("Keep-Alive", "1")],
+        [("Content-Length", "3"), ("X-A", " padded\t"), ("X-B", "a\tb"), ("X-C", "\xe4")],
+        [("Content-Length", "3"), ("X-Empty", "")],
+    ],
+    ids=repr,
+)
+def test_what_the_application_says_is_taken_as_by_gunicorn(
+    pair: tuple[socket.socket, socket.socket], method: str, status: str, headers: list[tuple[str, str]]
+) -> None:
+    ours, _ = pair
+    made, wanted = Answering(ours, method=method).response, Answering(ours, method=method).response
+    made.start_response(status, headers)
+    wsgi.Response.start_response(wanted, status, headers)
+
+    for name in ("status", "status_code", "headers", "response_length", "chunked", "_omits_body"):
+        assert getattr(made, name) == getattr(wanted, name), name
+    assert made.default_headers() == wanted.default_headers()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("X A", "b"), ("X:", "b"), ("", "b"), ("X", "a\r\nb"), ("X", "a\nb"), ("X", "\0"), ("Content-Length", "x")],
+)
+@pytest.mark.parametrize("before", [[], [("Content-Length", "1")]])
+def test_a_header_that_would_break_the_head_is_refused(
+    pair: tuple[socket.socket, socket.socket], name: str, value: str, before: list[tuple[str, str]]
+) -> None:
+    with pytest.raises((ValueError, ParseException)):
+        Answering(pair[0]).response.start_response("200 OK", [*before, (name, value)])
+
+
+def test_an_answer_is_begun_once(pair: tuple[socket.socket, socket.socket]) -> None:
+    response = Answering(pair[0]).response
+    response.start_response("200 OK", [("Content-Length", "0")])
+    with pytest.raises(AssertionError):
+        response.start_response("200 OK", [("Content-Length", "0")])

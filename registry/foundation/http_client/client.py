@@ -32,6 +32,8 @@ _MOST_OF_REDIRECT: Final = 65536
 _MOST_ORIGINS: Final = 64
 """Origins of which the proxy is remembered: redirects lead to any number."""
 
+USER_AGENT: Final = f"registry/{registry.__version__}"
+
 
 class HttpClient:
     """A client for all threads, which keeps up to `connections` connections to each place.
@@ -49,7 +51,7 @@ class HttpClient:
         self,
         *,
         cafile: str = "",
-        user_agent: str = f"registry/{registry.__version__}",
+        user_agent: str = USER_AGENT,
         connections: int = 1,
         follow: int = 10,
         context: ssl.SSLContext | None = None,

@@ -62,10 +62,15 @@ class AzureServer:
         return AzureMedium(self)
 
 
-def program() -> str:
-    """Give the path of azurite-blob: AZURITE names it, or make test-azure has put it into .azurite."""
+def find_program() -> str | None:
+    """Give the path of azurite-blob, if installed: AZURITE names it, or make test-azure has put it into .azurite."""
     beside = Path(__file__).parents[3] / ".azurite/node_modules/.bin"
-    found = os.environ.get("AZURITE") or shutil.which("azurite-blob", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
+    return os.environ.get("AZURITE") or shutil.which("azurite-blob", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
+
+
+def program() -> str:
+    """Give the path of azurite-blob; a test fails without."""
+    found = find_program()
     if not found:
         pytest.fail("azurite-blob is missing: npm install azurite")
     return found
