@@ -66,6 +66,8 @@ class Calls:
             parameters.credentials(session), lambda: parameters.credentials(parameters.session())
         )
         endpoint = self._endpoint_of(self.client)
+        if parameters.log_calls:
+            self.client.meta.events.register("after-call.s3", _note_sdk)
         self._http = _client(parameters, parameters.authorities(session) if endpoint.scheme == "https" else "")
         weakref.finalize(self, self._http.close)
         self._lock = threading.Lock()
@@ -122,14 +124,14 @@ class Calls:
                     raise
                 answer = ask(moved)
         except RefusedError as error:
-            self._note(operation, error.answer.status)
+            self._told(operation, error.answer.status)
             raise
-        self._note(operation, answer.status)
+        self._told(operation, answer.status)
         return answer
 
-    def _note(self, operation: str, status: int) -> None:
-        if self._parameters.log_calls:  # without headers and content: they hold signatures
-            _log.info("%s: %s", operation, status)
+    def _told(self, operation: str, status: int) -> None:
+        if self._parameters.log_calls:
+            _note(operation, status)
 
     def _moved(self, way: _Way, answer: Reply) -> _Way | None:
         """Return how to ask in the region that the store names where it has refused `way`; None if it names no other.
@@ -183,3 +185,12 @@ def _client(parameters: Parameters, authorities: str) -> HttpClient:
 
 def _path(endpoint: Endpoint, key: str) -> str:
     return f"{endpoint.path}/{quote(key, safe='/-_.~')}"
+
+
+def _note_sdk(http_response: Any, model: Any, **_: Any) -> None:
+    _note(model.name, http_response.status_code)
+
+
+def _note(operation: str, status: int) -> None:
+    # Without headers and content: they hold signatures.
+    _log.info("%s: %s", operation, status)
