@@ -120,7 +120,7 @@ compat: $(BIN)/.check ## Side by side with the Go registry: answers, storage tre
 	@$(BIN)/python -m pytest tests/integration/compat -p no:xdist
 
 # Azurite needs npm: only where it is asked for.
-bench: $(BIN)/.test-s3 $(BIN)/.test-gcs $(BIN)/.test-azure $(if $(filter azure,$(PLACES)),.azurite/node_modules/.bin/azurite-blob)
+bench: $(BIN)/.test-s3 $(BIN)/.test-gcs $(BIN)/.test-azure $(if $(findstring azure,$(PLACES)),.azurite/node_modules/.bin/azurite-blob)
 bench: ## Side by side with the Go registry: ROWS='manifest*' PEERS='ours v3' PLACES=tmpfs ROUNDS=3 SHORT=1 SHA=off
 	@$(BIN)/python -m tests.benchmarks --output build/bench $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(filter off,$(SHA)),--without-sha) \

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 from registry.oci.digest import DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -103,6 +103,9 @@ class Holder(Protocol):
 
     def has(self, digest: Digest) -> bool:
         """Tell whether this holder has the content; BlobReader and ManifestStore say what they look at."""
+
+    def has_each(self, digests: Iterable[Digest]) -> Iterator[bool]:
+        """Tell of each of `digests`, in order, what has() tells. Several may be looked for at a time, and ahead."""
 
 
 class BlobReader(Holder, Protocol):

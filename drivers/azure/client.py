@@ -1,137 +1,146 @@
-"""The SDK's client as the configuration describes it, and its errors turned into those of the contract."""
+"""The calls of one account: where they go, and what their answers must be."""
 
 from __future__ import annotations
 
+import os
+import ssl
+import weakref
+from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
 
-import requests
-import requests.adapters
-import urllib3.exceptions
-from azure.core.exceptions import (
-    AzureError,
-    HttpResponseError,
-    IncompleteReadError,
-    ServiceRequestError,
-    ServiceResponseError,
-)
-from azure.core.pipeline.transport import RequestsTransport
-from azure.identity import ClientSecretCredential, DefaultAzureCredential
-from azure.storage.blob import BlobServiceClient
-
-from drivers.azure.parameters import CLIENT_SECRET, SAS, SHARED_KEY, AzureParameters
-from drivers.base import PIECE_SIZE, DriverError, NotPermittedError, PathNotFoundError, UnavailableError
-from drivers.translation import CHECK_RIGHTS, Translation, foreign, one_line
+from drivers.azure.authorization import Bearer, ByUrl, SharedKey
+from drivers.azure.parameters import SAS, SHARED_KEY
+from drivers.base import UnavailableError
+from drivers.calls.caller import Caller
+from drivers.calls.request import Request, Signer
+from registry.foundation.circuit import MOST_WAITING, Circuit
 from registry.foundation.errors import ParameterError
-from registry.foundation.extras import DISTRIBUTION
+from registry.foundation.extras import installing
+from registry.foundation.http_client import HttpClient, Reach
+
+if TYPE_CHECKING:
+    from drivers.azure.parameters import AzureParameters
+    from registry.foundation.http_client import Reply, Stream
 
 _CONNECTIONS: Final = 100
-_DOWNLOAD_SIZE: Final = 4 * PIECE_SIZE
-"""Bytes that one request of a download fetches; the SDK holds two such pieces."""
+_CONNECT_SECONDS: Final = 10.0
+_MOST_BYTES: Final = 64 * 1024
+_LONG_BODY: Final = 1024 * 1024
+_LEAST_BYTES_PER_SECOND: Final = 256 * 1024
+"""What a network has to take: a long body is given that much time more."""
+_AUTHORITIES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables of a file, or a directory, of authorities, which the SDKs know."""
+
+Headers = tuple[tuple[str, str], ...]
 
 
-class ConflictError(DriverError):
-    """The blob does not have the version that was asked for."""
+class Client:
+    """The account that `parameters` describe, at `endpoint`, shared by all threads; nothing is sent yet.
 
-
-_WORDS: dict[int, type[DriverError]] = {
-    HTTPStatus.UNAUTHORIZED: NotPermittedError,
-    HTTPStatus.FORBIDDEN: NotPermittedError,
-    HTTPStatus.NOT_FOUND: PathNotFoundError,
-    HTTPStatus.REQUEST_TIMEOUT: UnavailableError,
-    HTTPStatus.PRECONDITION_FAILED: ConflictError,
-    HTTPStatus.TOO_MANY_REQUESTS: UnavailableError,
-}
-_UNREACHABLE = (ServiceRequestError, ServiceResponseError, IncompleteReadError)
-_TELLING = (urllib3.exceptions.HTTPError, OSError)
-
-
-class Translated(Translation):
-    """A block whose errors are raised as the contract's, naming the call and the blob."""
-
-    __slots__ = ()
-    driver = "azure"
-    # Not all are the SDK's own: connections break in the middle of an answer, or the answer is not the service's.
-    failures = (Exception,)
-    advice = CHECK_RIGHTS
-
-    @staticmethod
-    def word(error: Exception) -> type[DriverError]:
-        if isinstance(error, _UNREACHABLE) or not isinstance(error, AzureError):
-            return UnavailableError
-        status = status_of(error)
-        if status is None:
-            # Without a status there was no answer, or it broke off, or no credentials could be fetched.
-            return UnavailableError if isinstance(error, HttpResponseError) else DriverError
-        if status < HTTPStatus.BAD_REQUEST or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return UnavailableError
-        return _WORDS.get(status, DriverError)
-
-    @staticmethod
-    def text(error: Exception) -> str:
-        """Return the first line of the service's message and its code; the other lines are ids and times."""
-        if not isinstance(error, AzureError):
-            return one_line(error) if isinstance(error, _TELLING) else foreign(error)
-        text = str(error.message or error).strip().partition("\n")[0]
-        code = code_of(error)
-        return f"{text} ({code})" if code else text
-
-
-def connect(parameters: AzureParameters) -> BlobServiceClient:
-    """Return the client; nothing is sent yet.
+    `circuit` says whether it is asked at all.
 
     Raises:
-        ParameterError: the SDK does not take the tenant or the client of a login.
+        ParameterError: the authorities cannot be read, or the tenant or the client of a login cannot be such.
     """
-    return BlobServiceClient(
-        parameters.serviceurl,
-        credential=_credential(parameters),
-        transport=_transport(parameters),
-        retry_total=parameters.max_retries,
-        max_single_get_size=_DOWNLOAD_SIZE,
-        max_chunk_get_size=_DOWNLOAD_SIZE,
-        user_agent=DISTRIBUTION,
-    )
+
+    def __init__(self, parameters: AzureParameters) -> None:
+        parts = urlsplit(parameters.serviceurl)
+        self.endpoint = f"{parts.scheme}://{parts.netloc}"
+        self._account_path = parts.path.rstrip("/")
+        self._container_path = f"{self._account_path}/{quote(parameters.container, safe='')}"
+        self._token = parameters.sastoken
+        self._limits = parameters.limits
+        self._signer = _signer(parameters)
+        self.circuit = Circuit(most_waiting=MOST_WAITING)
+        self._http = _http_client(parameters)
+        weakref.finalize(self, self._http.close)  # a driver has no end of its own
+        self._caller = self._bounded(parameters.limits.seconds)
+
+    def path(self, key: str) -> str:
+        """Return the path of a blob's URL."""
+        return f"{self._container_path}/{quote(key, safe='/~')}"
+
+    def source_url(self, key: str, token: str | None) -> str:
+        """Return the URL by which the service itself reads a blob: with `token`, or that of the configuration."""
+        query = token or self._token
+        return f"{self.endpoint}{self.path(key)}{f'?{query}' if query else ''}"
+
+    def blob(  # noqa: PLR0913 - a call of HTTP
+        self,
+        method: str,
+        key: str,
+        expected: HTTPStatus,
+        *,
+        query: str = "",
+        headers: Headers = (),
+        body: bytes = b"",
+        most_bytes: int = _MOST_BYTES,
+    ) -> Reply:
+        """Return the answer of a call for a blob, whose status is `expected`."""
+        return self._asked(
+            Request(method, self.path(key), self._with_token(query), headers, body), expected, most_bytes
+        )
+
+    def container(self, query: dict[str, str], *, headers: Headers = (), most_bytes: int) -> Reply:
+        """Return the answer to a GET of what the container has."""
+        asked = self._with_token("&".join([f"{name}={quote(value, safe='')}" for name, value in query.items()]))
+        return self._asked(Request("GET", self._container_path, asked, headers), HTTPStatus.OK, most_bytes)
+
+    def account(self, query: str, body: bytes) -> Reply:
+        """Return the answer to a POST to the account itself."""
+        return self._asked(Request("POST", f"{self._account_path}/", query, (), body), HTTPStatus.OK, _MOST_BYTES)
+
+    def stream(self, key: str, headers: Headers) -> Stream:
+        """Return an answer to a GET of a blob, whose content comes while it is read."""
+        return self._caller.stream(Request("GET", self.path(key), self._with_token(""), headers))
+
+    def _asked(self, request: Request, expected: HTTPStatus, most_bytes: int) -> Reply:
+        caller = self._caller
+        if len(request.body) > _LONG_BODY:
+            caller = self._bounded(self._limits.seconds + len(request.body) / _LEAST_BYTES_PER_SECOND)
+        answer = caller.call(request, most_bytes=most_bytes)
+        if answer.status != expected:
+            raise UnavailableError(f"azure: {request.method} {request.path}: {answer.status}, not {expected}")
+        return answer
+
+    def _bounded(self, seconds: float) -> Caller:
+        limits = replace(self._limits, seconds=seconds)
+        return Caller(self.endpoint, self._signer, limits, self._http, self.circuit)
+
+    def _with_token(self, query: str) -> str:
+        return f"{query}&{self._token}" if query and self._token else query or self._token
 
 
-def _transport(parameters: AzureParameters) -> RequestsTransport:
-    session = requests.Session()
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
-    return RequestsTransport(
-        session=session,
-        session_owner=False,
-        connection_verify=parameters.verify,
-        connection_timeout=10,
-        read_timeout=60,
-        connection_data_block_size=PIECE_SIZE,
-    )
-
-
-def _credential(parameters: AzureParameters) -> Any:
+def _signer(parameters: AzureParameters) -> Signer:
     if parameters.type == SHARED_KEY:
-        return {"account_name": parameters.accountname, "account_key": parameters.accountkey}
+        return SharedKey(parameters.accountname, parameters.accountkey)
     if parameters.type == SAS:
-        return parameters.sastoken
-    if parameters.type == CLIENT_SECRET:
-        try:
-            return ClientSecretCredential(
-                parameters.tenantid,
-                parameters.clientid,
-                parameters.secret,
-                connection_verify=parameters.verify,
-            )
-        except ValueError as error:
-            raise ParameterError(f"credentials.tenantid: {one_line(error)}") from error
-    return DefaultAzureCredential()
+        return ByUrl()
+    try:
+        from drivers.azure.login import tokens  # noqa: PLC0415 - it is large, and needed only by who has an identity
+    except ImportError as error:
+        raise ParameterError(f"credentials.type: {parameters.type}: {error}; try: {installing('azure')}") from error
+
+    return Bearer(partial(tokens, parameters))
 
 
-def status_of(error: BaseException | None) -> int | None:
-    """Return the status of the service's answer that led to `error`, or None if there was none."""
-    return error.status_code if isinstance(error, HttpResponseError) else None
+def _http_client(parameters: AzureParameters) -> HttpClient:
+    return HttpClient(
+        connections=_CONNECTIONS,
+        follow=0,
+        verify=parameters.verify,
+        reach=Reach(connect_seconds=_CONNECT_SECONDS),
+        **(_authorities() if parameters.verify else {}),
+    )
 
 
-def code_of(error: AzureError) -> str:
-    """Return the service's code for `error`, or "" if it gave none."""
-    code = getattr(error, "error_code", None) or ""
-    return str(getattr(code, "value", code))
+def _authorities() -> dict[str, Any]:
+    """Return how the client is told of authorities that the environment names, as the SDKs let it."""
+    named = next(filter(None, map(os.environ.get, _AUTHORITIES)), "")
+    if named and Path(named).is_dir():
+        return {"context": ssl.create_default_context(capath=named)}
+    return {"cafile": named}

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
-from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import BlobBlock, BlobType
-
-from drivers.azure.client import ConflictError, Translated, code_of, status_of
+from drivers.azure.documents import COPIED, Block, block_list, blocks_of, encoded_id, listed
+from drivers.azure.errors import ConflictError, Translated, code_of, status_of
+from drivers.azure.properties import BLOCK_BLOB, Properties
+from drivers.azure.reading import only, pieces_of
 from drivers.azure.signing import Signer
 from drivers.base import (
-    PIECE_SIZE,
     ChangedError,
     DriverError,
     Found,
@@ -26,46 +23,47 @@ from drivers.base import (
     Stat,
     UnavailableError,
 )
-from drivers.flat import Page, discard_each, no_bytes
+from drivers.calls.request import RefusedError
+from drivers.flat import Page, discard_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient
-
+    from drivers.azure.client import Client, Headers
+    from drivers.azure.documents import Listed
     from drivers.azure.parameters import AzureParameters
+    from registry.foundation.http_client import Reply
 
 PAGE_SIZE: Final = 5000
-_COPY_POLL_SECONDS = 5.0
-_COPY_SECONDS = 1800.0
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A committed part of a blob."""
-
-    block_id: str
-    size: int
+_MOST_OF_PAGE: Final = 64 * 1024 * 1024
+"""Bytes of a page, or of a list of blocks: entries have 1 KiB, with a name of the longest 7 KiB at most."""
+_VERSION_OF_STARTS: Final = "2026-02-06"
+"""The first version of the protocol in which a listing begins where it is told."""
+_COPY_POLL_SECONDS: Final = 5.0
+_COPY_SECONDS: Final = 1800.0
+_PENDING: Final = "pending"
+_WITH_SNAPSHOTS: Final = ("x-ms-delete-snapshots", "include")
 
 
 class Container:
-    """One container, shared by all threads. `pool` makes the calls that concern many blobs."""
+    """One container, shared by all threads. `pool` makes the calls that concern many blobs, `circuit` may stop all."""
 
-    def __init__(self, service: BlobServiceClient, parameters: AzureParameters, pool: Executor) -> None:
+    def __init__(self, client: Client, parameters: AzureParameters, pool: Executor) -> None:
         self.pool = pool
-        self._container = service.get_container_client(parameters.container)
-        self._signer = Signer(service, parameters)
-        self._redirect_endpoint = parameters.redirectendpoint
+        self.circuit = client.circuit
+        self._client = client
+        self._name = parameters.container
+        self._signer = Signer(client, parameters)
+        self._public_endpoint = parameters.redirectendpoint or client.endpoint
         self._first_pause = parameters.retry_delay_seconds
         self._starts_anywhere = True
 
     def check(self) -> None:
         """Return if the container can be listed."""
-        name = self._container.container_name
         try:
-            with Translated("list the container", name):
-                next(iter(self._container.list_blob_names(results_per_page=1)), None)
+            with Translated("list the container", self._name):
+                self._page("", 1)
         except DriverError as error:
             # A container that is not there may be about to be made.
             word = UnavailableError if isinstance(error, PathNotFoundError) else type(error)
@@ -77,34 +75,34 @@ class Container:
         """Return size and time of a blob."""
         with Translated("stat", key):
             properties = self.properties(key)
-            return Stat(properties.size, properties.last_modified.timestamp())
+            return Stat(properties.size, properties.modified)
 
-    def properties(self, key: str) -> BlobProperties:
+    def properties(self, key: str) -> Properties:
         """Return what is known of a blob."""
         with Translated("stat", key):
-            return _complete(self._blob(key).get_blob_properties())
+            return Properties.of_complete(key, self._client.blob("HEAD", key, HTTPStatus.OK))
 
     def put(self, key: str, content: bytes) -> None:
         """Create or replace a blob."""
         with Translated("put", key):
-            self._in_place_of_any(key, lambda blob: blob.upload_blob(content, overwrite=True))
+            self._in_place_of_any(key, (BLOCK_BLOB,), content, HTTPStatus.CREATED)
 
     def create(self, key: str, content: bytes) -> None:
         """Create a blob; PathExistsError if there is one."""
         with Translated("create", key):
             try:
-                self._blob(key).upload_blob(content, overwrite=False)
-            except HttpResponseError as error:
-                if status_of(error) != HTTPStatus.CONFLICT:
+                self._put(key, (BLOCK_BLOB, ("If-None-Match", "*")), content, HTTPStatus.CREATED)
+            except RefusedError as error:
+                if status_of(error) != HTTPStatus.CONFLICT or code_of(error).startswith(("Account", "Container")):
                     raise
                 raise PathExistsError(f"azure: create {key}: it exists") from error
 
     def replace(self, key: str, content: bytes, expected: bytes) -> None:
         """Replace a blob whose content is `expected`; ChangedError if it is not."""
-        condition = _only(self._etag_of(key, expected))
+        condition = only(self._etag_of(key, expected))
         try:
             with Translated("replace", key):
-                self._blob(key).upload_blob(content, overwrite=True, **condition)
+                self._put(key, (BLOCK_BLOB, *condition), content, HTTPStatus.CREATED)
         except (ConflictError, PathNotFoundError) as error:
             raise ChangedError(str(error)) from error
 
@@ -129,52 +127,33 @@ class Container:
     def fetch(self, key: str, *, limit: int) -> tuple[bytes, str]:
         """Return a blob of at most `limit` bytes and its ETag."""
         with Translated("get", key):
-            download = self._blob(key).download_blob()
-            size = _complete(download.properties).size
-            if size > limit:
-                raise ObjectTooLargeError(f"azure: get {key}: {size} bytes, at most {limit} allowed")
-            return download.readall(), download.properties.etag
+            answer = self._client.blob("GET", key, HTTPStatus.OK, most_bytes=limit)
+            found = Properties.of_complete(key, answer)
+            if found.size > limit:
+                raise ObjectTooLargeError(f"azure: get {key}: {found.size} bytes, at most {limit} allowed")
+            return answer.content, found.etag
 
     def stream(self, key: str, start: int = 0, stop: int | None = None, etag: str | None = None) -> Iterator[bytes]:
         """Return the pieces of a range of a blob, of the version `etag` if given; it is open when this returns.
 
         All pieces are of one version: if the blob is replaced meanwhile, reading on is an error.
         """
-        whole = not start and stop is None
-        try:
-            with Translated("read", key):
-                download = self._blob(key).download_blob(
-                    offset=None if whole else start,
-                    length=None if stop is None else stop - start,
-                    **_only(etag),
-                )
-                _complete(download.properties)
-        except DriverError as error:
-            if status_of(error.__cause__) == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                return no_bytes()
-            raise
-        return self._pieces(key, download.chunks())
-
-    @staticmethod
-    def _pieces(key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        with Translated("read", key):
-            for chunk in chunks:
-                view = memoryview(chunk)
-                for position in range(0, len(view), PIECE_SIZE):
-                    yield bytes(view[position : position + PIECE_SIZE])
+        return pieces_of(self._client, key, start, stop, etag)
 
     def remove(self, key: str, etag: str | None = None) -> None:
         """Delete a blob, only if it has the version `etag` where that is given."""
         with Translated("delete", key):
-            self._blob(key).delete_blob(delete_snapshots="include", **_only(etag))
+            self._client.blob("DELETE", key, HTTPStatus.ACCEPTED, headers=(_WITH_SNAPSHOTS, *only(etag)))
 
     def remove_below(self, prefix: str) -> bool:
         """Delete every blob whose key begins with `prefix`; tell whether there was any."""
-        with Translated("list", prefix):
-            keys = list(self._container.list_blob_names(name_starts_with=prefix))
-        for done in [self.pool.submit(self._remove_any, key) for key in keys]:
-            done.result()
-        return bool(keys)
+        found = False
+        for page in self._listing("list", prefix, PAGE_SIZE):
+            running = [self.pool.submit(self._remove_any, key) for key in page.names()]
+            for done in running:
+                done.result()
+            found = found or bool(running)
+        return found
 
     def _remove_any(self, key: str) -> None:
         with suppress(PathNotFoundError):
@@ -197,12 +176,9 @@ class Container:
 
     def walk(self, prefix: str) -> Iterator[Found]:
         """Yield each blob whose key begins with `prefix`, the key in place of the path."""
-        with Translated("list", prefix):
-            for blob in self._container.list_blobs(prefix, include=["copy"], results_per_page=PAGE_SIZE):
-                if _is_complete(blob):
-                    # A listing gives the ETag without the quotes that it has in a condition.
-                    etag = '"{}"'.format(blob.etag.strip('"'))
-                    yield Found(blob.name, blob.size, blob.last_modified.timestamp(), etag)
+        for page in self._listing("list", prefix, PAGE_SIZE, include="copy"):
+            with Translated("list", prefix):
+                yield from page.found()
 
     def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
         """Yield what lies directly below `prefix`, from `after` on, in pages of `limit` names and one more.
@@ -211,7 +187,7 @@ class Container:
         """
         if after and self._starts_anywhere:
             try:
-                for page in self._pages(prefix, limit + 1, start_from=prefix + after):
+                for page in self._pages(prefix, limit + 1, startFrom=prefix + after):
                     if page.entries and min(page.entries) < after:
                         self._starts_anywhere = False
                         break
@@ -229,18 +205,26 @@ class Container:
         for prefix in prefixes:
             yield any(page.entries for page in self._pages(prefix, 1))
 
-    def _pages(self, prefix: str, size: int, **more: Any) -> Iterator[Page]:
-        with Translated("list", prefix):
-            listing = self._container.walk_blobs(
-                prefix,
-                delimiter="/",
-                results_per_page=min(size, PAGE_SIZE),
-                **more,
-            )
-            pages: Any = listing.by_page()
-            for page in pages:
-                entries = [entry.name.removeprefix(prefix) for entry in page]
-                yield Page(entries, max(entries, default="") if pages.continuation_token else None)
+    def _pages(self, prefix: str, size: int, **more: str) -> Iterator[Page]:
+        for page in self._listing("list", prefix, min(size, PAGE_SIZE), delimiter="/", **more):
+            entries = [name.removeprefix(prefix) for name in page.names()]
+            yield Page(entries, max(entries, default="") if page.marker else None)
+
+    def _listing(self, call: str, prefix: str, size: int, **more: str) -> Iterator[Listed]:
+        """Yield the pages of a listing, of `size` entries each."""
+        marker = ""
+        while True:
+            with Translated(call, prefix):
+                page = self._page(prefix, size, **(more | {"marker": marker} if marker else more))
+            yield page
+            marker = page.marker
+            if not marker:
+                return
+
+    def _page(self, prefix: str, size: int, **more: str) -> Listed:
+        query = {"restype": "container", "comp": "list", "prefix": prefix, "maxresults": str(size), **more}
+        headers = (("x-ms-version", _VERSION_OF_STARTS),) if "startFrom" in more else ()
+        return listed(self._client.container(query, headers=headers, most_bytes=_MOST_OF_PAGE).content)
 
     # Blocks
 
@@ -251,104 +235,75 @@ class Container:
             PathNotFoundError: there is no blob that is made of blocks.
         """
         properties = self.properties(key)
-        if properties.blob_type != BlobType.BLOCKBLOB:
+        if properties.blob_type != BLOCK_BLOB[1]:
             raise PathNotFoundError(f"azure: {key} is not an upload of ours but a {properties.blob_type}")
         if not properties.size:
             return [], properties.etag
-        etags: list[str] = []
         with Translated("list the blocks of", key):
-            blocks, _ = self._blob(key).get_block_list(
-                "committed", raw_response_hook=lambda answer: etags.append(answer.http_response.headers["ETag"])
-            )
-            return [Block(block.id, block.size) for block in blocks], etags[-1]
+            query = "comp=blocklist&blocklisttype=committed"
+            answer = self._client.blob("GET", key, HTTPStatus.OK, query=query, most_bytes=_MOST_OF_PAGE)
+            return blocks_of(answer.content), answer.headers["ETag"]
 
     def stage(self, key: str, block_id: str, content: bytes) -> Block:
         """Send a block. It becomes part of the blob when it is committed."""
+        query = f"comp=block&blockid={quote(encoded_id(block_id), safe='')}"
         with Translated("send a block of", key):
-            self._blob(key).stage_block(block_id, content, len(content))
+            self._client.blob("PUT", key, HTTPStatus.CREATED, query=query, body=content)
         return Block(block_id, len(content))
 
     def commit(self, key: str, blocks: Iterable[Block], etag: str) -> str:
         """Let the blob consist of `blocks`, if it has the version `etag`; return its new ETag."""
         with Translated("commit the blocks of", key):
-            answer: dict[str, Any] = self._blob(key).commit_block_list(
-                [BlobBlock(block.block_id) for block in blocks],
-                **_only(etag),
+            body = block_list(blocks)
+            answer = self._client.blob(
+                "PUT", key, HTTPStatus.CREATED, query="comp=blocklist", headers=only(etag), body=body
             )
-            return str(answer["etag"])
+            return answer.headers["ETag"]
 
     # Copies
 
     def copy(self, source: str, destination: str, etag: str) -> None:
         """Copy a blob, which must have the version `etag`, inside the service, and wait for the end of the copy."""
-        token = self._signer.source_token(source)
-        url = self._blob(source).url
+        url = self._client.source_url(source, self._signer.source_token(source))
+        headers = (("x-ms-copy-source", url), ("x-ms-source-if-match", etag))
         with Translated("copy", source):
-            answer = self._in_place_of_any(
-                destination,
-                lambda blob: blob.start_copy_from_url(
-                    f"{url}?{token}" if token else url,
-                    source_etag=etag,
-                    source_match_condition=MatchConditions.IfNotModified,
-                ),
-            )
-            status, reason = answer["copy_status"], ""
-            pause, deadline = self._first_pause, time.monotonic() + _COPY_SECONDS
-            while status == "pending" and time.monotonic() < deadline:
-                time.sleep(pause)
-                pause = min(2 * pause, _COPY_POLL_SECONDS)
-                copy = self._blob(destination).get_blob_properties().copy
-                if copy.id != answer["copy_id"]:
-                    raise ConflictError(f"azure: copy {source}: another copy to {destination} took the place of this")
-                status, reason = copy.status, copy.status_description or ""
-            if status == "pending":
-                self._blob(destination).abort_copy(answer["copy_id"])
-        if status != "success":
-            word = UnavailableError if status == "pending" else DriverError
+            begun = self._in_place_of_any(destination, headers, b"", HTTPStatus.ACCEPTED).headers
+            copy_id, status = begun.get("x-ms-copy-id", ""), begun.get("x-ms-copy-status", "")
+            status, reason = (status, "") if status != _PENDING else self._copied(destination, copy_id)
+            if status == _PENDING:
+                query, abort = f"comp=copy&copyid={quote(copy_id, safe='')}", (("x-ms-copy-action", "abort"),)
+                self._client.blob("PUT", destination, HTTPStatus.NO_CONTENT, query=query, headers=abort)
+        if status != COPIED:
+            word = UnavailableError if status == _PENDING else DriverError
             raise word(f"azure: copy {source}: {status} {reason}".rstrip())
+
+    def _copied(self, destination: str, copy_id: str) -> tuple[str, str]:
+        """Wait for the end of a copy, but not for ever; return its state and why it is in that."""
+        pause, deadline = self._first_pause, time.monotonic() + _COPY_SECONDS
+        while True:
+            time.sleep(pause)
+            pause = min(2 * pause, _COPY_POLL_SECONDS)
+            found = Properties.of(destination, self._client.blob("HEAD", destination, HTTPStatus.OK))
+            if found.copy_id != copy_id:
+                raise ConflictError(f"azure: copy to {destination}: another copy took the place of this")
+            if found.copy_status != _PENDING or time.monotonic() > deadline:
+                return found.copy_status, found.copy_reason
 
     def signed_url(self, key: str) -> str | None:
         """Return a URL with which anyone can fetch the blob, or None if these credentials cannot sign."""
         token = self._signer.token(key)
-        if not token:
-            return None
-        url: str = self._blob(key).url
-        if self._redirect_endpoint:  # the signature covers account, container and name, but not the host
-            url = self._redirect_endpoint + urlsplit(url).path
-        return f"{url}?{token}"
+        # The signature covers account, container and name, but not the host.
+        return f"{self._public_endpoint}{self._client.path(key)}?{token}" if token else None
 
-    def _blob(self, key: str) -> BlobClient:
-        return self._container.get_blob_client(key)
-
-    def _in_place_of_any(self, key: str, write: Callable[[BlobClient], Any]) -> Any:
+    def _in_place_of_any(self, key: str, headers: Headers, body: bytes, expected: HTTPStatus) -> Reply:
         """Write a block blob, also in place of an append blob, which the service does not replace by itself."""
         try:
-            return write(self._blob(key))
-        except HttpResponseError as error:
+            return self._put(key, headers, body, expected)
+        except RefusedError as error:
             if code_of(error) != "InvalidBlobType":
                 raise
-        self._blob(key).delete_blob(delete_snapshots="include")
-        return write(self._blob(key))
+        self._client.blob("DELETE", key, HTTPStatus.ACCEPTED, headers=(_WITH_SNAPSHOTS,))
+        return self._put(key, headers, body, expected)
 
-
-def _complete(properties: BlobProperties) -> BlobProperties:
-    """Return `properties` of a blob that is complete.
-
-    Raises:
-        PathNotFoundError: the blob is still being made by a copy, or that copy failed.
-        UnavailableError: they are not those of a blob: something else has answered.
-    """
-    if properties.last_modified is None:
-        raise UnavailableError(f"azure: {properties.name}: an answer that cannot be understood")
-    if not _is_complete(properties):
-        raise PathNotFoundError(f"azure: {properties.name}: the copy that makes it is {properties.copy.status}")
-    return properties
-
-
-def _is_complete(properties: BlobProperties) -> bool:
-    return properties.copy.status in {None, "success"}
-
-
-def _only(etag: str | None) -> dict[str, Any]:
-    """Return the condition that a blob has the version `etag`; no condition if that is None."""
-    return {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+    def _put(self, key: str, headers: Headers, body: bytes, expected: HTTPStatus) -> Reply:
+        return self._client.blob("PUT", key, expected, headers=headers, body=body)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-from drivers.azure.client import ConflictError, connect
+from drivers.azure.client import Client
 from drivers.azure.container import Container
+from drivers.azure.errors import ConflictError
 from drivers.azure.parameters import AzureParameters
 from drivers.azure.uploads import DEFAULT_BLOCK, AzureWriter
 from drivers.base import PathExistsError, PathNotFoundError, Writer
@@ -33,12 +34,13 @@ class AzureDriver(FlatDriver):
         super().__init__(container, root)
         self._container = container
         self._block_size = block_size
+        self.circuit = container.circuit
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
         read = AzureParameters.read(parameters)
         pool = Pool(_THREADS, thread_name_prefix="azure")
-        return cls(Container(connect(read), read, pool), read.rootdirectory)
+        return cls(Container(Client(read), read, pool), read.rootdirectory)
 
     def check(self, *, below: Sequence[str] = (), read_only: bool = False) -> None:
         del below, read_only

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from drivers.calls.waits import Limits
 from registry.foundation.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ CLIENT_SECRET: Final = "client_secret"  # noqa: S105 - the name of a way to log 
 DEFAULT_CREDENTIALS: Final = "default_credentials"
 SAS: Final = "sas"
 _TYPES = (SHARED_KEY, CLIENT_SECRET, DEFAULT_CREDENTIALS, SAS)
+_BY_TOKEN: Final = frozenset({CLIENT_SECRET, DEFAULT_CREDENTIALS})
 _DEFAULT_REALM = "core.windows.net"
 _DEFAULT_RETRIES = 5
 _DEFAULT_RETRY_DELAY = 0.1
@@ -33,6 +35,7 @@ class AzureParameters:
     container: str
     serviceurl: str
     type: str
+    call_seconds: float
     accountkey: str = field(default="", repr=False)
     clientid: str = ""
     tenantid: str = ""
@@ -41,8 +44,14 @@ class AzureParameters:
     rootdirectory: str = ""
     redirectendpoint: str = ""
     max_retries: int = _DEFAULT_RETRIES
+
     retry_delay_seconds: float = _DEFAULT_RETRY_DELAY
     verify: bool = True
+
+    @property
+    def limits(self) -> Limits:
+        """How often a call is tried, and within what time it ends."""
+        return Limits(attempts=1 + self.max_retries, seconds=self.call_seconds)
 
     @classmethod
     def read(cls, values: Mapping[str, object]) -> AzureParameters:
@@ -58,12 +67,16 @@ class AzureParameters:
         kind = _credential_type(parameters)
         credentials = parameters.section("credentials")
         login = kind == CLIENT_SECRET
+        serviceurl = parameters.url("serviceurl") or f"https://{account}.blob.{realm}"
+        if kind in _BY_TOKEN and not serviceurl.startswith("https://"):
+            reason = f"must be https with credentials.type {kind}: whoever reads the token along can use it"
+            raise parameters.error("serviceurl", reason)
         parameters.text("connectionstring")  # known to the Go registry, and of no effect there
         retries = parameters.whole("max_retries", _DEFAULT_RETRIES, minimum=-1)
         return cls(
             accountname=account,
             container=container,
-            serviceurl=parameters.url("serviceurl") or f"https://{account}.blob.{realm}",
+            serviceurl=serviceurl,
             type=kind,
             accountkey=_account_key(parameters, when=kind == SHARED_KEY),
             clientid=_used(credentials, "clientid", when=login),
@@ -74,6 +87,7 @@ class AzureParameters:
             redirectendpoint=parameters.origin("redirectendpoint"),
             # There, -1 takes a copy that has not ended for one that has, and loses the blob.
             max_retries=_DEFAULT_RETRIES if retries < 0 else retries,
+            call_seconds=Limits.parse(parameters).seconds,
             retry_delay_seconds=parameters.seconds("retry_delay", _DEFAULT_RETRY_DELAY),
             verify=not parameters.truth("skipverify", default=False),
         )

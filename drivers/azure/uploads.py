@@ -18,7 +18,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from drivers.azure.client import ConflictError
+from drivers.azure.errors import ConflictError
 from drivers.base import DriverError, PathNotFoundError, Writer
 from drivers.pending import Flushes, OpenUpload, PartBuffer
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
-    from drivers.azure.container import Block, Container
+    from drivers.azure.container import Container
+    from drivers.azure.documents import Block
     from drivers.flat import Keys
 
 BLOCKS_AT_ONCE: Final = 2

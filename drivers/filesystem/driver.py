@@ -39,6 +39,7 @@ from drivers.filesystem.files import (
     hidden_name,
     make_directory,
     make_empty_file,
+    parent_of,
     remove_hidden,
     remove_tree,
     sync_directories,
@@ -214,7 +215,7 @@ class FilesystemDriver(StorageDriver):
             try:
                 names.swap(target, expected, content)
             except ChangedError:
-                self._prune(os.path.dirname(target))  # a deletion has left what was being written here
+                self._prune(parent_of(target))  # a deletion has left what was being written here
                 raise
             names.sync()
 
@@ -223,7 +224,7 @@ class FilesystemDriver(StorageDriver):
         with Translated("delete", path):
             with locked_if(target, expected, self._lock_seconds):
                 os.unlink(target)
-            self._prune(os.path.dirname(target))
+            self._prune(parent_of(target))
 
     def stat(self, path: str) -> Stat:
         with Translated("stat", path):
@@ -271,10 +272,10 @@ class FilesystemDriver(StorageDriver):
             try:
                 os.unlink(target)
             except IsADirectoryError:
-                hidden = f"{os.path.dirname(target)}/{hidden_name()}"
+                hidden = f"{parent_of(target)}/{hidden_name()}"
                 os.rename(target, hidden)
                 remove_tree(hidden)
-            self._prune(os.path.dirname(target))
+            self._prune(parent_of(target))
 
     def _prune(self, directory: str) -> None:
         """Remove `directory` and its parents as far as they are empty; make this and the deletion before it durable."""

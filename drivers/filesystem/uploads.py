@@ -1,7 +1,7 @@
 """An upload on a file system: a plain file that grows under a lock and is renamed into place."""
 
 # A string is passed to the system call as it is; to make a Path costs more than the call.
-# ruff: noqa: PTH104, PTH108, PTH120
+# ruff: noqa: PTH104, PTH108
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from drivers.base import PIECE_SIZE, DriverError, PathNotFoundError, Writer
-from drivers.filesystem.files import NewNames, Translated
+from drivers.filesystem.files import NewNames, Translated, parent_of
 from drivers.filesystem.locks import status_if_still_at
 from drivers.filesystem.mounts import has_one_host
 from drivers.pending import Flushes
@@ -67,7 +67,7 @@ class FileWriter(Writer):
             self._sync()
             names.place(target, self._rename)
             # If a loss of power brought the old name back, the published file would be an upload as well.
-            names.took_from(os.path.dirname(self._name))
+            names.took_from(parent_of(self._name))
             names.sync()
             self._release()
 
@@ -82,7 +82,7 @@ class FileWriter(Writer):
                 size_if_still_at(self._name, self._fd)
                 os.unlink(self._name)
             self._release()
-            sync_directory(os.path.dirname(self._name))
+            sync_directory(parent_of(self._name))
 
     def close(self) -> None:
         if self._fd == _CLOSED:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Self
 
 from drivers.base import PathNotFoundError, Writer
 from drivers.flat import FlatDriver, delete_tree
-from drivers.gcs.bucket import Bucket, ConflictError
-from drivers.gcs.client import connect
+from drivers.gcs.bucket import Bucket
+from drivers.gcs.calls import Calls
+from drivers.gcs.errors import ConflictError
 from drivers.gcs.parameters import DEFAULT_CHUNK, GcsParameters
 from drivers.gcs.uploads import STATE, STATE_LIMIT, GcsWriter, State, below_upload
 from drivers.pending import from_byte
@@ -36,7 +37,7 @@ class GcsDriver(FlatDriver):
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
         read = GcsParameters.read(parameters)
         pool = Pool(read.maxconcurrency, thread_name_prefix="gcs")
-        bucket = Bucket(connect(read), read.bucket, pool, read.redirectendpoint)
+        bucket = Bucket(Calls(read), read.bucket, pool)
         return cls(bucket, read.rootdirectory, part_size=read.chunksize)
 
     def check(self, *, below: Sequence[str] = (), read_only: bool = False) -> None:

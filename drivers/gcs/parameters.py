@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from drivers.calls.waits import Limits
 from registry.foundation.errors import ParameterError
 from registry.foundation.files import read_file
 from registry.foundation.parameters import Parameters
@@ -35,6 +36,7 @@ class GcsParameters:
     useragent: str = ""
     endpoint: str = ""
     redirectendpoint: str = ""
+    limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def read(cls, values: Mapping[str, object]) -> GcsParameters:
@@ -64,6 +66,7 @@ class GcsParameters:
             useragent=parameters.text("useragent"),
             endpoint=parameters.url("endpoint"),
             redirectendpoint=parameters.origin("redirectendpoint"),
+            limits=Limits.parse(parameters),
         )
 
 

@@ -8,8 +8,7 @@ the parts and generations that the writer saw. The state's generation is the che
 Whenever the last 32 parts are of one level, they are composed into one part of the next level, as digits carry.
 So an upload of any number of chunks of any size is a list of about a hundred parts.
 
-In memory a writer has at most one part that fills and PARTS_AT_ONCE that are being sent, each of these twice because
-the SDK copies a part into its request: five times the size of a part.
+In memory a writer has at most one part that fills and PARTS_AT_ONCE that are being sent.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError, PathNotFoundError, Writer
-from drivers.gcs.bucket import ConflictError, Source
+from drivers.gcs.bucket import Source
+from drivers.gcs.errors import ConflictError
 from drivers.pending import Flushes, OpenUpload, PartBuffer
 
 if TYPE_CHECKING:

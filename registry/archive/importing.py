@@ -22,7 +22,7 @@ from registry.oci.reference import Tag, parse_name, parse_tag
 from registry.oci.uploads import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from registry.archive.reading import Archive, Entry
     from registry.foundation.progress import Progress
@@ -114,6 +114,9 @@ class _Either:
 
     def has(self, digest: Digest) -> bool:
         return self.archive.has(digest) or self.repository.has(digest)
+
+    def has_each(self, digests: Iterable[Digest]) -> Iterator[bool]:
+        return map(self.has, digests)
 
 
 @contextmanager

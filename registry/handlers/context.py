@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from auth.base import Access, DeniedError, UnauthorizedError
 from registry.foundation.proxies import customer_of
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from registry.publishing import Publishing
     from registry.services import Services
 
+_MOST_REMEMBERED: Final = 512
+"""Repositories and what is done with them, of which it is remembered what is asked of the access controller."""
+
 
 def open_repository(name: str, *actions: str) -> Repository:
     """Return the repository, if its name is one and the caller may do all of `actions` on it.
@@ -40,12 +44,22 @@ def open_repository(name: str, *actions: str) -> Repository:
         NameInvalidError: the name breaks the grammar.
         auth.base.UnauthorizedError, DeniedError, ThrottledError, ControllerError: the caller may not.
     """
-    parse_name(name)
     here = services()
     if here.proxied:
-        return _open_proxied(here.proxied, name, actions)
-    authorize(*(Access("repository", name, action) for action in actions))
+        return _open_proxied(here.proxied, parse_name(name), actions)
+    authorize(*_accesses(name, actions))
     return here.repositories.open(name)
+
+
+@lru_cache(maxsize=_MOST_REMEMBERED)
+def _accesses(name: str, actions: Sequence[str]) -> tuple[Access, ...]:
+    """Return what is asked of the access controller for `actions` on a repository; the same few are asked all the time.
+
+    Raises:
+        NameInvalidError: the name breaks the grammar; this is not remembered.
+    """
+    parsed = parse_name(name)
+    return tuple(Access("repository", parsed, action) for action in actions)
 
 
 def _open_proxied(proxied: Proxied, name: str, actions: Sequence[str]) -> Repository:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
 
 import flask
 from flask import Flask
+from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 from werkzeug.exceptions import HTTPException
 
 from registry.handlers.flask_internals import Context, enter, leave
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 
 _READ_LATER: Final = frozenset({"headers", "query_string", "remote_addr", "root_path", "scheme", "server", "shallow"})
 
+_NO_ARGUMENTS: Final[MultiDict[str, str]] = ImmutableMultiDict()
+_UNDECODED: Final = "werkzeug.url_quote"
+"""How werkzeug has bytes decoded that are not UTF-8: they stay encoded for URLs."""
+
 
 class Request(flask.Request):
     """A request whose environment is read as far as a view asks: most of them ask for the method and the path.
@@ -40,6 +46,15 @@ class Request(flask.Request):
         # WSGI has the bytes of a path as if they were Latin-1.
         self.asked_path: str = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
         self.path = f"/{self.asked_path.lstrip('/')}"
+
+    @cached_property
+    def args(self) -> MultiDict[str, str]:
+        """What the query says, as werkzeug reads it; most requests have none."""
+        query: str = self.environ.get("QUERY_STRING", "")
+        if not query:
+            return _NO_ARGUMENTS
+        pairs = parse_qsl(query.encode("latin-1").decode(), keep_blank_values=True, errors=_UNDECODED)
+        return ImmutableMultiDict(pairs)
 
     def __getattr__(self, name: str) -> Any:
         if name not in _READ_LATER:

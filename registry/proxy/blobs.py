@@ -15,7 +15,7 @@ from registry.proxy.fills.remote_blob import RemoteBlob
 from registry.proxy.fills.tail import Passing, Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from registry.ports import Visitor
     from registry.proxy.fills.fill import Fill
@@ -61,6 +61,10 @@ class ProxiedBlobs:
             fill.wait(View.has_ended, self._visitor)
             fill.raise_error()
         return self._local.has(digest)
+
+    def has_each(self, digests: Iterable[Digest]) -> Iterator[bool]:
+        """Tell of each digest what has() tells; one is fetched after the other."""
+        return map(self.has, digests)
 
     def describe(self, digest: Digest) -> Blob:
         """Return the blob, without fetching it."""

@@ -16,7 +16,7 @@ from registry.oci.reference import Tag
 from registry.proxy.pushed_tags import forget_deleted, note_pushed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from registry.oci.digest import Digest
     from registry.oci.manifest import Manifest
@@ -62,6 +62,9 @@ class ProxiedManifests:
 
     def has(self, digest: Digest) -> bool:
         return self._kept.has(digest)
+
+    def has_each(self, digests: Iterable[Digest]) -> Iterator[bool]:
+        return self._kept.has_each(digests)
 
     def get(self, digest: Digest) -> Manifest:
         return self._kept.get(digest)

@@ -1,14 +1,20 @@
-"""Two looks at the storage that do not depend on one another, at once where a call takes long."""
+"""Looks at the storage that do not depend on one another, at once where a call takes long."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, cast
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from drivers.base import StorageDriver
 
+_AT_ONCE: Final = 16
+"""How many looks of one request are made at a time."""
+
+_Given = TypeVar("_Given")
 _First = TypeVar("_First")
 _Second = TypeVar("_Second")
 
@@ -18,3 +24,10 @@ def both(driver: StorageDriver, first: Callable[[], _First], second: Callable[[]
     steps: tuple[Callable[[], object], ...] = (first, second)
     done = driver.together(*steps)
     return cast("_First", done[0]), cast("_Second", done[1])
+
+
+def each(driver: StorageDriver, look: Callable[[_Given], _First], given: Iterable[_Given]) -> Iterator[_First]:
+    """Yield what `look` returns for each of `given`, in order; some are looked at ahead."""
+    rest = iter(given)
+    while some := [partial(look, one) for one in islice(rest, _AT_ONCE)]:
+        yield from driver.together(*some)

@@ -12,11 +12,11 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknownError
 from registry.ports import Blob
 from registry.storage import paths
-from registry.storage.at_once import both
+from registry.storage.at_once import both, each
 from registry.storage.links import read_link, revive_link, write_link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from drivers.base import StorageDriver, Writer
     from registry.storage.descriptors import DescriptorCache
@@ -102,6 +102,10 @@ class BlobStore:
         except BlobUnknownError:
             return False
         return True
+
+    def has_each(self, digests: Iterable[Digest]) -> Iterator[bool]:
+        """Tell of each digest what has() tells, of some at a time."""
+        return each(self._driver, self.has, digests)
 
     def open_local(self, blob: Blob) -> BinaryIO | None:
         """Return the local file that holds the blob, opened, or None if the driver has none.

@@ -14,12 +14,12 @@ from registry.oci.reference import Tag
 from registry.oci.stored import read_stored, stored_media_type
 from registry.ports import ChangedError
 from registry.storage import enumeration, paths
-from registry.storage.at_once import both
+from registry.storage.at_once import both, each
 from registry.storage.cache import ServedManifest
 from registry.storage.links import link, read_link, revive_link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from drivers.base import StorageDriver
     from registry.storage.cache import ManifestCache
@@ -48,6 +48,10 @@ class ManifestStore:
     def has(self, digest: Digest) -> bool:
         """Tell whether this repository links the manifest. Its bytes are not looked at."""
         return read_link(self._driver, paths.revision_link(self._name, digest)) is not None
+
+    def has_each(self, digests: Iterable[Digest]) -> Iterator[bool]:
+        """Tell of each digest what has() tells, of some at a time."""
+        return each(self._driver, self.has, digests)
 
     def get(self, digest: Digest) -> Manifest:
         """Return the manifest, with all that is read in it.
@@ -131,9 +135,8 @@ class ManifestStore:
         Called last: that deletion may have looked for the tags before they were there, or have taken the pointer of
         one before its history was written, which would be listed and lead nowhere.
         """
-        for tag in tags:
-            self._tags.restore(tag, digest)
-        if not self.has(digest):
+        restoring = (partial(self._tags.restore, tag, digest) for tag in tags)
+        if not self._driver.together(*restoring, partial(self.has, digest))[-1]:
             self.put(manifest, digest)
 
     def delete(self, digest: Digest) -> list[str]:

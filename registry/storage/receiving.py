@@ -44,7 +44,6 @@ class _Hashing:
     def __init__(self, hasher: Hasher | None) -> None:
         self._hasher = hasher
         self._hashed = 0
-        self._waiting: Queue[bytes | None] = Queue(_MOST_BEHIND)
         self._thread: threading.Thread | None = None
         self._alone = False
         self._error: Exception | None = None
@@ -63,6 +62,7 @@ class _Hashing:
             self._hasher.update(piece)
 
     def _start(self, hasher: Hasher) -> None:
+        self._waiting: Queue[bytes | None] = Queue(_MOST_BEHIND)
         thread = threading.Thread(target=self._run, args=(hasher,), name="hashing", daemon=True)
         try:
             thread.start()

@@ -14,7 +14,7 @@ from registry.foundation.found_digests import FoundDigests
 from registry.oci.errors import RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from registry.oci.digest import Digest
     from registry.oci.manifest import Manifest
@@ -134,6 +134,9 @@ class _Blobs:
     def has(self, digest: Digest) -> bool:
         return self.blobs.has(digest) or self.blobs.revive(digest, self.since)
 
+    def has_each(self, digests: Iterable[Digest]) -> Iterator[bool]:
+        return map(self.has, digests)
+
 
 class _Manifests:
     """The manifests of a repository, and those that it has again when they are looked for.
@@ -165,6 +168,9 @@ class _Manifests:
                 self._is_complete(digest)
             return True
         return self._is_complete(digest) and self._manifests.revive(digest, self._since)
+
+    def has_each(self, digests: Iterable[Digest]) -> Iterator[bool]:
+        return map(self.has, digests)
 
     def _is_complete(self, digest: Digest) -> bool:
         """Tell whether all is there that a manifest names, which may have been condemned as well."""

@@ -39,7 +39,8 @@ class UploadTokens:
     """Signs and verifies upload states with the secret that all registries of a cluster share."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        # To prepare a key takes OpenSSL five times as long as to copy one that is prepared.
+        self._key = hmac.new(secret, digestmod="sha256")
 
     def sign(self, state: UploadState) -> str:
         """Return the token for `state`."""
@@ -101,7 +102,9 @@ class UploadTokens:
         return f"{seed[:8]}-{seed[8:12]}-{seed[12:]}-8{mac[:3]}-{mac[3:15]}"
 
     def _mac(self, message: bytes) -> bytes:
-        return hmac.digest(self._secret, message, "sha256")
+        mac = self._key.copy()
+        mac.update(message)
+        return mac.digest()
 
 
 def _state(fields: dict[str, Any]) -> UploadState:

@@ -114,8 +114,8 @@ class ValidationPolicy:
         # Each is looked for once: an artifact often has one blob for its config and its layer, and a manifest of 4 MiB
         # can name one thing 30,000 times.
         needed = dict.fromkeys(each.digest for kind, each in self.required(manifest) if kind in {"config", "blob"})
-        for digest in needed:
-            if not blobs.has(digest):
+        for digest, stored in zip(needed, blobs.has_each(needed), strict=True):
+            if not stored:
                 yield ManifestBlobUnknownError(digest)
 
     def _missing_manifests(
@@ -127,9 +127,9 @@ class ValidationPolicy:
         needed = dict.fromkeys(
             (kind, child.digest) for kind, child in self.required(manifest) if kind in {"manifest", "entry"}
         )
-        for kind, digest in needed:
-            stored = manifests.has(digest) or (kind == "entry" and blobs.has(digest))
-            if not stored:
+        listed = manifests.has_each(digest for _, digest in needed)
+        for (kind, digest), is_listed in zip(needed, listed, strict=True):
+            if not is_listed and not (kind == "entry" and blobs.has(digest)):
                 yield ManifestBlobUnknownError(digest)
 
     def _manifest_required(self, child: Descriptor) -> bool:

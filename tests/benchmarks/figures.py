@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Rounds = list[dict[str, Any]]
 """What was measured of one server under one row, as the document of a report has it."""
 
+_MIB = 1024**2
+
 
 @dataclass(frozen=True, slots=True)
 class Aim:
@@ -112,6 +114,7 @@ def tables(document: Mapping[str, Any], peer: str) -> Iterator[str]:
             yield from _far_lines(document["ours"], peer, servers)
         else:
             yield from _lines(AIMS.get(place, {}), document["ours"], peer, servers)
+    yield from ("", "Memory (PSS) and start:", "", *_memory_lines(document["ours"], peer, document["memory"]))
 
 
 def _lines(aims: Mapping[str, Aim], ours: str, peer: str, servers: Mapping[str, Mapping[str, Rounds]]) -> Iterator[str]:
@@ -134,6 +137,31 @@ def _far_lines(ours: str, peer: str, servers: Mapping[str, Mapping[str, Rounds]]
         waits = [_middle(mine, _p50), _middle(theirs, _p50)]
         judged = _judged(_ratio(mine, theirs, _p50), _FAR.p50, "<=")
         yield _line([TITLES.get(name, name), clients, *waits, *judged, _calls(mine), _calls(theirs)])
+
+
+def _memory_lines(ours: str, peer: str, memory: list[dict[str, Any]]) -> Iterator[str]:
+    yield from _head(
+        ("place", "a worker, start", "a worker, most", "all, most", f"{peer}, most", "start", f"{peer}, start")
+    )
+    servers = {(each["place"], each["server"]): each for each in memory}
+    for place in dict.fromkeys(each["place"] for each in memory):
+        mine, theirs = servers.get((place, ours)), servers.get((place, peer))
+        if mine:
+            begun = _mib(mine["start"]["memory"]["largest"]) if mine["start"] else "-"
+            cells = [begun, _mib(mine["worker"]), _most(mine), _most(theirs)]
+            yield _line([place, *cells, _started(mine), _started(theirs)])
+
+
+def _most(peaks: dict[str, Any] | None) -> str:
+    return _mib(max(peaks["pss"].values())) if peaks else "-"
+
+
+def _started(peaks: dict[str, Any] | None) -> str:
+    return duration(peaks["start"]["seconds"]) if peaks and peaks["start"] else "-"
+
+
+def _mib(size: int) -> str:
+    return f"{size / _MIB:.0f} MiB"
 
 
 def _ratio(mine: Rounds, theirs: Rounds, value: Callable[[dict[str, Any]], float]) -> Ratio | None:

@@ -73,9 +73,13 @@ class Proxy(ThreadingHTTPServer):
         """Give the answer to a request; a subclass may look at it first."""
         return self.forward(method, target, headers, body)
 
+    def connection(self) -> http.client.HTTPConnection:
+        """Give a connection to the emulator; a subclass may speak TLS on it."""
+        return http.client.HTTPConnection(self.upstream, timeout=60)
+
     def forward(self, method: str, target: str, headers: dict[str, str], body: bytes = b"") -> Answer:
         """Ask the emulator."""
-        connection = http.client.HTTPConnection(self.upstream, timeout=60)
+        connection = self.connection()
         try:
             connection.request(method, target, body or None, headers)
             response = connection.getresponse()

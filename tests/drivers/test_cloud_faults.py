@@ -32,7 +32,6 @@ pytest.importorskip("azure.storage.blob", reason="the azure extra is not install
 
 
 from drivers.azure.driver import AzureDriver
-from drivers.gcs import bucket as gcs_bucket
 from drivers.gcs.driver import GcsDriver
 from drivers.s3.driver import S3Driver
 
@@ -154,7 +153,6 @@ def _azure(port: int) -> StorageDriver:
 def connect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], StorageDriver]:
     # The SDKs would wait for many seconds between their attempts.
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    monkeypatch.setattr(gcs_bucket, "_RETRY", gcs_bucket._RETRY.with_timeout(0.05))
     made: Callable[[int], StorageDriver] = request.param
     return made
 

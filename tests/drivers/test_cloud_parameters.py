@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from drivers.azure.parameters import AzureParameters
+from drivers.calls.waits import Limits
 from drivers.gcs.parameters import GcsParameters
 from registry.foundation.errors import ParameterError
 
@@ -85,6 +86,11 @@ def test_gcs_has_the_floor_of_the_go_registry_for_its_concurrency() -> None:
         (AZURE | {"realm": "x y"}, r"^realm: must be HOST\[:PORT\], not 'x y'$"),
         (AZURE | {"accountkey": "a2V5", "serviceurl": "foo bar"}, r"^serviceurl: must be http.*, not 'foo bar'$"),
         (AZURE | {"accountkey": "not base64"}, r"^accountkey: must be a key of the account in base64"),
+        (AZURE | {"accountkey": "a2V5", "calltimeout": "500ms"}, r"^calltimeout: must be at least 1s, not 500ms$"),
+        (
+            AZURE | {"serviceurl": "http://a.example", "credentials": LOGIN},
+            r"^serviceurl: must be https with .*client_secret",
+        ),
         (AZURE | {"accountkey": "a2V5", "skipverify": "maybe"}, r"^skipverify: must be true or false, not 'maybe'$"),
     ],
 )
@@ -118,3 +124,10 @@ def test_a_retry_count_that_loses_blobs_means_the_default() -> None:
     found = AzureParameters.read(AZURE | {"accountkey": "a2V5", "max_retries": "-1", "retry_delay": "1.5s"})
 
     assert (found.max_retries, found.retry_delay_seconds) == (5, 1.5)
+
+
+def test_a_call_of_azure_ends_in_half_a_minute_unless_told_otherwise() -> None:
+    key = AZURE | {"accountkey": "a2V5"}
+
+    assert AzureParameters.read(key).limits == Limits(attempts=6, seconds=30)
+    assert AzureParameters.read(key | {"max_retries": 0, "calltimeout": "2m"}).limits == Limits(attempts=1, seconds=120)

@@ -117,11 +117,11 @@ def in_seconds(seconds: float) -> str:
     ],
 )
 def test_how_long_to_wait_is_said_in_seconds_or_by_a_date(text: str, seconds: int) -> None:
-    assert retry_seconds(Headers([("Retry-After", text), ("Date", in_seconds(0))])) == seconds
+    assert retry_seconds(Headers.of([("Retry-After", text), ("Date", in_seconds(0))])) == seconds
 
 
 def test_a_quantity_is_the_number_before_its_window() -> None:
-    headers = Headers([("A", "76;w=21600"), ("B", "100"), ("C", "many"), ("D", "")])
+    headers = Headers.of([("A", "76;w=21600"), ("B", "100"), ("C", "many"), ("D", "")])
     assert [quantity(headers, name) for name in "ABCDE"] == [76, 100, None, None, None]
 
 

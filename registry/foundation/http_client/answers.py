@@ -11,7 +11,7 @@ from registry.foundation.http_client.responses import response
 from registry.foundation.reasons import reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
     from registry.foundation.http_client.connections import Connection
     from registry.foundation.http_client.deadlines import Patience
@@ -52,13 +52,24 @@ class Stream:
     `headers` are as those of a Reply; `location` is where it came from, after redirects.
     """
 
-    def __init__(self, hop: Hop, connection: Connection, key: object, kept: KeptConnections, *, keep: bool) -> None:
+    __slots__ = ("_connection", "_hop", "_keep", "_kept", "_key", "_response", "headers", "status")
+
+    def __init__(  # noqa: PLR0913 - what becomes of the connection
+        self,
+        hop: Hop,
+        connection: Connection,
+        key: Hashable,
+        kept: KeptConnections,
+        *,
+        keep: bool,
+        received: bytes = b"",
+    ) -> None:
         self._hop = hop
         self._connection = connection
         self._key = key
         self._kept = kept
         self._keep = keep
-        self._response = response(connection, hop.request.method)
+        self._response = response(connection, hop.request.method, received)
         self.status = self._response.status
         self.headers = self._response.headers
 

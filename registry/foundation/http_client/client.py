@@ -14,6 +14,7 @@ from registry.foundation.http_client.hops import ENDED, UNANSWERED, Hop
 from registry.foundation.http_client.kept import KeptConnections
 from registry.foundation.http_client.reach import Reach
 from registry.foundation.http_client.requests import REDIRECTS, Request
+from registry.foundation.http_client.straight import Straight
 from registry.foundation.http_client.trust import Identity, Trust
 from registry.foundation.reasons import reason
 
@@ -82,8 +83,8 @@ class HttpClient:
         """Return the answer, with the first `most_bytes` of its content; all has come within `timeout_seconds`.
 
         Only to find the address of a host may take longer: that cannot be cut short. None is to wait for ever. The peer
-        may get the request twice: where it closes a connection that was kept before anything of an answer has come,
-        another one is used.
+        may get the request more than once: where it closes a connection that was kept before anything of an answer has
+        come, another one is used.
 
         `headers` are sent in their order; "Accept-Encoding: identity" is added if they have none. Length and
         connection are not theirs to say. A redirect to another origin gets but Accept, Content-Type, Range and
@@ -95,7 +96,10 @@ class HttpClient:
         """
         deadline = Deadline(timeout_seconds)
         request = Request.of(method, url, body, headers, user_agent=self._user_agent)
-        with self._answer(request, deadline, timeout_seconds, home) as answer:
+        begun = self._begun(request, deadline, timeout_seconds) if home is None else None
+        if begun and (reply := begun.reply(most_bytes)):
+            return reply
+        with begun.stream() if begun else self._answer(request, deadline, timeout_seconds, home) as answer:
             content = answer.read(most_bytes + 1)
         truncated = len(content) > most_bytes
         return Reply(answer.status, answer.headers, content[:most_bytes], truncated, answer.location)
@@ -119,13 +123,27 @@ class HttpClient:
             HttpError: there is no answer.
         """
         request = Request.of(method, url, None, headers, user_agent=self._user_agent)
-        answer = self._answer(request, Deadline(answer_seconds), answer_seconds)
+        deadline = Deadline(answer_seconds)
+        begun = self._begun(request, deadline, answer_seconds)
+        answer = begun.stream() if begun else self._answer(request, deadline, answer_seconds)
         answer.bear(Pace(stall_seconds, slowest), stall_seconds)
         return answer
 
     def close(self) -> None:
         """Close the connections that are kept, and those in use when they have their answers."""
         self._kept.close()
+
+    def _begun(self, request: Request, deadline: Deadline, timeout_seconds: float | None) -> Straight | None:
+        """Return the answer that begins on a connection that is kept.
+
+        None if there is none, if the answer may be a redirect to follow, or if the address of the peer is judged.
+
+        Raises:
+            HttpError: there is no answer.
+        """
+        if self._follow or self._reach.private is not None:
+            return None
+        return Straight.begin(request, deadline, timeout_seconds, self._trust, self._kept)
 
     def _answer(
         self,

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from registry.foundation.http_client.deadlines import Patience
     from registry.foundation.http_client.destinations import Guard
 
-_FIRST: Final = 16 * 1024
 _MOST_AT_ONCE: Final = 256 * 1024
-"""What is received at once, of the beginning of an answer and of what follows: a socket has hardly more."""
+"""What is received at once: a socket has hardly more."""
 
 _PIECE: Final = 16 * 1024
 """What TLS sends and receives at once: a record of it, as a timeout of Python holds for each."""
@@ -136,12 +135,6 @@ class Connection(HTTPConnection, ABC):
     @abstractmethod
     def receive(self, most_bytes: int) -> bytes:
         """Return up to so many bytes that have come by the deadline, b"" if the peer has closed the connection."""
-
-    def begin_of_answer(self) -> bytes:
-        """Return the first bytes of an answer, b"" if the peer has closed the connection."""
-        piece = self.receive(_FIRST)
-        self.exchange.answered = bool(piece)
-        return piece
 
 
 class PlainConnection(Connection):

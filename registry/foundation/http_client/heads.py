@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import re
 from typing import IO, TYPE_CHECKING, Final, NamedTuple, overload
 
 from registry.foundation.http_client.errors import HttpError
@@ -13,30 +12,38 @@ if TYPE_CHECKING:
 
 _LONGEST_LINE: Final = 65536
 _MOST_LINES: Final = 100
+_SHORTEST: Final = len(b"HTTP/1.1 200\r\n")
 _BLANK: Final = frozenset({b"\r\n", b"\n"})
-_STATUS: Final = re.compile(r"HTTP/1\.1 ([2-9][0-9]{2})(?: [^\r\n]*)?(?![^\r])")
-_FIELD: Final = re.compile(r"\r\n([!-9;-~]+):([^\r\n]*)")
+_OWS: Final = " \t\r\n"
+"""What may be around a value (section 5), and what ends a line."""
 
 
 class Headers:
     """Headers of an answer, in their order; names are found in any case.
 
-    One that is repeated has its values joined by a comma (RFC 9110 section 5.2), and getlist() has each.
+    One that is repeated has its values joined by a comma (RFC 9110 section 5.2), and getlist() has each. `text` has
+    CR and LF before each and at its end: nothing is made of it before somebody asks.
     """
 
-    __slots__ = ("_fields", "_values")
+    __slots__ = ("_lower", "_text")
 
-    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
-        self._fields = [*fields]
-        self._values = {name.lower(): value for name, value in self._fields}
-        if len(self._values) < len(self._fields):
-            self._values = {name: ", ".join(self.getlist(name)) for name in self._values}
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._lower = text.lower()  # as long, since it is Latin-1
+
+    @staticmethod
+    def of(fields: Iterable[tuple[str, str]]) -> Headers:
+        """Return the headers of these names and values."""
+        return Headers("\r\n".join(["", *[f"{name}:{value}" for name, value in fields], ""]))
 
     def __contains__(self, name: str) -> bool:
-        return name.lower() in self._values
+        return f"\r\n{name.lower()}:" in self._lower
 
     def __getitem__(self, name: str) -> str:
-        return self._values[name.lower()]
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
 
     @overload
     def get(self, name: str) -> str | None: ...
@@ -46,15 +53,29 @@ class Headers:
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the value of this header, or `default` without one."""
-        return self._values.get(name.lower(), default)
+        begin = f"\r\n{name.lower()}:"
+        at = self._lower.find(begin)
+        if at < 0:
+            return default
+        at += len(begin)
+        if self._lower.find(begin, at) >= 0:
+            return ", ".join(self.getlist(name))
+        return self._text[at : self._text.find("\r\n", at)].strip(_OWS)
 
     def getlist(self, name: str) -> list[str]:
         """Return the value of each header of this name."""
-        return [value for own, value in self._fields if own.lower() == name.lower()]
+        begin, values, end = f"\r\n{name.lower()}:", [], 0
+        while (at := self._lower.find(begin, end)) >= 0:
+            end = self._text.find("\r\n", at + len(begin))
+            values.append(self._text[at + len(begin) : end].strip(_OWS))
+        return values
 
     def items(self) -> Iterator[tuple[str, str]]:
         """Yield name and value of each as they came, in their order."""
-        return iter(self._fields)
+        for line in self._text.split("\r\n"):
+            name, colon, value = line.partition(":")
+            if colon:
+                yield name, value.strip(_OWS)
 
 
 class Head(NamedTuple):
@@ -68,19 +89,20 @@ class Head(NamedTuple):
 def ordinary_head(piece: bytes) -> Head | None:
     """Return the head that `piece` begins with if all of it is there and it is as nearly all are.
 
-    None for any other, which read_headers() may understand or refuse: with an interim status, lines without a colon or
-    that go on with those before them, ends of lines that are not CR and LF, or too many lines.
+    None for any other, which read_headers() may understand or refuse.
     """
-    end = piece.find(b"\r\n\r\n")
-    if end < 0:
+    end = piece.find(b"\r\n\r\n") + 2
+    status = piece[9:12]
+    if end < _SHORTEST or piece[:9] != b"HTTP/1.1 " or piece[12] not in b" \r" or not status.isdigit():
         return None
-    text = piece[:end].decode("latin-1")
-    found = _STATUS.match(text)
-    fields = _FIELD.findall(text)
-    # With as many ends of lines as fields, nothing is left between these.
-    if not found or not text.count("\n") == text.count("\r") == len(fields) <= _MOST_LINES:
+    fields = piece[piece.find(b"\r\n", 12) : end]
+    lines = fields.count(b"\r\n")
+    if lines != fields.count(b"\n") or lines > _MOST_LINES + 1:
         return None
-    return Head(int(found[1]), Headers([(name, value.strip()) for name, value in fields]), end + 4)
+    # A name that a space follows, and a line that goes on with the one before it, are for who reads lines.
+    if b" :" in fields or b"\t:" in fields or b"\r\n " in fields or b"\r\n\t" in fields:
+        return None
+    return Head(int(status), Headers(fields.decode("latin-1")), end + 2) if status >= b"200" else None
 
 
 def read_headers(file: IO[bytes]) -> Headers:
@@ -113,13 +135,13 @@ def _headers(lines: Iterable[bytes]) -> Headers:
         text = line.decode("latin-1")
         if text[0] in " \t":
             if name:
-                fields[-1] = name, f"{fields[-1][1]} {text.strip()}"
+                fields[-1] = name, f"{fields[-1][1]} {text.strip(_OWS)}"
             continue
         name, colon, value = text.partition(":")
-        name = name.strip() if colon else ""
+        name = name.strip(_OWS) if colon else ""
         if name:
-            fields.append((name, value.strip()))
-    return Headers(fields)
+            fields.append((name, value.strip(_OWS)))
+    return Headers.of(fields)
 
 
 def content_length(headers: Headers) -> int | None:

@@ -22,8 +22,7 @@ _LONGEST_SCHEME: Final = 20
 _REMEMBERED: Final = 32
 """Origins: a client asks few of them, again and again."""
 
-_ORDINARY: Final = re.compile(r"(https?://[0-9A-Za-z.:-]+)(/(?:[\x21\x22\x24-\x7e]*[^?#\x00- \x7f-\U0010ffff])?)")
-"""An origin and a target that is sent as it is: all but fragments and queries without a character."""
+_BEHIND_SCHEME: Final = len("https://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,13 @@ class Location:
         Raises:
             HttpError: it is not an ``http`` or ``https`` URL.
         """
-        if found := _ORDINARY.fullmatch(url):
-            root = Location._parsed(found[1])
-            return Location(root.scheme, root.host, root.port, found[2])
-        return Location._parsed(url)
+        at = url.find("/", _BEHIND_SCHEME)
+        if at < 0 or not (url.isascii() and url.isprintable()) or " " in url or "#" in url or url[-1] == "?":
+            return Location._parsed(url)
+        if "?" in url[:at]:
+            return Location._parsed(url)
+        root = Location._parsed(url[:at])
+        return Location(root.scheme, root.host, root.port, url[at:], root.authorization)
 
     @staticmethod
     @lru_cache(_REMEMBERED)

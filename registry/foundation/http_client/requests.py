@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEEP_METHOD: Final = frozenset({307, 308})
-_HARMLESS: Final = frozenset({"accept", "content-type", "range", "user-agent"})
+_HARMLESS: Final = frozenset({"accept", "accept-encoding", "content-type", "range", "user-agent"})
 """Headers that any host may see."""
 
 _OF_BODY: Final = "content-"
@@ -23,22 +23,28 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ZONE: Final = re.compile(r"%[^]]*")
 """Of an IPv6 address: it means nothing to the peer (RFC 6874 section 3)."""
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _WITH_CONTENT: Final = frozenset({"POST", "PUT", "PATCH"})
 """Methods that say of no content that it has no bytes (RFC 9110 section 8.6)."""
 _REMEMBERED: Final = 64
 """Names of headers, and methods."""
 
-_FRAMING: Final = frozenset({"content-length", "transfer-encoding", "connection"})
+_OWN: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+"""Headers that a request has places of its own for, or none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it is sent; each of `headers` is a line of its own, with its value as Latin-1 spells the bytes."""
+    """A request as it is sent; each of `headers` is a line of its own, with its value as Latin-1 spells the bytes.
+
+    `host` is what it says for Host, "" for what its location is called.
+    """
 
     method: str
     location: Location
     body: bytes | None
     headers: tuple[tuple[str, str], ...]
+    host: str = ""
 
     @staticmethod
     def of(
@@ -50,28 +56,26 @@ class Request:
             HttpError: one of these cannot be sent. The text has no value of a header.
         """
         location = Location.parse(url)
-        if not _TOKEN.fullmatch(method):
+        if method not in _METHODS and not _TOKEN.fullmatch(method):
             raise HttpError("the method is not a word")
-        sent, names = [], set()
+        sent, values = [], dict[str, str]()
         for name, value in headers:
             lower = _lower(name)
-            if lower not in _FRAMING:
-                sent.append((name, _value(name, value)))
-                names.add(lower)
-        if "user-agent" not in names:
+            values[lower] = _value(name, value)
+            if lower not in _OWN:
+                sent.append((name, values[lower]))
+        if "user-agent" not in values:
             sent.append(("User-Agent", user_agent))
-        if location.authorization and "authorization" not in names:
+        if "accept-encoding" not in values:
+            sent.append(("Accept-Encoding", "identity"))
+        if location.authorization and "authorization" not in values:
             sent.append(("Authorization", location.authorization))
-        return Request(method, location, body, tuple(sent))
+        return Request(method, location, body, tuple(sent), values.get("host", ""))
 
     def head(self, target: str) -> bytes:
         """Return what precedes the body on the connection, with `target` in the request line (RFC 9112 section 3)."""
-        names = {name.lower() for name, _ in self.headers}
-        lines = [f"{self.method} {target} HTTP/1.1"]
-        if "host" not in names:
-            lines.append(f"Host: {_ZONE.sub('', self.location.authority)}")
-        if "accept-encoding" not in names:
-            lines.append("Accept-Encoding: identity")
+        host = self.host or _ZONE.sub("", self.location.authority)
+        lines = [f"{self.method} {target} HTTP/1.1\r\nHost: {host}"]
         if self.body is not None or self.method in _WITH_CONTENT:
             lines.append(f"Content-Length: {len(self.body or b'')}")
         lines += [f"{name}: {value}" for name, value in self.headers]
@@ -94,7 +98,8 @@ class Request:
         location = self.location.redirected(to)
         moved = replace(self, location=location)
         if location.origin != self.location.origin:
-            moved = replace(moved, headers=tuple(each for each in self.headers if each[0].lower() in _HARMLESS))
+            harmless = tuple(each for each in self.headers if each[0].lower() in _HARMLESS)
+            moved = replace(moved, headers=harmless, host="")
         if status in _KEEP_METHOD or self.method == "HEAD":
             return moved
         kept = tuple(each for each in moved.headers if not each[0].lower().startswith(_OF_BODY))

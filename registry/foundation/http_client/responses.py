@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from registry.foundation.http_client.connections import Connection
 
 _WITHOUT_CONTENT: Final = frozenset({101, 204, 304})
+FIRST: Final = 16 * 1024
+"""The most that is taken at once of the beginning of an answer, in bytes."""
+
 _STAYS: Final = "keep-alive"
 _MOST_INTERIM: Final = 5
 """Interim answers before an answer, as in Go: to read those of a peer that never ends them takes all of a core."""
@@ -44,16 +47,19 @@ class Response(Protocol):
         """Let go of it."""
 
 
-def response(connection: Connection, method: str) -> Response:
+def response(connection: Connection, method: str, received: bytes = b"") -> Response:
     """Return the answer to a request that was sent, of which the head has come; the rest comes on `connection`.
+
+    It begins with what was `received` already.
 
     Raises:
         OSError: or HTTPException, there is none.
     """
-    piece = connection.begin_of_answer()
+    piece = received or connection.receive(FIRST)
+    connection.exchange.answered = bool(piece)
     head = ordinary_head(piece)
-    if head and (found := _sized(connection, head, piece[head.end :], method)):
-        return found
+    if head and (length := length_that_stays(head, method)) is not None:
+        return SizedResponse(connection, head, piece[head.end :], length)
     general = GeneralResponse(connection, piece, method)
     try:
         general.begin()
@@ -65,6 +71,8 @@ def response(connection: Connection, method: str) -> Response:
 
 class SizedResponse:
     """One whose content is so many bytes, of which some have `come` with the head; the rest is taken as it comes."""
+
+    __slots__ = ("_come", "_connection", "_left", "headers", "length", "status", "will_close")
 
     def __init__(self, connection: Connection, head: Head, come: bytes, length: int) -> None:
         self.status = head.status
@@ -107,15 +115,15 @@ class SizedResponse:
         """Do nothing: what is left stays on the connection."""
 
 
-def _sized(connection: Connection, head: Head, come: bytes, method: str) -> SizedResponse | None:
-    """Return the answer of this head; None if it ends the connection, or says in another way how long it is."""
+def length_that_stays(head: Head, method: str) -> int | None:
+    """Return the bytes of content behind this head, which answers `method`, if the connection stays when they came.
+
+    None if it does not, or if the head does not say how many they are.
+    """
     headers = head.headers
-    if "Transfer-Encoding" in headers or headers.get("Connection", _STAYS).lower() != _STAYS:
+    if headers.get("Connection", _STAYS).lower() != _STAYS or "Transfer-Encoding" in headers:
         return None
-    if method == "HEAD" or head.status in _WITHOUT_CONTENT:
-        return SizedResponse(connection, head, come, 0)
-    length = content_length(headers)
-    return None if length is None else SizedResponse(connection, head, come, length)
+    return 0 if method == "HEAD" or head.status in _WITHOUT_CONTENT else content_length(headers)
 
 
 class GeneralResponse(http.client.HTTPResponse):

@@ -111,14 +111,18 @@ class AzureMedium(Medium):
         return driver
 
 
+def command(port: int, *more: str) -> list[str]:
+    """Give the command that runs the server."""
+    # It refuses versions of the protocol younger than itself; what it cannot do in them it ignores.
+    options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
+    return [program(), "--blobPort", str(port), *options, *more]
+
+
 @contextlib.contextmanager
 def azurite(directory: Path) -> Iterator[AzureServer]:
     """Run the server, with its log in `directory`."""
     port, behind = free_port(), free_port()
-    # It refuses versions of the protocol younger than itself; what it cannot do in them it ignores.
-    options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
-    command = [program(), "--blobPort", str(behind), *options]
-    with running(command, behind, directory), serving(Proxy(port, f"127.0.0.1:{behind}")) as proxy:
+    with running(command(behind), behind, directory), serving(Proxy(port, f"127.0.0.1:{behind}")) as proxy:
         server = AzureServer(f"http://127.0.0.1:{port}/{ACCOUNT}", proxy)
         with server.client() as client:
             client.create_container()

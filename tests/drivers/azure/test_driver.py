@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from drivers.base import PIECE_SIZE
 from tests.drivers.conformance import DriverConformance
 
 pytest.importorskip("azure.storage.blob", reason="the azure extra is not installed")
@@ -23,9 +22,6 @@ pytestmark = pytest.mark.azure
 
 class TestAzureDriver(DriverConformance):
     examples: ClassVar[int] = 6
-    # For a download of 4 MiB the SDK holds two of them and reserves, without touching it, a list of 32 MiB:
-    # list() takes the length of the SDK's generator, which is in bytes, for a number of items.
-    memory_bound: ClassVar[int] = 48 * PIECE_SIZE
 
     @pytest.fixture
     def medium(self, azure: AzureServer) -> AzureMedium:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import itertools
 import urllib.request
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
-from unittest.mock import Mock
 
 import pytest
 
-from drivers.azure.parameters import AzureParameters
-from drivers.base import PIECE_SIZE, DriverError, PathNotFoundError, UnavailableError, UploadBusyError
+from drivers.base import (
+    PIECE_SIZE,
+    ChangedError,
+    DriverError,
+    NotPermittedError,
+    PathNotFoundError,
+    UnavailableError,
+    UploadBusyError,
+)
 from tests.drivers.conformance import BLOB, ROOT, UPLOAD, noise, upload
 
 pytest.importorskip("azure.storage.blob", reason="the azure extra is not installed")
 pytest.importorskip("azure.identity", reason="the azure extra is not installed")
 
-from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import UserDelegationKey
-
+from drivers.azure import container as azure_container
 from drivers.azure import uploads as azure_uploads
 from drivers.azure.driver import AzureDriver
-from drivers.azure.signing import Signer
+from drivers.azure.errors import ConflictError
 from tests.drivers.azure.server import ACCOUNT, AzureMedium, AzureServer
 from tests.drivers.proxy import Answer
 
@@ -354,30 +359,193 @@ def test_a_sas_token_works_and_is_not_handed_on(driver: AzureDriver, medium: Azu
     assert others.redirect_url(BLOB, method="GET") is None
 
 
-LOGIN = {"type": "client_secret", "clientid": "c", "tenantid": "t", "secret": "s"}
+# What an SDK would do silently
 
 
-def login() -> AzureParameters:
-    return AzureParameters.read({"accountname": "acc", "container": "images", "credentials": LOGIN})
+def is_download(method: str, target: str) -> bool:
+    return method == "GET" and target.partition("?")[0].endswith(BLOB)
 
 
-def test_a_delegation_key_is_asked_for_once() -> None:
-    lent = UserDelegationKey()  # type: ignore[no-untyped-call]
-    lent.signed_oid = lent.signed_tid = "1"
-    lent.signed_start = lent.signed_expiry = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    lent.signed_service, lent.signed_version, lent.value = "b", "2020-02-10", "AAAA"
-    service = Mock(**{"get_user_delegation_key.return_value": lent})  # Azurite lends none
-    signer = Signer(service, login())
+def test_a_download_that_breaks_off_goes_on_where_it_was(driver: AzureDriver, medium: AzureMedium) -> None:
+    content = noise(3 * PIECE_SIZE)
+    driver.put(BLOB, content)
+    statuses = []
 
-    assert "skoid=1" in (signer.token("a") or "")
-    assert signer.token("b")
-    assert service.get_user_delegation_key.call_count == 1
+    def cut(method: str, target: str, passed: Callable[[], Answer]) -> Answer | None:
+        if not is_download(method, target):
+            return None
+        answer = passed()
+        statuses.append(answer.status)
+        answer.cut = PIECE_SIZE if len(statuses) < 3 else None
+        return answer
+
+    with medium.server.proxy.intercepting(cut):
+        assert b"".join(driver.read(BLOB)) == content
+        assert statuses == [200, 206, 206]
+        statuses.clear()
+        assert b"".join(driver.read(BLOB, 7, 2 * PIECE_SIZE)) == content[7 : 2 * PIECE_SIZE]
+        assert statuses == [206, 206]
 
 
-def test_a_refused_delegation_key_is_not_asked_for_each_time() -> None:
-    service = Mock(**{"get_user_delegation_key.side_effect": HttpResponseError("not yours")})
-    signer = Signer(service, login())
+def test_a_download_that_gives_nothing_more_ends(driver: AzureDriver, medium: AzureMedium) -> None:
+    driver.put(BLOB, noise(3 * PIECE_SIZE))
+    asked = []
 
-    assert signer.token("a") is None
-    assert signer.token("b") is None
-    assert service.get_user_delegation_key.call_count == 1
+    def cut(method: str, target: str, passed: Callable[[], Answer]) -> Answer | None:
+        if not is_download(method, target):
+            return None
+        asked.append(target)
+        answer = passed()
+        answer.cut = PIECE_SIZE if len(asked) == 1 else 0
+        return answer
+
+    with medium.server.proxy.intercepting(cut), pytest.raises(UnavailableError, match="the answer ended early"):
+        list(driver.read(BLOB))
+    assert len(asked) < 9
+
+
+def test_a_download_does_not_go_on_with_another_blob(driver: AzureDriver, medium: AzureMedium) -> None:
+    driver.put(BLOB, noise(3 * PIECE_SIZE))
+    asked = []
+
+    def cut_and_replace(method: str, target: str, passed: Callable[[], Answer]) -> Answer | None:
+        if not is_download(method, target):
+            return None
+        asked.append(target)
+        answer = passed()
+        if len(asked) == 1:
+            answer.cut = PIECE_SIZE
+            medium.client.upload_blob(medium.root + BLOB, noise(3 * PIECE_SIZE), overwrite=True)
+        return answer
+
+    with medium.server.proxy.intercepting(cut_and_replace), pytest.raises(ConflictError, match="ConditionNotMet"):
+        list(driver.read(BLOB))
+
+
+def test_a_part_is_not_taken_from_an_answer_with_all_of_it(driver: AzureDriver, medium: AzureMedium) -> None:
+    driver.put(BLOB, b"0123456789")
+
+    def give_all(method: str, target: str, passed: Callable[[], Answer]) -> Answer | None:
+        answer = passed() if is_download(method, target) else None
+        if answer:
+            answer.status = 200
+        return answer
+
+    with medium.server.proxy.intercepting(give_all), pytest.raises(UnavailableError, match="200 is answered, not 206"):
+        driver.read(BLOB, 5)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_what_may_pass_is_tried_again(driver: AzureDriver, medium: AzureMedium, status: int) -> None:
+    refused: set[tuple[str, str]] = set()
+
+    def refuse_once(method: str, target: str, passed: Callable[[], Answer]) -> Answer | None:
+        del passed
+        if (method, target) in refused:
+            return None
+        refused.add((method, target))
+        return refusal(status, "ServerBusy")
+
+    with medium.server.proxy.intercepting(refuse_once):
+        driver.put(BLOB, b"content")
+        assert driver.get(BLOB, limit=9) == b"content"
+        assert driver.list(ROOT, limit=9)
+    assert {method for method, _ in refused} == {"PUT", "GET"}
+
+
+@pytest.mark.parametrize(("hours", "message"), [(-1, "60 minutes ahead"), (1, "60 minutes behind")])
+def test_a_clock_that_is_wrong_is_told(driver: AzureDriver, medium: AzureMedium, hours: int, message: str) -> None:
+    def refuse(method: str, target: str, passed: Callable[[], Answer]) -> Answer:
+        del method, target, passed
+        answer = refusal(403, "AuthenticationFailed")
+        answer.headers.append(("Date", format_datetime(datetime.now(UTC) + timedelta(hours=hours), usegmt=True)))
+        return answer
+
+    with (
+        medium.server.proxy.intercepting(refuse),
+        pytest.raises(NotPermittedError, match=rf"AuthenticationFailed\); the clock of this machine is {message}"),
+    ):
+        driver.get(BLOB, limit=9)
+
+
+def test_a_lease_is_not_taken_for_a_change(driver: AzureDriver, medium: AzureMedium) -> None:
+    driver.put(BLOB, b"leased")
+    medium.client.get_blob_client(medium.root + BLOB).acquire_lease()
+
+    with pytest.raises(DriverError, match="LeaseIdMissing") as raised:
+        driver.replace(BLOB, b"new", expected=b"leased")
+    assert not isinstance(raised.value, ChangedError | ConflictError)
+
+
+ODD_NAMES = [
+    "a b",
+    "a+b",
+    "a%41b",
+    "a%2Fb",
+    "a?b",
+    "a#b",
+    "a&b=c",
+    "\u00fc",
+    "\u65e5\u672c",
+    "<a>&amp;",
+    "~a",
+    "a;b,c",
+    "a'b\"",
+]
+
+
+def test_blobs_of_odd_names_that_others_have_made_are_passed_over_and_deleted(
+    driver: AzureDriver, medium: AzureMedium
+) -> None:
+    for name in ODD_NAMES:
+        medium.client.upload_blob(f"{medium.root}{ROOT}/{name}", b"odd")
+    driver.put(BLOB, b"ours")
+
+    assert BLOB in {found.path for found in driver.walk(ROOT)}
+    for name in ODD_NAMES:
+        assert driver._container.get(f"{medium.root}{ROOT}/{name}", limit=9) == b"odd"
+    driver.delete(ROOT)
+
+    assert medium.everything() == set()
+
+
+def test_a_tree_of_more_pages_than_one_is_walked_and_deleted(
+    driver: AzureDriver, medium: AzureMedium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(azure_container, "PAGE_SIZE", 3)  # of a number that takes a minute to reach
+    for number in range(10):
+        driver.put(f"{ROOT}/tags/{number}", b"x")
+
+    assert len(list(driver.walk(ROOT))) == 10
+    driver.delete(ROOT)
+    assert medium.everything() == set()
+
+
+def test_a_token_in_a_url_is_in_no_error(medium: AzureMedium) -> None:
+    token = medium.sas_token()
+    driver = medium.driver(accountkey="", credentials={"type": "sas", "sastoken": token}, max_retries=0)
+    secret = token.partition("sig=")[2][:16]
+
+    def refuse(method: str, target: str, passed: Callable[[], Answer]) -> Answer:
+        del method, passed
+        assert secret in target
+        return Answer(200, [], b"what is this")
+
+    with medium.server.proxy.intercepting(refuse):
+        for call in (
+            lambda: driver.get(BLOB, limit=9),
+            lambda: driver.put(BLOB, b""),
+            lambda: driver.list(ROOT, limit=1),
+        ):
+            with pytest.raises(UnavailableError) as raised:
+                call()
+            assert secret not in str(raised.value)
+    gone = medium.driver(
+        serviceurl=f"http://127.0.0.1:1/{ACCOUNT}",
+        accountkey="",
+        credentials={"type": "sas", "sastoken": token},
+        max_retries=0,
+    )
+    with pytest.raises(UnavailableError) as raised:
+        gone.get(BLOB, limit=9)
+    assert secret not in str(raised.value)

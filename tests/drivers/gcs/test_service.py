@@ -29,9 +29,7 @@ from tests.drivers.conformance import BLOB, LIMIT, ROOT, UPLOAD, noise, upload
 pytest.importorskip("google.cloud.storage", reason="the gcs extra is not installed")
 
 
-from google.cloud.storage.retry import DEFAULT_RETRY
-
-from drivers.gcs import bucket as gcs_bucket
+from drivers.calls import waits
 from drivers.gcs.driver import GcsDriver
 from drivers.gcs.uploads import below_upload
 from tests.drivers.gcs.server import BUCKET, GcsMedium, GcsServer, key_of_account
@@ -55,9 +53,8 @@ def driver(medium: GcsMedium) -> GcsDriver:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make what is retried for half a minute end soon."""
-    quick = DEFAULT_RETRY.with_delay(initial=0.01, maximum=0.02).with_timeout(0.1)
-    monkeypatch.setattr(gcs_bucket, "_RETRY", quick)
+    """Let no attempt wait for the one before it to be forgotten."""
+    monkeypatch.setattr(waits, "_FIRST_SECONDS", 0.001)
 
 
 def stored_parts(medium: GcsMedium) -> list[list[Any]]:

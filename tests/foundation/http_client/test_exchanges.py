@@ -15,7 +15,14 @@ from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(params=[10, 0], ids=["follows redirects", "goes straight"])
+def client(request: pytest.FixtureRequest) -> Iterator[HttpClient]:
+    with closing(HttpClient(follow=request.param)) as made:
+        yield made
 
 
 def get(client: HttpClient, url: str, most_bytes: int = 1000) -> Reply:

@@ -13,10 +13,17 @@ from tests.foundation.http_client.servers import Server, answering, hang, listen
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterator
 
 SECONDS = 0.5
 LATE_SECONDS = 15
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
+
+
+@pytest.fixture(params=[10, 0], ids=["follows redirects", "goes straight"])
+def client(request: pytest.FixtureRequest) -> Iterator[HttpClient]:
+    with closing(HttpClient(follow=request.param)) as made:
+        yield made
 
 
 def get(client: HttpClient, url: str, *, answer_seconds: float = 30, stall_seconds: float = 30) -> Stream:
@@ -61,9 +68,9 @@ def test_an_answer_that_is_left_early_costs_its_connection(client: HttpClient, s
     assert len({asked.port for asked in server.asked}) == 2
 
 
-def test_a_stream_says_where_it_was_redirected_to(client: HttpClient, server: Server) -> None:
+def test_a_stream_says_where_it_was_redirected_to(server: Server) -> None:
     server.moved["/there"] = (307, "/7")
-    with get(client, f"{server.url}/there") as answer:
+    with closing(HttpClient()) as client, get(client, f"{server.url}/there") as answer:
         assert (answer.location.url, answer.read(100)) == (f"{server.url}/7", b"xxxxxxx")
 
 

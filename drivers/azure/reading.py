@@ -1,0 +1,83 @@
+"""Reading a blob as it comes: one answer for all of it, gone on with by another where it breaks off."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from drivers.azure.errors import Translated, status_of
+from drivers.azure.properties import Properties
+from drivers.base import DriverError, UnavailableError
+from drivers.flat import no_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from drivers.azure.client import Client, Headers
+    from registry.foundation.http_client import Stream
+
+_BREAKS: Final = 3
+"""How often an answer may break off, one after the other, before anything more has come."""
+
+
+def only(etag: str | None) -> Headers:
+    """Return the condition that a blob has the version `etag`; none if that is None."""
+    return (("If-Match", etag),) if etag else ()
+
+
+def pieces_of(client: Client, key: str, start: int, stop: int | None, etag: str | None) -> Iterator[bytes]:
+    """Return the pieces of bytes ``start..stop`` of a blob, of the version `etag` if given; it is open on return.
+
+    Raises:
+        ConflictError: also while it is read, it does not have that version, or not the one that was begun with.
+        DriverError: as StorageDriver.read().
+    """
+    try:
+        stream = _opened(client, key, start, stop, etag)
+    except DriverError as error:
+        if status_of(error.__cause__) == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return no_bytes()
+        raise
+    pieces = _pieces(client, key, start, stop, stream)
+    next(pieces)  # from here on close() closes the stream too
+    return pieces
+
+
+def _pieces(client: Client, key: str, start: int, stop: int | None, stream: Stream) -> Generator[bytes]:
+    etag, breaks = stream.headers.get("ETag"), -1
+    while True:
+        try:
+            with Translated("read", key), stream:
+                if breaks < 0:
+                    breaks = 0
+                    yield b""
+                for piece in stream.pieces():
+                    breaks = 0
+                    start += len(piece)
+                    yield piece
+                return
+        except UnavailableError:
+            breaks += 1
+            if breaks > _BREAKS:
+                raise
+        stream = _opened(client, key, start, stop, etag)
+
+
+def _opened(client: Client, key: str, start: int, stop: int | None, etag: str | None) -> Stream:
+    is_part = bool(start) or stop is not None
+    part = (("Range", f"bytes={start}-{'' if stop is None else stop - 1}"),) if is_part else ()
+    with Translated("read", key):
+        stream = client.stream(key, (*only(etag), *part))
+        try:
+            _require(key, stream, HTTPStatus.PARTIAL_CONTENT if is_part else HTTPStatus.OK)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+
+def _require(key: str, stream: Stream, status: HTTPStatus) -> None:
+    # The bytes of a server that takes no notice of a range would be taken for those that were asked for.
+    if stream.status != status:
+        raise UnavailableError(f"azure: read {key}: {stream.status} is answered, not {status}")
+    Properties.of_complete(key, stream)
