@@ -512,10 +512,12 @@ class StorageDriver(ABC):
         """
 
     def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
-        """Put `objects`, which describe an upload, as put_in_order() does; then begin it at `path` as create_upload().
+        """Put `objects`, which describe an upload, by put_in_order(), and begin it at `path` by create_upload().
+
+        When this returns both are durable. A call that fails, or a crash, may leave either without the other.
 
         Raises:
-            NoSpaceError: the medium is full; the upload was not begun.
+            NoSpaceError: the medium is full.
         """
         self.put_in_order(objects)
         self.create_upload(path)

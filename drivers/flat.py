@@ -11,6 +11,7 @@ from collections import deque
 from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress, islice
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -250,6 +251,10 @@ class FlatDriver(StorageDriver):
         while batch := {self._keys.key(each.path): each.version for each in islice(rest, DISCARDED_AT_ONCE)}:
             changed += map(self._keys.path, self._store.discard(batch))
         return changed
+
+    def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
+        # At once: whoever purges uploads takes one that nothing describes for one that begins just then.
+        self.together(partial(self.put_in_order, objects), partial(self.create_upload, path))
 
     def log(self, path: str) -> Log:
         return ObjectLog(self, checked_path(path))

@@ -234,6 +234,12 @@ class ManifestStore(Holder, Protocol):
     def touch(self, digest: Digest) -> None:
         """Let the manifest count as pushed now, if the repository lists it."""
 
+    def check_first(self, check: Callable[[], object], manifest: Manifest, digest: Digest) -> None:
+        """Do `check`, which says whether put() of a manifest may follow, and raise what it raises.
+
+        The bytes of the manifest may be stored at the same time, for put() to go on from. Nothing leads there yet.
+        """
+
     def put(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()) -> None:
         """Store a manifest under its digest, list it among the referrers of its subject, let `tags` point to it.
 
@@ -423,6 +429,9 @@ class UploadStore(Protocol):
             BlobUploadUnknownError: there is no such session.
         """
 
+    def date(self, upload_id: str) -> None:
+        """Let a session that does not say when it was started have been started now."""
+
     def discard(self, upload_id: str) -> None:
         """Delete what is left of a session, if anything is; a failure of the storage is logged, not raised."""
 
@@ -505,8 +514,13 @@ class Repositories(Protocol):
             BlobUnknownError: no repository has it.
         """
 
-    def abandoned_uploads(self, *, before: datetime) -> Iterator[tuple[str, str]]:
-        """Yield repository name and id of every upload session that was started before `before`."""
+    def abandoned_uploads(
+        self, *, before: datetime, undated: Callable[[str, str], object] = ...
+    ) -> Iterator[tuple[str, str]]:
+        """Yield repository name and id of every upload session that was started before `before`.
+
+        `undated` is called with those of each that does not say when it was started.
+        """
 
     def purge_leftovers(self, *, before: datetime) -> int:
         """Delete what work that broke off before `before` has left behind and nobody can see; return how much."""

@@ -43,10 +43,18 @@ def jobs(
 
 
 def purge(repositories: Repositories, section: UploadPurging) -> int:
-    """Delete the uploads that were started too long ago; return how many."""
+    """Delete the uploads that were started too long ago; return how many.
+
+    One that does not say when it was started is as old as this look at it, so that a later one finds it.
+    """
     before = datetime.now(UTC) - timedelta(seconds=section.age_seconds)
     purged = 0
-    for name, upload_id in repositories.abandoned_uploads(before=before):
+
+    def date(name: str, upload_id: str) -> None:
+        if not section.dryrun:
+            repositories.open(name).uploads.date(upload_id)
+
+    for name, upload_id in repositories.abandoned_uploads(before=before, undated=date):
         if not section.dryrun:
             repositories.open(name).uploads.discard(upload_id)
         purged += 1

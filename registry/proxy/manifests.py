@@ -78,6 +78,9 @@ class ProxiedManifests:
     def touch(self, digest: Digest) -> None:
         self._kept.touch(digest)
 
+    def check_first(self, check: Callable[[], object], manifest: Manifest, digest: Digest) -> None:
+        self._kept.check_first(check, manifest, digest)
+
     def put(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()) -> None:
         self._kept.put(manifest, digest, tags)
         for tag in tags:

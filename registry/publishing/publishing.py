@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from drivers.base import CollectingError
@@ -182,8 +183,12 @@ class Publishing:
             self._require_movable(repository, tag, digest)
         if guard:
             guard.condition.require(_current(repository, guard.target))
-        self._require_content(repository, manifest, visit)
         allowance = self._allowance(repository)
+        check = partial(self._require_content, repository, manifest, visit)
+        if allowance:
+            check()  # bytes of what is refused would take room that is not counted
+        else:
+            repository.manifests.check_first(check, manifest, digest)
         size = len(manifest.content)
         added = allowance.admit(size, lambda: repository.manifests.has(digest)) if allowance else 0
         previous = self._previous(repository, tags)

@@ -44,6 +44,7 @@ class ManifestStore:
         self._listed = cache.listed
         self._tags = tags
         self._referrers = referrers
+        self._stored: Digest | None = None
 
     def has(self, digest: Digest) -> bool:
         """Tell whether this repository links the manifest. Its bytes are not looked at."""
@@ -88,6 +89,18 @@ class ManifestStore:
         self._cache.put(target, served)
         return served
 
+    def check_first(self, check: Callable[[], object], manifest: Manifest, digest: Digest) -> None:
+        """Do `check`; over an object store, store the bytes of the manifest at the same time, for put() to go on from.
+
+        Nothing leads to bytes alone. If `check` fails they are garbage, as those of any blob that no repository links.
+        """
+        path = paths.blob_data(digest)
+        if self._driver.local_path(path) is not None or not _has_digest(manifest, digest):
+            check()
+            return
+        self._driver.together(check, partial(self._driver.put, path, manifest.content))
+        self._stored = digest
+
     def put(self, manifest: Manifest, digest: Digest, tags: Sequence[Tag] = ()) -> None:
         """Store a manifest under its digest and let `tags` point to it.
 
@@ -98,7 +111,9 @@ class ManifestStore:
         """
         _require_digest(manifest, digest)
         revision = self._revision(digest)
-        objects = [(paths.blob_data(digest), manifest.content), revision, *self._referrers.objects(manifest, digest)]
+        stored, self._stored = self._stored, None
+        objects = [] if stored == digest else [(paths.blob_data(digest), manifest.content)]
+        objects += [revision, *self._referrers.objects(manifest, digest)]
         objects += [self._tags.pointer(tag, digest) for tag in tags]
         history = [self._tags.history(tag, digest) for tag in tags]
         # The history holds the same digest as the revision's link, and neither ever changes. A tag's pointer may:
@@ -254,8 +269,12 @@ class ManifestStore:
 
 
 def _require_digest(manifest: Manifest, digest: Digest) -> None:
-    if Digest.of(manifest.content, digest.algorithm) != digest:
+    if not _has_digest(manifest, digest):
         raise DigestInvalidError("provided digest did not match uploaded content", {"digest": str(digest)})
+
+
+def _has_digest(manifest: Manifest, digest: Digest) -> bool:
+    return Digest.of(manifest.content, digest.algorithm) == digest
 
 
 def _served(manifest: Manifest) -> ServedManifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from drivers.base import PathNotFoundError
@@ -19,7 +20,7 @@ from registry.storage.tags import TagStore
 from registry.storage.uploads import UploadStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from drivers.base import StorageDriver
@@ -114,10 +115,15 @@ class Repositories:
         """Delete what work that broke off before `before` has left where no path shows it; return how much."""
         return self._driver.purge(before.timestamp())
 
-    def abandoned_uploads(self, *, before: datetime) -> Iterator[tuple[str, str]]:
-        """Yield repository name and id of every upload session that was started before `before`."""
+    def abandoned_uploads(
+        self, *, before: datetime, undated: Callable[[str, str], object] = lambda *_: None
+    ) -> Iterator[tuple[str, str]]:
+        """Yield repository name and id of every upload session that was started before `before`.
+
+        `undated` is called with those of each that does not say when it was started.
+        """
         for name in self.catalog.uploading():
-            for upload_id in self.open(name).uploads.started_before(before):
+            for upload_id in self.open(name).uploads.started_before(before, partial(undated, name)):
                 yield name, upload_id
 
     def rebuild_referrers(self) -> Iterator[tuple[str, int]]:

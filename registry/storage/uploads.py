@@ -8,11 +8,12 @@ truncates or overwrites, and the driver's writer excludes all others while it is
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from drivers.base import DriverError, ObjectTooLargeError, PathNotFoundError
+from drivers.base import DriverError, ObjectTooLargeError, PathExistsError, PathNotFoundError
 from registry.foundation.uuids import random_uuid
 from registry.oci.digest import DEFAULT_ALGORITHM, Digest
 from registry.oci.errors import (
@@ -29,7 +30,7 @@ from registry.storage.names import is_upload_id
 from registry.storage.receiving import receive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from drivers.base import StorageDriver, Writer
     from registry.oci.uploads import Chunk
@@ -52,7 +53,7 @@ class UploadStore:
     def start(self, algorithm: str = DEFAULT_ALGORITHM, upload_id: str | None = None) -> UploadState:
         """Begin a session whose content is expected to be named by a digest of `algorithm`."""
         upload_id = upload_id or random_uuid()
-        started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        started_at = _now()
         note = paths.upload_started_at(self._name, upload_id), started_at.encode("ascii")
         self._driver.start_upload(paths.upload_data(self._name, upload_id), [note])
         expected = None if algorithm == DEFAULT_ALGORITHM else _exported(new_hasher(algorithm))
@@ -190,15 +191,26 @@ class UploadStore:
         except PathNotFoundError:  # cancelled by another request while this one was sending
             raise _unknown(upload_id) from None
 
-    def started_before(self, moment: datetime) -> Iterator[str]:
+    def started_before(self, moment: datetime, undated: Callable[[str], object] = lambda _: None) -> Iterator[str]:
         """Yield the ids of sessions that were started before `moment`.
 
-        What does not say when it was started may be starting just now, and is left alone.
+        What does not say when it was started may be starting just now, and is not among them: `undated` is called with
+        its id.
         """
         for upload_id in names_below(self._driver, paths.uploads(self._name), is_upload_id):
             started = self._started_at(upload_id)
-            if started and started < moment:
+            if started is None:
+                undated(upload_id)
+            elif started < moment:
                 yield upload_id
+
+    def date(self, upload_id: str) -> None:
+        """Let a session have been started now that does not say when it was.
+
+        A crash has left it, as it was started or as it ended; or it is just being started, and then it will say so.
+        """
+        with suppress(PathExistsError):
+            self._driver.create(paths.upload_started_at(self._name, upload_id), _now().encode("ascii"))
 
     def _started_at(self, upload_id: str) -> datetime | None:
         try:
@@ -229,6 +241,10 @@ def _hasher(state: UploadState, algorithm: str | None) -> Hasher | None:
         return resume_hasher(state.digest_state.algorithm, state.digest_state.state)
     except StateError:
         return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _exported(hasher: Hasher | None) -> DigestState | None:

@@ -16,6 +16,7 @@ from registry.storage import paths
 from registry.storage.repository import Repositories
 
 AGE = timedelta(days=7)
+UPLOAD_ID = "0b9aa6ee-0000-4000-8000-000000000000"
 
 
 def repositories_with_uploads(*ages: timedelta) -> tuple[Repositories, list[str]]:
@@ -53,9 +54,33 @@ def test_dry_run_counts_and_deletes_nothing() -> None:
 
 def test_upload_that_does_not_say_when_it_started_is_left_alone() -> None:
     driver = InMemoryDriver()
-    driver.create_upload(paths.upload_data("app", "0b9aa6ee-0000-4000-8000-000000000000"))
+    driver.create_upload(paths.upload_data("app", UPLOAD_ID))
 
     assert purge(Repositories(driver), UploadPurging(age_seconds=0)) == 0
+
+
+def test_what_a_crash_has_left_of_an_upload_is_purged_when_it_has_been_seen_for_as_long_as_uploads_may_stay() -> None:
+    driver = InMemoryDriver()
+    driver.put(paths.upload_verified("app", UPLOAD_ID), b"x")
+    repositories = Repositories(driver)
+
+    assert purge(repositories, UploadPurging(age_seconds=-60, dryrun=True)) == 0
+    assert purge(repositories, UploadPurging(age_seconds=-60, dryrun=True)) == 0
+    for _ in range(2):
+        assert purge(repositories, UploadPurging(age_seconds=60)) == 0
+    assert driver.list(paths.uploads("app"), limit=9) == [UPLOAD_ID]
+    assert purge(repositories, UploadPurging(age_seconds=-60)) == 1
+    assert driver.list(paths.uploads("app"), limit=9) == []
+
+
+def test_a_purge_does_not_change_when_an_upload_started_that_starts_at_the_same_time() -> None:
+    driver = InMemoryDriver()
+    uploads = Repositories(driver).open("app").uploads
+    started_at = uploads.start(upload_id=UPLOAD_ID).started_at
+
+    uploads.date(UPLOAD_ID)
+
+    assert uploads.status(UPLOAD_ID).started_at == started_at
 
 
 def purge_without_being_asked() -> None:

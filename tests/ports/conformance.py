@@ -94,6 +94,15 @@ class RepositoriesConformance:
             assert (blob.digest, blob.size) == (digest, len(content))
             assert b"".join(repository.blobs.read(blob, 0, blob.size)) == content
 
+    def test_what_is_there_is_told_of_each_of_many_in_their_order(self, repository: Repository) -> None:
+        blobs = [push(repository, BLOB + b"%d" % number) for number in range(20)]
+        manifests = [put(repository, image(b"%d" % number)) for number in range(20)]
+
+        for holder, digests in ((repository.blobs, blobs), (repository.manifests, manifests)):
+            mixed = [each for digest in digests for each in (digest, ABSENT)]
+            assert list(holder.has_each(mixed)) == [True, False] * 20
+            assert list(holder.has_each(iter(()))) == []
+
     def test_a_part_of_a_blob_is_read(self, repository: Repository) -> None:
         blob = repository.blobs.serve(push(repository))
 
@@ -441,6 +450,28 @@ class RepositoriesConformance:
         with pytest.raises(ChangedError):
             repository.manifests.add(manifest, digest)
 
+        assert repository.manifests.get(digest).content == MANIFEST
+
+    def test_a_manifest_whose_check_fails_is_not_there(self, repository: Repository) -> None:
+        manifest, digest = parse_manifest(MANIFEST), Digest.of(MANIFEST)
+
+        def refuse() -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            repository.manifests.check_first(refuse, manifest, digest)
+        assert not repository.manifests.has(digest)
+
+    @pytest.mark.parametrize("tags", [[], [V1]])
+    def test_a_manifest_whose_check_does_not_fail_is_there_when_it_is_put(
+        self, repository: Repository, tags: list[Tag]
+    ) -> None:
+        manifest, digest, checked = parse_manifest(MANIFEST), Digest.of(MANIFEST), []
+
+        repository.manifests.check_first(lambda: checked.append(repository.manifests.has(digest)), manifest, digest)
+        assert checked == [False]
+        assert not repository.manifests.has(digest)
+        repository.manifests.put(manifest, digest, tags)
         assert repository.manifests.get(digest).content == MANIFEST
 
     def test_a_tag_is_served_as_it_is_resolved(self, repository: Repository) -> None:

@@ -11,7 +11,7 @@ from tests.proxy.caching_host import Cache
 from tests.upstreams import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from drivers.filesystem.driver import FilesystemDriver
@@ -37,8 +37,10 @@ class Proxied:
     def stat_blob(self, digest: Digest) -> ports.Blob:
         return self._kept.stat_blob(digest)
 
-    def abandoned_uploads(self, *, before: datetime) -> Iterator[tuple[str, str]]:
-        return self._kept.abandoned_uploads(before=before)
+    def abandoned_uploads(
+        self, *, before: datetime, undated: Callable[[str, str], object] = lambda *_: None
+    ) -> Iterator[tuple[str, str]]:
+        return self._kept.abandoned_uploads(before=before, undated=undated)
 
     def purge_leftovers(self, *, before: datetime) -> int:
         return self._kept.purge_leftovers(before=before)

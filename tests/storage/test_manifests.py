@@ -12,6 +12,7 @@ from registry.oci.reference import Tag
 from registry.storage import paths
 from registry.storage.repository import Repositories, Repository
 from tests.content import descriptor, image
+from tests.drivers.failing import FailingDriver
 
 if TYPE_CHECKING:
     from drivers.base import StorageDriver
@@ -205,3 +206,45 @@ class TestReferrers:
 
         assert rebuilt == [("a", 1)]
         assert list(repository.referrers.after(DIGEST)) == [signature]
+
+
+def test_the_bytes_that_were_stored_beside_the_check_are_not_stored_again(driver: InMemoryDriver) -> None:
+    counting = FailingDriver(driver, fail_at=0)
+    manifests = Repositories(counting).open("a").manifests
+    manifests.check_first(lambda: None, parse_manifest(CONTENT), DIGEST)
+    assert counting.calls == 1
+
+    manifests.put(parse_manifest(CONTENT), DIGEST)
+    assert counting.calls == 2
+    driver.delete(paths.blob_data(DIGEST))
+    manifests.put(parse_manifest(CONTENT), DIGEST)
+    assert manifests.get(DIGEST).content == CONTENT
+
+
+def test_what_fails_its_check_leaves_nothing_where_steps_are_done_one_after_the_other(driver: InMemoryDriver) -> None:
+    def refuse() -> None:
+        raise ManifestUnknownError("no")
+
+    with pytest.raises(ManifestUnknownError):
+        Repositories(driver).open("a").manifests.check_first(refuse, parse_manifest(CONTENT), DIGEST)
+
+    assert driver.list("/docker", limit=1) == []
+
+
+def test_bytes_are_never_stored_under_a_digest_that_is_not_theirs(driver: InMemoryDriver) -> None:
+    manifests = Repositories(driver).open("a").manifests
+    wrong = Digest.of(b"something else")
+
+    manifests.check_first(lambda: None, parse_manifest(CONTENT), wrong)
+
+    assert driver.list("/docker", limit=1) == []
+    with pytest.raises(DigestInvalidError):
+        manifests.put(parse_manifest(CONTENT), wrong)
+
+
+def test_files_are_stored_after_the_check_and_all_at_once(filesystem: FilesystemDriver) -> None:
+    manifests = Repositories(filesystem).open("a").manifests
+
+    manifests.check_first(lambda: None, parse_manifest(CONTENT), DIGEST)
+
+    assert filesystem.list("/docker", limit=1) == []

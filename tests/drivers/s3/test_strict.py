@@ -29,6 +29,9 @@ from drivers.base import (
     UploadBusyError,
 )
 from drivers.s3.staging import INLINE_SIZE, PartPlan, Record
+from registry.config.values import UploadPurging
+from registry.jobs.purge import purge
+from registry.storage.repository import Repositories
 from tests.drivers.conformance import BLOB, ROOT, UPLOAD, DriverConformance, Medium, noise, upload
 
 pytest.importorskip("boto3", reason="the s3 extra is not installed")
@@ -747,3 +750,24 @@ def test_what_the_store_is_too_busy_to_delete_is_deleted_later(
         assert server.calls["DeleteObjects"] == 5
         assert {*server.objects} == busy
     assert impatient
+
+
+@pytest.mark.parametrize("lost", ["startedat", "state"])
+def test_what_is_left_of_an_upload_that_could_not_be_begun_is_purged_one_day(
+    server: StrictS3, driver: S3Driver, lost: str
+) -> None:
+    def refuse(operation: str, key: str) -> None:
+        if operation == "PutObject" and key.endswith(lost):
+            raise RefusedError(403, "AccessDenied")
+
+    repositories = Repositories(driver)
+    server.before = refuse
+    with pytest.raises(NotPermittedError):
+        repositories.open("app").uploads.start()
+    server.before = lambda operation, key: None  # noqa: ARG005
+    assert len(server.objects) == 1
+
+    purged = [purge(repositories, UploadPurging(age_seconds=-60)) for _ in range(2)]
+
+    assert sum(purged) == 1
+    assert server.objects == {}
