@@ -128,10 +128,10 @@ class Caller:
         attempt, patient = 1, self._limits.attempts == 1
         while True:
             left = deadline - time.monotonic()
-            pause = pause_seconds(attempt)
             try:
                 answer = ask(self._signer.signed(request), round(left if patient else left * _SHARE_OF_FIRST, 1))
             except HttpError as error:
+                pause = pause_seconds(attempt)
                 if self._is_last(attempt, deadline - pause):
                     raise
                 patient = patient or error.silent
@@ -139,7 +139,7 @@ class Caller:
                 if not isinstance(answer, Reply) or answer.status in _GOOD:
                     return cast("_Answer", answer)
                 if answer.status in _PASSING:
-                    pause = max(pause, asked_seconds(answer))
+                    pause = max(pause_seconds(attempt), asked_seconds(answer))
                 elif answer.status in _REFUSALS and self._signer.refused(answer):
                     pause = 0.0
                 else:

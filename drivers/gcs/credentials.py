@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 import time
+import weakref
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -33,7 +34,7 @@ _UNAUTHORIZED: Final = 401
 _BEFORE_END_SECONDS: Final = 225.0
 """How long before its end a token is replaced, as in google.auth; until then the old one works."""
 _PAUSE_SECONDS: Final = 10.0
-"""How long after an attempt to get a token the next one is made, if there is no need."""
+"""How long nobody asks for another token, unless the one that is there has ended."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Transport(google.auth.transport.Request):
 
     def __init__(self) -> None:
         self._client = HttpClient()
+        weakref.finalize(self, self._client.close)
 
     def __call__(
         self,
@@ -121,9 +123,9 @@ class Token:
         """
         now = time.time()
         # While one thread gets another token, the others go on with the one that ends soon.
-        if now >= self._fresh_until and self._lock.acquire(blocking=now >= self._valid_until):
+        if now >= min(self._fresh_until, self._valid_until) and self._lock.acquire(blocking=now >= self._valid_until):
             try:
-                if time.time() >= self._fresh_until:
+                if time.time() >= min(self._fresh_until, self._valid_until):
                     self._replace()
             finally:
                 self._lock.release()
@@ -163,4 +165,4 @@ class Token:
         self._headers = tuple(headers.items())
         expiry = credentials.expiry
         self._valid_until = expiry.replace(tzinfo=UTC).timestamp() if expiry else math.inf
-        self._fresh_until = self._valid_until - _BEFORE_END_SECONDS
+        self._fresh_until = max(self._valid_until - _BEFORE_END_SECONDS, time.time() + _PAUSE_SECONDS)

@@ -8,10 +8,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import suppress
 from io import SEEK_END
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from drivers.base import (
     ChangedError,
@@ -29,6 +28,7 @@ from drivers.s3.calls import Calls
 from drivers.s3.deleting import discard, remove, version_of
 from drivers.s3.errors import Translated, code_of
 from drivers.s3.listing import pages
+from drivers.s3.multiparts import Multiparts
 from drivers.s3.parameters import headers_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ _PARTIAL_CONTENT: Final = 206
 _ALWAYS: Final[Mapping[str, str]] = {}
 
 _log = logging.getLogger(__name__)
-_call_log = logging.getLogger("drivers.s3.calls")
 
 
 class Bucket:
@@ -60,13 +59,11 @@ class Bucket:
         self.name = parameters.bucket
         self._calls = Calls(parameters)
         self._client = self._calls.client
-        self._copies_at_once = parameters.copies_at_once
+        self.multiparts = Multiparts(self._client, parameters, pool)
         self._final = parameters.final_options
         self._staged = parameters.staged_options
         self._pool = pool
         self._compares = True
-        if parameters.log_calls:
-            self._client.meta.events.register("after-call.s3", _log_call)
 
     def check(self, prefix: str) -> None:
         """Return if the bucket can be listed; otherwise raise UnavailableError or DriverError."""
@@ -337,9 +334,10 @@ class Bucket:
             "encoding-type": "url",  # XML cannot hold all characters of keys
             "list-type": "2",
             "max-keys": "" if limit is None else str(limit),
+            "prefix": prefix,
             "start-after": after,
         }
-        query = {name: value for name, value in asked.items() if value} | {"prefix": prefix}
+        query = {name: value for name, value in asked.items() if value}
         answer = self._calls.call("ListObjectsV2", "GET", query=query, most_bytes=_MOST_OF_LIST)
         return listing(answer)
 
@@ -371,70 +369,3 @@ class Bucket:
 
     def _holds_any(self, prefix: str) -> bool:
         return bool(self.page(prefix, limit=1).entries)
-
-    # Multipart uploads
-
-    def begin_join(self, destination: str) -> str:
-        """Begin a multipart upload at `destination` and return its id."""
-        with Translated("CreateMultipartUpload", destination):
-            answer = self._client.create_multipart_upload(Bucket=self.name, Key=destination, **self._final)
-            return str(answer["UploadId"])
-
-    def join(self, multipart_id: str, destination: str, sources: Sequence[str], rest: IO[bytes] | None) -> None:
-        """Complete the multipart upload atomically, with exactly `sources`, copied in parallel, and what `rest` holds.
-
-        Raises:
-            PathNotFoundError: a source is gone; nothing was published.
-        """
-        etags = self._copy_parts(multipart_id, destination, sources)
-        target = {"Bucket": self.name, "Key": destination, "UploadId": multipart_id}
-        if rest:
-            rest.seek(0)
-            with Translated("UploadPart", destination):
-                part = self._client.upload_part(**target, PartNumber=len(etags) + 1, Body=rest)
-                etags.append(part["ETag"])
-        parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
-        with Translated("CompleteMultipartUpload", destination):
-            self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
-
-    def _copy_parts(self, multipart_id: str, destination: str, sources: Sequence[str]) -> list[str]:
-        etags: list[str] = []
-        for start in range(0, len(sources), self._copies_at_once):
-            window = enumerate(sources[start : start + self._copies_at_once], start + 1)
-            copies = [self._pool.submit(self._copy_part, multipart_id, destination, *each) for each in window]
-            wait(copies, return_when=FIRST_EXCEPTION)
-            for copy in copies:
-                copy.cancel()
-            wait(copies)
-            etags += [copy.result() for copy in copies]
-        return etags
-
-    def _copy_part(self, multipart_id: str, destination: str, number: int, source: str) -> str:
-        with Translated("UploadPartCopy", source):
-            answer = self._client.upload_part_copy(
-                Bucket=self.name,
-                Key=destination,
-                UploadId=multipart_id,
-                PartNumber=number,
-                CopySource={"Bucket": self.name, "Key": source},
-            )
-            return str(answer["CopyPartResult"]["ETag"])
-
-    def abandon_join(self, multipart_id: str, destination: str) -> None:
-        """Abort a multipart upload; it is not an error if it has ended already."""
-        with suppress(PathNotFoundError), Translated("AbortMultipartUpload", destination):
-            self._client.abort_multipart_upload(Bucket=self.name, Key=destination, UploadId=multipart_id)
-
-    def multipart_uploads(self, prefix: str) -> Iterator[tuple[str, str, float]]:
-        """Yield key, id and start time of all multipart uploads below `prefix`, also those of other programs."""
-        with Translated("ListMultipartUploads", prefix):
-            pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name, Prefix=prefix)
-            for page in pages:
-                for entry in page.get("Uploads", ()):
-                    yield entry["Key"], entry["UploadId"], entry["Initiated"].timestamp()
-
-
-def _log_call(http_response: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:
-    # Without headers and body: the SDK's own debug log would contain signatures.
-    retries = context.get("retries", {}).get("attempt", 1) - 1 if isinstance(context.get("retries"), dict) else 0
-    _call_log.info("%s: %s", model.name, http_response.status_code, extra={"retries": retries})

@@ -61,16 +61,14 @@ class Calls:
         session = parameters.session()
         self.client = parameters.client(session=session)
         self._parameters = parameters
-        self._credentials = Credentials(lambda: parameters.credentials(session))
-        endpoint = self._endpoint_of(self.client)
-        self._http = HttpClient(
-            cafile=parameters.authorities(session) if endpoint.scheme == "https" else "",
-            user_agent=f"{USER_AGENT} {parameters.user_agent}".rstrip(),
-            connections=_KEPT_CONNECTIONS,
-            follow=0,
-            verify=parameters.verify,
-            reach=Reach(connect_seconds=CONNECT_SECONDS),
+        # Another session searches anew; each remembers what it has found.
+        self._credentials = Credentials(
+            parameters.credentials(session), lambda: parameters.credentials(parameters.session())
         )
+        endpoint = self._endpoint_of(self.client)
+        if parameters.log_calls:
+            self.client.meta.events.register("after-call.s3", _note_sdk)
+        self._http = _client(parameters, parameters.authorities(session) if endpoint.scheme == "https" else "")
         weakref.finalize(self, self._http.close)
         self._lock = threading.Lock()
         self._way = self._way_of(self.client, endpoint)
@@ -126,14 +124,14 @@ class Calls:
                     raise
                 answer = ask(moved)
         except RefusedError as error:
-            self._note(operation, error.answer.status)
+            self._told(operation, error.answer.status)
             raise
-        self._note(operation, answer.status)
+        self._told(operation, answer.status)
         return answer
 
-    def _note(self, operation: str, status: int) -> None:
-        if self._parameters.log_calls:  # without headers and content: they hold signatures
-            _log.info("%s: %s", operation, status)
+    def _told(self, operation: str, status: int) -> None:
+        if self._parameters.log_calls:
+            _note(operation, status)
 
     def _moved(self, way: _Way, answer: Reply) -> _Way | None:
         """Return how to ask in the region that the store names where it has refused `way`; None if it names no other.
@@ -171,5 +169,28 @@ class Calls:
             raise ParameterError(f"bucket, region: the SDK finds no endpoint: {one_line(error)}") from error
 
 
+def _client(parameters: Parameters, authorities: str) -> HttpClient:
+    try:
+        return HttpClient(
+            cafile=authorities,
+            user_agent=f"{USER_AGENT} {parameters.user_agent}".rstrip(),
+            connections=_KEPT_CONNECTIONS,
+            follow=0,
+            verify=parameters.verify,
+            reach=Reach(connect_seconds=CONNECT_SECONDS),
+        )
+    except ParameterError as error:
+        raise ParameterError(f"{error}; AWS_CA_BUNDLE or ca_bundle of the profile names the file") from error
+
+
 def _path(endpoint: Endpoint, key: str) -> str:
     return f"{endpoint.path}/{quote(key, safe='/-_.~')}"
+
+
+def _note_sdk(http_response: Any, model: Any, **_: Any) -> None:
+    _note(model.name, http_response.status_code)
+
+
+def _note(operation: str, status: int) -> None:
+    # Without headers and content: they hold signatures.
+    _log.info("%s: %s", operation, status)

@@ -16,14 +16,14 @@ _RENEWED_SECONDS: Final = 10.0
 
 
 class Credentials:
-    """Credentials that `search` finds, None if there are none; those that expire are refreshed by the SDK.
+    """Credentials that the SDK has `found`, None if there were none, and what another `search` of it finds.
 
-    For all threads.
+    Those that expire are refreshed by the SDK. For all threads.
     """
 
-    def __init__(self, search: Callable[[], Any]) -> None:
+    def __init__(self, found: Any, search: Callable[[], Any]) -> None:
         self._search = search
-        self._found = search()
+        self._found = found
         self._lock = threading.Lock()
         self._searched_at = time.monotonic()
         self._changed = False

@@ -92,8 +92,8 @@ class S3Driver(FlatDriver):
 
     def purge(self, before: float) -> int:
         count = 0
-        for key, multipart_id, begun in self._bucket.multipart_uploads(self._keys.root):
+        for key, multipart_id, begun in self._bucket.multiparts.below(self._keys.root):
             if begun < before:
-                self._bucket.abandon_join(multipart_id, key)
+                self._bucket.multiparts.abandon(multipart_id, key)
                 count += 1
         return count

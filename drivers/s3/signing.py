@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from registry.foundation.http_client import Reply
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
-_NO_CONTENT: Final = hashlib.sha256().hexdigest()
+_SHA256: Final = hashlib.sha256()
+"""What digests begin with: to copy it takes a fifth of the time of making one, and most digests are of little."""
+_NO_CONTENT: Final = _SHA256.hexdigest()
 _FORBIDDEN: Final = 403
 _MOST_SKEW_SECONDS: Final = 5 * 60
 """By how much our clock may differ from that of a store, of which most allow 15 minutes."""
@@ -47,13 +49,13 @@ class Signer:
         self._endpoint = endpoint
         self._credentials = credentials
         self._ahead_seconds = 0.0
-        self._key = ("", "", b"")
+        self._key = ("", "", hmac.new(b"", digestmod="sha256"))
 
     def signed(self, request: Request) -> Sequence[tuple[str, str]]:
         """Return the headers, as drivers.calls.request.Signer has it. The signature covers all of them and the body."""
         credentials = self._credentials.current()
         moment, scope = self._moment()
-        digest = hashlib.sha256(request.body).hexdigest() if request.body else _NO_CONTENT
+        digest = _sha256(request.body) if request.body else _NO_CONTENT
         headers = [
             ("host", self._endpoint.host),
             ("x-amz-content-sha256", digest),
@@ -65,7 +67,7 @@ class Signer:
         headers.sort()
         names = ";".join([name for name, _ in headers])
         lines = "".join([f"{name}:{value}\n" for name, value in headers])
-        canonical = f"{request.method}\n{request.path}\n{request.query}\n{lines}\n{names}\n{digest}"
+        canonical = f"{request.method}\n{request.path}\n{_signed_query(request.query)}\n{lines}\n{names}\n{digest}"
         signature = self._signature(credentials.secret_key, moment, scope, canonical)
         identity = f"Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
         headers.append(("Authorization", f"{_ALGORITHM} {identity}"))
@@ -115,14 +117,16 @@ class Signer:
         return moment, f"{day}/{self._endpoint.region}/{self._endpoint.service}/aws4_request"
 
     def _signature(self, secret: str, moment: str, scope: str, canonical: str) -> str:
-        known_secret, known_scope, key = self._key
+        known_secret, known_scope, keyed = self._key
         if (known_secret, known_scope) != (secret, scope):
             key = f"AWS4{secret}".encode()
             for part in scope.split("/"):
                 key = hmac.digest(key, part.encode(), "sha256")
-            self._key = secret, scope, key
-        digest = hashlib.sha256(canonical.encode()).hexdigest()
-        return hmac.digest(key, f"{_ALGORITHM}\n{moment}\n{scope}\n{digest}".encode(), "sha256").hex()
+            keyed = hmac.new(key, digestmod="sha256")
+            self._key = secret, scope, keyed
+        signing = keyed.copy()
+        signing.update(f"{_ALGORITHM}\n{moment}\n{scope}\n{_sha256(canonical.encode())}".encode())
+        return signing.hexdigest()
 
 
 class SdkSigner:
@@ -152,6 +156,22 @@ def is_stale(answer: Reply) -> bool:
     return bool(answer.content) and code_and_message(answer)[0] in _STALE
 
 
+def _sha256(content: bytes) -> str:
+    digest = _SHA256.copy()
+    digest.update(content)
+    return digest.hexdigest()
+
+
 def query_of(values: Mapping[str, str]) -> str:
-    """Return a query as it is sent and signed: sorted and encoded."""
-    return "&".join([f"{name}={quote(value, safe='-_.~')}" for name, value in sorted(values.items())])
+    """Return a query as it is sent: sorted and encoded. What has an empty value is named without an equals sign.
+
+    Signatures of version 2 need that for what has no value, such as ``delete``.
+    """
+    return "&".join(
+        [f"{name}={quote(value, safe='-_.~')}" if value else name for name, value in sorted(values.items())]
+    )
+
+
+def _signed_query(query: str) -> str:
+    """Return a query as version 4 signs it: each name has an equals sign."""
+    return "&".join([each if "=" in each else f"{each}=" for each in query.split("&")]) if query else ""

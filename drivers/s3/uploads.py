@@ -64,7 +64,7 @@ class Uploads:
                 continue
             if record.join:
                 destination, multipart_id = record.join
-                self.bucket.abandon_join(multipart_id, destination)
+                self.bucket.multiparts.abandon(multipart_id, destination)
 
     def _load(self, key: str) -> tuple[Record, str]:
         content, version = self.bucket.fetch(record_key(key), limit=RECORD_LIMIT)
@@ -152,7 +152,7 @@ class StagedWriter(Writer):
         self._upload.require("cancel")
         self._release()
         if self._record.join:
-            self._bucket.abandon_join(self._record.join[1], self._record.join[0])
+            self._bucket.multiparts.abandon(self._record.join[1], self._record.join[0])
         self._remove_all()
 
     def close(self) -> None:
@@ -243,7 +243,7 @@ class StagedWriter(Writer):
             raise
         old, self._record = self._record, record
         if old.join:
-            self._bucket.abandon_join(old.join[1], old.join[0])  # an earlier commit did not finish
+            self._bucket.multiparts.abandon(old.join[1], old.join[0])  # an earlier commit did not finish
         return old
 
     def _swap(self, record: Record) -> str:
@@ -340,7 +340,7 @@ class StagedWriter(Writer):
 
     def _join_parts(self, sources: Sequence[str], name: str) -> None:
         destination = self._prefix + name
-        self._join(self._bucket.begin_join(destination), destination, sources, None)
+        self._join(self._bucket.multiparts.begin(destination), destination, sources, None)
 
     # Publishing
 
@@ -355,11 +355,11 @@ class StagedWriter(Writer):
             self._bucket.put_final(target, self._assembled().file)
 
     def _publish_joined(self, target: str) -> None:
-        multipart_id = self._bucket.begin_join(target)
+        multipart_id = self._bucket.multiparts.begin(target)
         try:
             self._save(join=(target, multipart_id))
         except BaseException:
-            self._bucket.abandon_join(multipart_id, target)
+            self._bucket.multiparts.abandon(multipart_id, target)
             raise
         sources = [*self._parts]
         if len(self._fragments) == 1 and not self._spool.size:
@@ -370,9 +370,9 @@ class StagedWriter(Writer):
 
     def _join(self, multipart_id: str, target: str, sources: Sequence[str], rest: IO[bytes] | None) -> None:
         try:
-            self._bucket.join(multipart_id, target, [self._prefix + name for name in sources], rest)
+            self._bucket.multiparts.join(multipart_id, target, [self._prefix + name for name in sources], rest)
         except BaseException:
-            self._bucket.abandon_join(multipart_id, target)
+            self._bucket.multiparts.abandon(multipart_id, target)
             raise
 
 
