@@ -283,11 +283,12 @@ class Container:
         while True:
             time.sleep(pause)
             pause = min(2 * pause, _COPY_POLL_SECONDS)
-            found = Properties.of(destination, self._client.blob("HEAD", destination, HTTPStatus.OK))
-            if found.copy_id != copy_id:
+            answer = self._client.blob("HEAD", destination, HTTPStatus.OK)
+            status = Properties.of(destination, answer).copy_status
+            if answer.headers.get("x-ms-copy-id", "") != copy_id:
                 raise ConflictError(f"azure: copy to {destination}: another copy took the place of this")
-            if found.copy_status != _PENDING or time.monotonic() > deadline:
-                return found.copy_status, found.copy_reason
+            if status != _PENDING or time.monotonic() > deadline:
+                return status, answer.headers.get("x-ms-copy-status-description", "")
 
     def signed_url(self, key: str) -> str | None:
         """Return a URL with which anyone can fetch the blob, or None if these credentials cannot sign."""

@@ -18,15 +18,13 @@ BLOCK_BLOB: Final = ("x-ms-blob-type", "BlockBlob")
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """What is known of a blob; of a copy that makes or has made it, too, "" where there is none."""
+    """What is known of a blob; of a copy that makes or has made it, its state, "" where there is none."""
 
     size: int
     etag: str
     last_modified: str
     blob_type: str
-    copy_id: str
     copy_status: str
-    copy_reason: str
 
     @classmethod
     def of(cls, key: str, answer: Reply | Stream) -> Self:
@@ -39,15 +37,7 @@ class Properties:
         size, modified, etag = one("Content-Length", ""), one("Last-Modified", ""), one("ETag", "")
         if not (size.isascii() and size.isdigit() and modified and etag):
             raise UnavailableError(f"azure: {key}: an answer that cannot be understood")
-        return cls(
-            int(size),
-            etag,
-            modified,
-            one("x-ms-blob-type", ""),
-            one("x-ms-copy-id", ""),
-            one("x-ms-copy-status", ""),
-            one("x-ms-copy-status-description", ""),
-        )
+        return cls(int(size), etag, modified, one("x-ms-blob-type", ""), one("x-ms-copy-status", ""))
 
     @classmethod
     def of_complete(cls, key: str, answer: Reply | Stream) -> Self:

@@ -73,10 +73,13 @@ class Application(Flask):
         """Answer a request."""
         context = Context(self, environ)
         entered = enter(context)
+        request: Request = context.request
         try:
-            return self._answer(context.request)(environ, start_response)
+            return self._answer(request)(environ, start_response)
         finally:
             leave(entered)
+            if "files" in request.__dict__:
+                request.close()
 
     def _answer(self, request: Request) -> flask.Response:
         try:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import flask
 from werkzeug.datastructures import Headers
@@ -13,6 +12,11 @@ from werkzeug.http import remove_entity_headers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from wsgiref.types import StartResponse, WSGIEnvironment
+
+_NOT_MODIFIED: Final = 304
+_EMPTY: Final = frozenset({204, _NOT_MODIFIED})
+"""Statuses of answers that have no content (RFC 9110 section 6.4.1). Numbers: to look up a member of HTTPStatus is a
+call of a function in Python 3.11."""
 
 
 class Response(flask.Response):
@@ -64,17 +68,18 @@ class Response(flask.Response):
         """
         del environ
         headers, status = self.headers, self._status_code
-        if status < HTTPStatus.OK or status == HTTPStatus.NO_CONTENT:
-            headers.remove("Content-Length")
-        elif status == HTTPStatus.NOT_MODIFIED:
-            remove_entity_headers(headers)
+        if status in _EMPTY:
+            if status == _NOT_MODIFIED:
+                remove_entity_headers(headers)
+            else:
+                headers.remove("Content-Length")
         return headers
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer as a WSGI application."""
         start_response(self._status, self.get_wsgi_headers(environ).to_wsgi_list())
         if isinstance(self.response, list) and not self._on_close:
-            return () if environ["REQUEST_METHOD"] == "HEAD" or _is_empty(self._status_code) else self.response
+            return () if environ["REQUEST_METHOD"] == "HEAD" or self._status_code in _EMPTY else self.response
         return self.get_app_iter(environ)
 
 
@@ -93,7 +98,3 @@ def _status_of(status: int) -> tuple[str, int]:
     """Return a status as WSGI wants it, and as a number."""
     known = flask.Response(status=status)
     return known.status, known.status_code
-
-
-def _is_empty(status: int) -> bool:
-    return status < HTTPStatus.OK or status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}

@@ -17,7 +17,6 @@ import time
 from abc import ABC, abstractmethod
 from email.utils import formatdate
 from functools import lru_cache
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.arbiter import Arbiter
@@ -57,6 +56,9 @@ __all__ = [
     "wrap_in_tls",
 ]
 
+_OK: Final = 200
+_NO_CONTENT: Final = 204
+_NOT_MODIFIED: Final = 304
 _STATUS: Final = re.compile(r"[1-5][0-9]{2} [ -~]*")
 _log = logging.getLogger(__name__)
 
@@ -149,7 +151,7 @@ class Framing(wsgi.Response, ABC):
         self.status, self.status_code = status, code
         self.headers = taken
         self.response_length = length
-        self._omits_body = self.req.method == "HEAD" or code == HTTPStatus.NOT_MODIFIED
+        self._omits_body = self.req.method == "HEAD" or code == _NOT_MODIFIED
         return self.write
 
     def close(self) -> None:
@@ -193,7 +195,7 @@ class Framing(wsgi.Response, ABC):
 def _plain_status(status: str) -> int | None:
     """Return the number of a status, if answers with it may say how long they are (RFC 9110 section 8.6)."""
     code = int(status[:3]) if _STATUS.fullmatch(status) else 0
-    return code if code >= HTTPStatus.OK and code != HTTPStatus.NO_CONTENT else None
+    return code if code >= _OK and code != _NO_CONTENT else None
 
 
 @lru_cache

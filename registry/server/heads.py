@@ -27,9 +27,9 @@ _plain_line: Final = re.compile(
 _ANY_LINE: Final = b"GET / HTTP/1.1\r\n"
 _END: Final = b"\r\n\r\n"
 _VERSION: Final = (1, 1)
-_MOST_REMEMBERED: Final = 256
+_MOST_REMEMBERED: Final = 128
 _LONGEST_REMEMBERED: Final = 1024
-"""Bytes of fields; with what they say, all that is remembered takes less than 2 MiB."""
+"""Bytes of fields; with what they say, all that is remembered takes less than 1 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
