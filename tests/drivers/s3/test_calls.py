@@ -221,7 +221,6 @@ def test_the_credentials_of_a_role_are_fetched_once(
 
     recorder.answer = answer
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", recorder.url)
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
     if way == "web identity":
         (tmp_path / "token").write_text("a.web.token")
         monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
