@@ -284,6 +284,38 @@ def test_an_answer_is_the_same_in_one_piece_and_byte_by_byte(client: HttpClient,
     assert (reply.headers["A"], reply.headers.getlist("a")) == ("1, \xe4", ["1", "\xe4"])
 
 
+CHUNKED = b"Transfer-Encoding: chunked\r\nContent-Length: 9\r\n"
+CHUNK = b"\r\n4\r\nabcd\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\n" + CHUNKED + CHUNK,
+        b"HTTP/1.1 200 OK\r\nA: b\n" + CHUNKED + CHUNK,
+        b"HTTP/1.1 200 OK\r\nA: b\r" + CHUNKED + b"\r\n123456789",
+        b"HTTP/1.1 200 OK\r\n" + CHUNKED.replace(b":", b" :") + CHUNK,
+        b"HTTP/1.1 200 OK\r\n" + CHUNKED.replace(b":", b"\t:") + CHUNK,
+        b"HTTP/1.1 200 OK\r\nA: b\r\n " + CHUNKED + b"\r\n123456789",
+        b"HTTP/1.1 200 OK\r\nA: b\r\n\t" + CHUNKED + b"\r\n123456789",
+        b"HTTP/1.1 200 OK\r\n" + CHUNKED.upper() + CHUNK,
+        b"HTTP/1.1 200 OK\r\n\x0b" + CHUNKED + b"\r\n123456789",
+        b"HTTP/1.1 200 OK\r\n:empty\r\nno colon\r\nContent-Length:3\r\nCONTENT-length:  3 \t\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\xc4: \xe4\xa0\r\n\r\nabc",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n",
+        b"HTTP/1.1 200\r\nConnection: close, x\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 99 + b"Content-Length: 3\r\n\r\nabc",
+    ],
+)
+def test_an_answer_in_one_piece_is_read_as_one_that_comes_byte_by_byte(client: HttpClient, answer: bytes) -> None:
+    replies = []
+    for pause_seconds in (0, 0.0001):
+        with listening(answering(answer, pause_seconds)) as url:
+            replies.append(get(client, url))
+    short, general = [(each.status, each.content, [*each.headers.items()]) for each in replies]
+    assert short == general
+
+
 @pytest.mark.parametrize(
     ("answer", "connections"),
     [
