@@ -522,6 +522,16 @@ class StorageDriver(ABC):
         self.put_in_order(objects)
         self.create_upload(path)
 
+    def end_upload(self, path: str, objects: Sequence[str]) -> None:
+        """Delete what is left below `path`, a prefix, of an upload that was published or cancelled; maybe nothing is.
+
+        That is some of `objects`, paths, and else at most what a request that broke off has left. So a driver may spare
+        itself the look for that, which stays then.
+        """
+        del objects
+        with suppress(PathNotFoundError):
+            self.delete(path)
+
     @abstractmethod
     def upload_size(self, path: str) -> int:
         """Return how many bytes are stored in the upload at `path`, without opening it.
