@@ -61,15 +61,13 @@ class Calls:
 
     def __init__(self, parameters: Parameters) -> None:
         session = parameters.session()
-        self.client = parameters.client(session=session)
-        self.circuit = Circuit(most_waiting=MOST_WAITING)
-        leave_alone(self.client, self.circuit)
-        self._parameters = parameters
         # Another session searches anew; each remembers what it has found.
         self._credentials = Credentials(
             parameters.credentials(session), lambda: parameters.credentials(parameters.session())
         )
         self.client = self._sdk_client(parameters)
+        self.circuit = Circuit(most_waiting=MOST_WAITING)
+        leave_alone(self.client, self.circuit)
         self._parameters = parameters
         endpoint = self._endpoint_of(self.client)
         if parameters.log_calls:
