@@ -522,6 +522,16 @@ class StorageDriver(ABC):
         self.put_in_order(objects)
         self.create_upload(path)
 
+    def end_upload(self, path: str, objects: Sequence[str]) -> None:
+        """Delete what is left below the prefix `path` of an upload that was published or cancelled, if anything is.
+
+        `objects` are the paths at which something may be left, unless a request has broken off. A driver may look
+        nowhere else: what such a request has left stays then, for the purge of uploads.
+        """
+        del objects
+        with suppress(PathNotFoundError):
+            self.delete(path)
+
     @abstractmethod
     def upload_size(self, path: str) -> int:
         """Return how many bytes are stored in the upload at `path`, without opening it.

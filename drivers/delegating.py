@@ -95,6 +95,9 @@ class DelegatingDriver(StorageDriver):
     def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
         self._inner.start_upload(path, objects)
 
+    def end_upload(self, path: str, objects: Sequence[str]) -> None:
+        self._inner.end_upload(path, objects)
+
     def upload_size(self, path: str) -> int:
         return self._inner.upload_size(path)
 

@@ -150,6 +150,9 @@ class FlatStore(Protocol):
     def stat(self, key: str) -> Stat:
         """As StorageDriver.stat()."""
 
+    def remove_all(self, keys: Iterable[str]) -> None:
+        """Delete objects; it is not an error if there is none at some of the keys."""
+
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """As StorageDriver.read(), but never asked for an empty range."""
 
@@ -255,6 +258,10 @@ class FlatDriver(StorageDriver):
     def start_upload(self, path: str, objects: Iterable[tuple[str, bytes]]) -> None:
         # At once: whoever purges uploads takes one that nothing describes for one that begins just then.
         self.together(partial(self.put_in_order, objects), partial(self.create_upload, path))
+
+    def end_upload(self, path: str, objects: Sequence[str]) -> None:
+        del path
+        self._store.remove_all(map(self._keys.key, objects))
 
     def log(self, path: str) -> Log:
         return ObjectLog(self, checked_path(path))

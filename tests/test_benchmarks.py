@@ -255,6 +255,14 @@ def test_the_tables_of_the_document_judge_each_row_by_its_target(report: Report)
     ]
 
 
+def test_only_the_registry_that_targets_are_for_is_compared_by_them(report: Report) -> None:
+    report.add(KEY, "zot", 1, measured(0.1))
+
+    line = next(line for line in tables(json.loads(report.document()), "zot") if line.startswith("| blob"))
+
+    assert line == "| blob HEAD | 20 ms | 1 ms | 10.00 (10.00-10.00) |  | 1.00 (1.00-1.00) |  |"
+
+
 def test_of_a_store_that_is_far_away_the_document_has_latencies_and_calls() -> None:
     report, key = Report("ours", {}), Key("far-blob-head-8", "s3-far")
     report.add(key, "ours", 1, replace(measured(1.0), asked=Traffic(150, MIB)))

@@ -104,7 +104,9 @@ class Client:
             caller = self._bounded(self._limits.seconds + len(request.body) / _LEAST_BYTES_PER_SECOND)
         answer = caller.call(request, most_bytes=most_bytes)
         if answer.status != expected:
-            raise UnavailableError(f"azure: {request.method} {request.path}: {answer.status}, not {expected}")
+            raise UnavailableError(
+                f"azure: {request.method} {request.path}: {answer.status} is answered, not {expected}"
+            )
         return answer
 
     def _bounded(self, seconds: float) -> Caller:

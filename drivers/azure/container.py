@@ -149,11 +149,15 @@ class Container:
         """Delete every blob whose key begins with `prefix`; tell whether there was any."""
         found = False
         for page in self._listing("list", prefix, PAGE_SIZE):
-            running = [self.pool.submit(self._remove_any, key) for key in page.names()]
-            for done in running:
-                done.result()
-            found = found or bool(running)
+            keys = page.names()
+            self.remove_all(keys)
+            found = found or bool(keys)
         return found
+
+    def remove_all(self, keys: Iterable[str]) -> None:
+        """Delete blobs; it is not an error if some are gone already."""
+        for done in [self.pool.submit(self._remove_any, key) for key in keys]:
+            done.result()
 
     def _remove_any(self, key: str) -> None:
         with suppress(PathNotFoundError):

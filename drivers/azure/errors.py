@@ -15,6 +15,10 @@ from drivers.translation import CHECK_RIGHTS, Translation, foreign, one_line
 if TYPE_CHECKING:
     from registry.foundation.http_client import Reply
 
+_OF_BLOBS: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED})
+"""Statuses that say that a blob is not there, or not as it was, where it is the service that says them."""
+_CONTAINER: Final = "Container"
+"""How the codes begin that tell of the container, and not of a blob in it."""
 _LEASED: Final = "Lease"
 """How the codes of 412 begin that tell of a lease, which somebody holds, and not of a condition that is not met."""
 _MOST_SKEW_SECONDS: Final = 15 * 60
@@ -61,9 +65,12 @@ class Translated(Translation):
         status = status_of(error)
         if status is None or status < HTTPStatus.BAD_REQUEST or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return UnavailableError
-        if status == HTTPStatus.PRECONDITION_FAILED and code_of(error).startswith(_LEASED):
-            return DriverError
-        return _WORDS.get(status, DriverError)
+        word = _WORDS.get(status, DriverError)
+        if isinstance(error, LoginError):
+            return UnavailableError if word is UnavailableError else NotPermittedError
+        if isinstance(error, RefusedError) and status in _OF_BLOBS:
+            return _word_of_blob(word, error.answer)
+        return word
 
     @staticmethod
     def text(error: Exception) -> str:
@@ -71,6 +78,16 @@ class Translated(Translation):
         if isinstance(error, RefusedError):
             return _said(error.answer)
         return one_line(error) if isinstance(error, OSError | LoginError) else foreign(error)
+
+
+def _word_of_blob(word: type[DriverError], answer: Reply) -> type[DriverError]:
+    """Return `word` if it is the service that answers, and if it is a blob that it speaks of."""
+    code = _code(answer)
+    if code.startswith(_LEASED):
+        return DriverError
+    # A blob that cannot be seen is not taken for one that is not there.
+    hidden = code.startswith(_CONTAINER) or not (code or "x-ms-request-id" in answer.headers)
+    return UnavailableError if hidden else word
 
 
 def status_of(error: BaseException | None) -> int | None:

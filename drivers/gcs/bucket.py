@@ -121,12 +121,12 @@ class Bucket:
 
     def insert(self, key: str, content: bytes, generation: int | None = None) -> int:
         """Store an object and return its new generation, provided that it has `generation` now (0: there is none)."""
-        query = {"uploadType": "media", "name": key, "fields": "generation,crc32c"}
+        query = f"uploadType=media&fields=generation,crc32c&name={_quoted(key)}"
         if generation is not None:
-            query["ifGenerationMatch"] = str(generation)
+            query += f"&ifGenerationMatch={generation}"
         caller = self._calls.long if len(content) > _LONG else self._calls.usual
         with Translated("put", key):
-            request = Request("POST", f"/upload{self._objects}", urlencode(query), _OF_CONTENT, content)
+            request = Request("POST", f"/upload{self._objects}", query, _OF_CONTENT, content)
             stored = _parsed(caller.call(request, most_bytes=0))
             if stored.get("crc32c") != _checksum(content):
                 raise UnavailableError(f"gcs: put {key}: what arrived is not what was sent")
@@ -279,7 +279,7 @@ class Bucket:
         return self._calls.urls.signed_url(method, self.name, key)
 
     def _path(self, key: str) -> str:
-        return f"{self._objects}/{quote(key, safe='')}"
+        return f"{self._objects}/{_quoted(key)}"
 
     def _call(self, request: Request, *, most_bytes: int = 0) -> Reply:
         return self._calls.usual.call(request, most_bytes=most_bytes)
@@ -295,6 +295,11 @@ def _parsed(answer: Reply) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("not an object")  # noqa: TRY004 - as JSON that cannot be parsed
     return found
+
+
+def _quoted(key: str) -> str:
+    """Return `key` as one segment of a path, or the value in a query."""
+    return quote(key).replace("/", "%2F")  # faster than to have it quoted by quote()
 
 
 def _time(text: str) -> float:

@@ -18,7 +18,8 @@ from google.oauth2 import service_account
 
 from drivers.translation import one_line
 from registry.foundation.errors import ParameterError
-from registry.foundation.http_client import HttpClient, HttpError
+from registry.foundation.http_client import HttpClient, HttpError, Reach
+from registry.foundation.http_client.reach import DIRECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +73,9 @@ class Transport(google.auth.transport.Request):
 
     def __init__(self) -> None:
         self._client = HttpClient()
-        weakref.finalize(self, self._client.close)
+        self._direct = HttpClient(reach=Reach(proxy=DIRECT))
+        for client in (self._client, self._direct):
+            weakref.finalize(self, client.close)
 
     def __call__(
         self,
@@ -88,8 +91,10 @@ class Transport(google.auth.transport.Request):
         Raises:
             TransportError: there is none.
         """
+        # Without TLS there are only servers of metadata, which no proxy reaches.
+        client = self._direct if url.startswith("http://") else self._client
         try:
-            reply = self._client.request(
+            reply = client.request(
                 method,
                 url,
                 body=body.encode() if isinstance(body, str) else body,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from drivers.calls.waits import Limits
@@ -20,6 +20,8 @@ CHUNK_STEP: Final = 256 * 1024
 DEFAULT_CHUNK: Final = 8 * 1024 * 1024
 _DEFAULT_CONCURRENCY = 50
 _LEAST_CONCURRENCY = 25
+_ATTEMPTS: Final = 7
+"""More than of other stores: the service takes one write a second to one name, and refuses others with 429."""
 _BUCKET: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -66,7 +68,7 @@ class GcsParameters:
             useragent=parameters.text("useragent"),
             endpoint=parameters.url("endpoint"),
             redirectendpoint=parameters.origin("redirectendpoint"),
-            limits=Limits.parse(parameters),
+            limits=replace(Limits.parse(parameters), attempts=_ATTEMPTS),
         )
 
 

@@ -273,7 +273,7 @@ class Bucket:
         with Translated("DeleteObject", key):
             self._calls.call("DeleteObject", "DELETE", key)
 
-    def remove(self, keys: Iterable[str]) -> None:
+    def remove_all(self, keys: Iterable[str]) -> None:
         """Delete objects, a thousand at a time; it is not an error if some are gone already."""
         remove(self, keys)
 

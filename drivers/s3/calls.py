@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError
 from drivers.calls.caller import Caller
 from drivers.calls.request import RefusedError, Request
 from drivers.s3.answers import region_of
-from drivers.s3.credentials import Credentials
+from drivers.s3.credentials import Credentials, Provider
 from drivers.s3.endpoint import Endpoint, endpoint_of
 from drivers.s3.signing import SdkSigner, Signer, query_of
 from drivers.s3.silence import leave_alone
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from registry.foundation.http_client import Reply, Stream
 
 CONNECT_SECONDS: Final = 5
-_KEPT_CONNECTIONS: Final = 64
+_KEPT_CONNECTIONS: Final = 128
 _ELSEWHERE: Final = frozenset({301, 302, 307, 400})
 """Statuses with which Amazon says that a bucket is in another region."""
 
@@ -61,14 +61,14 @@ class Calls:
 
     def __init__(self, parameters: Parameters) -> None:
         session = parameters.session()
-        self.client = parameters.client(session=session)
-        self.circuit = Circuit(most_waiting=MOST_WAITING)
-        leave_alone(self.client, self.circuit)
-        self._parameters = parameters
         # Another session searches anew; each remembers what it has found.
         self._credentials = Credentials(
             parameters.credentials(session), lambda: parameters.credentials(parameters.session())
         )
+        self.client = self._sdk_client(parameters)
+        self.circuit = Circuit(most_waiting=MOST_WAITING)
+        leave_alone(self.client, self.circuit)
+        self._parameters = parameters
         endpoint = self._endpoint_of(self.client)
         if parameters.log_calls:
             self.client.meta.events.register("after-call.s3", _note_sdk)
@@ -150,15 +150,21 @@ class Calls:
                 if region == way.endpoint.region:
                     return None
                 try:
-                    client = replace(self._parameters, region=region).client()
+                    client = self._sdk_client(replace(self._parameters, region=region))
                 except ParameterError:
                     return None
                 _log.warning("the bucket %s is in the region %s", self._parameters.bucket, region)
                 self._way = self._way_of(client, self._endpoint_of(client))
             return self._way
 
+    def _sdk_client(self, parameters: Parameters, endpoint: str = "") -> Any:
+        session = parameters.session()
+        if not parameters.access_key:
+            session.get_component("credential_provider").providers.insert(0, Provider(self._credentials))
+        return parameters.client(endpoint, session)
+
     def _way_of_clients(self) -> _Way:
-        client = self._parameters.client(self._parameters.redirect_endpoint)
+        client = self._sdk_client(self._parameters, self._parameters.redirect_endpoint)
         return self._way_of(client, self._endpoint_of(client))
 
     def _way_of(self, client: Any, endpoint: Endpoint) -> _Way:

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from botocore.credentials import CredentialProvider
+from botocore.credentials import Credentials as SdkCredentials
 from botocore.exceptions import NoCredentialsError
 
 if TYPE_CHECKING:
@@ -52,6 +54,31 @@ class Credentials:
                 self._changed = _frozen(before) != _frozen(self._found)
                 self._searched_at = time.monotonic()
             return self._changed
+
+
+class Provider(CredentialProvider):  # type: ignore[misc]
+    """Gives the SDK `credentials`, so that it signs with what was found last, too."""
+
+    METHOD = CANONICAL_NAME = "registry"
+
+    def __init__(self, credentials: Credentials) -> None:
+        super().__init__()
+        self._credentials = credentials
+
+    def load(self) -> SdkCredentials:
+        """Return them."""
+        return _Shared(self._credentials)
+
+
+class _Shared(SdkCredentials):  # type: ignore[misc]
+    """What the SDK asks for credentials each time that it signs."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        super().__init__("", "")
+        self._credentials = credentials
+
+    def get_frozen_credentials(self) -> Any:
+        return self._credentials.current()
 
 
 def _frozen(credentials: Any) -> Any:

@@ -70,7 +70,7 @@ class S3Driver(FlatDriver):
         if not below:
             raise PathNotFoundError(f"s3: delete {key}: there is nothing")
         self._uploads.abandon_joins(below)
-        return self._bucket.remove(below)
+        return self._bucket.remove_all(below)
 
     def create_upload(self, path: str) -> None:
         self._uploads.create(self._keys.key(path))

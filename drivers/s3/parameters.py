@@ -36,6 +36,8 @@ _ATTEMPTS: Final = 5
 _CONNECT_SECONDS: Final = 5
 _READ_SECONDS: Final = 60
 _PART_CONNECTIONS: Final = 64
+_REGION_ELSEWHERE: Final = "us-east-1"
+"""What stores of others are told; most have no regions."""
 
 _STORAGE_CLASSES: Final = (
     "NONE",
@@ -143,6 +145,7 @@ class Parameters:
         """
         session = botocore.session.get_session()
         session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
+        session.set_config_variable("region", self._region)  # roles are asked for there, too
         return session
 
     def credentials(self, session: Any) -> Any:
@@ -177,7 +180,7 @@ class Parameters:
     def _client(self, endpoint: str, session: Any) -> Any:
         return boto3.session.Session(botocore_session=session).client(
             "s3",
-            region_name=self.region or ("us-east-1" if self.endpoint else None),
+            region_name=self._region,
             endpoint_url=endpoint or None,
             aws_access_key_id=self.access_key or None,
             aws_secret_access_key=self.secret_key or None,
@@ -206,6 +209,10 @@ class Parameters:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
+
+    @property
+    def _region(self) -> str:
+        return self.region or _REGION_ELSEWHERE
 
     def _addressing_style(self) -> str:
         # Stores of others all know paths, and few have a name in the DNS for each bucket: registry:2 always used

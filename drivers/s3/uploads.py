@@ -262,11 +262,11 @@ class StagedWriter(Writer):
     def _remove(self, names: Iterable[str]) -> None:
         keys = [self._prefix + name for name in names]
         if keys:
-            self._bucket.remove(keys)
+            self._bucket.remove_all(keys)
 
     def _remove_all(self) -> None:
         names = {*self._record.names, *self._created}
-        self._bucket.remove([*(self._prefix + name for name in names), self._record_key])
+        self._bucket.remove_all([*(self._prefix + name for name in names), self._record_key])
 
     # Parts
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 import flask
 from flask import Flask
@@ -49,18 +49,33 @@ class Request(flask.Request):
 
     @cached_property
     def args(self) -> MultiDict[str, str]:
-        """What the query says, as werkzeug reads it; most requests have none."""
+        """What the query says, as werkzeug reads it; most requests have none, and some have a long state in it."""
         query: str = self.environ.get("QUERY_STRING", "")
         if not query:
             return _NO_ARGUMENTS
-        pairs = parse_qsl(query.encode("latin-1").decode(), keep_blank_values=True, errors=_UNDECODED)
-        return ImmutableMultiDict(pairs)
+        if not query.isascii():
+            return super().args
+        pairs = (part.partition("=") for part in query.split("&") if part)
+        return ImmutableMultiDict([(_unquoted(name), _unquoted(value)) for name, _, value in pairs])
+
+    @property
+    def mimetype(self) -> str:
+        """The media type that the content is said to have, in lower case, without its parameters; "" if it has none."""
+        kind: str = self.environ.get("CONTENT_TYPE", "")
+        return kind.partition(";")[0].strip().lower()
 
     def __getattr__(self, name: str) -> Any:
         if name not in _READ_LATER:
             raise AttributeError(name, name=name, obj=self)
         super().__init__(self.environ, populate_request=False)
         return self.__dict__[name]
+
+
+def _unquoted(text: str) -> str:
+    """Return a name or a value in a query; urllib's own looks at each character of what has but one that is quoted."""
+    if "+" in text:
+        text = text.replace("+", " ")
+    return unquote_to_bytes(text).decode(errors=_UNDECODED) if "%" in text else text
 
 
 class Application(Flask):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,10 +15,19 @@ if TYPE_CHECKING:
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 512
 """Characters of a path: a client may send thousands, and what bounds memory is the number of paths."""
+_is_one_of_many: Final = re.compile(
+    r"[a-z0-9]+:[0-9a-f]{64,128}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII
+).fullmatch
+"""Tells whether the end of a path is a digest or the id of an upload: which one it is, is the same to every rule."""
+_ANY: Final = "\0"
+"""Stands for any of them."""
 
 
 class Routing:
-    """Finds views for requests. Clients ask for few paths over and over, and to match one takes a while."""
+    """Finds views for requests. Clients ask for few paths over and over, and to match one takes a while.
+
+    Those that end in a digest or in the id of an upload are one path for each repository.
+    """
 
     def __init__(self, url_map: Map) -> None:
         self._map = url_map
@@ -39,7 +49,12 @@ class Routing:
         if path.startswith("//") or path.endswith("//"):
             # werkzeug would take these for paths with one slash: a proxy that allows or forbids by path would not.
             raise NotFound
-        rule, arguments = (self.remembered if len(path) <= _LONGEST_REMEMBERED else self.find)(method, path)
+        find = self.remembered if len(path) <= _LONGEST_REMEMBERED else self.find
+        above, _, last = path.rpartition("/")
+        if _is_one_of_many(last) and _ANY not in above:
+            rule, arguments = find(method, f"{above}/{_ANY}")
+            return rule, {name: value.replace(_ANY, last) for name, value in arguments.items()}
+        rule, arguments = find(method, path)
         return rule, dict(arguments)
 
     def adapter(self, method: str, path: str) -> MapAdapter:

@@ -130,6 +130,10 @@ class MeasuredDriver(DelegatingDriver):
         with self.timed("CreateUpload"):
             self._inner.start_upload(path, objects)
 
+    def end_upload(self, path: str, objects: Sequence[str]) -> None:
+        with self.timed("Delete"):
+            self._inner.end_upload(path, objects)
+
     def upload_size(self, path: str) -> int:
         with self.timed("UploadSize"):
             return self._inner.upload_size(path)

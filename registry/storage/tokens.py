@@ -33,6 +33,7 @@ from registry.oci.uploads import DigestState, UploadState
 _MAC_SIZE = hashlib.sha256().digest_size
 _MAX_LENGTH = 4096
 _SEED_DIGITS = 16
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class UploadTokens:
@@ -55,7 +56,7 @@ class UploadTokens:
             fields["DigestState"] = f"{state.digest_state.algorithm}:{encoded}"
         if state.checkpoint:
             fields["Checkpoint"] = state.checkpoint
-        message = json.dumps(fields, separators=(",", ":")).encode()
+        message = _to_json(fields).encode()
         return base64.urlsafe_b64encode(self._mac(message) + message).decode("ascii")
 
     def load(self, token: str, *, name: str, upload_id: str) -> UploadState:

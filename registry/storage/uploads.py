@@ -30,7 +30,7 @@ from registry.storage.names import is_upload_id
 from registry.storage.receiving import receive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from drivers.base import StorageDriver, Writer
     from registry.oci.uploads import Chunk
@@ -111,15 +111,17 @@ class UploadStore:
             receive(chunk.pieces, writer, hasher)
             size = writer.size
             content = hasher.digest() if hasher else None
+            left = [paths.upload_started_at(self._name, state.upload_id)]
             # Without a hash over all of it, or with one of another algorithm, the content is read back.
             if content is None or content.algorithm != digest.algorithm:
                 content = Digest.of_pieces(writer.content(), digest.algorithm)
-                write_link(self._driver, paths.upload_verified(self._name, state.upload_id), content)
+                left.append(paths.upload_verified(self._name, state.upload_id))
+                write_link(self._driver, left[-1], content)
             if content == digest:
                 self._publish(writer, state.upload_id, digest)
             else:
                 writer.cancel()
-        self.discard(state.upload_id)
+        self._end(state.upload_id, left)
         if content != digest:
             raise DigestInvalidError(
                 "provided digest did not match uploaded content",
@@ -227,7 +229,17 @@ class UploadStore:
         except PathNotFoundError:
             pass
         except DriverError as error:
-            _log.warning("the ended upload %s of %s was not cleaned up: %s", upload_id, self._name, error)
+            self._warn_of_rest(upload_id, error)
+
+    def _end(self, upload_id: str, left: Sequence[str]) -> None:
+        """Delete the objects at `left` of a session whose bytes were published or cancelled, as discard() does."""
+        try:
+            self._driver.end_upload(paths.upload_directory(self._name, upload_id), left)
+        except DriverError as error:
+            self._warn_of_rest(upload_id, error)
+
+    def _warn_of_rest(self, upload_id: str, error: DriverError) -> None:
+        _log.warning("the ended upload %s of %s was not cleaned up: %s", upload_id, self._name, error)
 
 
 def _hasher(state: UploadState, algorithm: str | None) -> Hasher | None:

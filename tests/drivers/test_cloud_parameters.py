@@ -31,6 +31,7 @@ LOGIN = {"type": "client_secret", "clientid": "c", "tenantid": "t", "secret": "s
         ({"bucket": "b", "redirectendpoint": "https://a/b"}, r"^redirectendpoint: must be http.* without a path"),
         ({"bucket": "B b"}, r"^bucket: must be the name of a bucket, not 'B b'$"),
         ({"bucket": "b", "endpoint": "foo bar"}, r"^endpoint: must be http.*, not 'foo bar'$"),
+        ({"bucket": "b", "calltimeout": "500ms"}, r"^calltimeout: must be at least 1s, not 500ms$"),
         ({"bucket": "b", "credentials": "x"}, r"^credentials: must be a section of values, not str$"),
     ],
 )

@@ -58,11 +58,7 @@ def test_calls_to_amazon_s3_follow_one_another_as_the_table_says(serve: Serve) -
 
 
 @pytest.mark.gcs
-def test_calls_to_google_follow_one_another_as_the_table_says(
-    serve: Serve, gcs: GcsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Google's SDK asks about the bucket in a thread of its own, at any time.
-    monkeypatch.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+def test_calls_to_google_follow_one_another_as_the_table_says(serve: Serve, gcs: GcsServer) -> None:
     assert_documented_behind_a_proxy("gcs", serve, gcs)
 
 

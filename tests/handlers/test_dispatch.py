@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import flask
 import pytest
+import werkzeug
 from flask import current_app, g, request
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -89,6 +90,47 @@ def test_what_a_request_says_is_read_when_it_is_asked_for(app: Application) -> N
     app.add_url_rule("/", view_func=view, methods=["PUT"])
     headers = {"X-Told": "yes", "Content-Type": "text/plain", "Host": "a.example"}
     assert app.test_client().put("/?q=1", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("", "&", "=", "a", "a=", "=a", "a=b=c", "a&&b=1&", "a=1&a=2", "a=%2Fb%3D&digest=sha256%3A00", "a+b=c+d%2B"),
+        *(
+            "a=%",
+            "a=%4",
+            "a=%zz",
+            "a=%ff",
+            "a=%C3%A4%ff",
+            "%C3%A4=%E2%82%AC",
+            "a=%00",
+            "a;b=1;c",
+            "a=?b",
+            "a=\xe4",
+            "a=\xc3\xa4",
+        ),
+    ],
+)
+def test_a_query_is_read_as_by_werkzeug(app: Application, query: str) -> None:
+    environ = {"PATH_INFO": "/", "REQUEST_METHOD": "GET", "QUERY_STRING": query}
+
+    def read(request: werkzeug.Request) -> object:
+        try:
+            return list(request.args.items(multi=True))
+        except UnicodeDecodeError as error:
+            return type(error)
+
+    assert read(app.request_class(environ)) == read(werkzeug.Request({**environ, "wsgi.url_scheme": "http"}))
+
+
+@pytest.mark.parametrize(
+    "kind", [None, "", "a/b", " A/B ; c=d", "a/b;", ";c=d", 'a/b; c="x;y"', "a/b; c*=UTF-8''d", "a", "a/b,c/d; e=f"]
+)
+def test_a_media_type_is_read_as_by_werkzeug(app: Application, kind: str | None) -> None:
+    environ = {"PATH_INFO": "/", "REQUEST_METHOD": "PUT", "wsgi.url_scheme": "http"}
+    if kind is not None:
+        environ["CONTENT_TYPE"] = kind
+    assert app.request_class(environ).mimetype == werkzeug.Request({**environ}).mimetype
 
 
 @pytest.mark.parametrize("where", ["before", "view", "after"])

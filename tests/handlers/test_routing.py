@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
 
 from registry.handlers.routing import Routing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 RULES = [
     Rule("/v2/<path:name>/blobs/<digest>", endpoint="blobs.get", methods=["GET"]),
@@ -73,3 +76,33 @@ def test_memory_is_bounded_however_many_and_however_long_the_paths_are(routing: 
 def test_two_slashes_are_not_one(routing: Routing, path: str) -> None:
     with pytest.raises(NotFound):
         match(routing, path)
+
+
+DIGEST = f"sha256:{'0a' * 32}"
+UPLOAD_ID = "83058651-0e75-4f30-84d1-fba356ec3cba"
+
+
+def test_digests_and_ids_of_uploads_are_one_path_for_each_repository(routing: Routing) -> None:
+    for number in range(100):
+        digest = f"sha256:{number:064x}"
+        assert match(routing, f"/v2/a/b/blobs/{digest}") == ("blobs.get", {"name": "a/b", "digest": digest})
+        upload_id = f"{number:08x}{UPLOAD_ID[8:]}"
+        assert match(routing, f"/v2/a/blobs/uploads/{upload_id}")[1] == {"name": "a", "upload_id": upload_id}
+
+    assert routing.remembered.cache_info().currsize == 2
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+@pytest.mark.parametrize("last", [DIGEST, UPLOAD_ID, DIGEST.upper(), f"{DIGEST}\n", "\0", "uploads", "v1"])
+@pytest.mark.parametrize(
+    "above", ["/v2/a/blobs", "/v2/\0/blobs", f"/v2/{DIGEST}/blobs", "/v2/a/blobs/uploads", "/v2", ""]
+)
+def test_each_path_leads_where_it_leads_alone(routing: Routing, method: str, last: str, above: str) -> None:
+    def found(find: Callable[[str, str], tuple[Rule, Mapping[str, Any]]]) -> object:
+        try:
+            rule, arguments = find(method, f"{above}/{last}")
+        except (NotFound, MethodNotAllowed) as error:
+            return type(error)
+        return rule.endpoint, dict(arguments)
+
+    assert [found(routing.match) for _ in range(2)] == [found(routing.find)] * 2

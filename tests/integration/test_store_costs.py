@@ -31,12 +31,8 @@ def cloud(request: pytest.FixtureRequest) -> GcsServer | AzureServer:
     return running
 
 
-def test_what_a_request_of_a_client_costs_at_the_store(
-    cloud: GcsServer | AzureServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_request_of_a_client_costs_at_the_store(cloud: GcsServer | AzureServer, tmp_path: Path) -> None:
     """The figures of docs/storage-drivers.md."""
-    # Google's SDK asks about the bucket in a thread of its own, at any time.
-    monkeypatch.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     costs: dict[str, tuple[dict[str, int], int, int]] = {}
     traffic = cloud.proxy.traffic
 

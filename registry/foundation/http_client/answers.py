@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from registry.foundation.http_client.connections import Connection
     from registry.foundation.http_client.deadlines import Patience
     from registry.foundation.http_client.destinations import Address
+    from registry.foundation.http_client.errors import HttpError
     from registry.foundation.http_client.heads import Headers
     from registry.foundation.http_client.hops import Hop
     from registry.foundation.http_client.kept import KeptConnections
@@ -104,7 +105,7 @@ class Stream:
             if len(content) < most_bytes and self._response.length:
                 raise http.client.IncompleteRead(content, self._response.length)
         except UNANSWERED as error:
-            raise self._hop.told(error) from None
+            raise self._told(error) from None
         return content
 
     def pieces(self) -> Iterator[bytes]:
@@ -122,8 +123,13 @@ class Stream:
             if not piece and self._response.length:
                 raise http.client.IncompleteRead(b"", self._response.length)
         except UNANSWERED as error:
-            raise self._hop.told(error) from None
+            raise self._told(error) from None
         return piece
+
+    def _told(self, error: Exception) -> HttpError:
+        if isinstance(error, TimeoutError):
+            self._kept.drop(self._key)
+        return self._hop.told(error)
 
     def close(self) -> None:
         """Keep the connection for the next request if this answer has come to its end, else close it."""

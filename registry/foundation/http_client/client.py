@@ -226,6 +226,8 @@ class HttpClient:
         try:
             whole = hop.send(connection)
             return Stream(hop, connection, key, self._kept, keep=whole)
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if isinstance(error, TimeoutError):
+                self._kept.drop(key)
             raise

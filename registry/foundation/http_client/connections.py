@@ -24,6 +24,9 @@ _MOST_AT_ONCE: Final = 256 * 1024
 _PIECE: Final = 16 * 1024
 """What TLS sends and receives at once: a record of it, as a timeout of Python holds for each."""
 
+_MOST_MILLISECONDS: Final = 2**31 - 1
+"""What poll() takes: 24 days."""
+
 _LEAST_SECONDS: Final = 2.0
 """What an address is given to take a connection, if it has others behind it and there is as much time (as in Go)."""
 
@@ -176,7 +179,7 @@ class PlainConnection(Connection):
 
     def _wait(self, poll: select.poll) -> None:
         seconds = self.exchange.deadline.remaining_seconds()
-        if not poll.poll(None if seconds is None else seconds * 1000):
+        if not poll.poll(None if seconds is None else min(seconds * 1000, _MOST_MILLISECONDS)):
             raise TimeoutError("timed out")
 
 

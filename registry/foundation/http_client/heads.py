@@ -74,7 +74,7 @@ class Headers:
         """Yield name and value of each as they came, in their order."""
         for line in self._text.split("\r\n"):
             name, colon, value = line.partition(":")
-            if colon:
+            if colon and name:
                 yield name, value.strip(_OWS)
 
 
@@ -97,7 +97,7 @@ def ordinary_head(piece: bytes) -> Head | None:
         return None
     fields = piece[piece.find(b"\r\n", 12) : end]
     lines = fields.count(b"\r\n")
-    if lines != fields.count(b"\n") or lines > _MOST_LINES + 1:
+    if lines != piece.count(b"\n", 0, end) or lines > _MOST_LINES + 1:
         return None
     # A name that a space follows, and a line that goes on with the one before it, are for who reads lines.
     if b" :" in fields or b"\t:" in fields or b"\r\n " in fields or b"\r\n\t" in fields:

@@ -52,6 +52,17 @@ class KeptConnections:
         if dropped:
             dropped.close()
 
+    def drop(self, key: Hashable) -> None:
+        """Close all that wait of `key`, of which one went silent: what lies between may have forgotten each of them.
+
+        After a failover of an address, say, a request would else meet one that is dead after the other.
+        """
+        with self._lock:
+            dropped = self._waiting.pop(key, [])
+            self._count -= len(dropped)
+        for _, connection in dropped:
+            connection.close()
+
     def _pop(self, key: Hashable, at: int) -> tuple[float, Connection]:
         waiting = self._waiting[key]
         found = waiting.pop(at)

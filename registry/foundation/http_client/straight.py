@@ -59,6 +59,8 @@ class Straight:
             piece = b""
         except UNANSWERED as error:
             connection.close()
+            if isinstance(error, TimeoutError):
+                kept.drop(key)
             raise hop.told(error) from None
         if piece:
             return Straight(hop, connection, key, kept, piece)
@@ -84,4 +86,6 @@ class Straight:
             return Stream(self._hop, self._connection, self._key, self._kept, keep=True, received=self._piece)
         except UNANSWERED as error:
             self._connection.close()
+            if isinstance(error, TimeoutError):
+                self._kept.drop(self._key)
             raise self._hop.told(error) from None

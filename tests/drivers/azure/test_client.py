@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.azure.driver import AzureDriver
-from drivers.base import NotWritableError, UnavailableError
+from drivers.base import DriverError, NotWritableError, PathNotFoundError, UnavailableError
 from registry.foundation.errors import ParameterError
 from tests.drivers.proxy import Answer, Proxy, serving
 from tests.serving import free_port
@@ -150,3 +150,27 @@ def test_a_page_that_a_proxy_gives_for_a_write_is_not_taken_for_success() -> Non
             with pytest.raises(UnavailableError) as raised:
                 write()
             assert not isinstance(raised.value, NotWritableError)
+
+
+@pytest.mark.parametrize(
+    ("headers", "word"),
+    [
+        ([("x-ms-error-code", "BlobNotFound")], PathNotFoundError),
+        ([("x-ms-request-id", "1")], PathNotFoundError),
+        ([("x-ms-error-code", "ContainerNotFound"), ("x-ms-request-id", "1")], UnavailableError),
+        ([], UnavailableError),
+    ],
+    ids=["the service", "an emulator", "the container is gone", "a proxy"],
+)
+def test_a_blob_is_missing_only_if_the_service_says_so(headers: list[tuple[str, str]], word: type[DriverError]) -> None:
+    with serving(service := Service()), service.intercepting(lambda *_: Answer(404, headers)):
+        driver = AzureDriver.from_parameters(SECTION | {"serviceurl": f"http://127.0.0.1:{service.server_port}"})
+        calls: list[Callable[[], object]] = [
+            lambda: driver.get("/docker/b", limit=9),
+            lambda: driver.stat("/docker/b"),
+            lambda: driver.read("/docker/b"),
+        ]
+        for call in calls:
+            with pytest.raises(DriverError) as raised:
+                call()
+            assert type(raised.value) is word

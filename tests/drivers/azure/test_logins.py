@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from drivers.base import DriverError, NotPermittedError, UnavailableError
+from drivers.base import DriverError, NotPermittedError, PathNotFoundError, UnavailableError
 from registry.foundation.errors import ParameterError
 from tests.drivers.cloud_servers import running
 from tests.drivers.conformance import BLOB, ROOT, upload
@@ -66,7 +66,7 @@ class Issuer(Proxy):
         super().__init__(free_port(), "")
         self.issued = 0
         self.seconds = 3600
-        self.refuses = False
+        self.refused_with = 0
         self.held = threading.Event()
         self.held.set()
 
@@ -74,8 +74,8 @@ class Issuer(Proxy):
         del method, target, headers, body
         self.issued += 1
         self.held.wait(10)
-        if self.refuses:
-            return Answer(403, [("Content-Type", "application/json")], b'{"message": "no such identity"}')
+        if self.refused_with:
+            return Answer(self.refused_with, [("Content-Type", "application/json")], b'{"message": "no such identity"}')
         given = {
             "access_token": token(self.issued, self.seconds),
             "expires_on": str(int(time.time()) + self.seconds),
@@ -190,7 +190,7 @@ def test_a_token_is_fetched_anew_before_its_end(cloud: Cloud) -> None:
     assert driver.get(BLOB, limit=9) == b"content"
     assert cloud.front.shown == [1, 2]
 
-    cloud.issuer.refuses = True
+    cloud.issuer.refused_with = 403
     assert driver.get(BLOB, limit=9) == b"content"  # what is there is valid for two minutes
     assert cloud.front.shown == [1, 2, 2]
 
@@ -212,12 +212,14 @@ def test_while_a_token_is_fetched_anew_nobody_waits_who_has_a_valid_one(cloud: C
     assert cloud.front.shown == [1, 1, 2]
 
 
-def test_without_a_token_nothing_is_asked_and_the_log_says_why(cloud: Cloud) -> None:
-    cloud.issuer.refuses = True
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_without_a_token_nothing_is_asked_and_nothing_is_taken_for_missing(cloud: Cloud, status: int) -> None:
+    cloud.issuer.refused_with = status
 
-    with pytest.raises(DriverError, match=r"^azure: get [^\n]*: no token of the identity: [^\n]*$"):
+    with pytest.raises(DriverError, match=r"^azure: get [^\n]*: no token of the identity: [^\n]*$") as raised:
         cloud.driver().get(BLOB, limit=9)
 
+    assert not isinstance(raised.value, PathNotFoundError)
     assert not cloud.front.shown
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -20,10 +21,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SdkCredentials
 
 from drivers.s3 import credentials as credentials_module
+from drivers.s3.bucket import Bucket
 from drivers.s3.credentials import Credentials
 from drivers.s3.driver import S3Driver
 from drivers.s3.endpoint import Endpoint
+from drivers.s3.parameters import parse
 from drivers.s3.signing import Signer, query_of
+from registry.foundation.pool import Pool
 from tests.drivers.s3.recording import HEAD, Answer, Asked, Recorder, recording, refusal
 
 if TYPE_CHECKING:
@@ -124,6 +128,29 @@ def test_credentials_that_the_store_does_not_accept_any_more_are_searched_for_ag
     assert [asked.access_key for asked in recorder.asked] == ["old", "new", "new"]
     assert "x-amz-security-token" in recorder.asked[0].headers
     assert "x-amz-security-token" not in recorder.asked[1].headers
+
+
+def test_the_sdk_signs_with_what_was_found_last(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
+    monkeypatch.setattr(credentials_module, "_RENEWED_SECONDS", 0.0)
+    shared.write_text("[default]\naws_access_key_id=old\naws_secret_access_key=s\n")
+    recorder.answer = lambda asked: (
+        Answer(body=b"") if asked.access_key == "new" else refusal(403, "InvalidAccessKeyId")
+    )
+    objects = Bucket(parse(recorder.unsigned()), Pool(1, "s3-copy"))
+    shared.write_text("[default]\naws_access_key_id=new\naws_secret_access_key=s\n")
+
+    objects.get("a/b", limit=10)
+    objects.put_final("a/b", BytesIO(bytes(2 * 1024 * 1024)))
+
+    assert [(asked.method, asked.access_key) for asked in recorder.asked] == [
+        ("GET", "old"),
+        ("GET", "new"),
+        ("PUT", "new"),
+    ]
 
 
 def test_credentials_of_the_configuration_that_are_not_accepted_are_told_at_once(recorder: Recorder) -> None:

@@ -137,6 +137,12 @@ def test_a_kept_connection_has_the_deadline_of_its_new_request() -> None:
             client.request("GET", url, timeout_seconds=SECONDS)
 
 
+def test_a_deadline_may_be_years_away() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+    with listening(answering(answer, pause_seconds=0.001)) as url, closing(HttpClient()) as client:
+        assert client.request("GET", url, timeout_seconds=1e9).content == b"x"
+
+
 def test_who_sets_no_deadline_waits() -> None:
     def behave(connection: socket.socket, ended: threading.Event) -> None:
         read_head(connection)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -14,7 +15,6 @@ from tests.foundation.http_client.servers import Server, answering, listening, r
 from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -120,8 +120,9 @@ def test_threads_have_connections_of_their_own_and_as_many_are_kept_as_is_said(s
     assert len({asked.port for asked in server.asked}) < 200
 
 
+@pytest.mark.parametrize("follow", [10, 0])
 @pytest.mark.parametrize("ending", ["close", "reset", "close of TLS", "end of TLS"])
-def test_a_connection_that_was_closed_meanwhile_is_replaced(tmp_path: Path, ending: str) -> None:
+def test_a_connection_that_was_closed_meanwhile_is_replaced(tmp_path: Path, ending: str, follow: int) -> None:
     authority, seen = Authority.create(tmp_path), list[bytes]()
     context = authority.serving_context("server")
 
@@ -141,7 +142,7 @@ def test_a_connection_that_was_closed_meanwhile_is_replaced(tmp_path: Path, endi
 
     with (
         listening(behave_in_tls if "TLS" in ending else behave) as url,
-        closing(HttpClient(cafile=str(authority.path))) as client,
+        closing(HttpClient(cafile=str(authority.path), follow=follow)) as client,
     ):
         for _ in range(3):
             secured = url.replace("http", "https") if "TLS" in ending else url
@@ -172,6 +173,38 @@ def test_a_kept_connection_that_ends_within_an_answer_is_not_tried_again(client:
         with pytest.raises(HttpError):
             get(client, url)
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("goes_silent", ["at once", "within the head", "within the content"])
+@pytest.mark.parametrize("follow", [10, 0])
+def test_after_a_connection_went_silent_no_other_is_used_that_was_kept_beside_it(follow: int, goes_silent: str) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nxy"
+    shown = {"at once": b"", "within the head": answer[:20], "within the content": answer[:-1]}[goes_silent]
+    all_answered = threading.Barrier(4)
+    connections = list[socket.socket]()
+
+    def behave(connection: socket.socket, ended: threading.Event) -> None:
+        connections.append(connection)
+        is_old = len(connections) <= 4
+        while read_head(connection):
+            if is_old:
+                all_answered.wait(10)
+            connection.sendall(answer)
+            if is_old:  # as after the failover of an address: nothing comes any more, and nothing ends
+                read_head(connection)
+                connection.sendall(shown)
+                ended.wait()
+
+    with (
+        listening(behave) as url,
+        closing(HttpClient(connections=4, follow=follow)) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        assert [reply.content for reply in pool.map(lambda _: get(client, url), range(4))] == [b"xy"] * 4
+        with pytest.raises(HttpError, match="timed out"):
+            client.request("GET", url, timeout_seconds=0.3)
+        assert get(client, url).content == b"xy"
+    assert len(connections) == 5
 
 
 def test_no_more_of_an_answer_is_read_than_is_asked_for(client: HttpClient) -> None:
@@ -249,6 +282,38 @@ def test_an_answer_is_the_same_in_one_piece_and_byte_by_byte(client: HttpClient,
         ("Content-Length", "3"),
     ]
     assert (reply.headers["A"], reply.headers.getlist("a")) == ("1, \xe4", ["1", "\xe4"])
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\nContent-Length: 9\r\n"
+CHUNK = b"\r\n4\r\nabcd\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\n" + CHUNKED + CHUNK,
+        b"HTTP/1.1 200 OK\r\nA: b\n" + CHUNKED + CHUNK,
+        b"HTTP/1.1 200 OK\r\nA: b\r" + CHUNKED + b"\r\n123456789",
+        b"HTTP/1.1 200 OK\r\n" + CHUNKED.replace(b":", b" :") + CHUNK,
+        b"HTTP/1.1 200 OK\r\n" + CHUNKED.replace(b":", b"\t:") + CHUNK,
+        b"HTTP/1.1 200 OK\r\nA: b\r\n " + CHUNKED + b"\r\n123456789",
+        b"HTTP/1.1 200 OK\r\nA: b\r\n\t" + CHUNKED + b"\r\n123456789",
+        b"HTTP/1.1 200 OK\r\n" + CHUNKED.upper() + CHUNK,
+        b"HTTP/1.1 200 OK\r\n\x0b" + CHUNKED + b"\r\n123456789",
+        b"HTTP/1.1 200 OK\r\n:empty\r\nno colon\r\nContent-Length:3\r\nCONTENT-length:  3 \t\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\xc4: \xe4\xa0\r\n\r\nabc",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n",
+        b"HTTP/1.1 200\r\nConnection: close, x\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 99 + b"Content-Length: 3\r\n\r\nabc",
+    ],
+)
+def test_an_answer_in_one_piece_is_read_as_one_that_comes_byte_by_byte(client: HttpClient, answer: bytes) -> None:
+    replies = []
+    for pause_seconds in (0, 0.0001):
+        with listening(answering(answer, pause_seconds)) as url:
+            replies.append(get(client, url))
+    short, general = [(each.status, each.content, [*each.headers.items()]) for each in replies]
+    assert short == general
 
 
 @pytest.mark.parametrize(

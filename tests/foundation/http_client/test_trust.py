@@ -123,12 +123,16 @@ def test_a_directory_and_a_pipe_are_refused(tmp_path: Path) -> None:
             HttpClient(cafile=str(path))
 
 
+@pytest.mark.parametrize("follow", [10, 0])
 def test_a_file_that_changes_is_in_force_at_once_for_connections_that_are_kept_too(
-    authority: Authority, tmp_path: Path
+    authority: Authority, tmp_path: Path, follow: int
 ) -> None:
     other, path = Authority.create(tmp_path / "other"), tmp_path / "ca.pem"
     path.write_bytes(authority.path.read_bytes())
-    with serving(authority.serving_context("server")) as server, closing(HttpClient(cafile=str(path))) as client:
+    with (
+        serving(authority.serving_context("server")) as server,
+        closing(HttpClient(cafile=str(path), follow=follow)) as client,
+    ):
         assert get(client, f"{server.url}/5") == 200
         path.write_bytes(other.path.read_bytes())
         with pytest.raises(HttpError, match="certificate verify failed"):
