@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import ssl
 import weakref
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from drivers.azure.authorization import Bearer, ByUrl, SharedKey
 from drivers.azure.copying import Copier
 from drivers.azure.parameters import SAS, SHARED_KEY
 from drivers.base import UnavailableError
+from drivers.calls.authorities import authorities
 from drivers.calls.caller import Caller
 from drivers.calls.request import Request, Signer
 from registry.foundation.circuit import MOST_WAITING, Circuit
@@ -33,8 +31,6 @@ _MOST_BYTES: Final = 64 * 1024
 _LONG_BODY: Final = 1024 * 1024
 _LEAST_BYTES_PER_SECOND: Final = 256 * 1024
 """What a network has to take: a long body is given that much time more."""
-_AUTHORITIES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""Variables of a file, or a directory, of authorities, which the SDKs know."""
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -140,13 +136,5 @@ def _http_client(parameters: AzureParameters) -> HttpClient:
         follow=0,
         verify=parameters.verify,
         reach=Reach(connect_seconds=_CONNECT_SECONDS),
-        **(_authorities() if parameters.verify else {}),
+        **(authorities() if parameters.verify else {}),
     )
-
-
-def _authorities() -> dict[str, Any]:
-    """Return how the client is told of authorities that the environment names, as the SDKs let it."""
-    named = next(filter(None, map(os.environ.get, _AUTHORITIES)), "")
-    if named and Path(named).is_dir():
-        return {"context": ssl.create_default_context(capath=named)}
-    return {"cafile": named}

@@ -7,6 +7,7 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from drivers.calls.authorities import authorities
 from drivers.calls.caller import Caller
 from drivers.gcs.credentials import Token, Transport, find_credentials
 from drivers.gcs.signing import UrlSigner
@@ -32,7 +33,7 @@ class Calls:
     attempt. `urls` signs for clients. `endpoint` is where the service is.
 
     Raises:
-        ParameterError: the credentials cannot be used, or there are none.
+        ParameterError: the credentials cannot be used, or there are none; or the authorities cannot be read.
     """
 
     def __init__(self, parameters: GcsParameters) -> None:
@@ -40,13 +41,14 @@ class Calls:
         if emulator and not parameters.endpoint:
             parameters = replace(parameters, endpoint=emulator if "://" in emulator else f"http://{emulator}")
         transport = Transport()
-        credentials = find_credentials(parameters, transport)
-        self.endpoint = endpoint = (parameters.endpoint or f"https://storage.{credentials.universe_domain}").rstrip("/")
+        credentials, universe = find_credentials(parameters, transport)
+        self.endpoint = endpoint = (parameters.endpoint or f"https://storage.{universe}").rstrip("/")
         client = HttpClient(
             user_agent=parameters.useragent or DISTRIBUTION,
             connections=2 * parameters.maxconcurrency,
             follow=0,
             reach=Reach(connect_seconds=_CONNECT_SECONDS),
+            **authorities(),
         )
         weakref.finalize(self, client.close)
         self.circuit = circuit = Circuit(most_waiting=MOST_WAITING)

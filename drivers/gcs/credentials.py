@@ -16,6 +16,7 @@ import google.auth.transport
 from google.auth.credentials import AnonymousCredentials
 from google.oauth2 import service_account
 
+from drivers.calls.authorities import authorities
 from drivers.translation import one_line
 from registry.foundation.errors import ParameterError
 from registry.foundation.http_client import HttpClient, HttpError, Reach
@@ -40,24 +41,33 @@ _PAUSE_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
-def find_credentials(parameters: GcsParameters, transport: Transport) -> Any:
-    """Return the credentials of google.auth. An endpoint without an account is that of an emulator: anonymous ones.
+def find_credentials(parameters: GcsParameters, transport: Transport) -> tuple[Any, str]:
+    """Return the credentials of google.auth and the domain of the cloud that they are for.
+
+    An endpoint without an account is that of an emulator: anonymous ones.
 
     Raises:
-        ParameterError: they cannot be used, or there are none.
+        ParameterError: they cannot be used, or there are none, or the metadata server does not say enough of them.
     """
     try:
-        if parameters.account:
-            return service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
-                parameters.account, scopes=_SCOPES
-            )
-        if parameters.endpoint:
-            return AnonymousCredentials()  # type: ignore[no-untyped-call]
-        return google.auth.default(scopes=_SCOPES, request=transport)[0]
-    except (google.auth.exceptions.GoogleAuthError, ValueError) as error:
+        credentials = _credentials(parameters, transport)
+        # With those of a machine, the metadata server is asked for the domain. An endpoint makes it needless.
+        universe = "" if parameters.endpoint else credentials.universe_domain
+    except (google.auth.exceptions.GoogleAuthError, OSError, ValueError) as error:
         where = parameters.account_origin or "keyfile: is not given, and there are no default credentials"
         what = ": is not a service account" if parameters.account_origin else ""
         raise ParameterError(f"{where}{what}: {one_line(error)}") from error
+    return credentials, universe
+
+
+def _credentials(parameters: GcsParameters, transport: Transport) -> Any:
+    if parameters.account:
+        return service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
+            parameters.account, scopes=_SCOPES
+        )
+    if parameters.endpoint:
+        return AnonymousCredentials()  # type: ignore[no-untyped-call]
+    return google.auth.default(scopes=_SCOPES, request=transport)[0]
 
 
 class _Answer(NamedTuple):
@@ -72,7 +82,7 @@ class Transport(google.auth.transport.Request):
     """Has google.auth ask servers of tokens, of metadata and of signatures through the client of HTTP."""
 
     def __init__(self) -> None:
-        self._client = HttpClient()
+        self._client = HttpClient(**authorities())
         self._direct = HttpClient(reach=Reach(proxy=DIRECT))
         for client in (self._client, self._direct):
             weakref.finalize(self, client.close)

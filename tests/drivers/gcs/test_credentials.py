@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,9 +21,15 @@ pytest.importorskip("google.cloud.storage", reason="the gcs extra is not install
 from drivers.gcs import credentials
 from drivers.gcs.driver import GcsDriver
 from tests.drivers.gcs.server import key_of_account
+from tests.drivers.proxy import Answer, Proxy
+from tests.drivers.proxy import serving as serving_proxy
+from tests.server.tls.authority import Authority
+from tests.serving import free_port
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
+    from pathlib import Path
 
 HOUR = 3600
 
@@ -69,7 +78,7 @@ def google() -> Iterator[Google]:
 
 
 @contextmanager
-def serving(google: Google) -> Iterator[Google]:
+def serving(google: Google, context: ssl.SSLContext | None = None) -> Iterator[Google]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -89,6 +98,8 @@ def serving(google: Google) -> Iterator[Google]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         google.url = f"http://127.0.0.1:{server.server_port}"
         yield google
@@ -189,3 +200,58 @@ def test_what_is_not_the_range_that_was_asked_for_is_not_given_out(google: Googl
     with pytest.raises(UnavailableError, match="a range was asked for, and something else came"):
         driver.read("/a/b", 3)
     assert b"".join(driver.read("/a/b")) == b"content"
+
+
+# Whose certificates are taken
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_the_authorities_that_the_environment_names_are_trusted(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(other, raising=False)
+    authority = Authority.create(tmp_path)
+    with serving(google := Google(), authority.serving_context("store")):
+        google.url = google.url.replace("http://127.0.0.1", "https://localhost")
+        with pytest.raises(UnavailableError, match="certificate verify failed"):
+            get(google.driver())
+        monkeypatch.setenv(variable, str(authority.path))
+        assert get(google.driver()) == b"content"
+    assert len(google.asked) == 1
+
+
+class Metadata(Proxy):
+    """A server of metadata that knows nothing but the project."""
+
+    def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
+        del method, headers, body
+        known = target == "/" or target.endswith("/project-id")
+        return Answer(200 if known else 503, [("Metadata-Flavor", "Google"), ("Content-Type", "text/plain")], b"test")
+
+
+_AT_A_MACHINE = """
+import sys, time
+time.sleep = lambda _: None  # google.auth waits between its attempts
+from drivers.gcs.driver import GcsDriver
+from registry.foundation.errors import ParameterError
+try:
+    GcsDriver.from_parameters({"bucket": "images"})
+except ParameterError as error:
+    print(error)
+"""
+
+
+def test_a_metadata_server_that_is_out_of_order_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    with serving_proxy(Metadata(free_port(), "")) as server:
+        host = f"127.0.0.1:{server.server_port}"
+        names = ("GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT")
+        nowhere = {"HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path)}
+        environment = {**os.environ, **dict.fromkeys(names, host), **nowhere}
+        environment.pop("GOOGLE_APPLICATION_CREDENTIALS", None)
+        run = [sys.executable, "-c", _AT_A_MACHINE]
+        said = subprocess.run(run, env=environment, check=True, capture_output=True, text=True, timeout=60).stdout
+
+    assert said.startswith("keyfile: is not given, and there are no default credentials: ")
+    assert "universe-domain" in said
+    assert said.count("\n") == 1
