@@ -126,6 +126,13 @@ class Bucket:
                 raise UnavailableError(f"gcs: put {key}: what arrived is not what was sent")
             return int(stored["generation"])
 
+    def generation_with(self, key: str, content: bytes) -> int | None:
+        """Return the generation of an object if it has `content`, which is told by size and checksum."""
+        with Translated("stat", key):
+            found = _parsed(self._call(Request("GET", self._path(key), "fields=size,crc32c,generation")))
+            same = int(found["size"]) == len(content) and found["crc32c"] == _checksum(content)
+            return int(found["generation"]) if same else None
+
     def get(self, key: str, *, limit: int) -> bytes:
         """Return an object of at most `limit` bytes."""
         return self.fetch(key, limit=limit)[0]

@@ -3,7 +3,8 @@
 An upload at ``a/b/data`` is stored below ``a/b/data/.upload/``: the object ``state`` and the parts, each under a name
 that no other writer can choose. The state is replaced only if it still has the generation that was read. So if there
 are two writers one loses and has changed nothing, and what is published is composed, inside the service, of exactly
-the parts and generations that the writer saw. The state's generation is the checkpoint.
+the parts and generations that the writer saw. Whoever publishes puts a claim in place of the state first, and deletes
+it in the end. The state's generation is the checkpoint.
 
 Whenever the last 32 parts are of one level, they are composed into one part of the next level, as digits carry.
 So an upload of any number of chunks of any size is a list of about a hundred parts.
@@ -79,15 +80,23 @@ class State:
         """Return the state that was stored as `content`.
 
         Raises:
+            PathNotFoundError: the upload is being published, or was when its writer ended: no other can go on.
             DriverError: it is malformed, or of a later version.
         """
         try:
             fields = json.loads(content)
+            if "claim" in fields:
+                raise PathNotFoundError("gcs: the upload is being published")
             if fields["version"] == 1:
                 return cls(tuple(Part(*part) for part in fields["parts"]))
         except (ValueError, KeyError, TypeError) as error:
             raise DriverError(f"gcs: the state of an upload is malformed: {error!r}") from error
         raise DriverError(f"gcs: the state of an upload is of version {fields['version']}, too new for this program")
+
+
+def _claim() -> bytes:
+    """Return what stands in place of a state while its upload is published; no other writer can know it."""
+    return json.dumps({"version": 2, "claim": secrets.token_hex(12)}).encode("ascii")
 
 
 class GcsWriter(Writer):
@@ -143,12 +152,12 @@ class GcsWriter(Writer):
             self._claim()
             self._publish(lambda: self._bucket.compose(key, sources))
         self._release()
-        self._remove(self._created | self._state.names)
+        self._remove(self._created | self._state.names | {STATE})
 
     def _claim(self) -> None:
-        """Delete the state, so that no other writer can go on; _publish() stores it again if it fails."""
+        """Put a claim in place of the state, so that no other writer can go on; _publish() undoes it if it fails."""
         try:
-            self._bucket.remove(self._prefix + STATE, self._generation)
+            self._generation = self._swap(_claim())
         except (ConflictError, PathNotFoundError) as error:
             self._give_up()
             raise self._upload.lost(error) from error
@@ -158,7 +167,7 @@ class GcsWriter(Writer):
             step()
         except BaseException:
             with suppress(DriverError):
-                self._generation = self._bucket.insert(self._prefix + STATE, self._state.dump(), 0)
+                self._generation = self._swap(self._state.dump())
             self._give_up()
             raise
 
@@ -193,21 +202,22 @@ class GcsWriter(Writer):
             UploadBusyError: another writer has changed the upload since it was opened.
         """
         try:
-            self._generation = self._swap(state)
+            self._generation = self._swap(state.dump())
         except (ConflictError, PathNotFoundError) as error:
             self._give_up()
             raise self._upload.lost(error) from error
         old, self._state = self._state, state
         return old
 
-    def _swap(self, state: State) -> int:
+    def _swap(self, content: bytes) -> int:
+        """Store `content`, which only this writer can know, in place of the state; return its generation."""
         key = self._prefix + STATE
         try:
-            return self._bucket.insert(key, state.dump(), self._generation)
+            return self._bucket.insert(key, content, self._generation)
         except ConflictError:
-            # The state there may be our own, if the answer was lost; no other writer can know the names in it.
-            content, generation = self._bucket.fetch(key, limit=STATE_LIMIT)
-            if content != state.dump():
+            # What is there may be our own, if the answer was lost.
+            found, generation = self._bucket.fetch(key, limit=STATE_LIMIT)
+            if found != content:
                 raise
             return generation
 
@@ -237,7 +247,16 @@ class GcsWriter(Writer):
         return self._bucket.pool.submit(self._put, self._new_name(), content)
 
     def _put(self, name: str, content: bytes) -> Part:
-        return Part(name, self._bucket.insert(self._prefix + name, content, 0), len(content))
+        key = self._prefix + name
+        try:
+            generation = self._bucket.insert(key, content, 0)
+        except ConflictError:
+            # It may be our own, if the answer was lost; no other writer can know the name.
+            found = self._bucket.generation_with(key, content)
+            if found is None:
+                raise
+            generation = found
+        return Part(name, generation, len(content))
 
     def _take_over(self, part: Part) -> None:
         self._parts.append(part)
