@@ -523,10 +523,10 @@ class StorageDriver(ABC):
         self.create_upload(path)
 
     def end_upload(self, path: str, objects: Sequence[str]) -> None:
-        """Delete what is left below `path`, a prefix, of an upload that was published or cancelled; maybe nothing is.
+        """Delete what is left below the prefix `path` of an upload that was published or cancelled, if anything is.
 
-        That is some of `objects`, paths, and else at most what a request that broke off has left. So a driver may spare
-        itself the look for that, which stays then.
+        `objects` are the paths at which something may be left, unless a request has broken off. A driver may look
+        nowhere else: what such a request has left stays then, for the purge of uploads.
         """
         del objects
         with suppress(PathNotFoundError):

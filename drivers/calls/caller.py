@@ -25,6 +25,8 @@ _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 _MOST_OF_ERROR: Final = 65536
 """Bytes that are read of the content of an error."""
+_LITTLE: Final = 64 * 1024
+"""The longest body that is sent at once on any line."""
 _SLOWEST: Final = 1024
 """Bytes per second, over a minute, below which a stream is not worth the thread that waits for it."""
 _SHARE_OF_FIRST: Final = 2 / 3
@@ -73,7 +75,11 @@ class Caller:
                 most_bytes=max(most_bytes, _MOST_OF_ERROR),
             )
 
-        return self._final(request, ask)
+        if len(request.body) <= _LITTLE:
+            return self._final(request, ask)
+        answer: Reply = self._aside(request, ask)
+        self._circuit.heard()
+        return answer
 
     def stream(self, request: Request) -> Stream:
         """Return an answer, of a status of 2xx, whose content comes while it is read.
@@ -103,7 +109,8 @@ class Caller:
                 content = answer.read(_MOST_OF_ERROR)
             return Reply(answer.status, answer.headers, content, len(content) == _MOST_OF_ERROR, answer.location)
 
-        return self._final(request, ask)
+        # That a head has come does not say that the store answers: its content may never come.
+        return self._aside(request, ask)
 
     def _final(self, request: Request, ask: Callable[[Sequence[tuple[str, str]], float], _Answer | Reply]) -> _Answer:
         """Return the answer to the first attempt that is given one of 2xx; `ask` is given headers and seconds."""
@@ -123,6 +130,19 @@ class Caller:
         circuit.succeeded()
         return answer
 
+    def _aside(self, request: Request, ask: Callable[[Sequence[tuple[str, str]], float], _Answer | Reply]) -> _Answer:
+        """Do what _final() does for what takes its time, and is no sign of silence meanwhile."""
+        circuit = self._circuit
+        circuit.require_closed()
+        try:
+            return self._tried(request, ask)
+        except HttpError:
+            circuit.missed()
+            raise
+        except RefusedError:
+            circuit.heard()
+            raise
+
     def _tried(self, request: Request, ask: Callable[[Sequence[tuple[str, str]], float], _Answer | Reply]) -> _Answer:
         deadline = time.monotonic() + self._limits.seconds
         attempt, patient = 1, self._limits.attempts == 1
@@ -133,7 +153,7 @@ class Caller:
             except HttpError as error:
                 pause = pause_seconds(attempt)
                 if self._is_last(attempt, deadline - pause):
-                    raise
+                    raise self._last(error, attempt) from error
                 patient = patient or error.silent
             else:
                 if not isinstance(answer, Reply) or answer.status in _GOOD:
@@ -149,6 +169,14 @@ class Caller:
                 self._circuit.heard()
             time.sleep(pause)
             attempt += 1
+
+    def _last(self, error: HttpError, attempts: int) -> HttpError:
+        """Return what to raise for the last of so many attempts, which may have had little time left."""
+        if attempts == 1:
+            return error
+        of_all = HttpError(f"{error}, the last of {attempts} attempts within {self._limits.seconds:g} s")
+        of_all.silent, of_all.redirected = error.silent, error.redirected
+        return of_all
 
     def _is_last(self, attempt: int, latest: float) -> bool:
         """Tell whether no other attempt follows `attempt`: there were enough, or it would begin after the deadline."""

@@ -66,6 +66,7 @@ class Bucket:
 
     def __init__(self, calls: Calls, name: str, pool: Executor) -> None:
         self._calls = calls
+        self.circuit = calls.circuit
         self.pool = pool
         self.name = name
         self._objects = f"/storage/v1/b/{quote(name, safe='')}/o"

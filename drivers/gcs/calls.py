@@ -26,7 +26,7 @@ _SLOWEST: Final = 256 * 1024
 
 
 class Calls:
-    """Callers of the service, for all threads, who share connections, a token and a circuit.
+    """Callers of the service, for all threads, who share connections, a token and `circuit`.
 
     `usual` is for nearly all calls; `long` for those that carry a part of an upload, or copy as much; `once` makes one
     attempt. `urls` signs for clients.
@@ -49,7 +49,8 @@ class Calls:
             reach=Reach(connect_seconds=_CONNECT_SECONDS),
         )
         weakref.finalize(self, client.close)
-        limits, circuit, token = parameters.limits, Circuit(most_waiting=MOST_WAITING), Token(credentials, transport)
+        self.circuit = circuit = Circuit(most_waiting=MOST_WAITING)
+        limits, token = parameters.limits, Token(credentials, transport)
         longer = replace(limits, seconds=limits.seconds + parameters.chunksize / _SLOWEST)
         self.usual = Caller(endpoint, token, limits, client, circuit)
         self.long = Caller(endpoint, token, longer, client, circuit)

@@ -31,6 +31,7 @@ class GcsDriver(FlatDriver):
     def __init__(self, bucket: Bucket, root: str = "", *, part_size: int = DEFAULT_CHUNK) -> None:
         super().__init__(bucket, root)
         self._bucket = bucket
+        self.circuit = bucket.circuit
         self._part_size = part_size
 
     @classmethod

@@ -59,6 +59,7 @@ class Bucket:
         self.name = parameters.bucket
         self._calls = Calls(parameters)
         self._client = self._calls.client
+        self.circuit = self._calls.circuit
         self.multiparts = Multiparts(self._client, parameters, pool)
         self._final = parameters.final_options
         self._staged = parameters.staged_options

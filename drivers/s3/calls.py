@@ -20,7 +20,9 @@ from drivers.s3.answers import region_of
 from drivers.s3.credentials import Credentials, Provider
 from drivers.s3.endpoint import Endpoint, endpoint_of
 from drivers.s3.signing import SdkSigner, Signer, query_of
+from drivers.s3.silence import leave_alone
 from drivers.translation import one_line
+from registry.foundation.circuit import MOST_WAITING, Circuit
 from registry.foundation.errors import ParameterError
 from registry.foundation.http_client import USER_AGENT, HttpClient, Reach
 
@@ -51,7 +53,7 @@ class _Way:
 
 
 class Calls:
-    """Calls of the bucket that `parameters` name; for all threads. `client` is the SDK's.
+    """Calls of the bucket that `parameters` name; for all threads. `client` is the SDK's, `circuit` that of all calls.
 
     Raises:
         ParameterError: the SDK does not take a parameter, or something that it looks up by itself.
@@ -64,6 +66,8 @@ class Calls:
             parameters.credentials(session), lambda: parameters.credentials(parameters.session())
         )
         self.client = self._sdk_client(parameters)
+        self.circuit = Circuit(most_waiting=MOST_WAITING)
+        leave_alone(self.client, self.circuit)
         self._parameters = parameters
         endpoint = self._endpoint_of(self.client)
         if parameters.log_calls:
@@ -166,7 +170,8 @@ class Calls:
     def _way_of(self, client: Any, endpoint: Endpoint) -> _Way:
         is_own = endpoint.sdk_signer is None
         signer = Signer(endpoint, self._credentials) if is_own else SdkSigner(endpoint, self._parameters.bucket)
-        return _Way(client, endpoint, signer, Caller(endpoint.url, signer, self._parameters.limits, self._http))
+        caller = Caller(endpoint.url, signer, self._parameters.limits, self._http, self.circuit)
+        return _Way(client, endpoint, signer, caller)
 
     def _endpoint_of(self, client: Any) -> Endpoint:
         try:

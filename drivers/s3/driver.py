@@ -36,6 +36,7 @@ class S3Driver(FlatDriver):
         parts = Pool(_PART_THREADS, "s3-part")
         copies = Pool(parameters.copies_at_once, "s3-copy")
         self._bucket = Bucket(parameters, copies)
+        self.circuit = self._bucket.circuit
         super().__init__(self._bucket, parameters.root)
         self._uploads = Uploads(self._bucket, parts, plan or PartPlan(parameters.part_size))
         self._parameters = parameters

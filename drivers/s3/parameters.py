@@ -203,7 +203,7 @@ class Parameters:
             # Exponential backoff with jitter; throttling and 5xx are retried, refusals are not.
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             connect_timeout=_CONNECT_SECONDS,
-            read_timeout=_READ_SECONDS,
+            read_timeout=max(self.limits.seconds, _READ_SECONDS),
             max_pool_connections=self.copies_at_once + _PART_CONNECTIONS,
             # Checksums in trailers are Amazon's alone; the signature covers every body anyway.
             request_checksum_calculation="when_required",

@@ -84,30 +84,19 @@ class Circuit:
         if retry_seconds:
             raise CircuitOpenError(max(1, math.ceil(retry_seconds)))
 
-    def heard(self) -> None:
-        """Take note that the server has answered, and that the call goes on all the same: it is made again, say."""
-        with self._lock:
-            self._failures, self._heard_at = 0, self._clock()
-
     def succeeded(self) -> None:
         """Take note of an answer, whatever it says."""
         with self._lock:
-            was_open, self._failures, self._seconds, self._trying = bool(self._seconds), 0, 0.0, False
             self._waiting -= 1
-            self._heard_at = self._clock()
-        if was_open:
+            closes = self._hear()
+        if closes:
             self._tell(is_open=False)
 
     def failed(self) -> None:
         """Take note that there was no answer, or one that says that the server does not work."""
         with self._lock:
             self._waiting -= 1
-            self._failures += 1
-            was_open = bool(self._seconds)
-            # Calls that were waiting when it was opened fail later on, and say nothing new.
-            if self._trying or (not was_open and self._failures >= _FAILURES):
-                self._open()
-            opens = bool(self._seconds) and not was_open
+            opens = self._count_failure()
         if opens:
             self._tell(is_open=True)
 
@@ -116,6 +105,53 @@ class Circuit:
         with self._lock:
             self._waiting -= 1
             self._trying = False
+
+    def close(self) -> None:
+        """Have the server asked again at once, whatever was before: nobody can wait for it but the caller."""
+        with self._lock:
+            self._failures, self._seconds, self._trying = 0, 0.0, False
+
+    def require_closed(self) -> None:
+        """Return if the server may be asked for what rightly takes long, so that nothing follows from others who wait.
+
+        heard() or missed() should follow.
+
+        Raises:
+            CircuitOpenError: it may not.
+        """
+        with self._lock:
+            left = self._open_until - self._clock() if self._seconds else 0.0
+        if left > 0:
+            raise CircuitOpenError(math.ceil(left))
+
+    def heard(self) -> None:
+        """Take note of an answer to one who did not enter(), or who goes on waiting, as the call is made again."""
+        with self._lock:
+            closes = self._hear()
+        if closes:
+            self._tell(is_open=False)
+
+    def missed(self) -> None:
+        """Take note that there was no answer to one who did not enter()."""
+        with self._lock:
+            opens = self._count_failure()
+        if opens:
+            self._tell(is_open=True)
+
+    def _hear(self) -> bool:
+        """Take note of an answer; return whether it has closed the circuit."""
+        was_open, self._failures, self._seconds, self._trying = bool(self._seconds), 0, 0.0, False
+        self._heard_at = self._clock()
+        return was_open
+
+    def _count_failure(self) -> bool:
+        """Count one; return whether it has opened the circuit."""
+        self._failures += 1
+        was_open = bool(self._seconds)
+        # Calls that were waiting when it was opened fail later on, and say nothing new.
+        if self._trying or (not was_open and self._failures >= _FAILURES):
+            self._open()
+        return bool(self._seconds) and not was_open
 
     def _tell(self, *, is_open: bool) -> None:
         for tell in self._watchers:

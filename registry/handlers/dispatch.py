@@ -58,6 +58,12 @@ class Request(flask.Request):
         pairs = (part.partition("=") for part in query.split("&") if part)
         return ImmutableMultiDict([(_unquoted(name), _unquoted(value)) for name, _, value in pairs])
 
+    @property
+    def mimetype(self) -> str:
+        """The media type that the content is said to have, in lower case, without its parameters; "" if it has none."""
+        kind: str = self.environ.get("CONTENT_TYPE", "")
+        return kind.partition(";")[0].strip().lower()
+
     def __getattr__(self, name: str) -> Any:
         if name not in _READ_LATER:
             raise AttributeError(name, name=name, obj=self)

@@ -152,7 +152,12 @@ def _try_storage(
     driver: StorageDriver, configuration: Configuration, ask: Callable[[Callable[[], None]], None]
 ) -> None:
     section = configuration.storage
-    look = partial(driver.check, below=WRITTEN, read_only=section.maintenance.readonly.enabled)
+
+    def look() -> None:
+        if driver.circuit:
+            driver.circuit.close()
+        driver.check(below=WRITTEN, read_only=section.maintenance.readonly.enabled)
+
     try:
         driver.absent()
         ask(look)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,9 +21,8 @@ _Second = TypeVar("_Second")
 
 def both(driver: StorageDriver, first: Callable[[], _First], second: Callable[[], _Second]) -> tuple[_First, _Second]:
     """Do two steps as StorageDriver.together() does, which may return different things."""
-    steps: tuple[Callable[[], object], ...] = (first, second)
-    done = driver.together(*steps)
-    return cast("_First", done[0]), cast("_Second", done[1])
+    done: list[Any] = driver.together(first, second)
+    return done[0], done[1]
 
 
 def each(driver: StorageDriver, look: Callable[[_Given], _First], given: Iterable[_Given]) -> Iterator[_First]:

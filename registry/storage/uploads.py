@@ -8,7 +8,7 @@ truncates or overwrites, and the driver's writer excludes all others while it is
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -224,20 +224,22 @@ class UploadStore:
 
     def discard(self, upload_id: str) -> None:
         """Delete what is left of a session that has ended; a failure is for the purge, not the client's concern."""
-        with self._failures_logged(upload_id), suppress(PathNotFoundError):
+        try:
             self._driver.delete(paths.upload_directory(self._name, upload_id))
+        except PathNotFoundError:
+            pass
+        except DriverError as error:
+            self._warn_of_rest(upload_id, error)
 
     def _end(self, upload_id: str, left: Sequence[str]) -> None:
-        """Delete `left`, which is there yet of a session whose bytes were published or cancelled, as discard() does."""
-        with self._failures_logged(upload_id):
-            self._driver.end_upload(paths.upload_directory(self._name, upload_id), left)
-
-    @contextmanager
-    def _failures_logged(self, upload_id: str) -> Iterator[None]:
+        """Delete the objects at `left` of a session whose bytes were published or cancelled, as discard() does."""
         try:
-            yield
+            self._driver.end_upload(paths.upload_directory(self._name, upload_id), left)
         except DriverError as error:
-            _log.warning("the ended upload %s of %s was not cleaned up: %s", upload_id, self._name, error)
+            self._warn_of_rest(upload_id, error)
+
+    def _warn_of_rest(self, upload_id: str, error: DriverError) -> None:
+        _log.warning("the ended upload %s of %s was not cleaned up: %s", upload_id, self._name, error)
 
 
 def _hasher(state: UploadState, algorithm: str | None) -> Hasher | None:

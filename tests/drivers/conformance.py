@@ -486,6 +486,7 @@ class DriverConformance(ClaimConformance, ReadingAlongConformance, LogConformanc
             lambda: driver.discard([Found(path, 1, 0.0, "1 1")]),
             lambda: driver.create_upload(path),
             lambda: driver.start_upload(path, []),
+            lambda: driver.end_upload(path, [path]),
             lambda: driver.upload_size(path),
             lambda: driver.open_upload(path),
             lambda: driver.read_upload(path),
@@ -941,6 +942,24 @@ class DriverConformance(ClaimConformance, ReadingAlongConformance, LogConformanc
             writer.write(b"x")
             writer.commit(BLOB)
         assert medium.everything() == {BLOB, note}
+
+    @pytest.mark.parametrize("publishes", [True, False])
+    def test_nothing_is_left_of_an_upload_that_has_ended(
+        self, driver: StorageDriver, medium: Medium, publishes: bool
+    ) -> None:
+        directory = UPLOAD.rpartition("/")[0]
+        objects = [f"{directory}/{name}" for name in ("startedat", "verified")]
+        driver.start_upload(UPLOAD, [(path, b"x") for path in objects])
+        with driver.open_upload(UPLOAD) as writer:
+            writer.write(b"x")
+            if publishes:
+                writer.commit(BLOB)
+            else:
+                writer.cancel()
+
+        for _ in range(2):
+            driver.end_upload(directory, [*objects, f"{directory}/never"])
+            assert medium.everything() == ({BLOB} if publishes else set())
 
     @pytest.mark.parametrize("sizes", [[1] * 25, [1, 6 * PIECE_SIZE, 1, 0, 1, 5 * PIECE_SIZE, 70_000]])
     def test_an_upload_goes_on_from_session_to_session(

@@ -39,11 +39,13 @@ class Calls:
         """Note what is done in the block for a call of `target`."""
         began = time.monotonic()
         time.sleep(self.delay_seconds)
-        yield
-        # Each process asks once in a while, whatever the request, whether a garbage collection is on.
-        if paths.GC_RUN not in f"/{unquote(target)}":
-            with self._lock:
-                self._spans.append((began, time.monotonic()))
+        try:
+            yield
+        finally:
+            # Each process asks once in a while, whatever the request, whether a garbage collection is on.
+            if paths.GC_RUN not in f"/{unquote(target)}":
+                with self._lock:
+                    self._spans.append((began, time.monotonic()))
 
     def sequence(self, do: Callable[[], object]) -> int:
         """Return how many calls follow one another, at most, while `do` is done."""

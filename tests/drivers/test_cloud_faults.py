@@ -157,6 +157,12 @@ def connect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return made
 
 
+def asked_again(driver: StorageDriver) -> None:
+    """Have the next call asked of the store, whatever those before have met."""
+    assert driver.circuit
+    driver.circuit.close()
+
+
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_store_that_answers_badly_is_unavailable_whatever_is_asked(
     connect: Callable[[int], StorageDriver], fault: str
@@ -164,6 +170,7 @@ def test_a_store_that_answers_badly_is_unavailable_whatever_is_asked(
     with store(PASSING[fault]) as port:
         driver = connect(port)
         for name, operation in OPERATIONS.items():
+            asked_again(driver)
             if (name, fault) in HARMLESS:
                 with suppress(UnavailableError):
                     operation(driver)
@@ -204,8 +211,10 @@ def test_a_store_that_cannot_be_reached_is_unavailable(connect: Callable[[int], 
     with store(b"") as port:
         driver = connect(port)
     for operation in OPERATIONS.values():
-        with pytest.raises(UnavailableError):
+        asked_again(driver)
+        with pytest.raises(UnavailableError) as raised:
             operation(driver)
+        assert raised.value.retry_seconds is None
 
 
 def test_many_objects_are_read_also_where_no_thread_can_be_started(connect: Callable[[int], StorageDriver]) -> None:
@@ -226,3 +235,37 @@ def test_no_thread_asks_a_store_after_the_request(connect: Callable[[int], Stora
                 OPERATIONS[name](driver)
 
     assert not set(threading.enumerate()) - before  # those of earlier tests may end meanwhile
+
+
+@pytest.mark.parametrize("name", ["get", "read", "list", "put", "create_upload", "open_upload", "walk"])
+def test_a_store_that_has_not_answered_is_not_asked_and_it_is_said_for_how_long(
+    connect: Callable[[int], StorageDriver], name: str
+) -> None:
+    with store(b"") as port:
+        driver = connect(port)
+    for _ in range(5):
+        with pytest.raises(UnavailableError) as raised:
+            driver.get("/a/b", limit=1)
+        assert raised.value.retry_seconds is None
+    with pytest.raises(UnavailableError, match="not asked for the next") as raised:
+        OPERATIONS[name](driver)
+    assert 1 <= (raised.value.retry_seconds or 0) <= 10
+    asked_again(driver)
+    with pytest.raises(UnavailableError) as raised:
+        OPERATIONS[name](driver)
+    assert raised.value.retry_seconds is None
+
+
+def test_what_the_sdk_asks_of_a_store_counts_and_is_not_asked_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with store(b"") as port:
+        driver = _s3(port)
+    assert isinstance(driver, S3Driver)
+    for _ in range(5):
+        with pytest.raises(UnavailableError, match="CreateMultipartUpload") as raised:
+            driver._bucket.multiparts.begin("a/b")
+        assert raised.value.retry_seconds is None
+    for ask in (lambda: driver._bucket.multiparts.begin("a/b"), lambda: driver.get("/a/b", limit=1)):
+        with pytest.raises(UnavailableError, match="not asked for the next") as raised:
+            ask()
+        assert raised.value.retry_seconds

@@ -131,3 +131,23 @@ def test_a_late_answer_to_anybody_closes_it(circuit: Circuit, clock: Clock, told
     circuit.succeeded()
     circuit.enter()
     assert told == [True, False]
+
+
+def test_what_takes_long_is_refused_while_the_circuit_is_open_and_counts_as_nobody_who_waits(
+    circuit: Circuit, clock: Clock, told: list[bool]
+) -> None:
+    for _ in range(10):
+        circuit.require_closed()
+    clock.now += 1000
+    enter(circuit, 1)
+    for _ in range(5):
+        circuit.missed()
+    assert told == [True]
+    with pytest.raises(CircuitOpenError) as caught:
+        circuit.require_closed()
+    assert caught.value.retry_seconds == 10
+    clock.now += 10
+    circuit.require_closed()
+    circuit.heard()
+    assert told == [True, False]
+    enter(circuit, 1)

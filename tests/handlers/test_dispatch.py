@@ -123,6 +123,16 @@ def test_a_query_is_read_as_by_werkzeug(app: Application, query: str) -> None:
     assert read(app.request_class(environ)) == read(werkzeug.Request({**environ, "wsgi.url_scheme": "http"}))
 
 
+@pytest.mark.parametrize(
+    "kind", [None, "", "a/b", " A/B ; c=d", "a/b;", ";c=d", 'a/b; c="x;y"', "a/b; c*=UTF-8''d", "a", "a/b,c/d; e=f"]
+)
+def test_a_media_type_is_read_as_by_werkzeug(app: Application, kind: str | None) -> None:
+    environ = {"PATH_INFO": "/", "REQUEST_METHOD": "PUT", "wsgi.url_scheme": "http"}
+    if kind is not None:
+        environ["CONTENT_TYPE"] = kind
+    assert app.request_class(environ).mimetype == werkzeug.Request({**environ}).mimetype
+
+
 @pytest.mark.parametrize("where", ["before", "view", "after"])
 def test_an_error_anywhere_is_answered_by_the_handler_and_the_answer_goes_through_what_comes_after(
     app: Application, where: str

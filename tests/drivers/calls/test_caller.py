@@ -197,8 +197,9 @@ def test_all_attempts_together_end_by_the_deadline(
     begun = time.monotonic()
     with listening(behave) as endpoint, caller(endpoint, seconds=1.0) as calling:
         for ask in (calling.stream, partial(calling.call, most_bytes=1000)):
-            with pytest.raises(HttpError):
+            with pytest.raises(HttpError, match=r"^timed out after 0\.") as raised:
                 ask(GET)
+            assert raised.value.silent
 
     assert time.monotonic() - begun < 15  # to get all of the trickle would take 25 seconds, each time
 
@@ -304,6 +305,37 @@ def test_a_store_that_does_not_answer_is_not_asked_any_more() -> None:
     assert told == [True]
     assert len(heads) == asked[-1]
     assert asked[0] > 1  # that one call fails a few times is not enough
+
+
+def test_a_body_that_takes_its_time_counts_as_well_where_it_is_not_answered(pauses: list[float]) -> None:
+    long = Request("PUT", "/bucket/key", body=b"x" * 100_000)
+    with store(b"", b"", b"", b"", b"", OK) as (endpoint, _), caller(endpoint) as calling:
+        with pytest.raises(HttpError):
+            calling.call(long, most_bytes=10)
+        assert calling.call(long, most_bytes=10).content == b"ok"
+    with caller("http://127.0.0.1:1") as calling:
+        for _ in range(5):
+            with pytest.raises(HttpError):
+                calling.call(long, most_bytes=10)
+        for request in (long, GET):
+            with pytest.raises(CircuitOpenError):
+                calling.call(request, most_bytes=10)
+    assert pauses
+
+
+def test_the_head_of_a_stream_is_no_sign_that_a_store_answers_whose_contents_do_not_come() -> None:
+    def stall(connection: socket.socket, ended: threading.Event) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+        ended.wait()
+
+    with listening(stall) as endpoint, caller(endpoint, seconds=0.3) as calling:
+        for _ in range(5):
+            with calling.stream(GET), pytest.raises(HttpError):
+                calling.call(GET, most_bytes=10)
+        for ask in (calling.stream, partial(calling.call, most_bytes=10)):
+            with pytest.raises(CircuitOpenError):
+                ask(GET)
 
 
 @pytest.mark.parametrize("status", [404, 403, 500, 503])

@@ -411,7 +411,7 @@ def test_keys_with_odd_characters_are_written_listed_signed_and_deleted(s3: S3Se
         with urllib.request.urlopen(objects.signed_url(key, "GET") or "") as answer:
             assert answer.read() == key.encode()
     objects.delete(keys[0])
-    objects.remove(keys)
+    objects.remove_all(keys)
     assert list(objects.keys(f"odd-{v4}/")) == []
 
 
