@@ -93,7 +93,8 @@ class Heads:
         if end <= start or end - start > _LONGEST_REMEMBERED:
             return None
         fields = received[start:end]
-        if b"authorization" in fields.lower():
+        lowered = fields.lower()
+        if b"authorization" in lowered or b"cookie" in lowered:
             # A password would be kept for as long as nobody else comes.
             return None
         try:

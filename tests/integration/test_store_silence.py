@@ -15,7 +15,7 @@ from drivers.flat import READS_AT_ONCE, STEPS_AT_ONCE
 from tests.drivers import line as lines
 from tests.drivers.line import Line, line_to
 from tests.drivers.stores import storage_of
-from tests.integration.api import Answer, Api
+from tests.integration.api import Answer, Api, digest_of
 from tests.integration.servers import Server, free_port, ours
 from tests.serving import SECONDS, wait_until
 
@@ -155,10 +155,7 @@ def test_a_store_that_does_not_answer_costs_nothing_but_what_needs_it(
         line.mended()
         assert_back(server, debug, digest)
         assert "the storage answers again" in server.log
-        wait_until(
-            "nothing is left over",
-            lambda: not left_over(server, before),
-        )
+        wait_until("nothing is left over", lambda: not left_over(server, before))
 
 
 def ask_all(server: Server, digest: str) -> bool:
@@ -200,5 +197,8 @@ def test_a_push_in_progress_is_told_that_the_store_does_not_answer_and_goes_on_w
         assert_unavailable(server.api.request("PATCH", first.headers["Location"], CONTENT))
         line.mended()
         wait_until("the store is asked", lambda: server.api.get("/v2/a/tags/list").status != 503)
-        digest = server.api.push_blob("a", CONTENT)
+        kept = server.api.get(first.headers["Location"])
+        assert kept.headers["Range"] == f"0-{len(CONTENT) - 1}"
+        digest = digest_of(CONTENT)
+        assert server.api.finish_upload(kept.location, digest, b"").status == 201
         assert_back(server, debug, digest)

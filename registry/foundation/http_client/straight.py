@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry.foundation.http_client.answers import Reply, Stream
+from registry.foundation.http_client.errors import HttpError
 from registry.foundation.http_client.heads import ordinary_head
 from registry.foundation.http_client.hops import ENDED, UNANSWERED, Hop
 from registry.foundation.http_client.responses import FIRST, length_that_stays
@@ -70,11 +71,14 @@ class Straight:
     def reply(self, most_bytes: int) -> Reply | None:
         """Return the answer, with the first `most_bytes` of its content; its connection is kept then.
 
-        None if not all of it has come.
+        None if not all of it has come, or it is malformed: stream() says how.
         """
         request, piece = self._hop.request, self._piece
         head = ordinary_head(piece)
-        if head is None or length_that_stays(head, request.method) != len(piece) - head.end:
+        try:
+            if head is None or length_that_stays(head, request.method) != len(piece) - head.end:
+                return None
+        except HttpError:
             return None
         self._kept.put(self._key, self._connection)
         end = head.end + most_bytes

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 import tracemalloc
@@ -205,6 +206,22 @@ def test_after_a_connection_went_silent_no_other_is_used_that_was_kept_beside_it
             client.request("GET", url, timeout_seconds=0.3)
         assert get(client, url).content == b"xy"
     assert len(connections) == 5
+
+
+def test_a_malformed_answer_on_a_kept_connection_ends_it(client: HttpClient) -> None:
+    ended = queue.Queue[bytes]()
+
+    def behave(connection: socket.socket, _: threading.Event) -> None:
+        for length in (b"1", b"+1"):
+            read_head(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\nx")
+        ended.put(connection.recv(1))
+
+    with listening(behave) as url:
+        get(client, url)
+        with pytest.raises(HttpError, match=r"^the answer has a malformed Content-Length$"):
+            get(client, url)
+        assert ended.get(timeout=30) == b""
 
 
 def test_no_more_of_an_answer_is_read_than_is_asked_for(client: HttpClient) -> None:
