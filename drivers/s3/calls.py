@@ -70,8 +70,6 @@ class Calls:
         self._credentials = Credentials(found, lambda: parameters.credentials(parameters.session()))
         self.circuit = Circuit(most_waiting=MOST_WAITING)
         self.client = self._sdk_client(parameters)
-        self.circuit = Circuit(most_waiting=MOST_WAITING)
-        leave_alone(self.client, self.circuit)
         self._parameters = parameters
         endpoint = self._endpoint_of(self.client)
         leave_alone(self.client, self.circuit)
