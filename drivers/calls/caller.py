@@ -37,23 +37,36 @@ _LEAST_SECONDS: Final = 0.1
 _Answer = TypeVar("_Answer")
 
 
+def _never(_: Reply) -> bool:
+    return False
+
+
 class Caller:
     """Calls of the store at `endpoint` (``SCHEME://HOST[:PORT]``), which `signer` signs; for all threads.
 
     A call is tried `limits.attempts` times where nobody has answered, where the store is too busy or out of order, and
-    where the signer has something better. All of it ends within `limits.seconds`.
+    where the signer has something better. All of it ends within `limits.seconds`. `is_busy` tells of an answer of 3xx
+    or 4xx whether its content says that the store is too busy, as its status does not.
 
     A store may get a call twice that it has done already, but whose answer was lost.
     """
 
-    def __init__(
-        self, endpoint: str, signer: Signer, limits: Limits, client: HttpClient, circuit: Circuit | None = None
+    def __init__(  # noqa: PLR0913 - who asks whom, by what, and how it is answered
+        self,
+        endpoint: str,
+        signer: Signer,
+        limits: Limits,
+        client: HttpClient,
+        circuit: Circuit | None = None,
+        *,
+        is_busy: Callable[[Reply], bool] = _never,
     ) -> None:
         self._endpoint = endpoint
         self._signer = signer
         self._limits = limits
         self._client = client
         self._circuit = circuit or Circuit(most_waiting=MOST_WAITING)
+        self._is_busy = is_busy
 
     def call(self, request: Request, *, most_bytes: int) -> Reply:
         """Return the answer, of a status of 2xx, with the first `most_bytes` of its content, or 64 KiB if that is more.
@@ -158,7 +171,7 @@ class Caller:
             else:
                 if not isinstance(answer, Reply) or answer.status in _GOOD:
                     return cast("_Answer", answer)
-                if answer.status in _PASSING:
+                if answer.status in _PASSING or (answer.status in _REFUSALS and self._is_busy(answer)):
                     pause = max(pause_seconds(attempt), asked_seconds(answer))
                 elif answer.status in _REFUSALS and self._signer.refused(answer):
                     pause = 0.0

@@ -19,6 +19,7 @@ from drivers.calls.request import RefusedError, Request
 from drivers.s3.answers import region_of
 from drivers.s3.credentials import Credentials, Provider
 from drivers.s3.endpoint import Endpoint, endpoint_of
+from drivers.s3.errors import is_busy
 from drivers.s3.signing import SdkSigner, Signer, query_of
 from drivers.s3.silence import leave_alone
 from drivers.translation import one_line
@@ -205,7 +206,7 @@ class Calls:
             signer = Signer(endpoint, self._credentials, ahead_seconds)
         else:
             signer = SdkSigner(endpoint, self._parameters.bucket)
-        caller = Caller(endpoint.url, signer, self._parameters.limits, self._http, self.circuit)
+        caller = Caller(endpoint.url, signer, self._parameters.limits, self._http, self.circuit, is_busy=is_busy)
         return _Way(client, endpoint, signer, caller)
 
     def _endpoint_of(self, client: Any) -> Endpoint:

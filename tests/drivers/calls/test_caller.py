@@ -107,6 +107,22 @@ def test_what_passes_is_tried_again_signed_anew(bad: bytes, pauses: list[float])
     assert len(pauses) == 2
 
 
+def test_what_the_store_says_passes_in_its_content_is_tried_again_whatever_the_status(pauses: list[float]) -> None:
+    signer = Signer()
+    with (
+        store(refusal(400), refusal(409), OK) as (endpoint, heads),
+        closing(HttpClient(connections=2, follow=0)) as client,
+    ):
+        calling = Caller(
+            endpoint.rstrip("/"), signer, Limits(), client, is_busy=lambda answer: answer.content == b"error"
+        )
+        assert calling.call(GET, most_bytes=10).content == b"ok"
+
+    assert len(heads) == 3
+    assert len(pauses) == 2
+    assert signer.seen == []
+
+
 def test_attempts_are_bounded_and_the_last_refusal_is_told(pauses: list[float]) -> None:
     with store(refusal(503)) as (endpoint, heads), caller(endpoint) as calling, pytest.raises(RefusedError) as raised:
         calling.call(GET, most_bytes=10)

@@ -327,6 +327,28 @@ def test_an_answer_is_told_in_one_line(recorder: Recorder, answer: Answer, error
 
 
 @pytest.mark.parametrize(
+    "code",
+    [
+        *("RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete", "BandwidthLimitExceeded"),
+        *("SlowDown", "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled"),
+        *("RequestThrottledException", "RequestLimitExceeded", "TooManyRequestsException", "InternalError"),
+    ],
+)
+def test_a_store_that_is_busy_is_asked_again_whatever_the_status(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.setattr("drivers.calls.caller.pause_seconds", lambda _: 0.0)
+    recorder.answer = lambda _: refusal(400, code) if len(recorder.asked) < 3 else Answer()
+    driver = connect(recorder.parameters())
+    driver.put(OBJECT, b"x")
+    assert len(recorder.asked) == 3
+
+    recorder.answer = lambda _: refusal(400, code)
+    with pytest.raises(UnavailableError, match=f"{code} no"):
+        driver.get(OBJECT, limit=10)
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"<Error><Code>InternalError</Code><Message>try again</Message></Error>",
