@@ -347,8 +347,14 @@ class Bucket:
         return (entry.key for entry in self._entries(prefix))
 
     def walk(self, prefix: str) -> Iterator[Found]:
-        """Yield each object whose key begins with `prefix`, the key in place of the path."""
+        """Yield each object whose key begins with `prefix`, the key in place of the path.
+
+        Raises:
+            DriverError: the store does not tell ETags in listings.
+        """
         for entry in self._entries(prefix):
+            if not entry.etag:
+                raise DriverError(f"s3: ListObjectsV2 {prefix}: the endpoint tells no ETag of {entry.key}")
             yield Found(entry.key, entry.size, entry.modified, version_of(entry.modified, entry.etag))
 
     def _entries(self, prefix: str) -> Iterator[Entry]:

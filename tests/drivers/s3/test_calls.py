@@ -11,6 +11,7 @@ import pytest
 
 from drivers.base import (
     DriverError,
+    Found,
     NoSpaceError,
     NotWritableError,
     ObjectTooLargeError,
@@ -355,10 +356,12 @@ def test_a_store_that_is_busy_is_asked_again_whatever_the_status(
         b"<!DOCTYPE x [<!ENTITY a 'b'>]><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>",
         b"<ListBucketResult><Name>b</Name></ListBucketResult>",
         b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+        b"<ListBucketResult><IsTruncated>True</IsTruncated><NextContinuationToken/></ListBucketResult>",
+        b"<ListBucketResult><IsTruncated/></ListBucketResult>",
         b"<ListBucketResult><IsTruncated>false",
         b"",
     ],
-    ids=["an error", "entities", "no end", "no token", "half", "nothing"],
+    ids=["an error", "entities", "no end", "no token", "an empty token", "an empty end", "half", "nothing"],
 )
 def test_what_is_not_a_listing_does_not_mean_that_there_is_nothing(recorder: Recorder, body: bytes) -> None:
     recorder.answer = lambda _: Answer(200, {}, body)
@@ -368,6 +371,30 @@ def test_what_is_not_a_listing_does_not_mean_that_there_is_nothing(recorder: Rec
         driver.list("/docker", limit=10)
     with pytest.raises(UnavailableError, match="ListObjectsV2"):
         list(driver.walk("/docker"))
+
+
+def test_a_listing_without_etags_lists_names_and_has_no_versions(recorder: Recorder) -> None:
+    listed = "<Size>1</Size><LastModified>2026-11-26T10:00:00.000Z</LastModified></Contents>"
+    names = [f"a{number:02}" for number in range(30)]
+    contents = "".join(f"<Contents><Key>docker/{name}</Key>{listed}" for name in names)
+    page = f"<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>".encode()
+    recorder.answer = lambda asked: Answer(body=page) if "list-type" in asked.target else Answer(body=b"")
+    driver = connect(recorder.parameters())
+
+    assert list(driver.list("/docker", limit=100)) == names
+    with pytest.raises(DriverError, match="the endpoint tells no ETag of docker/a00"):
+        list(driver.walk("/docker"))
+    version = bucket(recorder.parameters()).ask("docker/a00").result()
+    assert driver.discard([Found(f"/docker/{name}", 1, 0.0, version) for name in names]) == []
+    deleted = [asked for asked in recorder.asked if asked.method == "POST"]
+    assert [asked.body.count(b"<Key>") for asked in deleted] == [30]
+
+
+def test_nothing_said_of_what_was_deleted_is_success(recorder: Recorder) -> None:
+    recorder.answer = lambda _: Answer(200, {}, b"")
+
+    bucket(recorder.parameters()).remove_all(["a", "b"])
+    assert len(recorder.asked) == 1
 
 
 def test_an_error_in_place_of_what_was_deleted_is_not_success(recorder: Recorder) -> None:
