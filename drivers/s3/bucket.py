@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from registry.foundation.http_client import Stream
 
 _READ_ATTEMPTS: Final = 3
+"""How often in a row the reading of an object breaks off, without a byte more, until that is told."""
 _URL_SECONDS: Final = 20 * 60
 _AT_ONCE: Final = 1024 * 1024
 """The largest content that is sent from memory; more goes through the SDK, which reads it as it sends it."""
@@ -117,6 +118,7 @@ class Bucket:
                     for piece in answer.pieces():
                         yield piece
                         start += len(piece)
+                        failures = 0
                     return
             except UnavailableError:
                 failures += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -28,10 +29,13 @@ from drivers.s3.parameters import parse
 from registry.foundation.errors import ParameterError
 from registry.foundation.pool import Pool
 from tests.drivers.s3.recording import HEAD, Answer, Asked, Recorder, recording, refusal
+from tests.foundation.http_client.servers import listening, read_head
 from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import socket
+    import threading
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.drivers.s3.servers import S3Server
@@ -409,6 +413,35 @@ def test_a_store_that_takes_no_notice_of_a_range_is_not_believed(recorder: Recor
 
     with pytest.raises(DriverError, match="the whole object where a part was asked for"):
         list(connect(recorder.parameters()).read(OBJECT, 5))
+
+
+def breaking_off(content: bytes, each: int, asked: list[bytes]) -> Callable[[socket.socket, threading.Event], None]:
+    """Give a behaviour that sends the next `each` bytes of `content` at each request, and ends the connection."""
+
+    def behave(connection: socket.socket, _: threading.Event) -> None:
+        head = read_head(connection)
+        asked.append(head)
+        found = re.search(rb"[Rr]ange: bytes=(\d+)-", head)
+        start = int(found[1]) if found else 0
+        said = f'HTTP/1.1 {206 if found else 200} OK\r\nETag: "1"\r\nContent-Length: {len(content) - start}\r\n\r\n'
+        connection.sendall(said.encode() + content[start : start + each])
+
+    return behave
+
+
+def test_a_download_goes_on_as_long_as_more_comes(recorder: Recorder) -> None:
+    content, asked = bytes(range(80)), list[bytes]()
+    with listening(breaking_off(content, 10, asked)) as endpoint:
+        driver = connect(recorder.parameters(regionendpoint=endpoint))
+        assert b"".join(driver.read(OBJECT)) == content
+    assert len(asked) == 8
+
+    asked.clear()
+    with listening(breaking_off(content, 0, asked)) as endpoint:
+        driver = connect(recorder.parameters(regionendpoint=endpoint))
+        with pytest.raises(UnavailableError):
+            list(driver.read(OBJECT))
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize("size", [11, 200_000])
