@@ -144,13 +144,18 @@ class Caller:
         return answer
 
     def _aside(self, request: Request, ask: Callable[[Sequence[tuple[str, str]], float], _Answer | Reply]) -> _Answer:
-        """Do what _final() does for what takes its time, and is no sign of silence meanwhile."""
+        """Do what _final() does for what takes its time, and is no sign of silence meanwhile.
+
+        A body that could not be sent in time says nothing of the store: the line may be slow. That the store itself
+        hangs is seen by the calls that carry little.
+        """
         circuit = self._circuit
         circuit.require_closed()
         try:
             return self._tried(request, ask)
-        except HttpError:
-            circuit.missed()
+        except HttpError as error:
+            if not error.unsent:
+                circuit.missed()
             raise
         except RefusedError:
             circuit.heard()
@@ -188,7 +193,7 @@ class Caller:
         if attempts == 1:
             return error
         of_all = HttpError(f"{error}, the last of {attempts} attempts within {self._limits.seconds:g} s")
-        of_all.silent, of_all.redirected = error.silent, error.redirected
+        of_all.silent, of_all.redirected, of_all.unsent = error.silent, error.redirected, error.unsent
         return of_all
 
     def _is_last(self, attempt: int, latest: float) -> bool:

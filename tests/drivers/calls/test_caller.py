@@ -339,6 +339,25 @@ def test_a_body_that_takes_its_time_counts_as_well_where_it_is_not_answered(paus
     assert pauses
 
 
+def test_a_line_that_is_too_slow_for_a_body_says_nothing_of_the_store() -> None:
+    def behave(connection: socket.socket, ended: threading.Event) -> None:
+        if read_head(connection).startswith(b"PUT"):
+            while not ended.wait(0.02):
+                connection.recv(4096)
+        connection.sendall(OK)
+
+    circuit = Circuit()
+    long = Request("PUT", "/bucket/key", body=bytes(32 * 1024 * 1024))  # more than fits in the buffers of the kernel
+    with listening(behave) as endpoint:
+        with caller(endpoint, circuit=circuit, seconds=0.5) as hurried:
+            for _ in range(6):
+                with pytest.raises(HttpError, match="while the request was being sent") as raised:
+                    hurried.call(long, most_bytes=10)
+                assert raised.value.unsent
+        with caller(endpoint, circuit=circuit) as calling:
+            assert calling.call(GET, most_bytes=10).content == b"ok"
+
+
 def test_the_head_of_a_stream_is_no_sign_that_a_store_answers_whose_contents_do_not_come() -> None:
     def stall(connection: socket.socket, ended: threading.Event) -> None:
         read_head(connection)
