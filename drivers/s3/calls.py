@@ -20,6 +20,7 @@ from drivers.s3.answers import region_of
 from drivers.s3.credentials import Credentials, Provider
 from drivers.s3.endpoint import Endpoint, endpoint_of
 from drivers.s3.errors import is_busy
+from drivers.s3.parameters import unusable
 from drivers.s3.signing import SdkSigner, Signer, query_of
 from drivers.s3.silence import leave_alone
 from drivers.translation import one_line
@@ -64,18 +65,22 @@ class Calls:
 
     def __init__(self, parameters: Parameters) -> None:
         session = parameters.session()
+        try:
+            found, authorities = parameters.credentials(session), parameters.authorities(session)
+        except BotoCoreError as error:
+            raise unusable(error) from error
         # Another session searches anew; each remembers what it has found.
-        self._credentials = Credentials(
-            parameters.credentials(session), lambda: parameters.credentials(parameters.session())
-        )
+        self._credentials = Credentials(found, lambda: parameters.credentials(parameters.session()))
+        self.circuit = Circuit(most_waiting=MOST_WAITING)
         self.client = self._sdk_client(parameters)
         self.circuit = Circuit(most_waiting=MOST_WAITING)
         leave_alone(self.client, self.circuit)
         self._parameters = parameters
         endpoint = self._endpoint_of(self.client)
+        leave_alone(self.client, self.circuit)
         if parameters.log_calls:
             self.client.meta.events.register("after-call.s3", _note_sdk)
-        self._http = _client(parameters, parameters.authorities(session) if endpoint.scheme == "https" else "")
+        self._http = _client(parameters, authorities if endpoint.scheme == "https" else "")
         weakref.finalize(self, self._http.close)
         self._lock = threading.Lock()
         self._ahead_seconds = 0.0

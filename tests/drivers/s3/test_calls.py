@@ -199,6 +199,19 @@ def test_credentials_are_found_in_the_profile_that_is_named(
     assert recorder.asked[0].access_key == "theirs"
 
 
+@pytest.mark.parametrize("fault", ["a profile that is not there", "a file that is malformed"])
+def test_a_configuration_of_the_sdk_that_cannot_be_used_stops_the_start(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    if fault == "a file that is malformed":
+        (tmp_path / "config").write_text("[broken")
+    else:
+        monkeypatch.setenv("AWS_PROFILE", "nobody")
+
+    with pytest.raises(ParameterError, match="the SDK's own configuration cannot be used"):
+        connect(recorder.unsigned())
+
+
 ROLE: Final = "arn:aws:iam::123456789012:role/registry"
 
 
