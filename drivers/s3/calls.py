@@ -71,13 +71,11 @@ class Calls:
             raise unusable(error) from error
         # Another session searches anew; each remembers what it has found.
         self._credentials = Credentials(found, lambda: parameters.credentials(parameters.session()))
-        self.circuit = Circuit(most_waiting=MOST_WAITING)
         self.client = self._sdk_client(parameters)
         self.circuit = Circuit(most_waiting=MOST_WAITING)
         leave_alone(self.client, self.circuit)
         self._parameters = parameters
         endpoint = self._endpoint_of(self.client)
-        leave_alone(self.client, self.circuit)
         if parameters.log_calls:
             self.client.meta.events.register("after-call.s3", _note_sdk)
         self._http = _client(parameters, authorities if endpoint.scheme == "https" else "")
