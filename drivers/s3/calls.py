@@ -72,6 +72,8 @@ class Calls:
         # Another session searches anew; each remembers what it has found.
         self._credentials = Credentials(found, lambda: parameters.credentials(parameters.session()))
         self.client = self._sdk_client(parameters)
+        self.circuit = Circuit(most_waiting=MOST_WAITING)
+        leave_alone(self.client, self.circuit)
         self._parameters = parameters
         endpoint = self._endpoint_of(self.client)
         if parameters.log_calls:
