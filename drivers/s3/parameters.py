@@ -149,13 +149,21 @@ class Parameters:
         return session
 
     def credentials(self, session: Any) -> Any:
-        """Return the credentials that are configured, or those that the SDK finds; None if there are none."""
+        """Return the credentials that are configured, or those that the SDK finds; None if there are none.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: its configuration cannot be used, or who gives them does not answer.
+        """
         if self.access_key:
             return Credentials(self.access_key, self.secret_key, self.session_token or None)
         return session.get_credentials()
 
     def authorities(self, session: Any) -> str:
-        """Return the file of the authorities that the SDK trusts, "" if any certificate will do."""
+        """Return the file of the authorities that the SDK trusts, "" if any certificate will do.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: the SDK's configuration cannot be used.
+        """
         named = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True
         return str(get_cert_path(named)) if self.verify else ""
 
@@ -175,7 +183,7 @@ class Parameters:
             reason = f"{endpoint or self.endpoint!r} is not taken by the SDK"
             raise ParameterError(f"{name}: {reason}: a host has letters, digits, hyphens and dots") from error
         except BotoCoreError as error:
-            raise ParameterError(f"region: the SDK's own configuration cannot be used: {one_line(error)}") from error
+            raise unusable(error) from error
 
     def _client(self, endpoint: str, session: Any) -> Any:
         return boto3.session.Session(botocore_session=session).client(
@@ -223,6 +231,11 @@ class Parameters:
         # Left to itself the SDK signs URLs for a global name, from which Amazon redirects to the region, which
         # the signature does not survive. A certificate does not cover names with dots.
         return "auto" if "." in self.bucket else "virtual"
+
+
+def unusable(error: BotoCoreError) -> ParameterError:
+    """Return the error that says what is wrong with the SDK's own files and variables."""
+    return ParameterError(f"region: the SDK's own configuration cannot be used: {one_line(error)}")
 
 
 def headers_of(options: Mapping[str, str]) -> dict[str, str]:

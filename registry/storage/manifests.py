@@ -150,8 +150,13 @@ class ManifestStore:
         Called last: that deletion may have looked for the tags before they were there, or have taken the pointer of
         one before its history was written, which would be listed and lead nowhere.
         """
-        restoring = (partial(self._tags.restore, tag, digest) for tag in tags)
-        if not self._driver.together(*restoring, partial(self.has, digest))[-1]:
+        looks = (partial(self._tags.has, tag) for tag in tags)
+        if all(self._driver.together(*looks, partial(self.has, digest))):
+            return
+        for tag in tags:
+            self._tags.restore(tag, digest)
+        # After the tags: a deletion may have taken away both since they were looked at.
+        if not self.has(digest):
             self.put(manifest, digest)
 
     def delete(self, digest: Digest) -> list[str]:

@@ -120,9 +120,13 @@ class TagStore:
             # The link is malformed, so there is no such tag.
             self._driver.put(path, content)
 
+    def has(self, tag: Tag) -> bool:
+        """Tell whether `tag` points anywhere."""
+        return read_link(self._driver, paths.tag_link(self._name, tag.name)) is not None
+
     def restore(self, tag: Tag, digest: Digest) -> None:
         """Let `tag` point to a manifest if it points nowhere."""
-        if read_link(self._driver, paths.tag_link(self._name, tag.name)) is None:
+        if not self.has(tag):
             with suppress(TagTakenError):
                 self.claim(tag, digest)
 
@@ -163,7 +167,7 @@ class TagStore:
         told apart from it once its link has been looked for; keep(), which ends a push, would notice in most cases.
         """
         directory = paths.tag_directory(self._name, tag.name)
-        if self._driver.holds(directory) and read_link(self._driver, paths.tag_link(self._name, tag.name)) is None:
+        if self._driver.holds(directory) and not self.has(tag):
             with suppress(PathNotFoundError):
                 self._driver.delete(directory)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from drivers.base import Claim, DriverError, Found, Stat, StorageDriver, Writer
+from drivers.base import Claim, DriverError, Found, Result, Stat, StorageDriver, Writer
 from drivers.log import Log, Page
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ class FailingDriver(StorageDriver):
     def get(self, path: str, *, limit: int) -> bytes:
         self.count()
         return self._inner.get(path, limit=limit)
+
+    def together(self, *steps: Callable[[], Result]) -> list[Result]:
+        return self._inner.together(*steps)  # their calls count, whichever comes first
 
     def put(self, path: str, content: bytes) -> None:
         self.count()

@@ -11,6 +11,7 @@ from drivers.inmemory import InMemoryDriver
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from tests.content import LAYER_TYPE, descriptor, image
+from tests.drivers.backwards import BackwardsDriver
 from tests.drivers.failing import FailingDriver
 from tests.handlers.pushing import push_blob, push_image, push_manifest
 from tests.storage.consistency import assert_nothing_dangles
@@ -35,11 +36,13 @@ SIGNED = image(
 LAYER_DIGEST, SUBJECT_DIGEST, SIGNED_DIGEST = map(Digest.of, (LAYER, SUBJECT, SIGNED))
 
 
-@pytest.fixture(params=["inmemory", "filesystem"])
+@pytest.fixture(params=["inmemory", "backwards", "filesystem"])
 def media(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], StorageDriver]:
     """Make an empty medium, another one for every time the power goes."""
     if request.param == "inmemory":
         return lambda: InMemoryDriver(lock_seconds=0)
+    if request.param == "backwards":
+        return lambda: BackwardsDriver(lock_seconds=0)
     numbers = iter(range(1000))
     return lambda: FilesystemDriver(str(tmp_path / str(next(numbers))), lock_seconds=0)
 

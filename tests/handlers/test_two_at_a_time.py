@@ -15,6 +15,7 @@ from registry.ports import TagTakenError
 from registry.publishing import publishing
 from registry.storage.repository import Repositories
 from tests.content import descriptor, image, index
+from tests.drivers.backwards import BackwardsDriver
 from tests.drivers.interleaving import InterleavingDriver
 from tests.handlers.pushing import push_blob, push_manifest
 from tests.storage.consistency import assert_nothing_dangles
@@ -43,6 +44,7 @@ def delete_tag(client: FlaskClient) -> int:
     return client.delete("/v2/a/manifests/latest").status_code
 
 
+@pytest.mark.parametrize("kind", [InMemoryDriver, BackwardsDriver])
 @pytest.mark.parametrize("tagged_before", [True, False])
 @pytest.mark.parametrize(
     ("slow", "quick"),
@@ -59,9 +61,10 @@ def test_a_push_and_a_deletion_at_the_same_time_leave_no_tag_that_leads_nowhere(
     slow: Callable[[FlaskClient], int],
     quick: Callable[[FlaskClient], int],
     tagged_before: bool,
+    kind: type[InMemoryDriver],
 ) -> None:
     for moment in count(1):
-        medium = InMemoryDriver()
+        medium = kind()
         client = serve(medium)
         push_blob(client, "a", b"{}")
         push_manifest(client, "a", str(DIGEST), CONTENT, content_type=media_types.OCI_MANIFEST)

@@ -15,6 +15,7 @@ from registry.oci.reference import Tag
 from registry.storage import listed, paths
 from registry.storage.repository import Repositories
 from tests.content import image
+from tests.drivers.backwards import BackwardsDriver
 from tests.drivers.failing import FailingDriver
 from tests.drivers.interleaving import InterleavingDriver
 
@@ -116,14 +117,15 @@ def test_what_another_process_has_deleted_is_unknown_at_once(
     assert pulled(repositories) is None
 
 
+@pytest.mark.parametrize("kind", [InMemoryDriver, BackwardsDriver])
 @pytest.mark.parametrize("delete", DELETIONS)
 def test_at_each_moment_of_a_deletion_a_pull_gives_the_manifest_or_nothing_and_then_nothing(
-    delete: Callable[[StorageDriver], None],
+    delete: Callable[[StorageDriver], None], kind: type[InMemoryDriver]
 ) -> None:
     moment, calls = 0, 1
     while moment < calls:
         moment += 1
-        driver = InMemoryDriver()
+        driver = kind()
         push(driver, V1)
         repositories = warm(driver)
         during: list[bytes | None] = []
