@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from drivers.base import ObjectTooLargeError, PathExistsError, PathNotFoundError
 from registry.oci.digest import Digest
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from registry.storage.cache import ManifestCache
     from registry.storage.referrer_index import ReferrerIndex
     from registry.storage.tags import TagStore
+
+_MAX_UNCHECKED: Final = 64 * 1024
+"""Bytes of a manifest that may be stored while it is checked: of a push that is refused they stay as garbage."""
 
 
 class ManifestStore:
@@ -92,10 +95,12 @@ class ManifestStore:
     def check_first(self, check: Callable[[], object], manifest: Manifest, digest: Digest) -> None:
         """Do `check`; over an object store, store the bytes of the manifest at the same time, for put() to go on from.
 
-        Nothing leads to bytes alone. If `check` fails they are garbage, as those of any blob that no repository links.
+        Nothing leads to bytes alone. If `check` fails they are garbage, as those of any blob that no repository links;
+        a manifest that is long is stored after its check, so that what is refused does not fill the storage.
         """
         path = paths.blob_data(digest)
-        if self._driver.local_path(path) is not None or not _has_digest(manifest, digest):
+        is_long = len(manifest.content) > _MAX_UNCHECKED
+        if is_long or self._driver.local_path(path) is not None or not _has_digest(manifest, digest):
             check()
             return
         self._driver.together(check, partial(self._driver.put, path, manifest.content))
