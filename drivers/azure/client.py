@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from drivers.azure.authorization import Bearer, ByUrl, SharedKey
+from drivers.azure.copying import Copier
 from drivers.azure.parameters import SAS, SHARED_KEY
 from drivers.base import UnavailableError
 from drivers.calls.caller import Caller
@@ -59,6 +60,9 @@ class Client:
         self._http = _http_client(parameters)
         weakref.finalize(self, self._http.close)  # a driver has no end of its own
         self._caller = self._bounded(parameters.limits.seconds)
+        self.copier = Copier(
+            self._caller, f"{self.endpoint}{self._account_path}", parameters.container, parameters.sastoken
+        )
 
     def path(self, key: str) -> str:
         """Return the path of a blob's URL."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
 from drivers.azure.documents import COPIED, Block, block_list, blocks_of, encoded_id, listed
@@ -27,7 +27,7 @@ from drivers.calls.request import RefusedError
 from drivers.flat import Page, discard_each
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
     from drivers.azure.client import Client, Headers
@@ -44,6 +44,8 @@ _COPY_POLL_SECONDS: Final = 5.0
 _COPY_SECONDS: Final = 1800.0
 _PENDING: Final = "pending"
 _WITH_SNAPSHOTS: Final = ("x-ms-delete-snapshots", "include")
+
+_Result = TypeVar("_Result")
 
 
 class Container:
@@ -85,13 +87,13 @@ class Container:
     def put(self, key: str, content: bytes) -> None:
         """Create or replace a blob."""
         with Translated("put", key):
-            self._in_place_of_any(key, (BLOCK_BLOB,), content, HTTPStatus.CREATED)
+            self._in_place_of_any(key, lambda: self._put(key, (BLOCK_BLOB,), content))
 
     def create(self, key: str, content: bytes) -> None:
         """Create a blob; PathExistsError if there is one."""
         with Translated("create", key):
             try:
-                self._put(key, (BLOCK_BLOB, ("If-None-Match", "*")), content, HTTPStatus.CREATED)
+                self._put(key, (BLOCK_BLOB, ("If-None-Match", "*")), content)
             except RefusedError as error:
                 if status_of(error) != HTTPStatus.CONFLICT or code_of(error).startswith(("Account", "Container")):
                     raise
@@ -102,7 +104,7 @@ class Container:
         condition = only(self._etag_of(key, expected))
         try:
             with Translated("replace", key):
-                self._put(key, (BLOCK_BLOB, *condition), content, HTTPStatus.CREATED)
+                self._put(key, (BLOCK_BLOB, *condition), content)
         except (ConflictError, PathNotFoundError) as error:
             raise ChangedError(str(error)) from error
 
@@ -269,14 +271,12 @@ class Container:
     def copy(self, source: str, destination: str, etag: str) -> None:
         """Copy a blob, which must have the version `etag`, inside the service, and wait for the end of the copy."""
         url = self._client.source_url(source, self._signer.source_token(source))
-        headers = (("x-ms-copy-source", url), ("x-ms-source-if-match", etag))
+        copier = self._client.copier
         with Translated("copy", source):
-            begun = self._in_place_of_any(destination, headers, b"", HTTPStatus.ACCEPTED).headers
-            copy_id, status = begun.get("x-ms-copy-id", ""), begun.get("x-ms-copy-status", "")
+            copy_id, status = self._in_place_of_any(destination, lambda: copier.begin(url, destination, etag))
             status, reason = (status, "") if status != _PENDING else self._copied(destination, copy_id)
             if status == _PENDING:
-                query, abort = f"comp=copy&copyid={quote(copy_id, safe='')}", (("x-ms-copy-action", "abort"),)
-                self._client.blob("PUT", destination, HTTPStatus.NO_CONTENT, query=query, headers=abort)
+                copier.abort(destination, copy_id)
         if status != COPIED:
             word = UnavailableError if status == _PENDING else DriverError
             raise word(f"azure: copy {source}: {status} {reason}".rstrip())
@@ -300,15 +300,15 @@ class Container:
         # The signature covers account, container and name, but not the host.
         return f"{self._public_endpoint}{self._client.path(key)}?{token}" if token else None
 
-    def _in_place_of_any(self, key: str, headers: Headers, body: bytes, expected: HTTPStatus) -> Reply:
+    def _in_place_of_any(self, key: str, write: Callable[[], _Result]) -> _Result:
         """Write a block blob, also in place of an append blob, which the service does not replace by itself."""
         try:
-            return self._put(key, headers, body, expected)
+            return write()
         except RefusedError as error:
             if code_of(error) != "InvalidBlobType":
                 raise
         self._client.blob("DELETE", key, HTTPStatus.ACCEPTED, headers=(_WITH_SNAPSHOTS,))
-        return self._put(key, headers, body, expected)
+        return write()
 
-    def _put(self, key: str, headers: Headers, body: bytes, expected: HTTPStatus) -> Reply:
-        return self._client.blob("PUT", key, expected, headers=headers, body=body)
+    def _put(self, key: str, headers: Headers, body: bytes) -> Reply:
+        return self._client.blob("PUT", key, HTTPStatus.CREATED, headers=headers, body=body)

@@ -37,23 +37,36 @@ _LEAST_SECONDS: Final = 0.1
 _Answer = TypeVar("_Answer")
 
 
+def _never(_: Reply) -> bool:
+    return False
+
+
 class Caller:
     """Calls of the store at `endpoint` (``SCHEME://HOST[:PORT]``), which `signer` signs; for all threads.
 
     A call is tried `limits.attempts` times where nobody has answered, where the store is too busy or out of order, and
-    where the signer has something better. All of it ends within `limits.seconds`.
+    where the signer has something better. All of it ends within `limits.seconds`. `is_busy` tells of an answer of 3xx
+    or 4xx whether its content says that the store is too busy, as its status does not.
 
     A store may get a call twice that it has done already, but whose answer was lost.
     """
 
-    def __init__(
-        self, endpoint: str, signer: Signer, limits: Limits, client: HttpClient, circuit: Circuit | None = None
+    def __init__(  # noqa: PLR0913 - who asks whom, by what, and how it is answered
+        self,
+        endpoint: str,
+        signer: Signer,
+        limits: Limits,
+        client: HttpClient,
+        circuit: Circuit | None = None,
+        *,
+        is_busy: Callable[[Reply], bool] = _never,
     ) -> None:
         self._endpoint = endpoint
         self._signer = signer
         self._limits = limits
         self._client = client
         self._circuit = circuit or Circuit(most_waiting=MOST_WAITING)
+        self._is_busy = is_busy
 
     def call(self, request: Request, *, most_bytes: int) -> Reply:
         """Return the answer, of a status of 2xx, with the first `most_bytes` of its content, or 64 KiB if that is more.
@@ -131,13 +144,18 @@ class Caller:
         return answer
 
     def _aside(self, request: Request, ask: Callable[[Sequence[tuple[str, str]], float], _Answer | Reply]) -> _Answer:
-        """Do what _final() does for what takes its time, and is no sign of silence meanwhile."""
+        """Do what _final() does for what takes its time, and is no sign of silence meanwhile.
+
+        A body that could not be sent in time says nothing of the store: the line may be slow. That the store itself
+        hangs is seen by the calls that carry little.
+        """
         circuit = self._circuit
         circuit.require_closed()
         try:
             return self._tried(request, ask)
-        except HttpError:
-            circuit.missed()
+        except HttpError as error:
+            if not error.unsent:
+                circuit.missed()
             raise
         except RefusedError:
             circuit.heard()
@@ -158,7 +176,7 @@ class Caller:
             else:
                 if not isinstance(answer, Reply) or answer.status in _GOOD:
                     return cast("_Answer", answer)
-                if answer.status in _PASSING:
+                if answer.status in _PASSING or (answer.status in _REFUSALS and self._is_busy(answer)):
                     pause = max(pause_seconds(attempt), asked_seconds(answer))
                 elif answer.status in _REFUSALS and self._signer.refused(answer):
                     pause = 0.0
@@ -175,7 +193,7 @@ class Caller:
         if attempts == 1:
             return error
         of_all = HttpError(f"{error}, the last of {attempts} attempts within {self._limits.seconds:g} s")
-        of_all.silent, of_all.redirected = error.silent, error.redirected
+        of_all.silent, of_all.redirected, of_all.unsent = error.silent, error.redirected, error.unsent
         return of_all
 
     def _is_last(self, attempt: int, latest: float) -> bool:

@@ -1,6 +1,7 @@
 """The calls to Google Cloud Storage: https://cloud.google.com/storage/docs/json_api/v1.
 
-They are made without Google's SDK, which takes ten times as long for each and holds several copies of what it sends.
+What is asked often is asked without Google's SDK, which takes ten times as long for each call and holds several copies
+of what it sends; objects are composed by it (drivers.gcs.composing).
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
@@ -26,6 +27,7 @@ from drivers.base import (
 )
 from drivers.calls.request import RefusedError, Request
 from drivers.flat import Page, discard_each
+from drivers.gcs.composing import Composer
 from drivers.gcs.errors import ConflictError, Translated
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from drivers.gcs.calls import Calls
+    from drivers.gcs.composing import Source
     from registry.foundation.http_client import Reply, Stream
 
 PAGE_SIZE: Final = 1000
@@ -43,7 +46,6 @@ _LISTED: Final = "items(name,size,updated,generation),nextPageToken"
 """The fields of a listing: all others would be sent, too."""
 _CONTENT_TYPE: Final = "application/octet-stream"
 _OF_CONTENT: Final = (("Content-Type", _CONTENT_TYPE),)
-_OF_JSON: Final = (("Content-Type", "application/json"),)
 
 _ATTEMPTS = 4
 """How often in a row a download that breaks off without another byte is continued."""
@@ -51,14 +53,6 @@ _LONG: Final = 1024 * 1024
 """Bytes from which on a body is given more time."""
 _PARTIAL: Final = 206
 _BEYOND_END: Final = 416
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """An object for compose(), which takes exactly the generation that the writer saw."""
-
-    key: str
-    generation: int
 
 
 class Bucket:
@@ -190,14 +184,12 @@ class Bucket:
 
     def compose(self, key: str, sources: Sequence[Source]) -> int:
         """Concatenate `sources` into one object, inside the service; return its generation."""
-        named = [
-            {"name": source.key, "objectPreconditions": {"ifGenerationMatch": str(source.generation)}}
-            for source in sources
-        ]
-        body = json.dumps({"sourceObjects": named, "destination": {"contentType": _CONTENT_TYPE}}).encode()
         with Translated("compose", key):
-            request = Request("POST", f"{self._path(key)}/compose", "fields=generation", _OF_JSON, body)
-            return int(_parsed(self._calls.long.call(request, most_bytes=0))["generation"])
+            return self._composer.compose(key, sources)
+
+    @cached_property
+    def _composer(self) -> Composer:
+        return Composer(self._calls.long, self._calls.endpoint, self.name)
 
     def remove(self, key: str, generation: int | None = None) -> None:
         """Delete an object, only if it has `generation` where that is given."""

@@ -29,7 +29,7 @@ class Calls:
     """Callers of the service, for all threads, who share connections, a token and `circuit`.
 
     `usual` is for nearly all calls; `long` for those that carry a part of an upload, or copy as much; `once` makes one
-    attempt. `urls` signs for clients.
+    attempt. `urls` signs for clients. `endpoint` is where the service is.
 
     Raises:
         ParameterError: the credentials cannot be used, or there are none.
@@ -41,7 +41,7 @@ class Calls:
             parameters = replace(parameters, endpoint=emulator if "://" in emulator else f"http://{emulator}")
         transport = Transport()
         credentials = find_credentials(parameters, transport)
-        endpoint = (parameters.endpoint or f"https://storage.{credentials.universe_domain}").rstrip("/")
+        self.endpoint = endpoint = (parameters.endpoint or f"https://storage.{credentials.universe_domain}").rstrip("/")
         client = HttpClient(
             user_agent=parameters.useragent or DISTRIBUTION,
             connections=2 * parameters.maxconcurrency,

@@ -1,4 +1,7 @@
-"""URLs by which anyone may fetch an object: https://cloud.google.com/storage/docs/authentication/signatures."""
+"""URLs by which anyone may fetch an object: https://cloud.google.com/storage/docs/authentication/signatures.
+
+They are made here, since whoever only serves makes them, and so does not load google.cloud.storage.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError, PathNotFoundError, Writer
-from drivers.gcs.bucket import Source
+from drivers.gcs.composing import Source
 from drivers.gcs.errors import ConflictError
 from drivers.pending import Flushes, OpenUpload, PartBuffer
 

@@ -20,7 +20,7 @@ _DECLARATION: Final = b"<!DOCTYPE"
 
 
 class Entry(NamedTuple):
-    """An object in a listing; size in bytes, time in seconds since the epoch."""
+    """An object in a listing; size in bytes, time in seconds since the epoch, ETag "" if the store does not tell it."""
 
     key: str
     size: int
@@ -90,18 +90,35 @@ def listing(answer: Reply) -> Listing:
     if told.get("EncodingType") == "url":
         entries = [entry._replace(key=unquote_plus(entry.key)) for entry in entries]
         prefixes = [unquote_plus(prefix) for prefix in prefixes]
-    # Every listing says whether it is all. What does not is not S3's, and would mean that there is nothing.
-    is_whole = told["IsTruncated"] != "true"
-    token = "" if is_whole else told["NextContinuationToken"]
-    return Listing(entries, prefixes, token, answer.headers.get("Server", ""))
+    return Listing(entries, prefixes, _token(told), answer.headers.get("Server", ""))
+
+
+def _token(told: Mapping[str, str]) -> str:
+    """Return what continues a listing that says this.
+
+    Every listing says whether it is all. What does not is not S3's, and would mean that there is nothing.
+    """
+    match told["IsTruncated"].strip().lower():
+        case "false":
+            return ""
+        case "true" if token := told.get("NextContinuationToken"):
+            return token
+        case "true":
+            raise AnswerError("a listing that is not all, and does not say how to go on")
+        case _:
+            raise AnswerError("a listing that does not say whether it is all")
 
 
 def failures(answer: Reply) -> list[Failure]:
     """Return what an answer of DeleteObjects says.
 
+    Where only failures are asked for and there are none, the service of Alibaba says nothing at all.
+
     Raises:
         Exception: the answer is something else.
     """
+    if not answer.content.strip():
+        return []
     told = [_texts(element) for element in _root(answer, "DeleteResult") if _name(element) == "Error"]
     return [Failure(each.get("Key", ""), each.get("Code", ""), each.get("Message", "")) for each in told]
 
@@ -128,7 +145,7 @@ def _escaped(text: str) -> str:
 
 
 def _entry(fields: Mapping[str, str]) -> Entry:
-    return Entry(fields["Key"], int(fields["Size"]), time_of(fields["LastModified"]), fields["ETag"])
+    return Entry(fields["Key"], int(fields["Size"]), time_of(fields["LastModified"]), fields.get("ETag", ""))
 
 
 def _root(answer: Reply, name: str) -> ET.Element:

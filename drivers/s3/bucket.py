@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from registry.foundation.http_client import Stream
 
 _READ_ATTEMPTS: Final = 3
+"""How often in a row the reading of an object breaks off, without a byte more, until that is told."""
 _URL_SECONDS: Final = 20 * 60
 _AT_ONCE: Final = 1024 * 1024
 """The largest content that is sent from memory; more goes through the SDK, which reads it as it sends it."""
@@ -117,6 +118,7 @@ class Bucket:
                     for piece in answer.pieces():
                         yield piece
                         start += len(piece)
+                        failures = 0
                     return
             except UnavailableError:
                 failures += 1
@@ -347,8 +349,14 @@ class Bucket:
         return (entry.key for entry in self._entries(prefix))
 
     def walk(self, prefix: str) -> Iterator[Found]:
-        """Yield each object whose key begins with `prefix`, the key in place of the path."""
+        """Yield each object whose key begins with `prefix`, the key in place of the path.
+
+        Raises:
+            DriverError: the store does not tell ETags in listings.
+        """
         for entry in self._entries(prefix):
+            if not entry.etag:
+                raise DriverError(f"s3: ListObjectsV2 {prefix}: the endpoint tells no ETag of {entry.key}")
             yield Found(entry.key, entry.size, entry.modified, version_of(entry.modified, entry.etag))
 
     def _entries(self, prefix: str) -> Iterator[Entry]:

@@ -19,6 +19,7 @@ from drivers.calls.request import RefusedError, Request
 from drivers.s3.answers import region_of
 from drivers.s3.credentials import Credentials, Provider
 from drivers.s3.endpoint import Endpoint, endpoint_of
+from drivers.s3.errors import is_busy
 from drivers.s3.parameters import unusable
 from drivers.s3.signing import SdkSigner, Signer, query_of
 from drivers.s3.silence import leave_alone
@@ -37,6 +38,8 @@ CONNECT_SECONDS: Final = 5
 _KEPT_CONNECTIONS: Final = 128
 _ELSEWHERE: Final = frozenset({301, 302, 307, 400})
 """Statuses with which Amazon says that a bucket is in another region."""
+_KNOWN: Final = frozenset({304, 404, 409, 412, 416})
+"""Statuses with which a store refuses a call only after it has accepted the signature."""
 
 _log = logging.getLogger(__name__)
 
@@ -68,18 +71,17 @@ class Calls:
             raise unusable(error) from error
         # Another session searches anew; each remembers what it has found.
         self._credentials = Credentials(found, lambda: parameters.credentials(parameters.session()))
-        self.circuit = Circuit(most_waiting=MOST_WAITING)
         self.client = self._sdk_client(parameters)
         self.circuit = Circuit(most_waiting=MOST_WAITING)
         leave_alone(self.client, self.circuit)
         self._parameters = parameters
         endpoint = self._endpoint_of(self.client)
-        leave_alone(self.client, self.circuit)
         if parameters.log_calls:
             self.client.meta.events.register("after-call.s3", _note_sdk)
         self._http = _client(parameters, authorities if endpoint.scheme == "https" else "")
         weakref.finalize(self, self._http.close)
         self._lock = threading.Lock()
+        self._ahead_seconds = 0.0
         self._way = self._way_of(self.client, endpoint)
         self._public_way = self._way_of_clients() if parameters.redirect_endpoint else None
 
@@ -126,17 +128,46 @@ class Calls:
         way = self._way
         try:
             try:
-                answer = ask(way)
+                answer = self._timely(way, ask)
             except RefusedError as error:
                 moved = self._moved(way, error.answer)
                 if moved is None:
                     raise
-                answer = ask(moved)
+                answer = self._timely(moved, ask)
         except RefusedError as error:
             self._told(operation, error.answer.status)
             raise
         self._told(operation, answer.status)
         return answer
+
+    def _timely(self, way: _Way, ask: Callable[[_Way], _Answer]) -> _Answer:
+        """Ask, and once more by the clock of the store where that may be why it refuses; all go by it if it is."""
+        try:
+            return ask(way)
+        except RefusedError as error:
+            ahead = way.signer.ahead_by(error.answer) if isinstance(way.signer, Signer) else None
+            if ahead is None:
+                raise
+        adjusted = self._way_of(way.client, way.endpoint, ahead)
+        try:
+            answer = ask(adjusted)
+        except RefusedError as error:
+            if error.answer.status in _KNOWN:
+                self._adjust(way, adjusted, ahead)
+            raise
+        self._adjust(way, adjusted, ahead)
+        return answer
+
+    def _adjust(self, way: _Way, adjusted: _Way, ahead_seconds: float) -> None:
+        """Have all calls, and the URLs for clients, signed as `adjusted` is, if they still are as `way` is."""
+        with self._lock:
+            if self._way is not way:
+                return
+            self._way = adjusted
+            self._ahead_seconds = ahead_seconds
+            if self._public_way:
+                self._public_way = self._way_of(self._public_way.client, self._public_way.endpoint, ahead_seconds)
+        _log.warning("the clock of this machine and that of the S3 endpoint differ by %.0f s", abs(ahead_seconds))
 
     def _told(self, operation: str, status: int) -> None:
         if self._parameters.log_calls:
@@ -159,7 +190,7 @@ class Calls:
                 except ParameterError:
                     return None
                 _log.warning("the bucket %s is in the region %s", self._parameters.bucket, region)
-                self._way = self._way_of(client, self._endpoint_of(client))
+                self._way = self._way_of(client, self._endpoint_of(client), self._ahead_seconds)
             return self._way
 
     def _sdk_client(self, parameters: Parameters, endpoint: str = "") -> Any:
@@ -172,10 +203,13 @@ class Calls:
         client = self._sdk_client(self._parameters, self._parameters.redirect_endpoint)
         return self._way_of(client, self._endpoint_of(client))
 
-    def _way_of(self, client: Any, endpoint: Endpoint) -> _Way:
-        is_own = endpoint.sdk_signer is None
-        signer = Signer(endpoint, self._credentials) if is_own else SdkSigner(endpoint, self._parameters.bucket)
-        caller = Caller(endpoint.url, signer, self._parameters.limits, self._http, self.circuit)
+    def _way_of(self, client: Any, endpoint: Endpoint, ahead_seconds: float = 0.0) -> _Way:
+        signer: Signer | SdkSigner
+        if endpoint.sdk_signer is None:
+            signer = Signer(endpoint, self._credentials, ahead_seconds)
+        else:
+            signer = SdkSigner(endpoint, self._parameters.bucket)
+        caller = Caller(endpoint.url, signer, self._parameters.limits, self._http, self.circuit, is_busy=is_busy)
         return _Way(client, endpoint, signer, caller)
 
     def _endpoint_of(self, client: Any) -> Endpoint:

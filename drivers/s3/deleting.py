@@ -83,7 +83,7 @@ def _listed(bucket: Bucket, keys: Sequence[str]) -> Iterator[tuple[str, str]]:
         found = {entry.key: entry for entry in page.entries}
         last = max(found, default="") if page.token else keys[-1]
         passed = [key for key in keys if key <= last]
-        here = [key for key in passed if key in found]
+        here = [key for key in passed if key in found and found[key].etag]
         yield from ((key, version_of(found[key].modified, found[key].etag)) for key in here)
         told, keys = len(here), keys[len(passed) :]
 

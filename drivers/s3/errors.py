@@ -23,6 +23,17 @@ from drivers.translation import CHECK_RIGHTS, Translation, foreign, one_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from registry.foundation.http_client import Reply
+
+_BUSY: Final = frozenset(
+    {
+        *("RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete"),
+        *("SlowDown", "SlowDownRead", "SlowDownWrite", "Throttling", "ThrottlingException", "ThrottledException"),
+        *("RequestThrottled", "RequestThrottledException", "RequestLimitExceeded", "TooManyRequestsException"),
+        *("BandwidthLimitExceeded", "ServiceUnavailable", "InternalError"),
+    }
+)
+"""How a store says that it may do the same later, some with a status that says something else, such as 400."""
 _ERRORS: Final[Mapping[str, type[DriverError]]] = {
     "NoSuchKey": PathNotFoundError,
     "404": PathNotFoundError,
@@ -35,16 +46,7 @@ _ERRORS: Final[Mapping[str, type[DriverError]]] = {
     "InsufficientCapacity": NoSpaceError,
     "XMinioStorageFull": NoSpaceError,
     "507": NoSpaceError,
-    "SlowDown": UnavailableError,
-    "SlowDownRead": UnavailableError,
-    "SlowDownWrite": UnavailableError,
-    "Throttling": UnavailableError,
-    "ThrottlingException": UnavailableError,
-    "TooManyRequestsException": UnavailableError,
-    "RequestLimitExceeded": UnavailableError,
-    "RequestTimeout": UnavailableError,
-    "ServiceUnavailable": UnavailableError,
-    "InternalError": UnavailableError,
+    **dict.fromkeys(_BUSY, UnavailableError),
     "OperationAborted": UnavailableError,
     # The SDK fetches new credentials.
     "ExpiredToken": UnavailableError,
@@ -57,6 +59,7 @@ _ERRORS: Final[Mapping[str, type[DriverError]]] = {
     "403": NotPermittedError,
 }
 _LEAST_SERVER_ERROR: Final = 500
+_NOT_FOUND: Final = 404
 _UNREACHABLE: Final = (
     exceptions.ConnectionError,
     exceptions.HTTPClientError,
@@ -104,6 +107,11 @@ class Translated(Translation):
 def word_for(code: str) -> type[DriverError]:
     """Return the contract's error for S3's `code`."""
     return _ERRORS.get(code, DriverError)
+
+
+def is_busy(answer: Reply) -> bool:
+    """Tell whether the store says in a refusal that it may do the same later, whatever the status is."""
+    return bool(answer.content) and answer.status != _NOT_FOUND and code_and_message(answer)[0] in _BUSY
 
 
 def word_at_start(error: DriverError) -> type[DriverError]:

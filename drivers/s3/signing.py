@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 import time
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from botocore.awsrequest import AWSRequest
 
-from drivers.s3.answers import code_and_message
+from drivers.s3.answers import code_and_message, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,25 +28,26 @@ _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _SHA256: Final = hashlib.sha256()
 """What digests begin with: to copy it takes a fifth of the time of making one, and most digests are of little."""
 _NO_CONTENT: Final = _SHA256.hexdigest()
-_FORBIDDEN: Final = 403
+_NOT_NOW: Final = frozenset({400, 403})
+"""Statuses with which a store refuses the time of a signature: Amazon says 403."""
 _MOST_SKEW_SECONDS: Final = 5 * 60
 """By how much our clock may differ from that of a store, of which most allow 15 minutes."""
+_SKEWED: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
+"""How a store says that a signature was not made now."""
 
 _STALE: Final = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "InvalidAccessKeyId"}
 )
 """How a store says that it knows the credentials no more, or not yet."""
 
-_log = logging.getLogger(__name__)
-
 
 class Signer:
-    """Signs calls of `endpoint` by `credentials`. Where the clock is wrong, it goes by that of the store."""
+    """Signs calls of `endpoint` by `credentials`, for a store whose clock is `ahead_seconds` ahead of ours."""
 
-    def __init__(self, endpoint: Endpoint, credentials: Credentials) -> None:
+    def __init__(self, endpoint: Endpoint, credentials: Credentials, ahead_seconds: float = 0.0) -> None:
         self._endpoint = endpoint
         self._credentials = credentials
-        self._ahead_seconds = 0.0
+        self._ahead_seconds = ahead_seconds
         self._key = ("", "", hmac.new(b"", digestmod="sha256"))
 
     def signed(self, request: Request) -> Sequence[tuple[str, str]]:
@@ -91,23 +90,22 @@ class Signer:
         return f"{self._endpoint.url}{path}?{spelled}&X-Amz-Signature={signature}"
 
     def refused(self, answer: Reply) -> bool:
-        """Tell whether the store may accept other credentials, or another time, which are at hand now."""
-        return (is_stale(answer) and self._credentials.renew()) or self._adjusts(answer)
+        """Tell whether the store may accept other credentials, which are at hand now."""
+        return is_stale(answer) and self._credentials.renew()
 
-    def _adjusts(self, answer: Reply) -> bool:
-        """Go by the clock of the store, if that is what it does not like; tell whether that is another time."""
-        if answer.status != _FORBIDDEN:  # an answer to HEAD says nothing but that
-            return False
+    def ahead_by(self, answer: Reply) -> float | None:
+        """Return by how many seconds the clock of the store is ahead of ours, if it may have refused for that.
+
+        None if it has not, or if this is what was signed for. An answer to HEAD does not say why, and any answer may
+        come from a cache: only that the store accepts a signature for that time shows that it is right.
+        """
+        if answer.status not in _NOT_NOW or (answer.content and code_and_message(answer)[0] not in _SKEWED):
+            return None
         try:
-            theirs = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
-        except (ValueError, TypeError, IndexError):
-            return False
-        ahead = theirs - time.time()
-        if abs(ahead - self._ahead_seconds) < _MOST_SKEW_SECONDS:
-            return False
-        _log.warning("the clock of this machine and that of the S3 endpoint differ by %.0f s", abs(ahead))
-        self._ahead_seconds = ahead
-        return True
+            ahead = time_of(answer.headers.get("Date", "")) - time.time()
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+        return ahead if abs(ahead - self._ahead_seconds) >= _MOST_SKEW_SECONDS else None
 
     def _moment(self) -> tuple[str, str]:
         """Return the time, and what a signature made now is good for."""

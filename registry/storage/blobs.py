@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver, Writer
     from registry.storage.descriptors import DescriptorCache
+    from registry.storage.listed import SeenLinks
 
 
 class BlobStore:
     """The blobs of one repository."""
 
-    def __init__(self, driver: StorageDriver, name: str, descriptors: DescriptorCache) -> None:
+    def __init__(self, driver: StorageDriver, name: str, descriptors: DescriptorCache, linked: SeenLinks) -> None:
         self._driver = driver
         self._name = name
         self._descriptors = descriptors
+        self._linked = linked
         self._opening: _Opening | None = None
 
     def stat(self, digest: Digest) -> Blob:
@@ -37,7 +39,7 @@ class BlobStore:
         Raises:
             BlobUnknownError: this repository does not link it, or its bytes are missing.
         """
-        return self._require(digest, *both(self._driver, *self._looks(digest)))
+        return self._require(digest, digest, *both(self._driver, *self._looks(digest, digest)))
 
     def serve(self, digest: Digest) -> Blob:
         """Return the blob, for a caller that reads it next: its size may be one that is remembered.
@@ -45,19 +47,24 @@ class BlobStore:
         Raises:
             BlobUnknownError: this repository does not link it, or its bytes are known to be missing.
         """
-        size = self._descriptors.get(digest)
+        likely = self._linked.target(self._name, digest) or digest
+        size = self._descriptors.get(likely)
         if size is None:
-            return self._seen(digest, *both(self._driver, *self._looks(digest)))
-        return self._remembered(digest, size)
+            return self._seen(digest, likely, *both(self._driver, *self._looks(digest, likely)))
+        target = self._target(digest)
+        return Blob(digest, target, size) if target == likely else self._seen(digest, likely, target, None)
 
     def serve_range(self, digest: Digest, start: int, stop: int | None) -> Blob:
         """Return the blob as serve() does, for a caller that reads ``start..stop`` next, up to its end without `stop`.
 
         Where the driver has no local files, it is opened while the link is looked at: read() of that range has it then.
+        That is done only where the link was seen not long ago: who asks for what the repository does not have would
+        else cost a connection, and be told by the time it takes whether another repository has it.
         """
-        if self._driver.local_path(paths.blob_data(digest)) is not None:
+        target = self._linked.target(self._name, digest)
+        if target is None or self._driver.local_path(paths.blob_data(target)) is not None:
             return self.serve(digest)
-        opening = _Opening(self._driver, digest, start, stop)
+        opening = _Opening(self._driver, target, start, stop)
         try:
             blob, _ = both(self._driver, partial(self.serve, digest), opening.open)
         except BaseException:
@@ -66,25 +73,21 @@ class BlobStore:
         self._opening = opening
         return blob
 
-    def _looks(self, digest: Digest) -> tuple[Callable[[], Digest], Callable[[], int | None]]:
-        """Return what looks at the link, and at the bytes where they most often lie."""
-        return partial(self._target, digest), partial(self.stored_size, digest)
+    def _looks(self, digest: Digest, likely: Digest) -> tuple[Callable[[], Digest], Callable[[], int | None]]:
+        """Return what looks at the link, and at the bytes where they are likely to lie."""
+        return partial(self._target, digest), partial(self.stored_size, likely)
 
-    def _remembered(self, digest: Digest, size: int) -> Blob:
-        target = self._target(digest)
-        return Blob(digest, digest, size) if target == digest else self._seen(digest, target, None)
-
-    def _seen(self, digest: Digest, target: Digest, size: int | None) -> Blob:
-        """Return a blob and remember its size; that of one that does not lie under its own digest may be known."""
-        if target != digest and (remembered := self._descriptors.get(target)) is not None:
+    def _seen(self, digest: Digest, likely: Digest, target: Digest, size: int | None) -> Blob:
+        """Return a blob and remember its size; that of one that lies elsewhere than was likely may be known."""
+        if target != likely and (remembered := self._descriptors.get(target)) is not None:
             return Blob(digest, target, remembered)
-        blob = self._require(digest, target, size)
+        blob = self._require(digest, likely, target, size)
         self._descriptors.put(target, blob.size)
         return blob
 
-    def _require(self, digest: Digest, target: Digest, size: int | None) -> Blob:
-        """Return a blob if its bytes are there, which have that `size` if they lie under its own digest."""
-        if target != digest:
+    def _require(self, digest: Digest, likely: Digest, target: Digest, size: int | None) -> Blob:
+        """Return a blob if its bytes are there, which have that `size` if they lie where it was likely."""
+        if target != likely:
             size = self.stored_size(target)
         if size is None:
             # A client that was told of the blob looks again, and then pushes it.
@@ -179,10 +182,12 @@ class BlobStore:
     def link(self, digest: Digest) -> None:
         """Let this repository serve the stored blob `digest`, whose bytes the caller has shown to hold."""
         write_link(self._driver, paths.layer_link(self._name, digest), digest)
+        self._linked.note(self._name, digest, digest)
 
     def mount(self, blob: Blob) -> None:
         """Let this repository serve a blob that the store of another one has returned."""
         write_link(self._driver, paths.layer_link(self._name, blob.digest), blob.target)
+        self._linked.note(self._name, blob.digest, blob.target)
 
     def delete(self, digest: Digest) -> None:
         """Take the blob away from this repository; others keep theirs, and the bytes stay for them.
@@ -192,6 +197,7 @@ class BlobStore:
         Raises:
             BlobUnknownError: this repository does not link it.
         """
+        self._linked.drop(self._name, digest)
         try:
             self._driver.delete(paths.layer_link(self._name, digest))
         except PathNotFoundError:
@@ -220,7 +226,9 @@ class BlobStore:
         """Return the digest under which the bytes of a blob that this repository links lie."""
         target = read_link(self._driver, paths.layer_link(self._name, digest))
         if target is None:
+            self._linked.drop(self._name, digest)
             raise _unknown(digest)
+        self._linked.note(self._name, digest, target)
         return target
 
     def _gone(self, blob: Blob) -> BlobUnknownError:

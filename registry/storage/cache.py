@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from registry.foundation.recent import RecentlyUsed, RecentlyUsedByWeight
-from registry.storage.listed import ListedManifests
+from registry.storage.listed import SeenLinks
 
 if TYPE_CHECKING:
     from registry.oci.digest import Digest
@@ -46,7 +46,7 @@ class ManifestCache(RecentlyUsedByWeight["Digest", ServedManifest]):
     def __init__(self, max_bytes: int = MAX_BYTES, max_entry_bytes: int = MAX_ENTRY_BYTES) -> None:
         super().__init__(max_bytes, attrgetter("footprint"))
         self._max_entry_bytes = max_entry_bytes
-        self.listed = ListedManifests()
+        self.listed = SeenLinks()
         self._types_of_large: RecentlyUsed[Digest, str] = RecentlyUsed(_MOST_TYPES)
 
     def put(self, digest: Digest, manifest: ServedManifest) -> None:

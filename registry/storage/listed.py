@@ -1,4 +1,4 @@
-"""Which manifests repositories were seen to list a short while ago: what a tag leads to is one of them.
+"""Which links of repositories were seen a short while ago: what a tag leads to has one of them.
 
 Whoever pulls by tag has read the tag's link in this very request. Where the bytes are in memory, that is proof enough
 that the repository still lists the manifest, if it was seen to do so not long ago:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from registry.oci.digest import Digest
 
 SEEN_SECONDS: Final = 60
-"""For how long it counts that a repository was seen to list a manifest."""
+"""For how long it counts that a link was seen."""
 
 _MOST: Final = 4000
 
@@ -33,22 +33,22 @@ def _clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class ListedManifests:
-    """The links to manifests that the threads of a process have read or written last, of all repositories."""
+class SeenLinks:
+    """The links that the threads of a process have read or written last, of all repositories."""
 
     def __init__(self, clock: Callable[[], float] = _clock) -> None:
         self._clock = clock
         self._seen: RecentlyUsed[tuple[str, Digest], tuple[Digest, float]] = RecentlyUsed(_MOST)
 
     def note(self, repository: str, digest: Digest, target: Digest) -> None:
-        """Remember that a repository lists a manifest, whose bytes lie under `target`."""
+        """Remember that a repository has a link to content, whose bytes lie under `target`."""
         self._seen.put((repository, digest), (target, self._clock() + SEEN_SECONDS))
 
     def target(self, repository: str, digest: Digest) -> Digest | None:
-        """Return where the bytes of a manifest lie that the repository was seen to list not long ago, else None."""
+        """Return where the bytes lie of what the repository was seen to link not long ago, else None."""
         target, expires = self._seen.get((repository, digest)) or (None, 0.0)
         return target if expires > self._clock() else None
 
     def drop(self, repository: str, digest: Digest) -> None:
-        """Forget that the repository lists a manifest."""
+        """Forget that the repository has the link."""
         self._seen.drop((repository, digest))

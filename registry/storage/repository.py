@@ -13,6 +13,7 @@ from registry.storage.blobs import BlobStore, stat_target
 from registry.storage.cache import ManifestCache
 from registry.storage.catalog import Catalog
 from registry.storage.descriptors import NoDescriptors
+from registry.storage.listed import SeenLinks
 from registry.storage.manifests import ManifestStore
 from registry.storage.referrer_index import ReferrerIndex
 from registry.storage.referrers import ReferrerStore
@@ -34,18 +35,19 @@ class Repository:
 
     __slots__ = ("_driver", "blobs", "manifests", "name", "referrers", "tags", "uploads")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what all repositories share
         self,
         driver: StorageDriver,
         name: str,
         cache: ManifestCache,
         descriptors: DescriptorCache,
+        linked: SeenLinks,
         *,
         read_only: bool = False,
     ) -> None:
         self._driver = driver
         self.name = name
-        self.blobs = BlobStore(driver, name, descriptors)
+        self.blobs = BlobStore(driver, name, descriptors, linked)
         self.uploads = UploadStore(driver, name, self.blobs)
         self.tags = TagStore(driver, name)
         index = ReferrerIndex(driver, name)
@@ -98,10 +100,11 @@ class Repositories:
         self._driver = driver
         self._cache = cache or ManifestCache()
         self._descriptors = descriptors or NoDescriptors()
+        self._linked = SeenLinks()
 
     def open(self, name: str) -> Repository:
         """Return the repository called `name`, which the caller has parsed and authorized."""
-        return Repository(self._driver, name, self._cache, self._descriptors, read_only=self._read_only)
+        return Repository(self._driver, name, self._cache, self._descriptors, self._linked, read_only=self._read_only)
 
     def stat_blob(self, digest: Digest) -> Blob:
         """Return a blob that any repository may have, for callers who may read all of them.

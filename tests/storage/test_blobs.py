@@ -157,6 +157,8 @@ def test_a_blob_that_is_opened_while_its_link_is_looked_at_is_opened_once_and_cl
     opened = _Opened(driver)
     blobs = Repositories(opened).open("a").blobs
 
+    blobs.serve_range(DIGEST, 2, 5)
+    assert opened.opened == 0  # it is not known yet that the repository has it
     blob = blobs.serve_range(DIGEST, 2, 5)
     assert (opened.opened, opened.open) == (1, 1)
     assert b"".join(blobs.read(blob, 2, 5)) == CONTENT[2:5]
@@ -171,13 +173,16 @@ def test_a_blob_that_is_opened_while_its_link_is_looked_at_is_opened_once_and_cl
 
 
 @pytest.mark.usefixtures("repository")
-def test_a_blob_that_another_repository_has_is_not_left_open(driver: InMemoryDriver) -> None:
+def test_a_blob_that_another_repository_has_is_not_opened(driver: InMemoryDriver) -> None:
     opened = _Opened(driver)
+    repositories = Repositories(opened)
+    for _ in range(2):
+        repositories.open("a").blobs.serve_range(DIGEST, 0, None)
 
     with pytest.raises(BlobUnknownError):
-        Repositories(opened).open("b").blobs.serve_range(DIGEST, 0, None)
+        repositories.open("b").blobs.serve_range(DIGEST, 0, None)
 
-    assert opened.open == 0
+    assert (opened.opened, opened.open) == (1, 0)
 
 
 def test_a_blob_that_was_replaced_by_a_longer_one_is_read_as_far_as_it_was_told(

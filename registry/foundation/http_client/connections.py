@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from registry.foundation.http_client.deadlines import TimeUpError
+from registry.foundation.http_client.deadlines import TimeUpError, UnsentError
 from registry.foundation.http_client.errors import HttpError
 from registry.foundation.http_client.responses import GeneralResponse
 
@@ -133,7 +133,11 @@ class Connection(HTTPConnection, ABC):
 
     @abstractmethod
     def send(self, data: Any) -> None:
-        """Send bytes, all of them by the deadline."""
+        """Send bytes, all of them by the deadline.
+
+        Raises:
+            UnsentError: the time was up before.
+        """
 
     @abstractmethod
     def receive(self, most_bytes: int) -> bytes:
@@ -165,7 +169,10 @@ class PlainConnection(Connection):
     def _wait_to_send(self) -> None:
         writable = select.poll()
         writable.register(self.sock, select.POLLOUT)
-        self._wait(writable)
+        try:
+            self._wait(writable)
+        except TimeoutError as error:
+            raise UnsentError(*error.args) from error
 
     def receive(self, most_bytes: int) -> bytes:
         while True:
@@ -188,9 +195,12 @@ class SecureConnection(Connection, HTTPSConnection):
 
     def send(self, data: Any) -> None:
         view = memoryview(data)
-        for at in range(0, len(view), _PIECE):
-            self.sock.settimeout(self.exchange.deadline.remaining_seconds())
-            self.sock.sendall(view[at : at + _PIECE])
+        try:
+            for at in range(0, len(view), _PIECE):
+                self.sock.settimeout(self.exchange.deadline.remaining_seconds())
+                self.sock.sendall(view[at : at + _PIECE])
+        except TimeoutError as error:
+            raise UnsentError(*error.args) from error
 
     def receive(self, most_bytes: int) -> bytes:
         self.sock.settimeout(self.exchange.deadline.remaining_seconds())

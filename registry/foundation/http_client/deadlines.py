@@ -86,5 +86,9 @@ class Pace:
         self._waited_seconds, self._received = 0.0, 0
 
 
+class UnsentError(TimeoutError):
+    """The time was up before all of the request was sent."""
+
+
 class TimeUpError(TimeoutError):
     """It takes too long, for a reason that the text says."""

@@ -8,7 +8,7 @@ import socket
 import ssl
 from typing import Final
 
-from registry.foundation.http_client.deadlines import TimeUpError
+from registry.foundation.http_client.deadlines import TimeUpError, UnsentError
 
 _UNKNOWN_AUTHORITY: Final = frozenset({2, 18, 19, 20, 21})
 """Codes of OpenSSL's X509_verify_cert: the issuer is not there, or nobody trusts it."""
@@ -24,11 +24,13 @@ class HttpError(OSError):
     """There is no such answer; the text says why in one line, without headers, userinfo and query of the URL.
 
     `silent` is set where nobody has answered: the peer is not found, cannot be reached, or is too slow. `redirected` is
-    set where the peer is not the one that was asked, but one that it has named.
+    set where the peer is not the one that was asked, but one that it has named. `unsent` is set where the time was up
+    while the request was being sent: the line may be slow rather than the peer.
     """
 
     silent = False
     redirected = False
+    unsent = False
 
 
 _UNREACHABLE: Final = frozenset(
@@ -65,7 +67,8 @@ def line(error: Exception, host: str, timeout_seconds: float | None, authorities
 def _line_of_time(error: TimeoutError, timeout_seconds: float | None) -> str:
     if isinstance(error, TimeUpError):
         return str(error)
-    return "timed out" if timeout_seconds is None else f"timed out after {timeout_seconds:g} s"
+    text = "timed out" if timeout_seconds is None else f"timed out after {timeout_seconds:g} s"
+    return f"{text} while the request was being sent" if isinstance(error, UnsentError) else text
 
 
 def _line_of_tls(error: ssl.SSLError, authorities: str) -> str:

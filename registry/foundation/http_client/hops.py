@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib3.exceptions import HTTPError
 
 from registry.foundation.http_client.connections import Connection, Exchange, PlainConnection, SecureConnection
+from registry.foundation.http_client.deadlines import UnsentError
 from registry.foundation.http_client.destinations import Guard, addresses_of
 from registry.foundation.http_client.errors import HttpError, is_silence, line
 
@@ -106,6 +107,7 @@ class Hop:
         # What caused it may hold what the peer has sent, which may be what it was sent.
         told = HttpError(asked + by + line(error, host, self.timeout_seconds, self.trust.authorities))
         told.silent, told.redirected = is_silence(error), self.redirected
+        told.unsent = isinstance(error, UnsentError)
         return told
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
+import subprocess
+import sys
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -549,3 +552,26 @@ def test_a_token_in_a_url_is_in_no_error(medium: AzureMedium) -> None:
     with pytest.raises(UnavailableError) as raised:
         gone.get(BLOB, limit=9)
     assert secret not in str(raised.value)
+
+
+_LOADING = """
+import json, sys
+from drivers.azure.driver import AzureDriver
+driver = AzureDriver.from_parameters(json.loads(sys.argv[1]))
+driver.put("/dir/small", b"small")
+assert b"".join(driver.read("/dir/small")) == b"small"
+driver.list("/dir", limit=9)
+assert driver.redirect_url("/dir/small", method="GET")
+driver.create_upload("/upload")
+assert "azure.storage.blob" not in sys.modules
+with driver.open_upload("/upload") as writer:
+    writer.write(b"blob")
+    writer.commit("/blob")
+assert driver.get("/blob", limit=9) == b"blob"
+assert "azure.storage.blob" in sys.modules
+"""
+
+
+def test_the_sdk_is_loaded_when_an_upload_is_published_and_not_before(medium: AzureMedium) -> None:
+    parameters = json.dumps(medium.server.parameters(medium.root))
+    subprocess.run([sys.executable, "-c", _LOADING, parameters], check=True, timeout=60)

@@ -107,6 +107,22 @@ def test_what_passes_is_tried_again_signed_anew(bad: bytes, pauses: list[float])
     assert len(pauses) == 2
 
 
+def test_what_the_store_says_passes_in_its_content_is_tried_again_whatever_the_status(pauses: list[float]) -> None:
+    signer = Signer()
+    with (
+        store(refusal(400), refusal(409), OK) as (endpoint, heads),
+        closing(HttpClient(connections=2, follow=0)) as client,
+    ):
+        calling = Caller(
+            endpoint.rstrip("/"), signer, Limits(), client, is_busy=lambda answer: answer.content == b"error"
+        )
+        assert calling.call(GET, most_bytes=10).content == b"ok"
+
+    assert len(heads) == 3
+    assert len(pauses) == 2
+    assert signer.seen == []
+
+
 def test_attempts_are_bounded_and_the_last_refusal_is_told(pauses: list[float]) -> None:
     with store(refusal(503)) as (endpoint, heads), caller(endpoint) as calling, pytest.raises(RefusedError) as raised:
         calling.call(GET, most_bytes=10)
@@ -321,6 +337,25 @@ def test_a_body_that_takes_its_time_counts_as_well_where_it_is_not_answered(paus
             with pytest.raises(CircuitOpenError):
                 calling.call(request, most_bytes=10)
     assert pauses
+
+
+def test_a_line_that_is_too_slow_for_a_body_says_nothing_of_the_store() -> None:
+    def behave(connection: socket.socket, ended: threading.Event) -> None:
+        if read_head(connection).startswith(b"PUT"):
+            while not ended.wait(0.02):
+                connection.recv(4096)
+        connection.sendall(OK)
+
+    circuit = Circuit()
+    long = Request("PUT", "/bucket/key", body=bytes(32 * 1024 * 1024))  # more than fits in the buffers of the kernel
+    with listening(behave) as endpoint:
+        with caller(endpoint, circuit=circuit, seconds=0.5) as hurried:
+            for _ in range(6):
+                with pytest.raises(HttpError, match="while the request was being sent") as raised:
+                    hurried.call(long, most_bytes=10)
+                assert raised.value.unsent
+        with caller(endpoint, circuit=circuit) as calling:
+            assert calling.call(GET, most_bytes=10).content == b"ok"
 
 
 def test_the_head_of_a_stream_is_no_sign_that_a_store_answers_whose_contents_do_not_come() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import subprocess
+import sys
 import urllib.request
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -304,6 +306,31 @@ def test_a_listing_costs_its_own_page_and_not_the_bucket(driver: GcsDriver, medi
 
     assert found == names
     assert traffic.calls["GET"] <= 3 * (pages + 1)
+
+
+_LOADING = """
+import json, sys
+from drivers.gcs.driver import GcsDriver
+driver = GcsDriver.from_parameters(json.loads(sys.argv[1]))
+def push(path, content):
+    driver.create_upload(path)
+    with driver.open_upload(path) as writer:
+        writer.write(content)
+        writer.commit(f"{path}/blob")
+    assert driver.get(f"{path}/blob", limit=len(content)) == content
+push("/small", b"small")
+assert b"".join(driver.read("/small/blob")) == b"small"
+driver.list("/small", limit=9)
+driver.redirect_url("/small/blob", method="GET")
+assert "google.cloud.storage" not in sys.modules
+push("/large", bytes(int(sys.argv[2]) + 1))
+assert "google.cloud.storage" in sys.modules
+"""
+
+
+def test_the_sdk_is_loaded_when_parts_are_composed_and_not_before(medium: GcsMedium) -> None:
+    anonymous = json.dumps(medium.server.parameters(medium.root, chunksize=PIECE_SIZE))
+    subprocess.run([sys.executable, "-c", _LOADING, anonymous, str(PIECE_SIZE)], check=True, timeout=60)
 
 
 # URLs, and what is wrong with a configuration

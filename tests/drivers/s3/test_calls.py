@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ import pytest
 
 from drivers.base import (
     DriverError,
+    Found,
     NoSpaceError,
     NotWritableError,
     ObjectTooLargeError,
@@ -27,10 +29,13 @@ from drivers.s3.parameters import parse
 from registry.foundation.errors import ParameterError
 from registry.foundation.pool import Pool
 from tests.drivers.s3.recording import HEAD, Answer, Asked, Recorder, recording, refusal
+from tests.foundation.http_client.servers import listening, read_head
 from tests.server.tls.authority import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import socket
+    import threading
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.drivers.s3.servers import S3Server
@@ -340,16 +345,40 @@ def test_an_answer_is_told_in_one_line(recorder: Recorder, answer: Answer, error
 
 
 @pytest.mark.parametrize(
+    "code",
+    [
+        *("RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete", "BandwidthLimitExceeded"),
+        *("SlowDown", "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled"),
+        *("RequestThrottledException", "RequestLimitExceeded", "TooManyRequestsException", "InternalError"),
+    ],
+)
+def test_a_store_that_is_busy_is_asked_again_whatever_the_status(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.setattr("drivers.calls.caller.pause_seconds", lambda _: 0.0)
+    recorder.answer = lambda _: refusal(400, code) if len(recorder.asked) < 3 else Answer()
+    driver = connect(recorder.parameters())
+    driver.put(OBJECT, b"x")
+    assert len(recorder.asked) == 3
+
+    recorder.answer = lambda _: refusal(400, code)
+    with pytest.raises(UnavailableError, match=f"{code} no"):
+        driver.get(OBJECT, limit=10)
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"<Error><Code>InternalError</Code><Message>try again</Message></Error>",
         b"<!DOCTYPE x [<!ENTITY a 'b'>]><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>",
         b"<ListBucketResult><Name>b</Name></ListBucketResult>",
         b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+        b"<ListBucketResult><IsTruncated>True</IsTruncated><NextContinuationToken/></ListBucketResult>",
+        b"<ListBucketResult><IsTruncated/></ListBucketResult>",
         b"<ListBucketResult><IsTruncated>false",
         b"",
     ],
-    ids=["an error", "entities", "no end", "no token", "half", "nothing"],
+    ids=["an error", "entities", "no end", "no token", "an empty token", "an empty end", "half", "nothing"],
 )
 def test_what_is_not_a_listing_does_not_mean_that_there_is_nothing(recorder: Recorder, body: bytes) -> None:
     recorder.answer = lambda _: Answer(200, {}, body)
@@ -359,6 +388,30 @@ def test_what_is_not_a_listing_does_not_mean_that_there_is_nothing(recorder: Rec
         driver.list("/docker", limit=10)
     with pytest.raises(UnavailableError, match="ListObjectsV2"):
         list(driver.walk("/docker"))
+
+
+def test_a_listing_without_etags_lists_names_and_has_no_versions(recorder: Recorder) -> None:
+    listed = "<Size>1</Size><LastModified>2026-11-26T10:00:00.000Z</LastModified></Contents>"
+    names = [f"a{number:02}" for number in range(30)]
+    contents = "".join(f"<Contents><Key>docker/{name}</Key>{listed}" for name in names)
+    page = f"<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>".encode()
+    recorder.answer = lambda asked: Answer(body=page) if "list-type" in asked.target else Answer(body=b"")
+    driver = connect(recorder.parameters())
+
+    assert list(driver.list("/docker", limit=100)) == names
+    with pytest.raises(DriverError, match="the endpoint tells no ETag of docker/a00"):
+        list(driver.walk("/docker"))
+    version = bucket(recorder.parameters()).ask("docker/a00").result()
+    assert driver.discard([Found(f"/docker/{name}", 1, 0.0, version) for name in names]) == []
+    deleted = [asked for asked in recorder.asked if asked.method == "POST"]
+    assert [asked.body.count(b"<Key>") for asked in deleted] == [30]
+
+
+def test_nothing_said_of_what_was_deleted_is_success(recorder: Recorder) -> None:
+    recorder.answer = lambda _: Answer(200, {}, b"")
+
+    bucket(recorder.parameters()).remove_all(["a", "b"])
+    assert len(recorder.asked) == 1
 
 
 def test_an_error_in_place_of_what_was_deleted_is_not_success(recorder: Recorder) -> None:
@@ -373,6 +426,35 @@ def test_a_store_that_takes_no_notice_of_a_range_is_not_believed(recorder: Recor
 
     with pytest.raises(DriverError, match="the whole object where a part was asked for"):
         list(connect(recorder.parameters()).read(OBJECT, 5))
+
+
+def breaking_off(content: bytes, each: int, asked: list[bytes]) -> Callable[[socket.socket, threading.Event], None]:
+    """Give a behaviour that sends the next `each` bytes of `content` at each request, and ends the connection."""
+
+    def behave(connection: socket.socket, _: threading.Event) -> None:
+        head = read_head(connection)
+        asked.append(head)
+        found = re.search(rb"[Rr]ange: bytes=(\d+)-", head)
+        start = int(found[1]) if found else 0
+        said = f'HTTP/1.1 {206 if found else 200} OK\r\nETag: "1"\r\nContent-Length: {len(content) - start}\r\n\r\n'
+        connection.sendall(said.encode() + content[start : start + each])
+
+    return behave
+
+
+def test_a_download_goes_on_as_long_as_more_comes(recorder: Recorder) -> None:
+    content, asked = bytes(range(80)), list[bytes]()
+    with listening(breaking_off(content, 10, asked)) as endpoint:
+        driver = connect(recorder.parameters(regionendpoint=endpoint))
+        assert b"".join(driver.read(OBJECT)) == content
+    assert len(asked) == 8
+
+    asked.clear()
+    with listening(breaking_off(content, 0, asked)) as endpoint:
+        driver = connect(recorder.parameters(regionendpoint=endpoint))
+        with pytest.raises(UnavailableError):
+            list(driver.read(OBJECT))
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize("size", [11, 200_000])

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
-from drivers.base import NotPermittedError, UnavailableError
+from drivers.base import NotPermittedError, PathNotFoundError, UnavailableError
 from drivers.calls.request import Request
 
 pytest.importorskip("boto3", reason="the s3 extra is not installed")
@@ -199,6 +199,52 @@ def test_a_wrong_clock_is_told_by_the_store_once(recorder: Recorder, hours: int)
     url = driver.redirect_url("/a/b", method="GET") or ""
     signed = datetime.strptime(parse_qs(urlsplit(url).query)["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     assert abs(signed - datetime.now(UTC) - timedelta(hours=hours)) < timedelta(minutes=10)
+
+
+OLD: Final = {"Date": "Wed, 21 Oct 2015 07:28:00 GMT"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "calls", "refused"),
+    [
+        ("get", 1, refusal(403, "AccessDenied", headers=OLD)),
+        ("get", 2, refusal(403, "RequestTimeTooSkewed", headers=OLD)),
+        ("stat", 2, Answer(403, OLD, b"")),
+        ("get", 1, refusal(403, "RequestTimeTooSkewed", headers={"Date": "Wed, 21 Oct 99999 07:28:00 GMT"})),
+    ],
+    ids=["another reason", "a clock that it does not go by", "without a reason", "a date that is none"],
+)
+def test_a_time_that_the_store_does_not_accept_is_not_signed_with(
+    recorder: Recorder, operation: str, calls: int, refused: Answer
+) -> None:
+    driver = S3Driver.from_parameters(recorder.parameters())
+    recorder.answer = lambda _: refused
+
+    with pytest.raises(NotPermittedError):
+        driver.stat("/a/b") if operation == "stat" else driver.get("/a/b", limit=10)
+    assert len(recorder.asked) == calls
+    recorder.answer = lambda _: Answer()
+    driver.put("/a/b", b"x")
+
+    url = driver.redirect_url("/a/b", method="GET") or ""
+    for moment in (recorder.asked[-1].headers["x-amz-date"], parse_qs(urlsplit(url).query)["X-Amz-Date"][0]):
+        signed = datetime.strptime(moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        assert abs(signed - datetime.now(UTC)) < timedelta(minutes=10)
+
+
+def test_an_object_that_is_not_there_shows_that_the_time_was_accepted(recorder: Recorder) -> None:
+    theirs = {"Date": format_datetime(datetime.now(UTC) + timedelta(hours=3), usegmt=True)}
+    recorder.answer = lambda _: Answer(403 if len(recorder.asked) == 1 else 404, theirs, b"")
+    parameters = recorder.parameters(redirectendpoint="https://store.example")
+    driver = S3Driver.from_parameters(parameters)
+
+    for _ in range(2):
+        with pytest.raises(PathNotFoundError):
+            driver.stat("/a/b")
+    assert len(recorder.asked) == 3
+    url = driver.redirect_url("/a/b", method="GET") or ""
+    signed = datetime.strptime(parse_qs(urlsplit(url).query)["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    assert signed - datetime.now(UTC) > timedelta(hours=2)
 
 
 def test_a_refusal_by_a_store_whose_clock_is_right_is_told_at_once(recorder: Recorder) -> None:

@@ -23,10 +23,12 @@ LATE_SECONDS = 15
 
 
 @contextmanager
-def timing_out(client: HttpClient | None = None) -> Iterator[HttpClient]:
+def timing_out(client: HttpClient | None = None, *, unsent: bool = False) -> Iterator[HttpClient]:
     began = time.monotonic()
-    with closing(client or HttpClient()) as made, pytest.raises(HttpError, match=r"timed out after 0\.5 s$"):
+    told = rf"timed out after 0\.5 s{' while the request was being sent' if unsent else ''}$"
+    with closing(client or HttpClient()) as made, pytest.raises(HttpError, match=told) as raised:
         yield made
+    assert raised.value.unsent is unsent
     assert SECONDS * 0.9 < time.monotonic() - began < LATE_SECONDS
 
 
@@ -107,7 +109,7 @@ def take_slowly(connection: socket.socket, ended: threading.Event) -> None:
 
 
 def test_a_peer_that_takes_the_body_slowly_is_too_late() -> None:
-    with listening(take_slowly) as url, timing_out() as client:
+    with listening(take_slowly) as url, timing_out(unsent=True) as client:
         client.request("POST", url, body=b"x" * 50_000_000, timeout_seconds=SECONDS)
 
 
@@ -119,7 +121,7 @@ def test_a_peer_that_takes_the_body_slowly_in_tls_is_too_late(tmp_path: Path) ->
         with context.wrap_socket(connection, server_side=True) as secured:
             take_slowly(secured, ended)
 
-    with listening(behave) as url, timing_out(HttpClient(cafile=str(authority.path))) as client:
+    with listening(behave) as url, timing_out(HttpClient(cafile=str(authority.path)), unsent=True) as client:
         client.request("POST", url.replace("http", "https"), body=b"x" * 50_000_000, timeout_seconds=SECONDS)
 
 
