@@ -15,6 +15,7 @@ from registry.oci.errors import (
     BlobUnknownError,
     DeniedError,
     ManifestDependenciesError,
+    ManifestInvalidError,
     ManifestUnknownError,
     NameUnknownError,
 )
@@ -25,6 +26,7 @@ from registry.storage import paths
 from registry.storage.repository import Repositories
 from registry.storage.validation import ValidationPolicy
 from tests.content import chunk, image
+from tests.drivers.backwards import BackwardsDriver
 from tests.drivers.interleaving import InterleavingDriver
 from tests.storage.consistency import assert_nothing_dangles
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 POLICY = ValidationPolicy()
 FIRST, SECOND = parse_manifest(image(b"{}")), parse_manifest(image(b"{}", annotations={"number": "2"}))
+TWO_LAYERS = parse_manifest(image(b"{}", b"one", b"two"))
 V1, V2 = Tag("v1"), Tag("v2")
 
 
@@ -100,6 +103,18 @@ def test_a_tag_is_not_moved_by_who_may_not_and_nothing_of_the_push_is_stored(rep
     with pytest.raises(DeniedError):
         NEWCOMER.move_tag(repository, V1, SECOND, digest_of(SECOND))
     assert repository.tags.resolve(V1) == digest_of(FIRST)
+
+
+@pytest.mark.parametrize(
+    "policy", [ValidationPolicy(classes=frozenset({"plugin"})), ValidationPolicy(reference_limit=1)]
+)
+def test_nothing_is_stored_of_a_manifest_that_is_refused_whatever_the_storage_holds(policy: ValidationPolicy) -> None:
+    driver = BackwardsDriver()  # which stores bytes before they are checked
+
+    with pytest.raises((DeniedError, ManifestInvalidError)):
+        Publishing(policy, Operator()).push_manifest(Repositories(driver).open("a"), TWO_LAYERS, digest_of(TWO_LAYERS))
+
+    assert driver.list("/docker", limit=1) == []
 
 
 def pushed(driver: StorageDriver, manifest: Manifest) -> float:

@@ -188,6 +188,7 @@ class Publishing:
         if allowance:
             check()  # bytes of what is refused would take room that is not counted
         else:
+            self.policy.check_alone(manifest)
             repository.manifests.check_first(check, manifest, digest)
         size = len(manifest.content)
         added = allowance.admit(size, lambda: repository.manifests.has(digest)) if allowance else 0

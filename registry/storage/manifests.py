@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from drivers.base import ObjectTooLargeError, PathExistsError, PathNotFoundError
 from registry.oci.digest import Digest
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from registry.storage.cache import ManifestCache
     from registry.storage.referrer_index import ReferrerIndex
     from registry.storage.tags import TagStore
+
+_MAX_UNCHECKED: Final = 64 * 1024
+"""Bytes of a manifest that may be stored while it is checked: of a push that is refused they stay as garbage."""
 
 
 class ManifestStore:
@@ -92,10 +95,12 @@ class ManifestStore:
     def check_first(self, check: Callable[[], object], manifest: Manifest, digest: Digest) -> None:
         """Do `check`; over an object store, store the bytes of the manifest at the same time, for put() to go on from.
 
-        Nothing leads to bytes alone. If `check` fails they are garbage, as those of any blob that no repository links.
+        Nothing leads to bytes alone. If `check` fails they are garbage, as those of any blob that no repository links;
+        a manifest that is long is stored after its check, so that what is refused does not fill the storage.
         """
         path = paths.blob_data(digest)
-        if self._driver.local_path(path) is not None or not _has_digest(manifest, digest):
+        is_long = len(manifest.content) > _MAX_UNCHECKED
+        if is_long or self._driver.local_path(path) is not None or not _has_digest(manifest, digest):
             check()
             return
         self._driver.together(check, partial(self._driver.put, path, manifest.content))
@@ -153,18 +158,21 @@ class ManifestStore:
         looks = (partial(self._tags.has, tag) for tag in tags)
         if all(self._driver.together(*looks, partial(self.has, digest))):
             return
-        for tag in tags:
-            self._tags.restore(tag, digest)
-        # After the tags: a deletion may have taken away both since they were looked at.
-        if not self.has(digest):
+        self._restore(tags, digest)
+        # The link after the tags: a deletion may have taken away both since they were looked at. It may also take a
+        # tag that was just restored. If it finds the link then, it puts the tag back; if not, the link is put here
+        # after its last look, and the tag restored after that. Each further round needs one more deletion that has
+        # found the link, so there are no more rounds than deletions of this manifest.
+        while not self.has(digest):
             self.put(manifest, digest)
+            self._restore(tags, digest)
 
     def delete(self, digest: Digest) -> list[str]:
         """Delete the manifest and the tags that point to it; return those tags.
 
         The tags go first: a crash between leaves a manifest that can be pulled, never a tag that leads nowhere.
         They are looked for once more at the end: a push at the same time may have made one. If that push has
-        seen the link gone it has made a new one, and its tags stay.
+        seen the link gone it has made a new one, and its tags stay or are put back.
 
         Raises:
             ManifestUnknownError: this repository does not have it.
@@ -177,9 +185,7 @@ class ManifestStore:
         finally:
             with suppress(PathNotFoundError):
                 self._driver.delete(paths.condemned_revision_link(self._name, digest))
-        if not self.has(digest):
-            untagged += self._untag(digest)
-        return untagged
+        return list(dict.fromkeys(untagged + self._untag_unlinked(digest)))
 
     def revive(self, digest: Digest, since: Callable[[], float]) -> bool:
         """Link the manifest again if a garbage collection has condemned it since then; tell whether it is linked.
@@ -264,6 +270,25 @@ class ManifestStore:
 
     def _unknown(self, digest: Digest) -> ManifestUnknownError:
         return ManifestUnknownError("manifest unknown", f"unknown manifest name={self._name} revision={digest}")
+
+    def _restore(self, tags: Iterable[Tag], digest: Digest) -> None:
+        for tag in tags:
+            self._tags.restore(tag, digest)
+
+    def _untag_unlinked(self, digest: Digest) -> list[str]:
+        """Delete the tags that point to a manifest as long as it is not linked; return those that stay deleted.
+
+        A push may link it between the look and the deletion of a tag that keep() has just restored. So the link is
+        looked at once more: if it is there, the tags are put back, and looked at again in case another deletion has
+        come between. If it is not there, a push that links it later restores its tags after that. A tag that a
+        client deletes in the moment before it is put back may come back.
+        """
+        while not self.has(digest):
+            taken = list(self._untag(digest))
+            if not taken or not self.has(digest):
+                return taken
+            self._restore(map(Tag, taken), digest)
+        return []
 
     def _untag(self, digest: Digest) -> Iterator[str]:
         for name in self._tags.pointing_to(digest):

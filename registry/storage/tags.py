@@ -125,10 +125,15 @@ class TagStore:
         return read_link(self._driver, paths.tag_link(self._name, tag.name)) is not None
 
     def restore(self, tag: Tag, digest: Digest) -> None:
-        """Let `tag` point to a manifest if it points nowhere."""
+        """Let `tag` point to a manifest if it points nowhere.
+
+        If a deletion takes the pointer before the history is written, the history goes, too: it would be listed.
+        """
         if not self.has(tag):
             with suppress(TagTakenError):
                 self.claim(tag, digest)
+            if not self.has(tag):
+                self._forget_history(tag)
 
     def delete(self, tag: Tag) -> None:
         """Forget `tag` and its history, even where its link is malformed; the manifest stays.

@@ -73,8 +73,7 @@ class ValidationPolicy:
             ManifestDependenciesError: with one error for each thing that is missing or not allowed.
             DeniedError: the repository may not hold manifests of this class.
         """
-        self._check_class(manifest)
-        self._check_count(manifest)
+        self.check_alone(manifest)
         found = chain(
             self._refused_urls(manifest),
             self._missing_blobs(manifest, blobs),
@@ -83,6 +82,15 @@ class ValidationPolicy:
         errors = list(islice(found, _MAX_ERRORS))
         if errors:
             raise ManifestDependenciesError(errors)
+
+    def check_alone(self, manifest: Manifest) -> None:
+        """Return if the manifest is allowed as far as that is told without the storage; its URLs are not judged.
+
+        Raises:
+            ManifestInvalidError, DeniedError: as check() does.
+        """
+        self._check_class(manifest)
+        self._check_count(manifest)
 
     def required(self, manifest: Manifest) -> Iterator[tuple[Kind, Descriptor]]:
         """Yield what has to be stored beside the manifest: its config, its layers, the manifests of an index."""

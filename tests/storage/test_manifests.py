@@ -12,6 +12,7 @@ from registry.oci.reference import Tag
 from registry.storage import paths
 from registry.storage.repository import Repositories, Repository
 from tests.content import descriptor, image
+from tests.drivers.backwards import BackwardsDriver
 from tests.drivers.failing import FailingDriver
 
 if TYPE_CHECKING:
@@ -229,6 +230,24 @@ def test_what_fails_its_check_leaves_nothing_where_steps_are_done_one_after_the_
         Repositories(driver).open("a").manifests.check_first(refuse, parse_manifest(CONTENT), DIGEST)
 
     assert driver.list("/docker", limit=1) == []
+
+
+@pytest.mark.parametrize(("size", "is_stored"), [(65_536, True), (65_537, False)])
+def test_a_long_manifest_that_fails_its_check_leaves_nothing(size: int, is_stored: bool) -> None:
+    def refuse() -> None:
+        raise ManifestUnknownError("no")
+
+    driver = BackwardsDriver()
+    content = CONTENT.ljust(size)
+    digest = Digest.of(content)
+    manifests = Repositories(driver).open("a").manifests
+
+    with pytest.raises(ManifestUnknownError):
+        manifests.check_first(refuse, parse_manifest(content), digest)
+
+    assert (driver.list("/docker", limit=1) != []) is is_stored
+    manifests.put(parse_manifest(content), digest)
+    assert manifests.get(digest).content == content
 
 
 def test_bytes_are_never_stored_under_a_digest_that_is_not_theirs(driver: InMemoryDriver) -> None:
