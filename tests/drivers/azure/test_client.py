@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from drivers.azure.driver import AzureDriver
 from drivers.base import DriverError, NotWritableError, PathNotFoundError, UnavailableError
 from registry.foundation.errors import ParameterError
 from tests.drivers.proxy import Answer, Proxy, serving
 from tests.serving import free_port
+
+pytest.importorskip("azure.storage.blob", reason="the azure extra is not installed")
+
+from drivers.azure.driver import AzureDriver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
