@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import Credentials
@@ -186,7 +185,7 @@ class Parameters:
             raise unusable(error) from error
 
     def _client(self, endpoint: str, session: Any) -> Any:
-        return boto3.session.Session(botocore_session=session).client(
+        return session.create_client(
             "s3",
             region_name=self._region,
             endpoint_url=endpoint or None,

@@ -73,7 +73,7 @@ FOURTEEN: Final = {
     ),
     "a certificate without a key": _with(f"{_TLS}tls.crt'\n", 6, "http.tls.key: missing: No such file or directory"),
     "an extra that is not installed": _storage(
-        "storage:\n  s3: {bucket: b, region: r}\n", 4, "storage.s3: no boto3 here; try: ",
+        "storage:\n  s3: {bucket: b, region: r}\n", 4, "storage.s3: no botocore here; try: ",
         PYTHONPATH="{there}/without",
     ),
     "a bucket without credentials": _storage(

@@ -70,7 +70,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.mkfifo(directory / "pipe")
     (directory / "loop").symlink_to("loop")
     (directory / "without").mkdir()
-    (directory / "without" / "boto3.py").write_text("raise ImportError('no boto3 here')\n")
+    (directory / "without" / "botocore.py").write_text("raise ImportError('no botocore here')\n")
     return directory
 
 
@@ -105,7 +105,7 @@ def results(there: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             result = str(directory / f"{number}.{command[0]}")
             orders.append({"arguments": [*command, str(path)], "environ": environ, "results": result})
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "AWS_"))}
-        environ["PYTHONDONTWRITEBYTECODE"] = "1"  # next to the boto3 that cannot be imported
+        environ["PYTHONDONTWRITEBYTECODE"] = "1"  # next to the botocore that cannot be imported
         subprocess.run(
             [sys.executable, "-c", MANY], input=json.dumps(orders), text=True, env=environ, check=True, timeout=300
         )
