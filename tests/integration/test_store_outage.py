@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.oci.media_types import JSON
-from tests.drivers.stores import storage_of
-from tests.integration.api import Answer, Api, digest_of
-from tests.integration.servers import Server, free_port, ours
+from tests.integration import over_store
+from tests.integration.api import Api, digest_of
+from tests.integration.over_store import assert_unavailable
 from tests.serving import wait_until
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.drivers.s3.servers import S3Server
+    from tests.integration.servers import Server
 
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(900)]
 
@@ -31,26 +31,9 @@ LONG_SECONDS = 300
 @contextmanager
 def registry_over(store: S3Server, directory: Path, *, watching: bool) -> Iterator[tuple[Server, Api]]:
     """Run a registry, and give its debug server too; one that is `watching` refuses requests without the store."""
-    debug_port = free_port()
-    settings = {
-        "health": {"storagedriver": {"enabled": watching, "interval": "200ms", "threshold": 1}},
-        "http": {"debug": {"addr": f"127.0.0.1:{debug_port}"}},
-    }
-    storage = storage_of(store, directory.name)
-    server = Server(ours(), directory / "none", directory, storage=storage, settings=settings).start()
-    try:
-        yield server, Api("127.0.0.1", debug_port)
-        server.stop_cleanly()
-    finally:
-        if server.is_running():
-            server.kill()
-
-
-def assert_unavailable(answer: Answer) -> None:
-    assert answer.status == 503
-    assert answer.headers["Content-Type"] == JSON
-    assert answer.json()["errors"][0]["code"] == "UNAVAILABLE"
-    assert int(answer.headers["Retry-After"]) > 0
+    settings = {"health": {"storagedriver": {"enabled": watching, "interval": "200ms", "threshold": 1}}}
+    with over_store.registry_over(store, directory, settings, {}) as started:
+        yield started
 
 
 def assert_out(server: Server, debug: Api) -> None:

@@ -14,15 +14,16 @@ import pytest
 from drivers.flat import READS_AT_ONCE, STEPS_AT_ONCE
 from tests.drivers import line as lines
 from tests.drivers.line import Line, line_to
-from tests.drivers.stores import storage_of
-from tests.integration.api import Answer, Api, digest_of
-from tests.integration.servers import Server, free_port, ours
+from tests.integration import over_store
+from tests.integration.api import Api, digest_of
+from tests.integration.over_store import assert_unavailable
 from tests.serving import SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.drivers.s3.servers import S3Server
+    from tests.integration.servers import Server
 
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(600)]
 
@@ -49,24 +50,10 @@ def line_of(store: S3Server) -> Iterator[Line]:
 @contextmanager
 def registry_over(store: S3Server, line: Line, directory: Path) -> Iterator[tuple[Server, Api]]:
     """Run a registry at the other end of `line`, and give its debug server too."""
-    debug_port = free_port()
-    settings = {
-        "http": {"workers": WORKERS, "debug": {"addr": f"127.0.0.1:{debug_port}", "prometheus": {"enabled": True}}},
-    }
-    storage = storage_of(store, directory.name, regionendpoint=f"http://127.0.0.1:{line.port}", calltimeout="4s")
-    server = Server(ours(), directory / "none", directory, storage=storage, settings=settings).start()
-    try:
-        yield server, Api("127.0.0.1", debug_port)
-        server.stop_cleanly()
-    finally:
-        if server.is_running():
-            server.kill()
-
-
-def assert_unavailable(answer: Answer) -> None:
-    assert answer.status == 503
-    assert answer.json()["errors"][0]["code"] == "UNAVAILABLE"
-    assert int(answer.headers["Retry-After"]) > 0
+    settings, debug = {"http": {"workers": WORKERS}}, {"prometheus": {"enabled": True}}
+    there = {"regionendpoint": f"http://127.0.0.1:{line.port}", "calltimeout": "4s"}
+    with over_store.registry_over(store, directory, settings, debug, **there) as started:
+        yield started
 
 
 def used(server: Server) -> tuple[int, int]:
