@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
+
+from registry.foundation.http_client.dates import seconds_until
 
 if TYPE_CHECKING:
     from registry.foundation.http_client import Reply
@@ -50,15 +50,4 @@ def asked_seconds(answer: Reply) -> float:
     text = answer.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:_DIGITS])
-    until = _date(text)
-    if until is None:
-        return 0.0
-    return (until - (_date(answer.headers.get("Date", "")) or datetime.now(UTC))).total_seconds()
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return seconds_until(text, answer.headers) or 0.0

@@ -6,10 +6,9 @@ import math
 import re
 import threading
 import time
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from registry.foundation.http_client.dates import seconds_until
 from registry.oci.errors import UpstreamLimitedError
 
 if TYPE_CHECKING:
@@ -54,21 +53,11 @@ def retry_seconds(headers: Headers) -> int:
     text = headers.get("Retry-After", "")
     if found := _QUANTITY.fullmatch(text.rstrip()):
         return max(1, min(int(found[1]), _LONGEST_SECONDS))
-    then, now = _date(text), _date(headers.get("Date", "")) or datetime.now(UTC)
-    if then is None:
-        return _UNTOLD_SECONDS
-    return max(1, min(math.ceil((then - now).total_seconds()), _LONGEST_SECONDS))
+    seconds = seconds_until(text, headers)
+    return _UNTOLD_SECONDS if seconds is None else max(1, min(math.ceil(seconds), _LONGEST_SECONDS))
 
 
 def quantity(headers: Headers, name: str) -> int | None:
     """Return the number in ``RateLimit-Remaining: 76;w=21600`` or the like; None if there is none."""
     found = _QUANTITY.match(headers.get(name, ""))
     return int(found[1]) if found else None
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
