@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from drivers.azure.errors import Translated, status_of
 from drivers.azure.properties import Properties
 from drivers.base import DriverError, UnavailableError
+from drivers.calls.downloads import download
 from drivers.flat import no_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from drivers.azure.client import Client, Headers
     from registry.foundation.http_client import Stream
@@ -38,29 +40,12 @@ def pieces_of(client: Client, key: str, start: int, stop: int | None, etag: str 
         if status_of(error.__cause__) == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return no_bytes()
         raise
-    pieces = _pieces(client, key, start, stop, stream)
-    next(pieces)  # from here on close() closes the stream too
-    return pieces
+    version = stream.headers.get("ETag")
 
+    def reopen(position: int) -> Stream:
+        return _opened(client, key, position, stop, version)
 
-def _pieces(client: Client, key: str, start: int, stop: int | None, stream: Stream) -> Generator[bytes]:
-    etag, breaks = stream.headers.get("ETag"), -1
-    while True:
-        try:
-            with Translated("read", key), stream:
-                if breaks < 0:
-                    breaks = 0
-                    yield b""
-                for piece in stream.pieces():
-                    breaks = 0
-                    start += len(piece)
-                    yield piece
-                return
-        except UnavailableError:
-            breaks += 1
-            if breaks > _BREAKS:
-                raise
-        stream = _opened(client, key, start, stop, etag)
+    return download(stream, reopen, partial(Translated, "read", key), start, _BREAKS)
 
 
 def _opened(client: Client, key: str, start: int, stop: int | None, etag: str | None) -> Stream:

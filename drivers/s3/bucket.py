@@ -9,6 +9,7 @@ import base64
 import hashlib
 import logging
 from contextlib import suppress
+from functools import partial
 from io import SEEK_END
 from typing import IO, TYPE_CHECKING, Final
 
@@ -20,9 +21,10 @@ from drivers.base import (
     PathExistsError,
     PathNotFoundError,
     Stat,
-    UnavailableError,
     UploadBusyError,
 )
+from drivers.calls.downloads import download
+from drivers.flat import no_bytes
 from drivers.s3.answers import deletion, failures, listing, time_of
 from drivers.s3.calls import Calls
 from drivers.s3.deleting import discard, remove, version_of
@@ -32,7 +34,7 @@ from drivers.s3.multiparts import Multiparts
 from drivers.s3.parameters import headers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor, Future
 
     from drivers.flat import Page
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
     from drivers.s3.parameters import Parameters
     from registry.foundation.http_client import Stream
 
-_READ_ATTEMPTS: Final = 3
+_BREAKS: Final = 2
+"""How often a download may break off, one after the other, before anything more has come."""
 """How often in a row the reading of an object breaks off, without a byte more, until that is told."""
 _URL_SECONDS: Final = 20 * 60
 _AT_ONCE: Final = 1024 * 1024
@@ -100,31 +103,14 @@ class Bucket:
 
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield bytes ``start..stop``, which is not an empty range; the object is open when this returns."""
-        pieces = self._pieces(key, start, stop)
-        next(pieces)  # runs it up to where the object is open; from here on close() closes the body too
-        return pieces
-
-    def _pieces(self, key: str, start: int, stop: int | None) -> Generator[bytes]:
         answer = self._open(key, start, stop)
         if answer is None:
-            yield b""
-        failures = -1
-        while answer:
-            try:
-                with Translated("GetObject", key), answer:
-                    if failures < 0:
-                        yield b""
-                        failures = 0
-                    for piece in answer.pieces():
-                        yield piece
-                        start += len(piece)
-                        failures = 0
-                    return
-            except UnavailableError:
-                failures += 1
-                if failures == _READ_ATTEMPTS:
-                    raise
-            answer = self._open(key, start, stop, answer.headers["ETag"])
+            return no_bytes()
+
+        def reopen(position: int) -> Stream | None:
+            return self._open(key, position, stop, answer.headers["ETag"])
+
+        return download(answer, reopen, partial(Translated, "GetObject", key), start, _BREAKS)
 
     def _open(self, key: str, start: int, stop: int | None, version: str = "") -> Stream | None:
         """Begin to read the object, of `version` if that is given; None if `start` is at or after its end."""
