@@ -8,6 +8,8 @@ that the repository still lists the manifest, if it was seen to do so not long a
 - A garbage collection condemns only what no tag leads to, and a push that lets a tag lead there brings it back.
 - The Go registry deletes the link first and the tags then. While it does so the deletion is not acknowledged. If it
   is killed in between, or cannot delete a tag, that tag is served on, here and there, for SEEN_SECONDS at most.
+
+Of blobs it is proof of nothing: the link is read each time. It says that the bytes are worth opening meanwhile.
 """
 
 from __future__ import annotations
