@@ -139,6 +139,8 @@ def serving(
     try:
         wait_until("the server answers", lambda: process.poll() is not None or running.get("/healthz").status == 200)
         assert process.poll() is None, running.log()
+        # The first worker may answer, and do periodic work, before there is another one.
+        wait_until("all workers have been started", lambda: len(running.workers()) >= _workers(configuration, environ or {}))
         yield running
         process.terminate()
         assert process.wait(SECONDS) == 0
@@ -146,6 +148,12 @@ def serving(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(SECONDS)
+
+
+def _workers(configuration: Mapping[str, Any], environ: Mapping[str, str]) -> int:
+    """Return how many a server has at least; that of what a process keeps in its memory has one."""
+    in_memory = "inmemory" in configuration["storage"] or environ.get("REGISTRY_STORAGE") == "inmemory"
+    return 1 if in_memory else int(environ.get("REGISTRY_HTTP_WORKERS", configuration["http"]["workers"]))
 
 
 def _merge(into: dict[str, Any], overlay: Mapping[str, Any]) -> None:

@@ -126,7 +126,7 @@ def test_it_comes_and_goes_with_the_endpoints(tmp_path: Path, receiver: Receiver
         wait_until("the next one goes on", lambda: receiver.tags == ["v1", "v2"])
 
         reload(server, tmp_path, {})
-        assert len(server.workers()) == 2
+        wait_until("two serve", lambda: len(server.workers()) == 2)
         assert not set(announced(server)) & server.workers()
 
 
@@ -136,7 +136,7 @@ def test_it_stays_where_the_configuration_that_is_read_again_is_wrong(tmp_path: 
         reload(server, tmp_path, {"version": 7.0})
         assert "the old configuration stays in force" in server.log()
         assert jobs_process(server) != before
-        assert len(server.workers()) == 3
+        wait_until("two serve beside it", lambda: len(server.workers()) == 3)
         push(server, "v1")
         wait_until("it delivers", lambda: receiver.tags == ["v1"])
 
