@@ -140,7 +140,8 @@ def serving(
         wait_until("the server answers", lambda: process.poll() is not None or running.get("/healthz").status == 200)
         assert process.poll() is None, running.log()
         # The first worker may answer, and do periodic work, before there is another one.
-        wait_until("all workers have been started", lambda: len(running.workers()) >= _workers(configuration, environ or {}))
+        expected = _workers(configuration, environ or {})
+        wait_until("all workers have been started", lambda: len(running.workers()) >= expected)
         yield running
         process.terminate()
         assert process.wait(SECONDS) == 0
