@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from registry.foundation.shared_set import SharedSet
 
@@ -68,9 +68,154 @@ class Request(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Who was let in: `user` is "" for an anonymous caller."""
+    """Who was let in: `user` is "" for an anonymous caller.
+
+    `proof` is what proved it, in words of the controller's own; "" where nothing can be remembered of it.
+    """
 
     user: str = ""
+    proof: str = ""
+
+
+class Records(Protocol):
+    """Small objects that all hosts of a registry share, kept where the registry keeps everything.
+
+    A name is one or more components of ``[A-Za-z0-9._=-]``, joined by slashes; a content has 64 KiB at most. What is
+    written is durable, and seen by every host, when a call returns. Every method raises ControllerError where the
+    storage does not answer.
+    """
+
+    def get(self, name: str) -> bytes | None:
+        """Return the content; None if there is no such record."""
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a record, be it new or not."""
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a record unless there is one; of several at a time one succeeds. Tell whether it did."""
+
+    def delete(self, name: str) -> bool:
+        """Delete a record; tell whether there was one."""
+
+    def names(self, below: str) -> Iterator[str]:
+        """Yield the names that begin with `below` and a slash, in byte order; of those that come or go then, any."""
+
+
+class Provider(Protocol):
+    """Another server at which people log in, and which sends them back here (OpenID Connect)."""
+
+    name: str
+    """What it is called in the configuration and in URLs: ``[a-z0-9-]+``."""
+
+    label: str
+    """What it is called on the page."""
+
+    def begin(self, request: Request, callback: str) -> Departure:
+        """Return where to send the browser, which is to come back to the URL `callback`.
+
+        Raises:
+            ControllerError: the provider does not answer, or not as it has to.
+        """
+
+    def complete(self, request: Request, departure: Departure, callback: str, fields: Mapping[str, str]) -> Grant:
+        """Return who has come back, with the query `fields`, from where begin() has sent it.
+
+        Raises:
+            UnauthorizedError: it may not come in; the log says why.
+            ControllerError: as begin().
+        """
+
+    def farewell(self, callback: str) -> str:
+        """Return the URL at which somebody logs out there, too, and comes back to `callback`; "" if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A browser on its way to a Provider: the `url` it is sent to, and what is to be known when it comes back.
+
+    `state` is a secret that it brings back in the query; `memory` goes along in a cookie that only this registry can
+    have written.
+    """
+
+    url: str
+    state: str
+    memory: Mapping[str, str]
+
+
+class SignIn(Protocol):
+    """How people log in to the pages of a registry."""
+
+    takes_passwords: bool
+    """Whether anybody has one."""
+
+    providers: Sequence[Provider]
+    """Where else they may log in."""
+
+    def log_in(self, request: Request, user: str, password: bytes) -> Grant:
+        """Return who `user` is, if that is its password.
+
+        Raises:
+            UnauthorizedError: it is not.
+            ThrottledError: there were too many attempts.
+            ControllerError: the controller is broken.
+        """
+
+    def stands(self, grant: Grant, begun: float) -> bool:
+        """Tell whether a session that `grant` began at `begun`, in seconds since 1970, still holds.
+
+        It does not where the password was changed, the user is gone, or has logged out everywhere since.
+
+        Raises:
+            ControllerError: that cannot be told.
+        """
+
+    def log_out_everywhere(self, user: str) -> None:
+        """End every session of `user` that has begun by now.
+
+        Raises:
+            ControllerError: that cannot be recorded.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What is told of an API key. Times are seconds since 1970.
+
+    `name` is what its user calls it. It may do `actions` (pull, push, delete, overwrite; all where there are none) in
+    repositories that one of `repositories` matches (globs; all where there are none), as far as its user may.
+    `used` is the day when it was used last, None if never or not known.
+    """
+
+    id: str
+    user: str
+    name: str
+    created: int
+    expires: int | None
+    used: int | None = None
+    repositories: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+
+
+class Keys(Protocol):
+    """The API keys of users who make and revoke their own. Every method may raise ControllerError."""
+
+    longest_seconds: int | None
+    """How long a key may last at most; None if there is no limit."""
+
+    def of(self, user: str) -> list[Key]:
+        """Return the keys of `user`, the newest first, those that have expired as well."""
+
+    def create(self, grant: Grant, key: Key) -> tuple[Key, str]:
+        """Make a key as `key` wishes, whose id and times but `expires` are ignored; return it, and its text.
+
+        The text is kept nowhere.
+
+        Raises:
+            DeniedError: the user may have none, or none that lasts so long, or no more.
+        """
+
+    def revoke(self, user: str, key_id: str) -> bool:
+        """Revoke a key of `user`; tell whether there was one."""
 
 
 class UnauthorizedError(Exception):
@@ -167,6 +312,15 @@ class AccessController(ABC):
     token_service: TokenService | None = None
     """The token service to be served beside the registry, if the controller brings one."""
 
+    sign_in: SignIn | None = None
+    """How people log in to the pages; None where nobody can, or nobody has to."""
+
+    keys: Keys | None = None
+    """The API keys that people make for themselves; None where there are none."""
+
+    no_pages: ClassVar[str] = ""
+    """Why the pages cannot be served with this controller, in one line that says what to do; "" if they can."""
+
     @classmethod
     @abstractmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
@@ -193,6 +347,10 @@ class AccessController(ABC):
         """
         del proven
 
+    def keep(self, records: Records) -> None:
+        """Keep in `records` what all hosts of the registry are to know. It is called once, before any request."""
+        del records
+
     @abstractmethod
     def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
         """Return who is asking, if they may do all of `accesses`; with none, whether they may come in at all.
@@ -209,3 +367,24 @@ class AccessController(ABC):
         """Tell whether a catalog that `grant` may see names `repository`."""
         del grant, repository
         return True
+
+    def judge(self, grant: Grant, accesses: Sequence[Access]) -> None:
+        """Return if `grant`, which authorize() or `sign_in` has given, or which is anonymous, may do all of `accesses`.
+
+        Raises:
+            DeniedError: it may not; the text names the rule.
+            ControllerError: the controller is broken.
+        """
+        del grant, accesses
+
+    def explain(self, grant: Grant, access: Access) -> str:
+        """Return one line that says whether `grant` may do `access`, and which rule says so.
+
+        Raises:
+            ControllerError: the controller is broken.
+        """
+        try:
+            self.judge(grant, [access])
+        except DeniedError as error:
+            return str(error)
+        return f"{grant.user or 'anonymous'} may {access.action} {access.name}"

@@ -18,6 +18,7 @@ from registry.config.remote import Health, LogHook, Proxy, Redis
 from registry.config.retention import Retention
 from registry.config.schema import ANY_SIGN, Mark, Maximum, Minimum
 from registry.config.scrub import Scrub
+from registry.config.ui import UI
 from registry.config.upstreams import Upstream
 from registry.foundation.patterns import Pattern
 from registry.foundation.proxies import LOOPBACK
@@ -354,6 +355,7 @@ class Configuration:
     proxies: tuple[Upstream, ...] = ()
     validation: Validation = Validation()
     policy: Policy = Policy()
+    ui: UI = field(default_factory=UI)
     warnings: Annotated[Strings, Mark.NOT_A_KEY] = ()
     origins: Annotated[Origins, Mark.NOT_A_KEY] = field(default=Origins(), compare=False, repr=False)
 
