@@ -54,6 +54,7 @@ WRITTEN_BY_THE_GO_REGISTRY = {
     paths.upload_started_at("team/app", ID): f"{TEAM_APP}/_uploads/{ID}/startedat",
 }
 OUR_OWN = {
+    paths.auth_record("keys/a/b"): "/registry/auth/keys/a/b",
     paths.cluster_member("host-1"): "/registry/cluster/host-1",
     paths.cursor("ci"): "/registry/journal/cursors/ci-1b158839f8aa339e",
     paths.dead_letter("ci", 7, 3, ID): f"/registry/journal/dead/ci-1b158839f8aa339e/0000000000000000007-000000003-{ID}",
@@ -179,7 +180,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"all_tag_history", "cluster_member", "copy_data", "upload_started_at", "upload_verified"},
         *{"fetched_manifest", "prefetched", "prefetch_claim"},
         *{"label", "cursor", "dead_letters", "dead_letter", "lease", "lease_epoch"},
-        *{"quarantine", "quarantine_arriving"},
+        *{"auth_record", "quarantine", "quarantine_arriving"},
         *{"audit_day", "audit_segment", "audit_seen", "audit_told"},
         *{"usage", "usage_base", "all_usage_added", "usage_added"},
         *{"gc_notice", "gc_report", "gc_orphans", "gc_orphans_part"},
