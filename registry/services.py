@@ -39,6 +39,7 @@ from registry.storage import paths, runs
 from registry.storage.descriptors import InMemoryDescriptors
 from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
 from registry.storage.passage import Passage
+from registry.storage.records import StorageRecords
 from registry.storage.repository import Repositories
 from registry.storage.runs import Runs
 from registry.storage.tokens import UploadTokens
@@ -227,6 +228,7 @@ def assemble(
     # The server makes one secret before it forks; without a server there is but one process.
     secret = configuration.http.secret.encode() or secrets.token_bytes(_SECRET_BYTES)
     read_only = configuration.storage.maintenance.readonly.enabled
+    access.keep(StorageRecords(driver, read_only=read_only))
     cache = MeasuredCache(observer) if observer else None
     repositories = Repositories(driver, cache, descriptors, read_only=read_only)
     instance = Instance(source_addr(configuration.http.addr), remembered.instance_id)
