@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from registry.browsing.signatures import Signature
     from registry.inventory.source import Source
     from registry.oci.digest import Digest
-    from registry.oci.manifest import Descriptor
+    from registry.oci.manifest import Descriptor, Manifest
 
 MARKDOWN: Final = "text/markdown"
 TITLE: Final = "org.opencontainers.image.title"
@@ -85,14 +85,11 @@ def attachment(source: Source, repository: str, digest: Digest, budget: int = LA
     No more than `budget` bytes of its parts are read; of those beyond, nothing is told.
     """
     stored = source.manifest(repository, digest)
-    if stored is None:
-        return None
-    try:
-        manifest = read_stored(stored.content)
-    except ManifestInvalidError:
+    manifest = _manifest(stored.content) if stored else None
+    if stored is None or manifest is None:
         return None
     parts: list[Part] = []
-    for blob, said in zip(manifest.blobs[:_MOST_PARTS], _annotations_of_blobs(stored.content), strict=False):
+    for blob, said in islice(annotated_blobs(stored.content), _MOST_PARTS):
         content = source.small_blob(repository, blob.digest, budget) if blob.size <= budget else None
         budget -= len(content or b"")
         parts.append(_part(blob, said, content, is_too_large=blob.size > budget))
@@ -106,17 +103,27 @@ def attachment(source: Source, repository: str, digest: Digest, budget: int = LA
     )
 
 
-def _annotations_of_blobs(content: bytes) -> Iterator[Mapping[str, str]]:
-    """Yield the annotations of each descriptor of a manifest's blobs, in their order; then none, for ever."""
+def annotated_blobs(content: bytes) -> Iterator[tuple[Descriptor, Mapping[str, str]]]:
+    """Yield the blobs that a manifest names, each with the annotations of its descriptor; none if it is not one."""
+    manifest = _manifest(content)
+    if manifest is None:
+        return
     try:
         document = Node.parse(content)
     except UnreadableError:
         document = Node(None)
-    for described in chain(document.each("layers"), document.each("blobs")):
-        annotations = described.at("annotations").value
+    described = chain(document.each("layers"), document.each("blobs"), repeat(Node(None)))
+    for blob, node in zip(manifest.blobs, described, strict=False):
+        annotations = node.at("annotations").value
         texts = annotations.items() if isinstance(annotations, dict) else ()
-        yield {name: value for name, value in texts if isinstance(value, str)}
-    yield from repeat({})
+        yield blob, {name: value for name, value in texts if isinstance(value, str)}
+
+
+def _manifest(content: bytes) -> Manifest | None:
+    try:
+        return read_stored(content)
+    except ManifestInvalidError:
+        return None
 
 
 def _part(blob: Descriptor, said: Mapping[str, str], content: bytes | None, *, is_too_large: bool) -> Part:
