@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import takewhile
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from registry.browsing.attached import bill_of
+from registry.browsing.manifest import details
 from registry.browsing.shapes import Config
+from registry.oci.errors import ManifestUnknownError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from registry.browsing.images import Images
     from registry.browsing.sbom import Bill
     from registry.browsing.shapes import Details, Layer
+    from registry.oci.digest import Digest
+    from registry.oci.reference import Tag
 
 _NONE: Final[tuple[str, frozenset[str]]] = ("", frozenset())
 
@@ -99,6 +105,62 @@ class Comparison:
         return self.after.total - self.before.total
 
 
+class Place(NamedTuple):
+    """Where a manifest is."""
+
+    repository: str
+    reference: Tag | Digest
+
+
+def compared(images: Images, before: Place, after: Place, platform: str = "") -> Comparison:
+    """Return how two manifests differ. Of two indexes those images are compared that are for `platform`.
+
+    Raises:
+        ManifestUnknownError: one of them is not there.
+        InventoryError: they cannot be read.
+    """
+    indexes = [_found(images, before), _found(images, after)]
+    old, new = (platforms(index) for index in indexes)
+    both = tuple(each for each in old if each in new)
+    wanted = platform if platform in both else next(filter(None, (*both[:1], *map(_stated, indexes))), "")
+    images_of = [_for_platform(images, index, wanted) for index in indexes]
+    found = compare(*images_of)
+    if found.is_same:
+        return found
+    bills = [
+        bill_of(images.source, image.repository, image.digest, None if image is index else index.digest)
+        for image, index in zip(images_of, indexes, strict=True)
+    ]
+    return replace(
+        found,
+        platform=wanted,
+        platforms=both,
+        only_before=tuple(each for each in old if each not in new),
+        only_after=tuple(each for each in new if each not in old),
+        packages=compare_packages(bills[0], bills[1]) if bills[0] and bills[1] else None,
+    )
+
+
+def _found(images: Images, place: Place) -> Details:
+    found = details(images, place.repository, place.reference)
+    if found is None:
+        raise ManifestUnknownError("manifest unknown", str(place.reference))
+    return found
+
+
+def _stated(image: Details) -> str:
+    """Return the platform of an image, as its config states it."""
+    config = image.config or Config()
+    return f"{config.os}/{config.architecture}" if config.os and config.architecture else ""
+
+
+def _for_platform(images: Images, index: Details, platform: str) -> Details:
+    """Return the image of an index for `platform`; the first one that is here if it has none for that."""
+    variants = [each for each in index.variants if each.is_here and not each.is_attestation]
+    chosen = next((each for each in variants if each.platform == platform), next(iter(variants), None))
+    return _found(images, Place(index.repository, chosen.digest)) if chosen else index
+
+
 def compare(before: Details, after: Details) -> Comparison:
     """Return how `after` differs from `before`, neither of which is an index."""
     return Comparison(
@@ -141,11 +203,11 @@ def compare_packages(before: Bill, after: Bill) -> Packages:
     return Packages(tuple(changes), len(names) - len(changed), before.cut or after.cut)
 
 
-def platforms(details: Details) -> tuple[str, ...]:
+def platforms(index: Details) -> tuple[str, ...]:
     """Return the platforms for which an index has an image here, in its order."""
     return tuple(
         dict.fromkeys(
-            each.platform for each in details.variants if each.platform and each.is_here and not each.is_attestation
+            each.platform for each in index.variants if each.platform and each.is_here and not each.is_attestation
         )
     )
 
