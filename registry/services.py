@@ -96,15 +96,17 @@ class Services:
     asked for; each is None where nobody wants to know. `passage` is the way of writers past a garbage collection; it is
     None where the registry is read-only. So is `quotas`, and where no repository has one. `trail` is told of
     logins, denials and the like; it is None without an audit log. `lease` is held by the process that gives
-    consumers of the journal its entries. `told` is what the log was told of endpoints of notifications, by all
-    processes of a server. `instance` is that server, which has read its configuration again as often as `reloads` says.
-    `proxied` has the upstreams; it is None where the registry caches no other.
+    consumers of the journal its entries. `secret` is what all hosts of the registry know, and nobody else. `told` is
+    what the log was told of endpoints of notifications, by all processes of a server. `instance` is that server, which
+    has read its configuration again as often as `reloads` says. `proxied` has the upstreams; it is None where the
+    registry caches no other.
     """
 
     configuration: Configuration
     driver: StorageDriver
     repositories: ports.Repositories
     access: AccessController
+    secret: bytes
     tokens: UploadTokens
     proxies: TrustedProxies
     validation: ValidationPolicy
@@ -237,6 +239,7 @@ def assemble(
         driver=driver,
         repositories=repositories,
         access=access,
+        secret=secret,
         tokens=UploadTokens(secret),
         proxies=TrustedProxies(configuration.http.trustedproxies, remembered.told),
         validation=validation_policy(configuration),
