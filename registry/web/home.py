@@ -9,7 +9,7 @@ from flask import Blueprint, request
 
 from registry.handlers.current import services
 from registry.web.page import page, render
-from registry.web.visitor import visitor
+from registry.web.visitor import SignInNeededError, visitor
 
 if TYPE_CHECKING:
     from registry.handlers.response import Response
@@ -25,4 +25,7 @@ def show_home() -> Response:
     """Show the first level of the tree."""
     after = request.args.get("after", "")
     names = filter(visitor().shows, services().repositories.catalog.names(after=after))
-    return render("home.html", names=list(islice(names, _PAGE)))
+    shown = list(islice(names, _PAGE))
+    if not shown and visitor().can_sign_in:
+        raise SignInNeededError
+    return render("home.html", names=shown)
