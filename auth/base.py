@@ -80,9 +80,9 @@ class Grant:
 class Records(Protocol):
     """Small objects that all hosts of a registry share, kept where the registry keeps everything.
 
-    A name is one or more components of ``[A-Za-z0-9._=-]``, joined by slashes; a content has 64 KiB at most. What is
-    written is durable, and seen by every host, when a call returns. Every method raises ControllerError where the
-    storage does not answer.
+    A name is one or more components of ``[A-Za-z0-9._-]`` that do not begin with a dot, joined by slashes; a content
+    has 64 KiB at most. What is written is durable, and seen by every host, when a call returns. Every method raises
+    ControllerError where the storage does not answer; those that write, also where the registry is read-only.
     """
 
     def get(self, name: str) -> bytes | None:
@@ -98,7 +98,10 @@ class Records(Protocol):
         """Delete a record; tell whether there was one."""
 
     def names(self, below: str) -> Iterator[str]:
-        """Yield the names that begin with `below` and a slash, in byte order; of those that come or go then, any."""
+        """Yield the names that begin with `below` and a slash, in no order; of those that come or go then, any."""
+
+    def contents(self, below: str) -> Iterator[tuple[str, bytes]]:
+        """Yield what names() does, each with its content."""
 
 
 class Provider(Protocol):
@@ -318,8 +321,11 @@ class AccessController(ABC):
     keys: Keys | None = None
     """The API keys that people make for themselves; None where there are none."""
 
-    no_pages: ClassVar[str] = ""
-    """Why the pages cannot be served with this controller, in one line that says what to do; "" if they can."""
+    no_pages: ClassVar[str] = "this access controller does not tell what a visitor of the pages may do; switch ui off"
+    """Why the pages cannot be served with this controller, in one line that says what to do; "" if they can.
+
+    A controller that has "" here overrides judge().
+    """
 
     @classmethod
     @abstractmethod
@@ -375,7 +381,8 @@ class AccessController(ABC):
             DeniedError: it may not; the text names the rule.
             ControllerError: the controller is broken.
         """
-        del grant, accesses
+        del accesses
+        raise DeniedError(self.no_pages, grant.user)
 
     def explain(self, grant: Grant, access: Access) -> str:
         """Return one line that says whether `grant` may do `access`, and which rule says so.

@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Final, NamedTuple, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -469,14 +470,32 @@ class StorageDriver(ABC):
         only object that is looked for in each prefix right below it, "" where that is not known. Where there is an
         object of that name, what else lies below the same prefix may be passed over.
         """
-        after = ""
-        while names := self.list(path, after=after, limit=_LISTED):
+        del leaf_in
+        return self._in_order(path, "")
+
+    def scan(self, path: str, *, after: str = "", limit: int) -> Sequence[Found]:
+        """Return the first `limit` objects below `path` that come after the object `after`, or all if fewer.
+
+        They come in an order of the medium that stays the same: that of their paths by bytes, or by the bytes of one
+        component after another. So whoever calls this again with the last path of a page as `after` finds all that is
+        there throughout, each once, as by :meth:`walk`; the object at `after` may be gone meanwhile. It is for walks
+        that are left off and gone on with.
+        """
+        checked_path(path)
+        return [*islice(self._in_order(path, after.removeprefix(path)[1:]), limit)]
+
+    def _in_order(self, path: str, after: str) -> Iterator[Found]:
+        """Yield the objects below `path`, by their components, that come after `after`, a path relative to it or ""."""
+        first, _, rest = after.partition("/")
+        if first:
+            yield from self._in_order(f"{path}/{first}", rest)
+        while names := self.list(path, after=first, limit=_LISTED):
             for below in filter(is_path, [f"{path}/{name}" for name in names]):
                 with suppress(PathNotFoundError):
                     stat = self.stat(below)
                     yield Found(below, stat.size, stat.modified, _version_of(stat))
-                yield from self.walk(below, leaf_in=leaf_in)
-            after = names[-1]
+                yield from self._in_order(below, "")
+            first = names[-1]
 
     def discard(self, found: Iterable[Found]) -> Sequence[str]:
         """Delete each of the objects that is still the one that was found; return the paths of those that are not.

@@ -86,6 +86,9 @@ class DelegatingDriver(StorageDriver):
     def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
         return self._inner.walk(path, leaf_in=leaf_in)
 
+    def scan(self, path: str, *, after: str = "", limit: int) -> Sequence[Found]:
+        return self._inner.scan(path, after=after, limit=limit)
+
     def discard(self, found: Iterable[Found]) -> Sequence[str]:
         return self._inner.discard(found)
 

@@ -168,6 +168,12 @@ class FlatStore(Protocol):
     def walk(self, prefix: str) -> Iterator[Found]:
         """Yield each object whose key begins with `prefix`, the key in place of the path."""
 
+    def scan(self, prefix: str, *, after: str, limit: int) -> Iterator[Found]:
+        """Yield each object whose key begins with `prefix` and comes after the key `after`, in the order of the store.
+
+        A caller asks for about `limit` of them, and seldom for more.
+        """
+
     def discard(self, versions: Mapping[str, str]) -> Iterable[str]:
         """Delete the objects that have these keys and, still, these versions; return the keys of those that have not.
 
@@ -244,7 +250,16 @@ class FlatDriver(StorageDriver):
 
     def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
         del leaf_in
-        for each in self._store.walk(self._keys.prefix(path)):
+        return self._ours(self._store.walk(self._keys.prefix(path)))
+
+    def scan(self, path: str, *, after: str = "", limit: int) -> Sequence[Found]:
+        last = self._keys.key(after) if after else ""
+        found = self._store.scan(self._keys.prefix(path), after=last, limit=limit)
+        return [*islice(self._ours(found), limit)]
+
+    def _ours(self, found: Iterable[Found]) -> Iterator[Found]:
+        """Yield by its path each object that was found by its key, but those of other programs."""
+        for each in found:
             if is_path(name := self._keys.path(each.path)):
                 yield Found(name, each.size, each.modified, each.version)
 

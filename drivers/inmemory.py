@@ -6,7 +6,7 @@ import time
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from heapq import nsmallest
-from itertools import count
+from itertools import count, islice
 from threading import Condition
 from typing import TYPE_CHECKING, Final, Self
 
@@ -159,7 +159,15 @@ class InMemoryDriver(StorageDriver):
 
     def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
         del leaf_in
-        last = prefix = f"{checked_path(path)}/"
+        return self._after(path, "")
+
+    def scan(self, path: str, *, after: str = "", limit: int) -> Sequence[Found]:
+        return [*islice(self._after(path, after), limit)]
+
+    def _after(self, path: str, last: str) -> Iterator[Found]:
+        """Yield each object below `path` that sorts after the path `last`."""
+        prefix = f"{checked_path(path)}/"
+        last = max(last, prefix)
         while True:
             with self._store.changed:
                 index = bisect_right(self._store.paths, last)

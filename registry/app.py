@@ -59,7 +59,20 @@ def create_app(services: Services) -> Flask:
     if configuration.http.extensions.enabled:
         app.register_blueprint(maintenance.blueprint)
     errors.register(app, services)
-    if services.trail and configuration.audit.pulls:
+    _install_observers(app, services)
+    if configuration.ui.enabled:
+        _install_pages(app, services)
+    _add_common_headers(app, configuration)
+    if configuration.http.prefix.strip("/"):
+        app.wsgi_app = _Prefixed(app.wsgi_app, configuration.http.prefix)  # type: ignore[method-assign]
+    if configuration.health != Health():
+        app.wsgi_app = Gate(app.wsgi_app, services.board)  # type: ignore[method-assign]
+    return app
+
+
+def _install_observers(app: Flask, services: Services) -> None:
+    """Let those who want to know see the requests of `app`."""
+    if services.trail and services.configuration.audit.pulls:
         auditing.install_pulls(app, services.trail)
     if services.last_pulls:
         pulled.install(app, services.last_pulls)
@@ -67,12 +80,13 @@ def create_app(services: Services) -> Flask:
         proxied.install(app, services.proxied)
     if services.observer:
         observing.install(app, services.observer)
-    _add_common_headers(app, configuration)
-    if configuration.http.prefix.strip("/"):
-        app.wsgi_app = _Prefixed(app.wsgi_app, configuration.http.prefix)  # type: ignore[method-assign]
-    if configuration.health != Health():
-        app.wsgi_app = Gate(app.wsgi_app, services.board)  # type: ignore[method-assign]
-    return app
+
+
+def _install_pages(app: Flask, services: Services) -> None:
+    # Nothing of them is loaded where there are none.
+    from registry.web.installing import install  # noqa: PLC0415
+
+    install(app, services)
 
 
 def _add_common_headers(app: Flask, configuration: Configuration) -> None:
@@ -82,9 +96,14 @@ def _add_common_headers(app: Flask, configuration: Configuration) -> None:
         for name, values in configuration.http.headers.items()
         for value in values
     ]
+    pages = f"{configuration.ui.path}/" if configuration.ui.enabled else None
 
     def add(response: Response) -> Response:
-        if current_request().path not in _OUTSIDE_OF_PREFIX:
+        path = current_request().path
+        if pages and f"{path}/".startswith(pages):
+            _add_to_page(response, configured)
+            return response
+        if path not in _OUTSIDE_OF_PREFIX:
             response.headers.add("Docker-Distribution-Api-Version", "registry/2.0")
         for name, value in configured:
             response.headers.add(name, value)
@@ -92,7 +111,15 @@ def _add_common_headers(app: Flask, configuration: Configuration) -> None:
 
     app.after_request(add)
     if configuration.http.cors.origins:
-        cors.install(app, configuration.http.cors, {name.lower() for name in configuration.http.headers})
+        cors.install(app, configuration.http.cors, {name.lower() for name in configuration.http.headers}, pages)
+
+
+def _add_to_page(response: Response, configured: Iterable[tuple[str, str]]) -> None:
+    """Add what is `configured` and neither said by the page itself nor lets pages of other origins read it."""
+    said = {name.lower() for name in response.headers.keys()}  # noqa: SIM118  to iterate over them gives pairs
+    for name, value in configured:
+        if name.lower() not in said and not name.lower().startswith(cors.PREFIX):
+            response.headers.add(name, value)
 
 
 class _Application(Application):

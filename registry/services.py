@@ -39,6 +39,7 @@ from registry.storage import paths, runs
 from registry.storage.descriptors import InMemoryDescriptors
 from registry.storage.measured import MeasuredCache, MeasuredDescriptors, MeasuredDriver
 from registry.storage.passage import Passage
+from registry.storage.records import StorageRecords
 from registry.storage.repository import Repositories
 from registry.storage.runs import Runs
 from registry.storage.tokens import UploadTokens
@@ -96,15 +97,17 @@ class Services:
     asked for; each is None where nobody wants to know. `passage` is the way of writers past a garbage collection; it is
     None where the registry is read-only. So is `quotas`, and where no repository has one. `trail` is told of
     logins, denials and the like; it is None without an audit log. `lease` is held by the process that gives
-    consumers of the journal its entries. `told` is what the log was told of endpoints of notifications, by all
-    processes of a server. `instance` is that server, which has read its configuration again as often as `reloads` says.
-    `proxied` has the upstreams; it is None where the registry caches no other.
+    consumers of the journal its entries. `secret` is what all hosts of the registry know, and nobody else. `told` is
+    what the log was told of endpoints of notifications, by all processes of a server. `instance` is that server, which
+    has read its configuration again as often as `reloads` says. `proxied` has the upstreams; it is None where the
+    registry caches no other.
     """
 
     configuration: Configuration
     driver: StorageDriver
     repositories: ports.Repositories
     access: AccessController
+    secret: bytes
     tokens: UploadTokens
     proxies: TrustedProxies
     validation: ValidationPolicy
@@ -227,6 +230,7 @@ def assemble(
     # The server makes one secret before it forks; without a server there is but one process.
     secret = configuration.http.secret.encode() or secrets.token_bytes(_SECRET_BYTES)
     read_only = configuration.storage.maintenance.readonly.enabled
+    access.keep(StorageRecords(driver, read_only=read_only))
     cache = MeasuredCache(observer) if observer else None
     repositories = Repositories(driver, cache, descriptors, read_only=read_only)
     instance = Instance(source_addr(configuration.http.addr), remembered.instance_id)
@@ -237,6 +241,7 @@ def assemble(
         driver=driver,
         repositories=repositories,
         access=access,
+        secret=secret,
         tokens=UploadTokens(secret),
         proxies=TrustedProxies(configuration.http.trustedproxies, remembered.told),
         validation=validation_policy(configuration),

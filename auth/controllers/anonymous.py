@@ -15,6 +15,7 @@ class AnonymousController(AccessController):
 
     name = "none"
     grants_everything = True
+    no_pages = ""
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
@@ -24,3 +25,6 @@ class AnonymousController(AccessController):
     def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
         del request, accesses
         return Grant()
+
+    def judge(self, grant: Grant, accesses: Sequence[Access]) -> None:
+        """Let everybody do everything."""

@@ -6,9 +6,11 @@ import logging
 import os
 from typing import TYPE_CHECKING, Self
 
-from auth.base import Access, AccessController, Grant, Request, UnauthorizedError
+from auth.base import Access, AccessController, DeniedError, Grant, Records, Request, UnauthorizedError
 from auth.headers import basic_challenge, basic_credentials
+from auth.identities.logouts import Logouts
 from auth.identities.passwords import PasswordFile, examine, provision
+from auth.identities.sign_in import PasswordSignIn
 from auth.identities.throttle import FailureThrottle
 from registry.foundation.files import is_something_else
 from registry.foundation.parameters import Parameters
@@ -27,10 +29,13 @@ class HtpasswdController(AccessController):
 
     name = "htpasswd"
     grants_everything = True
+    no_pages = ""
 
     def __init__(self, realm: str, passwords: PasswordFile) -> None:
         self._realm = realm
         self._passwords = passwords
+        self._logouts = Logouts()
+        self.sign_in = PasswordSignIn(passwords, self._logouts)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
@@ -57,6 +62,9 @@ class HtpasswdController(AccessController):
     def share(self, proven: SharedSet) -> None:
         self._passwords.share(proven)
 
+    def keep(self, records: Records) -> None:
+        self._logouts.keep(records)
+
     def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
         credentials = basic_credentials(request.authorization)
         if credentials is not None:
@@ -68,3 +76,12 @@ class HtpasswdController(AccessController):
                 extra={"user": credentials.user},
             )
         raise UnauthorizedError(basic_challenge(self._realm), accesses)
+
+    def lists(self, grant: Grant, repository: str) -> bool:
+        del repository
+        return bool(grant.user)
+
+    def judge(self, grant: Grant, accesses: Sequence[Access]) -> None:
+        if accesses and not grant.user:
+            access = accesses[0]
+            raise DeniedError(f"anonymous may not {access.action} {access.name}: log in first")

@@ -8,14 +8,17 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from auth.base import MAINTENANCE, Access, AccessController, DeniedError, Grant, Request, UnauthorizedError
+from auth.base import MAINTENANCE, Access, AccessController, DeniedError, Grant, Records, Request, UnauthorizedError
 from auth.headers import basic_credentials, bearer_challenge, bearer_token, merged_scope
 from auth.identities.accounts import Accounts, Identity
 from auth.identities.apikeys import ApiKeys
+from auth.identities.logouts import Logouts
 from auth.identities.passwords import PasswordFile
+from auth.identities.sign_in import PasswordSignIn
 from auth.identities.throttle import FailureThrottle
 from auth.identities.workload import parse_ci_services
 from auth.rules.policy import policy_source
+from auth.rules.ruleset import ANONYMOUS
 from auth.tokens.access_claim import covers
 from auth.tokens.jws import TokenRefusedError, facts
 from auth.tokens.signing import SigningKeys
@@ -45,6 +48,7 @@ class LocalController(AccessController):
     """
 
     name = "local"
+    no_pages = ""
 
     def __init__(
         self,
@@ -59,6 +63,8 @@ class LocalController(AccessController):
         self._policy = policy
         self._issuer = issuer
         self._realm = realm
+        self._logouts = Logouts()
+        self.sign_in = PasswordSignIn(accounts, self._logouts) if accounts.have_passwords else None
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
@@ -93,6 +99,9 @@ class LocalController(AccessController):
     def share(self, proven: SharedSet) -> None:
         self._accounts.share(proven)
 
+    def keep(self, records: Records) -> None:
+        self._logouts.keep(records)
+
     def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
         if request.authorization is None:
             return self._authorize_stranger(request, accesses)
@@ -100,15 +109,30 @@ class LocalController(AccessController):
         if token is None:
             identity = self._log_in(request, accesses)
             self._check_rules(identity, request, accesses)
-            return Grant(identity.user)
+            return Grant(identity.user, identity.proof)
         brought = self._read(token, request, accesses)
         self._check_rules(brought.identity, request, accesses)
+        grant = Grant(brought.identity.user, brought.identity.proof)
         if not all(covers(set(brought.granted), access) for access in accesses):
-            raise self._challenge(request, accesses, "insufficient_scope", Grant(brought.identity.user))
-        return Grant(brought.identity.user)
+            raise self._challenge(request, accesses, "insufficient_scope", grant)
+        return grant
 
     def lists(self, grant: Grant, repository: str) -> bool:
         return self._policy().decide(grant.user, repository, "pull").allowed
+
+    def judge(self, grant: Grant, accesses: Sequence[Access]) -> None:
+        for access in accesses:
+            refusal = self._refusal(grant.user, access)
+            if refusal:
+                logger.info("denied: %s", refusal)
+                raise DeniedError(refusal, grant.user)
+
+    def explain(self, grant: Grant, access: Access) -> str:
+        if access.type == "repository":
+            return str(self._decide(grant.user, access))
+        if access.name == MAINTENANCE and self._policy().maintains(grant.user):
+            return f"{grant.user} is one of the maintainers of this registry"
+        return super().explain(grant, access)
 
     def _authorize_stranger(self, request: Request, accesses: Sequence[Access]) -> Grant:
         # A client sends its credentials only after a challenge. So without credentials it may do at once only what
@@ -132,34 +156,26 @@ class LocalController(AccessController):
         except TokenRefusedError as error:
             logger.warning("token from %s refused: %s; %s", request.remote_address, error, facts(token))
             raise self._challenge(request, accesses, "invalid_token") from error
-        if not self._accounts.stands(brought.identity):
+        if not self._accounts.stands(brought.identity.user, brought.identity.proof):
             logger.warning("token of %r refused: the login is void", brought.identity.user)
             raise self._challenge(request, accesses, "invalid_token")
         return brought
 
     def _check_rules(self, identity: Identity, request: Request, accesses: Sequence[Access]) -> None:
-        for access in accesses:
-            if access.type != "repository":
-                self._require_maintainer(identity, request, accesses, access)
-                continue
-            decision = self._decide(identity.user, access)
-            if decision.allowed:
-                continue
-            if not identity.user:
-                raise self._challenge(request, accesses, "insufficient_scope", Grant())
-            logger.info("denied: %s", decision)
-            raise DeniedError(str(decision), identity.user)
-
-    def _require_maintainer(
-        self, identity: Identity, request: Request, accesses: Sequence[Access], access: Access
-    ) -> None:
-        """Return if `access` is not to the maintenance of the registry, or is that of a maintainer."""
-        if access.name != MAINTENANCE or self._policy().maintains(identity.user):
-            return
-        if not identity.user:
+        if identity.user:
+            self.judge(Grant(identity.user, identity.proof), accesses)
+        elif any(self._refusal("", access) for access in accesses):
             raise self._challenge(request, accesses, "insufficient_scope", Grant())
-        logger.info("denied: %s is not one of auth.local.maintainers", identity.user)
-        raise DeniedError(f"{identity.user} is not one of the maintainers of this registry", identity.user)
+
+    def _refusal(self, user: str, access: Access) -> str:
+        """Return why `user` may not do `access`, which names the rule; "" if it may."""
+        if access.type == "repository":
+            decision = self._decide(user, access)
+            return "" if decision.allowed else str(decision)
+        # Everybody may ask for the catalog: it shows each caller what they may pull.
+        if access.name != MAINTENANCE or self._policy().maintains(user):
+            return ""
+        return f"{user or ANONYMOUS} is not one of the maintainers of this registry"
 
     def _decide(self, user: str, access: Access) -> Decision:
         policy = self._policy()

@@ -17,6 +17,7 @@ class SillyController(AccessController):
 
     name = "silly"
     grants_everything = True
+    no_pages = "auth: silly knows no users who could log in; use htpasswd or local, or switch ui off"
 
     def __init__(self, realm: str, service: str) -> None:
         self._realm = realm

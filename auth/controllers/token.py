@@ -32,6 +32,10 @@ class TokenController(AccessController):
     """Accepts the tokens of an external token service (distribution's token authentication specification)."""
 
     name = "token"
+    no_pages = (
+        "with auth: token only the token service knows who may do what, and browsers bring no tokens; "
+        "use local or htpasswd, or switch ui off"
+    )
 
     def __init__(self, verifier: TokenVerifier, realm: Callable[[Request], str]) -> None:
         self._verifier = verifier

@@ -66,14 +66,24 @@ class Accounts:
             # The name that came along says nothing: the rules of the CI service say who this is.
             user = ci_service.user_of(secret)
             return Identity(user, f"oidc:{ci_service.issuer}") if user else None
-        if self._passwords is None:
-            return None
-        if not self._passwords.matches(credentials, request.remote_address, request.before_waiting):
-            return None
-        return Identity(credentials.user, f"password:{self._passwords.fingerprint(credentials.user)}")
+        proof = self.proof_of(credentials, request)
+        return None if proof is None else Identity(credentials.user, proof)
 
-    def stands(self, identity: Identity) -> bool:
-        """Tell whether what proved `identity` is still good.
+    @property
+    def have_passwords(self) -> bool:
+        """Whether anybody can log in with a password."""
+        return self._passwords is not None
+
+    def proof_of(self, credentials: Credentials, request: Request) -> str | None:
+        """Return what proves the password in `credentials`, if it is right; keys and tokens of CI jobs are none.
+
+        Raises:
+            ThrottledError, ControllerError: as PasswordFile.matches().
+        """
+        return None if self._passwords is None else self._passwords.proof_of(credentials, request)
+
+    def stands(self, user: str, proof: str) -> bool:
+        """Tell whether what proved an identity is still good.
 
         A changed or removed password, a revoked key, one that ended with its user, and a CI service that is no longer
         accepted or no longer logs in this user are not.
@@ -81,11 +91,11 @@ class Accounts:
         Raises:
             ControllerError: a file is missing or malformed.
         """
-        kind, _, detail = identity.proof.partition(":")
+        kind, _, detail = proof.partition(":")
         if kind == "password" and self._passwords is not None:
-            return self._passwords.fingerprint(identity.user) == detail
+            return self._passwords.stands(user, proof)
         if kind == "key" and self._keys is not None:
-            return self._keys.valid(detail, identity.user)
+            return self._keys.valid(detail, user)
         if kind == "oidc":
-            return self._ci_services.logs_in(detail, identity.user)
-        return not identity.user
+            return self._ci_services.logs_in(detail, user)
+        return not user

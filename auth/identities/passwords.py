@@ -26,6 +26,7 @@ from registry.foundation.shared_set import SharedSet
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from auth.base import Request
     from auth.headers import Credentials
     from auth.identities.throttle import FailureThrottle
 
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 MEMORY_SECONDS = 300
 """For how long a password that matched is not put through bcrypt again."""
 
+_PROOF = "password"
 _MOST_GUESSES = 64
 _MOST_GUESSES_OF_ONE = 48
 _BCRYPT_BYTES = 72
@@ -178,6 +180,25 @@ class PasswordFile:
             self._proven.add(attempt.text)
             self._matched.put(attempt.digest, _Match(attempt.entries, self._clock() + MEMORY_SECONDS))
         return matched
+
+    def proof_of(self, credentials: Credentials, request: Request) -> str | None:
+        """Return what proves `credentials`, which came with `request`, if they are right: ``password:<fingerprint>``.
+
+        Raises:
+            ThrottledError, ControllerError: as matches().
+        """
+        if not self.matches(credentials, request.remote_address, request.before_waiting):
+            return None
+        return f"{_PROOF}:{self.fingerprint(credentials.user)}"
+
+    def stands(self, user: str, proof: str) -> bool:
+        """Tell whether what proof_of() has returned for `user` is still good: the password was not set anew.
+
+        Raises:
+            ControllerError: the file is missing or malformed.
+        """
+        kind, _, fingerprint = proof.partition(":")
+        return kind == _PROOF and self.fingerprint(user) == fingerprint
 
     def has(self, user: str) -> bool:
         """Tell whether `user` can log in with a password.

@@ -182,19 +182,35 @@ class Container:
 
     def walk(self, prefix: str) -> Iterator[Found]:
         """Yield each blob whose key begins with `prefix`, the key in place of the path."""
-        for page in self._listing("list", prefix, PAGE_SIZE, include="copy"):
+        return self.scan(prefix, after="", limit=PAGE_SIZE)
+
+    def scan(self, prefix: str, *, after: str, limit: int) -> Iterator[Found]:
+        """Yield what walk() does that comes after the key `after`, with about `limit` blobs an answer."""
+        for page in self._listing_from(after, prefix, limit + 1, include="copy"):
             with Translated("list", prefix):
-                yield from page.found()
+                yield from (each for each in page.found() if each.path > after)
 
     def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
-        """Yield what lies directly below `prefix`, from `after` on, in pages of `limit` names and one more.
+        """Yield what lies directly below `prefix`, from `after` on, in pages of `limit` names and one more."""
+        first = prefix + after if after else ""
+        for page in self._listing_from(first, prefix, limit + 1, delimiter="/"):
+            yield _page(page, prefix)
+
+    def hold_any(self, prefixes: Sequence[str]) -> Iterator[bool]:
+        """Tell of each prefix whether any key begins with it."""
+        for prefix in prefixes:
+            yield any(page.names() for page in self._listing("list", prefix, 1, delimiter="/"))
+
+    def _listing_from(self, first: str, prefix: str, size: int, **more: str) -> Iterator[Listed]:
+        """Yield the pages of a listing that begins at the key `first`, of `size` entries each.
 
         An account that cannot begin in the middle is read from the beginning, 5,000 entries a call.
         """
-        if after and self._starts_anywhere:
+        size = min(size, PAGE_SIZE)
+        if first and self._starts_anywhere:
             try:
-                for page in self._pages(prefix, limit + 1, startFrom=prefix + after):
-                    if page.entries and min(page.entries) < after:
+                for page in self._listing("list", prefix, size, startFrom=first, **more):
+                    if min(page.names(), default=first) < first:
                         self._starts_anywhere = False
                         break
                     yield page
@@ -204,17 +220,7 @@ class Container:
                 if status_of(error.__cause__) != HTTPStatus.BAD_REQUEST:
                     raise
                 self._starts_anywhere = False
-        yield from self._pages(prefix, PAGE_SIZE if after else limit + 1)
-
-    def hold_any(self, prefixes: Sequence[str]) -> Iterator[bool]:
-        """Tell of each prefix whether any key begins with it."""
-        for prefix in prefixes:
-            yield any(page.entries for page in self._pages(prefix, 1))
-
-    def _pages(self, prefix: str, size: int, **more: str) -> Iterator[Page]:
-        for page in self._listing("list", prefix, min(size, PAGE_SIZE), delimiter="/", **more):
-            entries = [name.removeprefix(prefix) for name in page.names()]
-            yield Page(entries, max(entries, default="") if page.marker else None)
+        yield from self._listing("list", prefix, PAGE_SIZE if first else size, **more)
 
     def _listing(self, call: str, prefix: str, size: int, **more: str) -> Iterator[Listed]:
         """Yield the pages of a listing, of `size` entries each."""
@@ -312,3 +318,9 @@ class Container:
 
     def _put(self, key: str, headers: Headers, body: bytes) -> Reply:
         return self._client.blob("PUT", key, HTTPStatus.CREATED, headers=headers, body=body)
+
+
+def _page(listed: Listed, prefix: str) -> Page:
+    """Return what lies directly below `prefix` of a page of a listing."""
+    entries = [name.removeprefix(prefix) for name in listed.names()]
+    return Page(entries, max(entries, default="") if listed.marker else None)

@@ -16,6 +16,7 @@ import logging
 import os
 import stat
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from drivers.base import (
@@ -51,7 +52,7 @@ from drivers.filesystem.names import DirectoryNames
 from drivers.filesystem.renaming import locked_if
 from drivers.filesystem.rights import READING, WRITING, find_foreign, remedy, require, require_writable_way, subject_of
 from drivers.filesystem.uploads import FileWriter, pread, size_if_still_at
-from drivers.filesystem.walking import walk
+from drivers.filesystem.walking import walk, walk_in_order
 from drivers.translation import word_of
 from registry.foundation.errors import ParameterError
 from registry.foundation.files import check_creatable, sync_directory
@@ -288,6 +289,15 @@ class FilesystemDriver(StorageDriver):
             yield from walk(self._root, path, leaf_in)
             # What was unmounted meanwhile has looked empty.
             self._check_mount()
+
+    def scan(self, path: str, *, after: str = "", limit: int) -> Sequence[Found]:
+        checked_path(path)
+        with Translated("list", path):
+            self._check_mount()
+            found = [*islice(walk_in_order(self._root, path, after.removeprefix(path)[1:]), limit)]
+            # What was unmounted meanwhile has looked empty.
+            self._check_mount()
+            return found
 
     def discard(self, found: Iterable[Found]) -> Sequence[str]:
         with Translated("delete", self._root):

@@ -59,6 +59,39 @@ def walk(root: str, path: str, leaf_in: Callable[[str], str] | None = None) -> I
             entries.close()
 
 
+def walk_in_order(root: str, path: str, after: str) -> Iterator[Found]:
+    """Yield the objects below `path`, by their components, that come after `after`, a path relative to it or "".
+
+    The names in a directory of each level are held at once.
+
+    Raises:
+        OSError: something cannot be looked at, so what is there is not known.
+    """
+    first, _, rest = after.partition("/")
+    try:
+        with os.scandir(root + path) as entries:
+            known = (each for each in entries if each.name >= first and is_component(each.name))
+            below = sorted((each.name, _leads_down(each, root + path)) for each in known)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name, leads_down in below:
+        if leads_down:
+            yield from walk_in_order(root, f"{path}/{name}", rest if name == first else "")
+        elif name != first and (found := _file_at(root, f"{path}/{name}")):
+            yield found
+
+
+def _file_at(root: str, path: str) -> Found | None:
+    """Return the file at `path`; None if it is none, or gone."""
+    try:
+        status = os.stat(root + path)
+    except OSError as error:
+        if error.errno not in _LEADS_NOWHERE:
+            raise
+        return None
+    return Found(path, status.st_size, status.st_mtime, version_of(status)) if S_ISREG(status.st_mode) else None
+
+
 def version_of(status: os.stat_result) -> str:
     """Return what the file of that status has as its version.
 

@@ -239,11 +239,17 @@ class Bucket:
 
     def walk(self, prefix: str) -> Iterator[Found]:
         """Yield each object whose key begins with `prefix`, the key in place of the path."""
-        for page in self._listing(prefix, PAGE_SIZE, fields=_LISTED):
+        return self.scan(prefix, after="", limit=PAGE_SIZE)
+
+    def scan(self, prefix: str, *, after: str, limit: int) -> Iterator[Found]:
+        """Yield what walk() does that comes after the key `after`, with about `limit` objects an answer."""
+        more = {"startOffset": after} if after else {}  # which is where it begins
+        for page in self._listing(prefix, limit + 1, fields=_LISTED, **more):
             with Translated("list", prefix):
                 found = [
                     Found(item["name"], int(item["size"]), _time(item["updated"]), str(item["generation"]))
                     for item in page.get("items", ())
+                    if item["name"] > after
                 ]
             yield from found
 

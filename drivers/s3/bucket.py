@@ -29,7 +29,7 @@ from drivers.s3.answers import deletion, failures, listing, time_of
 from drivers.s3.calls import Calls
 from drivers.s3.deleting import discard, remove, version_of
 from drivers.s3.errors import Translated, code_of
-from drivers.s3.listing import pages
+from drivers.s3.listing import MOST_LISTED, pages
 from drivers.s3.multiparts import Multiparts
 from drivers.s3.parameters import headers_of
 
@@ -340,19 +340,23 @@ class Bucket:
         Raises:
             DriverError: the store does not tell ETags in listings.
         """
-        for entry in self._entries(prefix):
+        return self.scan(prefix, after="", limit=MOST_LISTED)
+
+    def scan(self, prefix: str, *, after: str, limit: int) -> Iterator[Found]:
+        """Yield what walk() does that comes after the key `after`, with `limit` objects an answer."""
+        for entry in self._entries(prefix, after, min(limit, MOST_LISTED)):
             if not entry.etag:
                 raise DriverError(f"s3: ListObjectsV2 {prefix}: the endpoint tells no ETag of {entry.key}")
             yield Found(entry.key, entry.size, entry.modified, version_of(entry.modified, entry.etag))
 
-    def _entries(self, prefix: str) -> Iterator[Entry]:
+    def _entries(self, prefix: str, after: str = "", limit: int | None = None) -> Iterator[Entry]:
         token = ""
         while True:
-            page = self.page(prefix, token=token)
+            page = self.page(prefix, after=after, token=token, limit=limit)
             yield from page.entries
             if not page.token:
                 return
-            token = page.token
+            after, token = "", page.token
 
     def pages(self, prefix: str, *, after: str, limit: int) -> Iterator[Page]:
         """Yield what lies directly below `prefix`, after `after`, in pages of as many names as are missing."""

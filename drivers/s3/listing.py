@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from drivers.s3.answers import Listing
     from drivers.s3.bucket import Bucket
 
-_PAGE_SIZE: Final = 1000
+MOST_LISTED: Final = 1000
 """The most names that S3 lists at once."""
 
 _SLACK: Final = 2
@@ -31,7 +31,7 @@ def pages(bucket: Bucket, prefix: str, after: str, limit: int) -> Iterator[Page]
     start, token = prefix + first if first else "", ""
     while True:
         missing = limit - len(names)
-        size = min(missing + _SLACK, _PAGE_SIZE) if missing > 0 else _PAGE_SIZE
+        size = min(missing + _SLACK, MOST_LISTED) if missing > 0 else MOST_LISTED
         answer = bucket.page(prefix, delimiter="/", after=start, token=token, limit=size)
         objects = [entry.key.removeprefix(prefix) for entry in answer.entries]
         prefixes = [each.removeprefix(prefix) for each in answer.prefixes]

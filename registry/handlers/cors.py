@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from registry.config.values import CORS
 
+PREFIX: Final = "access-control-"
+"""What the names of all headers begin with by which other origins are allowed anything, in lower case."""
+
 _METHODS: Final = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 _REQUEST_HEADERS: Final = (
     "Accept, Authorization, Cache-Control, Content-Range, Content-Type, If-Match, If-None-Match, Range"
@@ -28,12 +31,17 @@ _EXPOSED: Final = (
 )
 
 
-def install(app: Flask, section: CORS, configured: Collection[str]) -> None:
-    """Allow what `section` says; the headers named in `configured`, in lower case, are the operator's own and stay."""
+def install(app: Flask, section: CORS, configured: Collection[str], pages: str | None = None) -> None:
+    """Allow what `section` says; the headers named in `configured`, in lower case, are the operator's own and stay.
+
+    What is below the path `pages` is for people who have logged in there, and no other page may read it.
+    """
     everybody = "*" in section.origins
     named = frozenset(section.origins) - {"*"}
 
     def allow(response: Response) -> Response:
+        if pages and f"{request.path}/".startswith(pages):
+            return response
         origin = request.headers.get("Origin")
         if named:
             response.vary.add("Origin")

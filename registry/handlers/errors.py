@@ -7,6 +7,7 @@ failed precondition (412), have the status of their HTTPException.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import request
@@ -41,14 +42,15 @@ _HTTP_CODES = {404: "NAME_UNKNOWN", 405: UNSUPPORTED, 413: "SIZE_INVALID"}
 
 def register(app: Flask, services: Services) -> None:
     """Let `app` answer every exception with the specification's JSON."""
+    app.register_error_handler(Exception, partial(answer, services=services))
 
-    def answer(error: Exception) -> Response:
-        response = _answer_http(error) if isinstance(error, HTTPException) else _answer(error)
-        _add_headers(response, error, services)
-        note_refusal(error, response)
-        return response
 
-    app.register_error_handler(Exception, answer)
+def answer(error: Exception, services: Services) -> Response:
+    """Return what the API says of `error`, and tell the logs what belongs there."""
+    response = _answer_http(error) if isinstance(error, HTTPException) else _answer(error)
+    _add_headers(response, error, services)
+    note_refusal(error, response)
+    return response
 
 
 def _answer(error: Exception) -> Response:

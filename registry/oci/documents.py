@@ -61,7 +61,8 @@ def decode(content: bytes) -> Any:
         ManifestInvalidError: it is not JSON in UTF-8 (RFC 8259 section 8.1), is nested too deeply, or has more than
             MAX_VALUES values.
     """
-    _require_few_values(content)
+    if has_more_values(content, MAX_VALUES):
+        raise ManifestInvalidError(f"the manifest has more than {MAX_VALUES} JSON values")
     try:
         # Given bytes, Python's parser would also take UTF-16; and it takes NaN for a number.
         return _PUSHED.decode(content.decode("utf-8"))
@@ -83,6 +84,22 @@ def decode_stored(content: bytes) -> Any:
         return _decode_any_depth(_text(content))
     except ValueError as error:
         raise ManifestInvalidError("the manifest is not valid JSON", str(error)) from None
+
+
+def has_more_values(content: bytes, limit: int) -> bool:
+    """Tell whether there are more than `limit` values in what may be JSON; it is not read for that."""
+    if len(content) <= limit or _at_most_values(content) <= limit:
+        return False
+    # Text may have commas and brackets in it. Without its escapes, every second quote begins a string; two quotes that
+    # have none of the marks between them may go.
+    unescaped = content.replace(b"\\\\", b"").replace(b'\\"', b"")
+    marks = unescaped.translate(None, _NO_MARKS).replace(b'""', b"")
+    count = is_text = 0
+    for start in range(0, len(marks), _PIECE):
+        pieces = marks[start : start + _PIECE].split(b'"')
+        count += _at_most_values(b"".join(pieces[is_text::2]))
+        is_text = (is_text + len(pieces) - 1) % 2
+    return count > limit
 
 
 def spelling(key: str) -> str:
@@ -123,22 +140,6 @@ def refuse_repeated(keys: list[str], where: str) -> None:
     """
     if keys:
         raise ManifestInvalidError(f"{where} has the key {keys[0][:64]} more than once; case makes no difference")
-
-
-def _require_few_values(content: bytes) -> None:
-    if len(content) <= MAX_VALUES or _at_most_values(content) <= MAX_VALUES:
-        return
-    # Text may have commas and brackets in it. Without its escapes, every second quote begins a string; two quotes that
-    # have none of the marks between them may go.
-    unescaped = content.replace(b"\\\\", b"").replace(b'\\"', b"")
-    marks = unescaped.translate(None, _NO_MARKS).replace(b'""', b"")
-    count = is_text = 0
-    for start in range(0, len(marks), _PIECE):
-        pieces = marks[start : start + _PIECE].split(b'"')
-        count += _at_most_values(b"".join(pieces[is_text::2]))
-        is_text = (is_text + len(pieces) - 1) % 2
-    if count > MAX_VALUES:
-        raise ManifestInvalidError(f"the manifest has more than {MAX_VALUES} JSON values")
 
 
 def _at_most_values(content: bytes) -> int:

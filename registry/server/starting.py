@@ -78,6 +78,8 @@ def examine(configuration: Configuration) -> Examined:
     with findings.gathered():
         auth = configuration.auth
         access = examine_access(auth.name, auth.parameters) if auth else examine_access("none", {})
+        if configuration.ui.enabled and access.no_pages:
+            raise ConfigurationError("ui.enabled", access.no_pages)
     with findings.gathered():
         load_connector(configuration)
     with findings.gathered():

@@ -118,6 +118,10 @@ class MeasuredDriver(DelegatingDriver):
     def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
         return _MeasuredSteps(self, "Walk", self._inner.walk(path, leaf_in=leaf_in), 0.0)
 
+    def scan(self, path: str, *, after: str = "", limit: int) -> Sequence[Found]:
+        with self.timed("Walk"):
+            return self._inner.scan(path, after=after, limit=limit)
+
     def discard(self, found: Iterable[Found]) -> Sequence[str]:
         with self.timed("Delete"):
             return self._inner.discard(found)

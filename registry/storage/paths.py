@@ -44,6 +44,7 @@ and not below ROOT::
     /registry/proxy/prefetch/<hash of an entry>{,-claim}
     /registry/pulls/{since,<YYYYMMDD>/<host>-<pid>-<time>,folded/<number>-<id>/{<part>,whole}}
     /registry/proxy/fills/<name of an upstream>/<alg>/<hex>/{claim,about,data}
+    /registry/auth/<name of a record>, what access controllers keep
 
 A link is a small object that holds a digest as text, without a newline.
 """
@@ -89,6 +90,7 @@ EVICTION_BEGUN: Final = f"{EVICTION}/begun"
 EVICTION_ENDED: Final = f"{EVICTION}/ended"
 EVICTION_WAITING: Final = f"{EVICTION}/waiting"
 FILLS: Final = "/registry/proxy/fills"
+AUTH: Final = "/registry/auth"
 WRITTEN: Final = (f"{BLOBS}/sha256", REPOSITORIES)
 """The prefixes below which a push writes."""
 
@@ -118,6 +120,11 @@ def below(path: str, name: str) -> str:
 def cluster_member(name: str) -> str:
     """Return where the host called `name` says what it is."""
     return f"{CLUSTER}/{name}"
+
+
+def auth_record(name: str) -> str:
+    """Return where an access controller keeps the record called so, or those whose names begin with it and a slash."""
+    return f"{AUTH}/{name}"
 
 
 def audit_day(day: str) -> str:

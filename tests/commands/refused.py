@@ -313,6 +313,13 @@ MORE: Final = {
         "auth: {htpasswd: {realm: r,\n  path: '{there}/loop'}}\n", 5,
         "auth.htpasswd: path: {there}/loop is missing and cannot be created: Too many levels of symbolic links",
     ),
+    "pages whose visitors could not log in": _with(
+        f"{_TOKEN}    service: s\n    jwks: https://a.example/k\nui:\n  enabled: true\n",
+        11, "ui.enabled: with auth: token only the token service knows who may do what, and browsers bring no tokens; ",
+    ),
+    "pages with nobody to log in": _with(
+        "auth: {silly: {realm: r, service: s}}\nui:\n  enabled: true\n", 6, "ui.enabled: auth: silly knows no users who",
+    ),
     "an algorithm that there is not": _with(
         f"{_TOKEN}    service: s\n    jwks: https://a.example/k\n    signingalgorithms: [none]\n",
         10, "auth.token: signingalgorithms: has 'none'; known are ",

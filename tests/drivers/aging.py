@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from drivers.delegating import DelegatingDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from drivers.base import Found, Stat, StorageDriver
 
@@ -22,7 +22,10 @@ class AgingDriver(DelegatingDriver):
 
     def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
         for found in self._inner.walk(path, leaf_in=leaf_in):
-            yield found._replace(modified=found.modified - self._age(found.path, found.modified))
+            yield self._aged(found)
+
+    def scan(self, path: str, *, after: str = "", limit: int) -> Sequence[Found]:
+        return [*map(self._aged, self._inner.scan(path, after=after, limit=limit))]
 
     def stat(self, path: str) -> Stat:
         stat = self._inner.stat(path)
@@ -34,6 +37,9 @@ class AgingDriver(DelegatingDriver):
             found.path: (found.modified, self._age(found.path, found.modified) + seconds)
             for found in self._inner.walk("/docker")
         }
+
+    def _aged(self, found: Found) -> Found:
+        return found._replace(modified=found.modified - self._age(found.path, found.modified))
 
     def _age(self, path: str, modified: float) -> float:
         """Return how many seconds have passed since the object was written that has this time at `inner`."""

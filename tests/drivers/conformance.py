@@ -483,6 +483,7 @@ class DriverConformance(ClaimConformance, ReadingAlongConformance, LogConformanc
             lambda: driver.holds(path, likely="x"),
             lambda: driver.delete(path),
             lambda: list(driver.walk(path)),
+            lambda: driver.scan(path, limit=1),
             lambda: driver.discard([Found(path, 1, 0.0, "1 1")]),
             lambda: driver.create_upload(path),
             lambda: driver.start_upload(path, []),
@@ -712,6 +713,44 @@ class DriverConformance(ClaimConformance, ReadingAlongConformance, LogConformanc
         assert sorted(found) == sorted(driver.walk(ROOT))
         assert {each.path for each in found} == objects
         assert sorted(below) == sorted(driver.walk(f"{ROOT}/a"))
+
+    def test_a_scan_finds_in_pages_what_a_walk_does_each_object_once(
+        self, driver: StorageDriver, colleague: StorageDriver
+    ) -> None:
+        below = ("a/b", "a/c/d/e", "a/c-/x", "a/c.d", "a/c/f", "a/c0/x", "a/z/y", "a/z-1/current/link", "a/z/y-")
+        for path in (*below, "ab", "a-b/x", "b/a/x"):
+            driver.put(f"{ROOT}/{path}", path.encode())
+
+        for limit in (1, 2, 4, len(below), EVERYTHING):
+            pages = [driver.scan(f"{ROOT}/a", limit=limit)]
+            while pages[-1]:
+                pages.append(colleague.scan(f"{ROOT}/a", after=pages[-1][-1].path, limit=limit))
+            found = [each for page in pages for each in page]
+            assert all(len(page) == limit for page in pages[:-2])
+            assert len(found) == len(below)
+            assert sorted(found) == sorted(driver.walk(f"{ROOT}/a"))
+        assert driver.scan(f"{ROOT}/a/b", limit=1) == driver.scan(f"{ROOT}/nothing/at/all", limit=1) == []
+
+    def test_a_scan_goes_on_after_an_object_that_has_gone(self, driver: StorageDriver) -> None:
+        paths = {f"{ROOT}/{number}/link" for number in range(6)}
+        for path in paths:
+            driver.put(path, b"x")
+
+        first = [each.path for each in driver.scan(ROOT, limit=3)]
+        driver.delete(first[-1])
+        rest = [each.path for each in driver.scan(ROOT, after=first[-1], limit=EVERYTHING)]
+
+        assert len(first) == len(rest) == 3
+        assert {*first, *rest} == paths
+
+    def test_a_scan_finds_more_objects_than_a_store_lists_at_once(self, driver: StorageDriver) -> None:
+        paths = {f"{ROOT}/many/{number % 7}/{number}/link" for number in range(1_100)}
+        in_parallel((lambda path=path: driver.put(path, b"x")) for path in paths)  # type: ignore[misc]
+
+        found = driver.scan(f"{ROOT}/many", limit=EVERYTHING)
+
+        assert {each.path for each in found} == paths
+        assert len(found) == len(paths)
 
     def test_a_walk_may_end_early(self, driver: StorageDriver) -> None:
         for number in range(3):
@@ -1378,6 +1417,13 @@ class _History(RuleBasedStateMachine):
         for prefix in _PREFIXES:
             sizes = [(path, len(content)) for path, content in self.objects.items() if path.startswith(f"{prefix}/")]
             assert sorted((each.path, each.size) for each in self.driver.walk(prefix)) == sorted(sizes)
+
+    @rule(limit=st.integers(1, 4))
+    def scan(self, limit: int) -> None:
+        found: list[Found] = []
+        while page := self.driver.scan(_PREFIXES[0], after=found[-1].path if found else "", limit=limit):
+            found += page
+        assert sorted(found) == sorted(self.driver.walk(_PREFIXES[0]))
 
     @invariant()
     def names_are_as_in_the_dict(self) -> None:

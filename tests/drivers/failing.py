@@ -115,6 +115,10 @@ class FailingDriver(StorageDriver):
             yield each
             self.count()
 
+    def scan(self, path: str, *, after: str = "", limit: int) -> Sequence[Found]:
+        self.count()
+        return self._inner.scan(path, after=after, limit=limit)
+
     def discard(self, found: Iterable[Found]) -> Sequence[str]:
         """Count each deletion: the power may go after some of them."""
         changed: MutableSequence[str] = []

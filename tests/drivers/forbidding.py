@@ -8,7 +8,7 @@ from drivers.base import NotPermittedError
 from drivers.delegating import DelegatingDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from drivers.base import Found, StorageDriver
 
@@ -39,6 +39,12 @@ class ForbiddingDriver(DelegatingDriver):
     def list(self, path: str, *, after: str = "", limit: int) -> list[str]:
         self._allow(path)
         return super().list(path, after=after, limit=limit)
+
+    def scan(self, path: str, *, after: str = "", limit: int) -> Sequence[Found]:
+        found = super().scan(path, after=after, limit=limit)
+        for each in found:
+            self._allow(each.path)
+        return found
 
     def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
         for each in super().walk(path, leaf_in=leaf_in):

@@ -25,6 +25,10 @@ class SkewedDriver(DelegatingDriver):
             found._replace(modified=found.modified + self._seconds) for found in self._inner.walk(path, leaf_in=leaf_in)
         )
 
+    def scan(self, path: str, *, after: str = "", limit: int) -> Sequence[Found]:
+        found = self._inner.scan(path, after=after, limit=limit)
+        return [each._replace(modified=each.modified + self._seconds) for each in found]
+
     def stat(self, path: str) -> Stat:
         stat = self._inner.stat(path)
         return replace(stat, modified=stat.modified + self._seconds)

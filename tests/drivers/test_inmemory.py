@@ -40,6 +40,7 @@ class _ByDefault(InMemoryDriver):
     """Has what the contract has a default for, as a driver of somebody else's may."""
 
     walk = StorageDriver.walk
+    scan = StorageDriver.scan
     discard = StorageDriver.discard
     read_upload = StorageDriver.read_upload
     claim = StorageDriver.claim

@@ -127,6 +127,7 @@ def _bucket_faults(s3: S3Server, prefix: str) -> list[str]:
             for found in page.get("Contents", ()):
                 path = Path(directory, found["Key"])
                 path.parent.mkdir(parents=True, exist_ok=True)
-                client.download_file(BUCKET, found["Key"], str(path))
+                with path.open("wb") as file:
+                    shutil.copyfileobj(client.get_object(Bucket=BUCKET, Key=found["Key"])["Body"], file)
         assert Path(directory, prefix, "docker/registry/v2/blobs").is_dir()
         return faults(Path(directory, prefix))

@@ -54,6 +54,7 @@ WRITTEN_BY_THE_GO_REGISTRY = {
     paths.upload_started_at("team/app", ID): f"{TEAM_APP}/_uploads/{ID}/startedat",
 }
 OUR_OWN = {
+    paths.auth_record("keys/a/b"): "/registry/auth/keys/a/b",
     paths.cluster_member("host-1"): "/registry/cluster/host-1",
     paths.cursor("ci"): "/registry/journal/cursors/ci-1b158839f8aa339e",
     paths.dead_letter("ci", 7, 3, ID): f"/registry/journal/dead/ci-1b158839f8aa339e/0000000000000000007-000000003-{ID}",

@@ -162,6 +162,8 @@ def note_walks(server: StrictS3, driver: S3Driver, meter: _Meter) -> None:
         server._store(f"docker/walked/{number:05}/link", b"x")
     found = list(driver.walk("/docker/walked"))
     meter.note("look at 10,000 objects")
+    assert driver.scan("/docker/walked", after=found[4999].path, limit=1000) == found[5000:6000]
+    meter.note("look at 1,000 in the middle of them")
     assert driver.discard(found[:1000]) == []
     meter.note("delete 1,000 of them that lie side by side, if they are unchanged")
     assert driver.discard(found[1000::9]) == []

@@ -1,0 +1,221 @@
+"""What is told of a document that is attached to an image: packages, provenance, vulnerabilities, a signature, a text.
+
+What a document is, its content says: media types of attached documents differ from tool to tool, and may be wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import chain, islice, repeat
+from typing import TYPE_CHECKING, Final
+
+from registry.browsing import signatures
+from registry.browsing.provenance import Provenance, provenance
+from registry.browsing.sbom import Bill, bill
+from registry.browsing.untrusted import LARGEST, Node, UnreadableError, readable
+from registry.browsing.vulnerabilities import Vulnerabilities, vulnerabilities
+from registry.foundation.printable import printable
+from registry.oci.errors import ManifestInvalidError
+from registry.oci.stored import read_stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from registry.browsing.shapes import Attached
+    from registry.browsing.signatures import Signature
+    from registry.inventory.source import Source
+    from registry.oci.digest import Digest
+    from registry.oci.manifest import Descriptor
+
+MARKDOWN: Final = "text/markdown"
+TITLE: Final = "org.opencontainers.image.title"
+
+_STATEMENT: Final = "https://in-toto.io/Statement/"
+_MOST_PARTS: Final = 20
+_MOST_SUBJECTS: Final = 20
+_MOST_RAW: Final = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a document says: it is one of `bill`, `provenance`, `vulnerabilities`, and may come with a `signature`.
+
+    A bill of materials may have vulnerabilities, too. `predicate_type` and `subjects` are those of an in-toto
+    statement. `raw` is the document, readable by people, and cut where it is long. `problem` is why nothing is told
+    ("" if it was read), in words that go on after "it".
+    """
+
+    kind: Attached = "other"
+    predicate_type: str = ""
+    subjects: tuple[str, ...] = ()
+    bill: Bill | None = None
+    provenance: Provenance | None = None
+    vulnerabilities: Vulnerabilities | None = None
+    signature: Signature | None = None
+    raw: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A blob of what is attached. `size` is in bytes, `title` the name of its file where an annotation says so."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    title: str
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A manifest that is attached to another, and its parts. `cut` is whether there are more of them."""
+
+    digest: Digest
+    artifact_type: str
+    subject: Digest | None
+    annotations: Mapping[str, str]
+    parts: tuple[Part, ...]
+    cut: bool = False
+
+
+def attachment(source: Source, repository: str, digest: Digest, budget: int = LARGEST) -> Attachment | None:
+    """Return what is told of the manifest `digest` and of its parts; None if it is not there, or is not a manifest.
+
+    No more than `budget` bytes of its parts are read; of those beyond, nothing is told.
+    """
+    stored = source.manifest(repository, digest)
+    if stored is None:
+        return None
+    try:
+        manifest = read_stored(stored.content)
+    except ManifestInvalidError:
+        return None
+    parts: list[Part] = []
+    for blob, said in zip(manifest.blobs[:_MOST_PARTS], _annotations_of_blobs(stored.content), strict=False):
+        content = source.small_blob(repository, blob.digest, budget) if blob.size <= budget else None
+        budget -= len(content or b"")
+        parts.append(_part(blob, said, content, is_too_large=blob.size > budget))
+    return Attachment(
+        digest,
+        printable(manifest.artifact_type),
+        manifest.subject.digest if manifest.subject else None,
+        {printable(name): printable(value) for name, value in manifest.annotations.items()},
+        tuple(parts),
+        cut=len(manifest.blobs) > _MOST_PARTS,
+    )
+
+
+def _annotations_of_blobs(content: bytes) -> Iterator[Mapping[str, str]]:
+    """Yield the annotations of each descriptor of a manifest's blobs, in their order; then none, for ever."""
+    try:
+        document = Node.parse(content)
+    except UnreadableError:
+        document = Node(None)
+    for described in chain(document.each("layers"), document.each("blobs")):
+        annotations = described.at("annotations").value
+        texts = annotations.items() if isinstance(annotations, dict) else ()
+        yield {name: value for name, value in texts if isinstance(value, str)}
+    yield from repeat({})
+
+
+def _part(blob: Descriptor, said: Mapping[str, str], content: bytes | None, *, is_too_large: bool) -> Part:
+    if content is not None:
+        document = explain(content, blob.media_type, said)
+    else:
+        problem = "is too large to be read here" if is_too_large else "is not here, or not of the size that is said"
+        document = Document(_guessed(blob.media_type, said), problem=problem)
+    return Part(printable(blob.media_type), blob.digest, blob.size, printable(said.get(TITLE, "")), document)
+
+
+def explain(content: bytes, media_type: str = "", annotations: Mapping[str, str] | None = None) -> Document:
+    """Return what is told of a document; `annotations` are those of the descriptor that names it. Never raises."""
+    annotations = annotations or {}
+    guessed = _guessed(media_type, annotations)
+    try:
+        document = Node.parse(content)
+    except UnreadableError as error:
+        is_text = media_type.startswith("text/")
+        raw = readable(content[:_MOST_RAW].decode("utf-8", "replace")) if is_text else ""
+        return Document(kind=guessed, raw=raw, problem="" if is_text or guessed == "signature" else str(error))
+    return replace(_told(document, guessed, annotations), raw=document.indented(_MOST_RAW))
+
+
+def _told(document: Node, guessed: Attached, annotations: Mapping[str, str]) -> Document:
+    signature = (
+        signatures.simple_signing(document, annotations) or signatures.bundle(document) or signatures.notation(document)
+    )
+    try:
+        statement = _in_envelope(document)
+    except UnreadableError as error:
+        return Document(kind=guessed, signature=signature, problem=f"has an envelope whose content {error}")
+    if not statement.text("_type").startswith(_STATEMENT):
+        return _content(statement, Document(kind="signature" if signature else guessed, signature=signature))
+    known = Document(
+        kind="other",
+        predicate_type=statement.text("predicateType"),
+        subjects=tuple(_subject(each) for each in islice(statement.each("subject"), _MOST_SUBJECTS)),
+        signature=signature,
+    )
+    try:
+        predicate = _predicate(statement)
+    except UnreadableError as error:
+        return replace(known, problem=f"has a predicate that {error}")
+    told = _content(predicate, known)
+    return told if told.kind != "other" else replace(told, kind=_guessed(known.predicate_type, annotations))
+
+
+def _content(document: Node, known: Document) -> Document:
+    """Return `known` with what `document` says, which is in no envelope."""
+    if said := provenance(known.predicate_type, document):
+        return replace(known, kind="provenance", provenance=said)
+    packages, found = bill(document), vulnerabilities(document)
+    if found and not (packages and packages.packages):
+        return replace(known, kind="vulnerabilities", vulnerabilities=found)
+    if packages:
+        return replace(known, kind="sbom", bill=packages, vulnerabilities=found)
+    return known
+
+
+def _in_envelope(document: Node) -> Node:
+    """Return what is in a DSSE envelope, or in one in a bundle of sigstore; the document itself if it is neither.
+
+    Raises:
+        UnreadableError: it cannot be read.
+    """
+    envelope = document.at("dsseEnvelope") if document.has("dsseEnvelope") else document
+    if not envelope.has("payloadType", "payload"):
+        return document
+    return Node.parse(signatures.decoded(envelope.at("payload")))
+
+
+def _predicate(statement: Node) -> Node:
+    """Return the predicate of a statement; cosign puts that which it does not know into a text.
+
+    Raises:
+        UnreadableError: it is such a text, which is not JSON.
+    """
+    predicate = statement.at("predicate")
+    packed = predicate.at("Data").value
+    return Node.parse(packed.encode("utf-8", "replace")) if isinstance(packed, str) else predicate
+
+
+def _subject(subject: Node) -> str:
+    digest = next((f"{algorithm}:{value.text()}" for algorithm, value in subject.members("digest")), "")
+    return " ".join(part for part in (subject.text("name"), digest) if part)
+
+
+def _guessed(media_type: str, annotations: Mapping[str, str]) -> Attached:
+    """Return what types and names let expect, where the content does not say it."""
+    words = f"{media_type} {annotations.get('in-toto.io/predicate-type', '')}".lower()
+    if signatures.COSIGN_SIGNATURE in annotations or "signature" in words or "simplesigning" in words:
+        return "signature"
+    if "spdx" in words or "cyclonedx" in words:
+        return "sbom"
+    if "provenance" in words:
+        return "provenance"
+    if "sarif" in words or "vuln" in words or "openvex" in words:
+        return "vulnerabilities"
+    if media_type.startswith(MARKDOWN) or annotations.get(TITLE, "").lower() == "readme.md":
+        return "readme"
+    return "other"

@@ -1,0 +1,57 @@
+"""The cookies of the pages. None is sent to the API, and no script can read one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from registry.handlers.flask_internals import current_request
+from registry.handlers.urls import root_url
+from registry.web.site import site
+
+if TYPE_CHECKING:
+    from flask import Response
+
+
+def is_secure() -> bool:
+    """Tell whether the browser has asked over TLS, as far as can be known."""
+    return urlsplit(root_url()).scheme == "https"
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie; where there is TLS, browsers take one of its name over TLS only."""
+
+    plain_name: str
+
+    def name(self) -> str:
+        """Return what it is called on the way by which this request has come."""
+        return f"__Secure-{self.plain_name}" if is_secure() else self.plain_name
+
+    def read(self) -> str:
+        """Return what the browser has sent, "" if nothing."""
+        return current_request().cookies.get(self.name(), "")
+
+    def set(self, response: Response, value: str, seconds: float | None = None) -> None:
+        """Have the browser keep `value`, for `seconds` or until it is closed."""
+        response.set_cookie(
+            self.name(),
+            value,
+            max_age=None if seconds is None else int(seconds),
+            path=site().links.base,
+            secure=is_secure(),
+            httponly=True,
+            samesite="Lax",
+        )
+
+    def clear(self, response: Response) -> None:
+        """Have the browser forget it."""
+        response.delete_cookie(self.name(), path=site().links.base, secure=is_secure(), httponly=True, samesite="Lax")
+
+
+SESSION: Final = Cookie("registry-session")
+"""Who has logged in: what Sessions writes."""
+
+VISIT: Final = Cookie("registry-visit")
+"""A random text for who has not: its forms are known by it."""

@@ -1,0 +1,122 @@
+"""Where the pages are: every path that a page, a form or a redirect names is spelt here.
+
+A repository is at its name, a tag and a manifest at what clients call them: ``<name>:<tag>``, ``<name>@<digest>``. All
+else begins with ``_``, as no name of a repository does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from registry.config import Configuration
+
+_SAFE: Final = "/:@"
+
+
+def path_of_pages(configuration: Configuration) -> str:
+    """Return where the pages lie on the host as browsers reach it, without a slash at the end.
+
+    That is below the path of ``http.host`` where that is a URL, and below ``http.prefix`` otherwise.
+    """
+    http = configuration.http
+    parts = urlsplit(http.host)
+    root = parts.path if parts.scheme and parts.netloc else http.prefix
+    below = "/".join(part for part in (root.strip("/"), configuration.ui.path.strip("/")) if part)
+    return f"/{below}"
+
+
+class Links:
+    """Paths of the pages that lie at `base`, and of static files of the `version` that is served."""
+
+    def __init__(self, base: str, version: str) -> None:
+        self.base = base
+        self._version = version
+
+    def home(self, after: str = "") -> str:
+        """Return the page of all repositories, from behind `after` on."""
+        return self._to("", after=after)
+
+    def repository(self, name: str, **query: str) -> str:
+        """Return the page of a repository, or of what is nested in `name`."""
+        return self._to(name, **query)
+
+    def tag(self, name: str, tag: str) -> str:
+        """Return the page of what a tag leads to."""
+        return self._to(f"{name}:{tag}")
+
+    def manifest(self, name: str, digest: object) -> str:
+        """Return the page of a manifest."""
+        return self._to(f"{name}@{digest}")
+
+    def referrers(self, name: str, digest: object) -> str:
+        """Return the page of what refers to a manifest."""
+        return self._to("_referrers", repository=name, digest=str(digest))
+
+    def compare(self, name: str = "", one: str = "", other: str = "", *, other_repository: str = "") -> str:
+        """Return the page that compares two tags or digests, of the same repository if no other is said."""
+        return self._to("_compare", repository=name, one=one, other=other, with_=other_repository)
+
+    def search(self, text: str = "", after: str = "") -> str:
+        """Return the page of what is found for `text`."""
+        return self._to("_search", q=text, after=after)
+
+    def login(self, target: str = "") -> str:
+        """Return the page to log in, which leads on to `target`, a path of ours."""
+        return self._to("_login", next=target)
+
+    def logout(self) -> str:
+        """Return what the form to log out is sent to."""
+        return self._to("_logout")
+
+    def oidc(self, provider: str, target: str = "") -> str:
+        """Return the path that sends a browser to a provider, and at which it comes back."""
+        return self._to(f"_oidc/{provider}", next=target)
+
+    def keys(self) -> str:
+        """Return the page of the API keys of who has logged in."""
+        return self._to("_keys")
+
+    def revoke(self, key_id: str = "") -> str:
+        """Return the page that asks whether to revoke a key, and what its form is sent to."""
+        return self._to("_keys/_revoke", key=key_id)
+
+    def storage(self) -> str:
+        """Return the page of what operators want to know."""
+        return self._to("_storage")
+
+    def delete(self, name: str = "") -> str:
+        """Return what deletes tags, a manifest or a repository."""
+        return self._to("_delete", repository=name)
+
+    def retag(self, name: str = "", reference: str = "") -> str:
+        """Return what points a tag at a manifest of the same repository."""
+        return self._to("_tag", repository=name, reference=reference)
+
+    def copy(self, name: str = "", reference: str = "") -> str:
+        """Return what copies a manifest to another repository."""
+        return self._to("_copy", repository=name, reference=reference)
+
+    def static(self, file: str) -> str:
+        """Return a file that never changes at this path."""
+        return self._to(f"_static/{file}", v=self._version)
+
+    def is_ours(self, target: str) -> bool:
+        """Tell whether `target`, which somebody may have made up, is a path of these pages and nothing else.
+
+        A browser takes a backslash for a slash, and leaves out tabs and line ends.
+        """
+        plain = target.isascii() and target.isprintable() and not set('\\"<> ') & set(target)
+        path = target.partition("?")[0]
+        return plain and f"{path}/".startswith(f"{self.base}/") and "//" not in path and "/.." not in path
+
+    def _to(self, path: str, **query: str) -> str:
+        return f"{self.base}/{quote(path, safe=_SAFE)}{_spelt(query)}"
+
+
+def _spelt(query: Mapping[str, str]) -> str:
+    given = {name.rstrip("_"): value for name, value in query.items() if value}
+    return f"?{urlencode(given)}" if given else ""

@@ -1,0 +1,35 @@
+"""Which page is at the name of a repository, and behind it at a tag or a digest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint
+from werkzeug.exceptions import NotFound
+
+from registry.oci.digest import Digest
+from registry.oci.reference import parse_name, parse_tag
+from registry.web import manifest, repository
+from registry.web.page import page
+
+if TYPE_CHECKING:
+    from registry.handlers.response import Response
+
+blueprint = Blueprint("web_places", __name__)
+
+
+@blueprint.get("/<path:name>")
+@page
+def show_place(name: str) -> Response:
+    """Show ``<repository>``, ``<repository>:<tag>`` or ``<repository>@<digest>``."""
+    if name.startswith("_"):
+        raise NotFound
+    # A name has neither "@" nor ":", a tag has neither.
+    name, at, digest = name.partition("@")
+    name, colon, tag = name.partition(":")
+    parse_name(name)
+    if at:
+        return manifest.show_manifest(name, Digest.parse(digest))
+    if colon:
+        return manifest.show_manifest(name, parse_tag(tag))
+    return repository.show_repository(name)
