@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Scheme = Literal["light", "dark"]
 
 PROJECT: Final = Path(__file__).parents[3]
-AXE: Final = PROJECT / ".axe" / "node_modules" / "axe-core" / "axe.min.js"
+AXE: Final = PROJECT / ".npm" / "node_modules" / "axe-core" / "axe.min.js"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
