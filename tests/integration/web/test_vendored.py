@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tests.integration.clients import missing
 from tests.integration.web.chromium import PROJECT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _PUBLISHED: Final = PROJECT / ".npm" / "node_modules" / "htmx.org"
 _OURS: Final = PROJECT / "registry" / "web" / "static"
