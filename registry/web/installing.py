@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from registry.web import compare, deleting, document, home, places, readme, static, storage, tagging
+from registry.web import (
+    compare,
+    deleting,
+    document,
+    home,
+    keys,
+    login,
+    places,
+    readme,
+    search,
+    static,
+    storage,
+    tagging,
+)
 from registry.web.site import EXTENSION, build_site
 
 if TYPE_CHECKING:
@@ -12,7 +25,7 @@ if TYPE_CHECKING:
 
     from registry.services import Services
 
-_MODULES: Final = (compare, deleting, document, home, places, readme, static, storage, tagging)
+_MODULES: Final = (compare, deleting, document, home, keys, login, places, readme, search, static, storage, tagging)
 """Each has a `blueprint`; the paths of its views are below that of the pages."""
 
 

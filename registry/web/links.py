@@ -40,6 +40,10 @@ class Links:
         """Return the page of all repositories, from behind `after` on."""
         return self._to("", after=after)
 
+    def tree(self, path: str, after: str = "") -> str:
+        """Return the page of what is nested in `path`, from behind `after` on."""
+        return self._to("_tree", path=path, after=after)
+
     def repository(self, name: str, **query: str) -> str:
         """Return the page of a repository, or of what is nested in `name`."""
         return self._to(name, **query)
@@ -125,7 +129,7 @@ class Links:
         path = target.partition("?")[0]
         return plain and f"{path}/".startswith(f"{self.base}/") and "//" not in path and "/.." not in path
 
-    def _to(self, path: str, **query: str) -> str:
+    def _to(self, path: str, /, **query: str) -> str:
         return f"{self.base}/{quote(path, safe=_SAFE)}{_spelt(query)}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -57,5 +58,6 @@ FILTERS: Final[Mapping[str, Callable[..., str]]] = {
     "ago": ago,
     "short": short,
     "visible": visible,
+    "quoted": shlex.quote,
 }
 """By the names that templates use: ``{{ row.size | size }}``."""

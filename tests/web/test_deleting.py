@@ -175,7 +175,7 @@ def test_who_may_not_delete_is_refused(serve: Serve, htpasswd: Path, rights: tup
 def test_tags_that_the_rules_keep_stay_and_manifests_without_tags_go(serve: Serve, htpasswd: Path) -> None:
     tagged = push_image(serve(), "app", "v1")
     untagged = push_image(serve(), "app", config=b'{"a": 1}')
-    browser = Browser(serve(ui=UI, auth=_rules(htpasswd, "delete")))
+    browser = Browser(serve(ui=UI, auth=_rules(htpasswd, "push", "delete")))
     token = browser.log_in("ci", "machine").form("/_logout").fields["token"]
 
     assert browser.get("/ui/_delete?repository=app&tag=v1").status == 403
@@ -212,7 +212,7 @@ def test_nothing_is_deleted_where_deletion_is_off(serve: Serve, storage: dict[st
 
 def test_a_repository_that_may_not_be_pulled_is_answered_as_one_that_is_not_there(serve: Serve, htpasswd: Path) -> None:
     push_image(serve(), "app", "v1")
-    rules = [{"repositories": "app", "user:ci": ["push", "delete"]}]
+    rules = [{"repositories": "app", "user:ci": ["delete"]}]
     browser = Browser(serve(ui=UI, auth={"local": {"htpasswd": str(htpasswd), "rules": rules}}))
     browser.log_in("ci", "machine")
 
