@@ -117,7 +117,7 @@ class Links:
         path = target.partition("?")[0]
         return plain and f"{path}/".startswith(f"{self.base}/") and "//" not in path and "/.." not in path
 
-    def _to(self, path: str, **query: str) -> str:
+    def _to(self, path: str, /, **query: str) -> str:
         return f"{self.base}/{quote(path, safe=_SAFE)}{_spelt(query)}"
 
 

@@ -160,7 +160,7 @@ def test_a_form_is_taken_by_whichever_name_the_registry_is_reached(
     secure = "https" in host or "X-Forwarded-Proto" in headers
     browser = Browser(client, "https://localhost" if secure else "http://localhost")
     proxy = {name: value for name, value in headers.items() if name != "Origin"}
-    form = browser.get("/ui/_login", **{name.replace("-", "_"): value for name, value in proxy.items()}).form("/_login")
+    form = browser.get("/ui/_login", proxy).form("/_login")
     fields = {**form.fields, "user": "alice", "password": "wonderland"}
 
     assert browser.post("/ui/_login", fields, headers, follow=False).status == 303
