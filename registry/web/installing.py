@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.web import (
     compare,
+    copying,
     deleting,
     document,
     home,
@@ -13,6 +14,7 @@ from registry.web import (
     login,
     places,
     readme,
+    referrers,
     search,
     static,
     storage,
@@ -25,7 +27,22 @@ if TYPE_CHECKING:
 
     from registry.services import Services
 
-_MODULES: Final = (compare, deleting, document, home, keys, login, places, readme, search, static, storage, tagging)
+_MODULES: Final = (
+    compare,
+    copying,
+    deleting,
+    document,
+    home,
+    keys,
+    login,
+    places,
+    readme,
+    referrers,
+    search,
+    static,
+    storage,
+    tagging,
+)
 """Each has a `blueprint`; the paths of its views are below that of the pages."""
 
 
