@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeVar
 
 from registry.oci.digest import DEFAULT_ALGORITHM
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from registry.oci.manifest import Manifest
     from registry.oci.reference import Tag
     from registry.oci.uploads import Chunk, UploadState
+
+Given = TypeVar("Given")
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,8 +484,17 @@ class Catalog(Protocol):
     def page(self, *, after: str = "", limit: int, shown: Callable[[str], bool]) -> list[str]:
         """Return the first `limit` repositories that come after `after` and are `shown`; `limit` is at least 1."""
 
-    def names(self, *, after: str = "") -> Iterator[str]:
-        """Yield the repositories that come after `after`."""
+    def names(self, *, after: str = "", below: str = "") -> Iterator[str]:
+        """Yield the repositories that come after `after`; or, given `below`, those that are nested in that name."""
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a repository called `name`."""
+
+    def children(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        """Return the first `limit` names right below `path` that come after `after`, one of them; "" is the root.
+
+        Under each lies something, perhaps no repository: names() and has() tell.
+        """
 
     def linking(self) -> Iterator[str]:
         """Yield the names that have manifests or blobs."""
@@ -506,6 +518,12 @@ class Repositories(Protocol):
 
     def open(self, name: str) -> Repository:
         """Return the repository called `name`, which the caller has parsed and authorized; it need not exist."""
+
+    def each(self, look: Callable[[Given], Seen], given: Iterable[Given]) -> Iterator[Seen]:
+        """Yield what `look`, which asks these repositories, returns for each of `given`, in order.
+
+        Where an answer takes long, several are asked for at a time, and ahead.
+        """
 
     def stat_blob(self, digest: Digest) -> Blob:
         """Return a blob that any repository may have, for callers who may read all of them.

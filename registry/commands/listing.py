@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from registry.browsing.images import Images
 from registry.commands.printing import print_json_array
 from registry.commands.source import errors_in_a_line, open_source, parse_patterns, place_options, repository_patterns
 from registry.foundation.sizes import spelled
 from registry.foundation.times import rfc3339
-from registry.inventory.images import Images
 from registry.inventory.sorting import largest_first
 from registry.inventory.source import NotThereError
 

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from registry.inventory.source import NotThereError, Stored
+from registry.inventory.source import NotThereError, Stored, described
 from registry.oci.errors import BlobUnknownError, ManifestUnknownError, NameUnknownError
 from registry.oci.reference import Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from registry.inventory.source import Described
     from registry.oci.digest import Digest
-    from registry.ports import Repositories
+    from registry.ports import Given, Repositories, Seen
     from registry.publishing import Publishing
 
+_REFERRERS: Final = 100
+"""How many referrers are looked at together."""
 
-class StorageSource:
-    """The repositories of a storage; `publishing` deletes there."""
+
+class StorageReader:
+    """The repositories of a storage."""
 
     tells_time = True
 
-    def __init__(self, repositories: Repositories, publishing: Publishing) -> None:
+    def __init__(self, repositories: Repositories) -> None:
         self._repositories = repositories
-        self._publishing = publishing
 
     def repositories(self) -> Iterator[str]:
         """Yield the repositories, in the order of the catalog."""
         return self._repositories.catalog.names()
-
-    def keeping(self) -> Iterator[str]:
-        """Yield the names of which anything is stored."""
-        return self._repositories.catalog.keeping()
-
-    def keeps(self, repository: str) -> bool:
-        """Tell whether anything is stored under the name."""
-        return self._repositories.catalog.keeps(repository)
 
     def exists(self, repository: str) -> bool:
         """Tell whether the repository has tags or manifests."""
@@ -50,6 +46,22 @@ class StorageSource:
         """Yield the tags, in byte order."""
         with suppress(NameUnknownError):
             yield from self._repositories.open(repository).tags.names()
+
+    def page_of_tags(self, repository: str, *, after: str = "", limit: int) -> list[str]:
+        """Return the first `limit` tags after `after`."""
+        with _not_there(f"there is no repository {repository}"):
+            return self._repositories.open(repository).tags.page(after=after, limit=limit)
+
+    def each(self, look: Callable[[Given], Seen], given: Iterable[Given]) -> Iterator[Seen]:
+        """Yield what `look` returns for each of `given`, in order; some are looked at at a time."""
+        return self._repositories.each(look, given)
+
+    def target(self, repository: str, tag: str) -> Digest | None:
+        """Return the digest that `tag` points to, whether its manifest is there or not."""
+        try:
+            return self._repositories.open(repository).tags.resolve(Tag(tag))
+        except ManifestUnknownError:
+            return None
 
     def resolve(self, repository: str, tag: str) -> Digest | None:
         """Return the digest that `tag` points to; None if it leads to no manifest."""
@@ -87,6 +99,31 @@ class StorageSource:
             return b"".join(blobs.read(blob, 0, blob.size)) if blob.size <= limit else None
         except BlobUnknownError:
             return None
+
+    def referrers(self, repository: str, subject: Digest) -> Iterator[Described]:
+        """Yield the manifests of the repository that name `subject` as theirs, in order."""
+        store = self._repositories.open(repository).referrers
+        last, more = None, True
+        while more:
+            page = store.page(subject, after=last, limit=_REFERRERS)
+            yield from filter(None, (described(json.loads(each.descriptor)) for each in page.referrers))
+            last, more = page.last, page.last is not None
+
+
+class StorageSource(StorageReader):
+    """The repositories of a storage; `publishing` deletes there."""
+
+    def __init__(self, repositories: Repositories, publishing: Publishing) -> None:
+        super().__init__(repositories)
+        self._publishing = publishing
+
+    def keeping(self) -> Iterator[str]:
+        """Yield the names of which anything is stored."""
+        return self._repositories.catalog.keeping()
+
+    def keeps(self, repository: str) -> bool:
+        """Tell whether anything is stored under the name."""
+        return self._repositories.catalog.keeps(repository)
 
     def remove_tag(self, repository: str, tag: str) -> None:
         """Delete a tag."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from registry.foundation.found_digests import FoundDigests
 from registry.inventory.login import UNAUTHORIZED, explained
-from registry.inventory.source import InventoryError, NotThereError, OnlyManifestsError, Stored
+from registry.inventory.source import InventoryError, NotThereError, OnlyManifestsError, Stored, described
 from registry.inventory.walking import walk
 from registry.oci import media_types
 from registry.oci.digest import Digest
@@ -19,10 +18,12 @@ from registry.oci.manifest import MAX_SIZE
 from registry.oci.reference import is_name, is_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from registry.foundation.fetching import Answer
     from registry.inventory.login import Session
+    from registry.inventory.source import Described
+    from registry.ports import Given, Seen
 
 _ACCEPT: Final = {"Accept": ", ".join([*sorted(media_types.MANIFESTS | media_types.SCHEMA1), "*/*"])}
 _LONGEST_LIST: Final = 64 * 1024 * 1024
@@ -70,6 +71,26 @@ class RemoteSource:
         for page in self._pages(f"/v2/{repository}/tags/list", "tags", {"n": str(_PAGE)}):
             yield from sorted(tag for tag in page if isinstance(tag, str) and is_tag(tag))
 
+    def page_of_tags(self, repository: str, *, after: str = "", limit: int) -> list[str]:
+        """Return the first `limit` tags after `after`; where a registry gives all at once, they are sorted here."""
+        query = {"n": str(min(limit, _PAGE))} | ({"last": after} if after else {})
+        tags: list[str] = []
+        for page in self._pages(f"/v2/{repository}/tags/list", "tags", query):
+            tags += sorted(tag for tag in page if isinstance(tag, str) and is_tag(tag) and tag > after)
+            if len(tags) >= limit:
+                break
+        if not tags and not self.exists(repository):
+            raise NotThereError(f"there is no repository {repository}")
+        return tags[:limit]
+
+    def each(self, look: Callable[[Given], Seen], given: Iterable[Given]) -> Iterator[Seen]:
+        """Yield what `look` returns for each of `given`, one after the other: there is one connection."""
+        return map(look, given)
+
+    def target(self, repository: str, tag: str) -> Digest | None:
+        """Return what resolve() does, as that is one request."""
+        return self.resolve(repository, tag)
+
     def resolve(self, repository: str, tag: str) -> Digest | None:
         """Return the digest that the registry tells of a tag."""
         answer = self._manifest("HEAD", repository, tag)
@@ -105,6 +126,11 @@ class RemoteSource:
             return None
         return answer.content if answer.status == _OK else None
 
+    def referrers(self, repository: str, subject: Digest) -> Iterator[Described]:
+        """Yield the manifests that the registry lists; none where it has no lists of referrers."""
+        for page in self._pages(f"/v2/{repository}/referrers/{subject}", "manifests", {}):
+            yield from filter(None, map(described, page))
+
     def remove_tag(self, repository: str, tag: str) -> None:
         """Delete a tag, which version 2 of the Go registry cannot."""
         answer = self._delete(f"/v2/{repository}/manifests/{tag}")
@@ -125,8 +151,8 @@ class RemoteSource:
             return
         with FoundDigests() as manifests:
             for found in walk(self, repository, manifests):
-                for referrer in self._referrers(repository, found.digest):
-                    manifests.add(referrer)
+                for referrer in self.referrers(repository, found.digest):
+                    manifests.add(referrer.digest)
             for tag in self.tags(repository):
                 if self.resolve(repository, tag) is None:
                     self.remove_tag(repository, tag)
@@ -141,12 +167,6 @@ class RemoteSource:
     @property
     def _host(self) -> str:
         return urlsplit(self._session.address).netloc
-
-    def _referrers(self, repository: str, digest: Digest) -> Iterator[Digest]:
-        for page in self._pages(f"/v2/{repository}/referrers/{digest}", "manifests", {}):
-            for described in page:
-                with suppress(DigestInvalidError, LookupError, TypeError):
-                    yield Digest.parse(described["digest"])
 
     def _manifest(self, method: str, repository: str, reference: str) -> Answer | None:
         target = f"/v2/{repository}/manifests/{reference}"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from registry.foundation.found_digests import FoundDigests
-    from registry.inventory.source import Source, Stored
+    from registry.inventory.source import Reader, Stored
     from registry.oci.digest import Digest
     from registry.oci.manifest import Manifest
 
@@ -35,7 +35,7 @@ class Found:
                 content.add(descriptor.digest, max(descriptor.size, 0))
 
 
-def walk(source: Source, repository: str, manifests: FoundDigests) -> Iterator[Found]:
+def walk(source: Reader, repository: str, manifests: FoundDigests) -> Iterator[Found]:
     """Yield each manifest of the repository that a tag leads to, once; those too that are added to `manifests`.
 
     What is named and not there is passed over.
@@ -47,7 +47,7 @@ def walk(source: Source, repository: str, manifests: FoundDigests) -> Iterator[F
     yield from follow(source, repository, manifests)
 
 
-def follow(source: Source, repository: str, manifests: FoundDigests) -> Iterator[Found]:
+def follow(source: Reader, repository: str, manifests: FoundDigests) -> Iterator[Found]:
     """Yield each of `manifests`, those too that are added meanwhile, and all that they lead to, once.
 
     What is named and not there is passed over: an index need not have all its images.
@@ -56,15 +56,17 @@ def follow(source: Source, repository: str, manifests: FoundDigests) -> Iterator
         stored = source.manifest(repository, digest)
         if stored is None:
             continue
-        manifest = _read(stored)
-        yield Found(digest, stored, manifest)
-        for kind, descriptor in manifest.references() if manifest else ():
+        found = found_in(digest, stored)
+        yield found
+        for kind, descriptor in found.manifest.references() if found.manifest else ():
             if kind == "manifest":
                 manifests.add(descriptor.digest)
 
 
-def _read(stored: Stored) -> Manifest | None:
+def found_in(digest: Digest, stored: Stored) -> Found:
+    """Return what is read in what is stored under `digest`."""
     try:
-        return read_stored(stored.content)
+        manifest = read_stored(stored.content)
     except ManifestInvalidError:
-        return None
+        return Found(digest, stored, None)
+    return Found(digest, stored, manifest)

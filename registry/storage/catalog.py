@@ -14,7 +14,7 @@ from drivers.base import DriverError, NotPermittedError
 from drivers.delegating import DelegatingDriver
 from registry.oci.digest import DEFAULT_ALGORITHM
 from registry.storage import paths
-from registry.storage.listing import PAGE, names_below, names_from
+from registry.storage.listing import PAGE, first_names, names_below, names_from
 from registry.storage.names import (
     is_algorithm,
     is_component_below,
@@ -86,13 +86,27 @@ class Catalog:
         """
         return Catalog(_ReadablePart(self._driver, fault, left_out))
 
-    def names(self, *, after: str = "") -> Iterator[str]:
-        """Yield the repositories that come after `after`; holds no more than one page of each level.
+    def names(self, *, after: str = "", below: str = "") -> Iterator[str]:
+        """Yield the repositories that come after `after`; given `below`, those that are nested in that name.
+
+        No more than one page of each level is held.
 
         Raises:
             NotPermittedError: this process may not look into a part of the tree; so do the walks below.
         """
-        return self._walk((_MANIFESTS,), after)
+        return self._walk((_MANIFESTS,), after, inside=below)
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a repository called `name`."""
+        return self._has_one((_MANIFESTS,), name, (), complete=False)
+
+    def children(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        """Return the first `limit` names right below `path` that come after `after`, one of them; "" is the root."""
+        parent = f"{path}/" if path else ""
+        where = paths.repository(path) if path else paths.REPOSITORIES
+        last = after.removeprefix(parent)
+        components = first_names(self._driver, where, is_component_below(parent), after=last, limit=limit)
+        return [parent + component for component in components]
 
     def uploading(self) -> Iterator[str]:
         """Yield the names under which upload sessions lie, whether or not they have manifests yet."""

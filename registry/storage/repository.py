@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from drivers.base import PathNotFoundError
 from registry.oci.errors import ManifestUnknownError, NameUnknownError
 from registry.storage import paths
+from registry.storage.at_once import each
 from registry.storage.blobs import BlobStore, stat_target
 from registry.storage.cache import ManifestCache
 from registry.storage.catalog import Catalog
@@ -21,12 +22,12 @@ from registry.storage.tags import TagStore
 from registry.storage.uploads import UploadStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from drivers.base import StorageDriver
     from registry.oci.digest import Digest
-    from registry.ports import Blob
+    from registry.ports import Blob, Given, Seen
     from registry.storage.descriptors import DescriptorCache
 
 
@@ -105,6 +106,10 @@ class Repositories:
     def open(self, name: str) -> Repository:
         """Return the repository called `name`, which the caller has parsed and authorized."""
         return Repository(self._driver, name, self._cache, self._descriptors, self._linked, read_only=self._read_only)
+
+    def each(self, look: Callable[[Given], Seen], given: Iterable[Given]) -> Iterator[Seen]:
+        """Yield what `look` returns for each of `given`, in order; some are looked at at a time."""
+        return each(self._driver, look, given)
 
     def stat_blob(self, digest: Digest) -> Blob:
         """Return a blob that any repository may have, for callers who may read all of them.

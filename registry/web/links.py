@@ -40,6 +40,10 @@ class Links:
         """Return the page of all repositories, from behind `after` on."""
         return self._to("", after=after)
 
+    def tree(self, path: str, after: str = "") -> str:
+        """Return the page of what is nested in `path`, from behind `after` on."""
+        return self._to("_tree", path=path, after=after)
+
     def repository(self, name: str, **query: str) -> str:
         """Return the page of a repository, or of what is nested in `name`."""
         return self._to(name, **query)
@@ -88,9 +92,9 @@ class Links:
         """Return the page of what operators want to know."""
         return self._to("_storage")
 
-    def delete(self, name: str = "") -> str:
-        """Return what deletes tags, a manifest or a repository."""
-        return self._to("_delete", repository=name)
+    def delete(self, name: str = "", *, tag: str = "", digest: object = "", whole: bool = False) -> str:
+        """Return what asks whether to delete a tag, a manifest or the whole repository, and does it."""
+        return self._to("_delete", repository=name, tag=tag, digest=str(digest), all="yes" if whole else "")
 
     def retag(self, name: str = "", reference: str = "") -> str:
         """Return what points a tag at a manifest of the same repository."""
@@ -113,7 +117,7 @@ class Links:
         path = target.partition("?")[0]
         return plain and f"{path}/".startswith(f"{self.base}/") and "//" not in path and "/.." not in path
 
-    def _to(self, path: str, **query: str) -> str:
+    def _to(self, path: str, /, **query: str) -> str:
         return f"{self.base}/{quote(path, safe=_SAFE)}{_spelt(query)}"
 
 

@@ -8,9 +8,11 @@ from flask import Blueprint
 from werkzeug.exceptions import NotFound
 
 from registry.oci.digest import Digest
+from registry.oci.errors import NameUnknownError
 from registry.oci.reference import parse_name, parse_tag
-from registry.web import manifest, repository
+from registry.web import home, manifest, repository
 from registry.web.page import page
+from registry.web.visitor import SignInNeededError
 
 if TYPE_CHECKING:
     from registry.handlers.response import Response
@@ -32,4 +34,11 @@ def show_place(name: str) -> Response:
         return manifest.show_manifest(name, Digest.parse(digest))
     if colon:
         return manifest.show_manifest(name, parse_tag(tag))
-    return repository.show_repository(name)
+    try:
+        return repository.show_repository(name)
+    except (NameUnknownError, SignInNeededError) as missing:
+        # Who may not pull `name` may still pull what is nested in it.
+        try:
+            return home.show_level(name)
+        except NameUnknownError:
+            raise missing from None

@@ -603,6 +603,29 @@ class RepositoriesConformance:
         assert repositories.catalog.page(limit=2, shown=lambda _: True) == names[:2]
         assert repositories.catalog.page(after="a", limit=2, shown=lambda name: name != "a/b") == ["a/b/c", "a-b"]
 
+    def test_the_catalog_tells_what_lies_right_below_a_name_and_which_repositories_are_nested_in_it(
+        self, repositories: Repositories
+    ) -> None:
+        for name in ("a", "a/b", "a/b/c", "a/d/e", "a-b"):
+            put(repositories.open(name))
+
+        catalog = repositories.catalog
+        assert catalog.children("", limit=10) == ["a", "a-b"]
+        assert catalog.children("a", limit=10) == ["a/b", "a/d"]
+        assert catalog.children("a", limit=1) == ["a/b"]
+        assert catalog.children("a", after="a/b", limit=1) == ["a/d"]
+        assert catalog.children("a-b", limit=10) == []
+        assert list(catalog.names(below="a")) == ["a/b", "a/b/c", "a/d/e"]
+        assert list(catalog.names(below="a-b")) == []
+        assert [name for name in ("a", "a/b", "a/d", "a/d/e", "z") if catalog.has(name)] == ["a", "a/b", "a/d/e"]
+
+    def test_what_is_looked_for_in_each_of_many_places_is_told_in_their_order(self, repositories: Repositories) -> None:
+        names = [f"team/{number}" for number in range(40)]
+        for name in names[::2]:
+            put(repositories.open(name))
+
+        assert list(repositories.each(repositories.catalog.has, names)) == [True, False] * 20
+
     def test_names_that_have_manifests_or_blobs_are_listed(self, repositories: Repositories) -> None:
         push(repositories.open("blobs"))
         put(repositories.open("manifests"))

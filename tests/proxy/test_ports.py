@@ -11,12 +11,13 @@ from tests.proxy.caching_host import Cache
 from tests.upstreams import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from drivers.filesystem.driver import FilesystemDriver
     from registry import ports
     from registry.oci.digest import Digest
+    from registry.ports import Given, Seen
     from tests.upstreams import Registry
 
 
@@ -33,6 +34,9 @@ class Proxied:
 
     def open(self, name: str) -> ports.Repository:
         return self._cache.open(name)
+
+    def each(self, look: Callable[[Given], Seen], given: Iterable[Given]) -> Iterator[Seen]:
+        return self._kept.each(look, given)
 
     def stat_blob(self, digest: Digest) -> ports.Blob:
         return self._kept.stat_blob(digest)

@@ -1,0 +1,138 @@
+"""What people want to know of a tag: which manifest it leads to, how large all of it is, for which platforms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from registry.browsing.foreign import read_object
+from registry.browsing.platforms import spelled
+from registry.foundation.found_digests import FoundDigests
+from registry.foundation.recent import RecentlyUsed
+from registry.inventory.walking import found_in
+from registry.oci import media_types
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from registry.inventory.source import Reader
+    from registry.inventory.walking import Found
+    from registry.oci.digest import Digest
+    from registry.oci.manifest import Descriptor, Manifest
+
+LARGEST_CONFIG: Final = 4 * 1024 * 1024
+"""Bytes of the largest config that is read."""
+_MOST_PLATFORMS: Final = 100
+_MOST_MANIFESTS: Final = 10_000
+_REMEMBERED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A manifest that a tag leads to.
+
+    `size` is in bytes, of the manifest and of all that it leads to, each counted once; None where that cannot be read.
+    `platforms` are as in ``linux/arm64/v8``, at most 100 of them.
+    """
+
+    digest: Digest
+    media_type: str
+    size: int | None
+    platforms: tuple[str, ...]
+
+
+class Images:
+    """Looks at the images of `source`; remembers the last of them, as many tags lead to one.
+
+    What leads to more than `most_manifests` has no size. An index is remembered when all of its images are there: what
+    is deleted of it later is counted until it is forgotten.
+    """
+
+    def __init__(self, source: Reader, most_manifests: int = _MOST_MANIFESTS) -> None:
+        self.source = source
+        self._most_manifests = most_manifests
+        self._known: RecentlyUsed[tuple[str, Digest], Image] = RecentlyUsed(_REMEMBERED)
+
+    def look_at(self, repository: str, digest: Digest) -> Image | None:
+        """Return the image of a manifest; None if it is not there. Of one that is remembered, that is not asked."""
+        image = self._known.get((repository, digest))
+        return image or self._look(repository, digest)
+
+    def look_at_each(self, repository: str, digests: Iterable[Digest]) -> Iterator[Image | None]:
+        """Yield of each manifest its image; None if it is not there now."""
+        return self.source.each(partial(self._look_now, repository), digests)
+
+    def _look_now(self, repository: str, digest: Digest) -> Image | None:
+        image = self._known.get((repository, digest))
+        if image:
+            return image if self.source.has(repository, digest) else None
+        return self._look(repository, digest)
+
+    def _look(self, repository: str, digest: Digest) -> Image | None:
+        with FoundDigests() as content:
+            reach = _Reach(self.source, repository, self._most_manifests, content)
+            root = reach.follow(digest)
+            if root is None:
+                return None
+            platforms = tuple(dict.fromkeys(self._platforms(repository, root.manifest)))[:_MOST_PLATFORMS]
+            image = Image(digest, root.stored.media_type, content.size() if reach.readable else None, platforms)
+        if reach.complete:
+            self._known.put((repository, digest), image)
+        return image
+
+    def _platforms(self, repository: str, manifest: Manifest | None) -> Iterator[str]:
+        for descriptor in manifest.manifests if manifest else ():
+            yield from filter(None, [spelled(descriptor.platform)])
+        if manifest and manifest.config and not manifest.manifests:
+            yield from self._of_config(repository, manifest.config)
+
+    def _of_config(self, repository: str, config: Descriptor) -> Iterator[str]:
+        if config.media_type in {media_types.OCI_CONFIG, media_types.DOCKER_CONFIG}:
+            content = self.source.small_blob(repository, config.digest, LARGEST_CONFIG)
+            yield from filter(None, [spelled(read_object(content or b""))])
+
+
+class _Reach:
+    """All that a manifest leads to, whose sizes are added to `content`.
+
+    It is `readable` if all manifests of it are, and there are no more than `most`; `complete` if all are there.
+    """
+
+    def __init__(self, source: Reader, repository: str, most: int, content: FoundDigests) -> None:
+        self._source = source
+        self._repository = repository
+        self._most = most
+        self._content = content
+        self.readable = self.complete = True
+
+    def follow(self, digest: Digest) -> Found | None:
+        """Return the manifest of that digest, when all that it leads to was followed; None if it is not there."""
+        root: Found | None = None
+        wave, seen = [digest], {digest}
+        while wave and self.readable:
+            following: list[Digest] = []
+            manifests = self._source.each(partial(self._source.manifest, self._repository), wave)
+            for named, stored in zip(wave, manifests, strict=True):
+                if stored is None:
+                    self.complete = False
+                    continue
+                found = found_in(named, stored)
+                root = root or found
+                entries = [each for each in dict.fromkeys(self._add(found)) if each not in seen]
+                seen.update(entries)
+                following += entries
+                self.readable = self.readable and len(seen) <= self._most
+            wave = following
+        return root
+
+    def _add(self, found: Found) -> Iterator[Digest]:
+        """Count a manifest and what it names, and yield the manifests of that."""
+        if found.manifest is None:
+            self.readable = False
+            return
+        self._content.add(found.digest, len(found.stored.content))
+        found.add_blobs_to(self._content)
+        for kind, descriptor in found.manifest.references():
+            if kind == "manifest":
+                yield descriptor.digest

@@ -1,0 +1,64 @@
+"""Repositories as a tree: what lies right below a name, of what a visitor may pull."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from drivers.base import NotPermittedError
+from registry.browsing.shapes import Child, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from registry.ports import Repositories
+
+_MOST_CHILDREN: Final = 2000
+"""Names right below a path that are looked at for one level."""
+_MOST_NESTED: Final = 200
+"""Repositories nested in one name that are looked at to find one that is shown."""
+
+
+def level(
+    repositories: Repositories, path: str, *, shows: Callable[[str], bool], after: str = "", limit: int = 100
+) -> Level:
+    """Return at most `limit` names right below `path`, "" for the root, that come after `after`, one of them.
+
+    A name is there if it is that of a repository which `shows` takes, or if one nested in it is. The work is bounded:
+    if none of 2,000 names in a row is to be shown the level ends, and a name is passed over in which the first 200
+    repositories are not to be shown. What a level continues with, `following`, is always a name that it shows: other
+    names are not told to anybody.
+    """
+    catalog = repositories.catalog
+    look = _Look(repositories, shows)
+    children: list[Child] = []
+    last, looked_at = after, 0
+    while looked_at < _MOST_CHILDREN:
+        names = catalog.children(path, after=last, limit=limit)
+        for child in repositories.each(look.at, names):
+            if child and len(children) == limit:
+                return Level(path, tuple(children), children[-1].name)
+            children += [child] if child else []
+        if len(names) < limit:
+            return Level(path, tuple(children), None)
+        last, looked_at = names[-1], looked_at + len(names)
+    return Level(path, tuple(children), children[-1].name if children else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Looks at names of the tree."""
+
+    repositories: Repositories
+    shows: Callable[[str], bool]
+
+    def at(self, name: str) -> Child | None:
+        """Return what there is to be shown of `name`, None if nothing."""
+        catalog = self.repositories.catalog
+        try:
+            is_repository = self.shows(name) and catalog.has(name)
+            has_nested = any(map(self.shows, islice(catalog.names(below=name), _MOST_NESTED)))
+        except NotPermittedError:
+            return None  # a directory that another user has made in the tree hides itself only
+        return Child(name, is_repository, has_nested) if is_repository or has_nested else None

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry.browsing.shapes import Child
+from registry.browsing.tree import level
+from tests.archive.images import image
+
+if TYPE_CHECKING:
+    from registry.storage.repository import Repositories
+
+NAMES = ("base", "team", "team/app", "team/app/cache", "team/web", "tools/a/b/c", "zoo")
+
+
+@pytest.fixture(autouse=True)
+def _filled(repositories: Repositories) -> None:
+    for name in NAMES:
+        image(repositories.open(name))
+    repositories.open("empty/of/manifests").uploads.start()
+
+
+def everything(_: str) -> bool:
+    return True
+
+
+def test_the_root_has_what_lies_right_below_it(repositories: Repositories) -> None:
+    assert level(repositories, "", shows=everything).children == (
+        Child("base", is_repository=True, has_nested=False),
+        Child("team", is_repository=True, has_nested=True),
+        Child("tools", is_repository=False, has_nested=True),
+        Child("zoo", is_repository=True, has_nested=False),
+    )
+
+
+def test_a_level_is_named_in_full(repositories: Repositories) -> None:
+    found = level(repositories, "team", shows=everything)
+    assert found.path == "team"
+    assert [(each.name, each.has_nested) for each in found.children] == [("team/app", True), ("team/web", False)]
+    assert [each.name for each in level(repositories, "tools/a/b", shows=everything).children] == ["tools/a/b/c"]
+    assert level(repositories, "base", shows=everything).children == ()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 100])
+def test_pages_put_together_are_the_level(repositories: Repositories, limit: int) -> None:
+    names, after = [], ""
+    while True:
+        page = level(repositories, "", shows=everything, after=after, limit=limit)
+        names += [each.name for each in page.children]
+        assert len(page.children) <= limit
+        if page.following is None:
+            break
+        after = page.following
+    assert names == ["base", "team", "tools", "zoo"]
+
+
+def test_what_may_not_be_pulled_is_not_there(repositories: Repositories) -> None:
+    found = level(repositories, "", shows={"zoo", "tools/a/b/c"}.__contains__)
+    assert found.children == (
+        Child("tools", is_repository=False, has_nested=True),
+        Child("zoo", is_repository=True, has_nested=False),
+    )
+    assert level(repositories, "team", shows={"zoo"}.__contains__).children == ()
+
+
+def test_a_repository_that_is_hidden_is_a_step_to_what_is_nested_in_it(repositories: Repositories) -> None:
+    (team,) = level(repositories, "", shows={"team/web"}.__contains__).children
+    assert team == Child("team", is_repository=False, has_nested=True)
+
+
+def test_what_is_nested_and_hidden_is_not_told_of(repositories: Repositories) -> None:
+    (team,) = level(repositories, "", shows={"team"}.__contains__).children
+    assert team == Child("team", is_repository=True, has_nested=False)
+
+
+def test_a_page_goes_on_after_what_it_shows_and_never_after_what_it_hides(repositories: Repositories) -> None:
+    seen = {"base", "zoo"}
+    page = level(repositories, "", shows=seen.__contains__, limit=1)
+    assert page.following == "base"
+    rest = level(repositories, "", shows=seen.__contains__, limit=1, after="base")
+    assert [each.name for each in rest.children] == ["zoo"]
+    assert rest.following is None
