@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from registry.handlers.flask_internals import current_app
+from registry.handlers.urls import path_of_pages
 from registry.web import words
-from registry.web.links import Links, path_of_pages
+from registry.web.links import Links
 from registry.web.sessions import Sessions
 
 if TYPE_CHECKING:
