@@ -9,14 +9,14 @@ from registry.foundation.found_digests import FoundDigests
 from registry.inventory.walking import follow
 
 if TYPE_CHECKING:
-    from registry.inventory.images import Images
+    from registry.browsing.images import Images
     from registry.inventory.source import Source
     from registry.oci.digest import Digest
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """As registry.inventory.images.Image. `contents` are the digests that it leads to, itself included, with sizes."""
+    """As registry.browsing.images.Image. `contents` are the digests that it leads to, itself included, with sizes."""
 
     media_type: str
     size: int | None

@@ -10,8 +10,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from registry.browsing.images import Images
 from registry.index.facts import find_facts
-from registry.inventory.images import Images
 from registry.storage import paths
 from registry.storage.at_once import each
 from registry.storage.links import read_links
