@@ -7,26 +7,12 @@ else begins with ``_``, as no name of a repository does.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from registry.config import Configuration
-
 _SAFE: Final = "/:@"
-
-
-def path_of_pages(configuration: Configuration) -> str:
-    """Return where the pages lie on the host as browsers reach it, without a slash at the end.
-
-    That is below the path of ``http.host`` where that is a URL, and below ``http.prefix`` otherwise.
-    """
-    http = configuration.http
-    parts = urlsplit(http.host)
-    root = parts.path if parts.scheme and parts.netloc else http.prefix
-    below = "/".join(part for part in (root.strip("/"), configuration.ui.path.strip("/")) if part)
-    return f"/{below}"
 
 
 class Links:

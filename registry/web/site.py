@@ -13,10 +13,11 @@ from registry.browsing.attached import Summaries
 from registry.browsing.images import Images
 from registry.foundation.recent import RecentlyUsedByWeight
 from registry.handlers.flask_internals import current_app
+from registry.handlers.urls import path_of_pages
 from registry.inventory.local import StorageSource
 from registry.publishing import Operator
 from registry.web import words
-from registry.web.links import Links, path_of_pages
+from registry.web.links import Links
 from registry.web.sessions import Sessions
 
 if TYPE_CHECKING:
