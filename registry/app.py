@@ -12,7 +12,9 @@ from registry.handlers import (
     blobs,
     catalog,
     cors,
+    discovery,
     errors,
+    extension_copies,
     maintenance,
     manifests,
     observing,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from registry.services import Services
 
 _BLUEPRINTS = (base, blobs, catalog, manifests, operations, referrers, tags, uploads)
+_EXTENSIONS = (discovery, extension_copies, maintenance)
 _OUTSIDE_OF_PREFIX = {"/", LIVENESS_PATH, READINESS_PATH}
 
 
@@ -57,7 +60,8 @@ def create_app(services: Services) -> Flask:
     if services.access.token_service:
         app.register_blueprint(token.blueprint, url_prefix=services.access.token_service.path)
     if configuration.http.extensions.enabled:
-        app.register_blueprint(maintenance.blueprint)
+        for module in _EXTENSIONS:
+            app.register_blueprint(module.blueprint)
     errors.register(app, services)
     _install_observers(app, services)
     if configuration.ui.enabled:

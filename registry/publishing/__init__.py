@@ -27,6 +27,17 @@ Not through here go:
 from __future__ import annotations
 
 from registry.publishing.callers import Caller, Condition, Guard, Operator
+from registry.publishing.copying import Copied, Copy, copy_manifest, copy_with_referrers
 from registry.publishing.publishing import Publishing
 
-__all__ = ["Caller", "Condition", "Guard", "Operator", "Publishing"]
+__all__ = [
+    "Caller",
+    "Condition",
+    "Copied",
+    "Copy",
+    "Guard",
+    "Operator",
+    "Publishing",
+    "copy_manifest",
+    "copy_with_referrers",
+]

@@ -180,7 +180,7 @@ class Publishing:
         visit = self._enter(repository, Content(repository.manifests, manifest, digest), tags)
         began = _now()
         for tag in tags:
-            self._require_movable(repository, tag, digest)
+            self.require_movable(repository, tag, digest)
         if guard:
             guard.condition.require(_current(repository, guard.target))
         allowance = self._allowance(repository)
@@ -237,6 +237,22 @@ class Publishing:
         self._confirm(repository, manifest, digest, [tag], visit)
         self._require_content_still(repository, manifest, began)
         self._tell_of_push(repository, manifest, digest, [tag], previous)
+
+    def require_movable(
+        self, repository: Repository, tag: Tag, digest: Digest, condition: Condition | None = None
+    ) -> None:
+        """Return if `tag` is new, points to `digest` already, or is one that the caller may overwrite.
+
+        Raises:
+            What Condition.require() and Caller.require_overwrite() raise.
+        """
+        if condition is None and self.caller.moves_every_tag:
+            return
+        current = _current(repository, tag)
+        if condition:
+            condition.require(current)
+        if current not in {None, digest} and not self.caller.moves_every_tag:
+            self.caller.require_overwrite(repository.name, tag, current)
 
     def cache_tag(
         self, repository: Repository, tag: Tag, manifest: Manifest, digest: Digest, current: Digest | None
@@ -464,14 +480,6 @@ class Publishing:
                 self.caller.require_overwrite(repository.name, tag, current)
             with suppress(ChangedError):
                 return repository.tags.move(tag, digest, current)
-
-    def _require_movable(self, repository: Repository, tag: Tag, digest: Digest) -> None:
-        """Return if `tag` is new, points to `digest` already, or is one that the caller may overwrite."""
-        if self.caller.moves_every_tag:
-            return
-        current = _current(repository, tag)
-        if current not in {None, digest}:
-            self.caller.require_overwrite(repository.name, tag, current)
 
     def _claim(self, repository: Repository, tag: Tag, digest: Digest) -> None:
         """Let `tag` point to `digest`; of two first pushes at a time, by callers who may not overwrite, one fails."""

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from registry.browsing.images import Images
 from registry.handlers.flask_internals import current_app
 from registry.handlers.urls import path_of_pages
+from registry.inventory.local import StorageSource
+from registry.publishing import Operator
 from registry.web import words
 from registry.web.links import Links
 from registry.web.sessions import Sessions
@@ -28,13 +31,18 @@ _VERSION_DIGITS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The pages of an application. `static` are the files that they load, by name."""
+    """The pages of an application.
+
+    `static` are the files that they load, by name. `images` are those of the storage, as they are kept here: nothing is
+    fetched from another registry for a page.
+    """
 
     title: str
     links: Links
     sessions: Sessions
     templates: Environment
     static: Mapping[str, bytes]
+    images: Images
 
 
 def build_site(services: Services) -> Site:
@@ -58,6 +66,7 @@ def build_site(services: Services) -> Site:
         sessions=Sessions(services.secret, session.lifetime_seconds, session.idle_seconds),
         templates=templates,
         static=static,
+        images=Images(StorageSource(services.repositories, services.publishing(Operator()))),
     )
 
 

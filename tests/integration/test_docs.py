@@ -19,6 +19,7 @@ from tests.integration.pages import PROGRAMS, PROJECT, Block, Reader, blocks, pa
 from tests.integration.servers import configuration, free_port
 from tests.integration.test_docs_of_caches import PAGES as PAGES_OF_CACHES
 from tests.integration.test_docs_of_clients import PAGES as PAGES_WITH_CLIENTS
+from tests.integration.test_docs_of_extension import PAGES as PAGES_OF_EXTENSION
 from tests.integration.test_docs_of_maintenance import PAGES as PAGES_OF_MAINTENANCE
 from tests.integration.test_docs_of_notifications import PAGES as PAGES_OF_NOTIFICATIONS
 from tests.integration.test_package import PAGE as INSTALLING
@@ -68,6 +69,7 @@ def test_every_page_is_worked_through() -> None:
         *PAGES_WITH_CONTAINERS,
         *PAGES_WITH_CLIENTS,
         *PAGES_OF_NOTIFICATIONS,
+        *PAGES_OF_EXTENSION,
         *PAGES_OF_MAINTENANCE,
         *PAGES_OF_CACHES,
     )
