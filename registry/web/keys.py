@@ -51,7 +51,7 @@ def create_key() -> Response:
     """Make a key, and show its text, which cannot be had later, with the command that uses it."""
     keys, grant = _keys()
     try:
-        made, text = keys.create(grant, _wished(grant))
+        made, text = _made(keys, grant)
     except (DeniedError, ParameterInvalidError) as error:
         told = answer(error, services())
         return _list(keys, grant, message=str(told.errors[0]["message"]), code=told.status_code)
@@ -113,6 +113,20 @@ def _list(keys: Keys, grant: Grant, *, message: str = "", code: int = 200) -> Re
         now=time.time(),
         form=request.form,
     )
+
+
+def _made(keys: Keys, grant: Grant) -> tuple[Key, str]:
+    """Return the key that the form asks for, and its text.
+
+    Raises:
+        ParameterInvalidError: it asks for what is none.
+        DeniedError: see Keys.create().
+    """
+    wished = _wished(grant)
+    try:
+        return keys.create(grant, wished)
+    except ValueError as error:
+        raise ParameterInvalidError(str(error)) from error
 
 
 def _wished(grant: Grant) -> Key:

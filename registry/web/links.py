@@ -46,6 +46,18 @@ class Links:
         """Return the page of what refers to a manifest."""
         return self._to("_referrers", repository=name, digest=str(digest))
 
+    def attached(self, name: str, digest: object) -> str:
+        """Return the page of what is attached to a manifest, in short."""
+        return self._to("_attached", repository=name, digest=str(digest))
+
+    def document(self, name: str = "", digest: object = "") -> str:
+        """Return the page of what an attached manifest says, and what its form is sent to."""
+        return self._to("_document", repository=name, digest=str(digest))
+
+    def readme(self, name: str) -> str:
+        """Return the page of the README of a repository."""
+        return self._to("_readme", repository=name)
+
     def compare(self, name: str = "", one: str = "", other: str = "", *, other_repository: str = "") -> str:
         """Return the page that compares two tags or digests, of the same repository if no other is said."""
         return self._to("_compare", repository=name, one=one, other=other, with_=other_repository)
