@@ -7,7 +7,7 @@ ADDR   ?= $(or $(REGISTRY_HTTP_ADDR),127.0.0.1:5000)
 DATA   ?= $(or $(REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY),data)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types layers format lock man test-s3 test-gcs test-azure integration conformance compat bench clean
+.PHONY: help run test check lint types layers format lock man test-s3 test-gcs test-azure integration pictures conformance compat bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ FORCE:
 .azurite/node_modules/.bin/azurite-blob:
 	npm install --loglevel=error --no-fund --no-audit --prefix .azurite azurite@3
 
+.npm/node_modules/axe-core/axe.min.js:
+	npm install --loglevel=error --no-fund --no-audit --prefix .npm axe-core@4 htmx.org@2.0.10 oidc-provider@9
+
 # Where clients of this machine reach what listens on ADDR.
 REACHED = $(patsubst :%,localhost:%,$(patsubst 0.0.0.0:%,localhost:%,$(patsubst [::]:%,localhost:%,$(ADDR))))
 
@@ -57,6 +60,7 @@ run: $(BIN)/.run ## Serve a registry on ADDR (127.0.0.1:5000) from the directory
 	@echo "  docker pull alpine && docker tag alpine $(REACHED)/alpine && docker push $(REACHED)/alpine"
 	@echo "  podman pull alpine && podman push --tls-verify=false alpine $(REACHED)/alpine"
 	@echo "  skopeo copy --dest-tls-verify=false docker://alpine docker://$(REACHED)/alpine"
+	@echo "Look at it in a browser: http://$(REACHED)/ui/"
 	@echo "Stop with Ctrl-C; the images stay in $(DATA)."
 	@REGISTRY_HTTP_ADDR="$(ADDR)" REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY="$(DATA)" $(BIN)/registry serve deploy/config-dev.yml
 
@@ -113,6 +117,9 @@ integration: $(BIN)/.check ## Real servers and real clients (skips absent ones; 
 model: $(BIN)/.test ## All pairs of clients in every order of steps with a garbage collection (minutes; `make test` has some)
 	@MODEL=1 $(BIN)/python -m pytest tests/lifecycle/test_model.py tests/lifecycle/test_writers_beside.py -n auto
 
+pictures: $(BIN)/.check .npm/node_modules/axe-core/axe.min.js ## Take the pictures of the pages that the documents show (needs npm, chromium)
+	@REQUIRE_CLIENTS=1 PICTURES=docs/pictures $(BIN)/python -m pytest tests/integration/web/test_pages.py -p no:xdist
+
 conformance: $(BIN)/.check ## The OCI conformance program with everything on (needs Go)
 	@tests/integration/conformance.sh
 
@@ -127,4 +134,4 @@ bench: ## Side by side with the Go registry: ROWS='manifest*' PEERS='ours v3' PL
 		--rows '$(ROWS)' --peers '$(PEERS)' --places '$(PLACES)'
 
 clean: ## Remove the virtual environment and caches; DATA stays
-	rm -rf $(VENV) .azurite .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
+	rm -rf $(VENV) .npm .azurite .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info

@@ -214,6 +214,7 @@ class Keys(Protocol):
         The text is kept nowhere.
 
         Raises:
+            ValueError: the wish is malformed; the text says what is wrong.
             DeniedError: the user may have none, or none that lasts so long, or no more.
         """
 

@@ -21,6 +21,7 @@ from registry.foundation.proxies import TrustedProxies
 from registry.foundation.shared_set import SharedSet
 from registry.health.board import Board
 from registry.health.silence import tell_of_silence
+from registry.index.consumer import consumers as indexed
 from registry.journal.entry import Instance
 from registry.journal.recorder import Recorder
 from registry.lease import Lease, this_server
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from drivers.log import Log
     from registry import ports
     from registry.config import Configuration
+    from registry.index.reader import Index
     from registry.journal.recorder import Consumer
     from registry.observation.metrics import Metrics
     from registry.observation.observer import Observer
@@ -100,7 +102,8 @@ class Services:
     consumers of the journal its entries. `secret` is what all hosts of the registry know, and nobody else. `told` is
     what the log was told of endpoints of notifications, by all processes of a server. `instance` is that server, which
     has read its configuration again as often as `reloads` says. `proxied` has the upstreams; it is None where the
-    registry caches no other.
+    registry caches no other. `index` is asked for what a search or a list of all repositories needs; it is None where
+    none is kept.
     """
 
     configuration: Configuration
@@ -126,6 +129,7 @@ class Services:
     reloads: int = 0
     told: SharedSet = field(default_factory=SharedSet)
     proxied: Proxied | None = None
+    index: Index | None = None
 
     def publishing(self, caller: Caller) -> Publishing:
         """Return what publishes and deletes on behalf of `caller`."""
@@ -267,7 +271,20 @@ def assemble(
             remembered.instance_id,
             observer.metrics if observer else None,
         ),
+        index=_index(configuration),
     )
+
+
+def _index(configuration: Configuration) -> Index | None:
+    """Return what reads the index of this host; None where there is none."""
+    section = configuration.ui
+    if not section.enabled or not section.index.directory:
+        return None
+    # SQLite is loaded where it is needed.
+    from registry.index.reader import Index  # noqa: PLC0415
+    from registry.index.schema import identity_of, path_in  # noqa: PLC0415
+
+    return Index(path_in(section.index.directory), identity_of(configuration))
 
 
 def _proxied(  # noqa: PLR0913, PLR0917  what they are made of
@@ -328,7 +345,11 @@ def _instance(configuration: Configuration) -> Instance:
 def _journal(configuration: Configuration, log: Log, instance: Instance) -> tuple[Recorder | None, Trail | None]:
     """Return what writes changes to the journal, and what writes the rest; None where nobody reads it."""
     audit = configuration.audit
-    wanting: list[Consumer] = [*consumers(configuration.notifications), *audited(audit)]
+    wanting: list[Consumer] = [
+        *consumers(configuration.notifications),
+        *audited(audit),
+        *indexed(configuration.ui),
+    ]
     if not wanting:
         return None, None
     # A request that changes nothing writes nothing to a registry that is read-only.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from auth.rules.ruleset import Policy, PolicyError, parse_policy
+from auth.rules.ruleset import NOWHERE, Elsewhere, Policy, PolicyError, parse_policy
 from registry.foundation.files import FileError, WatchedFile
 from registry.foundation.parameters import Parameters
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def policy_source(parameters: Mapping[str, object]) -> Callable[[], Policy]:
-    """Return what gives the policy of the section ``auth.local`` as it is at each call.
+def policy_source(parameters: Mapping[str, object], elsewhere: Elsewhere = NOWHERE) -> Callable[[], Policy]:
+    """Return what gives the policy of the section ``auth.local`` as it is at each call, with groups `elsewhere`.
 
     Rules that are a path are read again when the file changes; while it is broken, what it last said holds.
 
@@ -26,14 +27,14 @@ def policy_source(parameters: Mapping[str, object]) -> Callable[[], Policy]:
     rules, groups, maintainers = (section.value(name) for name in ("rules", "groups", "maintainers"))
     if not isinstance(rules, str):
         try:
-            policy = parse_policy(rules, groups, maintainers)
+            policy = parse_policy(rules, groups, maintainers, elsewhere)
         except PolicyError as error:
             raise section.error("rules", f"cannot be used: {error}", error.path) from error
         return lambda: policy
     for name, value in (("groups", groups), ("maintainers", maintainers)):
         if value is not None:
             raise section.error(name, f"must be in {rules}, where the rules are")
-    file = WatchedFile(rules, _parse_rules_file)
+    file = WatchedFile(rules, partial(_parse_rules_file, elsewhere=elsewhere))
     try:
         file.require()
     except FileError as error:
@@ -55,11 +56,11 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _parse_rules_file(content: bytes) -> Policy:
+def _parse_rules_file(content: bytes, elsewhere: Elsewhere) -> Policy:
     try:
         document = yaml.load(content, _Loader)  # noqa: S506  a SafeLoader
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
     if not isinstance(document, dict):
         raise ValueError("must be a YAML mapping with rules, groups and maintainers")  # noqa: TRY004 - the file is wrong
-    return parse_policy(document.get("rules"), document.get("groups"), document.get("maintainers"))
+    return parse_policy(document.get("rules"), document.get("groups"), document.get("maintainers"), elsewhere)

@@ -7,22 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auth.actions import checked_actions
 from registry.foundation.globs import Glob
 from registry.foundation.recent import MOST_ENTRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-ACTIONS = ("pull", "push", "delete", "overwrite")
-"""What a rule grants; push writes new tags only, overwrite moves those that exist.
-
-Whoever may push needs overwrite to delete a tag, too: a tag that was deleted can be pushed again, which would move it.
-"""
+    from collections.abc import Callable, Collection, Iterable
 
 ANONYMOUS = "anonymous"
 AUTHENTICATED = "authenticated"
-
-_NEEDS = {"push": "pull", "overwrite": "push"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +60,25 @@ class Decision:
         return text + f"{self.rule} grants it to {' and '.join(self.principals)}"
 
 
+def _in_none(user: str) -> Collection[str]:
+    del user
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Groups whose members other servers tell: their `names`, and in which of them a user is.
+
+    They are beside the groups of the rules; a group may have members in both.
+    """
+
+    names: frozenset[str] = frozenset()
+    groups_of: Callable[[str], Collection[str]] = _in_none
+
+
+NOWHERE = Elsewhere()
+
+
 class Policy:
     """All rules, the groups that they speak of, and the principals who maintain the whole registry."""
 
@@ -75,11 +87,13 @@ class Policy:
         rules: Iterable[Rule],
         groups: Mapping[str, frozenset[str]],
         maintainers: Iterable[str] = (),
+        elsewhere: Elsewhere = NOWHERE,
     ) -> None:
         # The sort is stable: among globs of one length, the first in the file comes first.
         self._rules = sorted(rules, key=lambda rule: rule.glob.length, reverse=True)
         self._groups = groups
         self._maintainers = tuple(maintainers)
+        self._elsewhere = elsewhere
         # A catalog asks about every repository it lists, again for every page.
         self._rule_for = functools.lru_cache(maxsize=MOST_ENTRIES)(self._find)
 
@@ -110,7 +124,11 @@ class Policy:
             return True
         if not user or kind == AUTHENTICATED:
             return bool(user)
-        return user == name if kind == "user" else user in self._groups.get(name, ())
+        if kind == "user":
+            return user == name
+        return user in self._groups.get(name, ()) or (
+            name in self._elsewhere.names and name in self._elsewhere.groups_of(user)
+        )
 
 
 class PolicyError(ValueError):
@@ -121,8 +139,8 @@ class PolicyError(ValueError):
         self.path = path
 
 
-def parse_policy(rules: object, groups: object, maintainers: object = None) -> Policy:
-    """Return the policy that the values of a YAML document describe.
+def parse_policy(rules: object, groups: object, maintainers: object = None, elsewhere: Elsewhere = NOWHERE) -> Policy:
+    """Return the policy that the values of a YAML document describe, which may speak of groups `elsewhere` as well.
 
     Raises:
         PolicyError: they describe none.
@@ -130,17 +148,18 @@ def parse_policy(rules: object, groups: object, maintainers: object = None) -> P
     members = _groups({} if groups is None else groups)
     if not isinstance(rules, list):
         raise PolicyError("rules must be a list", "rules")
-    parsed = [rule for number, entry in enumerate(rules, 1) for rule in _rules(number, entry, members)]
+    known = members.keys() | elsewhere.names
+    parsed = [rule for number, entry in enumerate(rules, 1) for rule in _rules(number, entry, known)]
     first: dict[str, Rule] = {}
     for rule in parsed:
         if first.setdefault(rule.glob.text, rule) is not rule:
             numbers = f"{first[rule.glob.text].number} and {rule.number}"
             text = f"rules {numbers} are both for {rule.glob.text!r}; make them one"
             raise PolicyError(text, f"rules[{rule.number - 1}]")
-    return Policy(parsed, members, _maintainers([] if maintainers is None else maintainers, members))
+    return Policy(parsed, members, _maintainers([] if maintainers is None else maintainers, known), elsewhere)
 
 
-def _maintainers(value: object, groups: Mapping[str, frozenset[str]]) -> list[str]:
+def _maintainers(value: object, groups: Collection[str]) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise PolicyError("maintainers must be a list of user:NAME and group:NAME", "maintainers")
     for number, principal in enumerate(value):
@@ -165,7 +184,7 @@ def _groups(value: object) -> dict[str, frozenset[str]]:
     return groups
 
 
-def _rules(number: int, entry: object, groups: Mapping[str, frozenset[str]]) -> Iterable[Rule]:
+def _rules(number: int, entry: object, groups: Collection[str]) -> Iterable[Rule]:
     where, path = f"rule {number}", f"rules[{number - 1}]"
     if not isinstance(entry, Mapping):
         raise PolicyError(f"{where} must map repositories and principals", path)
@@ -187,7 +206,7 @@ def _rules(number: int, entry: object, groups: Mapping[str, frozenset[str]]) -> 
             raise PolicyError(f"{where}: {error}", f"{path}.repositories") from None
 
 
-def _actions(where: str, principal: str, value: object, groups: Mapping[str, frozenset[str]]) -> frozenset[str]:
+def _actions(where: str, principal: str, value: object, groups: Collection[str]) -> frozenset[str]:
     kind, _, name = principal.partition(":")
     if principal not in {ANONYMOUS, AUTHENTICATED} and not (kind in {"user", "group"} and name):
         raise ValueError(f"{where}: must be anonymous, authenticated, user:NAME or group:NAME")
@@ -195,16 +214,4 @@ def _actions(where: str, principal: str, value: object, groups: Mapping[str, fro
         raise ValueError(f"{where}: there is no such group")
     if not isinstance(value, list) or not all(isinstance(action, str) for action in value):
         raise ValueError(f"{where} must be a list of actions")
-    return frozenset(_checked_actions(where, value))
-
-
-def _checked_actions(where: str, actions: Sequence[str]) -> Sequence[str]:
-    if list(actions) == ["*"]:
-        return ACTIONS
-    for action in actions:
-        if action not in ACTIONS:
-            raise ValueError(f"{where}: {action!r} is not an action; there are {', '.join(ACTIONS)} and ['*']")
-        needed = _NEEDS.get(action)
-        if needed is not None and needed not in actions:
-            raise ValueError(f"{where}: {action} is of no use without {needed}")
-    return actions
+    return frozenset(checked_actions(where, value))

@@ -19,6 +19,7 @@ DENIED: Final = "denied"
 OUTCOMES: Final = (OK, FAILED, DENIED)
 
 LOGIN: Final = "login"
+LOGOUT: Final = "logout"
 LIST: Final = "list"
 START: Final = "start"
 CONFIGURE: Final = "configure"

@@ -23,14 +23,17 @@ if TYPE_CHECKING:
 
     from registry.browsing.shapes import Attached
     from registry.browsing.signatures import Signature
-    from registry.inventory.source import Source
+    from registry.inventory.source import Reader
     from registry.oci.digest import Digest
-    from registry.oci.manifest import Descriptor
+    from registry.oci.manifest import Descriptor, Manifest
 
 MARKDOWN: Final = "text/markdown"
 TITLE: Final = "org.opencontainers.image.title"
 
 _STATEMENT: Final = "https://in-toto.io/Statement/"
+_PREDICATE_TYPES: Final = ("in-toto.io/predicate-type", "dev.sigstore.bundle.predicateType", "predicateType")
+"""Annotations in which BuildKit and cosign say what is in an attestation."""
+
 _MOST_PARTS: Final = 20
 _MOST_SUBJECTS: Final = 20
 _MOST_RAW: Final = 200_000
@@ -79,20 +82,17 @@ class Attachment:
     cut: bool = False
 
 
-def attachment(source: Source, repository: str, digest: Digest, budget: int = LARGEST) -> Attachment | None:
+def attachment(source: Reader, repository: str, digest: Digest, budget: int = LARGEST) -> Attachment | None:
     """Return what is told of the manifest `digest` and of its parts; None if it is not there, or is not a manifest.
 
     No more than `budget` bytes of its parts are read; of those beyond, nothing is told.
     """
     stored = source.manifest(repository, digest)
-    if stored is None:
-        return None
-    try:
-        manifest = read_stored(stored.content)
-    except ManifestInvalidError:
+    manifest = _manifest(stored.content) if stored else None
+    if stored is None or manifest is None:
         return None
     parts: list[Part] = []
-    for blob, said in zip(manifest.blobs[:_MOST_PARTS], _annotations_of_blobs(stored.content), strict=False):
+    for blob, said in islice(annotated_blobs(stored.content), _MOST_PARTS):
         content = source.small_blob(repository, blob.digest, budget) if blob.size <= budget else None
         budget -= len(content or b"")
         parts.append(_part(blob, said, content, is_too_large=blob.size > budget))
@@ -106,17 +106,43 @@ def attachment(source: Source, repository: str, digest: Digest, budget: int = LA
     )
 
 
-def _annotations_of_blobs(content: bytes) -> Iterator[Mapping[str, str]]:
-    """Yield the annotations of each descriptor of a manifest's blobs, in their order; then none, for ever."""
+def annotated_blobs(content: bytes) -> Iterator[tuple[Descriptor, Mapping[str, str]]]:
+    """Yield the blobs that a manifest names, each with the annotations of its descriptor; none if it is not one."""
+    manifest = _manifest(content)
+    if manifest is None:
+        return
     try:
         document = Node.parse(content)
     except UnreadableError:
         document = Node(None)
-    for described in chain(document.each("layers"), document.each("blobs")):
-        annotations = described.at("annotations").value
+    described = chain(document.each("layers"), document.each("blobs"), repeat(Node(None)))
+    for blob, node in zip(manifest.blobs, described, strict=False):
+        annotations = node.at("annotations").value
         texts = annotations.items() if isinstance(annotations, dict) else ()
-        yield {name: value for name, value in texts if isinstance(value, str)}
-    yield from repeat({})
+        yield blob, {name: value for name, value in texts if isinstance(value, str)}
+
+
+def guessed_kind(media_type: str, annotations: Mapping[str, str]) -> Attached:
+    """Return what a type and annotations let expect of a document; what it is, its content says."""
+    words = " ".join([media_type, *(annotations.get(name, "") for name in _PREDICATE_TYPES)]).lower()
+    if signatures.COSIGN_SIGNATURE in annotations or "signature" in words or "simplesigning" in words:
+        return "signature"
+    if "spdx" in words or "cyclonedx" in words:
+        return "sbom"
+    if "provenance" in words:
+        return "provenance"
+    if "sarif" in words or "vuln" in words or "openvex" in words:
+        return "vulnerabilities"
+    if media_type.startswith(MARKDOWN) or annotations.get(TITLE, "").lower() == "readme.md":
+        return "readme"
+    return "other"
+
+
+def _manifest(content: bytes) -> Manifest | None:
+    try:
+        return read_stored(content)
+    except ManifestInvalidError:
+        return None
 
 
 def _part(blob: Descriptor, said: Mapping[str, str], content: bytes | None, *, is_too_large: bool) -> Part:
@@ -124,14 +150,14 @@ def _part(blob: Descriptor, said: Mapping[str, str], content: bytes | None, *, i
         document = explain(content, blob.media_type, said)
     else:
         problem = "is too large to be read here" if is_too_large else "is not here, or not of the size that is said"
-        document = Document(_guessed(blob.media_type, said), problem=problem)
+        document = Document(guessed_kind(blob.media_type, said), problem=problem)
     return Part(printable(blob.media_type), blob.digest, blob.size, printable(said.get(TITLE, "")), document)
 
 
 def explain(content: bytes, media_type: str = "", annotations: Mapping[str, str] | None = None) -> Document:
     """Return what is told of a document; `annotations` are those of the descriptor that names it. Never raises."""
     annotations = annotations or {}
-    guessed = _guessed(media_type, annotations)
+    guessed = guessed_kind(media_type, annotations)
     try:
         document = Node.parse(content)
     except UnreadableError as error:
@@ -162,7 +188,7 @@ def _told(document: Node, guessed: Attached, annotations: Mapping[str, str]) -> 
     except UnreadableError as error:
         return replace(known, problem=f"has a predicate that {error}")
     told = _content(predicate, known)
-    return told if told.kind != "other" else replace(told, kind=_guessed(known.predicate_type, annotations))
+    return told if told.kind != "other" else replace(told, kind=guessed_kind(known.predicate_type, annotations))
 
 
 def _content(document: Node, known: Document) -> Document:
@@ -203,19 +229,3 @@ def _predicate(statement: Node) -> Node:
 def _subject(subject: Node) -> str:
     digest = next((f"{algorithm}:{value.text()}" for algorithm, value in subject.members("digest")), "")
     return " ".join(part for part in (subject.text("name"), digest) if part)
-
-
-def _guessed(media_type: str, annotations: Mapping[str, str]) -> Attached:
-    """Return what types and names let expect, where the content does not say it."""
-    words = f"{media_type} {annotations.get('in-toto.io/predicate-type', '')}".lower()
-    if signatures.COSIGN_SIGNATURE in annotations or "signature" in words or "simplesigning" in words:
-        return "signature"
-    if "spdx" in words or "cyclonedx" in words:
-        return "sbom"
-    if "provenance" in words:
-        return "provenance"
-    if "sarif" in words or "vuln" in words or "openvex" in words:
-        return "vulnerabilities"
-    if media_type.startswith(MARKDOWN) or annotations.get(TITLE, "").lower() == "readme.md":
-        return "readme"
-    return "other"

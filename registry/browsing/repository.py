@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from registry.browsing.images import Image, Images
+    from registry.inventory.source import Reader
     from registry.oci.digest import Digest
 
 Sort = Literal["name", "-pushed", "pushed", "size", "-size"]
@@ -20,25 +21,49 @@ SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
 
 MOST_SORTED: Final = 1000
 """Tags of a repository that are looked at to sort them."""
+_MOST_PAGES: Final = 20
+"""Pages of MOST_SORTED names that are looked through for a text."""
 _NUMBER: Final = re.compile("([0-9]+)")
 
 
-def tags_page(images: Images, repository: str, *, after: str = "", limit: int = 50, sort: Sort = "name") -> TagsPage:
+def tags_page(  # noqa: PLR0913  a page is where it begins, how long it is, in which order, and of what
+    images: Images, repository: str, *, after: str = "", limit: int = 50, sort: Sort = "name", containing: str = ""
+) -> TagsPage:
     """Return the `limit` tags that come after `after` in the order `sort`, each with what it leads to.
 
-    The tags of a repository that has more than MOST_SORTED of them are in byte order, whatever `sort` is.
+    Given `containing`, they are those with that text in their names, in upper or lower case. The tags of a repository
+    that has more than MOST_SORTED of them are in byte order, whatever `sort` is; a page of what they contain may be
+    short then, though more follow.
 
     Raises:
         NotThereError: there is no such repository.
         InventoryError: it cannot be read.
     """
     names = images.source.page_of_tags(repository, limit=MOST_SORTED + 1)
+    if len(names) > MOST_SORTED and containing:
+        shown, following = _found(images.source, repository, containing.lower(), after, limit)
+        return TagsPage(tag_rows(images, repository, shown), following)
     if len(names) > MOST_SORTED:
         names = images.source.page_of_tags(repository, after=after, limit=limit + 1)
         shown, following = _page(names, "", limit)
         return TagsPage(tag_rows(images, repository, shown), following)
+    names = [name for name in names if containing.lower() in name.lower()]
     shown, following = _page(_sorted(images, repository, names, sort), after, limit)
     return TagsPage(tag_rows(images, repository, shown), following, len(names), sort)
+
+
+def _found(source: Reader, repository: str, text: str, after: str, limit: int) -> tuple[Sequence[str], str | None]:
+    """Return the first `limit` tags after `after` with `text` in their names, as far as is looked, and what follows."""
+    found: list[str] = []
+    for _ in range(_MOST_PAGES):
+        names = source.page_of_tags(repository, after=after, limit=MOST_SORTED)
+        found += [name for name in names if text in name.lower()]
+        if len(found) > limit:
+            return found[:limit], found[limit - 1]
+        if len(names) < MOST_SORTED:
+            return found, None
+        after = names[-1]
+    return found, after
 
 
 def tag_rows(images: Images, repository: str, tags: Sequence[str]) -> tuple[TagRow, ...]:

@@ -178,3 +178,60 @@ class References:
 
     roots: tuple[Reference, ...]
     cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryRow:
+    """A repository in a list: how many tags it has, when the last was pushed, how much all that they lead to takes.
+
+    `size` counts what images share once; None as long as it is not known.
+    """
+
+    name: str
+    tags: int
+    pushed: float | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoriesPage:
+    """A part of the repositories; the next begins after `following`, None if there are no more."""
+
+    rows: tuple[RepositoryRow, ...]
+    following: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """What a search has found: a repository by its name, or a tag in it; `tag` is "" for the repository itself."""
+
+    repository: str
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """A part of what a search has found: repositories, then tags. The next begins after `following`, None at the end.
+
+    A page may be short, or even empty, though there is more: the work for one is bounded. `complete` says whether all
+    of the registry was searched.
+    """
+
+    rows: tuple[Hit, ...]
+    following: str | None
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an index is. `complete` is when all of the storage was last read, None if it never was.
+
+    `is_sized` says whether the sizes of all images are known. `repositories`, `tags` and `unread`, the images whose
+    sizes are not known yet, are what it has so far.
+    """
+
+    complete: float | None
+    is_sized: bool
+    repositories: int
+    tags: int
+    unread: int

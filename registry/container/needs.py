@@ -61,6 +61,8 @@ def needs_of(configuration: Configuration, *, reading: bool = False, serving: bo
         needs |= Needs(directories=frozenset({_parent(http.addr)}))
     if cache := http.tls.letsencrypt.cachefile:
         needs |= Needs(made=frozenset({cache}), trees=frozenset({cache}))
+    if configuration.ui.enabled and (directory := configuration.ui.index.directory):
+        needs |= Needs(made=frozenset({directory}), trees=frozenset({directory}))
     return needs
 
 

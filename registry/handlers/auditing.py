@@ -11,7 +11,21 @@ from typing import TYPE_CHECKING, Final
 from flask import g, request
 
 from auth.base import DeniedError, ThrottledError, UnauthorizedError
-from registry.audit.record import COLLECTION, DENIED, FAILED, LIST, LOGIN, LONGEST_TEXT, REFERRER, SERVER, UPLOAD
+from registry.audit.record import (
+    COLLECTION,
+    CREATE,
+    DENIED,
+    FAILED,
+    KEY,
+    LIST,
+    LOGIN,
+    LOGOUT,
+    LONGEST_TEXT,
+    REFERRER,
+    REVOKE,
+    SERVER,
+    UPLOAD,
+)
 from registry.audit.trail import Noted, bounded
 from registry.foundation.redaction import redacted
 from registry.handlers.current import services
@@ -54,10 +68,15 @@ _ASKED: Final = {
     "uploads.finish_upload": (PUSH, BLOB),
     "uploads.get_upload": (LIST, UPLOAD),
     "uploads.start_upload": (PUSH, BLOB),
+    "web_keys.create_key": (CREATE, KEY),
+    "web_keys.revoke_key": (REVOKE, KEY),
+    "web_login.log_in": (LOGIN, SERVER),
 }
 """What a view is asked for: the action, and of what. The other views are open to everybody, and change nothing."""
 
-_EXCHANGE: Final = "token.exchange_token"
+_FORMS_OF_LOGIN: Final = {"token.exchange_token": "username", "web_login.log_in": "user"}
+"""Views that are sent a password in a form, and what its field is called that says whose it is."""
+
 _CHANGING: Final = frozenset({"DELETE", "PATCH", "POST", "PUT"})
 _SENT: Final = frozenset({200, 206, 307})
 _FORBIDDEN: Final = 403
@@ -81,6 +100,33 @@ def note_login() -> None:
     trail = services().trail
     if trail and g.grant.user:
         trail.note(Noted(LOGIN, SERVER, origin=_origin()))
+
+
+def note_logout() -> None:
+    """Tell the audit log that the user of the pages who was let in has logged out."""
+    trail = services().trail
+    if trail:
+        trail.note(Noted(LOGOUT, SERVER, origin=_origin()))
+
+
+def note_hidden(repository: str, rule: str) -> None:
+    """Tell the audit log that somebody wanted to see a repository, and `rule` hides it."""
+    trail = services().trail
+    if trail:
+        asker = _origin()
+        known = bool(asker.actor)
+        trail.note(Noted(LIST, REPOSITORY, DENIED, repository, rule=rule[:LONGEST_TEXT], known=known, origin=asker))
+
+
+def record_key(action: str, key_id: str) -> None:
+    """Tell the audit log that the user who was let in has made or revoked an API key.
+
+    Raises:
+        DriverError: that cannot be recorded.
+    """
+    trail = services().trail
+    if trail:
+        trail.record(action, KEY, {"key": key_id}, _origin())
 
 
 def note_refusal(error: Exception, response: Response) -> None:
@@ -140,8 +186,9 @@ def _origin(user: str | None = None) -> Origin:
     grant = g.get("grant")
     known = user if user is not None else grant.user if grant else ""
     asker = origin(services().configuration.http, known)
-    if not known and request.endpoint == _EXCHANGE:
-        asker = asker._replace(claimed_user=redacted(request.form.get("username", "")))
+    field = _FORMS_OF_LOGIN.get(request.endpoint or "")
+    if not known and field:
+        asker = asker._replace(claimed_user=redacted(request.form.get(field, "")))
     return bounded(asker)
 
 
@@ -154,5 +201,5 @@ def _digest(reference: str) -> str:
 
 
 def _brings_credentials() -> bool:
-    """Tell whether the request says who has sent it: in its header, or in the form of the token service."""
-    return "HTTP_AUTHORIZATION" in request.environ or request.endpoint == _EXCHANGE
+    """Tell whether the request says who has sent it: in its header, or in a form."""
+    return "HTTP_AUTHORIZATION" in request.environ or request.endpoint in _FORMS_OF_LOGIN

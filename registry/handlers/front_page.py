@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from html import escape
-from ipaddress import ip_address
 from string import Template
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from flask import request
 
 from registry import __version__
 from registry.handlers.current import services
+from registry.handlers.image_hosts import host_of_images, is_this_machine
 from registry.handlers.response import Response
 from registry.handlers.urls import api_url
 
@@ -69,7 +69,6 @@ _HEADERS: Final = {
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
 }
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 def is_wanted() -> bool:
@@ -85,7 +84,7 @@ def front_page() -> Response:
     api = urlsplit(api_url())
     # http.host may have been given a password.
     api = api._replace(netloc=api.netloc.rpartition("@")[2])
-    host = _host_of_images(api.scheme, api.netloc) or "HOST"
+    host = host_of_images(api.scheme, api.netloc) or "HOST"
     image = f"{host}/NAME:TAG"
     sections = []
     if configuration.auth and configuration.auth.name != "none":
@@ -107,18 +106,12 @@ def front_page() -> Response:
     return Response(page, headers=_HEADERS, content_type="text/html; charset=utf-8")
 
 
-def _host_of_images(scheme: str, host: str) -> str:
-    """Return what the names of images begin with: a name without dot and port would be taken for a repository's."""
-    is_host = "." in host or ":" in host or host in {"", "localhost"}
-    return host if is_host else f"{host}:{_PORTS.get(scheme, 443)}"
-
-
 def _commands(lines: str) -> str:
     return f"<pre><code>{escape(lines)}</code></pre>"
 
 
 def _how_without_tls(host: str) -> str:
-    if _is_this_machine(host):
+    if is_this_machine(host):
         return (
             "<p>You have reached this registry without TLS, which docker accepts on its own machine. Podman and skopeo "
             "take <code>--tls-verify=false</code>.</p>"
@@ -128,12 +121,3 @@ def _how_without_tls(host: str) -> str:
         f"and elsewhere if <code>insecure-registries</code> in its <code>daemon.json</code> names "
         f"<code>{escape(host)}</code>. Podman and skopeo take <code>--tls-verify=false</code>.</p>"
     )
-
-
-def _is_this_machine(host: str) -> bool:
-    """Tell whether `host`, HOST[:PORT], is one that every machine calls itself."""
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or ip_address(name).is_loopback
-    except ValueError:
-        return False

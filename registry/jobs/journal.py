@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
@@ -36,8 +36,25 @@ def jobs(configuration: Configuration, driver: StorageDriver, lease: Lease, cons
         yield Job("journal", _Keeping(driver, lease, consumers, keep_seconds).run, _RENEWAL_SECONDS)
 
 
+def jobs_without_cursors(configuration: Configuration, driver: StorageDriver) -> Iterator[Job]:
+    """Yield the job that deletes what is old, where all who read the journal remember themselves how far they are.
+
+    None if the registry is read-only.
+    """
+    if not configuration.storage.maintenance.readonly.enabled:
+        keep_seconds = configuration.notifications.journal.keep_seconds
+        yield Job("journal", partial(_trim_old, driver, keep_seconds), _TRIM_SECONDS)
+
+
+def _trim_old(driver: StorageDriver, keep_seconds: float) -> None:
+    try:
+        trim_unread(driver, keep_seconds=keep_seconds)
+    except DriverError as error:
+        raise JobFailedError(f"the journal waits for the storage: {error}") from error
+
+
 def trim_unread(driver: StorageDriver, *, keep_seconds: float) -> None:
-    """Delete what is old in a journal that a configuration with consumers has left, if there is one.
+    """Delete what is old in a journal that no consumer of this configuration has a cursor in, if there is one.
 
     It needs no lease, which a host with consumers could then not get; and what such a host waits for stays.
 

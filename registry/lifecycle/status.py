@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from registry.storage.runs import Run
 
 
-def status_of(driver: StorageDriver) -> dict[str, object]:
-    """Return the run that is on, None if none is, and what the last ones have done, the latest first.
+def status_of(driver: StorageDriver, most: int = KEPT) -> dict[str, object]:
+    """Return the run that is on, None if none is, and what the last ones, `most` of them, have done, the latest first.
 
     Raises:
         DriverError: the storage does not answer.
     """
-    return {"run": _told_of(Runs(driver).read()), "reports": [told(each) for each in latest_reports(driver, KEPT)]}
+    return {"run": _told_of(Runs(driver).read()), "reports": [told(each) for each in latest_reports(driver, most)]}
 
 
 def told(report: Report) -> dict[str, object]:

@@ -9,6 +9,7 @@ from registry.audit import jobs as audit
 from registry.audit import watching
 from registry.fsck import jobs as scrub
 from registry.health.checks import configured_checks, optional_check
+from registry.index.consumer import NAME as INDEX
 from registry.jobs import cluster, health, journal, purge, quotas
 from registry.jobs.cluster import Cluster, member_name
 from registry.jobs.hold import Hold
@@ -55,11 +56,15 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
         meter=_metrics(services),
     )
     yield from cluster.jobs(services.driver, configuration, services.board, services.instance.id)
-    if services.recorder:
-        yield from journal.jobs(configuration, services.driver, services.lease, services.recorder.consumer_names)
+    if waited_for := _waited_for(services):
+        yield from journal.jobs(configuration, services.driver, services.lease, waited_for)
+    elif services.recorder:
+        yield from journal.jobs_without_cursors(configuration, services.driver)
     dispatch = _dispatch(services, stopping)
     yield from notifications.jobs(configuration, dispatch)
     yield from audit.jobs(configuration, services.driver, dispatch.held, dispatch.hold_seconds)
+    if services.index:
+        yield from _index_jobs(services, dispatch)
     yield from watching.jobs(configuration, services.driver, services.instance, services.reloads)
     if services.proxied:
         yield from upstreams.jobs(services.proxied.upstreams)
@@ -68,11 +73,25 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
     yield from health.jobs(services.board, list(_checks(services)))
 
 
+def _index_jobs(services: Services, dispatch: notifications.Dispatch) -> Iterator[Job]:
+    # Loaded, with SQLite, where there is an index.
+    from registry.index import jobs as index  # noqa: PLC0415
+
+    yield from index.jobs(services.configuration, services.driver, services.repositories, dispatch.hold_seconds)
+
+
 def have_much_to_do(configuration: Configuration) -> bool:
     """Tell whether some of the jobs work all the time: those that read the journal, which each change adds to."""
+    if configuration.ui.enabled and configuration.ui.index.directory:
+        return True
     if configuration.storage.maintenance.readonly.enabled:
         return False
     return configuration.audit.enabled or any(not each.disabled for each in configuration.notifications.endpoints)
+
+
+def _waited_for(services: Services) -> list[str]:
+    """Return the consumers of the journal that have a cursor in the storage; those of the indexes are on each host."""
+    return [name for name in services.recorder.consumer_names if name != INDEX] if services.recorder else []
 
 
 def _left_behind(services: Services) -> Iterator[Callable[[], object]]:

@@ -15,6 +15,7 @@ from drivers.base import DriverError, NoSpaceError
 from registry.app import create_app
 from registry.config import ConfigurationError, Findings
 from registry.health.checks import require_possible
+from registry.index.place import require_usable as require_usable_index
 from registry.notifications.examining import require_usable
 from registry.observation import log
 from registry.plugins import examine_access, load_access
@@ -92,6 +93,8 @@ def examine(configuration: Configuration) -> Examined:
         require_usable(configuration.notifications)
     with findings.gathered():
         require_usable_upstreams(configuration)
+    with findings.gathered():
+        require_usable_index(configuration.ui)
     findings.conclude()
     if storage is None or access is None:
         raise AssertionError("what is missing has been found")

@@ -8,9 +8,11 @@ from flask import Blueprint
 from werkzeug.exceptions import NotFound
 
 from registry.oci.digest import Digest
+from registry.oci.errors import NameUnknownError
 from registry.oci.reference import parse_name, parse_tag
-from registry.web import manifest, repository
+from registry.web import home, manifest, repository
 from registry.web.page import page
+from registry.web.visitor import SignInNeededError
 
 if TYPE_CHECKING:
     from registry.handlers.response import Response
@@ -18,18 +20,25 @@ if TYPE_CHECKING:
 blueprint = Blueprint("web_places", __name__)
 
 
-@blueprint.get("/<path:name>")
+@blueprint.get("/<path:place>")
 @page
-def show_place(name: str) -> Response:
+def show_place(place: str) -> Response:
     """Show ``<repository>``, ``<repository>:<tag>`` or ``<repository>@<digest>``."""
-    if name.startswith("_"):
+    if place.startswith("_"):
         raise NotFound
     # A name has neither "@" nor ":", a tag has neither.
-    name, at, digest = name.partition("@")
+    name, at, digest = place.partition("@")
     name, colon, tag = name.partition(":")
     parse_name(name)
     if at:
         return manifest.show_manifest(name, Digest.parse(digest))
     if colon:
         return manifest.show_manifest(name, parse_tag(tag))
-    return repository.show_repository(name)
+    try:
+        return repository.show_repository(name)
+    except (NameUnknownError, SignInNeededError) as missing:
+        # Who may not pull `name` may still pull what is nested in it.
+        try:
+            return home.show_level(name)
+        except NameUnknownError:
+            raise missing from None

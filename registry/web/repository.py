@@ -1,17 +1,96 @@
-"""The page of a repository."""
+"""The page of a repository: its tags, what is nested in its name, and what the visitor may do there."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from flask import request
+
+from registry.browsing.repository import SORTS, tags_page
+from registry.browsing.tree import level
+from registry.handlers.context import hand_over
+from registry.handlers.current import services
+from registry.oci.errors import NameUnknownError
+from registry.quota.standing import standings
+from registry.web.acting import possible
 from registry.web.page import render
+from registry.web.site import site
 from registry.web.visitor import visitor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from registry.handlers.response import Response
+
+_TAGS: Final = 50
+_NESTED: Final = 100
+_ACTIONS: Final = ("pull", "push", "delete", "overwrite", "untag")
+_LONGEST_FILTER: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Whether the visitor may do `action`, and in `told` which rule says so."""
+
+    action: str
+    granted: bool
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table of tags: the order `sort` that its head leads to, "" for none, and the one that it is in.
+
+    That, `state`, is in words of ``aria-sort``, "" for none.
+    """
+
+    title: str
+    sort: str = ""
+    state: str = ""
 
 
 def show_repository(name: str) -> Response:
-    """Show the tags of a repository."""
-    repository = visitor().open(name)
-    return render("repository.html", name=name, tags=list(repository.tags.names()))
+    """Show the tags of a repository, and what is nested in its name; either may be all that there is."""
+    hand_over()
+    here, who = services(), visitor()
+    after, wanted = request.args.get("after", ""), request.args.get("filter", "")[:_LONGEST_FILTER]
+    sort = next((each for each in SORTS if each == request.args.get("sort")), SORTS[0])
+    nested = level(here.repositories, name, shows=who.shows, after=request.args.get("nested", ""), limit=_NESTED)
+    is_repository = who.shows(name) and here.repositories.catalog.has(name)
+    if not is_repository and not nested.children:
+        who.open(name)
+        raise NameUnknownError("repository name not known to registry", {"name": name})
+    if not is_repository:
+        return render("repository.html", name=name, level=nested, is_repository=False, possible=None, quotas=())
+    tags = tags_page(site().images, name, sort=sort, after=after, limit=_TAGS, containing=wanted)
+    return render(
+        "repository.html",
+        name=name,
+        level=nested,
+        is_repository=True,
+        possible=possible(who, name),
+        quotas=list(standings(here.driver, here.configuration.storage.maintenance.quotas, [name])),
+        tags=tags,
+        sort=sort,
+        after=after,
+        filter=wanted,
+        columns=list(_columns(tags.sort)),
+        rights=list(_rights(name)),
+    )
+
+
+def _columns(sort: str) -> Iterator[Column]:
+    """Yield the columns of a table in the order `sort`; the head of the one that it is sorted by turns it round."""
+    yield Column("Tag", "name", "ascending" if sort == "name" else "")
+    yield Column("Digest")
+    for title, key in (("Size", "size"), ("Platforms", ""), ("Pushed", "pushed")):
+        state = {key: "ascending", f"-{key}": "descending"}.get(sort, "")
+        # The largest and the latest are what people look for first.
+        yield Column(title, key and (key if state == "descending" else f"-{key}"), state)
+
+
+def _rights(name: str) -> Iterator[Right]:
+    who = visitor()
+    for action in _ACTIONS:
+        yield Right(action, who.may(name, action), who.explain(name, action))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from auth.base import MAINTENANCE, Access, DeniedError, Grant
+from registry.handlers.auditing import note_hidden
 from registry.handlers.current import services
 from registry.handlers.flask_internals import current_globals
 from registry.oci.errors import NameUnknownError
@@ -69,10 +70,11 @@ class Visitor:
             NameUnknownError: the visitor may not pull it.
             SignInNeededError: so it is, but it may log in.
         """
-        if not self.may(name, "pull"):
-            if self.can_sign_in:
-                raise SignInNeededError
-            raise NameUnknownError("repository name not known to registry", {"name": name})
+        try:
+            self.require(name, "pull")
+        except DeniedError as error:
+            note_hidden(name, str(error))
+            raise NameUnknownError("repository name not known to registry", {"name": name}) from None
         return services().repositories.open(name)
 
     def require(self, name: str, *actions: str) -> None:

@@ -1,10 +1,13 @@
-"""Numbers, moments and digests as pages show them; templates have these as filters."""
+"""Numbers, moments, digests and texts of others as pages show them; templates have these as filters."""
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from typing import TYPE_CHECKING, Final
 
+from registry.foundation.printable import printable
 from registry.foundation.sizes import spelled
 from registry.foundation.times import rfc3339
 
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _SHORT_DIGITS: Final = 12
+_LINE: Final = re.compile(r"[^\n\t]+")
 _STEPS: Final = (
     (60, "minute"),
     (3600, "hour"),
@@ -40,10 +44,20 @@ def short(digest: object) -> str:
     return digits[:_SHORT_DIGITS] if algorithm == "sha256" else f"{algorithm}:{digits[:_SHORT_DIGITS]}"
 
 
+def visible(text: object) -> str:
+    r"""Return a text of others so that all of it is seen: what turns its direction, hides or controls is escaped.
+
+    Line breaks and tabs stay; a character that has text run from right to left becomes ``\u202e``.
+    """
+    return _LINE.sub(lambda found: printable(found[0]), str(text))
+
+
 FILTERS: Final[Mapping[str, Callable[..., str]]] = {
     "size": spelled,
     "moment": rfc3339,
     "ago": ago,
     "short": short,
+    "visible": visible,
+    "quoted": shlex.quote,
 }
 """By the names that templates use: ``{{ row.size | size }}``."""

@@ -152,6 +152,30 @@ def test_more_tags_than_are_sorted_come_in_byte_order(images: Images, app: Repos
     assert ([row.name for row in last.rows], last.following) == (["v1"], None)
 
 
+def test_tags_are_found_by_a_text_in_their_names(images: Images, app: Repository) -> None:
+    digest = tagged(app, "Release-1")
+    for tag in ("release-10", "release-2", "nightly"):
+        app.tags.point(Tag(tag), digest)
+
+    page = tags_page(images, "team/app", containing="RELEASE", limit=2)
+    rest = tags_page(images, "team/app", containing="RELEASE", limit=2, after="release-2")
+
+    assert ([row.name for row in page.rows], page.total) == (["Release-1", "release-2"], 3)
+    assert ([row.name for row in rest.rows], rest.following) == (["release-10"], None)
+
+
+def test_tags_are_found_among_more_than_are_sorted(images: Images, app: Repository) -> None:
+    digest = tagged(app, "v1")
+    for number in range(MOST_SORTED):
+        app.tags.point(Tag(f"t{number}"), digest)
+
+    page = tags_page(images, "team/app", containing="T99", limit=10)
+    rest = tags_page(images, "team/app", containing="T99", limit=10, after=page.following or "")
+
+    assert [row.name for row in page.rows] == ["t99", *(f"t{number}" for number in range(990, 999))]
+    assert ([row.name for row in rest.rows], rest.following) == (["t999"], None)
+
+
 def test_a_repository_without_tags_has_none_and_one_that_does_not_exist_is_not_there(
     images: Images, app: Repository
 ) -> None:

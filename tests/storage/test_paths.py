@@ -180,7 +180,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
         *{"all_tag_history", "cluster_member", "copy_data", "upload_started_at", "upload_verified"},
         *{"fetched_manifest", "prefetched", "prefetch_claim"},
         *{"label", "cursor", "dead_letters", "dead_letter", "lease", "lease_epoch"},
-        *{"quarantine", "quarantine_arriving"},
+        *{"auth_record", "quarantine", "quarantine_arriving"},
         *{"audit_day", "audit_segment", "audit_seen", "audit_told"},
         *{"usage", "usage_base", "all_usage_added", "usage_added"},
         *{"gc_notice", "gc_report", "gc_orphans", "gc_orphans_part"},

@@ -66,10 +66,10 @@ class Browser:
         self.client = client
         self.base_url = base_url
 
-    def get(self, path: str = HOME, *, follow: bool = True, **headers: str) -> Page:
+    def get(self, path: str = HOME, headers: Mapping[str, str] | None = None, *, follow: bool = True) -> Page:
         """Open a page; where it leads elsewhere, that."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        response = self.client.get(path, base_url=self.base_url, headers={"Accept": "text/html", **sent})
+        sent = {"Accept": "text/html", **(headers or {})}
+        response = self.client.get(path, base_url=self.base_url, headers=sent)
         return self._arrived(path, response, follow=follow)
 
     def post(

@@ -76,6 +76,14 @@
     event.preventDefault();
   };
 
+  /* What htmx has loaded below an entry of the tree is hidden and shown again. */
+  const expand = (button) => {
+    const opens = button.getAttribute("aria-expanded") === "false";
+    button.setAttribute("aria-expanded", opens);
+    button.textContent = opens ? "Collapse" : "Expand";
+    button.closest("li").querySelector(":scope > .opened").hidden = !opens;
+  };
+
   /* A range of checkboxes of one form, by shift and a click. */
   let checked = null;
   const check = (event) => {
@@ -93,12 +101,13 @@
   document.addEventListener("DOMContentLoaded", nameTheme);
   document.addEventListener("keydown", keys);
   document.addEventListener("click", (event) => {
-    const pressedOn = event.target.closest("[data-theme-switch], [data-copy], [data-open], [data-many], [data-all]");
+    const pressedOn = event.target.closest("[data-theme-switch], [data-copy], [data-open], [data-many], [data-all], [data-expand]");
     if (!pressedOn) return;
     if ("themeSwitch" in pressedOn.dataset) nextTheme();
     else if ("copy" in pressedOn.dataset) copy(pressedOn);
     else if ("open" in pressedOn.dataset) document.getElementById(pressedOn.dataset.open).showModal();
     else if ("many" in pressedOn.dataset) check(event);
+    else if ("expand" in pressedOn.dataset) expand(pressedOn);
     else for (const box of document.querySelectorAll("input[data-many]")) box.checked = pressedOn.checked;
   });
 })();

@@ -1,0 +1,1 @@
+"""Users and groups of LDAP directories, such as OpenLDAP and Active Directory."""

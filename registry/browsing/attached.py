@@ -1,0 +1,156 @@
+"""What is attached to an image, wherever tools put it: referrers, tags of cosign, attestations in the image's index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from registry.browsing.documents import attachment, guessed_kind
+from registry.browsing.untrusted import LARGEST, Node, UnreadableError
+from registry.foundation.recent import RecentlyUsed
+from registry.oci.digest import Digest
+from registry.oci.errors import DigestInvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from registry.browsing.documents import Attachment
+    from registry.browsing.sbom import Bill
+    from registry.browsing.shapes import Attached
+    from registry.browsing.vulnerabilities import Severity
+    from registry.inventory.source import Described, Reader
+
+_REFERENCE_TYPE: Final = "vnd.docker.reference.type"
+_REFERENCE_DIGEST: Final = "vnd.docker.reference.digest"
+_ATTESTATION: Final = "attestation-manifest"
+
+_MOST_REFERRERS: Final = 50
+_MOST_LOOKS: Final = 8
+_SMALL: Final = 4 * 1024 * 1024
+"""Bytes that are read of what is attached for a summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What an attachment says in short: the `kinds` of its parts, and of each kind what counts.
+
+    `packages` and `severities` are None where there is no bill of materials and no list of vulnerabilities.
+    """
+
+    digest: Digest
+    kinds: tuple[Attached, ...]
+    packages: int | None = None
+    severities: Mapping[Severity, int] | None = None
+    builder: str = ""
+    source: str = ""
+    signer: str = ""
+    predicates: tuple[str, ...] = ()
+
+
+class Summaries:
+    """Summaries of attachments. What was looked at last is remembered: what a digest stands for never changes."""
+
+    def __init__(self) -> None:
+        self._known: RecentlyUsed[tuple[str, Digest], Summary] = RecentlyUsed()
+
+    def of(self, source: Reader, repository: str, digests: Iterable[Digest]) -> list[Summary]:
+        """Return the summaries of those that are there, in order, of which only a few are read that are not known yet.
+
+        Raises:
+            InventoryError: they cannot be read.
+        """
+        found: list[Summary] = []
+        looks = _MOST_LOOKS
+        for digest in dict.fromkeys(digests):
+            summary = self._known.get((repository, digest))
+            if summary is None and looks:
+                looks -= 1
+                read = attachment(source, repository, digest, _SMALL)
+                if read:
+                    summary = summarize(read)
+                    self._known.put((repository, digest), summary)
+            if summary:
+                found.append(summary)
+        return found
+
+
+def summarize(read: Attachment) -> Summary:
+    """Return what an attachment says in short."""
+    documents = [part.document for part in read.parts]
+    bills = [each.bill for each in documents if each.bill]
+    vulnerabilities = next((each.vulnerabilities for each in documents if each.vulnerabilities), None)
+    provenance = next((each.provenance for each in documents if each.provenance), None)
+    return Summary(
+        read.digest,
+        tuple(dict.fromkeys(each.kind for each in documents)),
+        max(len(bill.packages) for bill in bills) if bills else None,
+        vulnerabilities.counts if vulnerabilities else None,
+        provenance.builder if provenance else "",
+        provenance.source if provenance else "",
+        next((each.signature.signer for each in documents if each.signature), ""),
+        tuple(dict.fromkeys(each.predicate_type for each in documents if each.predicate_type)),
+    )
+
+
+def attached_to(source: Reader, repository: str, digest: Digest) -> list[Digest]:
+    """Return the manifests that are attached to one: referrers, tags of cosign, the attestations of an index.
+
+    Raises:
+        InventoryError: they cannot be found.
+    """
+    referring = (each.digest for each in islice(source.referrers(repository, digest), _MOST_REFERRERS))
+    tagged = source.each(partial(source.target, repository), _tags_of_cosign(digest, "sig", "att", "sbom"))
+    return [*dict.fromkeys((*referring, *filter(None, tagged), *attestations(source, repository, digest)))]
+
+
+def attestations(source: Reader, repository: str, index: Digest, image: Digest | None = None) -> Iterator[Digest]:
+    """Yield the attestations in an index, as BuildKit puts them there: those of `image`, or all of them."""
+    stored = source.manifest(repository, index)
+    try:
+        document = Node.parse(stored.content if stored else b"{}")
+    except UnreadableError:
+        return
+    for entry in document.each("manifests"):
+        said = entry.at("annotations")
+        if said.text(_REFERENCE_TYPE) == _ATTESTATION and image in {None, _digest(said.text(_REFERENCE_DIGEST))}:
+            digest = _digest(entry.text("digest"))
+            if digest:
+                yield digest
+
+
+def bill_of(source: Reader, repository: str, image: Digest, index: Digest | None = None) -> Bill | None:
+    """Return the first bill of materials that is attached to `image`, which `index` may name; None if there is none.
+
+    Raises:
+        InventoryError: it cannot be read.
+    """
+    referring = [*islice(source.referrers(repository, image), _MOST_REFERRERS)]
+    # What says that it is one goes first; what says nothing of itself may be one, too.
+    candidates = [each.digest for each in referring if _kind(each) == "sbom"]
+    candidates += attestations(source, repository, index, image) if index else ()
+    candidates += filter(None, (source.target(repository, tag) for tag in _tags_of_cosign(image, "sbom", "att")))
+    candidates += [each.digest for each in referring if _kind(each) in {"provenance", "other"}]
+    for digest in candidates[:_MOST_LOOKS]:
+        read = attachment(source, repository, digest, LARGEST)
+        bill = next((part.document.bill for part in read.parts if part.document.bill), None) if read else None
+        if bill:
+            return bill
+    return None
+
+
+def _kind(referrer: Described) -> Attached:
+    return guessed_kind(referrer.artifact_type, referrer.annotations)
+
+
+def _tags_of_cosign(image: Digest, *suffixes: str) -> list[str]:
+    """Return the tags under which cosign keeps what it attaches, where it does not use referrers."""
+    return [f"{image.algorithm}-{image.hex}.{suffix}" for suffix in suffixes]
+
+
+def _digest(text: str) -> Digest | None:
+    try:
+        return Digest.parse(text)
+    except DigestInvalidError:
+        return None

@@ -1,0 +1,137 @@
+"""What the workers ask the index: a search, and lists of repositories and tags in other orders than that of names.
+
+Nothing here raises anything for want of an index. Where there is none, or it is damaged, or not complete enough for
+the question, the answer is None, and the caller looks into the storage. What an answer says may be some seconds old.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from registry.browsing.shapes import Progress
+from registry.index import schema
+from registry.index.level import level
+from registry.index.lists import repositories, tags
+from registry.index.searching import search
+from registry.oci.errors import DigestInvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from registry.browsing.shapes import Hits, Level, RepositoriesPage, TagsPage
+
+_MOST_IDLE: Final = 4
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_Answer = TypeVar("_Answer")
+_log = logging.getLogger(__name__)
+
+
+class Index:
+    """The index at `path`, if it is that of the storage with this `identity`; threads may share it."""
+
+    def __init__(self, path: Path, identity: str) -> None:
+        self._path = path
+        self._identity = identity
+        self._idle: deque[tuple[int, sqlite3.Connection]] = deque()
+
+    def search(self, text: str, shows: Callable[[str], bool], after: str = "", limit: int = 50) -> Hits | None:
+        """Return what has all words of `text` in its name: repositories, then tags; ``app:v1`` means tags of some.
+
+        There is what `shows` takes by the repository's name, and nothing else.
+        """
+        return self._answer(lambda connection: search(connection, text, shows, after, limit))
+
+    def level(self, path: str, shows: Callable[[str], bool], after: str = "", limit: int = 50) -> Level | None:
+        """Return what lies directly below `path`, as registry.browsing.tree does."""
+        return self._answer(lambda connection: level(connection, path, shows, after, limit))
+
+    def tags(self, repository: str, sort: str = "name", after: str = "", limit: int = 50) -> TagsPage | None:
+        """Return tags of a repository in an order: ``name``, ``pushed``, ``size``, with ``-`` the other way round."""
+        return self._answer(lambda connection: tags(connection, repository, sort, after, limit))
+
+    def repositories(
+        self, sort: str, shows: Callable[[str], bool], after: str = "", limit: int = 50
+    ) -> RepositoriesPage | None:
+        """Return repositories in an order, as tags(); a page may be short though there is more."""
+        return self._answer(lambda connection: repositories(connection, sort, shows, after, limit))
+
+    def progress(self) -> Progress | None:
+        """Return how far the index is."""
+        return self._answer(_progress, complete=False)
+
+    def _answer(self, ask: Callable[[sqlite3.Connection], _Answer], *, complete: bool = True) -> _Answer | None:
+        try:
+            inode, connection = self._take()
+        except (sqlite3.Error, OSError, schema.NotAnIndexError) as error:
+            _log.debug("there is no index: %s", error)
+            return None
+        good = False
+        try:
+            answer = ask(connection) if not complete or _is_complete(connection) else None
+            good = True
+        except (sqlite3.Error, ValueError, TypeError, DigestInvalidError) as error:
+            self._tell(error)
+            return None
+        else:
+            return answer
+        finally:
+            if good and len(self._idle) < _MOST_IDLE:
+                self._idle.append((inode, connection))
+            else:
+                connection.close()
+
+    def _take(self) -> tuple[int, sqlite3.Connection]:
+        """Return a connection to the file that is there now, and its inode.
+
+        Raises:
+            sqlite3.Error, OSError, NotAnIndexError: there is none.
+        """
+        inode = os.stat(self._path).st_ino  # noqa: PTH116  each answer asks, and a Path takes longer
+        while self._idle:
+            with suppress(IndexError):  # another thread has taken it
+                opened, connection = self._idle.pop()
+                if opened == inode:
+                    return inode, connection
+                connection.close()
+        connection = schema.open_to_read(self._path, self._identity)
+        # What is beside the file is that of another one if it was replaced as it was opened.
+        if os.stat(self._path).st_ino != inode:  # noqa: PTH116  as above
+            connection.close()
+            raise schema.NotAnIndexError("it was replaced")
+        return inode, connection
+
+    def _tell(self, error: Exception) -> None:
+        """Leave word for the writer that the file is damaged, if it is: then it makes a new one."""
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF in _DAMAGED:
+            _log.warning("the index cannot be used: %s", error)
+            with suppress(OSError):
+                schema.damaged_mark(self._path).touch()
+        else:
+            _log.debug("the index does not answer: %s", error)
+
+
+def _is_complete(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM state WHERE key = 'scanned' AND value").fetchone() is not None
+
+
+def _progress(connection: sqlite3.Connection) -> Progress:
+    counts = (
+        "repositories",
+        "tags",
+        "tags WHERE unread",
+        "manifests WHERE unread",
+    )
+    repositories, tags, links, manifests = (
+        connection.execute(f"SELECT count(*) FROM {each}").fetchone()[0]  # noqa: S608  constants
+        for each in counts
+    )
+    unread = links + manifests
+    scanned = connection.execute("SELECT value FROM state WHERE key = 'scanned'").fetchone()
+    complete = scanned[0] if scanned else None
+    return Progress(complete, complete is not None and not unread, repositories, tags, unread)

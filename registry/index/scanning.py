@@ -1,0 +1,87 @@
+"""Reads all of a storage into the index: first what there is and since when, then where tags lead, then the images.
+
+It works in steps, so that what the journal tells is looked at between them. What was read before is not read again: a
+link only if the storage says that it is another one, a manifest never.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from registry.browsing.images import Images
+from registry.index.facts import find_facts
+from registry.storage import paths
+from registry.storage.links import read_links
+from registry.storage.parts import Kind, leaf_in, part_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from drivers.base import StorageDriver
+    from registry.index.facts import Facts
+    from registry.index.writer import UnreadManifest, Writer
+    from registry.inventory.source import Reader
+
+_FOUND: Final = 1000
+"""Objects of a step of the walk."""
+_LINKS: Final = 200
+_MANIFESTS: Final = 32
+_SUMS: Final = 100
+
+
+def scan(driver: StorageDriver, writer: Writer) -> Iterator[None]:
+    """Find all repositories and tags, and forget those that are not there; each step of the iterator does a part.
+
+    Raises:
+        DriverError: the storage fails, or a part of it may not be looked into: then nothing is forgotten.
+    """
+    with writer.transaction():
+        writer.begin_scan()
+    found = driver.walk(paths.REPOSITORIES, leaf_in=leaf_in)
+    while objects := list(islice(found, _FOUND)):
+        with writer.transaction():
+            for each in objects:
+                part = part_at(each.path)
+                if part and part.kind is Kind.REVISION:
+                    writer.found_repository(part.repository)
+                elif part and part.kind is Kind.TAG:
+                    writer.found_tag(part.repository, part.tag, pushed=each.modified, version=each.version)
+        yield
+    with writer.transaction():
+        writer.end_scan()
+
+
+def catch_up(driver: StorageDriver, reader: Reader, writer: Writer) -> Iterator[None]:
+    """Find out what is not known yet of the tags and manifests in the index, as scan() does, and sum it up.
+
+    Raises:
+        DriverError: the storage fails.
+    """
+    while tags := writer.unread_tags(_LINKS):
+        digests = list(read_links(driver, [paths.tag_link(tag.repository, tag.name) for tag in tags]))
+        with writer.transaction():
+            for tag, digest in zip(tags, digests, strict=True):
+                writer.read_tag(tag, digest)
+        yield
+    images = Images(reader)
+    while manifests := writer.unread_manifests(_MANIFESTS):
+        facts = list(reader.each(partial(_facts, images), manifests))
+        with writer.transaction():
+            for manifest, found in zip(manifests, facts, strict=True):
+                writer.learned(manifest.digest, found)
+        yield
+    while _sum_up(writer):
+        yield
+
+
+def _facts(images: Images, manifest: UnreadManifest) -> Facts | None:
+    if not manifest.repository:  # its tag has been moved meanwhile
+        return None
+    return find_facts(images, manifest.repository, manifest.digest)
+
+
+def _sum_up(writer: Writer) -> int:
+    with writer.transaction():
+        return writer.sum_up(_SUMS)

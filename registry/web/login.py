@@ -1,0 +1,98 @@
+"""Logging in with a password, and logging out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, request
+from werkzeug.exceptions import NotFound
+
+from auth.base import ThrottledError, UnauthorizedError
+from registry.handlers.auditing import note_login, note_logout
+from registry.handlers.context import AccessRequest
+from registry.handlers.current import services
+from registry.handlers.errors import answer
+from registry.handlers.flask_internals import current_globals
+from registry.web.cookies import SESSION
+from registry.web.page import page, redirect, render
+from registry.web.site import site
+from registry.web.visitor import visitor
+
+if TYPE_CHECKING:
+    from auth.base import Grant, SignIn
+    from registry.handlers.response import Response
+
+blueprint = Blueprint("web_login", __name__)
+
+_WRONG = "The user name or the password is wrong."
+
+
+@blueprint.get("/_login")
+@page
+def show_login() -> Response:
+    """Show the form, and what other servers one may log in at."""
+    _sign_in()
+    target = own_target(request.args.get("next", ""))
+    return redirect(target) if visitor().session else _form(target)
+
+
+@blueprint.post("/_login")
+@page
+def log_in() -> Response:
+    """Begin a session, if the password is right."""
+    sign_in, target = _sign_in(), own_target(request.form.get("next", ""))
+    user, password = request.form.get("user", ""), request.form.get("password", "")
+    try:
+        grant = sign_in.log_in(AccessRequest(), user, password.encode())
+    except (UnauthorizedError, ThrottledError) as error:
+        told = answer(error, services())
+        message = _WRONG if isinstance(error, UnauthorizedError) else f"{str(error).capitalize()}."
+        response = _form(target, user=user, message=message, code=told.status_code)
+        response.errors = told.errors
+        if "Retry-After" in told.headers:
+            response.headers["Retry-After"] = told.headers["Retry-After"]
+        return response
+    return logged_in(grant, target)
+
+
+@blueprint.post("/_logout")
+@page
+def log_out() -> Response:
+    """End the session in this browser, or, where that is asked for, all sessions of the user."""
+    session, sign_in = visitor().session, services().access.sign_in
+    response = redirect(site().links.home())
+    if session and sign_in:
+        if request.form.get("everywhere"):
+            sign_in.log_out_everywhere(session.grant.user)
+        note_logout()
+    current_globals().session_ended = True
+    SESSION.clear(response)
+    return response
+
+
+def logged_in(grant: Grant, target: str) -> Response:
+    """Return an answer that begins a session and leads to `target`, a path of ours."""
+    current_globals().grant = grant
+    note_login()
+    sessions = site().sessions
+    response = redirect(target)
+    SESSION.set(response, sessions.write(sessions.begin(grant)), sessions.idle)
+    current_globals().session_ended = True  # that of before, which is not to be renewed over this one
+    return response
+
+
+def own_target(wanted: str) -> str:
+    """Return `wanted`, if that is a path of these pages to which one may be led; the home page otherwise."""
+    links = site().links
+    return wanted if links.is_ours(wanted) else links.home()
+
+
+def _sign_in() -> SignIn:
+    sign_in = services().access.sign_in
+    if sign_in is None:
+        raise NotFound
+    return sign_in
+
+
+def _form(target: str, *, user: str = "", message: str = "", code: int = 200) -> Response:
+    return render("login.html", code, target=target, user=user, message=message, sign_in=_sign_in())

@@ -1,0 +1,35 @@
+"""What is found for a text in the names of repositories and tags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flask import Blueprint, request
+
+from registry.browsing.search import search
+from registry.handlers.context import hand_over
+from registry.handlers.current import services
+from registry.web.page import page, render
+from registry.web.visitor import visitor
+
+if TYPE_CHECKING:
+    from registry.browsing.shapes import Hits
+    from registry.handlers.response import Response
+
+blueprint = Blueprint("web_search", __name__)
+
+_LONGEST: Final = 255
+_PAGE: Final = 50
+
+
+@blueprint.get("/_search")
+@page
+def show_search() -> Response:
+    """Show what is found, of what the visitor may pull."""
+    text = request.args.get("q", "").strip()[:_LONGEST]
+    hand_over()
+    return render("search.html", text=text, hits=_found(text, request.args.get("after", "")))
+
+
+def _found(text: str, after: str) -> Hits:
+    return search(services().repositories.catalog, text, visitor().shows, after, _PAGE)

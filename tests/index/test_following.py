@@ -1,0 +1,190 @@
+"""The index has what the storage has, once it has read that, and after each change through the registry."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry.jobs.job import JobFailedError
+from registry.publishing import publishing as publishing_module
+from registry.storage import paths
+from tests.content import descriptor, image, index
+from tests.drivers.failing import FailingDriver
+from tests.index.hosts import Host, Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from drivers.inmemory import InMemoryDriver
+
+
+@pytest.fixture(autouse=True)
+def nobody_pushes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a deletion wait for no push."""
+    monkeypatch.setattr(publishing_module, "_PUSH_SECONDS", 0)
+
+
+def test_the_first_index_has_all_that_was_stored_before(registry: Registry, host: Host) -> None:
+    digest = registry.push("team/app", "v1", "latest")
+    registry.push("team/app-tools", "v2", content="tools")
+    registry.push("untagged", content="nothing")
+    host.catch_up()
+    assert host.tags() == ["team/app:latest", "team/app:v1", "team/app-tools:v2"]
+    assert host.repositories() == ["team/app", "team/app-tools", "untagged"]
+    latest, _ = host.rows("team/app")
+    assert (latest.digest, latest.platforms, latest.aliases) == (digest, ("linux/amd64",), ("v1",))
+    assert latest.pushed == registry.driver.stat(paths.tag_link("team/app", "latest")).modified
+
+
+def test_sizes_are_those_of_all_that_images_lead_to_and_what_they_share_is_counted_once(
+    registry: Registry, host: Host
+) -> None:
+    first = registry.push("app", "v1", content="1", layers=(b"shared", b"one"))
+    second = registry.push("app", "v2", content="2", layers=(b"shared", b"second"))
+    host.catch_up()
+    (row,) = host.page().rows
+    contents = {first, second}
+    sizes = {each.name: each.size for each in host.rows("app")}
+    repository = registry.repositories.open("app")
+    manifests = [repository.manifests.serve(digest).content for digest in contents]
+    config = len(b'{"os": "linux", "architecture": "amd64", "config": {"Labels": {"of": "1"}}}')
+    assert sizes["v1"] == len(repository.manifests.serve(first).content) + config + len(b"shared") + len(b"one")
+    assert row.size == sum(map(len, manifests)) + 2 * config + len(b"shared") + len(b"one") + len(b"second")
+
+
+def test_an_index_of_images_has_the_size_of_all_of_them_and_their_platforms(registry: Registry, host: Host) -> None:
+    registry.push("app", content="amd64")
+    config = b'{"os": "linux", "architecture": "amd64", "config": {"Labels": {"of": "amd64"}}}'
+    child = image(config, b"layer")
+    platform = {"os": "linux", "architecture": "arm64", "variant": "v8"}
+    content = index(manifests=[descriptor(child, "application/vnd.oci.image.manifest.v1+json", platform=platform)])
+    registry.push_manifest("app", content, "multi")
+    host.catch_up()
+    (row,) = host.rows("app")
+    assert row.platforms == ("linux/arm64/v8",)
+    assert row.size == len(content) + len(child) + len(config) + len(b"layer")
+
+
+def test_a_push_is_in_the_index_after_the_next_look_at_the_journal(registry: Registry, host: Host) -> None:
+    host.catch_up()
+    assert host.repositories() == []
+    digest = registry.push("team/app", "v1")
+    host.catch_up()
+    (row,) = host.rows("team/app")
+    assert (row.name, row.digest) == ("v1", digest)
+    assert row.size is not None
+    assert [(each.name, each.tags) for each in host.page().rows] == [("team/app", 1)]
+
+
+def test_a_tag_that_is_moved_leads_elsewhere_in_the_index(registry: Registry, host: Host) -> None:
+    registry.push("app", "latest", content="1")
+    host.catch_up()
+    digest = registry.push("app", "latest", "v2", content="2")
+    host.catch_up()
+    assert [(row.name, row.digest, row.aliases) for row in host.rows("app")] == [
+        ("latest", digest, ("v2",)),
+        ("v2", digest, ("latest",)),
+    ]
+
+
+def test_what_is_deleted_leaves_the_index(registry: Registry, host: Host) -> None:
+    digest = registry.push("app", "v1", "v2", "v3")
+    other = registry.push("app", "other", content="other")
+    registry.push("keep", "v1")
+    host.catch_up()
+    registry.remove_tag("app", "v3")
+    host.catch_up()
+    assert host.tags() == ["app:other", "app:v1", "app:v2", "keep:v1"]
+    registry.remove_manifest("app", digest)
+    host.catch_up()
+    assert host.tags() == ["app:other", "keep:v1"]
+    registry.remove_manifest("app", other)
+    host.catch_up()
+    assert host.repositories() == ["keep"]
+    assert host.search("v3") == []
+
+
+def test_a_repository_that_is_deleted_and_pushed_to_again_has_only_what_is_new(registry: Registry, host: Host) -> None:
+    registry.push("app", "v1", "v2")
+    registry.push("app/nested", "v1")
+    host.catch_up()
+    registry.remove_repository("app")
+    registry.push("app", "v3")
+    host.catch_up()
+    assert host.tags() == ["app:v3", "app/nested:v1"]
+
+
+def test_what_a_registry_that_writes_no_journal_has_changed_is_found_when_all_is_read(
+    tmp_path: Path, driver: InMemoryDriver
+) -> None:
+    go = Registry(driver, silent=True)
+    go.push("app", "v1", "v2", content="1")
+    host = Host(tmp_path / "index", driver, reconcile_seconds=0.0)
+    host.keeping.run()
+    host.catch_up_until("app:v2")
+    go.remove_tag("app", "v1")
+    moved = go.push("app", "v2", content="2")
+    go.push("new", "v1")
+    host.catch_up_until("new:v1")
+    assert host.tags() == ["app:v2", "new:v1"]
+    for _ in range(10):
+        host.keeping.run()
+    assert [row.digest for row in host.rows("app")] == [moved]
+
+
+@pytest.mark.parametrize(("minutes", "reads_all"), [(44, False), (46, True), (-4, False), (-6, True)])
+def test_an_index_that_has_not_followed_for_long_or_was_ahead_of_time_reads_all_of_the_storage(
+    registry: Registry, host: Host, minutes: int, *, reads_all: bool
+) -> None:
+    registry.push("app", "v1")
+    host.catch_up()
+    Registry(registry.driver, silent=True).push("unheard", "v1")
+    with closing(sqlite3.connect(host.path)) as connection, connection:
+        before_ns = minutes * 60 * 1_000_000_000
+        connection.execute("UPDATE state SET value = value - ? WHERE key = 'through_ns'", (before_ns,))
+    host.catch_up()
+    assert ("unheard:v1" in host.tags()) is reads_all
+
+
+def test_a_scan_does_not_bring_back_what_is_deleted_while_it_goes_on(
+    registry: Registry, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.index.scanning._FOUND", 1)
+    monkeypatch.setattr("registry.index.jobs._STEP_SECONDS", 0.0)
+    for number in range(3):
+        registry.push(f"app{number}", "v1", "v2")
+    host.keeping.run()
+    for number in range(3):
+        registry.remove_tag(f"app{number}", "v1")
+    registry.remove_repository("app1")
+    registry.push("app3", "v1")
+    host.catch_up()
+    assert host.tags() == ["app0:v2", "app2:v2", "app3:v1"]
+
+
+def test_a_manifest_that_cannot_be_read_has_no_size_and_holds_up_nothing(registry: Registry, host: Host) -> None:
+    digest = registry.push("app", "torn")
+    registry.push("app", "v1", content="1")
+    registry.driver.put(paths.blob_data(digest), b"\0 torn")
+    gone = registry.push("app", "gone", content="2")
+    registry.driver.delete(paths.blob_data(gone))
+    host.catch_up()
+    assert {row.name: row.size is None for row in host.rows("app")} == {"gone": True, "torn": True, "v1": False}
+
+
+def test_a_storage_that_fails_loses_nothing_of_the_index(tmp_path: Path, driver: InMemoryDriver) -> None:
+    registry = Registry(driver)
+    registry.push("app", "v1")
+    dry_run = FailingDriver(driver, fail_at=0)
+    Host(tmp_path / "dry run", dry_run).catch_up()
+    for call in range(1, dry_run.calls + 1):
+        failing = FailingDriver(driver, fail_at=call)
+        host = Host(tmp_path / str(call), failing)
+        with pytest.raises(JobFailedError, match="the index waits for the storage"):
+            host.catch_up()
+        failing.work_again()
+        host.catch_up()
+        assert host.tags() == ["app:v1"]

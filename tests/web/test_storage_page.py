@@ -1,0 +1,64 @@
+"""The page for maintainers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from registry.lifecycle.reports import Report, write_report
+from registry.retention.reports import Reports
+from tests.handlers.pushing import push_image
+from tests.web.visiting import Browser
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from drivers.inmemory import InMemoryDriver
+    from tests.conftest import Serve
+
+UI = {"enabled": True}
+
+
+def test_it_says_how_this_registry_stores(serve: Serve) -> None:
+    text = Browser(serve(ui=UI)).get("/ui/_storage").text
+
+    assert "Driver inmemory" in text
+    assert "Deletion on" in text
+    assert "No run has left a report" in text
+
+
+def test_it_says_what_the_last_runs_have_done(serve: Serve, driver: InMemoryDriver) -> None:
+    for run in range(1, 13):
+        write_report(driver, Report(run, "host", time.time(), time.time(), deleted_bytes=1024 * run))
+    reports = Reports(driver)
+    begun = reports.begin("host")
+    assert begun
+
+    text = Browser(serve(ui=UI)).get("/ui/_storage").text
+
+    assert "12.0 KiB" in text
+    assert "3.0 KiB" in text
+    assert " 2.0 KiB" not in text, "it has the last ten"
+    assert "goes on, or broke off" in text
+
+
+def test_it_says_how_the_quotas_stand(serve: Serve) -> None:
+    quotas = [{"repositories": "team/*", "limit": "2MiB"}]
+    client = serve(ui=UI, storage={"inmemory": {}, "maintenance": {"quotas": quotas}})
+    push_image(client, "team/app", "v1")
+
+    assert "team/* " in Browser(client).get("/ui/_storage").text
+
+
+def test_it_is_for_maintainers_only(serve: Serve, htpasswd: Path) -> None:
+    local = {"htpasswd": str(htpasswd), "rules": [], "maintainers": ["user:alice"]}
+    client = serve(ui=UI, auth={"local": local})
+
+    stranger, alice, ci = Browser(client), Browser(serve(ui=UI, auth={"local": local})), Browser(client)
+    alice.log_in("alice", "wonderland")
+
+    assert "/ui/_login" in stranger.get("/ui/_storage", follow=False).location
+    assert alice.get("/ui/_storage").status == 200
+    ci.log_in("ci", "machine")
+    assert ci.get("/ui/_storage").status == 403
+    assert "/ui/_storage" not in ci.get("/ui/").links
