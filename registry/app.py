@@ -14,6 +14,7 @@ from registry.handlers import (
     cors,
     discovery,
     errors,
+    extension,
     extension_copies,
     extension_keys,
     maintenance,
@@ -61,6 +62,7 @@ def create_app(services: Services) -> Flask:
     if services.access.token_service:
         app.register_blueprint(token.blueprint, url_prefix=services.access.token_service.path)
     if configuration.http.extensions.enabled:
+        extension.install(app, services.repositories)
         for module in _EXTENSIONS:
             app.register_blueprint(module.blueprint)
     errors.register(app, services)

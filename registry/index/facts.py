@@ -9,14 +9,13 @@ from registry.foundation.found_digests import FoundDigests
 from registry.inventory.walking import follow
 
 if TYPE_CHECKING:
-    from registry.inventory.images import Images
-    from registry.inventory.source import Source
+    from registry.browsing.images import Images
     from registry.oci.digest import Digest
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """As registry.inventory.images.Image. `contents` are the digests that it leads to, itself included, with sizes."""
+    """As registry.browsing.images.Image. `contents` are the digests that it leads to, itself included, with sizes."""
 
     media_type: str
     size: int | None
@@ -24,7 +23,7 @@ class Facts:
     contents: tuple[tuple[Digest, int], ...]
 
 
-def find_facts(source: Source, images: Images, repository: str, digest: Digest) -> Facts | None:
+def find_facts(images: Images, repository: str, digest: Digest) -> Facts | None:
     """Return what is known of a manifest that `repository` has; None if it is not there.
 
     Raises:
@@ -35,7 +34,7 @@ def find_facts(source: Source, images: Images, repository: str, digest: Digest) 
         return None
     with FoundDigests() as manifests, FoundDigests() as content:
         manifests.add(digest)
-        for found in follow(source, repository, manifests):
+        for found in follow(images.source, repository, manifests):
             content.add(found.digest, len(found.stored.content))
             found.add_blobs_to(content)
         return Facts(image.media_type, image.size, image.platforms, tuple(content.all()))

@@ -15,6 +15,7 @@ from registry.index.consumer import NAME
 from registry.index.following import Follower
 from registry.index.scanning import catch_up, scan
 from registry.index.writer import Writer
+from registry.inventory.local import StorageReader
 from registry.jobs.job import Job, JobFailedError
 from registry.journal.reader import NEAR, Reader
 from registry.storage import paths
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.config import Configuration
-    from registry.inventory.source import Source
     from registry.ports import Repositories
 
 _POLL_SECONDS: Final = 1.0
@@ -47,16 +47,15 @@ def jobs(
     configuration: Configuration,
     driver: StorageDriver,
     repositories: Repositories,
-    source: Source,
     hold_seconds: Callable[[], float],
 ) -> Iterator[Job]:
     """Yield the job that keeps the index; none where there is no index.
 
-    `repositories` and `source` are what `driver` has; `hold_seconds` is as for registry.journal.reader.Reader.
+    `repositories` are what `driver` has; `hold_seconds` is as for registry.journal.reader.Reader.
     """
     section = configuration.ui
     if section.enabled and section.index.directory:
-        keeping = Keeping(configuration, driver, repositories, source, hold_seconds)
+        keeping = Keeping(configuration, driver, repositories, hold_seconds)
         yield Job("index", keeping.run, _BROKEN_SECONDS, ends_soon=True)
 
 
@@ -71,7 +70,6 @@ class Keeping:
     configuration: Configuration
     driver: StorageDriver
     repositories: Repositories
-    source: Source
     hold_seconds: Callable[[], float]
     _lock: int | None = None
     _writer: Writer | None = None
@@ -143,7 +141,7 @@ class Keeping:
             else:
                 self._scan = None
                 self._tell(writer)
-        self._rest = self._rest or catch_up(self.driver, self.source, writer)
+        self._rest = self._rest or catch_up(self.driver, StorageReader(self.repositories), writer)
         if _goes_on(self._rest):
             return True
         self._rest = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from registry.browsing.shapes import Child, Level
+from registry.index.ordering import BEHIND, of_repository, repository_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 
 _JUDGED: Final = 2000
 """Repositories that are judged for one level, at most."""
-_BEHIND: Final = '"'
-"""Sorts behind the ``!`` that stands for a slash in the order of repositories, and before all else in a name."""
 
 
 class _Seen(NamedTuple):
@@ -26,10 +25,9 @@ class _Seen(NamedTuple):
 
 def level(connection: sqlite3.Connection, path: str, shows: Callable[[str], bool], after: str, limit: int) -> Level:
     """Return the children directly below `path`, "" for the root, that come after the child `after`."""
-    above = f"{path}/" if path else ""
-    prefix = above.replace("/", "!")
-    end = f"{prefix[:-1]}{_BEHIND}" if prefix else "\x7f"
-    position = f"{after.replace('/', '!')}{_BEHIND}" if after else prefix
+    prefix = of_repository(f"{path}/" if path else "")
+    end = f"{prefix[:-1]}{BEHIND}" if prefix else "\x7f"
+    position = f"{of_repository(after)}{BEHIND}" if after else prefix
     children: list[Child] = []
     left = _JUDGED
     last = after
@@ -40,12 +38,12 @@ def level(connection: sqlite3.Connection, path: str, shows: Callable[[str], bool
         if len(children) == limit or left <= 0:
             return Level(path, tuple(children), last)
         name = prefix + row[0][len(prefix) :].partition("!")[0]
-        last = name.replace("!", "/")
+        last = repository_of(name)
         seen = _look(connection, name, shows, left)
         left -= seen.judged
         if seen.is_repository or seen.has_nested:
             children.append(Child(last, seen.is_repository, seen.has_nested))
-        position = f"{name}{_BEHIND}"
+        position = f"{name}{BEHIND}"
     return Level(path, tuple(children), None)
 
 
@@ -54,7 +52,7 @@ def _look(connection: sqlite3.Connection, ordering: str, shows: Callable[[str], 
     is_repository, judged = False, 0
     query = "SELECT name, ordering FROM repositories WHERE ordering >= ? AND ordering < ? ORDER BY ordering LIMIT ?"
     # Between the name itself and those nested in it nothing else sorts.
-    for name, found in connection.execute(query, (ordering, f"{ordering}{_BEHIND}", most + 1)):
+    for name, found in connection.execute(query, (ordering, f"{ordering}{BEHIND}", most + 1)):
         judged += 1
         if shows(name):
             if found != ordering:

@@ -10,10 +10,9 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from registry.browsing.images import Images
 from registry.index.facts import find_facts
-from registry.inventory.images import Images
 from registry.storage import paths
-from registry.storage.at_once import each
 from registry.storage.links import read_links
 from registry.storage.parts import Kind, leaf_in, part_at
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.index.facts import Facts
     from registry.index.writer import UnreadManifest, Writer
-    from registry.inventory.source import Source
+    from registry.inventory.source import Reader
 
 _FOUND: Final = 1000
 """Objects of a step of the walk."""
@@ -43,20 +42,18 @@ def scan(driver: StorageDriver, writer: Writer) -> Iterator[None]:
     found = driver.walk(paths.REPOSITORIES, leaf_in=leaf_in)
     while objects := list(islice(found, _FOUND)):
         with writer.transaction():
-            for each_object in objects:
-                part = part_at(each_object.path)
+            for each in objects:
+                part = part_at(each.path)
                 if part and part.kind is Kind.REVISION:
                     writer.found_repository(part.repository)
                 elif part and part.kind is Kind.TAG:
-                    writer.found_tag(
-                        part.repository, part.tag, pushed=each_object.modified, version=each_object.version
-                    )
+                    writer.found_tag(part.repository, part.tag, pushed=each.modified, version=each.version)
         yield
     with writer.transaction():
         writer.end_scan()
 
 
-def catch_up(driver: StorageDriver, source: Source, writer: Writer) -> Iterator[None]:
+def catch_up(driver: StorageDriver, reader: Reader, writer: Writer) -> Iterator[None]:
     """Find out what is not known yet of the tags and manifests in the index, as scan() does, and sum it up.
 
     Raises:
@@ -68,9 +65,9 @@ def catch_up(driver: StorageDriver, source: Source, writer: Writer) -> Iterator[
             for tag, digest in zip(tags, digests, strict=True):
                 writer.read_tag(tag, digest)
         yield
-    images = Images(source)
+    images = Images(reader)
     while manifests := writer.unread_manifests(_MANIFESTS):
-        facts = list(each(driver, partial(_facts, source, images), manifests))
+        facts = list(reader.each(partial(_facts, images), manifests))
         with writer.transaction():
             for manifest, found in zip(manifests, facts, strict=True):
                 writer.learned(manifest.digest, found)
@@ -79,10 +76,10 @@ def catch_up(driver: StorageDriver, source: Source, writer: Writer) -> Iterator[
         yield
 
 
-def _facts(source: Source, images: Images, manifest: UnreadManifest) -> Facts | None:
+def _facts(images: Images, manifest: UnreadManifest) -> Facts | None:
     if not manifest.repository:  # its tag has been moved meanwhile
         return None
-    return find_facts(source, images, manifest.repository, manifest.digest)
+    return find_facts(images, manifest.repository, manifest.digest)
 
 
 def _sum_up(writer: Writer) -> int:

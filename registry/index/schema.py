@@ -38,14 +38,15 @@ _TABLES: Final = """
     CREATE INDEX repositories_by_size ON repositories (coalesce(size, -1) DESC, ordering);
     CREATE INDEX repositories_stale ON repositories (id) WHERE stale;
 
-    -- `version` is what the storage says of the link, "" if that was not asked; an `unread` link is to be read.
+    -- `ordering` sorts as people count, v1.9 before v1.10. `version` is what the storage says of the link,
+    -- "" if that was not asked; an `unread` link is to be read.
     CREATE TABLE tags (
-        repository INTEGER NOT NULL, name TEXT NOT NULL, manifest INTEGER, pushed REAL,
+        repository INTEGER NOT NULL, name TEXT NOT NULL, ordering TEXT NOT NULL, manifest INTEGER, pushed REAL,
         version TEXT NOT NULL DEFAULT '', unread INTEGER NOT NULL DEFAULT 0, generation INTEGER NOT NULL,
         PRIMARY KEY (repository, name)
     ) WITHOUT ROWID;
     CREATE INDEX tags_by_name ON tags (name, repository);
-    CREATE INDEX tags_by_pushed ON tags (repository, pushed, name);
+    CREATE INDEX tags_by_ordering ON tags (repository, ordering);
     CREATE INDEX tags_by_manifest ON tags (manifest);
     CREATE INDEX tags_unread ON tags (repository, name) WHERE unread;
     CREATE TABLE tag_names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from registry.browsing.shapes import Hit, Hits
+from registry.index.ordering import of_repository
 
 if TYPE_CHECKING:
     import sqlite3
@@ -83,7 +84,7 @@ class _Found:
 def _repositories(connection: sqlite3.Connection, words: Sequence[str], behind: str, after: str) -> Iterator[str]:
     where, values = _has_all(connection, "repositories", words)
     query = f"SELECT name FROM repositories WHERE {where} AND {behind} ORDER BY ordering"  # noqa: S608  of constants
-    for (name,) in connection.execute(query, (*values, after.replace("/", "!"))):
+    for (name,) in connection.execute(query, (*values, of_repository(after))):
         yield name
 
 
@@ -92,7 +93,7 @@ def _tags(connection: sqlite3.Connection, words: Sequence[str], tag: str, reposi
     where, values = _has_all(connection, "tag_names", words)
     names = f"SELECT name FROM tag_names WHERE {where} AND name >= ? ORDER BY name"  # noqa: S608  of constants
     for (name,) in connection.execute(names, (*values, tag)):
-        behind = repository.replace("/", "!") if name == tag else ""
+        behind = of_repository(repository) if name == tag else ""
         for (found,) in connection.execute(_WITH_TAG, (name, behind)):
             yield Hit(found, name), f"{found}:{name}"
 

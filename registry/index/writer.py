@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from registry.index import schema
+from registry.index import ordering, schema
 from registry.oci.digest import Digest
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ _REPOSITORY = """
     ON CONFLICT (name) DO UPDATE SET generation = excluded.generation RETURNING id
 """
 _FOUND_TAG = """
-    INSERT INTO tags (repository, name, pushed, version, unread, generation) VALUES (?, ?, ?, ?, 1, ?)
+    INSERT INTO tags (repository, name, ordering, pushed, version, unread, generation) VALUES (?, ?, ?, ?, ?, 1, ?)
     ON CONFLICT (repository, name) DO UPDATE SET
         generation = excluded.generation, pushed = excluded.pushed,
         unread = unread OR version IS NOT excluded.version, version = excluded.version
 """
 _LOOKED_UP_TAG = """
-    INSERT INTO tags (repository, name, manifest, pushed, generation) VALUES (?, ?, ?, ?, ?)
+    INSERT INTO tags (repository, name, ordering, manifest, pushed, generation) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (repository, name) DO UPDATE SET
         generation = excluded.generation, pushed = excluded.pushed, manifest = excluded.manifest,
         unread = 0, version = ''
@@ -167,7 +167,8 @@ class Writer:
         if self._is_touched(repository, name) or self._is_touched(repository, ""):
             return
         number = self._repository(repository)
-        self._connection.execute(_FOUND_TAG, (number, name, pushed, version, self._generation))
+        values = (number, name, ordering.of_tag(name), pushed, version, self._generation)
+        self._connection.execute(_FOUND_TAG, values)
 
     def end_scan(self) -> None:
         """Forget what the scan has not found."""
@@ -209,7 +210,8 @@ class Writer:
             manifest = self._manifest(digest)
             # One that was not there before may be now.
             self._connection.execute("UPDATE manifests SET unread = 1 WHERE id = ? AND media_type IS NULL", (manifest,))
-            values = (self._repository(repository), name, manifest, pushed, self._generation)
+            number = self._repository(repository)
+            values = (number, name, ordering.of_tag(name), manifest, pushed, self._generation)
             self._connection.execute(_LOOKED_UP_TAG, values)
 
     def pushed_to(self, repository: str) -> None:
@@ -270,7 +272,7 @@ class Writer:
     def _repository(self, name: str) -> int:
         """Return the number of a repository, which is there. Those of one lie together, so the last is remembered."""
         if self._last[0] != name:
-            values = (name, ordering_of(name), self._generation)
+            values = (name, ordering.of_repository(name), self._generation)
             self._last = (name, self._connection.execute(_REPOSITORY, values).fetchone()[0])
         return self._last[1]
 
@@ -295,8 +297,3 @@ class Writer:
 
     def _note(self, **state: object) -> None:
         self._connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
-
-
-def ordering_of(name: str) -> str:
-    """Return what sorts as the catalog does, where ``a/b`` comes before ``a-b``, of a name or a part of it."""
-    return name.replace("/", "!")

@@ -19,7 +19,6 @@ from registry.proxy import prefetch
 from registry.proxy import watching as upstreams
 from registry.proxy.eviction import jobs as eviction
 from registry.proxy.fills import abandoned
-from registry.publishing import Operator
 from registry.retention import jobs as retention
 from registry.server.acme import renewal
 
@@ -77,10 +76,8 @@ def periodic_jobs(services: Services, stopping: Callable[[], bool] = lambda: Fal
 def _index_jobs(services: Services, dispatch: notifications.Dispatch) -> Iterator[Job]:
     # Loaded, with SQLite, where there is an index.
     from registry.index import jobs as index  # noqa: PLC0415
-    from registry.inventory.local import StorageSource  # noqa: PLC0415
 
-    source = StorageSource(services.repositories, services.publishing(Operator()))
-    yield from index.jobs(services.configuration, services.driver, services.repositories, source, dispatch.hold_seconds)
+    yield from index.jobs(services.configuration, services.driver, services.repositories, dispatch.hold_seconds)
 
 
 def have_much_to_do(configuration: Configuration) -> bool:

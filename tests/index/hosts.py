@@ -14,7 +14,6 @@ from registry.index import schema
 from registry.index.consumer import IndexConsumer
 from registry.index.jobs import Keeping
 from registry.index.reader import Index as Reader
-from registry.inventory.local import StorageSource
 from registry.journal.entry import Instance
 from registry.journal.recorder import Recorder
 from registry.oci.digest import Digest
@@ -95,8 +94,7 @@ class Host:
             "0.1", Storage("inmemory", self.parameters), ui=UI(enabled=True, index=section)
         )
         repositories = Repositories(self.driver)
-        source = StorageSource(repositories, Publishing(ValidationPolicy(), Operator()))
-        self.keeping = Keeping(self.configuration, self.driver, repositories, source, hold_seconds=lambda: 0.0)
+        self.keeping = Keeping(self.configuration, self.driver, repositories, hold_seconds=lambda: 0.0)
         self.path = schema.path_in(str(self.directory))
         self.index = Reader(self.path, schema.identity_of(self.configuration))
 
