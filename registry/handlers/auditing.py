@@ -72,9 +72,15 @@ _ASKED: Final = {
     "uploads.finish_upload": (PUSH, BLOB),
     "uploads.get_upload": (LIST, UPLOAD),
     "uploads.start_upload": (PUSH, BLOB),
+    "web_copying.copy": (PUSH, MANIFEST),
+    "web_deleting.ask_deletion": (DELETE, REPOSITORY),
+    "web_deleting.delete": (DELETE, REPOSITORY),
     "web_keys.create_key": (CREATE, KEY),
     "web_keys.revoke_key": (REVOKE, KEY),
     "web_login.log_in": (LOGIN, SERVER),
+    "web_storage.show_storage": (LIST, COLLECTION),
+    "web_tagging.ask_tag": (PUSH, MANIFEST),
+    "web_tagging.tag": (PUSH, MANIFEST),
 }
 """What a view is asked for: the action, and of what. The other views are open to everybody, and change nothing."""
 
