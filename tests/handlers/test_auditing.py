@@ -135,8 +135,10 @@ def request_of(audited: Audited, method: str, rule: str, who: str | None, *, bad
         path += "/nothing"
     path = path.replace("<reference>", "nothing" if bad else "v1")
     path = path.replace("<digest>", "sha256:bad" if bad else CONFIG_DIGEST)
+    if rule.endswith("/search/repositories"):
+        path += f"?q=app&n={-1 if bad else 1}"
     if method != "POST" and rule.startswith("/v2/<name>/_registry/"):
-        path += "?reference=:&digest=bad&sort=bad" if bad else f"?reference=v1&digest={CONFIG_DIGEST}"
+        path += "?reference=:&digest=bad&sort=bad" if bad else f"?reference=v1&from=v1&to=v1&digest={CONFIG_DIGEST}"
     if bad and path.endswith(("/_catalog", "/list", "/uploads/", "/usage", "/_registry/tree")):
         path += "?n=-1&digest=bad"
     return ask(audited.client, method, path, who, **more)
