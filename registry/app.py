@@ -16,6 +16,7 @@ from registry.handlers import (
     errors,
     extension,
     extension_copies,
+    extension_keys,
     maintenance,
     manifests,
     observing,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from registry.services import Services
 
 _BLUEPRINTS = (base, blobs, catalog, manifests, operations, referrers, tags, uploads)
-_EXTENSIONS = (discovery, extension_copies, maintenance)
+_EXTENSIONS = (discovery, extension_copies, extension_keys, maintenance)
 _OUTSIDE_OF_PREFIX = {"/", LIVENESS_PATH, READINESS_PATH}
 
 
