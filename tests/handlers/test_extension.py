@@ -240,6 +240,13 @@ class TestSearch:
         assert answer.json == {"complete": False, "results": []}
         assert "Link" not in answer.headers
 
+    def test_a_storage_that_is_slow_is_not_looked_at_to_the_end(
+        self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(searching, "_SECONDS", -1.0)
+
+        assert client.get("/v2/_registry/search/repositories?q=team").json == {"complete": False, "results": []}
+
     def test_a_page_of_the_index_that_ends_at_a_hidden_name_does_not_tell_it(
         self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
