@@ -60,6 +60,7 @@ run: $(BIN)/.run ## Serve a registry on ADDR (127.0.0.1:5000) from the directory
 	@echo "  docker pull alpine && docker tag alpine $(REACHED)/alpine && docker push $(REACHED)/alpine"
 	@echo "  podman pull alpine && podman push --tls-verify=false alpine $(REACHED)/alpine"
 	@echo "  skopeo copy --dest-tls-verify=false docker://alpine docker://$(REACHED)/alpine"
+	@echo "Look at it in a browser: http://$(REACHED)/ui/"
 	@echo "Stop with Ctrl-C; the images stay in $(DATA)."
 	@REGISTRY_HTTP_ADDR="$(ADDR)" REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY="$(DATA)" $(BIN)/registry serve deploy/config-dev.yml
 

@@ -12,7 +12,10 @@ from auth.base import MAINTENANCE, Access, AccessController, DeniedError, Grant,
 from auth.headers import basic_credentials, bearer_challenge, bearer_token, merged_scope
 from auth.identities.accounts import Accounts, Identity
 from auth.identities.apikeys import ApiKeys
+from auth.identities.key_file import KeyFile
+from auth.identities.key_records import KEPT_IN_STORAGE, KeyRecords
 from auth.identities.logouts import Logouts
+from auth.identities.own_keys import OwnKeys
 from auth.identities.passwords import PasswordFile
 from auth.identities.sign_in import PasswordSignIn
 from auth.identities.throttle import FailureThrottle
@@ -32,6 +35,7 @@ from registry.foundation.unreadable import reason_unreadable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from auth.identities.apikeys import Place
     from auth.rules.ruleset import Decision, Policy
     from registry.foundation.shared_set import SharedSet
 
@@ -65,6 +69,7 @@ class LocalController(AccessController):
         self._realm = realm
         self._logouts = Logouts()
         self.sign_in = PasswordSignIn(accounts, self._logouts) if accounts.have_passwords else None
+        self.keys = accounts.own_keys
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
@@ -100,6 +105,7 @@ class LocalController(AccessController):
         self._accounts.share(proven)
 
     def keep(self, records: Records) -> None:
+        self._accounts.keep(records)
         self._logouts.keep(records)
 
     def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
@@ -118,19 +124,22 @@ class LocalController(AccessController):
         return grant
 
     def lists(self, grant: Grant, repository: str) -> bool:
-        return self._policy().decide(grant.user, repository, "pull").allowed
+        return not self._refusal(grant, Access("repository", repository, "pull"))
 
     def judge(self, grant: Grant, accesses: Sequence[Access]) -> None:
         for access in accesses:
-            refusal = self._refusal(grant.user, access)
+            refusal = self._refusal(grant, access)
             if refusal:
                 logger.info("denied: %s", refusal)
                 raise DeniedError(refusal, grant.user)
 
     def explain(self, grant: Grant, access: Access) -> str:
+        refusal = self._refusal(grant, access)
+        if refusal:
+            return refusal
         if access.type == "repository":
             return str(self._decide(grant.user, access))
-        if access.name == MAINTENANCE and self._policy().maintains(grant.user):
+        if access.name == MAINTENANCE:
             return f"{grant.user} is one of the maintainers of this registry"
         return super().explain(grant, access)
 
@@ -162,13 +171,20 @@ class LocalController(AccessController):
         return brought
 
     def _check_rules(self, identity: Identity, request: Request, accesses: Sequence[Access]) -> None:
+        grant = Grant(identity.user, identity.proof)
         if identity.user:
-            self.judge(Grant(identity.user, identity.proof), accesses)
-        elif any(self._refusal("", access) for access in accesses):
-            raise self._challenge(request, accesses, "insufficient_scope", Grant())
+            self.judge(grant, accesses)
+        elif any(self._refusal(grant, access) for access in accesses):
+            raise self._challenge(request, accesses, "insufficient_scope", grant)
 
-    def _refusal(self, user: str, access: Access) -> str:
-        """Return why `user` may not do `access`, which names the rule; "" if it may."""
+    def _refusal(self, grant: Grant, access: Access) -> str:
+        """Return why `grant` may not do `access`, which names the rule; "" if it may."""
+        refusal = self._refusal_of_rules(grant.user, access)
+        if refusal or self._accounts.permits(grant.user, grant.proof, access):
+            return refusal
+        return f"{grant.user} may not {access.action} {access.name} with this API key, which is limited"
+
+    def _refusal_of_rules(self, user: str, access: Access) -> str:
         if access.type == "repository":
             decision = self._decide(user, access)
             return "" if decision.allowed else str(decision)
@@ -196,15 +212,31 @@ def _lifetime(section: Parameters, name: str, default: int) -> int:
 
 
 def _accounts(section: Parameters) -> Accounts:
-    htpasswd, keys = section.string("htpasswd"), section.string("apikeys")
+    htpasswd = section.string("htpasswd")
     if htpasswd and not os.path.isfile(htpasswd):  # noqa: PTH113  a name that is too long is no error of its own
         reason = f"{htpasswd} does not exist or is not a file; create it with `registry htpasswd`"
         raise section.error("htpasswd", reason)
-    if is_something_else(keys):
-        raise section.error("apikeys", f"{keys} is not a regular file")
     passwords = PasswordFile(htpasswd, FailureThrottle()) if htpasswd else None
     has_password = passwords.has if passwords else lambda _: False
-    return Accounts(passwords, ApiKeys(keys, has_password) if keys else None, parse_ci_services(section.value("oidc")))
+    ci_services = parse_ci_services(section.value("oidc"))
+    place = _place(section)
+    if place is None:
+        return Accounts(passwords, None, ci_services)
+    keys = ApiKeys(place, has_password)
+    if isinstance(place, KeyFile):
+        keys.bind_all()
+    own_keys = OwnKeys(place, has_password, _lifetime(section, "apikeylifetime", 0) or None)
+    return Accounts(passwords, keys, ci_services, own_keys)
+
+
+def _place(section: Parameters) -> Place | None:
+    """Return where API keys are kept; None where there are none."""
+    path = section.string("apikeys")
+    if path == KEPT_IN_STORAGE:
+        return KeyRecords()
+    if is_something_else(path):
+        raise section.error("apikeys", f"{path} is not a regular file")
+    return KeyFile(path) if path else None
 
 
 def logins_directory(section: Parameters) -> str:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from auth.identities.apikeys import PREFIX, ApiKeys
+from auth.identities.apikey import PREFIX
 
 if TYPE_CHECKING:
-    from auth.base import Request
+    from auth.base import Access, Records, Request
     from auth.headers import Credentials
+    from auth.identities.apikeys import ApiKeys
+    from auth.identities.own_keys import OwnKeys
     from auth.identities.passwords import PasswordFile
     from auth.identities.workload import CIServices
     from registry.foundation.shared_set import SharedSet
 
 logger = logging.getLogger(__name__)
+
+_KEY: Final = "key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,14 @@ class Identity:
 class Accounts:
     """Everybody who can log in."""
 
-    def __init__(self, passwords: PasswordFile | None, keys: ApiKeys | None, ci_services: CIServices) -> None:
+    def __init__(
+        self,
+        passwords: PasswordFile | None,
+        keys: ApiKeys | None,
+        ci_services: CIServices,
+        own_keys: OwnKeys | None = None,
+    ) -> None:
+        self.own_keys = own_keys
         self._passwords = passwords
         self._keys = keys
         self._ci_services = ci_services
@@ -41,6 +52,11 @@ class Accounts:
         """Share with other processes which passwords were good; see PasswordFile.share()."""
         if self._passwords is not None:
             self._passwords.share(proven)
+
+    def keep(self, records: Records) -> None:
+        """Keep API keys in `records`, if they are to be in the storage."""
+        if self._keys is not None:
+            self._keys.place.keep(records)
 
     def identify(self, credentials: Credentials, request: Request) -> Identity | None:
         """Return the identity that `credentials`, which came with `request`, prove, or None with a line in the log.
@@ -58,9 +74,9 @@ class Accounts:
     def _identify(self, credentials: Credentials, request: Request) -> Identity | None:
         secret = credentials.password.decode("ascii", "replace")
         if self._keys is not None and secret.startswith(PREFIX):
-            found = self._keys.user_of(secret)
             # The name must be the key's: a log of requests would otherwise name whom the caller likes.
-            return Identity(found[0], f"key:{found[1]}") if found and found[0] == credentials.user else None
+            key_id = self._keys.proved_by(secret, credentials.user)
+            return Identity(credentials.user, f"{_KEY}:{key_id}") if key_id else None
         ci_service = self._ci_services.of(secret)
         if ci_service is not None:
             # The name that came along says nothing: the rules of the CI service say who this is.
@@ -94,8 +110,17 @@ class Accounts:
         kind, _, detail = proof.partition(":")
         if kind == "password" and self._passwords is not None:
             return self._passwords.stands(user, proof)
-        if kind == "key" and self._keys is not None:
+        if kind == _KEY and self._keys is not None:
             return self._keys.valid(detail, user)
         if kind == "oidc":
             return self._ci_services.logs_in(detail, user)
         return not user
+
+    def permits(self, user: str, proof: str, access: Access) -> bool:
+        """Tell whether `proof` of `user` is for `access`, whatever the user may do: only API keys are limited.
+
+        Raises:
+            ControllerError: that cannot be told.
+        """
+        kind, _, detail = proof.partition(":")
+        return kind != _KEY or (self._keys is not None and self._keys.permits(detail, user, access))

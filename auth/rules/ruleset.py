@@ -7,22 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auth.actions import checked_actions
 from registry.foundation.globs import Glob
 from registry.foundation.recent import MOST_ENTRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
-
-ACTIONS = ("pull", "push", "delete", "overwrite")
-"""What a rule grants; push writes new tags only, overwrite moves those that exist.
-
-Whoever may push needs overwrite to delete a tag, too: a tag that was deleted can be pushed again, which would move it.
-"""
+    from collections.abc import Callable, Collection, Iterable
 
 ANONYMOUS = "anonymous"
 AUTHENTICATED = "authenticated"
-
-_NEEDS = {"push": "pull", "overwrite": "push"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,16 +214,4 @@ def _actions(where: str, principal: str, value: object, groups: Collection[str])
         raise ValueError(f"{where}: there is no such group")
     if not isinstance(value, list) or not all(isinstance(action, str) for action in value):
         raise ValueError(f"{where} must be a list of actions")
-    return frozenset(_checked_actions(where, value))
-
-
-def _checked_actions(where: str, actions: Sequence[str]) -> Sequence[str]:
-    if list(actions) == ["*"]:
-        return ACTIONS
-    for action in actions:
-        if action not in ACTIONS:
-            raise ValueError(f"{where}: {action!r} is not an action; there are {', '.join(ACTIONS)} and ['*']")
-        needed = _NEEDS.get(action)
-        if needed is not None and needed not in actions:
-            raise ValueError(f"{where}: {action} is of no use without {needed}")
-    return actions
+    return frozenset(checked_actions(where, value))

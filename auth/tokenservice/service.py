@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from auth.base import MAINTENANCE, Issued, Request, TokenRequestError, UnauthorizedError
+from auth.base import MAINTENANCE, Access, Issued, Request, TokenRequestError, UnauthorizedError
 from auth.headers import Credentials, basic_challenge, basic_credentials
 from auth.identities.accounts import Identity
 from auth.tokens.jws import TokenRefusedError, facts
@@ -123,20 +123,24 @@ class LocalTokenService:
 
     def _limited(self, identity: Identity, scope: Scope) -> Scope:
         if scope.type == "repository":
-            policy = self._policy()
             wanted = _ASKED if "*" in scope.actions else scope.actions
-            actions = [
-                action
-                for action in _ASKED
-                if action in wanted and policy.decide(identity.user, scope.name, action).allowed
-            ]
+            actions = [action for action in _ASKED if action in wanted and self._may(identity, scope.name, action)]
             return Scope(scope.type, scope.name, tuple(actions))
         # Everybody may ask for the catalog: it shows each caller what they may pull.
         if (scope.type, scope.name) == ("registry", "catalog") and "*" in scope.actions:
             return Scope(scope.type, scope.name, ("*",))
         if (scope.type, scope.name) == ("registry", MAINTENANCE) and "*" in scope.actions:
-            return Scope(scope.type, scope.name, ("*",) if self._policy().maintains(identity.user) else ())
+            access = Access(scope.type, scope.name, "*")
+            maintains = self._policy().maintains(identity.user) and self._permits(identity, access)
+            return Scope(scope.type, scope.name, ("*",) if maintains else ())
         return Scope(scope.type, scope.name, ())
+
+    def _may(self, identity: Identity, repository: str, action: str) -> bool:
+        allowed = self._policy().decide(identity.user, repository, action).allowed
+        return allowed and self._permits(identity, Access("repository", repository, action))
+
+    def _permits(self, identity: Identity, access: Access) -> bool:
+        return self._accounts.permits(identity.user, identity.proof, access)
 
     def _check_service(self, fields: Mapping[str, Sequence[str]]) -> None:
         if _only(fields, "service") not in {"", self.service}:

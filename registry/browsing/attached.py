@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -93,6 +94,17 @@ def summarize(read: Attachment) -> Summary:
     )
 
 
+def attached_to(source: Reader, repository: str, digest: Digest) -> list[Digest]:
+    """Return the manifests that are attached to one: referrers, tags of cosign, the attestations of an index.
+
+    Raises:
+        InventoryError: they cannot be found.
+    """
+    referring = (each.digest for each in islice(source.referrers(repository, digest), _MOST_REFERRERS))
+    tagged = source.each(partial(source.target, repository), _tags_of_cosign(digest, "sig", "att", "sbom"))
+    return [*dict.fromkeys((*referring, *filter(None, tagged), *attestations(source, repository, digest)))]
+
+
 def attestations(source: Reader, repository: str, index: Digest, image: Digest | None = None) -> Iterator[Digest]:
     """Yield the attestations in an index, as BuildKit puts them there: those of `image`, or all of them."""
     stored = source.manifest(repository, index)
@@ -118,7 +130,7 @@ def bill_of(source: Reader, repository: str, image: Digest, index: Digest | None
     # What says that it is one goes first; what says nothing of itself may be one, too.
     candidates = [each.digest for each in referring if _kind(each) == "sbom"]
     candidates += attestations(source, repository, index, image) if index else ()
-    candidates += filter(None, (source.target(repository, tag) for tag in _tags_of_cosign(image)))
+    candidates += filter(None, (source.target(repository, tag) for tag in _tags_of_cosign(image, "sbom", "att")))
     candidates += [each.digest for each in referring if _kind(each) in {"provenance", "other"}]
     for digest in candidates[:_MOST_LOOKS]:
         read = attachment(source, repository, digest, LARGEST)
@@ -132,10 +144,9 @@ def _kind(referrer: Described) -> Attached:
     return guessed_kind(referrer.artifact_type, referrer.annotations)
 
 
-def _tags_of_cosign(image: Digest) -> Iterator[str]:
-    """Yield the tags under which cosign keeps what has bills of materials in it, in its older way."""
-    for suffix in ("sbom", "att"):
-        yield f"{image.algorithm}-{image.hex}.{suffix}"
+def _tags_of_cosign(image: Digest, *suffixes: str) -> list[str]:
+    """Return the tags under which cosign keeps what it attaches, where it does not use referrers."""
+    return [f"{image.algorithm}-{image.hex}.{suffix}" for suffix in suffixes]
 
 
 def _digest(text: str) -> Digest | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -14,7 +16,7 @@ from registry.inventory.walking import found_in
 from registry.oci import media_types
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from registry.inventory.source import Reader
     from registry.inventory.walking import Found
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
 LARGEST_CONFIG: Final = 4 * 1024 * 1024
 """Bytes of the largest config that is read."""
 _MOST_PLATFORMS: Final = 100
-_MOST_MANIFESTS: Final = 10_000
+_MOST_MANIFESTS: Final = 500
 _REMEMBERED: Final = 10_000
+_INCOMPLETE_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,42 +46,45 @@ class Image:
 
 
 class Images:
-    """Looks at the images of `source`; remembers the last of them, as many tags lead to one.
+    """Looks at the images of `source`, and remembers the last of them: many tags lead to one, and it never changes.
 
-    What leads to more than `most_manifests` has no size. An index is remembered when all of its images are there: what
-    is deleted of it later is counted until it is forgotten.
+    An index of which images are missing is remembered for a minute. Of one that is complete, what is deleted later is
+    counted until it is forgotten. What leads to more than 500 manifests has no size.
     """
 
-    def __init__(self, source: Reader, most_manifests: int = _MOST_MANIFESTS) -> None:
+    def __init__(self, source: Reader, clock: Callable[[], float] = time.monotonic) -> None:
         self.source = source
-        self._most_manifests = most_manifests
-        self._known: RecentlyUsed[tuple[str, Digest], Image] = RecentlyUsed(_REMEMBERED)
+        self._clock = clock
+        self._images: RecentlyUsed[tuple[str, Digest], tuple[Image, float]] = RecentlyUsed(_REMEMBERED)
 
     def look_at(self, repository: str, digest: Digest) -> Image | None:
         """Return the image of a manifest; None if it is not there. Of one that is remembered, that is not asked."""
-        image = self._known.get((repository, digest))
-        return image or self._look(repository, digest)
+        return self._remembered(repository, digest) or self._look(repository, digest)
 
     def look_at_each(self, repository: str, digests: Iterable[Digest]) -> Iterator[Image | None]:
         """Yield of each manifest its image; None if it is not there now."""
         return self.source.each(partial(self._look_now, repository), digests)
 
     def _look_now(self, repository: str, digest: Digest) -> Image | None:
-        image = self._known.get((repository, digest))
+        image = self._remembered(repository, digest)
         if image:
             return image if self.source.has(repository, digest) else None
         return self._look(repository, digest)
 
+    def _remembered(self, repository: str, digest: Digest) -> Image | None:
+        image, until = self._images.get((repository, digest)) or (None, 0.0)
+        return image if until > self._clock() else None
+
     def _look(self, repository: str, digest: Digest) -> Image | None:
         with FoundDigests() as content:
-            reach = _Reach(self.source, repository, self._most_manifests, content)
+            reach = _Reach(self.source, repository, content)
             root = reach.follow(digest)
             if root is None:
                 return None
             platforms = tuple(dict.fromkeys(self._platforms(repository, root.manifest)))[:_MOST_PLATFORMS]
             image = Image(digest, root.stored.media_type, content.size() if reach.readable else None, platforms)
-        if reach.complete:
-            self._known.put((repository, digest), image)
+        until = math.inf if reach.complete else self._clock() + _INCOMPLETE_SECONDS
+        self._images.put((repository, digest), (image, until))
         return image
 
     def _platforms(self, repository: str, manifest: Manifest | None) -> Iterator[str]:
@@ -96,13 +102,12 @@ class Images:
 class _Reach:
     """All that a manifest leads to, whose sizes are added to `content`.
 
-    It is `readable` if all manifests of it are, and there are no more than `most`; `complete` if all are there.
+    It is `readable` if all manifests of it are, and they are not too many; `complete` if all are there.
     """
 
-    def __init__(self, source: Reader, repository: str, most: int, content: FoundDigests) -> None:
+    def __init__(self, source: Reader, repository: str, content: FoundDigests) -> None:
         self._source = source
         self._repository = repository
-        self._most = most
         self._content = content
         self.readable = self.complete = True
 
@@ -122,7 +127,7 @@ class _Reach:
                 entries = [each for each in dict.fromkeys(self._add(found)) if each not in seen]
                 seen.update(entries)
                 following += entries
-                self.readable = self.readable and len(seen) <= self._most
+                self.readable = self.readable and len(seen) <= _MOST_MANIFESTS
             wave = following
         return root
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from auth.actions import ACTIONS
 from auth.identities.apikeys import ApiKeyStore
+from auth.identities.key_file import KeyFile
 from auth.rules.policy import policy_source
-from auth.rules.ruleset import ACTIONS, ANONYMOUS
+from auth.rules.ruleset import ANONYMOUS
 from registry.audit.record import CHANGE, CREATE, KEY, LOGINS, REVOKE, USER
 from registry.commands.auditing import Recording
 from registry.commands.layout import Command, Group, examples, json_option
@@ -35,7 +37,7 @@ from registry.oci.reference import parse_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from auth.identities.apikeys import ApiKey
+    from auth.identities.apikey import ApiKey
     from auth.rules.ruleset import Decision
     from auth.tokenservice.logins import Login, Logins
     from registry.config import Configuration
@@ -385,7 +387,7 @@ def _store(load: LoadConfiguration, config: str | None, path: str | None) -> Api
         if not isinstance(configured, str):
             raise ConfigurationError("auth.local.apikeys", "is not there; name the file with --file")
         path = configured
-    return ApiKeyStore(path)
+    return ApiKeyStore(KeyFile(path))
 
 
 def _moment(at: int | None) -> str:

@@ -18,6 +18,7 @@ from registry.config.proxied import warn_proxied
 from registry.config.quotas import warn_quotas
 from registry.config.remote import Redis
 from registry.config.retention import warn_retention
+from registry.config.ui import check_ui
 from registry.config.values import Cache
 from registry.foundation import proxies
 
@@ -49,6 +50,7 @@ def refuse_unsupported(configuration: Configuration) -> None:
         ConfigurationError: there is one.
     """
     syslog_target(configuration.audit)
+    check_ui(configuration.ui)
     window_of(configuration.storage.maintenance.garbagecollection)
     if configuration.storage.cache.blobdescriptor == "redis" and not configuration.redis.addrs:
         raise ConfigurationError("storage.cache.blobdescriptor", "redis needs redis.addrs")

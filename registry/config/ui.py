@@ -3,12 +3,17 @@
 Annotations are evaluated, as in ``values``.
 """
 
+import re
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Final
 
+from registry.config.errors import ConfigurationError
 from registry.config.schema import Mark
 
 _HOUR = 3600.0
+_is_path: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+").fullmatch
+_TAKEN: Final = ("/v2", "/auth/token", "/healthz", "/readyz")
+"""Where something else is served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +50,23 @@ class UI:
     host: str = ""
     index: Index = field(default_factory=Index)
     session: Session = field(default_factory=Session)
+
+
+def check_ui(ui: UI) -> None:
+    """Return if the pages can be served where `ui` says, and sessions last for a while.
+
+    Raises:
+        ConfigurationError: they cannot.
+    """
+    if not ui.enabled:
+        return
+    if not _is_path(ui.path):
+        raise ConfigurationError("ui.path", f"must be a path such as /ui, without a slash at its end, not {ui.path!r}")
+    for taken in _TAKEN:
+        if f"{ui.path}/".startswith(f"{taken}/") or taken.startswith(f"{ui.path}/"):
+            raise ConfigurationError("ui.path", f"{ui.path} is in the way of {taken}")
+    if "://" in ui.host or ui.host.endswith("/"):
+        raise ConfigurationError("ui.host", f"must be what names of images begin with, HOST[:PORT], not {ui.host!r}")
+    for name, seconds in (("lifetime", ui.session.lifetime_seconds), ("idle", ui.session.idle_seconds)):
+        if seconds <= 0:
+            raise ConfigurationError(f"ui.session.{name}", "must be longer than that")

@@ -25,6 +25,9 @@ _HANDLERS: Final = {
 }
 """The Go registry's name of a handler, by blueprint; probes and unknown routes have none and are not observed."""
 
+_PAGES: Final = "ui"
+"""What we call the handler of all pages."""
+
 _START_ENDPOINT: Final = "uploads.start_upload"
 
 
@@ -35,7 +38,8 @@ def install(app: Flask, observer: Observer) -> None:
         # The endpoint of a view is its blueprint and its name.
         request = current_request()
         endpoint = request.endpoint or ""
-        handler = _HANDLERS.get(endpoint.partition(".")[0])
+        blueprint = endpoint.partition(".")[0]
+        handler = _HANDLERS.get(blueprint) or (_PAGES if blueprint.startswith("web_") else None)
         if handler:
             if endpoint == _START_ENDPOINT:
                 handler = "blob_upload"

@@ -20,6 +20,7 @@ from registry.handlers.flask_internals import current_request
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from registry.config import Configuration
     from registry.config.values import HTTP
     from registry.oci.digest import Digest
 
@@ -88,6 +89,17 @@ def api_url() -> str:
     http = services().configuration.http
     prefix = http.prefix.strip("/")
     return f"{_root(current_request().environ, http, below=f'/{prefix}' if prefix else '')}/v2/"
+
+
+def path_of_pages(configuration: Configuration) -> str:
+    """Return where the pages of ``ui`` are on the host that browsers ask, without a slash at the end.
+
+    They are below the path of ``http.host`` where that is a URL, and below ``http.prefix`` otherwise.
+    """
+    http = configuration.http
+    configured = _configured(http)
+    root = urlsplit(configured).path if configured else http.prefix
+    return "/" + "/".join(part for part in (root.strip("/"), configuration.ui.path.strip("/")) if part)
 
 
 def claimed_address() -> str:

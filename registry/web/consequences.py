@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from registry.browsing.images import Images
-    from registry.inventory.source import Source
+    from registry.inventory.source import Reader
     from registry.oci.digest import Digest
 
 _MOST_TAGS: Final = 2000
@@ -58,7 +58,7 @@ def of_tags(images: Images, repository: str, tags: Sequence[str]) -> Consequence
     return Consequences(tuple(going), losing, _size(images, repository, losing), complete)
 
 
-def tags_of(source: Source, repository: str, digest: Digest) -> tuple[list[str], bool]:
+def tags_of(source: Reader, repository: str, digest: Digest) -> tuple[list[str], bool]:
     """Return the tags that point to a manifest, and whether all tags of the repository were looked at."""
     names = list(islice(source.tags(repository), _MOST_TAGS + 1))
     targets = source.each(lambda name: source.target(repository, name), names[:_MOST_TAGS])

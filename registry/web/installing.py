@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from registry.web import deleting, home, keys, login, places, search, static, storage, tagging
+from registry.web import (
+    compare,
+    copying,
+    deleting,
+    document,
+    home,
+    keys,
+    login,
+    places,
+    readme,
+    referrers,
+    search,
+    static,
+    storage,
+    tagging,
+)
 from registry.web.site import EXTENSION, build_site
 
 if TYPE_CHECKING:
@@ -12,7 +27,22 @@ if TYPE_CHECKING:
 
     from registry.services import Services
 
-_MODULES: Final = (deleting, home, keys, login, places, search, static, storage, tagging)
+_MODULES: Final = (
+    compare,
+    copying,
+    deleting,
+    document,
+    home,
+    keys,
+    login,
+    places,
+    readme,
+    referrers,
+    search,
+    static,
+    storage,
+    tagging,
+)
 """Each has a `blueprint`; the paths of its views are below that of the pages."""
 
 

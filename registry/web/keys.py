@@ -13,6 +13,7 @@ from registry.audit.record import CREATE, REVOKE
 from registry.foundation.durations import parse as parse_duration
 from registry.foundation.globs import Glob
 from registry.handlers.auditing import record_key
+from registry.handlers.context import require_writable
 from registry.handlers.current import services
 from registry.handlers.errors import answer
 from registry.oci.errors import ParameterInvalidError
@@ -50,8 +51,9 @@ def show_keys() -> Response:
 def create_key() -> Response:
     """Make a key, and show its text, which cannot be had later, with the command that uses it."""
     keys, grant = _keys()
+    require_writable()
     try:
-        made, text = keys.create(grant, _wished(grant))
+        made, text = _made(keys, grant)
     except (DeniedError, ParameterInvalidError) as error:
         told = answer(error, services())
         return _list(keys, grant, message=str(told.errors[0]["message"]), code=told.status_code)
@@ -76,6 +78,7 @@ def ask_revoke() -> Response:
 def revoke_key() -> Response:
     """Revoke a key."""
     keys, grant = _keys()
+    require_writable()
     key_id = request.form.get("key", "")
     if not keys.revoke(grant.user, key_id):
         raise NotFound
@@ -113,6 +116,20 @@ def _list(keys: Keys, grant: Grant, *, message: str = "", code: int = 200) -> Re
         now=time.time(),
         form=request.form,
     )
+
+
+def _made(keys: Keys, grant: Grant) -> tuple[Key, str]:
+    """Return the key that the form asks for, and its text.
+
+    Raises:
+        ParameterInvalidError: it asks for what is none.
+        DeniedError: see Keys.create().
+    """
+    wished = _wished(grant)
+    try:
+        return keys.create(grant, wished)
+    except ValueError as error:
+        raise ParameterInvalidError(str(error)) from error
 
 
 def _wished(grant: Grant) -> Key:

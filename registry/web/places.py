@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 blueprint = Blueprint("web_places", __name__)
 
 
-@blueprint.get("/<path:name>")
+@blueprint.get("/<path:place>")
 @page
-def show_place(name: str) -> Response:
+def show_place(place: str) -> Response:
     """Show ``<repository>``, ``<repository>:<tag>`` or ``<repository>@<digest>``."""
-    if name.startswith("_"):
+    if place.startswith("_"):
         raise NotFound
     # A name has neither "@" nor ":", a tag has neither.
-    name, at, digest = name.partition("@")
+    name, at, digest = place.partition("@")
     name, colon, tag = name.partition(":")
     parse_name(name)
     if at:

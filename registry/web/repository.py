@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from flask import request
 
-from registry.browsing.repository import tags_page
+from registry.browsing.repository import SORTS, tags_page
 from registry.browsing.tree import level
 from registry.handlers.context import hand_over
 from registry.handlers.current import services
@@ -27,7 +27,6 @@ _TAGS: Final = 50
 _NESTED: Final = 100
 _ACTIONS: Final = ("pull", "push", "delete", "overwrite", "untag")
 _LONGEST_FILTER: Final = 128
-_SORTS: Final = ("name", "-pushed", "pushed", "-size", "size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +55,7 @@ def show_repository(name: str) -> Response:
     hand_over()
     here, who = services(), visitor()
     after, wanted = request.args.get("after", ""), request.args.get("filter", "")[:_LONGEST_FILTER]
-    sort = request.args.get("sort", "")
-    if sort not in _SORTS:
-        sort = _SORTS[0]
+    sort = next((each for each in SORTS if each == request.args.get("sort")), SORTS[0])
     nested = level(here.repositories, name, shows=who.shows, after=request.args.get("nested", ""), limit=_NESTED)
     is_repository = who.shows(name) and here.repositories.catalog.has(name)
     if not is_repository and not nested.children:

@@ -9,23 +9,30 @@ from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from registry.browsing.attached import Summaries
 from registry.browsing.images import Images
+from registry.foundation.recent import RecentlyUsedByWeight
 from registry.handlers.flask_internals import current_app
+from registry.handlers.urls import path_of_pages
 from registry.inventory.local import StorageSource
 from registry.publishing import Operator
 from registry.web import words
-from registry.web.links import Links, path_of_pages
+from registry.web.links import Links
 from registry.web.sessions import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from markupsafe import Markup
+
+    from registry.oci.digest import Digest
     from registry.services import Services
 
 EXTENSION: Final = "registry.web"
 """Under which name a Flask application has its Site among its extensions."""
 
 _VERSION_DIGITS: Final = 12
+_README_BYTES: Final = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,8 @@ class Site:
     """The pages of an application.
 
     `static` are the files that they load, by name. `images` are those of the storage, as they are kept here: nothing is
-    fetched from another registry for a page.
+    fetched from another registry for a page. `summaries` are those of attached documents, `readmes` the last texts that
+    were made HTML, by the manifest that has them.
     """
 
     title: str
@@ -42,6 +50,8 @@ class Site:
     templates: Environment
     static: Mapping[str, bytes]
     images: Images
+    summaries: Summaries
+    readmes: RecentlyUsedByWeight[Digest, Markup]
 
 
 def build_site(services: Services) -> Site:
@@ -66,6 +76,8 @@ def build_site(services: Services) -> Site:
         templates=templates,
         static=static,
         images=Images(StorageSource(services.repositories, services.publishing(Operator()))),
+        summaries=Summaries(),
+        readmes=RecentlyUsedByWeight(_README_BYTES, len),
     )
 
 

@@ -10,6 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from registry.handlers.response import Response
 from registry.web.page import page
+from registry.web.security import protect
 from registry.web.site import site
 
 blueprint = Blueprint("web_static", __name__)
@@ -24,10 +25,16 @@ _HEADERS: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 @blueprint.get("/_static/<file>")
-@page
 def get_static(file: str) -> Response:
-    """Send a file of the folder ``static``."""
+    """Send a file of the folder ``static``, whoever asks for it."""
     content = site().static.get(file)
     if content is None:
-        raise NotFound
-    return Response(content, headers=_HEADERS, content_type=_TYPES[PurePath(file).suffix])
+        return _missing()
+    response = Response(content, headers=_HEADERS, content_type=_TYPES[PurePath(file).suffix])
+    protect(response)
+    return response
+
+
+@page
+def _missing() -> Response:
+    raise NotFound

@@ -13,6 +13,8 @@ from auth.controllers.htpasswd import HtpasswdController
 from auth.controllers.local import LocalController
 from auth.controllers.silly import SillyController
 from auth.controllers.token import TokenController
+from auth.identities.apikeys import ApiKeyStore
+from auth.identities.key_file import KeyFile
 from tests.auth.asking import CATALOG, on, request
 from tests.auth.files import line
 
@@ -108,9 +110,7 @@ class TestLoggingIn:
 
 
 def test_keys_of_machines_do_not_log_in_people(tmp_path: Path, htpasswd: Path) -> None:
-    from auth.identities.apikeys import ApiKeyStore  # noqa: PLC0415
-
-    _, text = ApiKeyStore(str(tmp_path / "keys")).create("alice", None)
+    _, text = ApiKeyStore(KeyFile(str(tmp_path / "keys"))).create("alice", None)
     parameters = {"htpasswd": str(htpasswd), "rules": RULES, "apikeys": str(tmp_path / "keys")}
     controller = LocalController.from_parameters(parameters)
     assert controller.sign_in

@@ -51,13 +51,15 @@ def push(client: FlaskClient, *parts: dict[str, Any], tag: str = "", **more: obj
     return push_manifest(client, "app", tag or str(Digest.of(content)), content, content_type=media_types.OCI_MANIFEST)
 
 
-def push_image(client: FlaskClient, config: dict[str, Any], *layers: bytes, tag: str = "") -> tuple[Digest, bytes]:
+def push_image(
+    client: FlaskClient, config: dict[str, Any], *layers: bytes, tag: str = "", name: str = "app"
+) -> tuple[Digest, bytes]:
     content = encoded(config)
     for blob in (content, *layers):
-        push_blob(client, "app", blob)
+        push_blob(client, name, blob)
     manifest = image(content, *layers)
     reference = tag or str(Digest.of(manifest))
-    return push_manifest(client, "app", reference, manifest, content_type=media_types.OCI_MANIFEST), manifest
+    return push_manifest(client, name, reference, manifest, content_type=media_types.OCI_MANIFEST), manifest
 
 
 def in_toto(predicate_type: str, predicate: object) -> dict[str, Any]:

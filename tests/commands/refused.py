@@ -325,6 +325,16 @@ MORE: Final = {
         f"{_TOKEN}    service: s\n    jwks: https://a.example/k\nui:\n  enabled: true\n",
         11, "ui.enabled: with auth: token only the token service knows who may do what, and browsers bring no tokens; ",
     ),
+    "pages in the way of the API": _with("ui: {enabled: true, path: /v2/ui}\n", 4, "ui.path: /v2/ui is in the way of /v2"),
+    "pages in the way of tokens": _with("ui:\n  enabled: true\n  path: /auth\n", 6, "ui.path: /auth is in the way of /auth/token"),
+    "pages at the root": _with("ui:\n  enabled: true\n  path: /\n", 6, "ui.path: must be a path such as /ui, without a slash"),
+    "pages at a path that goes up": _with("ui:\n  enabled: true\n  path: /a/../b\n", 6, "ui.path: must be a path such as /ui"),
+    "pages that say a URL for a host": _with(
+        "ui:\n  enabled: true\n  host: https://registry.example\n", 6, "ui.host: must be what names of images begin with",
+    ),
+    "pages where nobody stays logged in": _with(
+        "ui:\n  enabled: true\n  session:\n    idle: 0s\n", 7, "ui.session.idle: must be longer than that",
+    ),
     "pages with nobody to log in": _with(
         "auth: {silly: {realm: r, service: s}}\nui:\n  enabled: true\n", 6, "ui.enabled: auth: silly knows no users who",
     ),

@@ -47,6 +47,7 @@ WITHOUT_COMMANDS = {
     "performance.md": {"make bench": "measures for minutes up to an hour, with programs that only load a server"},
     "proxy.md": {},
     "storage-drivers.md": {},
+    "web.md": {},
     "tls.md": {
         "cat domain.crt": "on deploying.md, too, and executed there",
         "level=error msg=": "what the log says; test_tls.py reads it there",

@@ -90,6 +90,7 @@ def test_the_first_run_shows_on_a_terminal_that_it_goes_on_and_the_second_starts
     assert max(map(len, shown)) < 120
     assert "serving :5001 serve deploy/config-dev.yml" in terminal.written
     assert "docker push localhost:5001/alpine\r\n" in terminal.written
+    assert "Look at it in a browser: http://localhost:5001/ui/\r\n" in terminal.written
 
     again = make(checkout, "run", PYTHON, "ADDR=127.0.0.1:5002")
     assert "nstall" not in again.stdout + again.stderr

@@ -46,3 +46,11 @@ def push_whole_image(
     for tag in tags or (str(Digest.of(content)),):
         push_manifest(client, name, tag, content, content_type=media_types.OCI_MANIFEST)
     return Digest.of(content)
+
+
+def push_artifact(client: FlaskClient, name: str, artifact_type: str, subject: Digest) -> Digest:
+    """Push an artifact that refers to a manifest of the repository."""
+    push_blob(client, name, b"{}")
+    named = {"mediaType": media_types.OCI_MANIFEST, "digest": str(subject), "size": 100}
+    content = image(b"{}", artifactType=artifact_type, subject=named)
+    return push_manifest(client, name, str(Digest.of(content)), content, content_type=media_types.OCI_MANIFEST)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from auth.base import ControllerError, DeniedError, TokenRequestError, UnauthorizedError
 from auth.controllers.local import LocalController
 from auth.identities.apikeys import ApiKeyStore
+from auth.identities.key_file import KeyFile
 from auth.identities.workload import ClaimRule
 from auth.tokens.jws import unverified
 from auth.tokens.scopes import parse_scopes
@@ -497,7 +498,7 @@ class TestApiKeys:
     def test_a_key_is_a_password_until_it_is_revoked(
         self, controller: LocalController, service: TokenService, directory: Path
     ) -> None:
-        store = ApiKeyStore(str(directory / "keys.json"))
+        store = ApiKeyStore(KeyFile(str(directory / "keys.json")))
         key, text = store.create("ci", None)
         who = basic("ci", text)
         assert controller.authorize(request(who), on("team/a", "pull", "push")).user == "ci"
@@ -514,7 +515,7 @@ class TestApiKeys:
     def test_one_of_a_user_with_a_password_ends_with_it_and_so_do_its_tokens(
         self, controller: LocalController, service: TokenService, directory: Path, ended: str
     ) -> None:
-        _, text = ApiKeyStore(str(directory / "keys.json")).create("ci", None, bound=True)
+        _, text = ApiKeyStore(KeyFile(str(directory / "keys.json"))).create("ci", None, bound=True)
         who = basic("ci", text)
         got = answer(controller, who, "repository:team/a:push", offline_token="true")
         (directory / "htpasswd").write_text(entry("alice", "wonderland") + ended)
@@ -528,7 +529,7 @@ class TestApiKeys:
         self, parameters: dict[str, Any], directory: Path, when: str
     ) -> None:
         early = LocalController.from_parameters(parameters)
-        _, text = ApiKeyStore(str(directory / "keys.json")).create("ci", None)
+        _, text = ApiKeyStore(KeyFile(str(directory / "keys.json"))).create("ci", None)
         if when == "at the start":
             LocalController.from_parameters(parameters)
         else:
@@ -540,7 +541,7 @@ class TestApiKeys:
     def test_one_of_a_user_without_a_password_is_good_until_it_is_revoked(
         self, parameters: dict[str, Any], directory: Path
     ) -> None:
-        store = ApiKeyStore(str(directory / "keys.json"))
+        store = ApiKeyStore(KeyFile(str(directory / "keys.json")))
         key, text = store.create("robot", None)
         for _ in range(2):
             controller = LocalController.from_parameters(parameters)
@@ -553,29 +554,29 @@ class TestApiKeys:
     def test_where_the_file_cannot_be_written_it_ends_while_the_server_runs(
         self, controller: LocalController, directory: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        _, text = ApiKeyStore(str(directory / "keys.json")).create("ci", None)
+        _, text = ApiKeyStore(KeyFile(str(directory / "keys.json"))).create("ci", None)
 
         def refuse(*_: object) -> None:
             raise OSError(30, "Read-only file system")  # the tests may run as root, who may write everywhere
 
-        monkeypatch.setattr("auth.identities.apikeys.replace_file", refuse)
+        monkeypatch.setattr("auth.identities.key_file.replace_file", refuse)
         assert controller.authorize(request(basic("ci", text)), []).user == "ci"
         (directory / "htpasswd").write_text(entry("alice", "wonderland"))
         challenge(controller, request(basic("ci", text)))
 
     def test_what_is_written_an_older_registry_reads(self, directory: Path) -> None:
-        key, _ = ApiKeyStore(str(directory / "keys.json")).create("ci", None, bound=True)
+        key, _ = ApiKeyStore(KeyFile(str(directory / "keys.json"))).create("ci", None, bound=True)
         (listed,) = json.loads((directory / "keys.json").read_text())["keys"]
         assert listed.keys() == {"id", "user", "sha256", "created", "expires"}
         assert listed["id"] == key.id
 
     def test_it_is_one_users_alone(self, controller: LocalController, directory: Path) -> None:
-        _, text = ApiKeyStore(str(directory / "keys.json")).create("ci", None)
+        _, text = ApiKeyStore(KeyFile(str(directory / "keys.json"))).create("ci", None)
         for wrong in (basic("alice", text), basic("ci", text[:-1]), basic("ci", text + "x"), basic("", text)):
             challenge(controller, request(wrong))
 
     def test_an_expired_one_is_none(self, controller: LocalController, directory: Path) -> None:
-        past = ApiKeyStore(str(directory / "keys.json"), clock=lambda: time.time() - 100)
+        past = ApiKeyStore(KeyFile(str(directory / "keys.json")), clock=lambda: time.time() - 100)
         _, text = past.create("ci", 50)
         challenge(controller, request(basic("ci", text)))
         _, text = past.create("ci", 500)
@@ -583,7 +584,7 @@ class TestApiKeys:
 
     def test_the_file_holds_no_secret_and_is_for_its_owner(self, directory: Path) -> None:
         path = directory / "keys.json"
-        store = ApiKeyStore(str(path))
+        store = ApiKeyStore(KeyFile(str(path)))
         keys = [store.create(user, None) for user in ("ci", "alice")]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert not any(text.rpartition("_")[2] in path.read_text() for _, text in keys)
@@ -602,7 +603,7 @@ class TestApiKeys:
     def test_while_the_file_is_broken_no_key_is_valid_and_passwords_are(
         self, controller: LocalController, directory: Path, content: str
     ) -> None:
-        _, text = ApiKeyStore(str(directory / "keys.json")).create("ci", None)
+        _, text = ApiKeyStore(KeyFile(str(directory / "keys.json"))).create("ci", None)
         (directory / "keys.json").write_text(content)
         challenge(controller, request(basic("ci", text)))
         assert controller.authorize(request(CI), []).user == "ci"
@@ -753,7 +754,7 @@ def test_no_secret_of_the_token_service_is_logged(
     controller: LocalController, service: TokenService, directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    _, text = ApiKeyStore(str(directory / "keys.json")).create("ci", None)
+    _, text = ApiKeyStore(KeyFile(str(directory / "keys.json"))).create("ci", None)
     got = answer(controller, ALICE, "repository:team/a:pull", offline_token="true")
     job = ci_token()
     secrets = ["wonderland", "wrong-one", text, job, str(got["token"]), str(got["refresh_token"])]

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.rules.ruleset import ACTIONS, Policy, PolicyError, parse_policy
+from auth.actions import ACTIONS
+from auth.rules.ruleset import Policy, PolicyError, parse_policy
 from registry.foundation.globs import Glob
 from tests.growth import grows_linearly
 

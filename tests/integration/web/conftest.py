@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 PASSWORDS: Final = {"anna": "anna's password", "otto": "otto's password"}
 """Anna maintains the registry; Otto may pull all of it, and push to the shop what is new."""
 
-_RULES: Final = {
-    "base/**": {"anonymous": ["pull"], "user:anna": ["push", "delete", "overwrite"]},
-    "**": {"authenticated": ["pull"], "user:anna": ["push", "delete", "overwrite"]},
-    "shop/**": {"authenticated": ["pull"], "user:otto": ["push"], "user:anna": ["push", "delete", "overwrite"]},
-}
+_RULES: Final = [
+    {"repositories": "base/**", "anonymous": ["pull"], "user:anna": ["*"]},
+    {"repositories": "shop/**", "authenticated": ["pull"], "user:otto": ["pull", "push"], "user:anna": ["*"]},
+    {"repositories": "**", "authenticated": ["pull"], "user:anna": ["*"]},
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def local_users(directory: Path) -> dict[str, Any]:
     htpasswd = directory / "htpasswd"
     lines = (f"{user}:{bcrypt.hashpw(each.encode(), bcrypt.gensalt(5)).decode()}\n" for user, each in PASSWORDS.items())
     htpasswd.write_text("".join(lines))
-    return {"htpasswd": str(htpasswd), "apikeys": "storage", "rules": _RULES, "maintainers": ["user:anna"]}
+    return {"htpasswd": str(htpasswd), "rules": _RULES, "maintainers": ["user:anna"]}
 
 
 @pytest.fixture(scope="session")

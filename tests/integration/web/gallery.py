@@ -104,7 +104,7 @@ def _image(api: Api, name: str, os: str, architecture: str, seed: bytes) -> byte
     """Push an image's parts and give its manifest; early layers are those of every image."""
     sizes = [400_000, 120, 2_000, 900_000, 60_000]
     layers = [
-        gzip.compress(_tar(f"file{n}", _noise(size, seed if n > 1 else b"base")), 1, mtime=0)
+        gzip.compress(_tar({f"file{n}": _noise(size, seed if n > 1 else b"base")}), 1, mtime=0)
         for n, size in enumerate(sizes)
     ]
     config = {
@@ -157,7 +157,7 @@ def _chart(api: Api) -> None:
         "storefront/Chart.yaml": b"apiVersion: v2\nname: storefront\nversion: 0.4.1\nappVersion: 1.10.1\n",
         "storefront/README.md": b"# The chart of the storefront\n\n| value | default |\n|---|---|\n| replicas | 2 |\n",
     }
-    chart = gzip.compress(_tar(**files), mtime=0)
+    chart = gzip.compress(_tar(files), mtime=0)
     config = json.dumps({"name": "storefront", "version": "0.4.1", "apiVersion": "v2"}).encode()
     layer = {"mediaType": "application/vnd.cncf.helm.chart.content.v1.tar+gzip"}
     push(api, CHART, ("application/vnd.cncf.helm.config.v1+json", config), [(layer, chart)], ["0.4.1"])
@@ -205,11 +205,11 @@ def _blob(api: Api, name: str, content: bytes, **said: Any) -> dict[str, Any]:
     return {**said, "digest": digest_of(content), "size": len(content)}
 
 
-def _tar(path: str = "", content: bytes = b"", **files: bytes) -> bytes:
+def _tar(files: Mapping[str, bytes]) -> bytes:
     """Give an archive of files, dated as none is."""
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w") as archive:
-        for name, each in (files or {path: content}).items():
+        for name, each in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(each)
             archive.addfile(member, io.BytesIO(each))

@@ -184,7 +184,7 @@ class TestServers:
         server.add_person("alice", "wonderland")
         elsewhere = server.secure_url.replace("127.0.0.1", "127.0.0.2")
 
-        with pytest.raises(SourceDownError, match="not valid for '127.0.0.2'"):
+        with pytest.raises(SourceDownError, match=r"not valid for '127\.0\.0\.2'"):
             directory_of(server, servers=[elsewhere]).proven("alice", b"wonderland")
 
     def test_a_wrong_password_of_the_registry_is_an_error_and_not_the_users_fault(
