@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.browsing import signatures
 from registry.browsing.provenance import Provenance, provenance
+from registry.browsing.referrers import attached_as
 from registry.browsing.sbom import Bill, bill
 from registry.browsing.untrusted import LARGEST, Node, UnreadableError, readable
 from registry.browsing.vulnerabilities import Vulnerabilities, vulnerabilities
@@ -27,13 +28,10 @@ if TYPE_CHECKING:
     from registry.oci.digest import Digest
     from registry.oci.manifest import Descriptor, Manifest
 
-MARKDOWN: Final = "text/markdown"
+README: Final = "readme.md"
 TITLE: Final = "org.opencontainers.image.title"
 
 _STATEMENT: Final = "https://in-toto.io/Statement/"
-_PREDICATE_TYPES: Final = ("in-toto.io/predicate-type", "dev.sigstore.bundle.predicateType", "predicateType")
-"""Annotations in which BuildKit and cosign say what is in an attestation."""
-
 _MOST_PARTS: Final = 20
 _MOST_SUBJECTS: Final = 20
 _MOST_RAW: Final = 200_000
@@ -124,18 +122,11 @@ def annotated_blobs(content: bytes) -> Iterator[tuple[Descriptor, Mapping[str, s
 
 def guessed_kind(media_type: str, annotations: Mapping[str, str]) -> Attached:
     """Return what a type and annotations let expect of a document; what it is, its content says."""
-    words = " ".join([media_type, *(annotations.get(name, "") for name in _PREDICATE_TYPES)]).lower()
-    if signatures.COSIGN_SIGNATURE in annotations or "signature" in words or "simplesigning" in words:
+    if signatures.COSIGN_SIGNATURE in annotations or media_type == signatures.COSE:
         return "signature"
-    if "spdx" in words or "cyclonedx" in words:
-        return "sbom"
-    if "provenance" in words:
-        return "provenance"
-    if "sarif" in words or "vuln" in words or "openvex" in words:
-        return "vulnerabilities"
-    if media_type.startswith(MARKDOWN) or annotations.get(TITLE, "").lower() == "readme.md":
+    if annotations.get(TITLE, "").lower() == README:
         return "readme"
-    return "other"
+    return attached_as(media_type.lower(), annotations)
 
 
 def _manifest(content: bytes) -> Manifest | None:
