@@ -90,9 +90,9 @@ class Links:
         """Return the page of what operators want to know."""
         return self._to("_storage")
 
-    def delete(self, name: str = "", *, tag: str = "", digest: object = "", whole: bool = False) -> str:
-        """Return what asks whether to delete a tag, a manifest or the whole repository, and does it."""
-        return self._to("_delete", repository=name, tag=tag, digest=str(digest), all="yes" if whole else "")
+    def delete(self, name: str = "", *, tag: str = "", digest: object = "") -> str:
+        """Return what asks whether to delete a tag, a manifest, or else the whole repository, and does it."""
+        return self._to("_delete", repository=name, tag=tag, digest=str(digest))
 
     def retag(self, name: str = "", reference: str = "") -> str:
         """Return what points a tag at a manifest of the same repository."""
