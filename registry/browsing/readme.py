@@ -62,7 +62,7 @@ def readme_of(source: Reader, repository: str, digest: Digest) -> Readme | None:
     if own:
         return own
     for referrer in references(source, repository, digest, depth=1, limit=_MOST_REFERRERS).roots:
-        if referrer.kind == "readme":
+        if guessed_kind(referrer.artifact_type, referrer.annotations) == "readme":
             found = _in_manifest(source, repository, referrer.digest)
             if found:
                 return found
