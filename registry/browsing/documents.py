@@ -10,10 +10,11 @@ from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Final
 
 from registry.browsing import signatures
+from registry.browsing.foreign import escaped
 from registry.browsing.provenance import Provenance, provenance
 from registry.browsing.referrers import attached_as
 from registry.browsing.sbom import Bill, bill
-from registry.browsing.untrusted import LARGEST, Node, UnreadableError, readable
+from registry.browsing.untrusted import LARGEST, Node, UnreadableError
 from registry.browsing.vulnerabilities import Vulnerabilities, vulnerabilities
 from registry.foundation.printable import printable
 from registry.oci.errors import ManifestInvalidError
@@ -153,7 +154,7 @@ def explain(content: bytes, media_type: str = "", annotations: Mapping[str, str]
         document = Node.parse(content)
     except UnreadableError as error:
         is_text = media_type.startswith("text/")
-        raw = readable(content[:_MOST_RAW].decode("utf-8", "replace")) if is_text else ""
+        raw = _lines(content) if is_text else ""
         return Document(kind=guessed, raw=raw, problem="" if is_text or guessed == "signature" else str(error))
     return replace(_told(document, guessed, annotations), raw=document.indented(_MOST_RAW))
 
@@ -215,6 +216,11 @@ def _predicate(statement: Node) -> Node:
     predicate = statement.at("predicate")
     packed = predicate.at("Data").value
     return Node.parse(packed.encode("utf-8", "replace")) if isinstance(packed, str) else predicate
+
+
+def _lines(content: bytes) -> str:
+    """Return the beginning of a text, with escapes for what is not printable in it."""
+    return escaped(content[:_MOST_RAW].decode("utf-8", "replace").replace("\r\n", "\n").expandtabs(4))
 
 
 def _subject(subject: Node) -> str:
