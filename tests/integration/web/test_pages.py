@@ -63,7 +63,7 @@ def test_every_page_is_whole_readable_to_everybody_and_asks_nobody_else(
         log_in(tab, "anna")
         for name, path in paths(shown).items():
             faults += look(tab, path, name, where)
-    assert faults == []
+    assert not faults, "\n".join(faults)
 
 
 @pytest.mark.parametrize("user", ["", "otto"], ids=["anonymous", "otto"])
@@ -74,7 +74,7 @@ def test_pages_of_who_may_less_are_whole_too(browser: Browser, shown: Shown, use
             log_in(tab, user)
         for name, path in paths(shown).items():
             faults += look(tab, path, name)
-    assert faults == []
+    assert not faults, "\n".join(faults)
 
 
 def test_the_window_may_be_as_narrow_as_the_largest_text_makes_it(browser: Browser, shown: Shown) -> None:
