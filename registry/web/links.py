@@ -22,9 +22,9 @@ class Links:
         self.base = base
         self._version = version
 
-    def home(self, after: str = "") -> str:
-        """Return the page of all repositories, from behind `after` on."""
-        return self._to("", after=after)
+    def home(self, after: str = "", sort: str = "") -> str:
+        """Return the page of all repositories, from behind `after` on; as a tree, or as a list in an order."""
+        return self._to("", sort=sort, after=after)
 
     def tree(self, path: str, after: str = "") -> str:
         """Return the page of what is nested in `path`, from behind `after` on."""
