@@ -38,6 +38,7 @@ _PLACES = {
         "config": "config:config_commands",
         "ls": "listing:ls_command",
         "tags": "listing:tags_command",
+        "show": "showing:show_command",
         "rm": "removing:rm_command",
         "du": "usage:du_command",
         "usage": "quotas:usage_command",

@@ -57,7 +57,7 @@ def ask_deletion() -> Response:
     if digest:
         open_to_delete(visitor(), name)
         return _ask_manifest(name, Digest.parse(digest))
-    if "all" not in request.args:
+    if request.args.get("what") == "tags":  # of which none was ticked
         return render("choose.html", name=name)
     open_to_delete(visitor(), name, with_tags=True)
     return _ask_repository(name)

@@ -13,6 +13,7 @@ from registry.audit.record import CREATE, REVOKE
 from registry.foundation.durations import parse as parse_duration
 from registry.foundation.globs import Glob
 from registry.handlers.auditing import record_key
+from registry.handlers.context import require_writable
 from registry.handlers.current import services
 from registry.handlers.errors import answer
 from registry.oci.errors import ParameterInvalidError
@@ -50,6 +51,7 @@ def show_keys() -> Response:
 def create_key() -> Response:
     """Make a key, and show its text, which cannot be had later, with the command that uses it."""
     keys, grant = _keys()
+    require_writable()
     try:
         made, text = _made(keys, grant)
     except (DeniedError, ParameterInvalidError) as error:
@@ -76,6 +78,7 @@ def ask_revoke() -> Response:
 def revoke_key() -> Response:
     """Revoke a key."""
     keys, grant = _keys()
+    require_writable()
     key_id = request.form.get("key", "")
     if not keys.revoke(grant.user, key_id):
         raise NotFound

@@ -58,9 +58,9 @@ class Links:
         """Return the page of the README of a repository."""
         return self._to("_readme", repository=name)
 
-    def compare(self, name: str = "", one: str = "", other: str = "", *, other_repository: str = "") -> str:
+    def compare(self, name: str = "", one: object = "", other: object = "", *, other_repository: str = "") -> str:
         """Return the page that compares two tags or digests, of the same repository if no other is said."""
-        return self._to("_compare", repository=name, one=one, other=other, with_=other_repository)
+        return self._to("_compare", repository=name, one=str(one), other=str(other), with_=other_repository)
 
     def search(self, text: str = "", after: str = "") -> str:
         """Return the page of what is found for `text`."""
@@ -90,9 +90,9 @@ class Links:
         """Return the page of what operators want to know."""
         return self._to("_storage")
 
-    def delete(self, name: str = "", *, tag: str = "", digest: object = "", whole: bool = False) -> str:
-        """Return what asks whether to delete a tag, a manifest or the whole repository, and does it."""
-        return self._to("_delete", repository=name, tag=tag, digest=str(digest), all="yes" if whole else "")
+    def delete(self, name: str = "", *, tag: str = "", digest: object = "") -> str:
+        """Return what asks whether to delete a tag, a manifest, or else the whole repository, and does it."""
+        return self._to("_delete", repository=name, tag=tag, digest=str(digest))
 
     def retag(self, name: str = "", reference: str = "") -> str:
         """Return what points a tag at a manifest of the same repository."""

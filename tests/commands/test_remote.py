@@ -70,6 +70,24 @@ def test_what_is_there_is_listed_as_on_the_storage(server: Serving) -> None:
     assert [row["tags"] for row in json.loads(asked(server, "ls", "-l", "--json").stdout)] == [1, 3, 1]
 
 
+def test_what_is_shown_is_what_is_shown_of_the_storage_but_for_the_time(server: Serving) -> None:
+    config = str(server.stdout.parent / "config.yml")
+    for name in ("team/web:v1", "team/app:latest"):
+        on_storage = json.loads(run("show", name, "--json", "--config", config).stdout)
+        over_http = json.loads(asked(server, "show", name, "--json").stdout)
+        assert on_storage["manifest"].pop("pushed") > 0
+        assert over_http["manifest"].pop("pushed") is None
+        assert over_http == on_storage
+        raw = asked(server, "show", name, "--raw").stdout
+        assert raw == run("show", name, "--raw", "--config", config).stdout != ""
+
+
+def test_the_first_tags_of_a_repository_are_shown_as_none_is_known_to_be_the_last(server: Serving) -> None:
+    lines = asked(server, "show", "team/app").stdout.splitlines()
+    assert lines[3] == "Tags:"
+    assert [line.split()[-2] for line in lines[5:]] == ["latest", "v1", "v2"]
+
+
 def test_sizes_are_those_of_what_tags_lead_to(server: Serving) -> None:
     config = str(server.stdout.parent / "config.yml")
     on_storage = by_name(run("du", "--json", "--config", config))

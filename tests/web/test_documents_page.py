@@ -53,6 +53,16 @@ def test_what_is_attached_to_an_image_is_told_in_short_and_leads_to_all_of_it(
     assert document("app", report).replace(":", "%3A") in page.links
 
 
+def test_the_page_of_an_image_leads_to_what_is_attached_and_to_a_comparison(
+    client: FlaskClient, browser: Browser
+) -> None:
+    image, _ = push_image(client, {}, tag="v1")
+    links = browser.get("/ui/app:v1").links
+
+    assert document("app", image, "_attached").replace(":", "%3A") in links
+    assert "/ui/_compare?repository=app&one=v1" in links
+
+
 def test_attestations_in_an_index_are_attached_to_it(client: FlaskClient, browser: Browser) -> None:
     index = push_index(client, "v1", ("amd64", "1.3"))
     page = browser.get(document("app", index, "_attached"))
@@ -217,8 +227,7 @@ def test_what_is_not_there_and_what_may_not_be_pulled_are_answered_alike(
     path = f"/ui/{path.format(secret=digest)}"
     alice, ci = Browser(serve(ui=UI, auth=auth)), Browser(serve(ui=UI, auth=auth))
     alice.log_in("alice", "wonderland")
-    print(ci.log_in("ci", "machine").text)
-    print(ci.get(path).text)
+    ci.log_in("ci", "machine")
 
     assert ci.get(path).status == 200
     assert alice.get(path).status == 404
