@@ -279,7 +279,7 @@ MORE: Final = {
     ),
     "a directory without a base": _with(
         f"{_LOCAL}    rules: []\n    ldap:\n      - name: corp\n        servers: [ldaps://a.example]\n",
-        8, "auth.local: ldap[0].users.base: is missing",
+        9, "auth.local: ldap[0].users.base: is missing",
     ),
     "an identity provider without TLS": _with(
         f"{_LOCAL}    rules: []\n    login:\n      oidc:\n        - {{name: corp, issuer: 'http://a.example'}}\n",
