@@ -92,7 +92,7 @@ def test_what_nobody_here_has_written_is_no_session(sessions: Sessions, forged: 
 
 def test_a_session_without_a_signature_is_none(sessions: Sessions) -> None:
     claims = jwt.decode(sessions.write(sessions.begin(ALICE)), options={"verify_signature": False})
-    unsigned = jwt.encode(claims, None, "none")
+    unsigned = jwt.encode(claims, "", "none")
 
     assert sessions.read(unsigned) is None
 
