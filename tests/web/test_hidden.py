@@ -35,7 +35,7 @@ rules = st.lists(
         {"repositories": globs}, optional={"anonymous": rights, "user:ci": rights, "user:alice": rights}
     ),
     max_size=4,
-    unique_by=lambda rule: rule["repositories"],
+    unique_by=lambda rule: str(rule["repositories"]),
 )
 """Rules of `auth: local`; who may push or delete may pull, as clients need that, and only who pushes overwrites."""
 
