@@ -27,7 +27,12 @@ def paths(shown: Shown) -> dict[str, str]:
     """Give every page that is there, by what its picture is called."""
     gallery = shown.gallery
     index, sbom = gallery.index, gallery.sbom
-    documents = {"bill": sbom, "signature": gallery.signature, "report": gallery.report, "provenance": gallery.provenance}
+    documents = {
+        "bill": sbom,
+        "signature": gallery.signature,
+        "report": gallery.report,
+        "provenance": gallery.provenance,
+    }
     return {
         "home": "",
         "level": "shop",
