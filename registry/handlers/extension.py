@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final
 from flask import Blueprint, request
 
 from auth.base import Access
+from registry.browsing.compare import Place, compared
 from registry.browsing.images import Images
 from registry.browsing.manifest import details
 from registry.browsing.referrers import references
 from registry.browsing.repository import SORTS, tags_page
+from registry.browsing.search import search
 from registry.browsing.spelling import spelled
 from registry.browsing.tree import level
 from registry.handlers.context import authorize, hand_over, open_repository
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from registry.browsing.repository import Sort
-    from registry.browsing.shapes import TagsPage
+    from registry.browsing.shapes import Hit, TagsPage
     from registry.ports import Repositories
 
 blueprint = Blueprint("extension", __name__)
@@ -47,6 +49,7 @@ _IMAGES: Final = "registry.images"
 _DEFAULT_SIZE: Final = 50
 _LARGEST_SIZE: Final = 100
 """Entries of a page, each of which may cost some calls to the storage."""
+_LONGEST_TEXT: Final = 255
 _MOST_REFERRERS: Final = 100
 _DEEPEST_REFERRERS: Final = 4
 
@@ -55,6 +58,23 @@ def install(app: Flask, repositories: Repositories) -> None:
     """Serve this in `app`, of `repositories`."""
     app.extensions[_IMAGES] = Images(StorageReader(repositories))
     app.register_blueprint(blueprint)
+
+
+@blueprint.get("/v2/_registry/search/repositories")
+def search_repositories() -> Response:
+    """Find repositories, and with an index tags as well, by words in their names."""
+    shows, text = _shown(), request.args.get("q", "").strip()
+    if not text or len(text) > _LONGEST_TEXT:
+        raise ParameterInvalidError(f"q has to be a text of 1 to {_LONGEST_TEXT} characters")
+    size = _size()
+    hand_over()
+    index = services().index
+    hits = index.search(text, shows, last_seen(), size) if index else None
+    hits = hits or search(services().repositories.catalog, text, shows, last_seen(), size)
+    # Where a page ends because too much was judged, that may be at a name which this caller is not to know.
+    following = _place_of(hits.rows[-1]) if hits.following is not None and hits.rows else None
+    complete = hits.complete and following == hits.following
+    return _page({"complete": complete, "results": spelled(hits.rows)}, following, q=text, n=size)
 
 
 @blueprint.get("/v2/_registry/tree")
@@ -102,6 +122,15 @@ def get_references(name: str) -> Response:
     return _answer(spelled(references(_images().source, name, digest, _DEEPEST_REFERRERS, _MOST_REFERRERS)))
 
 
+@blueprint.get("/v2/<path:name>/_registry/compare")
+def get_comparison(name: str) -> Response:
+    """Tell how the manifest ``to`` differs from ``from``; of two indexes the images for ``platform``."""
+    name = open_repository(name, "pull").name
+    before, after = (Place(name, parse_reference(request.args.get(each, ""))) for each in ("from", "to"))
+    hand_over()
+    return _answer(spelled(compared(_images(), before, after, request.args.get("platform", ""))))
+
+
 def _shown() -> Callable[[str], bool]:
     """Return what says which repositories the caller sees, who may list the catalog.
 
@@ -137,10 +166,19 @@ def _tags(name: str, sort: Sort, after: str, size: int) -> TagsPage:
     Raises:
         NameUnknownError: there is no such repository.
     """
+    index = services().index
+    page = index.tags(name, sort, after, size) if index and sort != "name" else None
+    if page and page.rows:
+        return page
     try:
         return tags_page(_images(), name, after=after, limit=size, sort=sort)
     except NotThereError as error:
         raise NameUnknownError("repository name not known to registry", {"name": name}) from error
+
+
+def _place_of(hit: Hit) -> str:
+    """Return what the page of a search that goes on after `hit` is asked for with."""
+    return f"{hit.repository}:{hit.tag}" if hit.tag else hit.repository
 
 
 def _images() -> Images:

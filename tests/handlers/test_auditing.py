@@ -138,17 +138,23 @@ def request_of(audited: Audited, method: str, rule: str, who: str | None, *, bad
     elif (method, rule) == ("POST", "/v2/_registry/keys"):
         more["json"] = {"name": 7 if bad else "laptop"}
     path = path.replace("<key_id>", "0" * 12 if bad else audited.key.id)
-    if path.endswith("/access/explain"):
-        path += f"?repository=team/app&action={'fly' if bad else 'pull'}"
     if bad and rule.startswith("/v2/_registry/repositories/"):
         path += "/nothing"
     path = path.replace("<reference>", "nothing" if bad else "v1")
     path = path.replace("<digest>", "sha256:bad" if bad else CONFIG_DIGEST)
-    if method != "POST" and rule.startswith("/v2/<name>/_registry/"):
-        path += "?reference=:&digest=bad&sort=bad" if bad else f"?reference=v1&digest={CONFIG_DIGEST}"
-    if bad and path.endswith(("/_catalog", "/list", "/uploads/", "/usage", "/_registry/tree")):
-        path += "?n=-1&digest=bad"
-    return ask(audited.client, method, path, who, **more)
+    return ask(audited.client, method, path + _query(rule, bad=bad), who, **more)
+
+
+def _query(rule: str, *, bad: bool) -> str:
+    """Return the query of a request."""
+    if rule.endswith("/access/explain"):
+        return f"?repository=team/app&action={'fly' if bad else 'pull'}"
+    if rule.endswith("/search/repositories"):
+        return f"?q=app&n={-1 if bad else 1}"
+    if rule.startswith("/v2/<name>/_registry/"):
+        return "?reference=:&digest=bad&sort=bad" if bad else f"?reference=v1&from=v1&to=v1&digest={CONFIG_DIGEST}"
+    bad = bad and rule.endswith(("/_catalog", "/list", "/uploads/", "/usage", "/_registry/tree"))
+    return "?n=-1&digest=bad" if bad else ""
 
 
 def _token_request(audited: Audited, method: str, who: str | None, *, bad: bool) -> TestResponse:

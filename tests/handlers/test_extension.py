@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import bcrypt
@@ -9,7 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from registry.browsing import search as searching
+from registry.browsing.shapes import Hit, Hits
 from registry.config.values import Extensions, Plugin
+from registry.handlers.current import EXTENSION
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from tests.content import descriptor, image
@@ -51,6 +55,11 @@ def pages(client: FlaskClient, path: str, member: str, who: str | None = None) -
         found.append(answer.get_json()[member])
         path = answer.headers.get("Link", "").partition(">")[0].removeprefix("<")
     return found
+
+
+def sorted_names() -> list[str]:
+    """Return NAMES in the order of the catalog."""
+    return sorted(NAMES, key=lambda name: name.split("/"))
 
 
 def push_with_history(client: FlaskClient, name: str, tag: str) -> Digest:
@@ -173,6 +182,8 @@ def test_what_refers_to_a_manifest_is_told_as_a_tree(client: FlaskClient) -> Non
     "path",
     [
         "/v2/_registry/tree",
+        "/v2/_registry/search/repositories?q=a",
+        "/v2/a/b/_registry/compare?from=v1&to=v1",
         "/v2/a/b/_registry/tags/list",
         "/v2/a/b/_registry/manifests/details?reference=v1",
         f"/v2/a/b/_registry/referrers/tree?digest={Digest.of(image())}",
@@ -196,6 +207,81 @@ def test_nothing_of_it_is_there_where_extensions_are_off(serve: Serve) -> None:
 
     assert client.get("/v2/_registry/tree").status_code == 404
     assert error_of(client.get("/v2/a/b/_registry/tags/list")) == (400, "NAME_INVALID")
+
+
+class TestSearch:
+    @pytest.fixture
+    def client(self, client: FlaskClient) -> FlaskClient:
+        for name in NAMES:
+            push_image(client, name, "v1")
+        return client
+
+    def test_repositories_are_found_by_a_part_of_their_names(self, client: FlaskClient) -> None:
+        assert tell(client, "/v2/_registry/search/repositories?q=team+app") == {
+            "complete": True,
+            "results": [{"repository": "team/app", "tag": ""}, {"repository": "team/app/deep", "tag": ""}],
+        }
+
+    def test_what_is_found_comes_in_pages(self, client: FlaskClient) -> None:
+        found = pages(client, "/v2/_registry/search/repositories?q=a&n=3", "results")
+
+        assert [len(page) for page in found] == [3, 3, 1]
+        assert [each["repository"] for page in found for each in page] == [
+            name for name in sorted_names() if "a" in name
+        ]
+
+    def test_without_an_index_only_the_first_names_are_looked_at_and_the_answer_says_so(
+        self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(searching, "_LOOKED_AT", 2)
+
+        answer = client.get("/v2/_registry/search/repositories?q=team")
+
+        assert answer.json == {"complete": False, "results": []}
+        assert "Link" not in answer.headers
+
+    def test_a_storage_that_is_slow_is_not_looked_at_to_the_end(
+        self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(searching, "_SECONDS", -1.0)
+
+        assert client.get("/v2/_registry/search/repositories?q=team").json == {"complete": False, "results": []}
+
+    def test_a_page_of_the_index_that_ends_at_a_hidden_name_does_not_tell_it(
+        self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Index:
+            def search(self, *_: object) -> Hits:
+                return Hits((Hit("team/app"),), "team/hidden")
+
+        services = client.application.extensions[EXTENSION]
+        monkeypatch.setitem(client.application.extensions, EXTENSION, replace(services, index=Index()))
+
+        answer = client.get("/v2/_registry/search/repositories?q=team")
+
+        assert answer.json == {"complete": False, "results": [{"repository": "team/app", "tag": ""}]}
+        assert "hidden" not in answer.headers["Link"]
+
+    @pytest.mark.parametrize("query", ["", "q=", "q=+", f"q={'x' * 256}", "q=a&n=0"])
+    def test_a_text_has_to_be_given(self, client: FlaskClient, query: str) -> None:
+        assert error_of(client.get(f"/v2/_registry/search/repositories?{query}"))[0] == 400
+
+
+def test_two_manifests_are_compared(client: FlaskClient) -> None:
+    push_blob(client, "a/b", b"base")
+    push_blob(client, "a/b", b"new")
+    push_blob(client, "a/b", b"{}")
+    for tag, layers in (("v1", [b"base"]), ("v2", [b"base", b"new"])):
+        push_manifest(client, "a/b", tag, image(b"{}", *layers), content_type=media_types.OCI_MANIFEST)
+
+    told = tell(client, "/v2/a/b/_registry/compare?from=v1&to=v2")
+
+    assert [each["digest"] for each in told["layers"]["base"]] == [str(Digest.of(b"base"))]
+    assert [each["digest"] for each in told["layers"]["added"]] == [str(Digest.of(b"new"))]
+    assert (told["before"]["tag"], told["after"]["tag"]) == ("v1", "v2")
+    unknown = client.get("/v2/a/b/_registry/compare?from=v1&to=nothing")
+    assert error_of(unknown) == (404, "MANIFEST_UNKNOWN")
+    assert error_of(client.get("/v2/a/b/_registry/compare?from=v1"))[0] == 400
 
 
 class Guarded:
@@ -241,9 +327,19 @@ def test_a_user_is_told_of_what_the_api_itself_grants_and_of_nothing_else(
     listed = set(tell(client, "/v2/_catalog", CI)["repositories"])
 
     assert guarded.tree() == listed
+    for word in ("a", "e", "/"):
+        found = pages(client, f"/v2/_registry/search/repositories?n=2&q={word}", "results", CI)
+        assert [each["repository"] for page in found for each in page] == [
+            name for name in sorted_names() if word in name and name in listed
+        ]
     for name in NAMES:
         granted = ask(client, "GET", f"/v2/{name}/manifests/v1", CI).status_code
         assert granted == (200 if name in listed else 403)
         digest = ask(client, "HEAD", f"/v2/{name}/manifests/v1", ALICE).headers["Docker-Content-Digest"]
-        for path in ("tags/list", "manifests/details?reference=v1", f"referrers/tree?digest={digest}"):
+        for path in (
+            "tags/list",
+            "compare?from=v1&to=v1",
+            "manifests/details?reference=v1",
+            f"referrers/tree?digest={digest}",
+        ):
             assert ask(client, "GET", f"/v2/{name}/_registry/{path}", CI).status_code == granted
