@@ -14,7 +14,6 @@ from registry.handlers import (
     cors,
     discovery,
     errors,
-    extension,
     extension_copies,
     extension_keys,
     maintenance,
@@ -62,9 +61,7 @@ def create_app(services: Services) -> Flask:
     if services.access.token_service:
         app.register_blueprint(token.blueprint, url_prefix=services.access.token_service.path)
     if configuration.http.extensions.enabled:
-        extension.install(app, services.repositories)
-        for module in _EXTENSIONS:
-            app.register_blueprint(module.blueprint)
+        _install_extension(app, services)
     errors.register(app, services)
     _install_observers(app, services)
     if configuration.ui.enabled:
@@ -87,6 +84,15 @@ def _install_observers(app: Flask, services: Services) -> None:
         proxied.install(app, services.proxied)
     if services.observer:
         observing.install(app, services.observer)
+
+
+def _install_extension(app: Flask, services: Services) -> None:
+    # What looks at images is loaded only where somebody asks for that.
+    from registry.handlers.extension import install  # noqa: PLC0415
+
+    install(app, services.repositories)
+    for module in _EXTENSIONS:
+        app.register_blueprint(module.blueprint)
 
 
 def _install_pages(app: Flask, services: Services) -> None:
