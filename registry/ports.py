@@ -313,6 +313,9 @@ class TagStore(Protocol):
             ManifestUnknownError: there is no such tag.
         """
 
+    def pushed_each(self, tags: Sequence[Tag]) -> Sequence[float | None]:
+        """Return of each of `tags` what pushed() does; None if there is no such tag. One look may tell of several."""
+
     def point(self, tag: Tag, digest: Digest) -> None:
         """Let `tag` point to a manifest that the repository has."""
 

@@ -69,7 +69,7 @@ def _found(source: Reader, repository: str, text: str, after: str, limit: int) -
 def tag_rows(images: Images, repository: str, tags: Sequence[str]) -> tuple[TagRow, ...]:
     """Return what each of `tags` leads to; `images` are looked at together, and each once."""
     source = images.source
-    pushed = list(source.each(partial(source.pushed, repository), tags))
+    pushed = source.pushed_each(repository, tags)
     leads_to = _leads_to(images, repository, tags)
     rows = []
     for tag, at in zip(tags, pushed, strict=True):
@@ -96,7 +96,7 @@ def _sorted(images: Images, repository: str, tags: Sequence[str], sort: Sort) ->
         return by_name
     values: Iterable[float | None]
     if sort.endswith("pushed"):
-        values = images.source.each(partial(images.source.pushed, repository), by_name)
+        values = images.source.pushed_each(repository, by_name)
     else:
         leads_to = _leads_to(images, repository, by_name)
         values = (image.size if image else None for image in map(leads_to.__getitem__, by_name))

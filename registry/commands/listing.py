@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from registry.browsing.images import Images
+from registry.browsing.repository import tag_rows
 from registry.commands.printing import print_json_array
 from registry.commands.source import errors_in_a_line, open_source, parse_patterns, place_options, repository_patterns
 from registry.foundation.sizes import spelled
@@ -18,6 +22,7 @@ from registry.inventory.source import NotThereError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from registry.browsing.shapes import TagRow
     from registry.commands.source import Place
     from registry.config import Configuration
     from registry.inventory.patterns import Pattern
@@ -29,6 +34,8 @@ _SHORT_HEX: Final = 12
 _HEX: Final = 64
 _NAME_WIDTH: Final = 24
 _NEVER: Final = float("-inf")
+_LOOKED_AT: Final = 100
+"""Tags that are looked at together."""
 
 
 @click.command("ls", short_help="List repositories, or the tags of some.")
@@ -81,9 +88,9 @@ def _list_repositories(source: Source, found: Iterator[str], *, long: bool, in_j
 
 def _repository_row(source: Source, repository: str) -> dict[str, Any]:
     count, last = 0, _NEVER
-    for tag in source.tags(repository):
+    for pushed in source.each(partial(source.pushed, repository), source.tags(repository)):
         count += 1
-        last = max(last, source.pushed(repository, tag) or _NEVER) if source.tells_time else last
+        last = max(last, pushed or _NEVER)
     return {"name": repository, "tags": count, "pushed": None if last == _NEVER else rfc3339(last)}
 
 
@@ -139,19 +146,22 @@ def tags_command(  # noqa: PLR0913 - one for each option
 def _rows(source: Source, patterns: Sequence[Pattern]) -> Iterator[dict[str, Any]]:
     images = Images(source)
     for pattern in patterns:
-        for repository, tag in pattern.tags(source):
-            digest = source.resolve(repository, tag)
-            image = images.look_at(repository, digest) if digest else None
-            pushed = source.pushed(repository, tag)
-            yield {
-                "repository": repository,
-                "tag": tag,
-                "digest": str(digest) if digest else None,
-                "mediaType": image.media_type if image else None,
-                "size": image.size if image else None,
-                "platforms": list(image.platforms) if image else [],
-                "pushed": None if pushed is None else rfc3339(pushed),
-            }
+        for repository, found in groupby(pattern.tags(source), key=itemgetter(0)):
+            tags = map(itemgetter(1), found)
+            while some := list(islice(tags, _LOOKED_AT)):
+                yield from (_row(repository, row) for row in tag_rows(images, repository, some))
+
+
+def _row(repository: str, found: TagRow) -> dict[str, Any]:
+    return {
+        "repository": repository,
+        "tag": found.name,
+        "digest": str(found.digest) if found.digest else None,
+        "mediaType": found.media_type,
+        "size": found.size,
+        "platforms": list(found.platforms),
+        "pushed": None if found.pushed is None else rfc3339(found.pushed),
+    }
 
 
 def _print_rows(rows: Iterator[dict[str, Any]], *, in_json: bool, full: bool = False) -> None:

@@ -11,7 +11,7 @@ from registry.oci.errors import BlobUnknownError, ManifestUnknownError, NameUnkn
 from registry.oci.reference import Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from registry.inventory.source import Described
     from registry.oci.digest import Digest
@@ -78,6 +78,10 @@ class StorageReader:
             return self._repositories.open(repository).tags.pushed(Tag(tag))
         except ManifestUnknownError:
             return None
+
+    def pushed_each(self, repository: str, tags: Sequence[str]) -> Sequence[float | None]:
+        """Return when each of `tags` was last pushed."""
+        return self._repositories.open(repository).tags.pushed_each([Tag(tag) for tag in tags])
 
     def has(self, repository: str, digest: Digest) -> bool:
         """Tell whether the repository lists the manifest."""

@@ -18,7 +18,7 @@ from registry.oci.manifest import MAX_SIZE
 from registry.oci.reference import is_name, is_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from registry.foundation.fetching import Answer
     from registry.inventory.login import Session
@@ -103,6 +103,11 @@ class RemoteSource:
 
     def pushed(self, repository: str, tag: str) -> None:
         """Return None: the API does not tell."""
+
+    def pushed_each(self, repository: str, tags: Sequence[str]) -> Sequence[float | None]:
+        """Return None of each: the API does not tell."""
+        del repository
+        return [None] * len(tags)
 
     def has(self, repository: str, digest: Digest) -> bool:
         """Tell whether the registry has the manifest."""

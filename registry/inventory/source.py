@@ -9,7 +9,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from registry.ports import Given, Seen
 
@@ -106,6 +106,9 @@ class Reader(Protocol):
 
     def pushed(self, repository: str, tag: str) -> float | None:
         """Return when `tag` was last pushed, in seconds since the epoch; None if that is not known."""
+
+    def pushed_each(self, repository: str, tags: Sequence[str]) -> Sequence[float | None]:
+        """Return of each of `tags` what pushed() does; one look may tell of several."""
 
     def has(self, repository: str, digest: Digest) -> bool:
         """Tell whether the repository has the manifest."""

@@ -22,7 +22,7 @@ from registry.proxy.remote import Fetched
 from registry.proxy.tag_lists import merged_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from registry.oci.digest import Digest
     from registry.oci.manifest import Manifest
@@ -91,6 +91,9 @@ class ProxiedTags:
 
     def pushed(self, tag: Tag) -> float:
         return self._kept.pushed(tag)
+
+    def pushed_each(self, tags: Sequence[Tag]) -> Sequence[float | None]:
+        return self._kept.pushed_each(tags)
 
     def point(self, tag: Tag, digest: Digest) -> None:
         self._kept.point(tag, digest)

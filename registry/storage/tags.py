@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from drivers.base import ChangedError, PathExistsError, PathNotFoundError
 from registry import ports
 from registry.oci.errors import ManifestUnknownError, NameUnknownError
 from registry.ports import TagTakenError
 from registry.storage import enumeration, paths
+from registry.storage.at_once import each
 from registry.storage.links import link, read_link
-from registry.storage.listing import first_names
+from registry.storage.listing import PAGE, first_names
 from registry.storage.names import is_part_of_manifests, is_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from drivers.base import StorageDriver
     from registry.oci.digest import Digest
     from registry.oci.reference import Tag
+
+_LINKS_LISTED: Final = 250
+"""Links of tags that are expected in a listing of a thousand objects; the rest is their history."""
 
 
 class TagStore:
@@ -60,6 +64,41 @@ class TagStore:
             return self._driver.stat(paths.tag_link(self._name, tag.name)).modified
         except PathNotFoundError:
             raise _unknown(tag) from None
+
+    def pushed_each(self, tags: Sequence[Tag]) -> Sequence[float | None]:
+        """Return when the link of each tag was written, None if there is none.
+
+        Of many, an object store tells that in a few listings; a link that does not come soon in them is asked for.
+        """
+        links = [paths.tag_link(self._name, tag.name) for tag in tags]
+        found = self._listed_times(links, min(tag.name for tag in tags)) if len(links) > 1 else {}
+        missing = [path for path in links if path not in found]
+        found |= zip(missing, each(self._driver, self._time, missing), strict=True)
+        return [found[path] for path in links]
+
+    def _listed_times(self, links: Sequence[str], first: str) -> dict[str, float | None]:
+        """Return when those of `links`, of tags from `first` on, were written that are found in a few listings.
+
+        None are over a file system, which tells no times in a listing. What is listed is also the history of tags, and
+        tags that are not asked for.
+        """
+        times: dict[str, float | None] = {}
+        if self._driver.local_path(links[0]) is not None:
+            return times
+        wanted, after = set(links), paths.tag_directory(self._name, first)
+        for _ in range(1 + len(links) // _LINKS_LISTED):
+            page = self._driver.scan(paths.tags(self._name), after=after, limit=PAGE)
+            times |= {found.path: found.modified for found in page if found.path in wanted}
+            if len(page) < PAGE or len(times) == len(wanted):
+                break
+            after = page[-1].path
+        return times
+
+    def _time(self, path: str) -> float | None:
+        try:
+            return self._driver.stat(path).modified
+        except PathNotFoundError:
+            return None
 
     def point(self, tag: Tag, digest: Digest) -> None:
         """Let `tag` point to a manifest that the repository has."""

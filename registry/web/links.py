@@ -54,9 +54,9 @@ class Links:
         """Return the page of what an attached manifest says, and what its form is sent to."""
         return self._to("_document", repository=name, digest=str(digest))
 
-    def readme(self, name: str) -> str:
-        """Return the page of the README of a repository."""
-        return self._to("_readme", repository=name)
+    def readme(self, name: str, newest: str = "") -> str:
+        """Return the page of the README of a repository; the tag `newest` is looked at where others have none."""
+        return self._to("_readme", repository=name, newest=newest)
 
     def compare(self, name: str = "", one: object = "", other: object = "", *, other_repository: str = "") -> str:
         """Return the page that compares two tags or digests, of the same repository if no other is said."""

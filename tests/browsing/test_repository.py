@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,9 @@ from registry.storage.repository import Repositories
 from tests.archive.images import blob, image, manifest
 
 if TYPE_CHECKING:
-    from drivers.base import StorageDriver
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from drivers.base import Found, Stat, StorageDriver
     from drivers.inmemory import InMemoryDriver
     from registry.browsing.repository import Sort
     from registry.storage.repository import Repository
@@ -120,7 +123,7 @@ def test_tags_are_sorted_by_when_they_were_pushed(
     times = {"b": 3.0, "a": 1.0, "c": 2.0}
     for number, tag in enumerate(times):
         tagged(app, tag, number)
-    monkeypatch.setattr(images.source, "pushed", lambda _, tag: times[tag])
+    monkeypatch.setattr(images.source, "pushed_each", lambda _, tags: [times[tag] for tag in tags])
     assert names(images, sort="-pushed") == ["b", "c", "a"]
     assert names(images, sort="pushed") == ["a", "c", "b"]
 
@@ -185,22 +188,57 @@ def test_a_repository_without_tags_has_none_and_one_that_does_not_exist_is_not_t
         tags_page(images, "team/none")
 
 
-class Reading(DelegatingDriver):
-    """A driver that notes what is read."""
+class Counting(DelegatingDriver):
+    """A driver that notes what it is asked."""
 
     def __init__(self, inner: StorageDriver) -> None:
         super().__init__(inner)
-        self.paths: list[str] = []
+        self.gets: list[str] = []
+        self.others: Counter[str] = Counter()
 
     def get(self, path: str, *, limit: int) -> bytes:
-        self.paths.append(path)
+        self.gets.append(path)
         return self._inner.get(path, limit=limit)
 
+    def get_each(self, paths: Iterable[str], *, limit: int) -> Iterator[bytes | None]:
+        return super().get_each(map(self._noted, paths), limit=limit)
 
-def test_a_manifest_is_read_once_however_many_tags_lead_to_it(driver: InMemoryDriver, app: Repository) -> None:
-    for number in range(20):
-        tagged(app, f"v{number}", number % 2)
-    reading = Reading(driver)
-    tags_page(Images(StorageReader(Repositories(reading))), "team/app")
-    assert len([path for path in reading.paths if "/_manifests/tags/" in path]) == 20
-    assert len(reading.paths) == len(set(reading.paths))
+    def _noted(self, path: str) -> str:
+        self.gets.append(path)
+        return path
+
+    def stat(self, path: str) -> Stat:
+        self.others["stat"] += 1
+        return self._inner.stat(path)
+
+    def scan(self, path: str, *, after: str = "", limit: int) -> Sequence[Found]:
+        self.others["list"] += 1
+        return self._inner.scan(path, after=after, limit=limit)
+
+    def list_prefixes(self, path: str, *, after: str = "", limit: int) -> list[str]:
+        self.others["list"] += 1
+        return self._inner.list_prefixes(path, after=after, limit=limit)
+
+
+def test_a_page_over_an_object_store_takes_two_listings_and_each_link_and_manifest_once(
+    driver: InMemoryDriver, app: Repository
+) -> None:
+    for number in range(50):
+        tagged(app, f"v{number}", number % 5)
+    counting = Counting(driver)
+    images = Images(StorageReader(Repositories(counting)))
+
+    tags_page(images, "team/app")
+
+    assert len([path for path in counting.gets if "/_manifests/tags/" in path]) == 50
+    # Of each manifest its link and its bytes, and the link of its config, whose size is looked up.
+    assert len(counting.gets) == len(set(counting.gets)) == 50 + 5 * 3
+    assert counting.others == {"list": 2, "stat": 5}
+
+    counting.gets.clear()
+    counting.others.clear()
+    tags_page(images, "team/app", sort="-size")
+
+    # What was found out is remembered; whether the manifests are still there is asked.
+    assert len(counting.gets) == 2 * 50 + 5 + 5
+    assert counting.others == {"list": 2}

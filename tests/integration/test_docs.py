@@ -329,11 +329,13 @@ def test_list_and_delete_page(start_server: StartServer, tmp_path: Path) -> None
         {"http://localhost:5000": server.url},
         answers={"Password: ?$": "a password", r"\[y/N\]: ?$": "y"},
         environment=configured_by(next(tmp_path.glob("*.yml"))),
-        skipped={"    UNIQUE": "what a command says"},
+        skipped={"    UNIQUE": "what a command says", "Manifest  ": "what a command says"},
     )
     said = reader.work_through("list-and-delete.md")
     assert not data.exists()
     assert said["registry ls"].split() == ["base", "ci/app", "old/app", "team/api", "team/app", "team/web"]
+    assert said["registry show team/app"].splitlines()[1].split() == ["Tags", "3"]
+    assert "team/app:v1" in said["registry show team/app:v1"]
     assert said["registry rm team/app:v1"].startswith("deleted team/app:v1\n")
     assert " with its tags v1.1, v2\n" in said["registry rm team/app:v2 --all-tags"]
     assert "deleted base, the whole repository with 1 tag\n" in said["registry rm base"]

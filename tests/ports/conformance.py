@@ -406,6 +406,19 @@ class RepositoriesConformance:
         put(repository, OTHER, V1)
         assert first < repository.tags.pushed(V1) < first + 3600
 
+    def test_of_many_tags_it_is_told_when_each_was_pushed(self, repository: Repository) -> None:
+        push(repository)
+        tags = [Tag(f"{name}{number}") for name in ("v1.", "V", "v1-") for number in range(20)]
+        put(repository, MANIFEST, *tags)
+        put(repository, OTHER, *tags[::3])
+
+        asked = [Tag("absent"), *reversed(tags), Tag("v"), tags[0]]
+        told = repository.tags.pushed_each(asked)
+
+        known = [None, *map(repository.tags.pushed, reversed(tags)), None, repository.tags.pushed(tags[0])]
+        assert told == known
+        assert list(repository.tags.pushed_each([])) == []
+
     def test_a_tag_that_points_elsewhere_is_not_claimed(self, repository: Repository) -> None:
         first, second = put(repository), put(repository, OTHER)
 

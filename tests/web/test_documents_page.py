@@ -9,6 +9,7 @@ import pytest
 from tests.browsing import attached
 from tests.browsing.attached import encoded, envelope, statement
 from tests.browsing.test_attached import push, push_image, push_index, refer_to
+from tests.browsing.test_chart import packed
 from tests.web.visiting import Browser
 
 if TYPE_CHECKING:
@@ -163,7 +164,16 @@ def test_the_readme_of_a_repository_is_shown_and_nothing_in_it_is_loaded(client:
     assert "elsewhere.example" not in page.html
     assert "https://docs.example" in page.links
     assert "<script>alert" not in page.html
-    assert "/ui/_readme?repository=app" in browser.get("/ui/app").links
+    assert "/ui/_readme?repository=app&newest=readme" in browser.get("/ui/app").links
+
+
+def test_a_chart_has_the_readme_that_is_in_it(client: FlaskClient, browser: Browser) -> None:
+    for version in ("0.9.0", "0.10.0"):
+        chart = packed({"app/Chart.yaml": b"name: app", "app/README.md": f"# Version {version}".encode()})
+        push(client, {"content": chart, "type": "application/vnd.cncf.helm.chart.content.v1.tar+gzip"}, tag=version)
+    (link,) = (each for each in browser.get("/ui/app").links if "_readme" in each)
+
+    assert "<h3>Version 0.10.0</h3>" in browser.get(link).html
 
 
 def test_a_repository_without_a_readme_says_how_it_gets_one(client: FlaskClient, browser: Browser) -> None:
