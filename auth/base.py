@@ -82,7 +82,7 @@ class Records(Protocol):
 
     A name is one or more components of ``[A-Za-z0-9._-]`` that do not begin with a dot, joined by slashes; a content
     has 64 KiB at most. What is written is durable, and seen by every host, when a call returns. Every method raises
-    ControllerError where the storage does not answer; those that write, also where the registry is read-only.
+    RecordsError where the storage does not answer; those that write, also where the registry is read-only.
     """
 
     def get(self, name: str) -> bytes | None:
@@ -208,6 +208,13 @@ class Keys(Protocol):
     def of(self, user: str) -> list[Key]:
         """Return the keys of `user`, the newest first, those that have expired as well."""
 
+    def require_owner(self, grant: Grant) -> None:
+        """Return if `grant` may look after the keys of its user: keys themselves may not, nor may machines.
+
+        Raises:
+            DeniedError: it may not.
+        """
+
     def create(self, grant: Grant, key: Key) -> tuple[Key, str]:
         """Make a key as `key` wishes, whose id and times but `expires` are ignored; return it, and its text.
 
@@ -215,7 +222,7 @@ class Keys(Protocol):
 
         Raises:
             ValueError: the wish is malformed; the text says what is wrong.
-            DeniedError: the user may have none, or none that lasts so long, or no more.
+            DeniedError: as require_owner(); or the user may have none that lasts so long, or no more.
         """
 
     def revoke(self, user: str, key_id: str) -> bool:
@@ -257,6 +264,10 @@ class ControllerError(Exception):
 
     The text is for the log; a client is told nothing of it.
     """
+
+
+class RecordsError(ControllerError):
+    """What the controller keeps in records cannot be had or written now (503)."""
 
 
 class TokenRequestError(Exception):

@@ -14,7 +14,9 @@ from registry.handlers import (
     cors,
     discovery,
     errors,
+    extension,
     extension_copies,
+    extension_keys,
     maintenance,
     manifests,
     observing,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from registry.services import Services
 
 _BLUEPRINTS = (base, blobs, catalog, manifests, operations, referrers, tags, uploads)
-_EXTENSIONS = (discovery, extension_copies, maintenance)
+_EXTENSIONS = (discovery, extension_copies, extension_keys, maintenance)
 _OUTSIDE_OF_PREFIX = {"/", LIVENESS_PATH, READINESS_PATH}
 
 
@@ -60,6 +62,7 @@ def create_app(services: Services) -> Flask:
     if services.access.token_service:
         app.register_blueprint(token.blueprint, url_prefix=services.access.token_service.path)
     if configuration.http.extensions.enabled:
+        extension.install(app, services.repositories)
         for module in _EXTENSIONS:
             app.register_blueprint(module.blueprint)
     errors.register(app, services)

@@ -54,6 +54,7 @@ CODES: Final[dict[type[Exception], tuple[str, int]]] = {
     auth.base.TokenRequestError: (UNSUPPORTED, 400),
     # As in the Go registry; its own fault, but clients would try again and again at a 5xx.
     auth.base.ControllerError: (UNAVAILABLE, 400),
+    auth.base.RecordsError: (UNAVAILABLE, 503),
     drivers.base.InvalidPathError: ("NAME_INVALID", 400),
     drivers.base.UploadBusyError: (UNAVAILABLE, 503),
     drivers.base.NoSpaceError: (UNAVAILABLE, 507),

@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from auth.base import ControllerError
+from auth.base import RecordsError
 from auth.identities.apikey import ApiKey, is_key_id
 from auth.identities.logouts import SEEN_SECONDS, label
 from registry.foundation.recent import RecentlyUsed
@@ -36,7 +36,7 @@ class KeyRecords:
     """The keys in the records ``keys/<label of the user>/<id>``.
 
     A key that was found is believed to be there for SEEN_SECONDS: so long after it was revoked elsewhere it may be used
-    here. One that is new is found at once. Every method raises ControllerError where the records cannot be had.
+    here. One that is new is found at once. Every method raises RecordsError where the records cannot be had.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -118,7 +118,7 @@ class KeyRecords:
 
     def _there(self) -> Records:
         if self._records is None:
-            raise ControllerError("there is no storage to keep API keys in")
+            raise RecordsError("there is no storage to keep API keys in")
         return self._records
 
 

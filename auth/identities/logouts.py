@@ -7,7 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Final
 
-from auth.base import ControllerError
+from auth.base import ControllerError, RecordsError
 from registry.foundation.recent import RecentlyUsed
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Logouts:
             ControllerError: that cannot be written.
         """
         if self._records is None:
-            raise ControllerError("there is no storage to keep logouts in")
+            raise RecordsError("there is no storage to keep logouts in")
         at = self._clock()
         self._records.put(_record(user), json.dumps({"user": user, _MEMBER: at}).encode())
         self._read.put(user, (self._monotonic(), at))

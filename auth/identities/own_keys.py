@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_KEYS: Final = 100
 """How many keys users may make for themselves."""
 
-_MAKING: Final = frozenset({"password"})
+_OWNING: Final = frozenset({"password"})
 """The kinds of proofs with which users may make keys: a key must not, nor a CI job, as it would outlive them."""
 _DAY_SECONDS: Final = 86400
 
@@ -45,10 +45,14 @@ class OwnKeys:
         found = sorted(self._of(user), key=lambda key: (key.created, key.id), reverse=True)
         return [key.told for key in found]
 
+    def require_owner(self, grant: Grant) -> None:
+        """Return if `grant` may look after the keys of its user."""
+        if grant.proof.partition(":")[0] not in _OWNING:
+            raise DeniedError("API keys are looked after by those who have logged in with their password", grant.user)
+
     def create(self, grant: Grant, key: Key) -> tuple[Key, str]:
         """Make a key as `key` wishes."""
-        if grant.proof.partition(":")[0] not in _MAKING:
-            raise DeniedError("API keys are made by those who have logged in with their password", grant.user)
+        self.require_owner(grant)
         wished = wish(grant.user, key.expires, key.name, key.repositories, key.actions)
         self._require_lifetime(grant.user, key.expires)
         if len(self._of(grant.user)) >= MOST_KEYS:

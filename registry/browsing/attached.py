@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from registry.browsing.documents import attachment, guessed_kind
+from registry.browsing.documents import attachment
+from registry.browsing.referrers import references
 from registry.browsing.untrusted import LARGEST, Node, UnreadableError
 from registry.foundation.recent import RecentlyUsed
 from registry.oci.digest import Digest
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from registry.browsing.sbom import Bill
     from registry.browsing.shapes import Attached
     from registry.browsing.vulnerabilities import Severity
-    from registry.inventory.source import Described, Reader
+    from registry.inventory.source import Reader
 
 _REFERENCE_TYPE: Final = "vnd.docker.reference.type"
 _REFERENCE_DIGEST: Final = "vnd.docker.reference.digest"
@@ -100,9 +99,8 @@ def attached_to(source: Reader, repository: str, digest: Digest) -> list[Digest]
     Raises:
         InventoryError: they cannot be found.
     """
-    referring = (each.digest for each in islice(source.referrers(repository, digest), _MOST_REFERRERS))
-    tagged = source.each(partial(source.target, repository), _tags_of_cosign(digest, "sig", "att", "sbom"))
-    return [*dict.fromkeys((*referring, *filter(None, tagged), *attestations(source, repository, digest)))]
+    referring = references(source, repository, digest, depth=1, limit=_MOST_REFERRERS).roots
+    return [*dict.fromkeys((*(each.digest for each in referring), *attestations(source, repository, digest)))]
 
 
 def attestations(source: Reader, repository: str, index: Digest, image: Digest | None = None) -> Iterator[Digest]:
@@ -126,27 +124,17 @@ def bill_of(source: Reader, repository: str, image: Digest, index: Digest | None
     Raises:
         InventoryError: it cannot be read.
     """
-    referring = [*islice(source.referrers(repository, image), _MOST_REFERRERS)]
+    referring = references(source, repository, image, depth=1, limit=_MOST_REFERRERS).roots
     # What says that it is one goes first; what says nothing of itself may be one, too.
-    candidates = [each.digest for each in referring if _kind(each) == "sbom"]
+    candidates = [each.digest for each in referring if each.kind == "sbom"]
     candidates += attestations(source, repository, index, image) if index else ()
-    candidates += filter(None, (source.target(repository, tag) for tag in _tags_of_cosign(image, "sbom", "att")))
-    candidates += [each.digest for each in referring if _kind(each) in {"provenance", "other"}]
+    candidates += [each.digest for each in referring if each.kind in {"provenance", "other"}]
     for digest in candidates[:_MOST_LOOKS]:
         read = attachment(source, repository, digest, LARGEST)
         bill = next((part.document.bill for part in read.parts if part.document.bill), None) if read else None
         if bill:
             return bill
     return None
-
-
-def _kind(referrer: Described) -> Attached:
-    return guessed_kind(referrer.artifact_type, referrer.annotations)
-
-
-def _tags_of_cosign(image: Digest, *suffixes: str) -> list[str]:
-    """Return the tags under which cosign keeps what it attaches, where it does not use referrers."""
-    return [f"{image.algorithm}-{image.hex}.{suffix}" for suffix in suffixes]
 
 
 def _digest(text: str) -> Digest | None:

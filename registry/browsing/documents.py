@@ -10,9 +10,11 @@ from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Final
 
 from registry.browsing import signatures
+from registry.browsing.foreign import escaped
 from registry.browsing.provenance import Provenance, provenance
+from registry.browsing.referrers import attached_as
 from registry.browsing.sbom import Bill, bill
-from registry.browsing.untrusted import LARGEST, Node, UnreadableError, readable
+from registry.browsing.untrusted import LARGEST, Node, UnreadableError
 from registry.browsing.vulnerabilities import Vulnerabilities, vulnerabilities
 from registry.foundation.printable import printable
 from registry.oci.errors import ManifestInvalidError
@@ -27,13 +29,10 @@ if TYPE_CHECKING:
     from registry.oci.digest import Digest
     from registry.oci.manifest import Descriptor, Manifest
 
-MARKDOWN: Final = "text/markdown"
+README: Final = "readme.md"
 TITLE: Final = "org.opencontainers.image.title"
 
 _STATEMENT: Final = "https://in-toto.io/Statement/"
-_PREDICATE_TYPES: Final = ("in-toto.io/predicate-type", "dev.sigstore.bundle.predicateType", "predicateType")
-"""Annotations in which BuildKit and cosign say what is in an attestation."""
-
 _MOST_PARTS: Final = 20
 _MOST_SUBJECTS: Final = 20
 _MOST_RAW: Final = 200_000
@@ -124,18 +123,11 @@ def annotated_blobs(content: bytes) -> Iterator[tuple[Descriptor, Mapping[str, s
 
 def guessed_kind(media_type: str, annotations: Mapping[str, str]) -> Attached:
     """Return what a type and annotations let expect of a document; what it is, its content says."""
-    words = " ".join([media_type, *(annotations.get(name, "") for name in _PREDICATE_TYPES)]).lower()
-    if signatures.COSIGN_SIGNATURE in annotations or "signature" in words or "simplesigning" in words:
+    if signatures.COSIGN_SIGNATURE in annotations or media_type == signatures.COSE:
         return "signature"
-    if "spdx" in words or "cyclonedx" in words:
-        return "sbom"
-    if "provenance" in words:
-        return "provenance"
-    if "sarif" in words or "vuln" in words or "openvex" in words:
-        return "vulnerabilities"
-    if media_type.startswith(MARKDOWN) or annotations.get(TITLE, "").lower() == "readme.md":
+    if annotations.get(TITLE, "").lower() == README:
         return "readme"
-    return "other"
+    return attached_as(media_type.lower(), annotations)
 
 
 def _manifest(content: bytes) -> Manifest | None:
@@ -162,7 +154,7 @@ def explain(content: bytes, media_type: str = "", annotations: Mapping[str, str]
         document = Node.parse(content)
     except UnreadableError as error:
         is_text = media_type.startswith("text/")
-        raw = readable(content[:_MOST_RAW].decode("utf-8", "replace")) if is_text else ""
+        raw = _lines(content) if is_text else ""
         return Document(kind=guessed, raw=raw, problem="" if is_text or guessed == "signature" else str(error))
     return replace(_told(document, guessed, annotations), raw=document.indented(_MOST_RAW))
 
@@ -224,6 +216,11 @@ def _predicate(statement: Node) -> Node:
     predicate = statement.at("predicate")
     packed = predicate.at("Data").value
     return Node.parse(packed.encode("utf-8", "replace")) if isinstance(packed, str) else predicate
+
+
+def _lines(content: bytes) -> str:
+    """Return the beginning of a text, with escapes for what is not printable in it."""
+    return escaped(content[:_MOST_RAW].decode("utf-8", "replace").replace("\r\n", "\n").expandtabs(4))
 
 
 def _subject(subject: Node) -> str:

@@ -45,6 +45,18 @@ class Image:
     platforms: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """An image, and the digests that it leads to, itself included, each with its size.
+
+    It is `complete` if all its manifests are there; those that are not may be pushed later.
+    """
+
+    image: Image
+    contents: tuple[tuple[Digest, int], ...]
+    complete: bool
+
+
 class Images:
     """Looks at the images of `source`, and remembers the last of them: many tags lead to one, and it never changes.
 
@@ -75,17 +87,31 @@ class Images:
         image, until = self._images.get((repository, digest)) or (None, 0.0)
         return image if until > self._clock() else None
 
+    def look_into(self, repository: str, digest: Digest) -> Inside | None:
+        """Return the image of a manifest with all that it leads to, as that is now; None if it is not there."""
+        with FoundDigests() as content:
+            found = self._read(repository, digest, content)
+            return Inside(found[0], tuple(content.all()), found[1].complete) if found else None
+
     def _look(self, repository: str, digest: Digest) -> Image | None:
         with FoundDigests() as content:
-            reach = _Reach(self.source, repository, content)
-            root = reach.follow(digest)
-            if root is None:
-                return None
-            platforms = tuple(dict.fromkeys(self._platforms(repository, root.manifest)))[:_MOST_PLATFORMS]
-            image = Image(digest, root.stored.media_type, content.size() if reach.readable else None, platforms)
+            found = self._read(repository, digest, content)
+        if found is None:
+            return None
+        image, reach = found
         until = math.inf if reach.complete else self._clock() + _INCOMPLETE_SECONDS
         self._images.put((repository, digest), (image, until))
         return image
+
+    def _read(self, repository: str, digest: Digest, content: FoundDigests) -> tuple[Image, _Reach] | None:
+        """Return the image of a manifest, and how all was followed that it leads to, which is added to `content`."""
+        reach = _Reach(self.source, repository, content)
+        root = reach.follow(digest)
+        if root is None:
+            return None
+        platforms = tuple(dict.fromkeys(self._platforms(repository, root.manifest)))[:_MOST_PLATFORMS]
+        image = Image(digest, root.stored.media_type, content.size() if reach.readable else None, platforms)
+        return image, reach
 
     def _platforms(self, repository: str, manifest: Manifest | None) -> Iterator[str]:
         for descriptor in manifest.manifests if manifest else ():

@@ -8,11 +8,11 @@ caller takes for the newest.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from registry.browsing import chart
-from registry.browsing.documents import MARKDOWN, TITLE, annotated_blobs
+from registry.browsing.documents import annotated_blobs, guessed_kind
+from registry.browsing.referrers import references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,6 @@ LONGEST: Final = 128 * 1024
 """Bytes of a README that are shown."""
 
 _MOST_REFERRERS: Final = 50
-_NAME: Final = "readme.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +61,8 @@ def readme_of(source: Reader, repository: str, digest: Digest) -> Readme | None:
     own = _in_manifest(source, repository, digest)
     if own:
         return own
-    for referrer in islice(source.referrers(repository, digest), _MOST_REFERRERS):
-        if _is_markdown(referrer.artifact_type, referrer.annotations):
+    for referrer in references(source, repository, digest, depth=1, limit=_MOST_REFERRERS).roots:
+        if guessed_kind(referrer.artifact_type, referrer.annotations) == "readme":
             found = _in_manifest(source, repository, referrer.digest)
             if found:
                 return found
@@ -83,13 +82,9 @@ def _in_manifest(source: Reader, repository: str, digest: Digest) -> Readme | No
 
 def _content(source: Reader, repository: str, blob: Descriptor, said: Mapping[str, str]) -> bytes | None:
     """Return one byte more than is shown of the README that `blob` is, or has; None if it is none."""
-    if _is_markdown(blob.media_type, said):
+    if guessed_kind(blob.media_type, said) == "readme":
         return source.small_blob(repository, blob.digest, chart.LARGEST)
     if blob.media_type in chart.CONTENT_TYPES and blob.size <= chart.LARGEST:
         packed = source.small_blob(repository, blob.digest, chart.LARGEST)
         return chart.readme(packed, LONGEST + 1) if packed else None
     return None
-
-
-def _is_markdown(media_type: str, said: Mapping[str, str]) -> bool:
-    return media_type.partition(";")[0].strip().lower() == MARKDOWN or said.get(TITLE, "").lower() == _NAME

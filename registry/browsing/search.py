@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _LOOKED_AT: Final = 2000
 """Names that are looked at for one page."""
+_SECONDS: Final = 3.0
+"""How long it looks for one page: on an object store that may be a hundred names, as each costs two calls."""
 
 
 def search(catalog: Catalog, text: str, shows: Callable[[str], bool], after: str = "", limit: int = 50) -> Hits:
@@ -26,14 +29,18 @@ def search(catalog: Catalog, text: str, shows: Callable[[str], bool], after: str
     if not words:
         return Hits((), None)
     rows: list[Hit] = []
-    last, looked_at = after, 0
+    last, looked_at, is_late = after, 0, False
+    until = time.monotonic() + _SECONDS
     for name in islice(catalog.names(after=after), _LOOKED_AT):
         looked_at += 1
+        if time.monotonic() > until:
+            is_late = True
+            break
         if all(word in name.lower() for word in words) and shows(name):
             if len(rows) == limit:
                 return Hits(tuple(rows), last, complete=False)
             rows.append(Hit(name))
             last = name
     # A name that is hidden is not told, not even as the place where the search goes on.
-    is_cut = looked_at == _LOOKED_AT
+    is_cut = is_late or looked_at == _LOOKED_AT
     return Hits(tuple(rows), rows[-1].repository if is_cut and rows else None, complete=not is_cut)

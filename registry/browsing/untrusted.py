@@ -1,4 +1,7 @@
-"""JSON that somebody has pushed, looked at without trust: what is not of the expected type reads as if not there."""
+"""JSON that somebody has pushed, looked at without trust: what is not of the expected type reads as if not there.
+
+Documents may be much larger than manifests and configs, for which registry.browsing.foreign is.
+"""
 
 from __future__ import annotations
 
@@ -114,11 +117,6 @@ class Node:
             return ""
         text = "".join(pieces)
         return text if length <= limit else f"{text[:limit]}…"
-
-
-def readable(text: str) -> str:
-    """Return a text of several lines, with escapes for what is not printable in them."""
-    return "\n".join(printable(line) for line in text.expandtabs(4).splitlines())
 
 
 def _integer(digits: str) -> float:

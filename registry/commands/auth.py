@@ -6,28 +6,25 @@ by itself.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from auth.actions import ACTIONS
-from auth.identities.apikeys import ApiKeyStore
-from auth.identities.key_file import KeyFile
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ANONYMOUS
-from registry.audit.record import CHANGE, CREATE, KEY, LOGINS, REVOKE, USER
+from registry.audit.record import CHANGE, CREATE, LOGINS, REVOKE, USER
+from registry.commands.access import config_option, htpasswd_path, moment, one_line, section_of
 from registry.commands.auditing import Recording
+from registry.commands.auth_keys import key_commands
+from registry.commands.auth_logout import logout
 from registry.commands.layout import Command, Group, examples, json_option
 from registry.commands.passwords import ask_password
 from registry.commands.printing import print_json_array
 from registry.config import ConfigurationError
-from registry.foundation import durations
 from registry.foundation.errors import ParameterError
-from registry.foundation.files import read_file
 from registry.foundation.parameters import Parameters
 from registry.foundation.times import rfc3339
 from registry.journal.entry import DELETE
@@ -35,17 +32,11 @@ from registry.oci.errors import NameInvalidError
 from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Iterator
 
-    from auth.identities.apikey import ApiKey
     from auth.rules.ruleset import Decision
     from auth.tokenservice.logins import Login, Logins
-    from registry.config import Configuration
-    from registry.config.values import Plugin
-
-    LoadConfiguration = Callable[[str | None], Configuration]
-
-_config = click.option("--config", metavar="CONFIG", help="The registry's configuration file.")
+    from registry.commands.access import LoadConfiguration
 
 
 @click.command(
@@ -63,7 +54,7 @@ _config = click.option("--config", metavar="CONFIG", help="The registry's config
 @click.option("--file", "path", metavar="FILE", help="The file, if not that of the configuration.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option("--json", "in_json", is_flag=True, help="With --list: print them as JSON.")
-@_config
+@config_option
 @click.pass_obj
 def htpasswd_command(  # noqa: PLR0913 - one for each option
     load: LoadConfiguration,
@@ -83,9 +74,9 @@ def htpasswd_command(  # noqa: PLR0913 - one for each option
         raise click.UsageError("--json goes with --list, --password-stdin with neither --list nor --delete")
     if user is None and not listing:
         raise click.UsageError("name a USER, or --list")
-    path = _htpasswd_path(_section(load, config)) if path is None else path
+    path = htpasswd_path(section_of(load, config)) if path is None else path
     recording = Recording.prepare(load, config)
-    with _one_line():
+    with one_line():
         if user is None:
             _list_users(path, in_json=in_json)
         elif deleting:
@@ -135,13 +126,13 @@ def auth_commands() -> None:
 @click.argument("repository")
 @click.argument("action", type=click.Choice(ACTIONS))
 @json_option
-@_config
+@config_option
 @click.pass_obj
 def explain(  # noqa: PLR0913 - one for each flag
     load: LoadConfiguration, user: str, repository: str, action: str, config: str | None, *, in_json: bool
 ) -> None:
     """Say which rule decides whether USER (or "anonymous") may do something in REPOSITORY; exit 3 if not."""
-    section = _section(load, config, "local")
+    section = section_of(load, config, "local")
     try:
         parse_name(repository)
     except NameInvalidError as error:
@@ -173,88 +164,8 @@ def _told_of_decision(decision: Decision, untag: Decision | None) -> dict[str, o
     return told | {"reason": str(decision)}
 
 
-@auth_commands.group("key")
-def key_commands() -> None:
-    """Make, list and revoke API keys: passwords for machines."""
-
-
-_FILE_HELP = "The file of keys, if not that of the configuration."
-_file = click.option("--file", "path", metavar="FILE", help=_FILE_HELP)
-_existing_file = click.option(
-    "--file", "path", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help=_FILE_HELP
-)
-
-
-@key_commands.command(epilog=examples("registry auth key create --user ci --expires 90d --config config.yml"))
-@click.option("--user", required=True, metavar="USER", help="The user whose rights the key has.")
-@click.option("--expires", required=True, metavar="DURATION", help="For how long it is good: 90d, 12h, or never.")
-@_file
-@_config
-@click.pass_obj
-def create(load: LoadConfiguration, user: str, expires: str, path: str | None, config: str | None) -> None:
-    """Make a key and print it, this once."""
-    if not user or ":" in user:
-        raise click.BadParameter("a user name is not empty and has no colon", param_hint="--user")
-    recording = Recording.prepare(load, config)
-    with _one_line():
-        bound = user in _users_with_password(load, config)
-        key, text = _store(load, config, path).create(user, _lifetime_seconds(expires), bound=bound)
-    click.echo(f"key {key.id} of {user}, good until {_moment(key.expires)}; it is not shown again:", err=True)
-    if not bound:
-        click.echo(f"{user} has no password in the configured htpasswd file: the key does not end with one", err=True)
-    click.echo(text)
-    recording.record(CREATE, KEY, key=key.id, user=user)
-
-
-def _lifetime_seconds(expires: str) -> int | None:
-    try:
-        seconds = None if expires == "never" else int(durations.parse(expires))
-    except ValueError:
-        seconds = 0
-    if seconds is not None and seconds < 1:
-        text = f"must be a duration such as 90d or 12h, of at least a second, or never, not {expires!r}"
-        raise click.BadParameter(text + durations.hint(expires, "d"), param_hint="--expires")
-    return seconds
-
-
-@key_commands.command("list")
-@json_option
-@_existing_file
-@_config
-@click.pass_obj
-def list_keys(load: LoadConfiguration, path: str | None, config: str | None, *, in_json: bool) -> None:
-    """List the keys, oldest first."""
-    with _one_line():
-        keys = _store(load, config, path).list()
-    now = datetime.now(UTC).timestamp()
-    if in_json:
-        print_json_array(_told(key, now) for key in keys)
-        return
-    for key in keys:
-        state = "" if key.alive(now) else "  expired"
-        click.echo(f"{key.id}  {key.user}  created {_moment(key.created)}  until {_moment(key.expires)}{state}")
-
-
-def _told(key: ApiKey, now: float) -> dict[str, object]:
-    expires = None if key.expires is None else rfc3339(key.expires)
-    times = {"created": rfc3339(key.created), "expires": expires}
-    return {"id": key.id, "user": key.user, **times, "expired": not key.alive(now)}
-
-
-@key_commands.command()
-@click.argument("key_id", metavar="ID")
-@_existing_file
-@_config
-@click.pass_obj
-def revoke(load: LoadConfiguration, key_id: str, path: str | None, config: str | None) -> None:
-    """Revoke the key ID; what it logged in is out at once."""
-    recording = Recording.prepare(load, config)
-    with _one_line():
-        revoked = _store(load, config, path).revoke(key_id)
-    if not revoked:
-        raise click.ClickException(f"there is no key {key_id}")
-    click.echo(f"revoked {key_id}")
-    recording.record(REVOKE, KEY, key=key_id)
+auth_commands.add_command(key_commands)
+auth_commands.add_command(logout)
 
 
 @auth_commands.group("token")
@@ -274,13 +185,13 @@ _directory = click.option(
 @click.option("--user", metavar="USER", help="Only those of this user.")
 @json_option
 @_directory
-@_config
+@config_option
 @click.pass_obj
 def list_tokens(
     load: LoadConfiguration, user: str | None, directory: str | None, config: str | None, *, in_json: bool
 ) -> None:
     """List the logins that have not expired."""
-    with _one_line():
+    with one_line():
         logins = _logins(load, config, directory)
         # There may be many: each is printed as it is read.
         found = logins.all() if user is None else logins.of_user(user)
@@ -297,7 +208,7 @@ def _told_of_login(login: Login) -> dict[str, object]:
 
 def _print_lines(logins: Iterator[Login]) -> None:
     for login in logins:
-        times = f"since {_moment(login.created)}  used {_moment(login.used)}  until {_moment(login.expires)}"
+        times = f"since {moment(login.created)}  used {moment(login.used)}  until {moment(login.expires)}"
         state = "  revoked" if login.revoked else ""
         click.echo(f"{login.id}  {login.user}  {login.client or '-'} at {login.address}  {times}{state}")
 
@@ -306,7 +217,7 @@ def _print_lines(logins: Iterator[Login]) -> None:
 @click.argument("login_id", metavar="[ID]", required=False)
 @click.option("--user", metavar="USER", help="Revoke all of this user.")
 @_directory
-@_config
+@config_option
 @click.pass_obj
 def revoke_tokens(
     load: LoadConfiguration, login_id: str | None, user: str | None, directory: str | None, config: str | None
@@ -319,7 +230,7 @@ def revoke_tokens(
         raise click.UsageError("give the ID of a login, or --user")
     recording = Recording.prepare(load, config)
     revoked: list[Login] = []
-    with _one_line():
+    with one_line():
         logins = _logins(load, config, directory)
         for login in logins.all() if user is None else logins.of_user(user):
             if not login.revoked and login_id in {None, login.id}:
@@ -339,56 +250,7 @@ def _logins(load: LoadConfiguration, config: str | None, directory: str | None) 
 
     if directory is None:
         try:
-            directory = logins_directory(Parameters(_section(load, config, "local").parameters))
+            directory = logins_directory(Parameters(section_of(load, config, "local").parameters))
         except ParameterError as error:
             raise ConfigurationError("auth.local", str(error)) from error
     return Logins(directory)
-
-
-@contextlib.contextmanager
-def _one_line() -> Iterator[None]:
-    """Turn what is wrong with a file into one line."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _section(load: LoadConfiguration, config: str | None, name: str | None = None) -> Plugin:
-    section = load(config).auth
-    if section is None or name not in {None, section.name}:
-        raise ConfigurationError("auth", f"is not {name}" if name else "is not there")
-    return section
-
-
-def _users_with_password(load: LoadConfiguration, config: str | None) -> Collection[str]:
-    """Return the users of the htpasswd file of the configuration; none where there is no configuration or no file."""
-    from auth.identities.passwords import parse  # noqa: PLC0415  no other command but htpasswd needs bcrypt
-
-    try:
-        content = read_file(_htpasswd_path(_section(load, config, "local")))
-    except (ConfigurationError, FileNotFoundError):
-        return ()
-    return parse(content).hashes.keys()
-
-
-def _htpasswd_path(section: Plugin) -> str:
-    parameter = {"htpasswd": "path", "local": "htpasswd"}.get(section.name, "")
-    path = section.parameters.get(parameter)
-    if not isinstance(path, str):
-        raise ConfigurationError(f"auth.{section.name}", "has no htpasswd file; name one with --file")
-    return path
-
-
-def _store(load: LoadConfiguration, config: str | None, path: str | None) -> ApiKeyStore:
-    """Return the keys in the file at `path`, or in that of the configuration."""
-    if path is None:
-        configured = _section(load, config, "local").parameters.get("apikeys")
-        if not isinstance(configured, str):
-            raise ConfigurationError("auth.local.apikeys", "is not there; name the file with --file")
-        path = configured
-    return ApiKeyStore(KeyFile(path))
-
-
-def _moment(at: int | None) -> str:
-    return "revoked" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Blueprint
 from werkzeug.exceptions import PreconditionFailed
 
-from registry.handlers.body import whole_body
 from registry.handlers.context import hand_over, open_repository, open_source, publishing, require_writable
+from registry.handlers.json_body import json_object
 from registry.handlers.response import Response
 from registry.handlers.urls import manifest_url
-from registry.oci import documents, encoding, media_types
-from registry.oci.errors import ManifestInvalidError, ParameterInvalidError
+from registry.oci import encoding, media_types
+from registry.oci.errors import ParameterInvalidError
 from registry.oci.reference import Tag, parse_name, parse_reference, parse_tag
 from registry.publishing import Copy, copy_manifest, copy_with_referrers
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("extension_copies", __name__)
 
-_LARGEST_BODY: Final = 64 * 1024
 _MEMBERS: Final = {"from": str, "tag": str, "overwrite": bool, "referrers": bool}
 
 
@@ -60,7 +59,7 @@ def copy_tag(name: str) -> Response:
     """Let a tag of this repository point to a manifest of this or another one, with all that it leads to."""
     target = open_repository(name, "pull", "push")
     require_writable()
-    asked = _asked(whole_body(_LARGEST_BODY))
+    asked = _asked(json_object())
     source = open_source(asked.source, target)
     hand_over()
     digest = source.tags.resolve(asked.reference) if isinstance(asked.reference, Tag) else asked.reference
@@ -78,14 +77,13 @@ def copy_tag(name: str) -> Response:
     return Response(encoding.answer(told), 201, headers, content_type=media_types.JSON)
 
 
-def _asked(content: bytes) -> _Asked:
+def _asked(document: Mapping[str, Any]) -> _Asked:
     """Return what the body of the request asks for.
 
     Raises:
-        ParameterInvalidError: it is not a JSON object with the members that it has to have.
+        ParameterInvalidError: it has not the members that it has to have.
         NameInvalidError, TagInvalidError, DigestInvalidError: what it names breaks the grammar.
     """
-    document = _object(content)
     for name, value in document.items():
         if name not in _MEMBERS or not isinstance(value, _MEMBERS[name]):
             raise ParameterInvalidError("the members are from and tag, texts; overwrite and referrers, true or false")
@@ -99,16 +97,6 @@ def _asked(content: bytes) -> _Asked:
         document.get("overwrite", False),
         document.get("referrers", False),
     )
-
-
-def _object(content: bytes) -> Mapping[str, Any]:
-    try:
-        document = documents.decode(content)
-    except ManifestInvalidError:
-        document = None
-    if not isinstance(document, dict) or isinstance(document, documents.Ambiguous):
-        raise ParameterInvalidError("the body has to be a JSON object")
-    return document
 
 
 def _split(text: str) -> tuple[str, str]:

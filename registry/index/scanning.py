@@ -11,7 +11,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from registry.browsing.images import Images
-from registry.index.facts import find_facts
 from registry.storage import paths
 from registry.storage.links import read_links
 from registry.storage.parts import Kind, leaf_in, part_at
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from drivers.base import StorageDriver
-    from registry.index.facts import Facts
+    from registry.browsing.images import Inside
     from registry.index.writer import UnreadManifest, Writer
     from registry.inventory.source import Reader
 
@@ -67,19 +66,18 @@ def catch_up(driver: StorageDriver, reader: Reader, writer: Writer) -> Iterator[
         yield
     images = Images(reader)
     while manifests := writer.unread_manifests(_MANIFESTS):
-        facts = list(reader.each(partial(_facts, images), manifests))
+        inside = list(reader.each(partial(_look, images), manifests))
         with writer.transaction():
-            for manifest, found in zip(manifests, facts, strict=True):
+            for manifest, found in zip(manifests, inside, strict=True):
                 writer.learned(manifest.digest, found)
         yield
     while _sum_up(writer):
         yield
 
 
-def _facts(images: Images, manifest: UnreadManifest) -> Facts | None:
-    if not manifest.repository:  # its tag has been moved meanwhile
-        return None
-    return find_facts(images, manifest.repository, manifest.digest)
+def _look(images: Images, manifest: UnreadManifest) -> Inside | None:
+    """Return what is in a manifest; None if it is not there, or no tag leads there any more."""
+    return images.look_into(manifest.repository, manifest.digest) if manifest.repository else None
 
 
 def _sum_up(writer: Writer) -> int:

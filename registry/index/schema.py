@@ -52,9 +52,10 @@ _TABLES: Final = """
     CREATE TABLE tag_names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 
     -- What is known of a manifest by its digest, which never changes; `unread` are those of which nothing is yet.
+    -- It is `complete` if nothing was missing that may be pushed later.
     CREATE TABLE manifests (
         id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, unread INTEGER NOT NULL DEFAULT 1,
-        media_type TEXT, size INTEGER, platforms TEXT NOT NULL DEFAULT '[]'
+        complete INTEGER NOT NULL DEFAULT 0, media_type TEXT, size INTEGER, platforms TEXT NOT NULL DEFAULT '[]'
     );
     CREATE INDEX manifests_unread ON manifests (id) WHERE unread;
     CREATE TABLE blobs (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, size INTEGER NOT NULL);

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from registry.index.facts import Facts
+    from registry.browsing.images import Inside
 
 _REPOSITORY = """
     INSERT INTO repositories (name, ordering, generation) VALUES (?, ?, ?)
@@ -155,6 +155,7 @@ class Writer:
         self._generation += 1
         self._is_scanning = True
         self._connection.execute("DELETE FROM touched")
+        self._connection.execute("UPDATE manifests SET unread = 1 WHERE NOT complete")
         self._note(generation=self._generation, scanning=time.time())
 
     def found_repository(self, name: str) -> None:
@@ -209,7 +210,7 @@ class Writer:
         else:
             manifest = self._manifest(digest)
             # One that was not there before may be now.
-            self._connection.execute("UPDATE manifests SET unread = 1 WHERE id = ? AND media_type IS NULL", (manifest,))
+            self._connection.execute("UPDATE manifests SET unread = 1 WHERE id = ? AND NOT complete", (manifest,))
             number = self._repository(repository)
             values = (number, name, ordering.of_tag(name), manifest, pushed, self._generation)
             self._connection.execute(_LOOKED_UP_TAG, values)
@@ -243,23 +244,24 @@ class Writer:
         rows = self._connection.execute(query, (limit,))
         return [UnreadManifest(name or "", Digest.parse(digest)) for name, digest in rows]
 
-    def learned(self, digest: Digest, facts: Facts | None) -> None:
-        """Note what is known of a manifest; None if it is not there."""
+    def learned(self, digest: Digest, inside: Inside | None) -> None:
+        """Note what is in a manifest; None if it is not there. What lacks anything is looked at again after a scan."""
         number = self._manifest(digest)
-        if facts is None:
-            self._connection.execute("UPDATE manifests SET unread = 0 WHERE id = ?", (number,))
+        if inside is None:
+            self._connection.execute("UPDATE manifests SET unread = 0, complete = 0 WHERE id = ?", (number,))
             return
+        image = inside.image
         self._connection.execute(
-            "UPDATE manifests SET unread = 0, media_type = ?, size = ?, platforms = ? WHERE id = ?",
-            (facts.media_type, facts.size, json.dumps(facts.platforms), number),
+            "UPDATE manifests SET unread = 0, complete = ?, media_type = ?, size = ?, platforms = ? WHERE id = ?",
+            (inside.complete, image.media_type, image.size, json.dumps(image.platforms), number),
         )
         self._connection.executemany(
             "INSERT OR IGNORE INTO blobs (digest, size) VALUES (?, ?)",
-            [(str(blob), size) for blob, size in facts.contents],
+            [(str(blob), size) for blob, size in inside.contents],
         )
         self._connection.executemany(
             "INSERT OR IGNORE INTO contents SELECT ?, id FROM blobs WHERE digest = ?",
-            [(number, str(blob)) for blob, _ in facts.contents],
+            [(number, str(blob)) for blob, _ in inside.contents],
         )
         self._connection.execute(
             "UPDATE repositories SET stale = 1 WHERE id IN (SELECT repository FROM tags WHERE manifest = ?)", (number,)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from auth.base import ControllerError
+from auth.base import RecordsError
 from drivers.base import DriverError, PathExistsError, PathNotFoundError
 from registry.storage import paths
 
@@ -81,9 +81,9 @@ class StorageRecords:
 
     def _require_writable(self, content: bytes = b"") -> None:
         if self._read_only:
-            raise ControllerError("this registry is read-only for maintenance: nothing about users can be changed")
+            raise RecordsError("this registry is read-only for maintenance: nothing about users can be changed")
         if len(content) > LIMIT_BYTES:
-            raise ControllerError(f"a record of {len(content)} bytes is longer than {LIMIT_BYTES}")
+            raise RecordsError(f"a record of {len(content)} bytes is longer than {LIMIT_BYTES}")
 
 
 def _batched(names: Iterator[str]) -> Iterator[list[str]]:
@@ -97,4 +97,4 @@ def _told() -> Iterator[None]:
     try:
         yield
     except DriverError as error:
-        raise ControllerError(f"the storage does not tell what is known of users: {error}") from error
+        raise RecordsError(f"the storage does not tell what is known of users: {error}") from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from auth.base import DeniedError
 from registry.handlers.context import require_deletable, require_writable
 from registry.handlers.current import services
+from registry.handlers.flask_internals import current_request
 from registry.handlers.origins import origin
 from registry.oci.errors import UnsupportedError
 from registry.ports import Nobody
@@ -79,13 +80,14 @@ def possible(visitor: Visitor, name: str) -> Possible:
     )
 
 
-def open_to_push(visitor: Visitor, name: str) -> Changing:
-    """Return the repository called so, where `visitor` may move tags to manifests that are there.
+def open_to_push(visitor: Visitor, name: str, reference: object = "") -> Changing:
+    """Return the repository called so, where `visitor` may move tags, `reference` say, to manifests that are there.
 
     Raises:
         UnsupportedError: the registry or the repository takes no pushes.
         auth.base.DeniedError, ControllerError: the visitor may not.
     """
+    _tell(name, reference)
     visitor.require(name, "pull", "push")
     require_writable()
     if _place(name).upstream:
@@ -93,13 +95,16 @@ def open_to_push(visitor: Visitor, name: str) -> Changing:
     return Changing(services().repositories.open(name), _publishing(visitor))
 
 
-def open_to_delete(visitor: Visitor, name: str, *, with_tags: bool = False) -> Changing:
+def open_to_delete(visitor: Visitor, name: str, reference: object = "", *, with_tags: bool = False) -> Changing:
     """Return the repository called so, from which `visitor` may delete manifests without tags, or `with_tags`.
+
+    `reference` is what is to go of it, "" for more than one tag or digest.
 
     Raises:
         UnsupportedError: the registry deletes nothing.
         auth.base.DeniedError, ControllerError: the visitor may not.
     """
+    _tell(name, reference)
     visitor.require(name, "pull", "delete", *(["untag"] if with_tags else []))
     require_deletable()
     here, place = services(), _place(name)
@@ -108,6 +113,11 @@ def open_to_delete(visitor: Visitor, name: str, *, with_tags: bool = False) -> C
     # What a cache remembers of its upstream has to forget what is deleted; nothing is fetched for that.
     repository = here.proxied.open(place, Nobody()) if here.proxied else here.repositories.open(name)
     return Changing(repository, _publishing(visitor))
+
+
+def _tell(name: str, reference: object) -> None:
+    """Have what is told of this request, to the log and to auditors, be about `reference` of a repository."""
+    current_request().view_args = {"name": name} | ({"reference": str(reference)} if reference else {})
 
 
 def _place(name: str) -> Place:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
 
-import auth.base
 from registry.handlers.context import hand_over
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError, NameInvalidError, TagInvalidError
@@ -47,15 +46,13 @@ def copy() -> Response:
     target, tag = request.form.get("target", "").strip(), request.form.get("tag", "").strip()
     seen, whole = request.form.get("seen", ""), "referrers" in request.form
     try:
-        changing = open_to_push(visitor(), parse_name(target))
-        condition = AsSeen(Digest.parse(seen) if seen else None)
-        wanted = Copy(source, changing.repository, digest, parse_tag(tag), condition)
+        changing = open_to_push(visitor(), parse_name(target), parse_tag(tag))
     except NameInvalidError:
         return _ask(name, digest, 400, target=target, tag=tag, whole=whole, error="This is not a repository's name.")
     except TagInvalidError:
         return _ask(name, digest, 400, target=target, tag=tag, whole=whole, error="This is not a tag.")
-    except auth.base.DeniedError as error:
-        return _ask(name, digest, 403, target=target, tag=tag, whole=whole, error=str(error))
+    condition = AsSeen(Digest.parse(seen) if seen else None)
+    wanted = Copy(source, changing.repository, digest, Tag(tag), condition)
     try:
         (copy_with_referrers if whole else copy_manifest)(changing.publishing, wanted)
     except MovedError as moved:

@@ -52,12 +52,12 @@ def ask_deletion() -> Response:
     hand_over()
     tags, digest = _tags(request.args.getlist("tag")), request.args.get("digest", "")
     if tags:
-        open_to_delete(visitor(), name, with_tags=True)
+        open_to_delete(visitor(), name, tags[0] if len(tags) == 1 else "", with_tags=True)
         return _ask_tags(name, [tag.name for tag in tags])
     if digest:
-        open_to_delete(visitor(), name)
+        open_to_delete(visitor(), name, digest)
         return _ask_manifest(name, Digest.parse(digest))
-    if "all" not in request.args:
+    if request.args.get("what") == "tags":  # of which none was ticked
         return render("choose.html", name=name)
     open_to_delete(visitor(), name, with_tags=True)
     return _ask_repository(name)
@@ -108,7 +108,7 @@ def _ask_repository(name: str, typed: str | None = None) -> Response:
 
 def _delete_tags(name: str, tags: Sequence[Tag], form: Mapping[str, str]) -> Response:
     """Delete tags that lead where the form says that the visitor has seen; tell what has become of each."""
-    changing = open_to_delete(visitor(), name, with_tags=True)
+    changing = open_to_delete(visitor(), name, tags[0] if len(tags) == 1 else "", with_tags=True)
     outcomes = [Outcome(tag.name, _delete_tag(changing, tag, form.get(f"seen:{tag.name}", ""))) for tag in tags]
     failed = any(each.error for each in outcomes)
     return render("deleted.html", 409 if failed else 200, name=name, outcomes=outcomes, failed=failed)
@@ -130,7 +130,7 @@ def _delete_tag(changing: Changing, tag: Tag, seen: str) -> str:
 
 
 def _delete_manifest(name: str, digest: Digest) -> Response:
-    changing = open_to_delete(visitor(), name)
+    changing = open_to_delete(visitor(), name, digest)
     changing.publishing.remove_manifest(changing.repository, digest)
     return render("deleted.html", name=name, outcomes=[Outcome(str(digest), "")], failed=False)
 

@@ -20,17 +20,28 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("web_home", __name__)
 
+SORTS: Final = ("name", "-pushed", "pushed", "-size", "size")
+"""Orders of a list of all repositories."""
+
 _PAGE: Final = 100
 
 
 @blueprint.get("/")
 @page
 def show_home() -> Response:
-    """Show the first level; where all of it is hidden from who has not logged in, the page for that."""
+    """Show the first level, or a list in the order that is asked for, which only an index has.
+
+    Where all of it is hidden from who has not logged in, it is the page for that.
+    """
+    sort, index = request.args.get("sort", ""), services().index
+    if sort in SORTS and index:
+        listed = index.repositories(sort, visitor().shows, request.args.get("after", ""), _PAGE)
+        if listed:
+            return render("repositories.html", page=listed, sort=sort)
     found = _level("")
     if not found.children and visitor().can_sign_in:
         raise SignInNeededError
-    return render("level.html", level=found)
+    return render("level.html", level=found, has_index=index is not None, progress=index and index.progress())
 
 
 @blueprint.get("/_tree")
@@ -52,7 +63,7 @@ def show_level(path: str) -> Response:
     found = _level(path)
     if not found.children:
         raise NameUnknownError("repository name not known to registry", {"name": path})
-    return render("level.html", level=found)
+    return render("level.html", level=found, has_index=False, progress=None)
 
 
 def _level(path: str) -> Level:

@@ -11,8 +11,8 @@ from werkzeug.exceptions import NotFound
 from auth.base import DeniedError, Key
 from registry.audit.record import CREATE, REVOKE
 from registry.foundation.durations import parse as parse_duration
-from registry.foundation.globs import Glob
 from registry.handlers.auditing import record_key
+from registry.handlers.context import hand_over, require_writable
 from registry.handlers.current import services
 from registry.handlers.errors import answer
 from registry.oci.errors import ParameterInvalidError
@@ -32,8 +32,6 @@ LIFETIMES: Final = (("7d", "7 days"), ("30d", "30 days"), ("90d", "90 days"), ("
 """Which a form offers, as they are sent and as they are called."""
 
 _USUAL_LIFETIME: Final = "90d"
-_LONGEST_NAME: Final = 64
-_MOST_GLOBS: Final = 20
 _DAY: Final = 86400
 
 
@@ -50,10 +48,12 @@ def show_keys() -> Response:
 def create_key() -> Response:
     """Make a key, and show its text, which cannot be had later, with the command that uses it."""
     keys, grant = _keys()
+    require_writable()
+    hand_over()
     try:
-        made, text = _made(keys, grant)
-    except (DeniedError, ParameterInvalidError) as error:
-        told = answer(error, services())
+        made, text = keys.create(grant, _wished(grant))
+    except (DeniedError, ValueError) as error:
+        told = answer(ParameterInvalidError(str(error)) if isinstance(error, ValueError) else error, services())
         return _list(keys, grant, message=str(told.errors[0]["message"]), code=told.status_code)
     record_key(CREATE, made.id)
     return render("key_made.html", key=made, text=text, host=image_host().name, user=grant.user)
@@ -76,6 +76,8 @@ def ask_revoke() -> Response:
 def revoke_key() -> Response:
     """Revoke a key."""
     keys, grant = _keys()
+    require_writable()
+    hand_over()
     key_id = request.form.get("key", "")
     if not keys.revoke(grant.user, key_id):
         raise NotFound
@@ -84,23 +86,22 @@ def revoke_key() -> Response:
 
 
 def _keys() -> tuple[Keys, Grant]:
-    """Return the keys, and who has logged in.
+    """Return the keys, and who has logged in, who may look after those of its own.
 
     Raises:
         NotFound: there are no keys here.
+        SignInNeededError: nobody has logged in.
+        auth.base.DeniedError: who has may not.
     """
-    session = visitor().require_session()
-    keys = services().access.keys
+    session, keys = visitor().require_session(), services().access.keys
     if keys is None:
         raise NotFound
+    keys.require_owner(session.grant)
     return keys, session.grant
 
 
 def _list(keys: Keys, grant: Grant, *, message: str = "", code: int = 200) -> Response:
-    longest = keys.longest_seconds
-    offered = [(sent, told) for sent, told in LIFETIMES if longest is None or (sent and _seconds(sent) <= longest)]
-    if longest is not None and not offered:
-        offered = [(f"{longest}s", f"{longest // _DAY} days" if longest >= _DAY else f"{longest} seconds")]
+    offered = _lifetimes(keys.longest_seconds)
     usual = _USUAL_LIFETIME if any(sent == _USUAL_LIFETIME for sent, _ in offered) else offered[-1][0]
     return render(
         "keys.html",
@@ -115,51 +116,29 @@ def _list(keys: Keys, grant: Grant, *, message: str = "", code: int = 200) -> Re
     )
 
 
-def _made(keys: Keys, grant: Grant) -> tuple[Key, str]:
-    """Return the key that the form asks for, and its text.
-
-    Raises:
-        ParameterInvalidError: it asks for what is none.
-        DeniedError: see Keys.create().
-    """
-    wished = _wished(grant)
-    try:
-        return keys.create(grant, wished)
-    except ValueError as error:
-        raise ParameterInvalidError(str(error)) from error
+def _lifetimes(longest: int | None) -> list[tuple[str, str]]:
+    """Return which of LIFETIMES a key may have that may last for `longest` seconds; that itself if it is none."""
+    if longest is None:
+        return list(LIFETIMES)
+    offered = [(sent, told) for sent, told in LIFETIMES if sent and parse_duration(sent) <= longest]
+    return offered or [(f"{longest}s", f"{longest // _DAY} days" if longest >= _DAY else f"{longest} seconds")]
 
 
 def _wished(grant: Grant) -> Key:
-    """Return the key that the form asks for.
+    """Return the key that the form asks for; whoever makes it says what else is wrong with it.
 
     Raises:
-        ParameterInvalidError: it asks for what is none.
+        ValueError: it has no name, may do nothing, or lasts for what is no duration.
     """
-    name = request.form.get("name", "").strip()
-    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise ParameterInvalidError(f"the key needs a name of at most {_LONGEST_NAME} characters")
-    globs = tuple(request.form.get("repositories", "").split())
-    if len(globs) > _MOST_GLOBS:
-        raise ParameterInvalidError(f"a key is for {_MOST_GLOBS} patterns of repositories at most")
-    for glob in globs:
-        _check(glob)
-    actions = tuple(action for action in ACTIONS if action in request.form.getlist("actions"))
+    name, lifetime = request.form.get("name", "").strip(), request.form.get("lifetime", "")
+    actions = tuple(request.form.getlist("actions"))
+    if not name:
+        raise ValueError("the key needs a name")
     if not actions:
-        raise ParameterInvalidError("the key needs something that it may do")
-    lifetime = request.form.get("lifetime", "")
-    expires = int(time.time() + _seconds(lifetime)) if lifetime else None
-    return Key("", grant.user, name, 0, expires, None, globs, () if actions == ACTIONS else actions)
-
-
-def _check(glob: str) -> None:
+        # For whoever makes it, none would be all.
+        raise ValueError("the key needs something that it may do")
     try:
-        Glob.parse(glob)
+        expires = int(time.time() + parse_duration(lifetime)) if lifetime else None
     except ValueError as error:
-        raise ParameterInvalidError(f"{glob} is no pattern of repositories: {error}") from error
-
-
-def _seconds(lifetime: str) -> float:
-    try:
-        return parse_duration(lifetime)
-    except ValueError as error:
-        raise ParameterInvalidError("the lifetime is no duration") from error
+        raise ValueError("the lifetime has to be a duration such as 90d") from error
+    return Key("", grant.user, name, 0, expires, None, tuple(request.form.get("repositories", "").split()), actions)

@@ -22,9 +22,9 @@ class Links:
         self.base = base
         self._version = version
 
-    def home(self, after: str = "") -> str:
-        """Return the page of all repositories, from behind `after` on."""
-        return self._to("", after=after)
+    def home(self, after: str = "", sort: str = "") -> str:
+        """Return the page of all repositories, from behind `after` on; as a tree, or as a list in an order."""
+        return self._to("", sort=sort, after=after)
 
     def tree(self, path: str, after: str = "") -> str:
         """Return the page of what is nested in `path`, from behind `after` on."""
@@ -54,13 +54,13 @@ class Links:
         """Return the page of what an attached manifest says, and what its form is sent to."""
         return self._to("_document", repository=name, digest=str(digest))
 
-    def readme(self, name: str) -> str:
-        """Return the page of the README of a repository."""
-        return self._to("_readme", repository=name)
+    def readme(self, name: str, newest: str = "") -> str:
+        """Return the page of the README of a repository; the tag `newest` is looked at where others have none."""
+        return self._to("_readme", repository=name, newest=newest)
 
-    def compare(self, name: str = "", one: str = "", other: str = "", *, other_repository: str = "") -> str:
+    def compare(self, name: str = "", one: object = "", other: object = "", *, other_repository: str = "") -> str:
         """Return the page that compares two tags or digests, of the same repository if no other is said."""
-        return self._to("_compare", repository=name, one=one, other=other, with_=other_repository)
+        return self._to("_compare", repository=name, one=str(one), other=str(other), with_=other_repository)
 
     def search(self, text: str = "", after: str = "") -> str:
         """Return the page of what is found for `text`."""
@@ -90,9 +90,9 @@ class Links:
         """Return the page of what operators want to know."""
         return self._to("_storage")
 
-    def delete(self, name: str = "", *, tag: str = "", digest: object = "", whole: bool = False) -> str:
-        """Return what asks whether to delete a tag, a manifest or the whole repository, and does it."""
-        return self._to("_delete", repository=name, tag=tag, digest=str(digest), all="yes" if whole else "")
+    def delete(self, name: str = "", *, tag: str = "", digest: object = "") -> str:
+        """Return what asks whether to delete a tag, a manifest, or else the whole repository, and does it."""
+        return self._to("_delete", repository=name, tag=tag, digest=str(digest))
 
     def retag(self, name: str = "", reference: str = "") -> str:
         """Return what points a tag at a manifest of the same repository."""

@@ -11,6 +11,7 @@ from registry.browsing.repository import SORTS, tags_page
 from registry.browsing.tree import level
 from registry.handlers.context import hand_over
 from registry.handlers.current import services
+from registry.inventory.source import NotThereError
 from registry.oci.errors import NameUnknownError
 from registry.quota.standing import standings
 from registry.web.acting import possible
@@ -21,6 +22,8 @@ from registry.web.visitor import visitor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from registry.browsing.repository import Sort
+    from registry.browsing.shapes import TagsPage
     from registry.handlers.response import Response
 
 _TAGS: Final = 50
@@ -63,7 +66,7 @@ def show_repository(name: str) -> Response:
         raise NameUnknownError("repository name not known to registry", {"name": name})
     if not is_repository:
         return render("repository.html", name=name, level=nested, is_repository=False, possible=None, quotas=())
-    tags = tags_page(site().images, name, sort=sort, after=after, limit=_TAGS, containing=wanted)
+    tags = _tags(name, sort, after, wanted)
     return render(
         "repository.html",
         name=name,
@@ -78,6 +81,22 @@ def show_repository(name: str) -> Response:
         columns=list(_columns(tags.sort)),
         rights=list(_rights(name)),
     )
+
+
+def _tags(name: str, sort: Sort, after: str, wanted: str) -> TagsPage:
+    """Return tags with `wanted` in their names; the order of very many is known to an index only.
+
+    Raises:
+        NameUnknownError: the repository is gone meanwhile.
+    """
+    try:
+        page = tags_page(site().images, name, sort=sort, after=after, limit=_TAGS, containing=wanted)
+    except NotThereError:
+        raise NameUnknownError("repository name not known to registry", {"name": name}) from None
+    index = services().index
+    if page.sort == sort or wanted or not index:
+        return page
+    return index.tags(name, sort, after, _TAGS) or page
 
 
 def _columns(sort: str) -> Iterator[Column]:

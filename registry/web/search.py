@@ -32,4 +32,7 @@ def show_search() -> Response:
 
 
 def _found(text: str, after: str) -> Hits:
-    return search(services().repositories.catalog, text, visitor().shows, after, _PAGE)
+    """Return what the index has of `text`; without one, or before it is complete, a look at some names."""
+    here, shows = services(), visitor().shows
+    hits = here.index.search(text, shows, after, _PAGE) if here.index else None
+    return hits or search(here.repositories.catalog, text, shows, after, _PAGE)

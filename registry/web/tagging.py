@@ -44,14 +44,15 @@ def tag() -> Response:
     name = parse_name(request.form.get("repository", ""))
     visitor().open(name)
     hand_over()
-    changing = open_to_push(visitor(), name)
     digest = Digest.parse(request.form.get("digest", ""))
     typed, seen = request.form.get("tag", "").strip(), request.form.get("seen", "")
-    manifest = changing.repository.manifests.get(digest)
     try:
         wanted = parse_tag(typed)
     except TagInvalidError:
+        open_to_push(visitor(), name)
         return render("tag.html", 400, name=name, digest=digest, tag=typed, current=None, error=_GRAMMAR)
+    changing = open_to_push(visitor(), name, wanted)
+    manifest = changing.repository.manifests.get(digest)
     try:
         changing.publishing.move_tag(
             changing.repository, wanted, manifest, digest, AsSeen(Digest.parse(seen) if seen else None)

@@ -265,7 +265,7 @@ def test_what_a_terminal_or_a_browser_would_obey_is_escaped() -> None:
 def test_a_text_keeps_its_lines() -> None:
     told = explain("# Readme\r\n\tü \x1b".encode(), "text/markdown")
 
-    assert (told.kind, told.raw, told.problem) == ("readme", "# Readme\n    ü \\x1b", "")
+    assert (told.kind, told.raw, told.problem) == ("readme", "# Readme\n    ü \\u001b", "")
 
 
 _JSON = st.recursive(

@@ -87,6 +87,14 @@ FOURTEEN: Final = {
 }  # fmt: skip
 
 MORE: Final = {
+    "an index in what is not a directory": _with(
+        "ui:\n  enabled: true\n  index: {directory: '{there}/garbage'}\n", 6,
+        "ui.index.directory: {there}/garbage is not a directory",
+    ),
+    "an index where no directory can be made": _with(
+        "ui:\n  enabled: true\n  index: {directory: '{there}/garbage/index'}\n", 6,
+        "ui.index.directory: the index cannot be kept in {there}/garbage/index: Not a directory",
+    ),
     "a root below a file": _storage(
         "storage: {filesystem: {rootdirectory: '{there}/garbage/root'}}\n",
         3, "storage.filesystem: filesystem: cannot create rootdirectory {there}/garbage/root: Not a directory",

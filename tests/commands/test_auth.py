@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import bcrypt
 import pytest
 
+from auth.identities.logouts import Logouts
 from auth.tokenservice.logins import Logins, RefreshToken
+from drivers.filesystem.driver import FilesystemDriver
+from registry.storage.records import StorageRecords
 from tests.commands.forked import run_forked
 
 if TYPE_CHECKING:
@@ -258,7 +261,82 @@ def test_keys_are_listed_as_json_without_what_proves_them(directory: Path) -> No
         (True, False),
     ]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", key["created"]) for key in listed)
-    assert {frozenset(key) for key in listed} == {frozenset({"id", "user", "created", "expires", "expired"})}
+    members = {"id", "user", "name", "created", "expires", "expired", "used", "repositories", "actions"}
+    assert {frozenset(key) for key in listed} == {frozenset(members)}
+
+
+@pytest.fixture
+def stored(directory: Path) -> Path:
+    """Keep keys in the storage, which is a directory."""
+    local = f"{{htpasswd: {directory}/htpasswd, apikeys: storage, rules: {directory}/rules.yml}}"
+    storage = f"{{filesystem: {{rootdirectory: {directory}/root}}}}"
+    (directory / "config.yml").write_text(f"version: 0.1\nstorage: {storage}\nauth: {{local: {local}}}\n")
+    (directory / "root").mkdir()
+    return directory
+
+
+@pytest.mark.parametrize("place", ["directory", "stored"])
+def test_a_key_may_have_a_name_and_limits(request: pytest.FixtureRequest, place: str) -> None:
+    directory = request.getfixturevalue(place)
+    limits = ("--name", "build server", "--repositories", "team/**, public/*", "--actions", "pull,push")
+    made = registry(directory, "auth", "key", "create", "--user", "ci", "--expires", "90d", *limits, "--json")
+    told = json.loads(made.stdout)
+    assert told.pop("key").startswith(f"regkey_{told['id']}_")
+    assert (told["name"], told["repositories"], told["actions"]) == (
+        "build server",
+        ["team/**", "public/*"],
+        ["pull", "push"],
+    )
+    assert json.loads(registry(directory, "auth", "key", "list", "--json").stdout) == [told]
+    (line,) = registry(directory, "auth", "key", "list").stdout.splitlines()
+    assert line.endswith("  pull,push in team/**,public/*  build server")
+    assert registry(directory, "auth", "key", "revoke", told["id"]).stdout == f"revoked {told['id']}\n"
+    again = registry(directory, "auth", "key", "revoke", told["id"])
+    assert (again.returncode, again.stderr) == (1, f"Error: there is no key {told['id']}\n")
+    assert json.loads(registry(directory, "auth", "key", "list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [
+        (("--actions", "push"), "push is of no use without pull"),
+        (("--actions", "fly"), "'fly' is not an action"),
+        (("--repositories", "a b"), "'a b' is not a pattern for repositories"),
+        (("--name", "x" * 101), "at most 100 characters"),
+    ],
+)
+def test_limits_that_are_none_are_said_in_a_line(stored: Path, limit: tuple[str, str], text: str) -> None:
+    done = registry(stored, "auth", "key", "create", "--user", "ci", "--expires", "90d", *limit)
+    assert done.returncode == 1
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_keys_in_the_memory_of_a_server_are_out_of_reach(directory: Path) -> None:
+    config = (directory / "config.yml").read_text().replace(f"{directory}/keys.json", "storage")
+    (directory / "config.yml").write_text(config)
+    done = registry(directory, "auth", "key", "list")
+    assert done.returncode == 1
+    assert "auth.local.apikeys: storage.inmemory lives in the server, where no command sees it" in done.stderr
+
+
+def test_a_user_is_logged_out_of_the_pages_on_every_host(stored: Path) -> None:
+    driver = FilesystemDriver.from_parameters({"rootdirectory": str(stored / "root")})
+    logouts = Logouts()
+    logouts.keep(StorageRecords(driver))
+    begun = time.time()
+    done = registry(stored, "auth", "logout", "alice")
+    assert (done.returncode, done.stdout) == (0, "logged out alice: every host knows within 5 seconds\n")
+    assert logouts.ended("alice", begun)
+    assert not logouts.ended("alice", time.time() + 1)
+    assert not logouts.ended("bob", begun)
+
+
+def test_where_nobody_logs_in_to_the_pages_nobody_is_logged_out(directory: Path) -> None:
+    (directory / "config.yml").write_text("version: 0.1\nstorage: inmemory\nauth: {silly: {realm: r, service: s}}\n")
+    done = registry(directory, "auth", "logout", "alice")
+    assert done.returncode == 1
+    assert "auth: is neither htpasswd nor local: nobody logs in to the pages" in done.stderr
 
 
 def test_a_decision_is_explained_as_json(directory: Path) -> None:

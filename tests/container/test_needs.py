@@ -105,3 +105,10 @@ def test_files_of_credentials_are_read_wherever_the_libraries_look_for_them(tmp_
         files=frozenset({f"{tmp_path}/.aws/credentials", f"{tmp_path}/google.json"}),
         directories=frozenset({"/var/lib/registry"}),
     )
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_directory_of_the_index_is_made_where_there_are_pages(configuration: Configure, *, enabled: bool) -> None:
+    needs = needs_of(configuration(ui={"enabled": enabled, "index": {"directory": "/cache/index"}}))
+    there = frozenset({"/cache/index"} if enabled else ())
+    assert needs == Needs(made=there, trees=there)

@@ -122,7 +122,13 @@ class TestEveryRoute:
 
     def test_every_route_and_method_asks_whether_it_may(self, nobody: _NobodyController) -> None:
         app = application(None, extensions=Extensions(enabled=True))
-        values = {"name": "team/app", "reference": "v1", "digest": CONFIG_DIGEST, "upload_id": "0" * 8}
+        values = {
+            "name": "team/app",
+            "reference": "v1",
+            "digest": CONFIG_DIGEST,
+            "upload_id": "0" * 8,
+            "key_id": "0" * 12,
+        }
         walked = 0
         for route in app.url_map.iter_rules():
             if route.endpoint in OPEN_ROUTES:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import bcrypt
 import pytest
 
-from auth.base import DeniedError
+from auth.base import DeniedError, Grant, Key
 from drivers.inmemory import InMemoryDriver
 from registry.app import create_app
 from registry.audit.consumer import NAME
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-    from auth.base import Access, Grant, Request
+    from auth.base import Access, Request
     from registry.services import Services
 
 RULES = [{"repositories": "team/**", "user:alice": ["*"]}]
@@ -60,7 +60,9 @@ class Audited:
     def __init__(self, htpasswd: Path, *, enabled: bool = True, pulls: bool = False, deletes: bool = True) -> None:
         self.storage = FailingDriver(InMemoryDriver(), fail_at=0)
         storage = Storage("inmemory", {}, delete=Delete(enabled=deletes))
-        auth = Plugin("local", {"htpasswd": str(htpasswd), "rules": RULES, "maintainers": ["user:alice"]})
+        auth = Plugin(
+            "local", {"htpasswd": str(htpasswd), "rules": RULES, "maintainers": ["user:alice"], "apikeys": "storage"}
+        )
         http = HTTP(extensions=Extensions(enabled=True))
         audit = Audit(enabled=enabled, pulls=pulls)
         configuration = Configuration("0.1", storage, auth=auth, http=http, audit=audit)
@@ -69,6 +71,8 @@ class Audited:
         self.app.testing = False
         self.client: FlaskClient = self.app.test_client()
         assert push(self.client, "team/app", "v1", ALICE).status_code == 201
+        assert self.services.access.keys
+        self.key, _ = self.services.access.keys.create(Grant("alice", "password:x"), Key("", "", "", 0, None))
         self.entries()
 
     def entries(self) -> list[Entry]:
@@ -131,13 +135,26 @@ def request_of(audited: Audited, method: str, rule: str, who: str | None, *, bad
         more = {"data": b"{}" if bad else manifest(), "content_type": MANIFEST_TYPE}
     elif rule.endswith("/_registry/tags/copy"):
         more["json"] = {"from": "team/app:nothing" if bad else "team/app:v1", "tag": "v3"}
+    elif (method, rule) == ("POST", "/v2/_registry/keys"):
+        more["json"] = {"name": 7 if bad else "laptop"}
+    path = path.replace("<key_id>", "0" * 12 if bad else audited.key.id)
     if bad and rule.startswith("/v2/_registry/repositories/"):
         path += "/nothing"
     path = path.replace("<reference>", "nothing" if bad else "v1")
     path = path.replace("<digest>", "sha256:bad" if bad else CONFIG_DIGEST)
-    if bad and path.endswith(("/_catalog", "/list", "/uploads/", "/usage")):
-        path += "?n=-1&digest=bad"
-    return ask(audited.client, method, path, who, **more)
+    return ask(audited.client, method, path + _query(rule, bad=bad), who, **more)
+
+
+def _query(rule: str, *, bad: bool) -> str:
+    """Return the query of a request."""
+    if rule.endswith("/access/explain"):
+        return f"?repository=team/app&action={'fly' if bad else 'pull'}"
+    if rule.endswith("/search/repositories"):
+        return f"?q=app&n={-1 if bad else 1}"
+    if rule.startswith("/v2/<name>/_registry/"):
+        return "?reference=:&digest=bad&sort=bad" if bad else f"?reference=v1&from=v1&to=v1&digest={CONFIG_DIGEST}"
+    bad = bad and rule.endswith(("/_catalog", "/list", "/uploads/", "/usage", "/_registry/tree"))
+    return "?n=-1&digest=bad" if bad else ""
 
 
 def _token_request(audited: Audited, method: str, who: str | None, *, bad: bool) -> TestResponse:
@@ -199,14 +216,15 @@ class TestEveryRoute:
         self.expect(audited, method, rule, 4)
 
     def test_another_4xx(self, audited: Audited, method: str, rule: str) -> None:
-        if rule in {"/v2/", "/v2/_registry/gc"} or rule.endswith("/_oci/ext/discover"):
+        listing_keys = rule == "/v2/_registry/keys" and method != "POST"
+        if rule in {"/v2/", "/v2/_registry/gc"} or rule.endswith("/_oci/ext/discover") or listing_keys:
             self.expect_never(method, rule, 5)
             return
         assert 400 <= request_of(audited, method, rule, ALICE, bad=True).status_code < 500
         self.expect(audited, method, rule, 5)
 
     def test_5xx(self, audited: Audited, method: str, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        if rule in {"/v2/", "/auth/token"} or rule.endswith("/_oci/ext/discover"):
+        if rule in {"/v2/", "/auth/token", "/v2/_registry/access/explain"} or rule.endswith("/_oci/ext/discover"):
             self.expect_never(method, rule, 6)
             return
         path = audited.upload() if rule.endswith("/<upload_id>") else None

@@ -68,6 +68,24 @@ def test_an_index_of_images_has_the_size_of_all_of_them_and_their_platforms(regi
     assert row.size == len(content) + len(child) + len(config) + len(b"layer")
 
 
+def test_images_that_are_pushed_after_their_index_are_counted_once_all_is_read_again(
+    tmp_path: Path, driver: InMemoryDriver
+) -> None:
+    registry = Registry(driver)
+    host = Host(tmp_path / "index", driver, reconcile_seconds=0.0)
+    config = b'{"os": "linux", "architecture": "amd64", "config": {"Labels": {"of": "late"}}}'
+    content = index(image(config, b"layer"))
+    registry.push_manifest("app", content, "multi")
+    host.keeping.run()
+    assert [row.size for row in host.rows("app")] == [len(content)]
+    registry.push("app", content="late")
+    for _ in range(3):
+        host.keeping.run()
+    assert [row.size for row in host.rows("app")] == [
+        len(content) + len(image(config, b"layer")) + len(config) + len(b"layer")
+    ]
+
+
 def test_a_push_is_in_the_index_after_the_next_look_at_the_journal(registry: Registry, host: Host) -> None:
     host.catch_up()
     assert host.repositories() == []

@@ -21,6 +21,7 @@ from tests.integration.logins import Client, Crane, Curl, Docker, Oras, Podman, 
 from tests.integration.secrecy import SUITE
 from tests.integration.servers import Server, ours
 from tests.integration.token_server import TokenServer
+from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +76,12 @@ def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def hashed(password: str) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(6)).decode()
+
+
+def by_password(server: Server, *options: str, key: str = "") -> str:
+    """Return what the API answers about alice's keys, or about the one called `key`, given her password."""
+    user = ("--silent", "--fail", "--user", f"alice:{USERS['alice'][0]}")
+    return run(require_program("curl"), *user, *options, f"{server.url}/v2/_registry/keys{f'/{key}' if key else ''}")
 
 
 def kept_in(server: Server) -> Path:
@@ -231,6 +238,42 @@ class TestLocal:
         for user, expected in (("alice:wonderland", "200"), ("alice:wrong", "401"), ("alice:", "401")):
             assert finish(curl, *options, "--user", user, f"{guarded.url}/v2/_catalog").stdout == expected
         assert run(curl, *options, f"{guarded.url}/v2/") == "401"
+
+    def test_a_key_that_a_user_has_made_logs_in_on_every_host_to_what_it_is_limited_to(
+        self, engine: Engine, docker_source: str, layout: Layout, guarded: Server, tmp_path: Path
+    ) -> None:
+        local = {**guarded.settings["auth"]["local"], "apikeys": "storage"}
+        sections = {"auth": {"local": local}, "http": {"extensions": {"enabled": True}, "secret": "of both"}}
+        here, there = (Server(ours(), tmp_path / "root", tmp_path / each, settings=sections) for each in ("1", "2"))
+        for server in (here, there):
+            server.directory.mkdir()
+            server.start()
+        try:
+            wished = json.dumps({"name": "builds", "lifetime": "1h", "repositories": ["built/**"]})
+            made = json.loads(by_password(here, "--data", wished))
+            SUITE.add(made["key"])
+            docker, skopeo = Docker(engine, tmp_path, docker_source), Skopeo(tmp_path, layout)
+            for client, name in ((docker, "built/docker:v1"), (skopeo, "built/skopeo:v1")):
+                for server in (here, there):
+                    logged_in = client.login(server.host, "alice", made["key"])
+                    assert logged_in, logged_in.said
+                pushed = client.push(f"{here.host}/{name}")
+                assert pushed, pushed.said
+                pulled = client.pull(f"{there.host}/{name}")
+                assert pulled, pulled.said
+            refused = skopeo.push(f"{here.host}/other/app:v1")
+            assert not refused
+            assert "403" in refused.said
+            by_password(there, "--request", "DELETE", key=made["id"])
+            assert not skopeo.pull(f"{there.host}/built/skopeo:v1")
+            wait_until(
+                "the other host to refuse it", lambda: not skopeo.pull(f"{here.host}/built/skopeo:v1"), seconds=15
+            )
+            assert json.loads(by_password(here))["keys"] == []
+            assert made["key"] not in here.log + there.log
+        finally:
+            for server in (here, there):
+                server.stop_cleanly()
 
     def test_an_api_key_logs_in_until_it_is_revoked(self, layout: Layout, guarded: Server, tmp_path: Path) -> None:
         registry = ours().command[0]

@@ -63,6 +63,22 @@ def test_the_holder_of_the_lease_trims_and_no_other(driver: StorageDriver) -> No
     assert entries(driver) == 0
 
 
+def test_a_journal_whose_readers_have_no_cursors_is_trimmed_by_age_and_without_a_lease(driver: StorageDriver) -> None:
+    [job] = journal.jobs_without_cursors(configure(""), driver)
+    driver.log(paths.JOURNAL).append(b"{}")
+    job.run()
+    assert entries(driver) == 1
+    assert not driver.holds(paths.LEASES)
+    read_only = "storage: {inmemory: {}, maintenance: {readonly: {enabled: true}}}"
+    assert not list(journal.jobs_without_cursors(configure(read_only), driver))
+
+
+def test_a_journal_whose_readers_have_no_cursors_waits_for_the_storage(driver: StorageDriver) -> None:
+    [job] = journal.jobs_without_cursors(configure(""), FailingDriver(driver, fail_at=1))
+    with pytest.raises(JobFailedError, match="the journal waits for the storage"):
+        job.run()
+
+
 def test_it_keeps_the_lease(driver: StorageDriver) -> None:
     lease = Lease(driver, "journal", "me")
     [job] = journal.jobs(configure(""), driver, lease, ["ci"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from auth.base import ControllerError
+from auth.base import RecordsError
 from drivers.filesystem.driver import FilesystemDriver
 from drivers.inmemory import InMemoryDriver
 from registry.storage.records import LIMIT_BYTES, StorageRecords
@@ -70,13 +70,13 @@ def test_any_number_is_listed(records: Records) -> None:
 
 @pytest.mark.parametrize("name", ["", "../up", ".hidden", "a//b", "a b", "ü", "a/"])
 def test_a_name_that_is_none_is_refused(records: Records, name: str) -> None:
-    with pytest.raises(ControllerError):
+    with pytest.raises(RecordsError):
         records.put(name, b"")
 
 
 def test_what_is_too_long_is_refused(records: Records) -> None:
     records.put("a", b"x" * LIMIT_BYTES)
-    with pytest.raises(ControllerError):
+    with pytest.raises(RecordsError):
         records.put("a", b"x" * (LIMIT_BYTES + 1))
     assert records.get("a") == b"x" * LIMIT_BYTES
 
@@ -86,7 +86,7 @@ def test_a_read_only_registry_reads_and_does_not_write(records: Records, driver:
     reading = StorageRecords(driver, read_only=True)
     assert reading.get("a") == b"x"
     for write in (lambda: reading.put("a", b"y"), lambda: reading.create("b", b""), lambda: reading.delete("a")):
-        with pytest.raises(ControllerError, match="read-only"):
+        with pytest.raises(RecordsError, match="read-only"):
             write()
     assert records.get("a") == b"x"
 
@@ -104,5 +104,5 @@ def test_a_storage_that_fails_is_told_of_in_words_of_controllers(driver: Storage
         lambda: list(records.names("keys")),
         lambda: list(records.contents("keys")),
     ):
-        with pytest.raises(ControllerError, match="storage"):
+        with pytest.raises(RecordsError, match="storage"):
             ask()

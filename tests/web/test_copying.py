@@ -102,7 +102,7 @@ def test_who_may_not_push_to_the_target_is_told_which_rule_says_so(serve: Serve,
     page = browser.send(_form(browser), target="released/app")
 
     assert page.status == 403
-    assert "ci may not push released/app: rule 2 (released/**) does not grant it" in page.text
+    assert "ci may not push released/app: rule 2 (released/**) does not grant it" in page.text.lower()
     assert _leads_to(serve(), "released/app", "v1") is None
 
 

@@ -58,7 +58,7 @@ def test_the_question_says_which_manifests_lose_their_last_tag_and_how_large_the
 
     assert "left without a tag" not in one.text
     assert "other" in one.text
-    assert "1 manifest is left without a tag; with all that they lead to they have 1." in both.text
+    assert "1 manifest is left without a tag: " in both.text
 
 
 def test_the_question_says_where_each_tag_leads(serve: Serve) -> None:
@@ -149,7 +149,7 @@ def test_a_repository_goes_when_its_name_was_typed_and_those_nested_in_it_stay(s
 
 
 @pytest.mark.parametrize(
-    "query", ["", "repository=absent&all=yes", "repository=app&digest=sha256:" + "0" * 64, "repository=app&tag=%3Cb%3E"]
+    "query", ["", "repository=absent", "repository=app&digest=sha256:" + "0" * 64, "repository=app&tag=%3Cb%3E"]
 )
 def test_a_question_about_what_is_not_there_is_an_error(serve: Serve, query: str) -> None:
     client = serve(ui=UI)
@@ -158,7 +158,7 @@ def test_a_question_about_what_is_not_there_is_an_error(serve: Serve, query: str
     assert Browser(client).get(f"/ui/_delete?{query}").status in {400, 404}
 
 
-@pytest.mark.parametrize("what", ["tag=v1", "digest={digest}", "all=yes"])
+@pytest.mark.parametrize("what", ["tag=v1", "digest={digest}", "what=all"])
 @pytest.mark.parametrize("rights", [(), ("push",), ("push", "overwrite")])
 def test_who_may_not_delete_is_refused(serve: Serve, htpasswd: Path, rights: tuple[str, ...], what: str) -> None:
     digest = push_image(serve(), "app", "v1")

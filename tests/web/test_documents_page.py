@@ -9,6 +9,7 @@ import pytest
 from tests.browsing import attached
 from tests.browsing.attached import encoded, envelope, statement
 from tests.browsing.test_attached import push, push_image, push_index, refer_to
+from tests.browsing.test_chart import packed
 from tests.web.visiting import Browser
 
 if TYPE_CHECKING:
@@ -51,6 +52,16 @@ def test_what_is_attached_to_an_image_is_told_in_short_and_leads_to_all_of_it(
     assert "1 high" in page.text
     assert "2 packages" in page.text
     assert document("app", report).replace(":", "%3A") in page.links
+
+
+def test_the_page_of_an_image_leads_to_what_is_attached_and_to_a_comparison(
+    client: FlaskClient, browser: Browser
+) -> None:
+    image, _ = push_image(client, {}, tag="v1")
+    links = browser.get("/ui/app:v1").links
+
+    assert document("app", image, "_attached").replace(":", "%3A") in links
+    assert "/ui/_compare?repository=app&one=v1" in links
 
 
 def test_attestations_in_an_index_are_attached_to_it(client: FlaskClient, browser: Browser) -> None:
@@ -153,7 +164,16 @@ def test_the_readme_of_a_repository_is_shown_and_nothing_in_it_is_loaded(client:
     assert "elsewhere.example" not in page.html
     assert "https://docs.example" in page.links
     assert "<script>alert" not in page.html
-    assert "/ui/_readme?repository=app" in browser.get("/ui/app").links
+    assert "/ui/_readme?repository=app&newest=readme" in browser.get("/ui/app").links
+
+
+def test_a_chart_has_the_readme_that_is_in_it(client: FlaskClient, browser: Browser) -> None:
+    for version in ("0.9.0", "0.10.0"):
+        chart = packed({"app/Chart.yaml": b"name: app", "app/README.md": f"# Version {version}".encode()})
+        push(client, {"content": chart, "type": "application/vnd.cncf.helm.chart.content.v1.tar+gzip"}, tag=version)
+    (link,) = (each for each in browser.get("/ui/app").links if "_readme" in each)
+
+    assert "<h3>Version 0.10.0</h3>" in browser.get(link).html
 
 
 def test_a_repository_without_a_readme_says_how_it_gets_one(client: FlaskClient, browser: Browser) -> None:
@@ -217,8 +237,7 @@ def test_what_is_not_there_and_what_may_not_be_pulled_are_answered_alike(
     path = f"/ui/{path.format(secret=digest)}"
     alice, ci = Browser(serve(ui=UI, auth=auth)), Browser(serve(ui=UI, auth=auth))
     alice.log_in("alice", "wonderland")
-    print(ci.log_in("ci", "machine").text)
-    print(ci.get(path).text)
+    ci.log_in("ci", "machine")
 
     assert ci.get(path).status == 200
     assert alice.get(path).status == 404

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.browsing.repository import MOST_SORTED
 from registry.storage import paths
 from tests.content import ABSENT
 from tests.handlers.pushing import push_image
+from tests.index.hosts import Host, Registry
 from tests.web.images import push_whole_image
 from tests.web.visiting import Browser
 
@@ -176,3 +178,21 @@ def test_the_digest_of_nothing_is_not_found(serve: Serve) -> None:
     push_image(client, "app", "v1")
 
     assert Browser(client).get(f"/ui/app@{ABSENT}").status == 404
+
+
+def test_very_many_tags_are_sorted_by_an_index_and_by_name_until_it_is_complete(
+    serve: Serve, driver: InMemoryDriver, tmp_path: Path
+) -> None:
+    registry = Registry(driver)
+    registry.push("app", *(f"v{number}" for number in range(MOST_SORTED)))
+    registry.push("app", "large", layers=(b"x" * 100_000,))
+    browser = Browser(serve(ui={**UI, "index": {"directory": str(tmp_path)}}))
+
+    before = browser.get("/ui/app?sort=-size")
+    Host(tmp_path, driver).catch_up()
+    after = browser.get("/ui/app?sort=-size")
+
+    assert "too many tags to sort" in before.text
+    assert next(link for link in after.links if link.startswith("/ui/app:")) == "/ui/app:large"
+    following = next(link for link in after.links if "after=" in link)
+    assert "/ui/app:large" not in browser.get(following).links

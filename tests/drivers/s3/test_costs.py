@@ -268,3 +268,51 @@ def test_while_garbage_is_collected_a_push_asks_for_four_calls_more_and_a_pull_f
     for what in ("push of a config", "push of a layer", "mount", "push of a manifest"):
         assert more.pop(what) == {"PUT": 1, "GET": 3}, what
     assert not any(more.values()), more
+
+
+def asked_of_extension(tag: str) -> dict[str, str]:
+    """Give what is asked for below ``_registry/``, of a repository a/b with 100 tags that lead to one image."""
+    return {
+        "a level of the tree": "/v2/_registry/tree",
+        "a search without an index": "/v2/_registry/search/repositories?q=b",
+        "a page of 50 tags": "/v2/a/b/_registry/tags/list?n=50",
+        "a manifest": f"/v2/a/b/_registry/manifests/details?reference={tag}",
+        "what refers to it": f"/v2/a/b/_registry/referrers/tree?digest={Digest.of(image(b'{}', b'layer'))}",
+    }
+
+
+def test_what_each_question_to_the_extension_costs(serve: Serve) -> None:
+    with StrictS3() as server:
+        driver = driver_of(server)
+        client = serve(driver, http={"secret": "a secret", "extensions": {"enabled": True}})
+        for content in (b"{}", b"layer"):
+            push(client, content, streamed=False)
+        manifest = image(b"{}", b"layer")
+        headers = {"Content-Type": media_types.OCI_MANIFEST}
+        for number in range(100):
+            assert client.put(f"/v2/a/b/manifests/{number:03}", data=manifest, headers=headers).status_code == 201
+        for number in range(100):
+            server._store(f"docker/registry/v2/repositories/a/more/{number}/_manifests/tags/v1/current/link", b"x")
+        asking = serve(driver, http={"secret": "a secret", "extensions": {"enabled": True}})
+        _Meter(server)  # leaves out what depends on the time
+        costs = {
+            what: counted(server, lambda path=path: asking.get(path))  # type: ignore[misc]
+            for what, path in asked_of_extension("000").items()
+        }
+        body = {"from": "a/b:000", "tag": "000"}
+        costs["a copy"] = counted(server, lambda: asking.post("/v2/c/d/_registry/tags/copy", json=body))
+        costs["another tag"] = counted(
+            server, lambda: asking.post("/v2/c/d/_registry/tags/copy", json=body | {"tag": "2"})
+        )
+
+    page = costs.pop("a page of 50 tags")
+    assert page["list"] <= 2
+    assert page["GET"] + page.get("HEAD", 0) <= 105
+    assert costs == {
+        "a level of the tree": {"list": 5},
+        "a search without an index": {"list": 205},  # two for each of 101 repositories
+        "a manifest": {"GET": 4, "HEAD": 2},
+        "what refers to it": {"GET": 4, "list": 1},
+        "a copy": {"GET": 13, "HEAD": 6, "PUT": 6},
+        "another tag": {"GET": 11, "HEAD": 4, "PUT": 4},
+    }

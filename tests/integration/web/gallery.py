@@ -10,6 +10,7 @@ import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.browsing.attached import PROVENANCE_1, TRIVY, envelope, statement
 from tests.integration.api import OCI_INDEX, OCI_MANIFEST, digest_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Gallery:
     image: str
     sbom: str
     signature: str
+    report: str
+    provenance: str
 
 
 def fill(api: Api) -> Gallery:
@@ -64,6 +67,9 @@ def fill(api: Api) -> Gallery:
     _chart(api)
     _artifact(api, MODEL, "application/vnd.example.model", [("ranker.bin", b"w" * 300_000)], tags=["2026-10"])
     sbom = _attach(api, index, OCI_INDEX, "application/spdx+json", json.dumps(_spdx()).encode())
+    report = _attach(api, index, OCI_INDEX, "application/json", json.dumps(TRIVY).encode())
+    built = json.dumps(envelope(statement("https://slsa.dev/provenance/v1", PROVENANCE_1))).encode()
+    provenance = _attach(api, index, OCI_INDEX, "application/vnd.in-toto+json", built)
     signature = _attach(
         api, index, OCI_INDEX, "application/vnd.dev.cosign.artifact.sig.v1+json", b'{"critical": {"type": "signature"}}'
     )
@@ -76,7 +82,7 @@ def fill(api: Api) -> Gallery:
         "README.md",
     )
     _attach(api, sbom, OCI_MANIFEST, "application/vnd.dev.cosign.artifact.sig.v1+json", b'{"critical": {}}')
-    return Gallery(index, image, sbom, signature)
+    return Gallery(index, image, sbom, signature, report, provenance)
 
 
 def push(

@@ -25,7 +25,9 @@ PICTURES: Final = Path(os.environ.get("PICTURES", PROJECT / "build" / "pictures"
 
 def paths(shown: Shown) -> dict[str, str]:
     """Give every page that is there, by what its picture is called."""
-    index, sbom = shown.gallery.index, shown.gallery.sbom
+    gallery = shown.gallery
+    index, sbom = gallery.index, gallery.sbom
+    documents = {"bill": sbom, "signature": gallery.signature, "report": gallery.report, "provenance": gallery.provenance}
     return {
         "home": "",
         "level": "shop",
@@ -37,6 +39,10 @@ def paths(shown: Shown) -> dict[str, str]:
         "artifact": f"{MODEL}:2026-10",
         "referrers": f"_referrers?repository={APP}&digest={quote(index)}",
         "sbom": f"{APP}@{sbom}",
+        "attached": f"_attached?repository={APP}&digest={quote(index)}",
+        "readme": f"_readme?repository={APP}",
+        "readme-missing": "_readme?repository=shop/cart",
+        **{name: f"_document?repository={APP}&digest={quote(digest)}" for name, digest in documents.items()},
         "search": "_search?q=store",
         "search-nothing": "_search?q=nothing-like-it",
         "compare": f"_compare?repository={APP}&one=1.9.0&other=1.10.1",
