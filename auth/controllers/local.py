@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from auth.base import MAINTENANCE, Access, AccessController, DeniedError, Grant, Records, Request, UnauthorizedError
+from auth.controllers.elsewhere import groups_elsewhere
+from auth.controllers.local_accounts import everybody
 from auth.headers import basic_credentials, bearer_challenge, bearer_token, merged_scope
-from auth.identities.accounts import Accounts, Identity
-from auth.identities.apikeys import ApiKeys
-from auth.identities.key_file import KeyFile
-from auth.identities.key_records import KEPT_IN_STORAGE, KeyRecords
 from auth.identities.logouts import Logouts
-from auth.identities.own_keys import OwnKeys
-from auth.identities.passwords import PasswordFile
 from auth.identities.sign_in import PasswordSignIn
-from auth.identities.throttle import FailureThrottle
-from auth.identities.workload import parse_ci_services
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ANONYMOUS
 from auth.tokens.access_claim import covers
@@ -28,14 +21,15 @@ from auth.tokens.signing import SigningKeys
 from auth.tokenservice.issuer import AccessToken, Lifetimes, TokenIssuer
 from auth.tokenservice.logins import Logins
 from auth.tokenservice.service import LocalTokenService
-from registry.foundation.files import FileError, is_something_else
+from registry.foundation.files import FileError
 from registry.foundation.parameters import Parameters
 from registry.foundation.unreadable import reason_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from auth.identities.apikeys import Place
+    from auth.controllers.local_accounts import Everybody
+    from auth.identities.accounts import Identity
     from auth.rules.ruleset import Decision, Policy
     from registry.foundation.shared_set import SharedSet
 
@@ -56,19 +50,21 @@ class LocalController(AccessController):
 
     def __init__(
         self,
-        accounts: Accounts,
+        people: Everybody,
         policy: Callable[[], Policy],
         issuer: TokenIssuer,
         endpoint: LocalTokenService,
         realm: str = "",
     ) -> None:
         self.token_service = self._endpoint = endpoint
-        self._accounts = accounts
+        self._accounts = accounts = people.accounts
         self._policy = policy
         self._issuer = issuer
         self._realm = realm
         self._logouts = Logouts()
-        self.sign_in = PasswordSignIn(accounts, self._logouts) if accounts.have_passwords else None
+        if accounts.have_passwords or people.providers:
+            takes_passwords = accounts.have_passwords
+            self.sign_in = PasswordSignIn(accounts, self._logouts, people.providers, takes_passwords=takes_passwords)
         self.keys = accounts.own_keys
 
     @classmethod
@@ -95,11 +91,12 @@ class LocalController(AccessController):
             access_seconds=_lifetime(section, "tokenlifetime", Lifetimes().access_seconds),
             refresh_seconds=_lifetime(section, "refreshlifetime", Lifetimes().refresh_seconds),
         )
-        accounts, policy = _accounts(section), policy_source(parameters)
+        people = everybody(section)
+        policy = policy_source(parameters, groups_elsewhere(parameters, people.accounts.groups_of))
         issuer = TokenIssuer(service, _signing_keys(section, open_keys), lifetimes)
         logins = open_logins(logins_directory(section))
-        endpoint = LocalTokenService(path, service, accounts, policy, issuer, logins)
-        return cls(accounts, policy, issuer, endpoint, realm)
+        endpoint = LocalTokenService(path, service, people.accounts, policy, issuer, logins)
+        return cls(people, policy, issuer, endpoint, realm)
 
     def share(self, proven: SharedSet) -> None:
         self._accounts.share(proven)
@@ -165,7 +162,7 @@ class LocalController(AccessController):
         except TokenRefusedError as error:
             logger.warning("token from %s refused: %s; %s", request.remote_address, error, facts(token))
             raise self._challenge(request, accesses, "invalid_token") from error
-        if not self._accounts.stands(brought.identity.user, brought.identity.proof):
+        if not self._accounts.stands(brought.identity.user, brought.identity.proof, request.before_waiting):
             logger.warning("token of %r refused: the login is void", brought.identity.user)
             raise self._challenge(request, accesses, "invalid_token")
         return brought
@@ -209,34 +206,6 @@ class LocalController(AccessController):
 
 def _lifetime(section: Parameters, name: str, default: int) -> int:
     return int(section.seconds(name, default, minimum=1, bare_unit="s"))
-
-
-def _accounts(section: Parameters) -> Accounts:
-    htpasswd = section.string("htpasswd")
-    if htpasswd and not os.path.isfile(htpasswd):  # noqa: PTH113  a name that is too long is no error of its own
-        reason = f"{htpasswd} does not exist or is not a file; create it with `registry htpasswd`"
-        raise section.error("htpasswd", reason)
-    passwords = PasswordFile(htpasswd, FailureThrottle()) if htpasswd else None
-    has_password = passwords.has if passwords else lambda _: False
-    ci_services = parse_ci_services(section.value("oidc"))
-    place = _place(section)
-    if place is None:
-        return Accounts(passwords, None, ci_services)
-    keys = ApiKeys(place, has_password)
-    if isinstance(place, KeyFile):
-        keys.bind_all()
-    own_keys = OwnKeys(place, has_password, _lifetime(section, "apikeylifetime", 0) or None)
-    return Accounts(passwords, keys, ci_services, own_keys)
-
-
-def _place(section: Parameters) -> Place | None:
-    """Return where API keys are kept; None where there are none."""
-    path = section.string("apikeys")
-    if path == KEPT_IN_STORAGE:
-        return KeyRecords()
-    if is_something_else(path):
-        raise section.error("apikeys", f"{path} is not a regular file")
-    return KeyFile(path) if path else None
 
 
 def logins_directory(section: Parameters) -> str:

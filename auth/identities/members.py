@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from auth.base import ControllerError
+from auth.identities.logouts import label
 from registry.foundation.recent import RecentlyUsed
 
 if TYPE_CHECKING:
@@ -57,10 +58,12 @@ class Source(Protocol):
     """A server that knows users.
 
     `cache_seconds` is for how long what it says is believed, `grace_seconds` for how long if it does not answer then.
+    `record_seconds` is how old the record of a user may be that says nothing new.
     """
 
     cache_seconds: float
     grace_seconds: float
+    record_seconds: float
 
     def owns(self, member: Member) -> bool:
         """Tell whether `member` is one of its users."""
@@ -82,17 +85,24 @@ class _Seen:
 
 
 class Members:
-    """The users of `sources`. `is_taken` tells which names are those of users whom the registry knows itself."""
+    """The users of `sources`.
+
+    `is_taken` tells which names are those of users whom the registry knows itself; `has_keys` which are those of users
+    who have API keys, and may have nothing else. The former are never those of members. The latter are not if they
+    were not before: so nobody becomes a machine's user by having its name elsewhere.
+    """
 
     def __init__(
         self,
         sources: Iterable[Source],
         is_taken: Callable[[str], bool] = lambda _: False,
+        has_keys: Callable[[str], bool] = lambda _: False,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sources = tuple(sources)
         self._is_taken = is_taken
+        self._has_keys = has_keys
         self._clock = clock
         self._monotonic = monotonic
         self._records: Records | None = None
@@ -115,6 +125,9 @@ class Members:
             logger.warning("%s of %s is refused: this registry has a user of that name", member.user, member.owner)
             return False
         known = self._read(member.user)
+        if known is None and self._has_keys(member.user):
+            logger.warning("%s of %s is refused: that is whose API keys there are", member.user, member.owner)
+            return False
         if known is None and not self._storage().create(_record(member.user), _content(member)):
             known = self._read(member.user)
         if known is not None and known.owner != member.owner:
@@ -132,14 +145,14 @@ class Members:
         Raises:
             ControllerError: that cannot be told.
         """
+        if not user or not self._sources or self._is_taken(user):
+            return None
         seen = self._seen.get(user)
         if seen is not None and self._monotonic() < seen.until:
             return seen.member
-        if not user or not self._sources or self._is_taken(user):
-            return None
         before_waiting()
         known = self._read(user)
-        source = known and self._source(known)
+        source = None if known is None else self._source(known)
         if known is None or source is None:
             self._seen.put(user, _Seen(None, self._monotonic() + SEEN_SECONDS))
             return None
@@ -178,7 +191,7 @@ class Members:
     def _renew(self, known: Member, member: Member, source: Source) -> None:
         """Record `member` in place of `known`, unless that says the same and is not old."""
         same = replace(member, told=known.told) == known and bool(member.told) == bool(known.told)
-        if same and member.told - known.told < source.grace_seconds / 4:
+        if same and member.told - known.told < source.record_seconds:
             return
         try:
             self._storage().put(_record(member.user), _content(member))
@@ -208,7 +221,7 @@ def is_name(user: str) -> bool:
 
 
 def _record(user: str) -> str:
-    return f"users/{hashlib.sha256(user.encode(errors='surrogatepass')).hexdigest()[:32]}"
+    return f"users/{label(user)}"
 
 
 def _content(member: Member) -> bytes:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_KEYS: Final = 100
 """How many keys users may make for themselves."""
 
-_OWNING: Final = frozenset({"password"})
+_OWNING: Final = frozenset({"password", "member"})
 """The kinds of proofs with which users may make keys: a key must not, nor a CI job, as it would outlive them."""
 _DAY_SECONDS: Final = 86400
 

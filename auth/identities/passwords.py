@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import bcrypt
 from passlib.apache import HtpasswdFile
 
-from auth.base import ControllerError, ThrottledError
+from auth.base import ControllerError, Grant, ThrottledError
 from auth.identities.line import Line, LineFullError
 from registry.foundation.files import FileError, WatchedFile, check_creatable_file, create_file
 from registry.foundation.proxies import customer_of
@@ -181,18 +181,18 @@ class PasswordFile:
             self._matched.put(attempt.digest, _Match(attempt.entries, self._clock() + MEMORY_SECONDS))
         return matched
 
-    def proof_of(self, credentials: Credentials, request: Request) -> str | None:
-        """Return what proves `credentials`, which came with `request`, if they are right: ``password:<fingerprint>``.
+    def proven(self, credentials: Credentials, request: Request) -> Grant | None:
+        """Return whose `credentials` are, which came with `request`, if they are right; see stands() for the proof.
 
         Raises:
             ThrottledError, ControllerError: as matches().
         """
         if not self.matches(credentials, request.remote_address, request.before_waiting):
             return None
-        return f"{_PROOF}:{self.fingerprint(credentials.user)}"
+        return Grant(credentials.user, f"{_PROOF}:{self.fingerprint(credentials.user)}")
 
     def stands(self, user: str, proof: str) -> bool:
-        """Tell whether what proof_of() has returned for `user` is still good: the password was not set anew.
+        """Tell whether what proven() has returned for `user` is still good: the password was not set anew.
 
         Raises:
             ControllerError: the file is missing or malformed.

@@ -89,6 +89,10 @@ class CIServices:
         issuer = claims.get("iss")
         return self._by_issuer.get(issuer) if isinstance(issuer, str) else None
 
+    def may_be(self, user: str) -> bool:
+        """Tell whether tokens of any of them may log in `user`."""
+        return any(user in service.users for service in self._by_issuer.values())
+
     def logs_in(self, issuer: str, user: str) -> bool:
         """Tell whether tokens of `issuer` are accepted and may log in `user`."""
         service = self._by_issuer.get(issuer)

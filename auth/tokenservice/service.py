@@ -101,7 +101,7 @@ class LocalTokenService:
         except TokenRefusedError as error:
             logger.warning("refresh token from %s refused: %s; %s", request.remote_address, error, facts(token))
             raise self._unauthorized() from error
-        if not self._accounts.stands(identity.user, identity.proof):
+        if not self._accounts.stands(identity.user, identity.proof, request.before_waiting):
             logger.warning("refresh token from %s refused: the login is void", request.remote_address)
             raise self._unauthorized()
         try:

@@ -132,6 +132,8 @@ def explain(  # noqa: PLR0913 - one for each flag
     load: LoadConfiguration, user: str, repository: str, action: str, config: str | None, *, in_json: bool
 ) -> None:
     """Say which rule decides whether USER (or "anonymous") may do something in REPOSITORY; exit 3 if not."""
+    from auth.controllers.elsewhere import groups_elsewhere  # noqa: PLC0415  no other command needs what this loads
+
     section = section_of(load, config, "local")
     try:
         parse_name(repository)
@@ -139,7 +141,7 @@ def explain(  # noqa: PLR0913 - one for each flag
         text = f"{repository!r} cannot be the name of a repository"
         raise click.BadParameter(text, param_hint="REPOSITORY") from error
     try:
-        policy = policy_source(section.parameters)()
+        policy = policy_source(section.parameters, groups_elsewhere(section.parameters))()
     except ParameterError as error:
         raise ConfigurationError("auth.local", str(error)) from error
     decision = policy.decide("" if user == ANONYMOUS else user, repository, action)

@@ -80,6 +80,7 @@ _ASKED: Final = {
     "web_keys.create_key": (CREATE, KEY),
     "web_keys.revoke_key": (REVOKE, KEY),
     "web_login.log_in": (LOGIN, SERVER),
+    "web_oidc.visit_provider": (LOGIN, SERVER),
     "web_storage.show_storage": (LIST, COLLECTION),
     "web_tagging.ask_tag": (PUSH, MANIFEST),
     "web_tagging.tag": (PUSH, MANIFEST),
@@ -88,6 +89,9 @@ _ASKED: Final = {
 
 _FORMS_OF_LOGIN: Final = {"token.exchange_token": "username", "web_login.log_in": "user"}
 """Views that are sent a password in a form, and what its field is called that says whose it is."""
+
+_FROM_PROVIDER: Final = "web_oidc.visit_provider"
+"""The view that browsers come back to from where else they have logged in."""
 
 _CHANGING: Final = frozenset({"DELETE", "PATCH", "POST", "PUT"})
 _SENT: Final = frozenset({200, 206, 307})
@@ -213,5 +217,6 @@ def _digest(reference: str) -> str:
 
 
 def _brings_credentials() -> bool:
-    """Tell whether the request says who has sent it: in its header, or in a form."""
-    return "HTTP_AUTHORIZATION" in request.environ or request.endpoint in _FORMS_OF_LOGIN
+    """Tell whether the request says who has sent it: in its header, in a form, or in what a provider had it bring."""
+    in_form = request.endpoint in _FORMS_OF_LOGIN or request.endpoint == _FROM_PROVIDER
+    return in_form or "HTTP_AUTHORIZATION" in request.environ

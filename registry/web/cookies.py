@@ -55,3 +55,6 @@ SESSION: Final = Cookie("registry-session")
 
 VISIT: Final = Cookie("registry-visit")
 """A random text for who has not: its forms are known by it."""
+
+DEPARTURE: Final = Cookie("registry-departure")
+"""Who is logging in at another server: what Departures writes."""

@@ -33,7 +33,7 @@ def show_login() -> Response:
     """Show the form, and what other servers one may log in at."""
     _sign_in()
     target = own_target(request.args.get("next", ""))
-    return redirect(target) if visitor().session else _form(target)
+    return redirect(target) if visitor().session else login_form(target)
 
 
 @blueprint.post("/_login")
@@ -47,7 +47,7 @@ def log_in() -> Response:
     except (UnauthorizedError, ThrottledError) as error:
         told = answer(error, services())
         message = _WRONG if isinstance(error, UnauthorizedError) else f"{str(error).capitalize()}."
-        response = _form(target, user=user, message=message, code=told.status_code)
+        response = login_form(target, user=user, message=message, code=told.status_code)
         response.errors = told.errors
         if "Retry-After" in told.headers:
             response.headers["Retry-After"] = told.headers["Retry-After"]
@@ -87,12 +87,13 @@ def own_target(wanted: str) -> str:
     return wanted if links.is_ours(wanted) else links.home()
 
 
+def login_form(target: str, *, user: str = "", message: str = "", code: int = 200) -> Response:
+    """Return the page on which one logs in, to be led to `target` then; `message` says what has failed."""
+    return render("login.html", code, target=target, user=user, message=message, sign_in=_sign_in())
+
+
 def _sign_in() -> SignIn:
     sign_in = services().access.sign_in
     if sign_in is None:
         raise NotFound
     return sign_in
-
-
-def _form(target: str, *, user: str = "", message: str = "", code: int = 200) -> Response:
-    return render("login.html", code, target=target, user=user, message=message, sign_in=_sign_in())

@@ -42,8 +42,8 @@ class Sessions:
     """Writes and reads the cookies of sessions that last `lifetime` seconds at most, `idle` of them without a page."""
 
     def __init__(self, secret: bytes, lifetime: float, idle: float) -> None:
-        self._key = _derived(secret, b"sessions of the pages")
-        self._form_key = _derived(secret, b"forms of the pages")
+        self._key = derived(secret, b"sessions of the pages")
+        self._form_key = derived(secret, b"forms of the pages")
         self.lifetime = lifetime
         self.idle = idle
 
@@ -88,5 +88,6 @@ class Sessions:
         return hmac.new(self._form_key, owner.encode(), hashlib.sha256).hexdigest()
 
 
-def _derived(secret: bytes, purpose: bytes) -> bytes:
+def derived(secret: bytes, purpose: bytes) -> bytes:
+    """Return the key for `purpose` that all hosts with the same `secret` have."""
     return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=purpose).derive(secret)

@@ -17,6 +17,7 @@ from registry.handlers.urls import path_of_pages
 from registry.inventory.local import StorageSource
 from registry.publishing import Operator
 from registry.web import words
+from registry.web.departures import Departures
 from registry.web.links import Links
 from registry.web.sessions import Sessions
 
@@ -47,6 +48,7 @@ class Site:
     title: str
     links: Links
     sessions: Sessions
+    departures: Departures
     templates: Environment
     static: Mapping[str, bytes]
     images: Images
@@ -73,6 +75,7 @@ def build_site(services: Services) -> Site:
         title=configuration.ui.title,
         links=Links(path_of_pages(configuration), digest[:_VERSION_DIGITS]),
         sessions=Sessions(services.secret, session.lifetime_seconds, session.idle_seconds),
+        departures=Departures(services.secret),
         templates=templates,
         static=static,
         images=Images(StorageSource(services.repositories, services.publishing(Operator()))),

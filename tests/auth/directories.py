@@ -8,16 +8,19 @@ import subprocess
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ldap
-import ldap.modlist
 import pytest
 import trustme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+with suppress(ImportError):
+    import ldap
+    import ldap.modlist
 
 SUFFIX = "dc=example,dc=org"
 PEOPLE, GROUPS = f"ou=people,{SUFFIX}", f"ou=groups,{SUFFIX}"
@@ -28,7 +31,7 @@ _SLAPD = shutil.which("slapd", path="/usr/sbin:/usr/local/sbin:/usr/bin") or ""
 _SCHEMAS = Path("/etc/ldap/schema")
 _MODULES = Path("/usr/lib/ldap")
 
-needs_slapd = pytest.mark.skipif(not _SLAPD, reason="there is no slapd")
+needs_slapd = pytest.mark.skipif(not _SLAPD or find_spec("ldap") is None, reason="no slapd, or no python-ldap")
 
 
 @dataclass

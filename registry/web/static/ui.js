@@ -4,7 +4,6 @@
 (() => {
   const root = document.documentElement;
   const THEMES = ["auto", "light", "dark"];
-  const NAMES = { auto: "as the system", light: "light", dark: "dark" };
   let theme = "auto";
   try {
     theme = localStorage.getItem("registry-theme") || "auto";
@@ -18,8 +17,7 @@
   };
   const nameTheme = () => {
     for (const button of document.querySelectorAll("[data-theme-switch]")) {
-      button.textContent = theme[0].toUpperCase() + theme.slice(1);
-      button.setAttribute("aria-label", `Theme: ${NAMES[theme] || theme}`);
+      button.textContent = `Theme: ${theme}`;
     }
   };
   const nextTheme = () => {
@@ -80,7 +78,9 @@
   const expand = (button) => {
     const opens = button.getAttribute("aria-expanded") === "false";
     button.setAttribute("aria-expanded", opens);
-    button.textContent = opens ? "Collapse" : "Expand";
+    const word = opens ? "Collapse" : "Expand";
+    button.setAttribute("aria-label", button.getAttribute("aria-label").replace(button.textContent, word));
+    button.textContent = word;
     button.closest("li").querySelector(":scope > .opened").hidden = !opens;
   };
 

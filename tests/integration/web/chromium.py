@@ -105,6 +105,10 @@ def _watch(context: BrowserContext, tab: Watched) -> None:
     host, root = urlsplit(tab.base).netloc, urlsplit(tab.base).path
 
     def said(message: ConsoleMessage) -> None:
+        # A page of an error has its status, which the browser tells of.
+        is_status = message.text.startswith("Failed to load resource: the server responded with a status of 40")
+        if is_status and message.location["url"] == tab.page.url:
+            return
         tab.problems.append(f"console: {message.type}: {message.text}")
 
     def asked(request: Request) -> None:

@@ -27,7 +27,12 @@ def paths(shown: Shown) -> dict[str, str]:
     """Give every page that is there, by what its picture is called."""
     gallery = shown.gallery
     index, sbom = gallery.index, gallery.sbom
-    documents = {"bill": sbom, "signature": gallery.signature, "report": gallery.report, "provenance": gallery.provenance}
+    documents = {
+        "bill": sbom,
+        "signature": gallery.signature,
+        "report": gallery.report,
+        "provenance": gallery.provenance,
+    }
     return {
         "home": "",
         "level": "shop",
@@ -69,7 +74,7 @@ def test_every_page_is_whole_readable_to_everybody_and_asks_nobody_else(
         log_in(tab, "anna")
         for name, path in paths(shown).items():
             faults += look(tab, path, name, where)
-    assert faults == []
+    assert not faults, "\n".join(faults)
 
 
 @pytest.mark.parametrize("user", ["", "otto"], ids=["anonymous", "otto"])
@@ -80,15 +85,18 @@ def test_pages_of_who_may_less_are_whole_too(browser: Browser, shown: Shown, use
             log_in(tab, user)
         for name, path in paths(shown).items():
             faults += look(tab, path, name)
-    assert faults == []
+    assert not faults, "\n".join(faults)
 
 
 def test_the_window_may_be_as_narrow_as_the_largest_text_makes_it(browser: Browser, shown: Shown) -> None:
     """WCAG 2.2, 1.4.10: 320 CSS pixels wide, as at 400 %."""
     with watched(browser, shown.url, size=(320, 640)) as tab:
         log_in(tab, "anna")
-        wide = {name: tab.open(path) and tab.width_of_content() for name, path in paths(shown).items()}
-    assert {name: width for name, width in wide.items() if width != 320} == {}
+        wide = {}
+        for name, path in paths(shown).items():
+            tab.open(path)
+            wide[name] = tab.width_of_content()
+    assert {name: width for name, width in wide.items() if width > 320} == {}
 
 
 def test_the_front_page_leads_a_browser_there_and_nobody_else(browser: Browser, shown: Shown) -> None:
@@ -111,7 +119,7 @@ def look(tab: Watched, path: str, name: str, pictures: Path | None = None) -> li
         faults.append(f"{name}: it is {tab.width_of_content()} pixels wide in a window of {width}")
     if pictures:
         page.screenshot(path=pictures / f"{name}.png", full_page=True)
-    return faults + [f"{name}: {each}" for each in tab.told() if "404 (Not Found)" not in each and "403" not in each]
+    return faults + [f"{name}: {each}" for each in tab.told()]
 
 
 def log_in(tab: Watched, user: str) -> Page:

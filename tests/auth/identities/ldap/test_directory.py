@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auth.identities.ldap.directory import Directory
 from auth.identities.ldap.settings import parse_directories
 from auth.identities.members import SourceDownError
 from tests.auth.directories import PEOPLE, needs_slapd
@@ -18,6 +17,7 @@ from tests.auth.directories import PEOPLE, needs_slapd
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from auth.identities.ldap.directory import Directory
     from tests.auth.directories import DirectoryServer
 
 pytestmark = needs_slapd
@@ -26,6 +26,8 @@ NOWHERE = "ldap://127.0.0.1:1"
 
 
 def directory_of(server: DirectoryServer, **more: object) -> Directory:
+    from auth.identities.ldap.directory import Directory  # noqa: PLC0415  it needs an extra
+
     return Directory(parse_directories([server.parameters(**more)])[0])
 
 
