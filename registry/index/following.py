@@ -54,19 +54,18 @@ class Follower:
         since_seconds = time.time() - place.through_ns / 1e9
         return not -_CLOCKS_SECONDS < since_seconds < _LOST_SECONDS
 
-    def begin(self, writer: Writer) -> None:
-        """Go to the end of the journal, or near it, before a scan that finds what it had until now.
+    def skip(self, writer: Writer) -> bool:
+        """Pass over some of what the journal has, as a scan is to come that finds it; tell whether there may be more.
 
         Raises:
             DriverError: the storage fails.
         """
-        place, full = writer.place, True
-        until_ns = time.time_ns() - int(_CLOCKS_SECONDS * 1e9)
-        while full and place.through_ns < until_ns:
-            page = self._reader.page(place.position, limit=_PAGE)
-            place, full = Place(page.position, page.through_ns), page.full
+        if writer.place.through_ns >= time.time_ns() - int(_CLOCKS_SECONDS * 1e9):
+            return False
+        page = self._reader.page(writer.place.position, limit=_PAGE)
         with writer.transaction():
-            writer.move_to(place)
+            writer.move_to(Place(page.position, page.through_ns))
+        return page.full
 
     def follow(self, writer: Writer) -> bool:
         """Put some of what the journal has into the index; tell whether there may be more.

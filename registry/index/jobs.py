@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from drivers.base import DriverError
@@ -33,6 +33,8 @@ _SLOW_POLL_SECONDS: Final = 2.0
 """Where each look at the journal is a request that costs."""
 _BROKEN_SECONDS: Final = 10.0
 _BUSY_SECONDS: Final = 30.0
+_AGAIN_SECONDS: Final = 60.0
+"""After a scan that has failed."""
 _STEP_SECONDS: Final = 0.5
 """How long is worked until the next look at the journal."""
 _REST: Final = 0.5
@@ -77,7 +79,8 @@ class Keeping:
     _follower: Follower | None = None
     _scan: Iterator[None] | None = None
     _rest: Iterator[None] | None = None
-    _began: float = field(default=0.0)
+    _began: float = 0.0
+    _not_before: float = 0.0
 
     def run(self) -> float:
         """Do some of what there is to do; return how many seconds to pause.
@@ -89,6 +92,8 @@ class Keeping:
         try:
             busy = self._run()
         except DriverError as error:
+            if self._scan:
+                self._not_before = time.monotonic() + _AGAIN_SECONDS
             self._scan = self._rest = None
             raise JobFailedError(f"the index waits for the storage: {error}") from error
         except (schema.NotAnIndexError, _LostError) as error:
@@ -122,8 +127,12 @@ class Keeping:
             return None
         writer = self._opened()
         follower = self._follower = self._follower or self._following()
-        if not self._scan and self._is_due(writer, follower):
-            self._begin_scan(writer, follower)
+        if follower.has_lost(writer.place):
+            self._note_loss(writer)
+        if not self._scan and self._is_due(writer):
+            if follower.skip(writer):
+                return True
+            self._begin_scan(writer)
         more = follower.follow(writer)
         until = time.monotonic() + _STEP_SECONDS
         while self._step(writer):
@@ -147,20 +156,25 @@ class Keeping:
         self._rest = None
         return bool(self._scan)
 
-    def _is_due(self, writer: Writer, follower: Follower) -> bool:
+    def _note_loss(self, writer: Writer) -> None:
+        if not writer.is_lost:
+            _log.info("the index is to read all of the storage: it does not know what has changed")
+            with writer.transaction():
+                writer.note_loss()
+        self._scan = None
+
+    def _is_due(self, writer: Writer) -> bool:
         """Tell whether all of the storage is to be read."""
+        if time.monotonic() < self._not_before:
+            return False
         scanned = writer.scanned
-        if scanned is None:
-            return True
-        if follower.has_lost(writer.place):
-            _log.info("the index reads all of the storage: the journal may have lost what has changed")
+        if scanned is None or writer.is_lost:
             return True
         since = time.time() - scanned
         return not 0 <= since < self.configuration.ui.index.reconcile_seconds
 
-    def _begin_scan(self, writer: Writer, follower: Follower) -> None:
+    def _begin_scan(self, writer: Writer) -> None:
         writer.check()
-        follower.begin(writer)
         self._rest = None
         self._scan = scan(self.driver, writer)
         self._began = time.monotonic()

@@ -144,6 +144,15 @@ class Writer:
         scanned: float | None = self._state("scanned")
         return scanned
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether something may have changed since the last scan of which the index was not told."""
+        return bool(self._state("lost"))
+
+    def note_loss(self) -> None:
+        """Note that it is so, until a scan that begins later has come to its end."""
+        self._note(lost=True)
+
     def counts(self) -> tuple[int, int]:
         """Return how many repositories and tags there are."""
         query = "SELECT (SELECT count(*) FROM repositories), (SELECT count(*) FROM tags)"
@@ -178,7 +187,7 @@ class Writer:
         self._connection.execute("DELETE FROM touched")
         for each in _UNUSED:
             self._connection.execute(each)
-        self._note(scanned=self._state("scanning"))
+        self._note(scanned=self._state("scanning"), lost=False)
         self._is_scanning = False
 
     def unread_tags(self, limit: int) -> list[UnreadTag]:

@@ -111,8 +111,7 @@ def _made(host: Host) -> Iterator[str]:
     while not _is_listed(host):
         host.keeping.run()
     yield f"  names and times: {time.perf_counter() - began:.1f} s, {_cpu_seconds() - before:.1f} s of CPU"
-    while host.keeping.run() < 1.0:
-        pass
+    host.catch_up()
     yield f"  all of it: {time.perf_counter() - began:.1f} s, {_cpu_seconds() - before:.1f} s of CPU"
     size = sum(file.stat().st_size for file in host.directory.iterdir())
     yield f"  file: {size / 1e6:.0f} MB; resident at most: {_peak_bytes() / 1e6:.0f} MB"

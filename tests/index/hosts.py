@@ -10,7 +10,7 @@ from drivers.inmemory import InMemoryDriver
 from registry.config import Configuration
 from registry.config.ui import UI, Index
 from registry.config.values import Storage
-from registry.index import schema
+from registry.index import jobs, schema
 from registry.index.consumer import IndexConsumer
 from registry.index.jobs import Keeping
 from registry.index.reader import Index as Reader
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from drivers.base import StorageDriver
     from registry.browsing.shapes import RepositoriesPage, TagRow
 
-MOST_RUNS = 1000
-IDLE_SECONDS = 1.0
-"""The job pauses for so long at least when it has nothing to do."""
+MOST_RUNS = 100_000
+IDLE = frozenset({jobs._POLL_SECONDS, jobs._SLOW_POLL_SECONDS})
+"""How long the job pauses when it has nothing to do."""
 
 
 def everything(name: str) -> bool:
@@ -101,7 +101,7 @@ class Host:
     def catch_up(self) -> None:
         """Do all that there is to do now."""
         for _ in range(MOST_RUNS):
-            if self.keeping.run() >= IDLE_SECONDS:
+            if self.keeping.run() in IDLE:
                 return
         raise TimeoutError("the index is not done")
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from drivers.base import NotPermittedError
+from drivers.delegating import DelegatingDriver
+from registry.index.consumer import NAME
 from registry.jobs.job import JobFailedError
+from registry.journal.entry import Entry
 from registry.publishing import publishing as publishing_module
 from registry.storage import paths
 from tests.content import descriptor, image, index
@@ -16,9 +21,15 @@ from tests.drivers.failing import FailingDriver
 from tests.index.hosts import Host, Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from drivers.base import Found
     from drivers.inmemory import InMemoryDriver
+
+
+_RUNS = 5
+"""Of a job that reads all of the storage in each."""
 
 
 @pytest.fixture(autouse=True)
@@ -76,10 +87,11 @@ def test_images_that_are_pushed_after_their_index_are_counted_once_all_is_read_a
     config = b'{"os": "linux", "architecture": "amd64", "config": {"Labels": {"of": "late"}}}'
     content = index(image(config, b"layer"))
     registry.push_manifest("app", content, "multi")
-    host.keeping.run()
+    for _ in range(_RUNS):
+        host.keeping.run()
     assert [row.size for row in host.rows("app")] == [len(content)]
     registry.push("app", content="late")
-    for _ in range(3):
+    for _ in range(_RUNS):
         host.keeping.run()
     assert [row.size for row in host.rows("app")] == [
         len(content) + len(image(config, b"layer")) + len(config) + len(b"layer")
@@ -167,6 +179,51 @@ def test_an_index_that_has_not_followed_for_long_or_was_ahead_of_time_reads_all_
     assert ("unheard:v1" in host.tags()) is reads_all
 
 
+def test_a_scan_that_fails_is_not_begun_again_at_once_and_the_journal_is_followed_meanwhile(
+    tmp_path: Path, driver: InMemoryDriver
+) -> None:
+    registry = Registry(driver)
+    registry.push("app", "v1")
+    before = Host(tmp_path / "index", driver)
+    before.catch_up()
+    before.keeping.close()
+    failing = FailingWalk(driver)
+    host = Host(tmp_path / "index", failing, reconcile_seconds=0.0)
+    with pytest.raises(JobFailedError, match="the index waits for the storage"):
+        host.keeping.run()
+    registry.push("app", "v2")
+    host.catch_up()
+    assert host.tags() == ["app:v1", "app:v2"]
+    assert failing.walks == 1
+
+
+class FailingWalk(DelegatingDriver):
+    """A storage of which a part may not be looked into."""
+
+    walks = 0
+
+    def walk(self, path: str, *, leaf_in: Callable[[str], str] | None = None) -> Iterator[Found]:
+        self.walks += 1
+        yield from super().walk(path, leaf_in=leaf_in)
+        raise NotPermittedError(path)
+
+
+def test_what_the_journal_had_before_the_first_scan_is_passed_over(
+    registry: Registry, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = registry.driver.log(paths.JOURNAL)
+    registry.push("app", "v1")
+    an_hour_ago_ns = time.time_ns() - 3600 * 1_000_000_000
+    with monkeypatch.context() as earlier:
+        earlier.setattr(time, "time_ns", lambda: an_hour_ago_ns)
+        for number in range(1200):
+            log.append(
+                Entry(str(number), "push", "manifest", (NAME,), repository=f"old{number}", tags=("v1",)).encode()
+            )
+    host.catch_up()
+    assert host.repositories() == ["app"]
+
+
 def test_a_scan_does_not_bring_back_what_is_deleted_while_it_goes_on(
     registry: Registry, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,7 +250,10 @@ def test_a_manifest_that_cannot_be_read_has_no_size_and_holds_up_nothing(registr
     assert {row.name: row.size is None for row in host.rows("app")} == {"gone": True, "torn": True, "v1": False}
 
 
-def test_a_storage_that_fails_loses_nothing_of_the_index(tmp_path: Path, driver: InMemoryDriver) -> None:
+def test_a_storage_that_fails_loses_nothing_of_the_index(
+    tmp_path: Path, driver: InMemoryDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.index.jobs._AGAIN_SECONDS", 0.0)
     registry = Registry(driver)
     registry.push("app", "v1")
     dry_run = FailingDriver(driver, fail_at=0)

@@ -59,13 +59,15 @@ def test_what_has_not_changed_is_listed_again_and_not_read(server: StrictS3, tmp
     assert calls["list"] <= REPOSITORIES * (IMAGES + TAGS) / LISTED + 6
 
 
-def test_a_look_at_the_journal_is_two_lists_and_a_push_costs_as_many_as_it_has_tags_and_parts(
+def test_a_look_at_the_journal_is_a_list_or_two_and_a_push_costs_as_many_as_it_has_tags_and_parts(
     server: StrictS3, tmp_path: Path
 ) -> None:
     driver = driver_of(server)
     host = Host(tmp_path / "index", driver)
     host.catch_up()
-    assert counted(server, host.keeping.run) == {"list": 2}
+    look = counted(server, host.keeping.run)
+    assert set(look) == {"list"}
+    assert look["list"] <= 2
     Registry(driver).push("team-1/service-00001", "new")
     calls = counted(server, host.catch_up)
     assert set(calls) <= {"list", "GET", "HEAD"}
