@@ -128,8 +128,11 @@ class Provider(Protocol):
             ControllerError: as begin().
         """
 
-    def farewell(self, callback: str) -> str:
-        """Return the URL at which somebody logs out there, too, and comes back to `callback`; "" if there is none."""
+    def farewell(self, grant: Grant, callback: str) -> str:
+        """Return the URL at which `grant` logs out there, too, and comes back to `callback`.
+
+        It is "" if there is none, or if `grant` is of somebody who has not logged in there.
+        """
 
 
 @dataclass(frozen=True, slots=True)

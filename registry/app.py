@@ -12,12 +12,7 @@ from registry.handlers import (
     blobs,
     catalog,
     cors,
-    discovery,
     errors,
-    extension,
-    extension_copies,
-    extension_keys,
-    maintenance,
     manifests,
     observing,
     operations,
@@ -46,7 +41,6 @@ if TYPE_CHECKING:
     from registry.services import Services
 
 _BLUEPRINTS = (base, blobs, catalog, manifests, operations, referrers, tags, uploads)
-_EXTENSIONS = (discovery, extension_copies, extension_keys, maintenance)
 _OUTSIDE_OF_PREFIX = {"/", LIVENESS_PATH, READINESS_PATH}
 
 
@@ -62,9 +56,7 @@ def create_app(services: Services) -> Flask:
     if services.access.token_service:
         app.register_blueprint(token.blueprint, url_prefix=services.access.token_service.path)
     if configuration.http.extensions.enabled:
-        extension.install(app, services.repositories)
-        for module in _EXTENSIONS:
-            app.register_blueprint(module.blueprint)
+        _install_extensions(app, services)
     errors.register(app, services)
     _install_observers(app, services)
     if configuration.ui.enabled:
@@ -89,8 +81,22 @@ def _install_observers(app: Flask, services: Services) -> None:
         observing.install(app, services.observer)
 
 
+def _install_extensions(app: Flask, services: Services) -> None:
+    # Nothing of what only they need is loaded where there are none; the same holds for the pages.
+    from registry.handlers import (  # noqa: PLC0415
+        discovery,
+        extension,
+        extension_copies,
+        extension_keys,
+        maintenance,
+    )
+
+    extension.install(app, services.repositories)
+    for module in (discovery, extension_copies, extension_keys, maintenance):
+        app.register_blueprint(module.blueprint)
+
+
 def _install_pages(app: Flask, services: Services) -> None:
-    # Nothing of them is loaded where there are none.
     from registry.web.installing import install  # noqa: PLC0415
 
     install(app, services)

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auth.base import ControllerError
 from auth.identities.accounts import Accounts
 from auth.identities.apikeys import ApiKeys
 from auth.identities.key_file import KeyFile
@@ -56,7 +57,10 @@ def everybody(section: Parameters) -> Everybody:
         return (passwords is not None and passwords.has(user)) or ci_services.may_be(user)
 
     def has_keys(user: str) -> bool:
-        return place is not None and any(True for _ in place.of(user))
+        try:
+            return place is not None and any(True for _ in place.of(user))
+        except (OSError, ValueError) as error:
+            raise ControllerError(f"whether {user} has API keys cannot be told: {error}") from error
 
     members = Members([*directories, *clients], is_taken, has_keys)
 

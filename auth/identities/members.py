@@ -32,7 +32,7 @@ _LONGEST_NAME: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a source tells of a user: `owner` is whose the name is, in the source's own words.
+    """What a source tells of a user: `owner` is whose the name is, the source and, behind a blank, in its own words.
 
     `known_as` is by what the source finds the user again. `groups` are those that the rules speak of. `told` is when
     the source said so, in seconds since 1970; 0 once it says that there is no such user any more.
@@ -46,8 +46,9 @@ class Member:
 
     @property
     def proof(self) -> str:
-        """What tokens and sessions carry along."""
-        return f"member:{hashlib.sha256(self.owner.encode()).hexdigest()[:16]}"
+        """What tokens and sessions carry along: which source, and a digest of whose the name is."""
+        digest = hashlib.sha256(self.owner.encode()).hexdigest()[:16]
+        return f"{proofs_of(self.owner.partition(' ')[0])}{digest}"
 
 
 class SourceDownError(ControllerError):
@@ -209,6 +210,11 @@ class Members:
         if self._records is None:
             raise ControllerError("there is no storage to keep users in")
         return self._records
+
+
+def proofs_of(source: str) -> str:
+    """Return how the proofs of the users of `source` begin, which is ``ldap:<name>`` or ``oidc:<name>``."""
+    return f"member:{source}:"
 
 
 def is_name(user: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from registry.browsing.images import Images
     from registry.browsing.sbom import Bill
     from registry.browsing.shapes import Details, Layer
+    from registry.inventory.source import Reader
     from registry.oci.digest import Digest
     from registry.oci.reference import Tag
 
@@ -119,18 +121,16 @@ def compared(images: Images, before: Place, after: Place, platform: str = "") ->
         ManifestUnknownError: one of them is not there.
         InventoryError: they cannot be read.
     """
-    indexes = [_found(images, before), _found(images, after)]
+    source = images.source
+    indexes = [*source.each(partial(_found, images), (before, after))]
     old, new = (platforms(index) for index in indexes)
     both = tuple(each for each in old if each in new)
     wanted = platform if platform in both else next(filter(None, (*both[:1], *map(_stated, indexes))), "")
-    images_of = [_for_platform(images, index, wanted) for index in indexes]
+    images_of = [*source.each(partial(_for_platform, images, wanted), indexes)]
     found = compare(*images_of)
     if found.is_same:
         return found
-    bills = [
-        bill_of(images.source, image.repository, image.digest, None if image is index else index.digest)
-        for image, index in zip(images_of, indexes, strict=True)
-    ]
+    bills = [*source.each(partial(_bill, source), zip(images_of, indexes, strict=True))]
     return replace(
         found,
         platform=wanted,
@@ -154,11 +154,17 @@ def _stated(image: Details) -> str:
     return f"{config.os}/{config.architecture}" if config.os and config.architecture else ""
 
 
-def _for_platform(images: Images, index: Details, platform: str) -> Details:
+def _for_platform(images: Images, platform: str, index: Details) -> Details:
     """Return the image of an index for `platform`; the first one that is here if it has none for that."""
     variants = [each for each in index.variants if each.is_here and not each.is_attestation]
     chosen = next((each for each in variants if each.platform == platform), next(iter(variants), None))
     return _found(images, Place(index.repository, chosen.digest)) if chosen else index
+
+
+def _bill(source: Reader, pair: tuple[Details, Details]) -> Bill | None:
+    """Return the bill of materials of an image, which may be attached to it or, in a pair with it, be in its index."""
+    image, index = pair
+    return bill_of(source, image.repository, image.digest, None if image is index else index.digest)
 
 
 def compare(before: Details, after: Details) -> Comparison:

@@ -83,11 +83,18 @@ class Shown:
 
     def document(self, content: bytes) -> str:
         """Return a document with a line for each value if it looks like JSON; what is not printable is escaped."""
-        text = content[: 4 * LONGEST_DOCUMENT].decode("utf-8", "replace")
-        if len(text) > LONGEST_DOCUMENT:
-            self.cut = True
-            text = text[:LONGEST_DOCUMENT]
-        return escaped("".join(_indented(text)) if text.lstrip()[:1] in {"{", "["} else text)
+        text = content.decode("utf-8", "replace")
+        pieces: Iterable[str] = _indented(text) if text.lstrip()[:1] in {"{", "["} else [text]
+        kept: list[str] = []
+        room = LONGEST_DOCUMENT
+        for piece in pieces:
+            kept.append(piece[:room])
+            room -= len(piece)
+            if room < 0:
+                # The indentation of a deep document may be many times as long as what is written in it.
+                self.cut = True
+                break
+        return escaped("".join(kept))
 
 
 def escaped(text: str) -> str:

@@ -75,8 +75,10 @@ def create(  # noqa: PLR0913, PLR0917 - one for each option
         raise click.BadParameter("a user name is not empty and has no colon", param_hint="--user")
     lifetime_seconds = _lifetime_seconds(expires)
     recording = Recording.prepare(load, config)
-    with one_line(), _store(load, config, path) as store:
+    with one_line():
+        # Before the storage is opened, which is worked on as the user whose it is: the file may be another's.
         bound = user in _users_with_password(load, config)
+    with one_line(), _store(load, config, path) as store:
         wished = wish(user, store.ends(lifetime_seconds), name, _listed(repositories), _listed(actions))
         key, text = store.grant(wished, bound=bound)
     click.echo(f"key {key.id} of {user}, good until {moment(key.expires)}; it is not shown again:", err=True)

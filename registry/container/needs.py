@@ -78,7 +78,9 @@ def needs_of_environment(environ: Mapping[str, str], *, reading: bool = False) -
 def credentials_of(configuration: Configuration) -> frozenset[str]:
     """Return the files of users and keys that the ``auth`` section names."""
     parameters = configuration.auth.parameters if configuration.auth else {}
-    return frozenset(str(parameters[key]) for key in _CREDENTIALS if parameters.get(key))
+    named = {key: str(parameters[key]) for key in _CREDENTIALS if parameters.get(key)}
+    # API keys that are kept in the storage are no file.
+    return frozenset(path for key, path in named.items() if (key, path) != ("apikeys", "storage"))
 
 
 def _needs_of_storage(configuration: Configuration, *, reading: bool) -> Needs:

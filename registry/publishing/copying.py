@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from registry.oci.errors import BlobUnknownError, ManifestInvalidError, ManifestUnknownError
+from registry.oci.errors import BlobUnknownError, ManifestInvalidError, ManifestUnknownError, UpstreamError
 from registry.oci.reference import Tag
 from registry.publishing.callers import Guard
 
@@ -155,14 +155,19 @@ class _Copying:
 
     def _mount(self, digests: Sequence[Digest]) -> None:
         """Let the target have blobs of the source. What the source lacks is left out: the push tells what it needs."""
-        for digest, is_there in zip(digests, self.target.blobs.has_each(digests), strict=True):
-            if is_there:
-                continue
+        for digest in self._lacking(digests):
             self._require_room(self.blobs + len(self.begun) + 1)
             find = partial(self.source.blobs.stat, digest)
             with suppress(BlobUnknownError):
                 self.publishing.mount_blob(self.target, digest, find, self.source.name)
                 self.blobs += 1
+
+    def _lacking(self, digests: Sequence[Digest]) -> Sequence[Digest]:
+        """Return those that the target does not have; all if it caches a registry that does not answer."""
+        with suppress(UpstreamError):
+            has = self.target.blobs.has_each(digests)
+            return [digest for digest, is_there in zip(digests, has, strict=True) if not is_there]
+        return digests
 
     def _signatures(self, subject: Digest) -> Iterator[tuple[Tag, Digest]]:
         """Yield the tags of what cosign has attached to a manifest, but those that the target has."""

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flask import Blueprint, request
 from werkzeug.exceptions import NotFound
 
-from auth.base import ThrottledError, UnauthorizedError
+from auth.base import Grant, ThrottledError, UnauthorizedError
 from registry.handlers.auditing import note_login, note_logout
 from registry.handlers.context import AccessRequest
 from registry.handlers.current import services
 from registry.handlers.errors import answer
 from registry.handlers.flask_internals import current_globals
+from registry.handlers.urls import root_url
 from registry.web.cookies import SESSION
 from registry.web.page import page, redirect, render
 from registry.web.site import site
-from registry.web.visitor import visitor
+from registry.web.visitor import Visitor, visitor
 
 if TYPE_CHECKING:
-    from auth.base import Grant, SignIn
+    from auth.base import SignIn
     from registry.handlers.response import Response
 
 blueprint = Blueprint("web_login", __name__)
@@ -65,9 +67,31 @@ def log_out() -> Response:
         if request.form.get("everywhere"):
             sign_in.log_out_everywhere(session.grant.user)
         note_logout()
+        response = _farewell(sign_in, session.grant) or response
     current_globals().session_ended = True
     SESSION.clear(response)
     return response
+
+
+def _farewell(sign_in: SignIn, grant: Grant) -> Response | None:
+    """Return the page that offers to log out where `grant` has logged in, too; None if that is nowhere else.
+
+    It is a link: a form may not lead to another site.
+    """
+    home = absolute(site().links.home())
+    AccessRequest().before_waiting()
+    for provider in sign_in.providers:
+        url = provider.farewell(grant, home)
+        if url:
+            current_globals().visitor = Visitor(Grant(), None, services().access)  # the page is seen by nobody known
+            return render("farewell.html", provider=provider, url=url)
+    return None
+
+
+def absolute(path: str) -> str:
+    """Return the URL of a path of ours."""
+    parts = urlsplit(root_url())
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def logged_in(grant: Grant, target: str) -> Response:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from registry.browsing.manifest import details
 from registry.browsing.referrers import references
 from registry.handlers.context import hand_over
-from registry.handlers.current import services
-from registry.handlers.image_hosts import host_of_images
-from registry.handlers.urls import api_url
 from registry.oci.errors import ManifestUnknownError
 from registry.web.acting import possible
 from registry.web.commands import Target, pull_commands
+from registry.web.hosts import image_host
 from registry.web.page import render
 from registry.web.referrers import KINDS as REFERRER_KINDS
 from registry.web.site import site
@@ -65,11 +62,8 @@ def show_manifest(name: str, target: Tag | Digest) -> Response:
 
 def _pulled(found: Details) -> Target:
     """Return the manifest as clients name it who reach this registry as the visitor does."""
-    api = urlsplit(api_url())
-    # http.host may have been given a password.
-    asked = host_of_images(api.scheme, api.netloc.rpartition("@")[2])
-    host = services().configuration.ui.host or asked or "HOST"
-    return Target(host, found.repository, found.digest, found.tag, tls=api.scheme == "https")
+    host = image_host()
+    return Target(host.name, found.repository, found.digest, found.tag, tls=host.tls)
 
 
 def _settings(config: Config) -> Iterator[tuple[str, str]]:

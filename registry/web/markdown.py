@@ -5,12 +5,15 @@ HTML in it is shown as text, an image is its description. What is left goes thro
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import nh3
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from markupsafe import Markup
+
+from registry.foundation.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,13 +30,18 @@ _SCHEMES: Final = ("https://", "http://", "mailto:")
 _BELOW: Final = 2
 """By how many levels headings go down: the first two are those of the page."""
 
+_HIDDEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _MOST_BRACKETS: Final = 2000
 _MOST_LINES: Final = 5000
 """The parser takes time that grows with the square of brackets that are left open, and of cells in a table."""
 
 
 def html(text: str) -> Markup:
-    """Return Markdown as HTML that is safe in a page; what would take long is its plain text."""
+    """Return Markdown as HTML that is safe in a page; what would take long is its plain text.
+
+    What turns the direction of text or controls a terminal is escaped.
+    """
+    text = _HIDDEN.sub(lambda found: printable(found[0]), text)
     if text.count("[") > _MOST_BRACKETS or text.count("\n") > _MOST_LINES:
         return Markup("<pre>{}</pre>").format(text)
     cleaned = nh3.clean(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from flask import Blueprint, request
 from werkzeug.exceptions import NotFound
@@ -12,10 +11,9 @@ from auth.base import ControllerError, UnauthorizedError
 from registry.handlers.context import AccessRequest
 from registry.handlers.current import services
 from registry.handlers.errors import answer
-from registry.handlers.urls import root_url
 from registry.web.cookies import DEPARTURE
 from registry.web.departures import DEPARTED_SECONDS, Journey
-from registry.web.login import logged_in, login_form, own_target
+from registry.web.login import absolute, logged_in, login_form, own_target
 from registry.web.page import page, redirect
 from registry.web.site import site
 
@@ -83,8 +81,7 @@ def _out_of_order(provider: Provider, error: ControllerError, target: str) -> Re
 
 def _callback(provider: Provider) -> str:
     """Return the URL of this page as the provider has to know it."""
-    parts = urlsplit(root_url())
-    return f"{parts.scheme}://{parts.netloc}{site().links.oidc(provider.name)}"
+    return absolute(site().links.oidc(provider.name))
 
 
 def _provider(name: str) -> Provider:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from auth.base import MAINTENANCE, Access, DeniedError, Grant
 from registry.handlers.auditing import note_hidden
+from registry.handlers.context import hand_over
 from registry.handlers.current import services
 from registry.handlers.flask_internals import current_globals
 from registry.oci.errors import NameUnknownError
@@ -144,4 +145,7 @@ def _session(access: AccessController) -> Session | None:
     if access.sign_in is None:
         return None
     session = site().sessions.read(SESSION.read())
-    return session if session and access.sign_in.stands(session.grant, session.begun) else None
+    if session is None:
+        return None
+    hand_over()  # the storage or a directory may be asked about its user
+    return session if access.sign_in.stands(session.grant, session.begun) else None

@@ -189,6 +189,13 @@ def test_a_document_has_a_line_for_each_value() -> None:
     )
 
 
+@pytest.mark.parametrize("content", [b"[" * 40 + b"[]," * 200_000, b"x" * 3_000_000, b'["' + b"x" * 3_000_000 + b'"]'])
+def test_a_document_that_would_be_very_long_is_cut(content: bytes) -> None:
+    shown = Shown()
+    assert len(shown.document(content)) == LONGEST_DOCUMENT
+    assert shown.cut
+
+
 def test_what_is_too_long_is_cut_and_said_to_be() -> None:
     shown = Shown()
     assert shown.text("x" * LONGEST_TEXT) == "x" * LONGEST_TEXT

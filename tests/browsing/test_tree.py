@@ -3,13 +3,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from drivers.inmemory import InMemoryDriver
+from registry.browsing import tree
 from registry.browsing.shapes import Child
 from registry.browsing.tree import level
+from registry.storage.repository import Repositories
 from tests.archive.images import image
 
 if TYPE_CHECKING:
-    from registry.storage.repository import Repositories
+    from collections.abc import Iterator
 
 NAMES = ("base", "team", "team/app", "team/app/cache", "team/web", "tools/a/b/c", "zoo")
 
@@ -81,3 +86,58 @@ def test_a_page_goes_on_after_what_it_shows_and_never_after_what_it_hides(reposi
     rest = level(repositories, "", shows=seen.__contains__, limit=1, after="base")
     assert [each.name for each in rest.children] == ["zoo"]
     assert rest.following is None
+
+
+def test_the_work_for_one_level_is_bounded_however_much_is_hidden(
+    repositories: Repositories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "_MOST_CHILDREN", 3)
+    asked: list[str] = []
+
+    def shows(name: str) -> bool:
+        asked.append(name)
+        return name in {"base", "zoo"}
+
+    page = level(repositories, "", shows=shows, limit=1)
+
+    assert ([child.name for child in page.children], page.following) == (["base"], "base")
+    assert "zoo" not in asked
+
+
+def test_what_a_name_has_behind_very_much_that_is_hidden_is_not_looked_for(
+    repositories: Repositories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "_MOST_NESTED", 2)
+    assert [child.name for child in level(repositories, "", shows={"team/app/cache"}.__contains__).children] == ["team"]
+    assert level(repositories, "", shows={"team/web"}.__contains__).children == ()
+
+
+NAME = st.lists(st.sampled_from(("a", "a-b", "b", "b.c")), min_size=1, max_size=3).map("/".join)
+
+
+def pages_of(repositories: Repositories, path: str, shown: set[str], limit: int) -> Iterator[Child]:
+    """Yield the children of all pages, none of which names anything that is not shown."""
+    after: str | None = ""
+    while after is not None:
+        page = level(repositories, path, shows=shown.__contains__, after=after, limit=limit)
+        assert len(page.children) <= limit
+        assert page.following in {None, *(child.name for child in page.children[-1:])}
+        yield from page.children
+        after = page.following
+
+
+@given(st.sets(NAME, max_size=8), st.sets(NAME, max_size=8), st.just("") | NAME, st.integers(1, 4))
+def test_a_level_is_what_follows_from_what_may_be_pulled(
+    stored: set[str], allowed: set[str], path: str, limit: int
+) -> None:
+    repositories = Repositories(InMemoryDriver())
+    for name in stored:
+        image(repositories.open(name))
+    shown, parent = stored & allowed, f"{path}/" if path else ""
+
+    found = list(pages_of(repositories, path, allowed, limit))
+
+    names = {parent + name.removeprefix(parent).split("/")[0] for name in shown if name.startswith(parent)}
+    assert found == [
+        Child(name, name in shown, any(each.startswith(f"{name}/") for each in shown)) for name in sorted(names)
+    ]

@@ -277,6 +277,14 @@ MORE: Final = {
         "auth:\n  local:\n    htpasswd: /nowhere/htpasswd\n    rules: []\n",
         6, "auth.local: htpasswd: /nowhere/htpasswd does not exist",
     ),
+    "a directory without a base": _with(
+        f"{_LOCAL}    rules: []\n    ldap:\n      - name: corp\n        servers: [ldaps://a.example]\n",
+        9, "auth.local: ldap[0].users.base: is missing",
+    ),
+    "an identity provider without TLS": _with(
+        f"{_LOCAL}    rules: []\n    login:\n      oidc:\n        - {{name: corp, issuer: 'http://a.example'}}\n",
+        10, "auth.local: login.oidc[0].issuer: must be https://HOST",
+    ),
     "rules that are missing": _with(_LOCAL, 5, "auth.local: rules: cannot be used: rules must be a list"),
     "a group that there is not": _with(
         f"{_LOCAL}    rules:\n      - repositories: a\n        group:a: [pull]\n",

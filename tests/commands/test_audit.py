@@ -198,6 +198,7 @@ def test_users_keys_and_logins_that_commands_change_are_recorded_with_who_did_it
     made = run("auth", "key", "create", "--user", "alice", "--expires", "1h", "--config", config)
     (key,) = json.loads(run("auth", "key", "list", "--json", "--config", config).stdout)
     run("auth", "key", "revoke", key["id"], "--config", config)
+    run("auth", "logout", "alice", "--config", config)
     run("htpasswd", "--delete", "alice", "--config", config)
     found = [(each["action"], each["kind"], each["details"]) for each in listed(config)]
     assert found == [
@@ -205,6 +206,7 @@ def test_users_keys_and_logins_that_commands_change_are_recorded_with_who_did_it
         ("change", "user", {"user": "alice"}),
         ("create", "key", {"key": key["id"], "user": "alice"}),
         ("revoke", "key", {"key": key["id"]}),
+        ("revoke", "login", {"user": "alice"}),
         ("delete", "user", {"user": "alice"}),
     ]
     assert {each["actor"] for each in listed(config)} == {pwd.getpwuid(os.getuid()).pw_name}
@@ -220,14 +222,17 @@ def test_what_root_records_belongs_to_the_owner_of_the_storage(open_directory: P
     os.chown(root, 12345, 12346)
     path.write_text(
         f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}}}}}\naudit: {{enabled: true}}\n"
-        f"auth: {{htpasswd: {{realm: r, path: {open_directory}/htpasswd}}}}\n"
+        f"auth: {{local: {{htpasswd: {open_directory}/htpasswd, apikeys: storage, rules: []}}}}\n"
     )
     done = run("htpasswd", "alice", "--password-stdin", "--config", str(path), stdin="wonderland\n")
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(listed(str(path))) == 1
-    made = list(root.rglob("*"))
-    assert len(made) > 3
-    assert {(each.stat().st_uid, each.stat().st_gid) for each in made} == {(12345, 12346)}
+    made = run("auth", "key", "create", "--user", "alice", "--expires", "1h", "--config", str(path))
+    assert (made.returncode, "the key does not end with one" in made.stderr) == (0, False)
+    assert run("auth", "logout", "alice", "--config", str(path)).returncode == 0
+    assert len(listed(str(path))) == 3
+    written = list(root.rglob("*"))
+    assert {"auth", "journal"} <= {each.name for each in written}
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in written} == {(12345, 12346)}
 
 
 def test_a_configuration_that_cannot_be_used_ends_a_command_before_anything_is_changed(tmp_path: Path) -> None:

@@ -75,6 +75,13 @@ def test_files_of_users_and_keys_are_those_of_the_command_or_else_of_the_configu
     assert read_arguments(arguments, {"REGISTRY_CONFIGURATION_PATH": str(path)}).credentials == credentials
 
 
+def test_keys_in_the_storage_are_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(TEXT.format(root="/one") + "auth: {local: {htpasswd: /auth/users, apikeys: storage, rules: []}}\n")
+    found = read_arguments(["auth", "key", "list"], {"REGISTRY_CONFIGURATION_PATH": str(path)})
+    assert found.credentials == {"/auth/users"}
+
+
 def test_without_a_configuration_it_is_the_one_of_the_variable(config: str) -> None:
     found = read_arguments(["serve"], {"REGISTRY_CONFIGURATION_PATH": config})
     assert found.configuration

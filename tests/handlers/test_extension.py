@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.browsing import search as searching
-from registry.browsing.shapes import Hit, Hits
+from registry.browsing.shapes import Hit, Hits, TagRow, TagsPage
 from registry.config.values import Extensions, Plugin
 from registry.handlers.current import EXTENSION
 from registry.oci import media_types
@@ -131,6 +131,26 @@ class TestTags:
                 [f"v{number}" for number in expected[:2]],
                 [f"v{expected[2]}"],
             ]
+
+    def test_an_index_is_asked_for_other_orders_than_by_name_and_the_storage_where_it_knows_nothing(
+        self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Index:
+            def tags(self, repository: str, sort: str, after: str, limit: int) -> TagsPage:
+                known = (TagRow("of-the-index", None),) if repository == "a/b" else ()
+                return TagsPage(known, f"1.0:{after}" if limit == 1 else None, 7, sort)
+
+        services = client.application.extensions[EXTENSION]
+        monkeypatch.setitem(client.application.extensions, EXTENSION, replace(services, index=Index()))
+        for name in ("a/b", "c/d"):
+            push_image(client, name, "v1")
+
+        sorted_by_index = tell(client, "/v2/a/b/_registry/tags/list?sort=-pushed&last=x&n=1")
+
+        assert [each["name"] for each in sorted_by_index["tags"]] == ["of-the-index"]
+        assert (sorted_by_index["sort"], sorted_by_index["total"]) == ("-pushed", 7)
+        for path in ("a/b/_registry/tags/list", "c/d/_registry/tags/list?sort=-pushed"):
+            assert [each["name"] for each in tell(client, f"/v2/{path}")["tags"]] == ["v1"]
 
     def test_there_has_to_be_such_a_repository(self, client: FlaskClient) -> None:
         assert error_of(client.get("/v2/a/b/_registry/tags/list")) == (404, "NAME_UNKNOWN")

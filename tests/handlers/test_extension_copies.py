@@ -9,6 +9,8 @@ import pytest
 from registry.config.values import Extensions, Plugin
 from registry.oci import media_types
 from registry.oci.digest import Digest
+from registry.storage import runs
+from registry.storage.runs import Pace, Phase, Run, Runs
 from tests.content import descriptor, image, index
 from tests.handlers.pushing import error_of, push_blob, push_image, push_manifest
 from tests.handlers.test_access import ALICE, CI, application, ask, error, push
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
+    from drivers.base import StorageDriver
     from tests.conftest import Serve
 
 ON: dict[str, Any] = {"secret": "a secret", "extensions": {"enabled": True}}
@@ -27,6 +30,12 @@ RULES = [
     {"repositories": "private/**", "user:alice": ["*"]},
     {"repositories": "public/**", "user:alice": ["*"], "user:ci": ["pull"]},
 ]
+
+
+@pytest.fixture(autouse=True)
+def pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let writers wait for nothing and remember nothing."""
+    monkeypatch.setattr(runs, "PACE", Pace(cached=0, closed=0))
 
 
 @pytest.fixture
@@ -135,6 +144,32 @@ def test_a_registry_that_is_read_only_copies_nothing(serve: Serve) -> None:
     client = serve(http=ON, storage={"inmemory": {}, "maintenance": read_only})
 
     assert error_of(copy(client, "a/b", "a/b:v1", "v2")) == (405, "UNSUPPORTED")
+
+
+def test_a_copy_that_a_quota_has_no_room_for_is_denied_and_cannot_be_seen(serve: Serve) -> None:
+    quotas = [{"repositories": "team/**", "limit": 1000}]
+    client = serve(http=ON, storage={"inmemory": {}, "maintenance": {"quotas": quotas}})
+    config = b'{"x":"' + b"x" * 2000 + b'"}'
+    push_image(client, "free/app", "v1", config=config)
+
+    assert error_of(copy(client, "team/app", "free/app:v1", "v1")) == (403, "DENIED")
+    assert client.get("/v2/team/app/manifests/v1").status_code == 404
+    assert copy(client, "free/other", "free/app:v1", "v1").status_code == 201
+
+
+def test_a_garbage_collection_that_is_on_is_told_of_all_that_is_copied(
+    client: FlaskClient, driver: StorageDriver
+) -> None:
+    push_image(client, "a/b", config=b"{}")
+    whole = index(image(b"{}"))
+    push_manifest(client, "a/b", "v1", whole, content_type=media_types.OCI_INDEX)
+    Runs(driver).write(Run(1, Phase.MARKING))
+
+    assert copy(client, "c/d", "a/b:v1", "v1").status_code == 201
+
+    notices = [notice for each in Runs(driver).notice_ids() if (notice := Runs(driver).notice(each))]
+    told = {digest for notice in notices if notice.repository == "c/d" for digest in notice.digests}
+    assert told == {str(Digest.of(each)) for each in (whole, image(b"{}"), b"{}")}
 
 
 class TestRights:

@@ -430,3 +430,41 @@ def test_a_registry_that_asks_itself_through_others_is_told_so(memory: InMemoryD
     assert error(answer) == (502, "UNAVAILABLE")
     keep(memory, "c/d")
     assert get(client, "c/d/manifests/v1", Via="1.1 pseudonym").status_code == 200
+
+
+class TestExtension:
+    """What is told below ``_registry/`` is what is kept here: the upstreams, which do not answer, are not asked."""
+
+    @pytest.fixture
+    def client(self, memory: InMemoryDriver) -> FlaskClient:
+        keep(memory, "hub.example/team/app")
+        entries = ENTRIES.replace("tests}", "tests, extensions: {enabled: true}}", 1)
+        return client_of(configure(entries, base=BASE), memory)
+
+    def test_what_is_kept_is_told_by_each_of_its_names(self, client: FlaskClient) -> None:
+        for path, host in (("hub.example/team/app", "localhost"), ("team/app", "mirror.example")):
+            answer = client.get(f"/v2/{path}/_registry/tags/list", headers={"Host": host})
+            assert answer.json is not None
+            assert [each["name"] for each in answer.json["tags"]] == ["v1"]
+            details = f"/v2/{path}/_registry/manifests/details?reference=v1"
+            assert client.get(details, headers={"Host": host}).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("path", "status"),
+        [
+            ("hub.example/team/other/_registry/tags/list", 404),
+            ("hub.example/team/app/_registry/manifests/details?reference=v2", 404),
+            ("hub.example/team/other/_registry/compare?from=v1&to=v2", 404),
+            (f"hub.example/team/other/_registry/referrers/tree?digest={MANIFEST_DIGEST}", 200),
+        ],
+    )
+    def test_what_is_not_kept_is_not_fetched(self, client: FlaskClient, path: str, status: int) -> None:
+        assert client.get(f"/v2/{path}").status_code == status
+
+    def test_what_is_kept_is_copied_and_what_is_not_kept_is_unknown(self, client: FlaskClient) -> None:
+        for reference, status in (("v1", 201), ("v2", 404)):
+            body = {"from": f"hub.example/team/app:{reference}", "tag": "v1"}
+            copied = client.post("/v2/own/app/_registry/tags/copy?ns=over.example", json=body)
+            assert copied.status_code == status
+        refused = client.post("/v2/hub.example/team/app/_registry/tags/copy", json=body)
+        assert error(refused) == (405, "UNSUPPORTED")

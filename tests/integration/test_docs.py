@@ -42,6 +42,7 @@ WITHOUT_COMMANDS = {
     "cluster.md": {"level=warning msg=": "what the log says; tests/jobs/test_cluster.py reads it there"},
     "configuration.md": {"configuration error:": "what is said; test_error_of_the_reference_is_what_is_said"},
     "health.md": {},
+    "logins.md": {},
     "metrics.md": {},
     "middleware.md": {},
     "performance.md": {"make bench": "measures for minutes up to an hour, with programs that only load a server"},

@@ -47,6 +47,9 @@ def test_wheel_has_the_packages_and_what_belongs_below_share(archives: Path) -> 
     assert shared == {str(path.relative_to(deploy)) for path in (deploy / "share").rglob("*") if path.is_file()}
     rooms = {name.partition("/")[0] for name in wheel.namelist()}
     assert rooms == {"registry", "drivers", "auth", f"{ARCHIVE}.dist-info", f"{ARCHIVE}.data"}
+    pages = archives / "clone/registry/web"
+    loaded = {str(path.relative_to(pages)) for each in ("templates", "static") for path in (pages / each).iterdir()}
+    assert loaded <= {name.removeprefix("registry/web/") for name in wheel.namelist()}
     metadata = wheel.read(f"{ARCHIVE}.dist-info/METADATA").decode()
     assert {"License-Expression: Apache-2.0", "License-File: LICENSE"} <= set(metadata.splitlines())
 

@@ -12,6 +12,7 @@ from tests.integration.content import Layout
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.integration.conftest import StartServer
     from tests.integration.content import Samples
     from tests.integration.servers import Server
 
@@ -109,3 +110,21 @@ def test_sync_mirrors_a_repository_into_a_directory(
     run(skopeo, "--insecure-policy", "sync", *options, source, tmp_path)
     manifest = tmp_path / "sync:v1/manifest.json"
     assert manifest.read_bytes() == server.api.manifest("skopeo/sync", "v1").body
+
+
+def test_what_was_copied_within_the_registry_is_pulled_whole(
+    skopeo: str, start_server: StartServer, samples: Samples, tmp_path: Path
+) -> None:
+    server = start_server(settings={"http": {"extensions": {"enabled": True}}})
+    push(skopeo, f"oci:{samples.layout.path}:multi", f"{server.host}/skopeo/multi:v1", "--all")
+    body = json.dumps({"from": "skopeo/multi:v1", "tag": "stable"}).encode()
+    headers = {"Content-Type": "application/json"}
+
+    answer = server.api.request("POST", "/v2/other/place/_registry/tags/copy", body=body, headers=headers)
+
+    assert answer.status == 201
+    pull(skopeo, f"{server.host}/other/place:stable", f"oci:{tmp_path}/pulled:v1", "--all")
+    pulled = Layout(tmp_path / "pulled")
+    assert pulled.tagged("v1")["digest"] == samples.multi["digest"] == answer.digest
+    children = {child["digest"] for child in samples.layout.document(samples.multi["digest"])["manifests"]}
+    assert children < pulled.digests()

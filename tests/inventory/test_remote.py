@@ -105,6 +105,47 @@ def test_a_registry_that_gives_shorter_pages_only_is_asked_without_a_number(answ
     assert list(answers.source().tags("a")) == ["v1"]
 
 
+def test_a_page_of_tags_begins_where_it_is_told_to_also_where_a_registry_gives_all_of_them(answers: Answers) -> None:
+    answers.add("GET /v2/a/tags/list?n=2&last=v1", {"tags": ["v3", "v1", "v2", "v0", "v4"]})
+    assert answers.source().page_of_tags("a", after="v1", limit=2) == ["v2", "v3"]
+
+
+def test_a_page_of_tags_is_put_together_of_shorter_ones(answers: Answers) -> None:
+    link = '</v2/a/tags/list?n=1&last=v1>; rel="next"'
+    answers.add("GET /v2/a/tags/list?n=3", {"tags": ["v1"]}, Link=link)
+    answers.add("GET /v2/a/tags/list?n=1&last=v1", {"tags": ["v2"]})
+    assert answers.source().page_of_tags("a", limit=3) == ["v1", "v2"]
+
+
+def test_a_repository_without_tags_has_an_empty_page_and_one_that_is_not_there_has_none(answers: Answers) -> None:
+    answers.add("GET /v2/a/tags/list?n=5", {"tags": None})
+    answers.add("GET /v2/a/tags/list?n=1", {"tags": None})
+    assert answers.source().page_of_tags("a", limit=5) == []
+    with pytest.raises(NotThereError, match="there is no repository b"):
+        answers.source().page_of_tags("b", limit=5)
+
+
+def test_what_is_listed_and_does_not_describe_a_referrer_is_passed_over(answers: Answers) -> None:
+    entry = {
+        "digest": str(DIGEST),
+        "size": "1",
+        "mediaType": 3,
+        "artifactType": "a/b",
+        "annotations": {"a": 1, "b": "c"},
+    }
+    listed = [entry, {"digest": "sha256:1"}, {"digest": 3}, None, "x", []]
+    answers.add(f"GET /v2/a/referrers/{ABSENT}", {"manifests": listed})
+    (found,) = answers.source().referrers("a", ABSENT)
+    assert (found.digest, found.size, found.media_type, found.artifact_type) == (DIGEST, 0, "", "a/b")
+    assert found.annotations == {"a": "", "b": "c"}
+
+
+@pytest.mark.parametrize("status", [404, 200])
+def test_a_registry_that_does_not_list_referrers_tells_of_none(answers: Answers, status: int) -> None:
+    answers.add(f"GET /v2/a/referrers/{ABSENT}", {"manifests": None}, status)
+    assert list(answers.source().referrers("a", ABSENT)) == []
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b"null"])
 def test_an_answer_that_is_no_list_is_one_line(answers: Answers, body: bytes) -> None:
     answers.add("GET /v2/_catalog", body)

@@ -38,7 +38,8 @@ def alice(client: FlaskClient) -> Browser:
 
 
 def make(browser: Browser, **fields: str | list[str]) -> Page:
-    return browser.send(browser.get(KEYS).form("/_keys"), **{"name": "laptop", **fields})
+    form = browser.get(KEYS).form("/_keys")
+    return browser.post(form.action, {**form.fields, "name": "laptop", **fields})
 
 
 def text_of(page: Page) -> str:

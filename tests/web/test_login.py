@@ -131,3 +131,21 @@ def test_a_password_that_is_changed_ends_the_session(client: FlaskClient, htpass
     htpasswd.write_text(htpasswd.read_text().partition("\n")[2])
 
     assert browser.get(follow=False).location.startswith("/ui/_login")
+
+
+def test_too_many_wrong_passwords_are_429_on_the_same_page(client: FlaskClient) -> None:
+    browser = Browser(client)
+    for number in range(60):
+        refused = browser.log_in("alice", f"guess {number}")
+        if refused.status == 429:
+            break
+
+    assert refused.status == 429
+    assert int(refused.response.headers["Retry-After"]) > 0
+    assert "Too many failed attempts" in refused.text
+    assert refused.form("/_login").fields["user"] == ["alice"]
+
+
+@pytest.mark.parametrize("password", ["pässwörd", "a b", "x" * 2000, "\u202e"])
+def test_a_password_of_any_characters_is_only_wrong(client: FlaskClient, password: str) -> None:
+    assert Browser(client).log_in("alice", password).status == 401

@@ -103,6 +103,10 @@ def test_what_would_take_long_is_its_plain_text(text: str) -> None:
     assert "&lt;b&gt;" in html(f"<b>{text}")
 
 
+def test_what_turns_the_direction_of_text_is_seen() -> None:
+    assert html("a\u202egpj.exe \x1b[2J \u05d0") == "<p>a\\u202egpj.exe \\x1b[2J \u05d0</p>\n"
+
+
 def test_a_deep_text_is_rendered() -> None:
     assert "<blockquote>" in html(">" * 10_000 + "a")
 

@@ -119,3 +119,24 @@ def test_a_provider_that_is_down_is_a_page_that_says_so(client: FlaskClient, idp
 
 def test_a_provider_that_there_is_not_is_404(client: FlaskClient) -> None:
     assert Browser(client).get("/ui/_oidc/other").status == 404
+
+
+def test_who_logs_out_here_may_log_out_there_too(client: FlaskClient, idp: IdentityProvider) -> None:
+    browser = Browser(client)
+    came_back(browser, idp)
+
+    out = browser.send(browser.get().form("/_logout"))
+
+    assert (out.status, f"{idp.issuer}/bye?" in "".join(out.links)) == (200, True)
+    assert "post_logout_redirect_uri=http%3A%2F%2Flocalhost%2Fui%2F" in "".join(out.links)
+    assert "alice@corp.example" not in out.text
+    assert "alice@corp.example" not in browser.get().text
+
+
+def test_who_has_logged_in_with_a_password_is_sent_nowhere_to_log_out(client: FlaskClient) -> None:
+    browser = Browser(client)
+    browser.log_in("alice", "wonderland")
+
+    out = browser.send(browser.get().form("/_logout"), follow=False)
+
+    assert (out.status, out.location) == (303, "/ui/")

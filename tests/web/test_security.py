@@ -195,3 +195,12 @@ def test_another_registry_cannot_have_written_the_session(
 
     assert Browser(other).get(follow=False).location.startswith("/ui/_login")
     assert Browser(one).get(follow=False).location.startswith("/ui/_login")
+
+
+def test_a_form_that_is_too_large_is_refused_on_a_page(client: FlaskClient) -> None:
+    browser = Browser(client)
+    form = browser.get("/ui/_login").form("/_login")
+
+    refused = browser.post(form.action, {**form.fields, "user": "a" * 300_000, "password": "x"})
+
+    assert (refused.status, refused.response.content_type) == (413, "text/html; charset=utf-8")

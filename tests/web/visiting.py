@@ -115,6 +115,13 @@ def read_page(path: str, response: TestResponse) -> Page:
     return Page(response, reader.forms, reader.hrefs, " ".join("".join(reader.words).split()))
 
 
+def forms_of(path: str, html: str) -> list[Form]:
+    """Return the forms of a page of any site."""
+    reader = _Reader(path)
+    reader.feed(html)
+    return reader.forms
+
+
 class _Reader(HTMLParser):
     def __init__(self, path: str) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from auth.base import ControllerError, Departure, Grant, UnauthorizedError
+from auth.identities.members import proofs_of
 from auth.identities.openid.client import LoginRefusedError
 from auth.tokens.jws import shown
 
@@ -66,8 +67,10 @@ class OpenIdProvider:
             raise UnauthorizedError("", ())
         return Grant(member.user, member.proof)
 
-    def farewell(self, callback: str) -> str:
+    def farewell(self, grant: Grant, callback: str) -> str:
         """Return where to log out there, too."""
+        if not grant.proof.startswith(proofs_of(f"oidc:{self.name}")):
+            return ""
         try:
             endpoint = self._client.metadata().end_session_endpoint
         except ControllerError as error:

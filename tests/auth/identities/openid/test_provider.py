@@ -288,8 +288,9 @@ class TestAfterwards:
     def test_one_may_log_out_at_the_provider_too(self, host: Registry, idp: IdentityProvider) -> None:
         (provider,) = host.sign_in.providers
 
-        url = provider.farewell("https://registry.example/ui/")
+        url = provider.farewell(host.log_in(), "https://registry.example/ui/")
 
+        assert provider.farewell(Grant("alice", "password:x"), "https://registry.example/ui/") == ""
         assert url.startswith(f"{idp.issuer}/bye?")
         assert parse_qs(urlsplit(url).query)["post_logout_redirect_uri"] == ["https://registry.example/ui/"]
 
