@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-_JUDGED: Final = 2000
+_JUDGED: Final = 20_000
 """Repositories that are judged for one level, at most."""
 
 
@@ -23,9 +23,9 @@ class _Seen(NamedTuple):
     judged: int
 
 
-def level(connection: sqlite3.Connection, path: str, shows: Callable[[str], bool], after: str, limit: int) -> Level:
-    """Return the children directly below `path`, "" for the root, that come after the child `after`."""
-    prefix = of_repository(f"{path}/" if path else "")
+def level(connection: sqlite3.Connection, name: str, shows: Callable[[str], bool], after: str, limit: int) -> Level:
+    """Return the children directly below `name`, "" for the root, that come after the child `after`."""
+    prefix = of_repository(f"{name}/" if name else "")
     end = f"{prefix[:-1]}{BEHIND}" if prefix else "\x7f"
     position = f"{of_repository(after)}{BEHIND}" if after else prefix
     children: list[Child] = []
@@ -36,15 +36,15 @@ def level(connection: sqlite3.Connection, path: str, shows: Callable[[str], bool
         (position, end),
     ).fetchone():
         if len(children) == limit or left <= 0:
-            return Level(path, tuple(children), last)
-        name = prefix + row[0][len(prefix) :].partition("!")[0]
-        last = repository_of(name)
-        seen = _look(connection, name, shows, left)
+            return Level(name, tuple(children), last)
+        child = prefix + row[0][len(prefix) :].partition("!")[0]
+        last = repository_of(child)
+        seen = _look(connection, child, shows, left)
         left -= seen.judged
         if seen.is_repository or seen.has_nested:
             children.append(Child(last, seen.is_repository, seen.has_nested))
-        position = f"{name}{BEHIND}"
-    return Level(path, tuple(children), None)
+        position = f"{child}{BEHIND}"
+    return Level(name, tuple(children), None)
 
 
 def _look(connection: sqlite3.Connection, ordering: str, shows: Callable[[str], bool], most: int) -> _Seen:

@@ -20,7 +20,8 @@ VERSION: Final = 1
 """Of the tables, and of what is found out about an image. A file of another version is thrown away."""
 
 _NAME: Final = "index.sqlite"
-_BESIDE: Final = ("-wal", "-shm", "-journal", ".damaged")
+_DAMAGED: Final = ".damaged"
+_BESIDE: Final = ("-wal", "-shm", "-journal", _DAMAGED)
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER_BYTES: Final = 100
 _READ_CACHE_KIB: Final = 1024
@@ -101,7 +102,7 @@ def path_in(directory: str) -> Path:
 
 def damaged_mark(path: Path) -> Path:
     """Return where a reader leaves word that the index at `path` is damaged."""
-    return path.with_name(f"{path.name}.damaged")
+    return path.with_name(f"{_NAME}{_DAMAGED}")
 
 
 def identity_of(configuration: Configuration) -> str:
@@ -223,7 +224,7 @@ def remove(path: Path) -> None:
     Raises:
         OSError: it cannot be deleted.
     """
-    for each in (path, *(path.with_name(path.name + suffix) for suffix in _BESIDE)):
+    for each in (path, *(path.with_name(f"{_NAME}{suffix}") for suffix in _BESIDE)):
         with suppress(FileNotFoundError):
             each.unlink()
 
