@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from registry.config.remote import Health
+from registry.foundation.url_paths import lies_at
 from registry.handlers import (
     auditing,
     base,
@@ -109,11 +110,11 @@ def _add_common_headers(app: Flask, configuration: Configuration) -> None:
         for name, values in configuration.http.headers.items()
         for value in values
     ]
-    pages = f"{configuration.ui.path}/" if configuration.ui.enabled else None
+    pages = configuration.ui.path if configuration.ui.enabled else None
 
     def add(response: Response) -> Response:
         path = current_request().path
-        if pages and f"{path}/".startswith(pages):
+        if pages and lies_at(path, pages):
             _add_to_page(response, configured)
             return response
         if path not in _OUTSIDE_OF_PREFIX:
