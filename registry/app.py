@@ -56,8 +56,10 @@ def create_app(services: Services) -> Flask:
         app.register_blueprint(module.blueprint)
     if services.access.token_service:
         app.register_blueprint(token.blueprint, url_prefix=services.access.token_service.path)
+    if configuration.http.extensions.enabled or configuration.ui.enabled:
+        _install_looking(app, services)
     if configuration.http.extensions.enabled:
-        _install_extensions(app, services)
+        _install_extensions(app)
     errors.register(app, services)
     _install_observers(app, services)
     if configuration.ui.enabled:
@@ -82,8 +84,14 @@ def _install_observers(app: Flask, services: Services) -> None:
         observing.install(app, services.observer)
 
 
-def _install_extensions(app: Flask, services: Services) -> None:
-    # Nothing of what only they need is loaded where there are none; the same holds for the pages.
+def _install_looking(app: Flask, services: Services) -> None:
+    # Nothing of what only pages and extensions need is loaded where there are none.
+    from registry.handlers.looking import install  # noqa: PLC0415
+
+    install(app, services.repositories)
+
+
+def _install_extensions(app: Flask) -> None:
     from registry.handlers import (  # noqa: PLC0415
         discovery,
         extension,
@@ -92,8 +100,7 @@ def _install_extensions(app: Flask, services: Services) -> None:
         maintenance,
     )
 
-    extension.install(app, services.repositories)
-    for module in (discovery, extension_copies, extension_keys, maintenance):
+    for module in (discovery, extension, extension_copies, extension_keys, maintenance):
         app.register_blueprint(module.blueprint)
 
 
