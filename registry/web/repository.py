@@ -11,6 +11,7 @@ from registry.browsing.repository import SORTS, tags_page
 from registry.browsing.tree import level
 from registry.handlers.context import hand_over
 from registry.handlers.current import services
+from registry.handlers.looking import looking
 from registry.inventory.source import NotThereError
 from registry.oci.errors import NameUnknownError
 from registry.quota.standing import standings
@@ -18,7 +19,6 @@ from registry.web.acting import possible
 from registry.web.commands import Target, pull_commands
 from registry.web.hosts import image_host
 from registry.web.page import render
-from registry.web.site import site
 from registry.web.visitor import visitor
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _tags(name: str, sort: Sort, after: str, wanted: str) -> TagsPage:
         NameUnknownError: the repository is gone meanwhile.
     """
     try:
-        page = tags_page(site().images, name, sort=sort, after=after, limit=_TAGS, containing=wanted)
+        page = tags_page(looking().images, name, sort=sort, after=after, limit=_TAGS, containing=wanted)
     except NotThereError:
         raise NameUnknownError("repository name not known to registry", {"name": name}) from None
     index = services().index
