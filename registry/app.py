@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from registry.config.remote import Health
+from registry.foundation.url_paths import lies_at
 from registry.handlers import (
     auditing,
     base,
@@ -55,8 +56,10 @@ def create_app(services: Services) -> Flask:
         app.register_blueprint(module.blueprint)
     if services.access.token_service:
         app.register_blueprint(token.blueprint, url_prefix=services.access.token_service.path)
+    if configuration.http.extensions.enabled or configuration.ui.enabled:
+        _install_looking(app, services)
     if configuration.http.extensions.enabled:
-        _install_extensions(app, services)
+        _install_extensions(app)
     errors.register(app, services)
     _install_observers(app, services)
     if configuration.ui.enabled:
@@ -81,8 +84,14 @@ def _install_observers(app: Flask, services: Services) -> None:
         observing.install(app, services.observer)
 
 
-def _install_extensions(app: Flask, services: Services) -> None:
-    # Nothing of what only they need is loaded where there are none; the same holds for the pages.
+def _install_looking(app: Flask, services: Services) -> None:
+    # Nothing of what only pages and extensions need is loaded where there are none.
+    from registry.handlers.looking import install  # noqa: PLC0415
+
+    install(app, services.repositories)
+
+
+def _install_extensions(app: Flask) -> None:
     from registry.handlers import (  # noqa: PLC0415
         discovery,
         extension,
@@ -91,8 +100,7 @@ def _install_extensions(app: Flask, services: Services) -> None:
         maintenance,
     )
 
-    extension.install(app, services.repositories)
-    for module in (discovery, extension_copies, extension_keys, maintenance):
+    for module in (discovery, extension, extension_copies, extension_keys, maintenance):
         app.register_blueprint(module.blueprint)
 
 
@@ -109,11 +117,11 @@ def _add_common_headers(app: Flask, configuration: Configuration) -> None:
         for name, values in configuration.http.headers.items()
         for value in values
     ]
-    pages = f"{configuration.ui.path}/" if configuration.ui.enabled else None
+    pages = configuration.ui.path if configuration.ui.enabled else None
 
     def add(response: Response) -> Response:
         path = current_request().path
-        if pages and f"{path}/".startswith(pages):
+        if pages and lies_at(path, pages):
             _add_to_page(response, configured)
             return response
         if path not in _OUTSIDE_OF_PREFIX:

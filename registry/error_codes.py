@@ -42,6 +42,7 @@ CODES: Final[dict[type[Exception], tuple[str, int]]] = {
     errors.ParameterInvalidError: (UNSUPPORTED, 400),
     errors.DeniedError: ("DENIED", 403),
     errors.UnsupportedError: (UNSUPPORTED, 405),
+    errors.BusyError: (UNAVAILABLE, 503),
     # Never 401: the client would log in to this registry.
     errors.UpstreamRefusedError: ("DENIED", 403),
     errors.UpstreamLimitedError: (TOO_MANY_REQUESTS, 429),

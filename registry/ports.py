@@ -493,8 +493,8 @@ class Catalog(Protocol):
     def has(self, name: str) -> bool:
         """Tell whether there is a repository called `name`."""
 
-    def children(self, path: str, *, after: str = "", limit: int) -> list[str]:
-        """Return the first `limit` names right below `path` that come after `after`, one of them; "" is the root.
+    def children(self, name: str, *, after: str = "", limit: int) -> list[str]:
+        """Return the first `limit` names right below `name` that come after `after`, one of them; "" is the root.
 
         Under each lies something, perhaps no repository: names() and has() tell.
         """

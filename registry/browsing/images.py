@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from registry.browsing.foreign import read_object
 from registry.browsing.platforms import spelled
-from registry.foundation.found_digests import FoundDigests
 from registry.foundation.recent import RecentlyUsed
 from registry.inventory.walking import found_in
 from registry.oci import media_types
@@ -27,6 +26,8 @@ LARGEST_CONFIG: Final = 4 * 1024 * 1024
 """Bytes of the largest config that is read."""
 _MOST_PLATFORMS: Final = 100
 _MOST_MANIFESTS: Final = 500
+_MOST_CONTENT: Final = 50_000
+"""Manifests and blobs that may be counted together: a manifest can name 40,000."""
 _REMEMBERED: Final = 10_000
 _INCOMPLETE_SECONDS: Final = 60
 
@@ -89,13 +90,11 @@ class Images:
 
     def look_into(self, repository: str, digest: Digest) -> Inside | None:
         """Return the image of a manifest with all that it leads to, as that is now; None if it is not there."""
-        with FoundDigests() as content:
-            found = self._read(repository, digest, content)
-            return Inside(found[0], tuple(content.all()), found[1].complete) if found else None
+        found = self._read(repository, digest)
+        return Inside(found[0], tuple(found[1].sizes.items()), found[1].complete) if found else None
 
     def _look(self, repository: str, digest: Digest) -> Image | None:
-        with FoundDigests() as content:
-            found = self._read(repository, digest, content)
+        found = self._read(repository, digest)
         if found is None:
             return None
         image, reach = found
@@ -103,14 +102,14 @@ class Images:
         self._images.put((repository, digest), (image, until))
         return image
 
-    def _read(self, repository: str, digest: Digest, content: FoundDigests) -> tuple[Image, _Reach] | None:
-        """Return the image of a manifest, and how all was followed that it leads to, which is added to `content`."""
-        reach = _Reach(self.source, repository, content)
+    def _read(self, repository: str, digest: Digest) -> tuple[Image, _Reach] | None:
+        """Return the image of a manifest, and all that it leads to."""
+        reach = _Reach(self.source, repository)
         root = reach.follow(digest)
         if root is None:
             return None
         platforms = tuple(dict.fromkeys(self._platforms(repository, root.manifest)))[:_MOST_PLATFORMS]
-        image = Image(digest, root.stored.media_type, content.size() if reach.readable else None, platforms)
+        image = Image(digest, root.stored.media_type, reach.size, platforms)
         return image, reach
 
     def _platforms(self, repository: str, manifest: Manifest | None) -> Iterator[str]:
@@ -126,22 +125,25 @@ class Images:
 
 
 class _Reach:
-    """All that a manifest leads to, whose sizes are added to `content`.
+    """All that a manifest leads to, itself included: `sizes` by digest. It is `complete` if all manifests are there."""
 
-    It is `readable` if all manifests of it are, and they are not too many; `complete` if all are there.
-    """
-
-    def __init__(self, source: Reader, repository: str, content: FoundDigests) -> None:
+    def __init__(self, source: Reader, repository: str) -> None:
         self._source = source
         self._repository = repository
-        self._content = content
-        self.readable = self.complete = True
+        self._readable = True
+        self.sizes: dict[Digest, int] = {}
+        self.complete = True
+
+    @property
+    def size(self) -> int | None:
+        """The bytes of all of it, each counted once; None if a part cannot be read, or there is too much."""
+        return sum(self.sizes.values()) if self._readable else None
 
     def follow(self, digest: Digest) -> Found | None:
         """Return the manifest of that digest, when all that it leads to was followed; None if it is not there."""
         root: Found | None = None
         wave, seen = [digest], {digest}
-        while wave and self.readable:
+        while wave and self._readable:
             following: list[Digest] = []
             manifests = self._source.each(partial(self._source.manifest, self._repository), wave)
             for named, stored in zip(wave, manifests, strict=True):
@@ -153,17 +155,21 @@ class _Reach:
                 entries = [each for each in dict.fromkeys(self._add(found)) if each not in seen]
                 seen.update(entries)
                 following += entries
-                self.readable = self.readable and len(seen) <= _MOST_MANIFESTS
+                few = len(seen) <= _MOST_MANIFESTS and len(self.sizes) <= _MOST_CONTENT
+                self._readable = self._readable and few
+                if not few:
+                    break
             wave = following
         return root
 
     def _add(self, found: Found) -> Iterator[Digest]:
         """Count a manifest and what it names, and yield the manifests of that."""
         if found.manifest is None:
-            self.readable = False
+            self._readable = False
             return
-        self._content.add(found.digest, len(found.stored.content))
-        found.add_blobs_to(self._content)
+        self.sizes.setdefault(found.digest, len(found.stored.content))
+        for digest, size in found.blobs():
+            self.sizes.setdefault(digest, size)
         for kind, descriptor in found.manifest.references():
             if kind == "manifest":
                 yield descriptor.digest

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 from registry.config.errors import ConfigurationError
 from registry.config.schema import Mark
+from registry.foundation.url_paths import lies_at
 
 _HOUR = 3600.0
 _is_path: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+").fullmatch
@@ -63,7 +64,7 @@ def check_ui(ui: UI) -> None:
     if not _is_path(ui.path):
         raise ConfigurationError("ui.path", f"must be a path such as /ui, without a slash at its end, not {ui.path!r}")
     for taken in _TAKEN:
-        if f"{ui.path}/".startswith(f"{taken}/") or taken.startswith(f"{ui.path}/"):
+        if lies_at(ui.path, taken) or lies_at(taken, ui.path):
             raise ConfigurationError("ui.path", f"{ui.path} is in the way of {taken}")
     if "://" in ui.host or ui.host.endswith("/"):
         raise ConfigurationError("ui.host", f"must be what names of images begin with, HOST[:PORT], not {ui.host!r}")

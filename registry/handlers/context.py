@@ -100,8 +100,7 @@ class _Visitor:
         return via
 
     def waiting(self) -> AbstractContextManager[None]:
-        parking: Parking | None = self._environ.get(PARKING_KEY)
-        return parking.parked(self._environ[HAND_OVER_KEY]) if parking else nullcontext()
+        return _waiting(self._environ)
 
     def warn(self, text: str) -> None:
         self._environ.setdefault(WARNINGS_KEY, []).append(text)
@@ -240,6 +239,16 @@ class AccessRequest:
 
     def before_waiting(self) -> None:
         hand_over()
+
+
+def waiting() -> AbstractContextManager[None]:
+    """Return the block in which this request waits for what others do; see Parking."""
+    return _waiting(current_request().environ)
+
+
+def _waiting(environ: WSGIEnvironment) -> AbstractContextManager[None]:
+    parking: Parking | None = environ.get(PARKING_KEY)
+    return parking.parked(environ[HAND_OVER_KEY]) if parking else nullcontext()
 
 
 def hand_over() -> None:

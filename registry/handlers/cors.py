@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from flask import request
 
+from registry.foundation.url_paths import lies_at
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -40,7 +42,7 @@ def install(app: Flask, section: CORS, configured: Collection[str], pages: str |
     named = frozenset(section.origins) - {"*"}
 
     def allow(response: Response) -> Response:
-        if pages and f"{request.path}/".startswith(pages):
+        if pages and lies_at(request.path, pages):
             return response
         origin = request.headers.get("Origin")
         if named:

@@ -14,7 +14,6 @@ from flask import Blueprint, request
 
 from auth.base import Access
 from registry.browsing.compare import Place, compared
-from registry.browsing.images import Images
 from registry.browsing.manifest import details
 from registry.browsing.referrers import references
 from registry.browsing.repository import SORTS, tags_page
@@ -23,10 +22,9 @@ from registry.browsing.spelling import spelled
 from registry.browsing.tree import level
 from registry.handlers.context import authorize, hand_over, open_repository
 from registry.handlers.current import services
-from registry.handlers.flask_internals import current_app
+from registry.handlers.looking import looking
 from registry.handlers.paging import last_seen, next_link, page_size
 from registry.handlers.response import Response
-from registry.inventory.local import StorageReader
 from registry.inventory.source import NotThereError
 from registry.oci import encoding, media_types
 from registry.oci.digest import Digest
@@ -36,28 +34,17 @@ from registry.oci.reference import parse_name, parse_reference
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flask import Flask
-
     from registry.browsing.repository import Sort
     from registry.browsing.shapes import Hit, TagsPage
-    from registry.ports import Repositories
 
 blueprint = Blueprint("extension", __name__)
 
-_IMAGES: Final = "registry.images"
-"""Under which name a Flask application has its Images among its extensions."""
 _DEFAULT_SIZE: Final = 50
 _LARGEST_SIZE: Final = 100
 """Entries of a page, each of which may cost some calls to the storage."""
 _LONGEST_TEXT: Final = 255
 _MOST_REFERRERS: Final = 100
 _DEEPEST_REFERRERS: Final = 4
-
-
-def install(app: Flask, repositories: Repositories) -> None:
-    """Serve this in `app`, of `repositories`."""
-    app.extensions[_IMAGES] = Images(StorageReader(repositories))
-    app.register_blueprint(blueprint)
 
 
 @blueprint.get("/v2/_registry/search/repositories")
@@ -107,7 +94,7 @@ def get_details(name: str) -> Response:
     name = open_repository(name, "pull").name
     reference = parse_reference(request.args.get("reference", ""))
     hand_over()
-    found = details(_images(), name, reference)
+    found = details(looking().images, name, reference)
     if found is None:
         raise ManifestUnknownError("manifest unknown", {"reference": str(reference)})
     return _answer(spelled(found))
@@ -119,7 +106,7 @@ def get_references(name: str) -> Response:
     name = open_repository(name, "pull").name
     digest = Digest.parse(request.args.get("digest", ""))
     hand_over()
-    return _answer(spelled(references(_images().source, name, digest, _DEEPEST_REFERRERS, _MOST_REFERRERS)))
+    return _answer(spelled(references(looking().images.source, name, digest, _DEEPEST_REFERRERS, _MOST_REFERRERS)))
 
 
 @blueprint.get("/v2/<path:name>/_registry/compare")
@@ -127,8 +114,9 @@ def get_comparison(name: str) -> Response:
     """Tell how the manifest ``to`` differs from ``from``; of two indexes the images for ``platform``."""
     name = open_repository(name, "pull").name
     before, after = (Place(name, parse_reference(request.args.get(each, ""))) for each in ("from", "to"))
-    hand_over()
-    return _answer(spelled(compared(_images(), before, after, request.args.get("platform", ""))))
+    with looking().turn.taken():
+        comparison = compared(looking().images, before, after, request.args.get("platform", ""))
+    return _answer(spelled(comparison))
 
 
 def _shown() -> Callable[[str], bool]:
@@ -171,7 +159,7 @@ def _tags(name: str, sort: Sort, after: str, size: int) -> TagsPage:
     if page and page.rows:
         return page
     try:
-        return tags_page(_images(), name, after=after, limit=size, sort=sort)
+        return tags_page(looking().images, name, after=after, limit=size, sort=sort)
     except NotThereError as error:
         raise NameUnknownError("repository name not known to registry", {"name": name}) from error
 
@@ -179,11 +167,6 @@ def _tags(name: str, sort: Sort, after: str, size: int) -> TagsPage:
 def _place_of(hit: Hit) -> str:
     """Return what the page of a search that goes on after `hit` is asked for with."""
     return f"{hit.repository}:{hit.tag}" if hit.tag else hit.repository
-
-
-def _images() -> Images:
-    images: Images = current_app().extensions[_IMAGES]
-    return images
 
 
 def _page(told: dict[str, object], following: str | None, **query: str | int) -> Response:

@@ -87,8 +87,7 @@ def base_url_of(environ: Mapping[str, Any], http: HTTP) -> str:
 def api_url() -> str:
     """Return where the API is, also to who has asked outside of ``http.prefix``."""
     http = services().configuration.http
-    prefix = http.prefix.strip("/")
-    return f"{_root(current_request().environ, http, below=f'/{prefix}' if prefix else '')}/v2/"
+    return f"{_root(current_request().environ, http, below=_below_root(http.prefix))}/v2/"
 
 
 def path_of_pages(configuration: Configuration) -> str:
@@ -98,8 +97,13 @@ def path_of_pages(configuration: Configuration) -> str:
     """
     http = configuration.http
     configured = _configured(http)
-    root = urlsplit(configured).path if configured else http.prefix
-    return "/" + "/".join(part for part in (root.strip("/"), configuration.ui.path.strip("/")) if part)
+    return f"{_below_root(urlsplit(configured).path if configured else http.prefix)}{configuration.ui.path}"
+
+
+def _below_root(prefix: str) -> str:
+    """Return a prefix as paths begin with it: with a slash before it and none behind, or nothing."""
+    stripped = prefix.strip("/")
+    return f"/{stripped}" if stripped else ""
 
 
 def claimed_address() -> str:

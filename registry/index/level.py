@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-_JUDGED: Final = 2000
+_JUDGED: Final = 20_000
 """Repositories that are judged for one level, at most."""
 
 

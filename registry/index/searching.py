@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _JUDGED: Final = 2000
 """Names that are judged for one page, at most."""
 _MOST_WORDS: Final = 8
+_COMMON: Final = 1000
+"""What more names have is not looked for by trigrams, which would name all of them first."""
 _TRIGRAM: Final = 3
 _LAST: Final = "~"
 """Sorts behind every tag."""
@@ -119,9 +121,12 @@ def _has_all(connection: sqlite3.Connection, table: str, words: Sequence[str]) -
     long = [word for word in words if len(word) >= _TRIGRAM]
     if not long or not _has_words(connection):
         return _likes(table, words)
+    query = f"SELECT rowid FROM {table}_words WHERE {table}_words MATCH ? LIMIT {_COMMON + 1}"  # noqa: S608  constants
+    found = connection.execute(query, (" AND ".join(f'"{word}"' for word in long),)).fetchall()
+    if len(found) > _COMMON:  # a look at one name after another comes to enough of them soon
+        return _likes(table, words)
     where, values = _likes(table, [word for word in words if len(word) < _TRIGRAM])
-    where += f" AND {table}.id IN (SELECT rowid FROM {table}_words WHERE {table}_words MATCH ?)"  # noqa: S608  as above
-    return where, [*values, " AND ".join(f'"{word}"' for word in long)]
+    return f"{where} AND {table}.id IN ({','.join(str(number) for (number,) in found)})", values
 
 
 def _likes(table: str, words: Sequence[str]) -> tuple[str, Sequence[str]]:

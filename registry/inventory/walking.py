@@ -25,14 +25,16 @@ class Found:
     stored: Stored
     manifest: Manifest | None
 
-    def add_blobs_to(self, content: FoundDigests) -> None:
-        """Add to `content` the blobs that the manifest names, with the sizes that it says.
-
-        What may be stored elsewhere is not counted.
-        """
+    def blobs(self) -> Iterator[tuple[Digest, int]]:
+        """Yield the blobs that the manifest names, with the sizes that it says; not what may be stored elsewhere."""
         for kind, descriptor in self.manifest.references() if self.manifest else ():
             if kind not in {"manifest", "foreign"}:
-                content.add(descriptor.digest, max(descriptor.size, 0))
+                yield descriptor.digest, max(descriptor.size, 0)
+
+    def add_blobs_to(self, content: FoundDigests) -> None:
+        """Add the blobs that the manifest names to `content`."""
+        for digest, size in self.blobs():
+            content.add(digest, size)
 
 
 def walk(source: Reader, repository: str, manifests: FoundDigests) -> Iterator[Found]:

@@ -112,6 +112,10 @@ class UnsupportedError(RegistryError):
     """This registry does not do that, or is configured not to."""
 
 
+class BusyError(RegistryError):
+    """Others do here what may be done for a few at a time only; the client may try again soon."""
+
+
 class UpstreamError(RegistryError):
     """The registry that this one caches does not give what was asked for, and the cache has none of it.
 

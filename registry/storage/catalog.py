@@ -100,10 +100,10 @@ class Catalog:
         """Tell whether there is a repository called `name`."""
         return self._has_one((_MANIFESTS,), name, (), complete=False)
 
-    def children(self, path: str, *, after: str = "", limit: int) -> list[str]:
-        """Return the first `limit` names right below `path` that come after `after`, one of them; "" is the root."""
-        parent = f"{path}/" if path else ""
-        where = paths.repository(path) if path else paths.REPOSITORIES
+    def children(self, name: str, *, after: str = "", limit: int) -> list[str]:
+        """Return the first `limit` names right below `name` that come after `after`, one of them; "" is the root."""
+        parent = f"{name}/" if name else ""
+        where = paths.repository(name) if name else paths.REPOSITORIES
         last = after.removeprefix(parent)
         components = first_names(self._driver, where, is_component_below(parent), after=last, limit=limit)
         return [parent + component for component in components]

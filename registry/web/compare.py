@@ -9,9 +9,9 @@ from flask import Blueprint, request
 
 from registry.browsing.compare import Place, compared
 from registry.handlers.context import hand_over
+from registry.handlers.looking import looking
 from registry.oci.reference import parse_name, parse_reference
 from registry.web.page import page, render
-from registry.web.site import site
 from registry.web.visitor import visitor
 
 if TYPE_CHECKING:
@@ -37,12 +37,13 @@ def show_comparison() -> Response:
     for each in dict.fromkeys((name, second)):
         visitor().open(each)
     hand_over()
-    images = site().images
+    images = looking().images
     comparison = None
     if one and other:
         platform = request.args.get("platform", "")
         places = Place(name, parse_reference(one)), Place(second, parse_reference(other))
-        comparison = compared(images, *places, platform)
+        with looking().turn.taken():
+            comparison = compared(images, *places, platform)
     return render(
         "compare.html",
         name=name,

@@ -13,6 +13,7 @@ import drivers.base
 from registry.error_codes import message_of
 from registry.handlers.context import hand_over
 from registry.handlers.current import services
+from registry.handlers.looking import looking
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError, NameUnknownError, ParameterInvalidError
 from registry.oci.reference import parse_name, parse_tag
@@ -86,12 +87,12 @@ def _tags(texts: Sequence[str]) -> list[Tag]:
 
 def _ask_tags(name: str, tags: Sequence[str]) -> Response:
     collection = services().configuration.storage.maintenance.garbagecollection
-    found = of_tags(site().images, name, tags)
+    found = of_tags(looking().images, name, tags)
     return render("delete_tags.html", name=name, found=found, collects=collection.untagged.enabled)
 
 
 def _ask_manifest(name: str, digest: Digest) -> Response:
-    read = site().images.source
+    read = looking().images.source
     if not read.has(name, digest):
         raise ManifestUnknownError("manifest unknown", str(digest))
     tags, complete = tags_of(read, name, digest)

@@ -10,6 +10,7 @@ from registry.browsing.attached import attached_to
 from registry.browsing.documents import attachment
 from registry.browsing.vulnerabilities import SEVERITIES
 from registry.handlers.context import hand_over
+from registry.handlers.looking import looking
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError
 from registry.oci.reference import parse_name
@@ -49,15 +50,17 @@ _ROWS: Final = 500
 def show_attached() -> Response:
     """Show what is attached to a manifest in short. Where scripts run, the page of the manifest has this in it."""
     name, digest = _asked()
-    source = site().images.source
+    source = looking().images.source
     if not source.has(name, digest):
         raise ManifestUnknownError("manifest unknown", str(digest))
     digests = attached_to(source, name, digest)
+    with looking().turn.taken():
+        summaries = site().summaries.of(source, name, digests)
     return render(
         "attached.html",
         name=name,
         digest=digest,
-        summaries=site().summaries.of(source, name, digests),
+        summaries=summaries,
         count=len(digests),
         kinds=KINDS,
         tones=TONES,
@@ -69,22 +72,23 @@ def show_attached() -> Response:
 def show_document() -> Response:
     """Show what an attached manifest says, each of its parts as what it is."""
     name, digest = _asked()
-    found = attachment(site().images.source, name, digest)
-    if found is None:
-        raise ManifestUnknownError("manifest unknown", str(digest))
     wanted = request.args.get("filter", "")[:_LONGEST_FILTER]
-    return render(
-        "document.html",
-        name=name,
-        attachment=found,
-        kinds=KINDS,
-        tones=TONES,
-        severities=SEVERITIES,
-        filter=wanted,
-        packages=lambda bill: _packages(bill, wanted),
-        rows=_ROWS,
-        html=html,
-    )
+    with looking().turn.taken():
+        found = attachment(looking().images.source, name, digest)
+        if found is None:
+            raise ManifestUnknownError("manifest unknown", str(digest))
+        return render(
+            "document.html",
+            name=name,
+            attachment=found,
+            kinds=KINDS,
+            tones=TONES,
+            severities=SEVERITIES,
+            filter=wanted,
+            packages=lambda bill: _packages(bill, wanted),
+            rows=_ROWS,
+            html=html,
+        )
 
 
 def _asked() -> tuple[str, Digest]:

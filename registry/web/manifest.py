@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 from registry.browsing.manifest import details
 from registry.browsing.referrers import references
 from registry.handlers.context import hand_over
+from registry.handlers.looking import looking
 from registry.oci.errors import ManifestUnknownError
 from registry.web.acting import possible
 from registry.web.commands import Target, pull_commands
 from registry.web.hosts import image_host
 from registry.web.page import render
 from registry.web.referrers import KINDS as REFERRER_KINDS
-from registry.web.site import site
 from registry.web.visitor import visitor
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _KINDS: Final = {
     "image": "image",
-    "index": "index of images for several platforms",
+    "index": "image for several platforms",
     "chart": "helm chart",
     "artifact": "artifact",
     "unreadable": "cannot be read",
@@ -41,7 +41,7 @@ def show_manifest(name: str, target: Tag | Digest) -> Response:
     """Show what `target` leads to."""
     visitor().open(name)
     hand_over()
-    images = site().images
+    images = looking().images
     found = details(images, name, target)
     if found is None:
         raise ManifestUnknownError("manifest unknown", str(target))

@@ -8,6 +8,7 @@ from flask import Blueprint, request
 
 from registry.browsing.readme import readme_of_repository
 from registry.handlers.context import hand_over
+from registry.handlers.looking import looking
 from registry.oci.errors import NameUnknownError
 from registry.oci.reference import is_tag, parse_name
 from registry.web.markdown import html
@@ -32,11 +33,13 @@ def show_readme() -> Response:
     newest = request.args.get("newest", "")
     visitor().open(name)
     hand_over()
-    source = site().images.source
+    source = looking().images.source
     if not source.exists(name):
         raise NameUnknownError("repository name not known to registry", {"name": name})
-    found = readme_of_repository(source, name, newest if is_tag(newest) else "")
-    return render("readme.html", name=name, readme=found, text=_html(found) if found else "")
+    with looking().turn.taken():
+        found = readme_of_repository(source, name, newest if is_tag(newest) else "")
+        text = _html(found) if found else ""
+    return render("readme.html", name=name, readme=found, text=text)
 
 
 def _html(found: Readme) -> Markup:

@@ -8,10 +8,10 @@ from flask import Blueprint, request
 
 from registry.browsing.referrers import references
 from registry.handlers.context import hand_over
+from registry.handlers.looking import looking
 from registry.oci.digest import Digest
 from registry.oci.reference import parse_name
 from registry.web.page import page, render
-from registry.web.site import site
 from registry.web.visitor import visitor
 
 if TYPE_CHECKING:
@@ -44,5 +44,5 @@ def show_referrers() -> Response:
     digest = Digest.parse(request.args.get("digest", ""))
     visitor().open(name)
     hand_over()
-    found = references(site().images.source, name, digest, depth=_DEPTH, limit=_SHOWN)
+    found = references(looking().images.source, name, digest, depth=_DEPTH, limit=_SHOWN)
     return render("referrers.html", name=name, digest=digest, references=found, kinds=KINDS)

@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from registry.browsing.attached import Summaries
-from registry.browsing.images import Images
 from registry.foundation.recent import RecentlyUsedByWeight
 from registry.handlers.flask_internals import current_app
 from registry.handlers.urls import path_of_pages
-from registry.inventory.local import StorageSource
-from registry.publishing import Operator
 from registry.web import words
 from registry.web.departures import Departures
 from registry.web.links import Links
@@ -40,9 +37,8 @@ _README_BYTES: Final = 8 * 1024 * 1024
 class Site:
     """The pages of an application.
 
-    `static` are the files that they load, by name. `images` are those of the storage, as they are kept here: nothing is
-    fetched from another registry for a page. `summaries` are those of attached documents, `readmes` the last texts that
-    were made HTML, by the manifest that has them.
+    `static` are the files that they load, by name. `summaries` are of attached documents, `readmes` the texts that
+    were made HTML last, by the manifest that has them.
     """
 
     title: str
@@ -51,7 +47,6 @@ class Site:
     departures: Departures
     templates: Environment
     static: Mapping[str, bytes]
-    images: Images
     summaries: Summaries
     readmes: RecentlyUsedByWeight[Digest, Markup]
 
@@ -78,7 +73,6 @@ def build_site(services: Services) -> Site:
         departures=Departures(services.secret),
         templates=templates,
         static=static,
-        images=Images(StorageSource(services.repositories, services.publishing(Operator()))),
         summaries=Summaries(),
         readmes=RecentlyUsedByWeight(_README_BYTES, len),
     )

@@ -329,6 +329,10 @@ MORE: Final = {
         "auth: {htpasswd: {realm: r,\n  path: '{there}/loop'}}\n", 5,
         "auth.htpasswd: path: {there}/loop is missing and cannot be created: Too many levels of symbolic links",
     ),
+    "keys that last for a word": _with(
+        f"{_LOCAL}    rules: []\n    apikeys: storage\n    apikeylifetime: soon\n", 9,
+        "auth.local: apikeylifetime: must be a duration like",
+    ),
     "pages whose visitors could not log in": _with(
         f"{_TOKEN}    service: s\n    jwks: https://a.example/k\nui:\n  enabled: true\n",
         11, "ui.enabled: with auth: token only the token service knows who may do what, and browsers bring no tokens; ",

@@ -29,10 +29,12 @@ REPOSITORIES = {
 }
 
 
-@pytest.fixture(params=["trigrams", "no trigrams"])
+@pytest.fixture(params=["trigrams", "common", "no trigrams"])
 def filled(request: pytest.FixtureRequest, registry: Registry, host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A host whose index has REPOSITORIES, with and without what SQLite has to find parts of names."""
-    if request.param != "trigrams":
+    if request.param == "common":
+        monkeypatch.setattr("registry.index.searching._COMMON", 1)
+    if request.param == "no trigrams":
         monkeypatch.setattr(schema, "_add_words", lambda _: False)
     for name, tags in REPOSITORIES.items():
         for tag in tags:

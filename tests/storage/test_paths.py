@@ -197,7 +197,7 @@ def test_every_function_that_spells_a_path_is_in_the_list() -> None:
 SPELLED = re.compile(
     r"/docker/registry/v2|/registry/(?:cluster|journal|leases|audit|retention|pulls|usage)\b|\b_(?:layers|manifests|uploads|referrers)\b|/(?:link|data)$"
 )
-WITHOUT_STORAGE = {"server", "doctor", "http_client", "upstream"}
+WITHOUT_STORAGE = {"server", "doctor", "http_client", "upstream", "web"}
 """Rooms whose paths are those of URLs and of local files."""
 AUTHORS = {Path(inspect.getfile(module)) for module in (paths, parts)}
 """What spells paths, and what tells by a path what lies there."""

@@ -47,6 +47,8 @@ class Watched:
     def open(self, path: str = "") -> Page:
         """Go to a page below the address of the pages."""
         self.page.goto(self.base + path)
+        # What scripts load later is there then.
+        self.page.wait_for_load_state("networkidle")
         return self.page
 
     def told(self) -> list[str]:
@@ -96,7 +98,11 @@ def watched(
 ) -> Iterator[Watched]:
     """Open a window, which knows of no other, in front of the pages at `base`; at its end there were no problems."""
     context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, java_script_enabled=scripts, **more
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme=scheme,
+        reduced_motion="reduce",  # nothing is looked at half faded in
+        java_script_enabled=scripts,
+        **more,
     )
     try:
         tab = Watched(context.new_page(), base, elsewhere)
