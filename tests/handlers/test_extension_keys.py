@@ -80,12 +80,12 @@ def test_a_limited_key_is_limited(client: FlaskClient) -> None:
     assert ask(client, "GET", "/v2/_catalog", who).get_json() == {"repositories": ["team/app"]}
 
 
-def test_a_token_that_was_got_with_a_password_makes_keys_and_one_got_with_a_key_does_not(client: FlaskClient) -> None:
-    token = ask(client, "GET", "/auth/token", ALICE).get_json()["token"]
-    key = made(client, f"Bearer {token}")
+@pytest.mark.parametrize("scope", ["", "?scope=repository:team/app:pull", "?scope=registry:catalog:*"])
+def test_neither_keys_nor_tokens_look_after_keys(client: FlaskClient, scope: str) -> None:
+    key = made(client)
     who = basic("alice", key["key"])
-    by_key = ask(client, "GET", "/auth/token", who).get_json()["token"]
-    for each in (who, f"Bearer {by_key}"):
+    tokens = [ask(client, "GET", f"/auth/token{scope}", each).get_json()["token"] for each in (ALICE, who)]
+    for each in (who, *(f"Bearer {token}" for token in tokens)):
         for method, path in (("GET", KEYS), ("POST", KEYS), ("DELETE", f"{KEYS}/{key['id']}")):
             refused = ask(client, method, path, each, **({"json": {}} if method == "POST" else {}))
             assert (refused.status_code, error(refused)[1]) == (403, "DENIED")
