@@ -45,7 +45,7 @@ def client(serve: Serve, htpasswd: Path, directory: Path) -> FlaskClient:
     return serve(
         ui={"enabled": True, "index": {"directory": str(directory)}},
         http={"secret": "a secret", "extensions": {"enabled": True}},
-        auth={"local": {"htpasswd": str(htpasswd), "rules": rules}},
+        auth={"local": {"htpasswd": str(htpasswd), "rules": rules, "maintainers": ["user:alice"]}},
     )
 
 
@@ -141,6 +141,22 @@ def test_before_the_index_is_made_the_page_says_so_and_the_search_looks_at_names
     assert rows(stranger, "/ui/?sort=-size") == ["team"]
     assert "The index of this host is being made" in stranger.get().text
     assert rows(stranger, "/ui/_search?q=big") == ["team/big"]
+
+
+def test_how_much_an_index_has_that_is_being_made_is_told_to_maintainers_only(
+    client: FlaskClient, driver: InMemoryDriver, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.index.scanning._FOUND", 1)
+    monkeypatch.setattr("registry.index.jobs._STEP_SECONDS", 0.0)
+    Host(directory, driver).keeping.run()
+    stranger, ci, alice = (Browser(client.application.test_client()) for _ in range(3))
+    ci.log_in("ci", "machine")
+    alice.log_in("alice", "wonderland")
+
+    told = r"The index of this host is being made: \d+ repositories and \d+ tags so far"
+    assert re.search(told, alice.get().text)
+    for browser in (stranger, ci):
+        assert "The index of this host is being made. Until" in browser.get().text
 
 
 def test_with_an_index_a_small_registry_is_shown_whole_with_tags_sizes_and_times(indexed: FlaskClient) -> None:
