@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flask import request
 
@@ -16,6 +16,8 @@ from registry.inventory.source import NotThereError
 from registry.oci.errors import NameUnknownError
 from registry.quota.standing import standings
 from registry.web.acting import possible
+from registry.web.commands import Target, pull_commands
+from registry.web.hosts import image_host
 from registry.web.page import render
 from registry.web.visitor import visitor
 
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
     from registry.browsing.repository import Sort
     from registry.browsing.shapes import TagsPage
     from registry.handlers.response import Response
+    from registry.web.commands import Command
 
 _TAGS: Final = 50
 _NESTED: Final = 100
 _ACTIONS: Final = ("pull", "push", "delete", "overwrite", "untag")
 _LONGEST_FILTER: Final = 128
+_USUAL_TAG: Final = "latest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,13 @@ class Column:
     title: str
     sort: str = ""
     state: str = ""
+
+
+class Pulled(NamedTuple):
+    """The tag that most people want, and the command that pulls it."""
+
+    tag: str
+    command: Command
 
 
 def show_repository(name: str) -> Response:
@@ -75,6 +86,7 @@ def show_repository(name: str) -> Response:
         possible=possible(who, name),
         quotas=list(standings(here.driver, here.configuration.storage.maintenance.quotas, [name])),
         tags=tags,
+        pulled=_pulled(name, tags),
         sort=sort,
         after=after,
         filter=wanted,
@@ -97,6 +109,18 @@ def _tags(name: str, sort: Sort, after: str, wanted: str) -> TagsPage:
     if page.sort == sort or wanted or not index:
         return page
     return index.tags(name, sort, after, _TAGS) or page
+
+
+def _pulled(name: str, tags: TagsPage) -> Pulled | None:
+    """Return how to pull ``latest``, or else the last pushed of these tags; None where that is no image."""
+    row = next((row for row in tags.rows if row.name == _USUAL_TAG), None) or max(
+        tags.rows, key=lambda row: row.pushed or 0, default=None
+    )
+    if row is None or row.digest is None or not row.platforms:
+        return None
+    host = image_host()
+    target = Target(host.name, name, row.digest, row.name, tls=host.tls)
+    return Pulled(row.name, pull_commands(target, "image")[0])
 
 
 def _columns(sort: str) -> Iterator[Column]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.browsing.shapes import RepositoryRow
+from registry.web.home import grown
 from tests.handlers.pushing import push_blob, push_image
 from tests.index.hosts import Host
 from tests.web.visiting import Browser
@@ -77,3 +79,47 @@ def test_before_the_index_is_made_the_page_says_so_and_the_search_looks_at_names
     assert rows(stranger, "/ui/?sort=-size") == ["team"]
     assert "The index of this host is being made" in stranger.get().text
     assert rows(stranger, "/ui/_search?q=big") == ["team/big"]
+
+
+def test_with_an_index_a_small_registry_is_shown_whole_with_tags_sizes_and_times(indexed: FlaskClient) -> None:
+    stranger, alice = Browser(indexed), Browser(indexed.application.test_client())
+    alice.log_in("alice", "wonderland")
+
+    assert rows(stranger, "/ui/") == ["team", "team/app", "team/big"]
+    assert rows(alice, "/ui/") == ["nginx", "secret", "team", "team/app", "team/big"]
+    assert "app 2 tags" in stranger.get().text
+
+
+def test_a_registry_of_more_than_a_page_shows_its_first_level_and_what_was_pushed_last(
+    serve: Serve, driver: InMemoryDriver, directory: Path
+) -> None:
+    client = serve(ui={"enabled": True, "index": {"directory": str(directory)}})
+    for number in range(101):
+        push_image(client, f"team-{number % 2}/app-{number:03}", "v1")
+    Host(directory, driver).catch_up()
+    shown = rows(Browser(client), "/ui/")
+
+    assert shown[:2] == ["team-0", "team-1"]
+    assert len(shown) == 2 + 8
+
+
+def test_levels_with_one_entry_are_shown_as_one_and_deep_ones_all() -> None:
+    deep = ["/".join("a" * depth) for depth in range(1, 101)]
+    named = [RepositoryRow(name, 1) for name in ["only/one/here", "team/app", "team/app/base", "team/tool"]]
+    only, team = grown(named)
+    (top,) = grown([RepositoryRow(name, 1) for name in deep])
+    depth = 1
+    while top.nested:
+        (top,), depth = top.nested, depth + 1
+
+    assert (only.name, only.label, only.row) == ("only/one/here", "only/one/here", named[0])
+    assert (team.name, team.row, [each.label for each in team.nested]) == ("team", None, ["app", "tool"])
+    assert [each.label for each in team.nested[0].nested] == ["base"]
+    assert (top.name, depth) == (deep[-1], 100)
+
+
+def test_an_empty_registry_says_how_the_first_image_is_pushed(serve: Serve) -> None:
+    page = Browser(serve(ui={"enabled": True, "host": "registry.example.com"})).get()
+
+    assert "Nothing has been pushed yet" in page.text
+    assert "docker push registry.example.com/alpine" in page.text

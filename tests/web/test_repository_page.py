@@ -160,8 +160,8 @@ def test_the_page_says_what_its_visitor_may_do_and_why(serve: Serve, htpasswd: P
 
     text = Browser(client).get("/ui/app").text
 
-    assert "pull yes: " in text
-    assert "push no: " in text
+    assert "pull yes " in text
+    assert "push no " in text
 
 
 def test_how_much_of_its_quota_a_repository_has_is_on_its_page(serve: Serve) -> None:

@@ -52,7 +52,7 @@ def local_users(directory: Path) -> dict[str, Any]:
     htpasswd = directory / "htpasswd"
     lines = (f"{user}:{bcrypt.hashpw(each.encode(), bcrypt.gensalt(5)).decode()}\n" for user, each in PASSWORDS.items())
     htpasswd.write_text("".join(lines))
-    return {"htpasswd": str(htpasswd), "rules": _RULES, "maintainers": ["user:anna"]}
+    return {"htpasswd": str(htpasswd), "apikeys": "storage", "rules": _RULES, "maintainers": ["user:anna"]}
 
 
 @pytest.fixture(scope="session")
