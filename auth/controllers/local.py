@@ -115,7 +115,7 @@ class LocalController(AccessController):
             return Grant(identity.user, identity.proof)
         brought = self._read(token, request, accesses)
         self._check_rules(brought.identity, request, accesses)
-        grant = Grant(brought.identity.user, brought.identity.proof)
+        grant = Grant(brought.identity.user, brought.identity.proof, by_token=True)
         if not all(covers(set(brought.granted), access) for access in accesses):
             raise self._challenge(request, accesses, "insufficient_scope", grant)
         return grant
