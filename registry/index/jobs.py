@@ -79,6 +79,7 @@ class Keeping:
     _follower: Follower | None = None
     _scan: Iterator[None] | None = None
     _rest: Iterator[None] | None = None
+    _has_scanned: bool = False
     _began: float = 0.0
     _not_before: float = 0.0
 
@@ -149,6 +150,7 @@ class Keeping:
                     return True
             else:
                 self._scan = None
+                self._has_scanned = True
                 self._tell(writer)
         self._rest = self._rest or catch_up(self.driver, StorageReader(self.repositories), writer)
         if _goes_on(self._rest):
@@ -164,11 +166,14 @@ class Keeping:
         self._scan = None
 
     def _is_due(self, writer: Writer) -> bool:
-        """Tell whether all of the storage is to be read."""
+        """Tell whether all of the storage is to be read.
+
+        It is after each start: a registry that ran without the index has told the journal nothing for it.
+        """
         if time.monotonic() < self._not_before:
             return False
         scanned = writer.scanned
-        if scanned is None or writer.is_lost:
+        if scanned is None or writer.is_lost or not self._has_scanned:
             return True
         since = time.time() - scanned
         return not 0 <= since < self.configuration.ui.index.reconcile_seconds

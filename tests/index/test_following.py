@@ -165,6 +165,20 @@ def test_what_a_registry_that_writes_no_journal_has_changed_is_found_when_all_is
     assert [row.digest for row in host.rows("app")] == [moved]
 
 
+def test_what_was_changed_while_the_index_was_switched_off_is_found_at_the_next_start(
+    registry: Registry, host: Host
+) -> None:
+    registry.push("app", "v1", "v2")
+    host.catch_up()
+    host.keeping.close()
+    without_index = Registry(registry.driver, silent=True)
+    without_index.push("new", "v1")
+    without_index.remove_tag("app", "v1")
+    again = Host(host.directory, registry.driver)
+    again.catch_up()
+    assert again.tags() == ["app:v2", "new:v1"]
+
+
 @pytest.mark.parametrize(("minutes", "reads_all"), [(44, False), (46, True), (-4, False), (-6, True)])
 def test_an_index_that_has_not_followed_for_long_or_was_ahead_of_time_reads_all_of_the_storage(
     registry: Registry, host: Host, minutes: int, *, reads_all: bool
