@@ -69,6 +69,23 @@ class AsSeen:
             raise MovedError(current)
 
 
+@dataclass(frozen=True, slots=True)
+class AsSeenOrWanted:
+    """The Condition AsSeen of a tag that is to lead to `wanted`: it may do so already."""
+
+    seen: Digest | None
+    wanted: Digest
+
+    def require(self, current: Digest | None) -> None:
+        """Return if it is as it was seen or wanted.
+
+        Raises:
+            MovedError: it is not.
+        """
+        if current not in {self.seen, self.wanted}:
+            raise MovedError(current)
+
+
 def possible(visitor: Visitor, name: str) -> Possible:
     """Return what `visitor`, who may pull from the repository called so, may do to it."""
     configuration, place = services().configuration, _place(name)
