@@ -105,7 +105,7 @@ class Keeping:
             self._forget(str(error), remove=broken)
             raise JobFailedError(f"the index cannot be written: {error}") from error
         except OSError as error:
-            self._forget(str(error), remove=False)
+            self.close()
             raise JobFailedError(f"the index cannot be kept: {error}") from error
         if busy is None:
             return _BUSY_SECONDS
@@ -195,6 +195,9 @@ class Keeping:
 
     def _has_lock(self) -> bool:
         directory = self.configuration.ui.index.directory
+        if self._lock is not None and not place.is_held(directory, self._lock):
+            _log.warning("the directory of the index was deleted or replaced")
+            self.close()
         if self._lock is None:
             place.make(directory)
             self._lock = place.lock(directory)

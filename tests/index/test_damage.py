@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -150,6 +151,47 @@ def test_of_two_processes_with_one_directory_one_writes_and_the_other_one_waits_
     registry.push("app", "v2")
     other.catch_up()
     assert other.tags() == ["app:v1", "app:v2"]
+
+
+def move_away(directory: Path) -> None:
+    directory.rename(directory.with_name("moved"))
+
+
+def put_a_copy(directory: Path) -> None:
+    """Put another directory with the same files in the place of this one."""
+    move_away(directory)
+    shutil.copytree(directory.with_name("moved"), directory)
+
+
+@pytest.mark.parametrize("harm", [shutil.rmtree, move_away, put_a_copy])
+def test_an_index_whose_directory_is_deleted_or_replaced_is_made_anew_there_and_the_directory_is_had_again(
+    tmp_path: Path, registry: Registry, host: Host, harm: Callable[[Path], None]
+) -> None:
+    registry.push("app", "v1")
+    host.catch_up()
+    harm(host.directory)
+    registry.push("app", "v2")
+    host.catch_up()
+    assert host.tags() == ["app:v1", "app:v2"]
+    other = Host(tmp_path / "index", registry.driver)
+    assert other.keeping.run() == _BUSY_SECONDS
+
+
+def test_an_index_comes_back_once_its_directory_can_be_made_again(
+    tmp_path: Path, registry: Registry, host: Host
+) -> None:
+    registry.push("app", "v1")
+    host.catch_up()
+    shutil.rmtree(host.directory)
+    host.directory.write_text("in the way")
+    for _ in range(2):
+        with pytest.raises(JobFailedError, match="the index cannot be kept"):
+            host.keeping.run()
+    host.directory.unlink()
+    host.catch_up()
+    assert host.tags() == ["app:v1"]
+    other = Host(tmp_path / "index", registry.driver)
+    assert other.keeping.run() == _BUSY_SECONDS
 
 
 def test_readers_go_on_while_the_file_is_replaced_again_and_again(registry: Registry, host: Host) -> None:
