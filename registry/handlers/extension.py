@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from registry.browsing.repository import Sort
-    from registry.browsing.shapes import Hit, TagsPage
+    from registry.browsing.shapes import TagsPage
 
 blueprint = Blueprint("extension", __name__)
 
@@ -58,10 +58,7 @@ def search_repositories() -> Response:
     index = services().index
     hits = index.search(text, shows, last_seen(), size) if index else None
     hits = hits or search(services().repositories.catalog, text, shows, last_seen(), size)
-    # Where a page ends because too much was judged, that may be at a name which this caller is not to know.
-    following = _place_of(hits.rows[-1]) if hits.following is not None and hits.rows else None
-    complete = hits.complete and following == hits.following
-    return _page({"complete": complete, "results": spelled(hits.rows)}, following, q=text, n=size)
+    return _page({"complete": hits.complete, "results": spelled(hits.rows)}, hits.following, q=text, n=size)
 
 
 @blueprint.get("/v2/_registry/tree")
@@ -162,11 +159,6 @@ def _tags(name: str, sort: Sort, after: str, size: int) -> TagsPage:
         return tags_page(looking().images, name, after=after, limit=size, sort=sort)
     except NotThereError as error:
         raise NameUnknownError("repository name not known to registry", {"name": name}) from error
-
-
-def _place_of(hit: Hit) -> str:
-    """Return what the page of a search that goes on after `hit` is asked for with."""
-    return f"{hit.repository}:{hit.tag}" if hit.tag else hit.repository
 
 
 def _page(told: dict[str, object], following: str | None, **query: str | int) -> Response:

@@ -22,11 +22,12 @@ from registry.web.page import render
 from registry.web.visitor import visitor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from registry.browsing.repository import Sort
     from registry.browsing.shapes import TagsPage
     from registry.handlers.response import Response
+    from registry.quota.standing import Standing
     from registry.web.commands import Command
 
 _TAGS: Final = 50
@@ -84,7 +85,7 @@ def show_repository(name: str) -> Response:
         level=nested,
         is_repository=True,
         possible=possible(who, name),
-        quotas=list(standings(here.driver, here.configuration.storage.maintenance.quotas, [name])),
+        quotas=_quotas(name),
         tags=tags,
         pulled=_pulled(name, tags),
         sort=sort,
@@ -93,6 +94,17 @@ def show_repository(name: str) -> Response:
         columns=list(_columns(tags.sort)),
         rights=list(_rights(name)),
     )
+
+
+def _quotas(name: str) -> Sequence[Standing]:
+    """Return how the quotas of a repository stand; none for who has yet to log in.
+
+    They tell of others: how much all repositories have that share one, and the pattern of their names.
+    """
+    if visitor().can_sign_in:
+        return ()
+    here = services()
+    return tuple(standings(here.driver, here.configuration.storage.maintenance.quotas, [name]))
 
 
 def _tags(name: str, sort: Sort, after: str, wanted: str) -> TagsPage:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.browsing import search as searching
-from registry.browsing.shapes import Hit, Hits, TagRow, TagsPage
+from registry.browsing.shapes import TagRow, TagsPage
 from registry.config.values import Extensions, Plugin
 from registry.handlers.current import EXTENSION
 from registry.oci import media_types
@@ -266,21 +266,6 @@ class TestSearch:
         monkeypatch.setattr(searching, "_SECONDS", -1.0)
 
         assert client.get("/v2/_registry/search/repositories?q=team").json == {"complete": False, "results": []}
-
-    def test_a_page_of_the_index_that_ends_at_a_hidden_name_does_not_tell_it(
-        self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        class Index:
-            def search(self, *_: object) -> Hits:
-                return Hits((Hit("team/app"),), "team/hidden")
-
-        services = client.application.extensions[EXTENSION]
-        monkeypatch.setitem(client.application.extensions, EXTENSION, replace(services, index=Index()))
-
-        answer = client.get("/v2/_registry/search/repositories?q=team")
-
-        assert answer.json == {"complete": False, "results": [{"repository": "team/app", "tag": ""}]}
-        assert "hidden" not in answer.headers["Link"]
 
     @pytest.mark.parametrize("query", ["", "q=", "q=+", f"q={'x' * 256}", "q=a&n=0"])
     def test_a_text_has_to_be_given(self, client: FlaskClient, query: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from registry.oci.media_types import JSON
 from tests.auth.asking import basic
 from tests.handlers.test_access import ALICE, CI, ask, error, push, put
 
@@ -102,8 +103,16 @@ def test_neither_keys_nor_tokens_look_after_keys(client: FlaskClient, scope: str
     ],
 )
 def test_what_is_malformed_makes_no_key(client: FlaskClient, body: bytes) -> None:
-    assert ask(client, "POST", KEYS, ALICE, data=body).status_code == 400
+    assert ask(client, "POST", KEYS, ALICE, data=body, content_type=JSON).status_code == 400
     assert listed(client) == []
+
+
+@pytest.mark.parametrize("said", [None, "", "text/plain", "application/x-www-form-urlencoded", "text/plain, " + JSON])
+def test_a_body_that_is_not_said_to_be_json_makes_no_key(client: FlaskClient, said: str | None) -> None:
+    refused = ask(client, "POST", KEYS, ALICE, data=b'{"lifetime": "90d"}', content_type=said)
+    assert (refused.status_code, error(refused)[1]) == (415, "UNSUPPORTED")
+    assert listed(client) == []
+    assert ask(client, "POST", KEYS, ALICE, data=b'{"lifetime": "90d"}', content_type=f"{JSON}; charset=utf-8").json
 
 
 def test_a_key_that_lasts_too_long_is_refused(client: FlaskClient) -> None:

@@ -61,6 +61,18 @@ def test_it_is_copied_alone_where_nobody_wants_the_rest(serve: Serve) -> None:
     assert _leads_to(client, "released/app", str(signature)) is None
 
 
+def test_what_refers_to_an_image_follows_one_that_was_copied_before(serve: Serve) -> None:
+    client = serve(ui=UI)
+    digest = push_whole_image(client, "team/app", "v1")
+    browser = Browser(client)
+    browser.send(_form(browser), target="released/app")
+    signature = push_artifact(client, "team/app", "application/vnd.example.signature", digest)
+
+    assert browser.send(_form(browser), target="released/app", follow=False).status == 303
+
+    assert _leads_to(client, "released/app", str(signature)) == str(signature)
+
+
 def test_a_tag_of_the_target_that_leads_elsewhere_moves_after_a_question(serve: Serve) -> None:
     client = serve(ui=UI)
     digest = push_whole_image(client, "team/app", "v1")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.web.markdown import html
+from registry.web.markdown import LONGEST, html
 
 _TAGS = {
     *("h3", "h4", "h5", "h6", "p", "br", "hr", "blockquote", "pre", "code", "em", "strong", "s", "a"),
@@ -97,10 +97,56 @@ def test_the_name_of_a_language_is_no_class() -> None:
     assert html("```python onload=x\n1 < 2\n```") == "<pre><code>1 &lt; 2\n</code></pre>\n"
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "![" * 50_000, "[a" * 50_000 + "]" * 50_000, "|a\n" * 40_000])
-def test_what_would_take_long_is_its_plain_text(text: str) -> None:
-    assert html(text).startswith("<pre>")
-    assert "&lt;b&gt;" in html(f"<b>{text}")
+_COSTLY = (
+    *("a**", "*_", "**_a_**", "_a ", "~~a", "[a", "![", "[a](b) ", "[a]: b\n", "<", "<a@b.c>", "https://a.example "),
+    *("- a\n", "- > ", "1. a\n", "# a\n", "a\n", "a\n\n", "|a|b\n|-|-\n", "&amp;", "`a`", "\\*", "!a", "="),
+)
+
+
+@pytest.mark.parametrize("unit", _COSTLY)
+def test_what_would_take_long_is_its_plain_text(unit: str) -> None:
+    text = "<b>" + unit * (LONGEST // len(unit))
+
+    assert html(text).startswith("<pre>&lt;b&gt;")
+
+
+@pytest.mark.parametrize("row", ["|" * 10_000 + "\n" + "|-" * 10_000 + "\n" + "x\n" * 1000])
+def test_a_table_counts_as_many_cells_as_it_is_filled_up_with(row: str) -> None:
+    assert html(row).startswith("<pre>")
+
+
+def test_no_more_than_the_beginning_of_a_text_is_shown() -> None:
+    assert len(html("a" * (2 * LONGEST))) == LONGEST + len("<p></p>\n")
+
+
+def test_brackets_are_text_in_a_paragraph_with_very_many() -> None:
+    shown = html("[a](https://a.example)\n\n" + "[a](https://a.example) " * 1000)
+
+    assert shown.count("<a ") == 1
+    assert shown.count("[a](https://a.example)") == 1000
+
+
+def test_a_long_readme_is_rendered() -> None:
+    links = "".join(
+        f"- [Project {number}](https://a.example/{number}): does *something* well.\n" for number in range(400)
+    )
+    rows = "".join(f"| `image.setting{number}` | What it sets | `default` |\n" for number in range(300))
+
+    shown = html(f"# Links\n\n{links}\n# Settings\n\n| Name | Description | Value |\n|---|---|---|\n{rows}")
+
+    assert shown.count("<a ") == 400
+    assert shown.count("<tr>") == 301
+
+
+@pytest.mark.parametrize(
+    "written", ["\u202e", "&#x202e;", "&#8238;", "&rlm;", "`\u202e`", "[\u202e](https://a.example)", "![&#x202e;](x)"]
+)
+def test_what_turns_the_direction_of_text_is_seen_however_it_is_spelled(written: str) -> None:
+    shown = html(f"a {written} [b](https://b.example '{written}')")
+
+    assert not {"\u202e", "\u200f"} & set(shown)
+    assert "\\u20" in shown
+    assert "title" not in dict(_Seen(shown).attributes)
 
 
 def test_what_turns_the_direction_of_text_is_seen() -> None:
@@ -108,7 +154,7 @@ def test_what_turns_the_direction_of_text_is_seen() -> None:
 
 
 def test_a_deep_text_is_rendered() -> None:
-    assert "<blockquote>" in html(">" * 10_000 + "a")
+    assert "<blockquote>" in html(">" * 4000 + "a")
 
 
 @given(st.text(alphabet="[]()!<>*_`~#|-\n\\ a:/\"'=&;"))

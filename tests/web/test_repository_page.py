@@ -173,6 +173,20 @@ def test_how_much_of_its_quota_a_repository_has_is_on_its_page(serve: Serve) -> 
     assert "Quota team/*" in Browser(client).get("/ui/team/app").text
 
 
+def test_who_has_not_logged_in_is_not_told_of_a_quota_that_hidden_repositories_share(
+    serve: Serve, htpasswd: Path
+) -> None:
+    rules = [{"repositories": "team/app", "anonymous": ["pull"], "user:alice": ["pull"]}]
+    storage = {"inmemory": {}, "maintenance": {"quotas": [{"repositories": "team/*", "limit": "1MiB"}]}}
+    push_image(serve(), "team/app", "v1")
+    client = serve(ui=UI, storage=storage, auth={"local": {"htpasswd": str(htpasswd), "rules": rules}})
+    stranger, alice = Browser(client), Browser(client.application.test_client())
+    alice.log_in("alice", "wonderland")
+
+    assert "team/*" not in stranger.get("/ui/team/app").html
+    assert "Quota team/*" in alice.get("/ui/team/app").text
+
+
 def test_the_digest_of_nothing_is_not_found(serve: Serve) -> None:
     client = serve(ui=UI)
     push_image(client, "app", "v1")

@@ -128,7 +128,8 @@ def _watch(context: BrowserContext, tab: Watched) -> None:
         parts = urlsplit(request.url)
         # A frame has the page from which it goes until it has the next one.
         sender = parts if request.is_navigation_request() else urlsplit(request.frame.url)
-        if parts.scheme != "data" and parts.netloc != host and sender.netloc != tab.elsewhere:
+        is_elsewhere = tab.elsewhere and sender.netloc == tab.elsewhere
+        if parts.scheme != "data" and parts.netloc != host and not is_elsewhere:
             tab.problems.append(f"asked another host: {request.url}")
 
     def answered(response: Response) -> None:
