@@ -148,17 +148,9 @@ def _is_complete(connection: sqlite3.Connection) -> bool:
 
 
 def _progress(connection: sqlite3.Connection) -> Progress:
-    counts = (
-        "repositories",
-        "tags",
-        "tags WHERE unread",
-        "manifests WHERE unread",
-    )
-    repositories, tags, links, manifests = (
-        connection.execute(f"SELECT count(*) FROM {each}").fetchone()[0]  # noqa: S608  constants
-        for each in counts
-    )
-    unread = links + manifests
-    scanned = connection.execute("SELECT value FROM state WHERE key = 'scanned'").fetchone()
-    complete = scanned[0] if scanned else None
-    return Progress(complete, complete is not None and not unread, repositories, tags, unread)
+    state = dict(connection.execute("SELECT key, value FROM state"))
+    complete = state.get("scanned")
+    query = "SELECT EXISTS (SELECT 1 FROM tags WHERE unread) OR EXISTS (SELECT 1 FROM manifests WHERE unread)"
+    (is_unread,) = connection.execute(query).fetchone()
+    counts = (state.get(each, 0) for each in ("repositories", "tags", "unread"))
+    return Progress(complete, complete is not None and not is_unread, *counts)

@@ -164,6 +164,13 @@ class Writer:
         repositories, tags = self._connection.execute(query).fetchone()
         return repositories, tags
 
+    def note_counts(self) -> None:
+        """Note what there is, and of how much nothing is known yet, for who asks how far the index is."""
+        repositories, tags = self.counts()
+        query = "SELECT (SELECT count(*) FROM tags WHERE unread) + (SELECT count(*) FROM manifests WHERE unread)"
+        (unread,) = self._connection.execute(query).fetchone()
+        self._note(repositories=repositories, tags=tags, unread=unread)
+
     def begin_scan(self) -> None:
         """Begin a scan; one that is not at its end is given up."""
         self._generation += 1

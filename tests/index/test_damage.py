@@ -139,6 +139,24 @@ def test_there_is_no_answer_before_all_of_the_storage_was_read_but_how_far_it_is
     assert (done.is_sized, done.repositories, done.tags, done.unread) == (True, 1, 2, 0)
 
 
+def test_how_much_the_index_has_is_counted_when_all_is_done_and_not_at_each_question(
+    registry: Registry, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.index.jobs._STEP_SECONDS", 0.0)
+    host.catch_up()
+    for number in range(5):
+        registry.push("app", f"v{number}", content=str(number))
+        host.catch_up()
+        progress = host.index.progress()
+        assert progress is not None
+        assert (progress.repositories, progress.tags, progress.unread) == (1, number + 1, 0)
+    with closing(sqlite3.connect(host.path)) as connection, connection:
+        connection.execute("DELETE FROM tags")
+    assert host.index.progress() == progress
+    host.keeping.run()
+    assert host.index.progress() == progress
+
+
 def test_of_two_processes_with_one_directory_one_writes_and_the_other_one_waits_its_turn(
     tmp_path: Path, registry: Registry, host: Host
 ) -> None:
