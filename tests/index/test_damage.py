@@ -10,11 +10,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.browsing.shapes import Progress
 from registry.index import schema
 from registry.jobs.job import JobFailedError
 from tests.index.hosts import Host, Registry, everything
@@ -137,6 +139,26 @@ def test_there_is_no_answer_before_all_of_the_storage_was_read_but_how_far_it_is
     assert done is not None
     assert done.complete is not None
     assert (done.is_sized, done.repositories, done.tags, done.unread) == (True, 1, 2, 0)
+
+
+def test_an_index_that_does_not_follow_changes_any_more_is_not_asked_until_it_does(
+    registry: Registry, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.push("app", "v1")
+    host.catch_up()
+    registry.push("app", "v2")
+    later = time.time() + 125
+    with monkeypatch.context() as in_two_minutes:
+        in_two_minutes.setattr(time, "time", lambda: later)
+        *answers, progress = ask_everything(host)
+        assert answers == [None] * 4
+        assert isinstance(progress, Progress)
+        assert not progress.is_current
+    host.catch_up()
+    assert host.tags() == ["app:v1", "app:v2"]
+    progress = host.index.progress()
+    assert progress is not None
+    assert progress.is_current
 
 
 def test_how_much_the_index_has_is_counted_when_all_is_done_and_not_at_each_question(

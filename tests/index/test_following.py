@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from drivers.base import Found
     from drivers.inmemory import InMemoryDriver
+    from registry.browsing.shapes import RepositoryRow
 
 
 _RUNS = 5
@@ -76,7 +77,7 @@ def test_as_the_first_index_is_made_a_repository_has_all_its_tags_and_either_no_
     for limit in ("_FOUND", "_LINKS", "_MANIFESTS", "_SUMS"):
         monkeypatch.setattr(f"registry.index.scanning.{limit}", 1)
     monkeypatch.setattr("registry.index.jobs._STEP_SECONDS", 0.0)
-    told = []
+    told: list[RepositoryRow] = []
     while host.keeping.run() not in IDLE:
         page = host.index.repositories("name", everything)
         told += page.rows if page else ()
