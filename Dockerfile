@@ -12,8 +12,10 @@ ARG BASE=debian:bookworm-slim
 
 # What is left of the base: no lists and caches of apt, no manuals and no translations. The licences stay.
 FROM ${BASE} AS system
+# The library of OpenLDAP has another name in each release: it is what its headers depend on.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates python3 \
+    && apt-get install --yes --no-install-recommends ca-certificates libsasl2-2 python3 \
+        "$(apt-cache depends libldap-dev | sed -n 's/^ *Depends: \(libldap\)/\1/p')" \
     && apt-get clean \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* \
         /usr/share/man /usr/share/info /usr/share/locale \
@@ -22,11 +24,11 @@ RUN apt-get update \
 
 FROM ${BASE} AS build
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends gcc libc6-dev python3-dev python3-venv
+    && apt-get install --yes --no-install-recommends gcc libc6-dev libldap-dev libsasl2-dev python3-dev python3-venv
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST
-ARG EXTRAS=[acme,azure,fast,gcs,otel,redis,s3]
+ARG EXTRAS=[acme,azure,fast,gcs,ldap,otel,redis,s3]
 COPY deploy/docker /source/deploy/docker
 # Everything is downloaded here. Wheels are built with what was verified, never with what pip would fetch for it.
 RUN python3 -m venv /opt/build \

@@ -37,6 +37,10 @@ $(BIN)/.lock: $(BIN)/.run
 $(BIN)/.test-s3: $(BIN)/.test
 	$(INSTALL) test integration test-s3
 
+# Compiled, for want of wheels.
+$(BIN)/.test-ldap: $(BIN)/.test
+	$(INSTALL) test ldap
+
 $(BIN)/.test-gcs: $(BIN)/.test
 	$(INSTALL) test integration test-gcs
 
@@ -83,7 +87,7 @@ layers: $(BIN)/.check
 	@$(BIN)/lint-imports
 
 # The extras that the Dockerfile's EXTRAS may name. Versions stay as they are unless UPGRADE=1.
-LOCKED = $(addprefix --extra ,acme azure fast gcs otel redis s3)
+LOCKED = $(addprefix --extra ,acme azure fast gcs ldap otel redis s3)
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
 
 lock: $(BIN)/.lock ## Pin what the image is made of, with hashes, as setup.cfg asks for it (UPGRADE=1: newest versions)
@@ -118,7 +122,7 @@ model: $(BIN)/.test ## All pairs of clients in every order of steps with a garba
 	@MODEL=1 $(BIN)/python -m pytest tests/lifecycle/test_model.py tests/lifecycle/test_writers_beside.py -n auto
 
 pictures: $(BIN)/.check .npm/node_modules/axe-core/axe.min.js ## Take the pictures of the pages that the documents show (needs npm, chromium)
-	@REQUIRE_CLIENTS=1 PICTURES=docs/pictures $(BIN)/python -m pytest tests/integration/web/test_pages.py -p no:xdist
+	@REQUIRE_CLIENTS=1 PICTURES=docs/pictures $(BIN)/python -m pytest tests/integration/web/test_pages.py -k documents_show -p no:xdist
 
 conformance: $(BIN)/.check ## The OCI conformance program with everything on (needs Go)
 	@tests/integration/conformance.sh

@@ -70,11 +70,13 @@ class Request(Protocol):
 class Grant:
     """Who was let in: `user` is "" for an anonymous caller.
 
-    `proof` is what proved it, in words of the controller's own; "" where nothing can be remembered of it.
+    `proof` is what proved it, in words of the controller's own; "" where nothing can be remembered of it. `by_token` is
+    whether a token was sent in place of that: it was made for some of what the user may do, and may be in other hands.
     """
 
     user: str = ""
     proof: str = ""
+    by_token: bool = False
 
 
 class Records(Protocol):
@@ -175,6 +177,20 @@ class SignIn(Protocol):
             ControllerError: that cannot be told.
         """
 
+    def has_ended(self, session: str, begun: float) -> bool:
+        """Tell whether log_out() was called for the session with that id, which has begun at `begun`.
+
+        Raises:
+            ControllerError: that cannot be told.
+        """
+
+    def log_out(self, session: str, begun: float, lifetime: float) -> None:
+        """End the session with that id, on every host; no session is good for longer than `lifetime` seconds.
+
+        Raises:
+            ControllerError: that cannot be recorded.
+        """
+
     def log_out_everywhere(self, user: str) -> None:
         """End every session of `user` that has begun by now.
 
@@ -212,7 +228,7 @@ class Keys(Protocol):
         """Return the keys of `user`, the newest first, those that have expired as well."""
 
     def require_owner(self, grant: Grant) -> None:
-        """Return if `grant` may look after the keys of its user: keys themselves may not, nor may machines.
+        """Return if `grant` may look after the keys of its user: neither keys nor tokens may, nor may machines.
 
         Raises:
             DeniedError: it may not.

@@ -40,6 +40,7 @@ CODES: Final[dict[type[Exception], tuple[str, int]]] = {
     errors.ManifestBlobUnknownError: ("MANIFEST_BLOB_UNKNOWN", 400),
     errors.PaginationInvalidError: ("PAGINATION_NUMBER_INVALID", 400),
     errors.ParameterInvalidError: (UNSUPPORTED, 400),
+    errors.ContentTypeError: (UNSUPPORTED, 415),
     errors.DeniedError: ("DENIED", 403),
     errors.UnsupportedError: (UNSUPPORTED, 405),
     errors.BusyError: (UNAVAILABLE, 503),

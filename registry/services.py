@@ -271,11 +271,11 @@ def assemble(
             remembered.instance_id,
             observer.metrics if observer else None,
         ),
-        index=_index(configuration),
+        index=_index(configuration, secret),
     )
 
 
-def _index(configuration: Configuration) -> Index | None:
+def _index(configuration: Configuration, secret: bytes) -> Index | None:
     """Return what reads the index of this host; None where there is none."""
     section = configuration.ui
     if not section.enabled or not section.index.directory:
@@ -284,7 +284,7 @@ def _index(configuration: Configuration) -> Index | None:
     from registry.index.reader import Index  # noqa: PLC0415
     from registry.index.schema import identity_of, path_in  # noqa: PLC0415
 
-    return Index(path_in(section.index.directory), identity_of(configuration))
+    return Index(path_in(section.index.directory), identity_of(configuration), secret)
 
 
 def _proxied(  # noqa: PLR0913, PLR0917  what they are made of

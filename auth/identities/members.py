@@ -59,12 +59,14 @@ class Source(Protocol):
     """A server that knows users.
 
     `cache_seconds` is for how long what it says is believed, `grace_seconds` for how long if it does not answer then.
-    `record_seconds` is how old the record of a user may be that says nothing new.
+    `record_seconds` is how old the record of a user may be that says nothing new. `is_asked` is whether renewed() asks
+    the server: where it only judges what is recorded, logins alone write records.
     """
 
     cache_seconds: float
     grace_seconds: float
     record_seconds: float
+    is_asked: bool
 
     def owns(self, member: Member) -> bool:
         """Tell whether `member` is one of its users."""
@@ -178,12 +180,12 @@ class Members:
             return member
         if member is None or member.user != known.user:
             logger.info("%s has no user %s any more", known.owner, known.user)
-            self._renew(known, replace(known, groups=frozenset(), told=0), source)
-            member = None
-        else:
+            member = replace(known, groups=frozenset(), told=0)
+        # What has been read could be older by now than what a login at another host has written.
+        if source.is_asked:
             self._renew(known, member, source)
-        self._see(replace(known, told=0) if member is None else member, source)
-        return member
+        self._see(member, source)
+        return member if member.told else None
 
     def _see(self, member: Member, source: Source | None) -> None:
         seconds = source.cache_seconds if source is not None and member.told else SEEN_SECONDS

@@ -47,8 +47,10 @@ class OwnKeys:
 
     def require_owner(self, grant: Grant) -> None:
         """Return if `grant` may look after the keys of its user."""
-        if grant.proof.partition(":")[0] not in _OWNING:
-            raise DeniedError("API keys are looked after by those who have logged in with their password", grant.user)
+        # A key may do more than a token, which is of one scope, and it outlives that.
+        if grant.by_token or grant.proof.partition(":")[0] not in _OWNING:
+            reason = "API keys are looked after by those who send their password, or have logged in to the pages"
+            raise DeniedError(reason, grant.user)
 
     def create(self, grant: Grant, key: Key) -> tuple[Key, str]:
         """Make a key as `key` wishes."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 from registry.browsing.shapes import TagRow, TagsPage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from registry.browsing.images import Image, Images
     from registry.inventory.source import Reader
@@ -24,6 +26,8 @@ MOST_SORTED: Final = 1000
 _MOST_PAGES: Final = 20
 """Pages of MOST_SORTED names that are looked through for a text."""
 _NUMBER: Final = re.compile("([0-9]+)")
+_UNKNOWN: Final[dict[Sort, float]] = {"name": 0, "pushed": 9e99, "-pushed": 0, "size": 9e99, "-size": -1}
+"""What stands for a value that is not known, by which a tag comes last; the index has the same."""
 
 
 def tags_page(  # noqa: PLR0913  a page is where it begins, how long it is, in which order, and of what
@@ -33,23 +37,28 @@ def tags_page(  # noqa: PLR0913  a page is where it begins, how long it is, in w
 
     Given `containing`, they are those with that text in their names, in upper or lower case. The tags of a repository
     that has more than MOST_SORTED of them are in byte order, whatever `sort` is; a page of what they contain may be
-    short then, though more follow.
+    short then, though more follow. `after` is what the page before has told as `following`, which tells the place in
+    the order, so that a page goes on there when the tag is gone. Where it is of another order, the first come again.
 
     Raises:
         NotThereError: there is no such repository.
         InventoryError: it cannot be read.
     """
     names = images.source.page_of_tags(repository, limit=MOST_SORTED + 1)
-    if len(names) > MOST_SORTED and containing:
-        shown, following = _found(images.source, repository, containing.lower(), after, limit)
-        return TagsPage(tag_rows(images, repository, shown), following)
     if len(names) > MOST_SORTED:
+        after = after.rpartition(":")[2]
+        if containing:
+            shown, following = _found(images.source, repository, containing.lower(), after, limit)
+            return TagsPage(tag_rows(images, repository, shown), following)
         names = images.source.page_of_tags(repository, after=after, limit=limit + 1)
-        shown, following = _page(names, "", limit)
-        return TagsPage(tag_rows(images, repository, shown), following)
+        following = names[limit - 1] if len(names) > limit else None
+        return TagsPage(tag_rows(images, repository, names[:limit]), following)
     names = [name for name in names if containing.lower() in name.lower()]
-    shown, following = _page(_sorted(images, repository, names, sort), after, limit)
-    return TagsPage(tag_rows(images, repository, shown), following, len(names), sort)
+    places = _sorted(images, repository, names, sort)
+    begin = _begin(places, after, sort)
+    page = places[begin : begin + limit]
+    following = _cursor(page[-1], sort) if page and len(places) > begin + limit else None
+    return TagsPage(tag_rows(images, repository, [place.tag for place in page]), following, len(names), sort)
 
 
 def _found(source: Reader, repository: str, text: str, after: str, limit: int) -> tuple[Sequence[str], str | None]:
@@ -89,20 +98,46 @@ def natural_key(tag: str) -> tuple[list[str | int], str]:
     return parts, tag
 
 
-def _sorted(images: Images, repository: str, tags: Sequence[str], sort: Sort) -> list[str]:
-    """Return `tags` in that order; those of which it is not known come last, equal ones by name."""
-    by_name = sorted(tags, key=natural_key)
+class _Place(NamedTuple):
+    """Where a tag stands in an order: by `value`, the smallest first, and where that is the same by `key`, its name."""
+
+    value: float
+    key: tuple[list[str | int], str]
+
+    @property
+    def tag(self) -> str:
+        return self.key[1]
+
+
+def _sorted(images: Images, repository: str, tags: Sequence[str], sort: Sort) -> list[_Place]:
+    """Return the places of `tags` in that order."""
+    values: Sequence[float | None]
     if sort == "name":
-        return by_name
-    values: Iterable[float | None]
-    if sort.endswith("pushed"):
-        values = images.source.pushed_each(repository, by_name)
+        values = [None] * len(tags)
+    elif sort.endswith("pushed"):
+        values = images.source.pushed_each(repository, tags)
     else:
-        leads_to = _leads_to(images, repository, by_name)
-        values = (image.size if image else None for image in map(leads_to.__getitem__, by_name))
-    sign = -1 if sort.startswith("-") else 1
-    keys = {tag: (value is None, sign * (value or 0)) for tag, value in zip(by_name, values, strict=True)}
-    return sorted(by_name, key=keys.__getitem__)
+        leads_to = _leads_to(images, repository, tags)
+        values = [image.size if image else None for image in map(leads_to.__getitem__, tags)]
+    known = (_UNKNOWN[sort] if value is None else value for value in values)
+    return sorted(_Place(_sign(sort) * value, natural_key(tag)) for value, tag in zip(known, tags, strict=True))
+
+
+def _sign(sort: Sort) -> int:
+    return -1 if sort.startswith("-") else 1
+
+
+def _cursor(place: _Place, sort: Sort) -> str:
+    """Return what tells a page to begin after `place`; the index has the same."""
+    return place.tag if sort == "name" else f"{_sign(sort) * place.value!r}:{place.tag}"
+
+
+def _begin(places: Sequence[_Place], cursor: str, sort: Sort) -> int:
+    """Return the index of the first of `places` after `cursor`: 0 if that is none of this order."""
+    value, _, tag = cursor.rpartition(":")
+    with suppress(ValueError):
+        return bisect(places, _Place(0 if sort == "name" else _sign(sort) * float(value), natural_key(tag)))
+    return 0
 
 
 def _leads_to(images: Images, repository: str, tags: Sequence[str]) -> dict[str, Image | None]:
@@ -113,13 +148,3 @@ def _leads_to(images: Images, repository: str, tags: Sequence[str]) -> dict[str,
     found: dict[Digest | None, Image | None] = {None: None}
     found |= zip(distinct, images.look_at_each(repository, distinct), strict=True)
     return {tag: found[digest] for tag, digest in digests.items()}
-
-
-def _page(tags: Sequence[str], after: str, limit: int) -> tuple[Sequence[str], str | None]:
-    """Return the `limit` of `tags` that come after `after`, and the last of them if there are more.
-
-    Where `after` is not there any more, they are the first ones.
-    """
-    begin = tags.index(after) + 1 if after in tags else 0
-    shown = tags[begin : begin + limit]
-    return shown, shown[-1] if shown and len(tags) > begin + limit else None

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from registry.browsing.shapes import Hit, Hits
+from registry.oci.reference import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,15 +24,15 @@ def search(catalog: Catalog, text: str, shows: Callable[[str], bool], after: str
     """Return repositories in whose names all words of `text` are, those after `after`, if `shows` takes them.
 
     A colon and what is behind it, which would be about tags, is left out. Where `complete` is False not all names were
-    looked at, and there may be more after `following`.
+    looked at, and there may be more after `following`. A cursor of the index leads to the beginning.
     """
     words = text.partition(":")[0].lower().split()
     if not words:
         return Hits((), None)
     rows: list[Hit] = []
-    last, looked_at, is_late = after, 0, False
+    last, looked_at, is_late = after if is_name(after) else "", 0, False
     until = time.monotonic() + _SECONDS
-    for name in islice(catalog.names(after=after), _LOOKED_AT):
+    for name in islice(catalog.names(after=last), _LOOKED_AT):
         looked_at += 1
         if time.monotonic() > until:
             is_late = True

@@ -22,7 +22,7 @@ class Index:
     """``ui.index``: the directory of the file by which repositories are searched and sorted, one for each host.
 
     Without a `directory` there is none: a search then looks at the names of the first repositories only. All of the
-    storage is read every `reconcile_seconds`, for what has changed without this registry.
+    storage is read at each start and every `reconcile_seconds`, for what has changed without this registry.
     """
 
     directory: str = ""

@@ -12,16 +12,22 @@ from typing import TYPE_CHECKING, Final
 from flask import request
 
 from registry.foundation.url_paths import lies_at
+from registry.handlers.current import services
+from registry.handlers.flask_internals import current_request
+from registry.oci.errors import DeniedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from flask import Flask, Response
 
-    from registry.config.values import CORS
+    from registry.config.values import CORS, HTTP
 
 PREFIX: Final = "access-control-"
 """What the names of all headers begin with by which other origins are allowed anything, in lower case."""
+_ALLOW_ORIGIN: Final = f"{PREFIX}allow-origin"
+_FOREIGN: Final = frozenset({"cross-site", "same-site"})
+"""What browsers say of requests of pages of another origin (Fetch Metadata)."""
 
 _METHODS: Final = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 _REQUEST_HEADERS: Final = (
@@ -66,3 +72,23 @@ def install(app: Flask, section: CORS, configured: Collection[str], pages: str |
         return response
 
     app.after_request(allow)
+
+
+def require_allowed_page() -> None:
+    """Return unless a browser says that a page of another origin has sent this, which may not use the API.
+
+    Raises:
+        DeniedError: it does.
+    """
+    headers = current_request().headers
+    if headers.get("Sec-Fetch-Site") not in _FOREIGN:
+        return
+    allowed = _allowed(services().configuration.http)
+    if "*" not in allowed and headers.get("Origin") not in allowed:
+        raise DeniedError("this was sent by a page of another site, which http.cors does not allow")
+
+
+def _allowed(http: HTTP) -> Collection[str]:
+    """Return the origins that may use the API, also where an operator allows them with a plain header."""
+    plain = (value for name, values in http.headers.items() if name.lower() == _ALLOW_ORIGIN for value in values)
+    return {*http.cors.origins, *plain}

@@ -1,6 +1,6 @@
 """The API keys of the caller, and what the caller may do: ``/v2/_registry/keys`` and ``/v2/_registry/access/explain``.
 
-Keys are looked after with a password; a key cannot make, list or revoke keys.
+Keys are looked after with a password; neither a key nor a token can make, list or revoke keys.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A level of the tree of repositories, by the names in the index."""
+"""A level of the tree of repositories, by the names in the index.
+
+What a level is followed by may be a name that is not shown: registry.index.reader lets nobody read it.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Lists of repositories and of tags in the index, in several orders, a page at a time.
 
-A page begins after a cursor, a text that the page before has given: the name of its last row, before which what it is
-sorted by stands, with a colon, unless that is the name.
+A page begins after a place, a text that the page before has given: the name of the last row that it has looked at,
+before which what it is sorted by stands, with a colon, unless that is the name. A repository there may be one that is
+not shown: registry.index.reader lets nobody read the place.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class _Order(NamedTuple):
         return _NAME if self == _BY_NAME else f"{self.value} {'DESC' if self.descending else ''}, {_NAME}"
 
     def behind(self, after: str, ordering_of: Callable[[str], str]) -> tuple[str, Sequence[object]]:
-        """Return the condition of what comes after the cursor `after`, and its values.
+        """Return the condition of what comes after the place `after`, and its values.
 
         Raises:
             ValueError: it is not one of this order.
@@ -53,8 +54,8 @@ class _Order(NamedTuple):
         condition = f"({self.value} {sign} ? OR ({self.value} = ? AND {_NAME} > ?))"
         return condition, (float(value), float(value), ordering_of(name))
 
-    def cursor(self, value: float, name: str) -> str:
-        """Return the cursor behind the row with this value and name."""
+    def place(self, value: float, name: str) -> str:
+        """Return the place behind the row with this value and name."""
         return name if self == _BY_NAME else f"{value!r}:{name}"
 
 
@@ -87,7 +88,7 @@ def tags(connection: sqlite3.Connection, repository: str, sort: str, after: str,
         WHERE repository = ? AND {where} ORDER BY {order.by} LIMIT ?
     """  # noqa: S608  of constants
     rows = connection.execute(query, (number, *values, limit + 1)).fetchall()
-    following = order.cursor(*rows[limit - 1][:2]) if len(rows) > limit else None
+    following = order.place(*rows[limit - 1][:2]) if len(rows) > limit else None
     return TagsPage(tuple(_row(*row) for _, *row in rows[:limit]), following, total, sort)
 
 
@@ -127,7 +128,7 @@ def repositories(
     for judged, (value, *row) in enumerate(rows):
         if judged == _JUDGED or len(shown) == limit:
             return RepositoriesPage(tuple(shown), last)
-        last = order.cursor(value, row[0])
+        last = order.place(value, row[0])
         if shows(row[0]):
             shown.append(RepositoryRow(*row))
     return RepositoriesPage(tuple(shown), None)

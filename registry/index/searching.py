@@ -1,7 +1,8 @@
 """The search in the index: parts of names, found by their trigrams, or by a look at each name where that is too short.
 
 Repositories come first, in the order of the catalog, then tags, in byte order. The work for a page is bounded: so many
-names are judged by the rights of who asks, and no more.
+names are judged by the rights of who asks, and no more. What a page is followed by may be the place of a name that is
+not shown: registry.index.reader lets nobody read it.
 """
 
 from __future__ import annotations
@@ -64,12 +65,12 @@ class _Found:
         self.following: str | None = None
 
     def take(self, candidates: Iterator[_Candidate]) -> None:
-        for hit, cursor in candidates:
+        for hit, place in candidates:
             if len(self._rows) == self._limit or self._looked == _JUDGED:
                 self.following = self._last
                 return
             self._looked += 1
-            self._last = cursor
+            self._last = place
             if hit and self._is_shown(hit.repository):
                 self._rows.append(hit)
 

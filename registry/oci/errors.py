@@ -104,6 +104,10 @@ class ParameterInvalidError(RegistryError):
     """A parameter of the request is not one of the values that it may have."""
 
 
+class ContentTypeError(RegistryError):
+    """The body is said to be of another media type than the one that is taken here (415)."""
+
+
 class DeniedError(RegistryError):
     """A policy of this registry forbids it."""
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from registry.browsing.shapes import Kind
     from registry.oci.digest import Digest
+    from registry.web.hosts import ImageHost
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,17 @@ def pull_commands(target: Target, kind: Kind) -> list[Command]:
         _command("podman", target, ["pull", target.reference]),
         _command("crane", target, ["pull", target.reference, f"{_file_name(target)}.tar"]),
         _skopeo(target),
+    ]
+
+
+def push_commands(host: ImageHost) -> list[Command]:
+    """Return the commands that push an image to this host, by clients that have it already."""
+    image = f"{host.name}/alpine"
+    podman, skopeo = ([], []) if host.tls else (["--tls-verify=false"], ["--dest-tls-verify=false"])
+    return [
+        Command("docker", f"docker tag alpine {image} && docker push {image}"),
+        Command("podman", shlex.join(["podman", "push", *podman, "alpine", image])),
+        Command("skopeo", shlex.join(["skopeo", "copy", *skopeo, "docker-daemon:alpine:latest", f"docker://{image}"])),
     ]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import jwt
 
 from auth.base import Departure
-from registry.web.sessions import derived
+from registry.foundation.derived_keys import derived
 
 if TYPE_CHECKING:
     from collections.abc import Callable

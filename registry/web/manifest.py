@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _KINDS: Final = {
     "image": "image",
-    "index": "index of images for several platforms",
+    "index": "image for several platforms",
     "chart": "helm chart",
     "artifact": "artifact",
     "unreadable": "cannot be read",

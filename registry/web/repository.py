@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flask import request
 
-from registry.browsing.repository import SORTS, tags_page
+from registry.browsing.repository import SORTS
 from registry.browsing.tree import level
 from registry.handlers.context import hand_over
 from registry.handlers.current import services
-from registry.handlers.looking import looking
-from registry.inventory.source import NotThereError
+from registry.handlers.looking import tags_of
 from registry.oci.errors import NameUnknownError
 from registry.quota.standing import standings
 from registry.web.acting import possible
+from registry.web.commands import Target, pull_commands
+from registry.web.hosts import image_host
 from registry.web.page import render
 from registry.web.visitor import visitor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from registry.browsing.repository import Sort
     from registry.browsing.shapes import TagsPage
     from registry.handlers.response import Response
+    from registry.quota.standing import Standing
+    from registry.web.commands import Command
 
 _TAGS: Final = 50
 _NESTED: Final = 100
 _ACTIONS: Final = ("pull", "push", "delete", "overwrite", "untag")
 _LONGEST_FILTER: Final = 128
+_USUAL_TAG: Final = "latest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,13 @@ class Column:
     state: str = ""
 
 
+class Pulled(NamedTuple):
+    """The tag that most people want, and the command that pulls it."""
+
+    tag: str
+    command: Command
+
+
 def show_repository(name: str) -> Response:
     """Show the tags of a repository, and what is nested in its name; either may be all that there is."""
     hand_over()
@@ -66,15 +76,16 @@ def show_repository(name: str) -> Response:
         raise NameUnknownError("repository name not known to registry", {"name": name})
     if not is_repository:
         return render("repository.html", name=name, level=nested, is_repository=False, possible=None, quotas=())
-    tags = _tags(name, sort, after, wanted)
+    tags = tags_of(name, sort, after, _TAGS, wanted)
     return render(
         "repository.html",
         name=name,
         level=nested,
         is_repository=True,
         possible=possible(who, name),
-        quotas=list(standings(here.driver, here.configuration.storage.maintenance.quotas, [name])),
+        quotas=_quotas(name),
         tags=tags,
+        pulled=_pulled(name, tags),
         sort=sort,
         after=after,
         filter=wanted,
@@ -83,20 +94,27 @@ def show_repository(name: str) -> Response:
     )
 
 
-def _tags(name: str, sort: Sort, after: str, wanted: str) -> TagsPage:
-    """Return tags with `wanted` in their names; the order of very many is known to an index only.
+def _quotas(name: str) -> Sequence[Standing]:
+    """Return how the quotas of a repository stand; none for who has yet to log in.
 
-    Raises:
-        NameUnknownError: the repository is gone meanwhile.
+    They tell of others: how much all repositories have that share one, and the pattern of their names.
     """
-    try:
-        page = tags_page(looking().images, name, sort=sort, after=after, limit=_TAGS, containing=wanted)
-    except NotThereError:
-        raise NameUnknownError("repository name not known to registry", {"name": name}) from None
-    index = services().index
-    if page.sort == sort or wanted or not index:
-        return page
-    return index.tags(name, sort, after, _TAGS) or page
+    if visitor().can_sign_in:
+        return ()
+    here = services()
+    return tuple(standings(here.driver, here.configuration.storage.maintenance.quotas, [name]))
+
+
+def _pulled(name: str, tags: TagsPage) -> Pulled | None:
+    """Return how to pull ``latest``, or else the last pushed of these tags; None where that is no image."""
+    row = next((row for row in tags.rows if row.name == _USUAL_TAG), None) or max(
+        tags.rows, key=lambda row: row.pushed or 0, default=None
+    )
+    if row is None or row.digest is None or not row.platforms:
+        return None
+    host = image_host()
+    target = Target(host.name, name, row.digest, row.name, tls=host.tls)
+    return Pulled(row.name, pull_commands(target, "image")[0])
 
 
 def _columns(sort: str) -> Iterator[Column]:

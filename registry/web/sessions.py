@@ -13,14 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import jwt
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from auth.base import Grant
+from registry.foundation.derived_keys import derived
 
 _ALGORITHM: Final = "HS256"
 _AUDIENCE: Final = "pages of the registry"
-_KEY_BYTES: Final = 32
 _ID_BYTES: Final = 16
 _SHARE_OF_IDLE: Final = 10
 """A cookie is written again when a tenth of the time has passed that a session may be idle: not with every page."""
@@ -86,8 +84,3 @@ class Sessions:
     def form_token(self, owner: str) -> str:
         """Return what the forms of `owner` carry, which is the id of a session, or of a visit of somebody unknown."""
         return hmac.new(self._form_key, owner.encode(), hashlib.sha256).hexdigest()
-
-
-def derived(secret: bytes, purpose: bytes) -> bytes:
-    """Return the key for `purpose` that all hosts with the same `secret` have."""
-    return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=purpose).derive(secret)

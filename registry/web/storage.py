@@ -40,6 +40,8 @@ def show_storage() -> Response:
     return render(
         "storage.html",
         facts=_facts(here.configuration),
+        has_index=here.index is not None,
+        progress=here.index and here.index.progress(),
         maintenance=maintenance,
         collections=status_of(driver, _SHOWN),
         quotas=list(islice(standings(driver, maintenance.quotas), _QUOTAS)),

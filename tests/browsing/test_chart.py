@@ -65,7 +65,9 @@ def test_a_chart_that_unpacks_to_very_much_is_looked_into_up_to_a_limit() -> Non
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x1f\x8b", b"no gzip", gzip.compress(b"no tar"), gzip.compress(b"x" * 2000)]
+    "content",
+    [b"", b"\x1f\x8b", b"no gzip", gzip.compress(b"no tar"), gzip.compress(b"x" * 2000)],
+    ids=["nothing", "the beginning of a gzip", "no gzip", "a gzip of no archive", "a gzip of noise"],
 )
 def test_what_is_not_a_chart_has_no_readme(content: bytes) -> None:
     assert readme(content, LIMIT) is None

@@ -144,6 +144,26 @@ def test_pages_put_together_are_all_tags(images: Images, app: Repository, sort: 
     assert len(found) == 7
 
 
+@pytest.mark.parametrize("sort", ["name", "-size", "size", "-pushed"])
+def test_a_page_goes_on_where_the_one_before_has_ended_also_if_that_tag_is_gone(
+    images: Images, app: Repository, sort: Sort
+) -> None:
+    for number in range(6):
+        tagged(app, f"v{number}", number, size=number + 1)
+    order = names(images, sort=sort)
+    page = tags_page(images, "team/app", sort=sort, limit=3)
+    app.tags.delete(Tag(order[2]))
+    assert names(images, sort=sort, after=page.following or "") == order[3:]
+
+
+@pytest.mark.parametrize("after", ["v1", "x:v1", "9" * 5000, "1:" + "9" * 5000])
+def test_where_a_page_of_another_order_has_ended_the_first_tags_come_again(
+    images: Images, app: Repository, after: str
+) -> None:
+    tagged(app, "v0")
+    assert names(images, sort="-size", after=after) == ["v0"]
+
+
 def test_more_tags_than_are_sorted_come_in_byte_order(images: Images, app: Repository) -> None:
     digest = tagged(app, "v1")
     for number in range(MOST_SORTED):

@@ -30,6 +30,7 @@ from registry.foundation.redaction import is_secret_name, redacted, redacted_set
         ("https://b.example/?sv=1&SIG=a%2Fb&sr=c", "https://b.example/?sv=1&SIG=...&sr=c"),
         ("https://a.example/?to=x%26access_token%3Dabc&y=2", "https://a.example/?to=x%26access_token%3D...&y=2"),
         ("POST /f?code=abc client_secret=abc", "POST /f?code=... client_secret=..."),
+        ("GET /ui/_oidc/corp?code=abc&state=abc&iss=x", "GET /ui/_oidc/corp?code=...&state=...&iss=x"),
         ("{'secret_key': 'abc', 'region': 'eu'}", "{'secret_key': '...', 'region': 'eu'}"),
         ('{"Password": "a\\"bc", "user": "u"}', '{"Password": "...", "user": "u"}'),
         ("{'X-Amz-Security-Token': b'abc'}", "{'X-Amz-Security-Token': b'...'}"),

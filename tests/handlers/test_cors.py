@@ -72,3 +72,32 @@ def test_raw_headers_are_sent_on_options_too_and_go_before_the_shorthand() -> No
 def test_without_a_section_nothing_is_said_of_origins() -> None:
     answer = client("{}", auth="").get("/v2/", headers={"Origin": UI})
     assert not [name for name, _ in answer.headers if name.startswith("Access-Control-") or name == "Vary"]
+
+
+COPY = "/v2/a/b/_registry/tags/copy"
+PLAIN = f"headers: {{access-control-allow-origin: ['{UI}']}}"
+
+
+class TestWhatChangesSomethingForAPageOfAnotherSite:
+    """The body is malformed, which is found out last."""
+
+    def status(self, http: str, origin: str, site: str) -> int:
+        headers = {"Origin": origin, "Sec-Fetch-Site": site}
+        asked = client(f"{{extensions: {{enabled: true}}, {http}}}", auth="")
+        answer = asked.post(COPY, json=[], headers=headers)
+        assert answer.get_json()["errors"]
+        return answer.status_code
+
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    @pytest.mark.parametrize("http", ["secret: s", f"cors: {{origins: ['{UI}']}}", PLAIN])
+    def test_is_refused(self, http: str, site: str) -> None:
+        assert self.status(http, "https://other.example", site) == 403
+        assert self.status(http, "null", site) == 403
+
+    @pytest.mark.parametrize("http", [f"cors: {{origins: ['{UI}']}}", "cors: {origins: ['*']}", PLAIN])
+    def test_is_done_where_cors_allows_it(self, http: str) -> None:
+        assert self.status(http, UI, "same-site") == 400
+
+    @pytest.mark.parametrize("site", ["same-origin", "none"])
+    def test_is_done_for_who_is_no_such_page(self, site: str) -> None:
+        assert self.status("secret: s", UI, site) == 400

@@ -127,7 +127,7 @@ def test_what_cannot_be_copied_is_refused_in_the_specifications_json(
 ) -> None:
     push_image(client, "a/b", "v1")
 
-    assert error_of(client.post("/v2/c/d/_registry/tags/copy", data=body)) == expected
+    assert error_of(client.post("/v2/c/d/_registry/tags/copy", data=body, content_type=media_types.JSON)) == expected
     assert client.get("/v2/_catalog").json == {"repositories": ["a/b"]}
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from registry.oci.media_types import JSON
 from tests.auth.asking import basic
 from tests.handlers.test_access import ALICE, CI, ask, error, push, put
 
@@ -80,12 +81,12 @@ def test_a_limited_key_is_limited(client: FlaskClient) -> None:
     assert ask(client, "GET", "/v2/_catalog", who).get_json() == {"repositories": ["team/app"]}
 
 
-def test_a_token_that_was_got_with_a_password_makes_keys_and_one_got_with_a_key_does_not(client: FlaskClient) -> None:
-    token = ask(client, "GET", "/auth/token", ALICE).get_json()["token"]
-    key = made(client, f"Bearer {token}")
+@pytest.mark.parametrize("scope", ["", "?scope=repository:team/app:pull", "?scope=registry:catalog:*"])
+def test_neither_keys_nor_tokens_look_after_keys(client: FlaskClient, scope: str) -> None:
+    key = made(client)
     who = basic("alice", key["key"])
-    by_key = ask(client, "GET", "/auth/token", who).get_json()["token"]
-    for each in (who, f"Bearer {by_key}"):
+    tokens = [ask(client, "GET", f"/auth/token{scope}", each).get_json()["token"] for each in (ALICE, who)]
+    for each in (who, *(f"Bearer {token}" for token in tokens)):
         for method, path in (("GET", KEYS), ("POST", KEYS), ("DELETE", f"{KEYS}/{key['id']}")):
             refused = ask(client, method, path, each, **({"json": {}} if method == "POST" else {}))
             assert (refused.status_code, error(refused)[1]) == (403, "DENIED")
@@ -102,8 +103,16 @@ def test_a_token_that_was_got_with_a_password_makes_keys_and_one_got_with_a_key_
     ],
 )
 def test_what_is_malformed_makes_no_key(client: FlaskClient, body: bytes) -> None:
-    assert ask(client, "POST", KEYS, ALICE, data=body).status_code == 400
+    assert ask(client, "POST", KEYS, ALICE, data=body, content_type=JSON).status_code == 400
     assert listed(client) == []
+
+
+@pytest.mark.parametrize("said", [None, "", "text/plain", "application/x-www-form-urlencoded", "text/plain, " + JSON])
+def test_a_body_that_is_not_said_to_be_json_makes_no_key(client: FlaskClient, said: str | None) -> None:
+    refused = ask(client, "POST", KEYS, ALICE, data=b'{"lifetime": "90d"}', content_type=said)
+    assert (refused.status_code, error(refused)[1]) == (415, "UNSUPPORTED")
+    assert listed(client) == []
+    assert ask(client, "POST", KEYS, ALICE, data=b'{"lifetime": "90d"}', content_type=f"{JSON}; charset=utf-8").json
 
 
 def test_a_key_that_lasts_too_long_is_refused(client: FlaskClient) -> None:

@@ -87,6 +87,7 @@ class Host:
     driver: StorageDriver
     reconcile_seconds: float = 24 * 3600.0
     parameters: dict[str, Any] = field(default_factory=dict)
+    secret: bytes = b"a secret"
 
     def __post_init__(self) -> None:
         section = Index(str(self.directory), self.reconcile_seconds)
@@ -96,7 +97,7 @@ class Host:
         repositories = Repositories(self.driver)
         self.keeping = Keeping(self.configuration, self.driver, repositories, hold_seconds=lambda: 0.0)
         self.path = schema.path_in(str(self.directory))
-        self.index = Reader(self.path, schema.identity_of(self.configuration))
+        self.index = Reader(self.path, schema.identity_of(self.configuration), self.secret)
 
     def catch_up(self) -> None:
         """Do all that there is to do now."""

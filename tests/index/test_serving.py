@@ -45,7 +45,7 @@ def push(server: Serving, name: str, tag: str) -> Digest:
 
 def index_of(home: Path, directory: Path) -> Index:
     configuration = load(str(home / "config.yml"), {})
-    return Index(schema.path_in(str(directory)), schema.identity_of(configuration))
+    return Index(schema.path_in(str(directory)), schema.identity_of(configuration), b"")
 
 
 def tags(index: Index, name: str) -> dict[str, Digest | None]:

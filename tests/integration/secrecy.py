@@ -80,6 +80,14 @@ class Secrecy:
             if name.lower() == "authorization":
                 self.add(value.partition(" ")[2])
 
+    def add_callback(self, url: str) -> None:
+        """Take note of what a browser brings back from an identity provider, if that is where `url` leads it."""
+        parts = urlsplit(url)
+        if "/_oidc/" in parts.path:
+            fields = parse_qs(parts.query)
+            for value in fields.get("code", []) + fields.get("state", []):
+                self.add(value)
+
     def add_answer(self, location: str, body: bytes) -> None:
         """Take note of an upload's state and of tokens."""
         self.add_request(location, {})

@@ -250,7 +250,7 @@ class TestLocal:
             server.start()
         try:
             wished = json.dumps({"name": "builds", "lifetime": "1h", "repositories": ["built/**"]})
-            made = json.loads(by_password(here, "--data", wished))
+            made = json.loads(by_password(here, "--header", "Content-Type: application/json", "--data", wished))
             SUITE.add(made["key"])
             docker, skopeo = Docker(engine, tmp_path, docker_source), Skopeo(tmp_path, layout)
             for client, name in ((docker, "built/docker:v1"), (skopeo, "built/skopeo:v1")):

@@ -155,5 +155,5 @@ def test_without_the_right_to_push_nothing_offers_to_tag(serve: Serve, htpasswd:
 
     text = Browser(client).get("/ui/app:v1").text
 
-    assert "Tag…" not in text
+    assert "Add tag…" not in text
     assert "Delete" not in text

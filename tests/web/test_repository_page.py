@@ -160,8 +160,8 @@ def test_the_page_says_what_its_visitor_may_do_and_why(serve: Serve, htpasswd: P
 
     text = Browser(client).get("/ui/app").text
 
-    assert "pull yes: " in text
-    assert "push no: " in text
+    assert "pull yes " in text
+    assert "push no " in text
 
 
 def test_how_much_of_its_quota_a_repository_has_is_on_its_page(serve: Serve) -> None:
@@ -171,6 +171,20 @@ def test_how_much_of_its_quota_a_repository_has_is_on_its_page(serve: Serve) -> 
     push_image(client, "team/app", "v1")
 
     assert "Quota team/*" in Browser(client).get("/ui/team/app").text
+
+
+def test_who_has_not_logged_in_is_not_told_of_a_quota_that_hidden_repositories_share(
+    serve: Serve, htpasswd: Path
+) -> None:
+    rules = [{"repositories": "team/app", "anonymous": ["pull"], "user:alice": ["pull"]}]
+    storage = {"inmemory": {}, "maintenance": {"quotas": [{"repositories": "team/*", "limit": "1MiB"}]}}
+    push_image(serve(), "team/app", "v1")
+    client = serve(ui=UI, storage=storage, auth={"local": {"htpasswd": str(htpasswd), "rules": rules}})
+    stranger, alice = Browser(client), Browser(client.application.test_client())
+    alice.log_in("alice", "wonderland")
+
+    assert "team/*" not in stranger.get("/ui/team/app").html
+    assert "Quota team/*" in alice.get("/ui/team/app").text
 
 
 def test_the_digest_of_nothing_is_not_found(serve: Serve) -> None:
@@ -196,3 +210,5 @@ def test_very_many_tags_are_sorted_by_an_index_and_by_name_until_it_is_complete(
     assert next(link for link in after.links if link.startswith("/ui/app:")) == "/ui/app:large"
     following = next(link for link in after.links if "after=" in link)
     assert "/ui/app:large" not in browser.get(following).links
+    # By their bytes v100 would be the fourth.
+    assert "/ui/app:v100" not in browser.get("/ui/app").links

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from registry.lifecycle.reports import Report, write_report
 from registry.retention.reports import Reports
 from tests.handlers.pushing import push_image
+from tests.index.hosts import Host
 from tests.web.visiting import Browser
 
 if TYPE_CHECKING:
@@ -25,6 +28,43 @@ def test_it_says_how_this_registry_stores(serve: Serve) -> None:
     assert "Driver inmemory" in text
     assert "Deletion on" in text
     assert "No run has left a report" in text
+
+
+def test_it_says_what_is_not_configured(serve: Serve) -> None:
+    text = Browser(serve(ui=UI)).get("/ui/_storage").text
+
+    assert "ui.index.directory" in text
+    assert "There is none" in text
+    assert "No tags are taken away by rules" in text
+
+
+def test_it_says_how_far_the_index_of_this_host_is(serve: Serve, driver: InMemoryDriver, tmp_path: Path) -> None:
+    client = serve(ui={**UI, "index": {"directory": str(tmp_path)}})
+    push_image(client, "team/app", "v1", "v2")
+    before = Browser(client).get("/ui/_storage").text
+    Host(tmp_path, driver).catch_up()
+
+    assert "It is not there yet" in before
+    assert "1 repository and 2 tags. All of the storage was last read" in Browser(client).get("/ui/_storage").text
+
+
+def test_pages_say_that_an_index_does_not_follow_changes_any_more(
+    serve: Serve, driver: InMemoryDriver, tmp_path: Path
+) -> None:
+    client = serve(ui={**UI, "index": {"directory": str(tmp_path)}})
+    push_image(client, "team/app", "v1")
+    host = Host(tmp_path, driver)
+    host.catch_up()
+    with closing(sqlite3.connect(host.path)) as connection, connection:
+        connection.execute("UPDATE state SET value = value - 125 * 1000000000 WHERE key = 'through_ns'")
+
+    home, storage = (Browser(client).get(path).text for path in ("/ui/", "/ui/_storage"))
+    assert "The index of this host is behind what has changed" in home
+    assert "It does not follow what has changed since" in storage
+    host.catch_up()
+    home, storage = (Browser(client).get(path).text for path in ("/ui/", "/ui/_storage"))
+    assert "is behind" not in home
+    assert "It does not follow" not in storage
 
 
 def test_it_says_what_the_last_runs_have_done(serve: Serve, driver: InMemoryDriver) -> None:

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 SECONDS = 30
 DOCUMENT = encoded(attached.SPDX_2)
 PATHS = (
-    "/ui/_document?repository=app&digest={}",
-    "/ui/_attached?repository=app&digest={}",
+    "/ui/_document?repository=app&digest={0}",
+    "/ui/_attached?repository=app&digest={0}",
     "/ui/_readme?repository=app",
+    "/ui/_compare?repository=app&one={0}&other={0}",
+    "/v2/app/_registry/compare?from={0}&to={0}",
 )
 
 

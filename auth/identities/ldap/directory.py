@@ -36,6 +36,7 @@ class Directory:
         self.cache_seconds = settings.cache_seconds
         self.grace_seconds = settings.grace_seconds
         self.record_seconds = settings.grace_seconds / 4
+        self.is_asked = True
         self.owner = f"ldap:{settings.name}"
 
     def proven(self, user: str, password: bytes) -> Member | None:

@@ -38,6 +38,7 @@ class OpenIdClient:
 
     cache_seconds = _SEEN_SECONDS
     record_seconds = 0.0
+    is_asked = False
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings

@@ -34,17 +34,21 @@
   const copy = async (button) => {
     const from = button.dataset.copy;
     const text = from.startsWith("#") ? document.querySelector(from).textContent : from;
-    const label = button.textContent;
     try {
       await navigator.clipboard.writeText(text.trim());
-      button.textContent = "Copied";
     } catch {
-      // Without TLS there is no clipboard: the text is selected, to be copied by hand.
-      const source = from.startsWith("#") ? document.querySelector(from) : button.parentElement;
-      getSelection().selectAllChildren(source);
-      button.textContent = "Selected";
+      // Without TLS there is no clipboard: a field is copied, as browsers of old do.
+      const field = document.createElement("textarea");
+      field.className = "sr-only";
+      field.value = text.trim();
+      button.after(field);
+      field.select();
+      document.execCommand("copy");
+      field.remove();
+      button.focus();
     }
-    setTimeout(() => (button.textContent = label), 1500);
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = "Copy"), 1500);
   };
 
   const rows = () => [...document.querySelectorAll("[data-row]")].filter((row) => row.offsetParent !== null);

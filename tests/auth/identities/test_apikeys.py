@@ -133,7 +133,7 @@ class TestMaking:
 
     @pytest.mark.parametrize("proof", ["", "key:0123456789ab", "oidc:https://ci.example"])
     def test_only_a_password_makes_keys(self, keys: Keys, proof: str) -> None:
-        with pytest.raises(DeniedError, match="logged in with their password"):
+        with pytest.raises(DeniedError, match="who send their password"):
             keys.create(Grant("alice", proof), WISHED)
 
     def test_a_key_makes_no_keys(self, controller: LocalController, keys: Keys, alice: Grant) -> None:

@@ -186,3 +186,8 @@ def test_s3_and_its_sources_of_credentials_find_their_data(engine: Engine, image
         f"[get_session().create_client(each, region_name='us-east-1') for each in {services}]"
     )
     engine.docker("run", "--rm", "--network=host", "--entrypoint", "/opt/registry/bin/python", image, "-c", make)
+
+
+def test_it_has_the_libraries_of_ldap(engine: Engine, image: str) -> None:
+    python = ("run", "--rm", "--network=host", "--entrypoint", "/opt/registry/bin/python", image, "-c")
+    assert engine.docker(*python, "import ldap.filter; print(ldap.filter.escape_filter_chars('*'))").strip() == r"\2a"

@@ -27,16 +27,21 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_HERE: Final = ("localhost", "127.0.0.1")
 PHONE: Final = (360, 740)
 DESKTOP: Final = (1280, 900)
 
 
 @dataclass(slots=True)
 class Watched:
-    """A tab of the browser, at `base`, the address of the pages. `problems` are all that there were, in words."""
+    """A tab of the browser, at `base`, the address of the pages. `problems` are all that there were, in words.
+
+    `elsewhere` is a host whose pages it visits, too; what these ask and say is not looked at.
+    """
 
     page: Page
     base: str
+    elsewhere: str = ""
     problems: list[str] = field(default_factory=list)
 
     def open(self, path: str = "") -> Page:
@@ -88,6 +93,7 @@ def watched(
     size: tuple[int, int] = DESKTOP,
     scheme: Scheme = "light",
     scripts: bool = True,
+    elsewhere: str = "",
     **more: Any,
 ) -> Iterator[Watched]:
     """Open a window, which knows of no other, in front of the pages at `base`; at its end there were no problems."""
@@ -99,7 +105,7 @@ def watched(
         **more,
     )
     try:
-        tab = Watched(context.new_page(), base)
+        tab = Watched(context.new_page(), base, elsewhere)
         _watch(context, tab)
         yield tab
         assert not tab.problems
@@ -113,13 +119,17 @@ def _watch(context: BrowserContext, tab: Watched) -> None:
     def said(message: ConsoleMessage) -> None:
         # A page of an error has its status, which the browser tells of.
         is_status = message.text.startswith("Failed to load resource: the server responded with a status of 40")
-        if is_status and message.location["url"] == tab.page.url:
+        is_elsewhere = tab.elsewhere and urlsplit(message.location["url"]).netloc == tab.elsewhere
+        if is_elsewhere or (is_status and message.location["url"] == tab.page.url):
             return
         tab.problems.append(f"console: {message.type}: {message.text}")
 
     def asked(request: Request) -> None:
         parts = urlsplit(request.url)
-        if parts.scheme != "data" and parts.netloc != host:
+        # A frame has the page from which it goes until it has the next one.
+        sender = parts if request.is_navigation_request() else urlsplit(request.frame.url)
+        is_elsewhere = tab.elsewhere and sender.netloc == tab.elsewhere
+        if parts.scheme != "data" and parts.netloc != host and not is_elsewhere:
             tab.problems.append(f"asked another host: {request.url}")
 
     def answered(response: Response) -> None:
@@ -132,6 +142,9 @@ def _watch(context: BrowserContext, tab: Watched) -> None:
         if response.status >= 500:
             tab.problems.append(f"{response.status}: {response.url}")
 
+    if tab.elsewhere:
+        # Tests ask nothing of the world, but pages of others do: such as for fonts.
+        context.route(lambda url: urlsplit(url).hostname not in _HERE, lambda route: route.fulfill(body=""))
     context.on("console", said)
     context.on("weberror", lambda error: tab.problems.append(f"script: {error.error}"))
     context.on("request", asked)

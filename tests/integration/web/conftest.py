@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PASSWORDS: Final = {"anna": "anna's password", "otto": "otto's password"}
 """Anna maintains the registry; Otto may pull all of it, and push to the shop what is new."""
 
+HOST: Final = "registry.example.com"
+"""What the names of images begin with on pages."""
+
 _RULES: Final = [
     {"repositories": "base/**", "anonymous": ["pull"], "user:anna": ["*"]},
     {"repositories": "shop/**", "authenticated": ["pull"], "user:otto": ["pull", "push"], "user:anna": ["*"]},
@@ -52,14 +55,16 @@ def local_users(directory: Path) -> dict[str, Any]:
     htpasswd = directory / "htpasswd"
     lines = (f"{user}:{bcrypt.hashpw(each.encode(), bcrypt.gensalt(5)).decode()}\n" for user, each in PASSWORDS.items())
     htpasswd.write_text("".join(lines))
-    return {"htpasswd": str(htpasswd), "rules": _RULES, "maintainers": ["user:anna"]}
+    return {"htpasswd": str(htpasswd), "apikeys": "storage", "rules": _RULES, "maintainers": ["user:anna"]}
 
 
 @pytest.fixture(scope="session")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     """A registry of a shop: it is filled while everybody may push, and has users then."""
     directory = tmp_path_factory.mktemp("shown")
-    ui = {"ui": {"enabled": True, "title": "Example Shop", "index": {"directory": str(directory / "index")}}}
+    ui = {
+        "ui": {"enabled": True, "title": "Example Shop", "host": HOST, "index": {"directory": str(directory / "index")}}
+    }
     server = Server(ours(), directory / "root", directory, settings=ui).start()
     try:
         gallery = fill(server.api)
