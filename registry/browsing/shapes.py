@@ -227,7 +227,8 @@ class Progress:
     """How far an index is. `complete` is when all of the storage was last read, None if it never was.
 
     `is_sized` says whether the sizes of all images are known. `repositories`, `tags` and `unread`, the images whose
-    sizes are not known yet, are what it has so far.
+    sizes are not known yet, are what it had when that was last counted.
+    `is_current` says whether it follows what changes; else nothing is looked up in it.
     """
 
     complete: float | None
@@ -235,3 +236,4 @@ class Progress:
     repositories: int
     tags: int
     unread: int
+    is_current: bool

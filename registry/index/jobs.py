@@ -35,6 +35,8 @@ _BROKEN_SECONDS: Final = 10.0
 _BUSY_SECONDS: Final = 30.0
 _AGAIN_SECONDS: Final = 60.0
 """After a scan that has failed."""
+_COUNT_SECONDS: Final = 10.0
+"""How often all that the index has is counted at most, which takes half a second where there is much."""
 _STEP_SECONDS: Final = 0.5
 """How long is worked until the next look at the journal."""
 _REST: Final = 0.5
@@ -82,6 +84,8 @@ class Keeping:
     _has_scanned: bool = False
     _began: float = 0.0
     _not_before: float = 0.0
+    _is_counted: bool = False
+    _count_after: float = 0.0
 
     def run(self) -> float:
         """Do some of what there is to do; return how many seconds to pause.
@@ -105,7 +109,7 @@ class Keeping:
             self._forget(str(error), remove=broken)
             raise JobFailedError(f"the index cannot be written: {error}") from error
         except OSError as error:
-            self._forget(str(error), remove=False)
+            self.close()
             raise JobFailedError(f"the index cannot be kept: {error}") from error
         if busy is None:
             return _BUSY_SECONDS
@@ -140,7 +144,19 @@ class Keeping:
             more = True
             if time.monotonic() >= until:
                 break
-        return more or bool(self._scan)
+        more = more or bool(self._scan)
+        self._count(writer, more=more)
+        return more
+
+    def _count(self, writer: Writer, *, more: bool) -> None:
+        """Let the file have how much is in it: now and then, and when there is no `more` to do."""
+        self._is_counted = self._is_counted and not more
+        if self._is_counted or (more and time.monotonic() < self._count_after):
+            return
+        with writer.transaction():
+            writer.note_counts()
+        self._is_counted = not more
+        self._count_after = time.monotonic() + _COUNT_SECONDS
 
     def _step(self, writer: Writer) -> bool:
         """Do a step of the scan, and of what is found out behind it; tell whether there was any."""
@@ -195,6 +211,9 @@ class Keeping:
 
     def _has_lock(self) -> bool:
         directory = self.configuration.ui.index.directory
+        if self._lock is not None and not place.is_held(directory, self._lock):
+            _log.warning("the directory of the index was deleted or replaced")
+            self.close()
         if self._lock is None:
             place.make(directory)
             self._lock = place.lock(directory)

@@ -63,3 +63,16 @@ def lock(directory: str) -> int | None:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def is_held(directory: str, descriptor: int) -> bool:
+    """Tell whether what lock() returned has the directory that is there now; it may be deleted and made anew.
+
+    Raises:
+        OSError: it cannot be used.
+    """
+    try:
+        there = os.stat(Path(directory, _LOCK))  # noqa: PTH116  beside fstat
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))

@@ -1,7 +1,8 @@
 """What the workers ask the index: a search, and lists of repositories and tags in other orders than that of names.
 
-Nothing here raises anything for want of an index. Where there is none, or it is damaged, or not complete enough for
-the question, the answer is None, and the caller looks into the storage. What an answer says may be some seconds old.
+Nothing here raises anything for want of an index. Where there is none, or it is damaged, or not complete, or does not
+follow changes any more, the answer is None, and the caller looks into the storage. What an answer says may be some
+seconds old, two minutes at most.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from registry.browsing.shapes import TagsPage
 
 _MOST_IDLE: Final = 4
+_CURRENT_SECONDS: Final = 120.0
+"""How old the last change may be that was followed, or the last look for one: the disk may be full."""
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _Answer = TypeVar("_Answer")
 _Page = TypeVar("_Page", Hits, Level, RepositoriesPage)
@@ -100,7 +104,7 @@ class Index:
             return None
         good = False
         try:
-            answer = ask(connection) if not complete or _is_complete(connection) else None
+            answer = ask(connection) if not complete or _answers(connection) else None
             good = True
         except (sqlite3.Error, ValueError, TypeError, DigestInvalidError) as error:
             self._tell(error)
@@ -143,22 +147,22 @@ class Index:
             _log.debug("the index does not answer: %s", error)
 
 
-def _is_complete(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM state WHERE key = 'scanned' AND value").fetchone() is not None
+def _answers(connection: sqlite3.Connection) -> bool:
+    """Tell whether all of the storage was read, and changes since are followed."""
+    progress = _progress(connection)
+    return progress.complete is not None and progress.is_current
 
 
 def _progress(connection: sqlite3.Connection) -> Progress:
-    counts = (
-        "repositories",
-        "tags",
-        "tags WHERE unread",
-        "manifests WHERE unread",
+    state = dict(connection.execute("SELECT key, value FROM state"))
+    complete = state.get("scanned")
+    query = "SELECT EXISTS (SELECT 1 FROM tags WHERE unread) OR EXISTS (SELECT 1 FROM manifests WHERE unread)"
+    (is_unread,) = connection.execute(query).fetchone()
+    return Progress(
+        complete,
+        is_sized=complete is not None and not is_unread,
+        repositories=state.get("repositories", 0),
+        tags=state.get("tags", 0),
+        unread=state.get("unread", 0),
+        is_current=time.time() - state.get("through_ns", 0) / 1e9 < _CURRENT_SECONDS,
     )
-    repositories, tags, links, manifests = (
-        connection.execute(f"SELECT count(*) FROM {each}").fetchone()[0]  # noqa: S608  constants
-        for each in counts
-    )
-    unread = links + manifests
-    scanned = connection.execute("SELECT value FROM state WHERE key = 'scanned'").fetchone()
-    complete = scanned[0] if scanned else None
-    return Progress(complete, complete is not None and not unread, repositories, tags, unread)

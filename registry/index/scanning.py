@@ -48,6 +48,8 @@ def scan(driver: StorageDriver, writer: Writer) -> Iterator[None]:
                 elif part and part.kind is Kind.TAG:
                     writer.found_tag(part.repository, part.tag, pushed=each.modified, version=each.version)
         yield
+    # Before it counts as complete, so that nobody is told of repositories without tags.
+    yield from _sum_up(writer)
     with writer.transaction():
         writer.end_scan()
 
@@ -64,6 +66,7 @@ def catch_up(driver: StorageDriver, reader: Reader, writer: Writer) -> Iterator[
             for tag, digest in zip(tags, digests, strict=True):
                 writer.read_tag(tag, digest)
         yield
+    yield from _sum_up(writer)
     images = Images(reader)
     while manifests := writer.unread_manifests(_MANIFESTS):
         inside = list(reader.each(partial(_look, images), manifests))
@@ -71,8 +74,7 @@ def catch_up(driver: StorageDriver, reader: Reader, writer: Writer) -> Iterator[
             for manifest, found in zip(manifests, inside, strict=True):
                 writer.learned(manifest.digest, found)
         yield
-    while _sum_up(writer):
-        yield
+    yield from _sum_up(writer)
 
 
 def _look(images: Images, manifest: UnreadManifest) -> Inside | None:
@@ -80,6 +82,9 @@ def _look(images: Images, manifest: UnreadManifest) -> Inside | None:
     return images.look_into(manifest.repository, manifest.digest) if manifest.repository else None
 
 
-def _sum_up(writer: Writer) -> int:
-    with writer.transaction():
-        return writer.sum_up(_SUMS)
+def _sum_up(writer: Writer) -> Iterator[None]:
+    while True:
+        with writer.transaction():
+            if not writer.sum_up(_SUMS):
+                return
+        yield

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from registry.config import Configuration
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the tables, and of what is found out about an image. A file of another version is thrown away."""
 
 _NAME: Final = "index.sqlite"
@@ -69,8 +69,8 @@ _TABLES: Final = """
         INSERT INTO tag_names (name) SELECT new.name WHERE new.name NOT IN (SELECT name FROM tag_names);
         UPDATE repositories SET stale = 1 WHERE id = new.repository AND NOT stale;
     END;
-    CREATE TRIGGER tag_moved AFTER UPDATE OF manifest, pushed ON tags
-    WHEN new.manifest IS NOT old.manifest OR new.pushed IS NOT old.pushed BEGIN
+    CREATE TRIGGER tag_moved AFTER UPDATE OF manifest, pushed, unread ON tags
+    WHEN new.manifest IS NOT old.manifest OR new.pushed IS NOT old.pushed OR new.unread IS NOT old.unread BEGIN
         UPDATE repositories SET stale = 1 WHERE id = new.repository AND NOT stale;
     END;
     CREATE TRIGGER tag_removed AFTER DELETE ON tags BEGIN

@@ -42,13 +42,18 @@ _SUMS = """
     UPDATE repositories SET stale = 0,
         tags = (SELECT count(*) FROM tags WHERE repository = repositories.id),
         pushed = (SELECT max(pushed) FROM tags WHERE repository = repositories.id),
-        size = (
+        size = CASE WHEN NOT EXISTS (
+            SELECT 1 FROM tags LEFT JOIN manifests ON manifest = manifests.id
+            WHERE repository = repositories.id AND (
+                tags.unread OR iif(media_type IS NULL, manifests.unread, manifests.size IS NULL)
+            )
+        ) THEN (
             SELECT sum(size) FROM blobs WHERE id IN (
                 SELECT blob FROM contents WHERE manifest IN (
                     SELECT manifest FROM tags WHERE repository = repositories.id
                 )
             )
-        )
+        ) END
     WHERE id IN (SELECT id FROM repositories WHERE stale LIMIT ?)
 """
 _UNUSED = (
@@ -159,6 +164,13 @@ class Writer:
         repositories, tags = self._connection.execute(query).fetchone()
         return repositories, tags
 
+    def note_counts(self) -> None:
+        """Note what there is, and of how much nothing is known yet, for who asks how far the index is."""
+        repositories, tags = self.counts()
+        query = "SELECT (SELECT count(*) FROM tags WHERE unread) + (SELECT count(*) FROM manifests WHERE unread)"
+        (unread,) = self._connection.execute(query).fetchone()
+        self._note(repositories=repositories, tags=tags, unread=unread)
+
     def begin_scan(self) -> None:
         """Begin a scan; one that is not at its end is given up."""
         self._generation += 1
@@ -256,6 +268,9 @@ class Writer:
     def learned(self, digest: Digest, inside: Inside | None) -> None:
         """Note what is in a manifest; None if it is not there. What lacks anything is looked at again after a scan."""
         number = self._manifest(digest)
+        self._connection.execute(
+            "UPDATE repositories SET stale = 1 WHERE id IN (SELECT repository FROM tags WHERE manifest = ?)", (number,)
+        )
         if inside is None:
             self._connection.execute("UPDATE manifests SET unread = 0, complete = 0 WHERE id = ?", (number,))
             return
@@ -264,6 +279,8 @@ class Writer:
             "UPDATE manifests SET unread = 0, complete = ?, media_type = ?, size = ?, platforms = ? WHERE id = ?",
             (inside.complete, image.media_type, image.size, json.dumps(image.platforms), number),
         )
+        if image.size is None:  # it was not read to its end
+            return
         self._connection.executemany(
             "INSERT OR IGNORE INTO blobs (digest, size) VALUES (?, ?)",
             [(str(blob), size) for blob, size in inside.contents],
@@ -272,12 +289,12 @@ class Writer:
             "INSERT OR IGNORE INTO contents SELECT ?, id FROM blobs WHERE digest = ?",
             [(number, str(blob)) for blob, _ in inside.contents],
         )
-        self._connection.execute(
-            "UPDATE repositories SET stale = 1 WHERE id IN (SELECT repository FROM tags WHERE manifest = ?)", (number,)
-        )
 
     def sum_up(self, limit: int) -> int:
-        """Sum up what some repositories have whose tags have changed; return how many they were."""
+        """Sum up what some repositories have whose tags have changed; return how many they were.
+
+        One has no size as long as that of any of its images is not known, those apart that are not there.
+        """
         return self._connection.execute(_SUMS, (limit,)).rowcount
 
     def _repository(self, name: str) -> int:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.browsing.shapes import Progress
 from registry.index import schema
 from registry.jobs.job import JobFailedError
 from tests.index.hosts import Host, Registry, everything
@@ -138,6 +141,44 @@ def test_there_is_no_answer_before_all_of_the_storage_was_read_but_how_far_it_is
     assert (done.is_sized, done.repositories, done.tags, done.unread) == (True, 1, 2, 0)
 
 
+def test_an_index_that_does_not_follow_changes_any_more_is_not_asked_until_it_does(
+    registry: Registry, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.push("app", "v1")
+    host.catch_up()
+    registry.push("app", "v2")
+    later = time.time() + 125
+    with monkeypatch.context() as in_two_minutes:
+        in_two_minutes.setattr(time, "time", lambda: later)
+        *answers, progress = ask_everything(host)
+        assert answers == [None] * 4
+        assert isinstance(progress, Progress)
+        assert not progress.is_current
+    host.catch_up()
+    assert host.tags() == ["app:v1", "app:v2"]
+    progress = host.index.progress()
+    assert progress is not None
+    assert progress.is_current
+
+
+def test_how_much_the_index_has_is_counted_when_all_is_done_and_not_at_each_question(
+    registry: Registry, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.index.jobs._STEP_SECONDS", 0.0)
+    host.catch_up()
+    for number in range(5):
+        registry.push("app", f"v{number}", content=str(number))
+        host.catch_up()
+        progress = host.index.progress()
+        assert progress is not None
+        assert (progress.repositories, progress.tags, progress.unread) == (1, number + 1, 0)
+    with closing(sqlite3.connect(host.path)) as connection, connection:
+        connection.execute("DELETE FROM tags")
+    assert host.index.progress() == progress
+    host.keeping.run()
+    assert host.index.progress() == progress
+
+
 def test_of_two_processes_with_one_directory_one_writes_and_the_other_one_waits_its_turn(
     tmp_path: Path, registry: Registry, host: Host
 ) -> None:
@@ -150,6 +191,47 @@ def test_of_two_processes_with_one_directory_one_writes_and_the_other_one_waits_
     registry.push("app", "v2")
     other.catch_up()
     assert other.tags() == ["app:v1", "app:v2"]
+
+
+def move_away(directory: Path) -> None:
+    directory.rename(directory.with_name("moved"))
+
+
+def put_a_copy(directory: Path) -> None:
+    """Put another directory with the same files in the place of this one."""
+    move_away(directory)
+    shutil.copytree(directory.with_name("moved"), directory)
+
+
+@pytest.mark.parametrize("harm", [shutil.rmtree, move_away, put_a_copy])
+def test_an_index_whose_directory_is_deleted_or_replaced_is_made_anew_there_and_the_directory_is_had_again(
+    tmp_path: Path, registry: Registry, host: Host, harm: Callable[[Path], None]
+) -> None:
+    registry.push("app", "v1")
+    host.catch_up()
+    harm(host.directory)
+    registry.push("app", "v2")
+    host.catch_up()
+    assert host.tags() == ["app:v1", "app:v2"]
+    other = Host(tmp_path / "index", registry.driver)
+    assert other.keeping.run() == _BUSY_SECONDS
+
+
+def test_an_index_comes_back_once_its_directory_can_be_made_again(
+    tmp_path: Path, registry: Registry, host: Host
+) -> None:
+    registry.push("app", "v1")
+    host.catch_up()
+    shutil.rmtree(host.directory)
+    host.directory.write_text("in the way")
+    for _ in range(2):
+        with pytest.raises(JobFailedError, match="the index cannot be kept"):
+            host.keeping.run()
+    host.directory.unlink()
+    host.catch_up()
+    assert host.tags() == ["app:v1"]
+    other = Host(tmp_path / "index", registry.driver)
+    assert other.keeping.run() == _BUSY_SECONDS
 
 
 def test_readers_go_on_while_the_file_is_replaced_again_and_again(registry: Registry, host: Host) -> None:

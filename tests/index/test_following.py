@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,7 @@ from registry.publishing import publishing as publishing_module
 from registry.storage import paths
 from tests.content import descriptor, image, index
 from tests.drivers.failing import FailingDriver
-from tests.index.hosts import Host, Registry
+from tests.index.hosts import IDLE, Host, Registry, everything
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from drivers.base import Found
     from drivers.inmemory import InMemoryDriver
+    from registry.browsing.shapes import RepositoryRow
 
 
 _RUNS = 5
@@ -64,6 +66,69 @@ def test_sizes_are_those_of_all_that_images_lead_to_and_what_they_share_is_count
     config = len(b'{"os": "linux", "architecture": "amd64", "config": {"Labels": {"of": "1"}}}')
     assert sizes["v1"] == len(repository.manifests.serve(first).content) + config + len(b"shared") + len(b"one")
     assert row.size == sum(map(len, manifests)) + 2 * config + len(b"shared") + len(b"one") + len(b"second")
+
+
+def test_as_the_first_index_is_made_a_repository_has_all_its_tags_and_either_no_size_or_that_of_all_its_images(
+    registry: Registry, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("app", "web"):
+        for number in range(3):
+            registry.push(name, f"v{number}", content=f"{name} {number}", layers=(b"%d" % number * 10,))
+    for limit in ("_FOUND", "_LINKS", "_MANIFESTS", "_SUMS"):
+        monkeypatch.setattr(f"registry.index.scanning.{limit}", 1)
+    monkeypatch.setattr("registry.index.jobs._STEP_SECONDS", 0.0)
+    told: list[RepositoryRow] = []
+    while host.keeping.run() not in IDLE:
+        page = host.index.repositories("name", everything)
+        told += page.rows if page else ()
+    final = {row.name: row for row in host.page().rows}
+    assert None in {row.size for row in told}
+    assert {replace(row, size=final[row.name].size) for row in told} == set(final.values())
+    assert {row.size for row in told} == {None, *(row.size for row in final.values())}
+    assert {row.tags for row in final.values()} == {3}
+
+
+def test_a_link_that_is_written_again_with_the_same_digest_leaves_the_size_of_its_repository(
+    tmp_path: Path, driver: InMemoryDriver
+) -> None:
+    silent = Registry(driver, silent=True)
+    host = Host(tmp_path / "index", driver, reconcile_seconds=0.0)
+    silent.push("app", "v1")
+    for _ in range(_RUNS):
+        host.keeping.run()
+    (before,) = host.page().rows
+    silent.push("app", "v1")
+    for _ in range(_RUNS):
+        host.keeping.run()
+    (after,) = host.page().rows
+    assert after.pushed != before.pushed
+    assert after.size == before.size is not None
+
+
+def test_a_repository_with_an_image_of_which_no_size_is_known_has_none(
+    registry: Registry, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.browsing.images._MOST_MANIFESTS", 1)
+    registry.push("app", "v1", content="1")
+    config = b'{"os": "linux", "architecture": "amd64", "config": {"Labels": {"of": "1"}}}'
+    registry.push_manifest("app", index(image(config, b"layer")), "too-large")
+    host.catch_up()
+    sizes = {row.name: row.size for row in host.rows("app")}
+    assert sizes["too-large"] is None
+    assert [row.size for row in host.page().rows] == [None]
+    registry.remove_tag("app", "too-large")
+    host.catch_up()
+    assert [row.size for row in host.page().rows] == [sizes["v1"]]
+
+
+def test_a_tag_that_leads_nowhere_takes_nothing_of_the_size_of_its_repository(registry: Registry, host: Host) -> None:
+    gone = registry.push("app", "gone")
+    registry.push("app", "v1", content="1")
+    registry.driver.delete(paths.blob_data(gone))
+    host.catch_up()
+    sizes = {row.name: row.size for row in host.rows("app")}
+    assert sizes["gone"] is None
+    assert [row.size for row in host.page().rows] == [sizes["v1"]]
 
 
 def test_an_index_of_images_has_the_size_of_all_of_them_and_their_platforms(registry: Registry, host: Host) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from registry.lifecycle.reports import Report, write_report
@@ -44,6 +46,25 @@ def test_it_says_how_far_the_index_of_this_host_is(serve: Serve, driver: InMemor
 
     assert "It is not there yet" in before
     assert "1 repository and 2 tags. All of the storage was last read" in Browser(client).get("/ui/_storage").text
+
+
+def test_pages_say_that_an_index_does_not_follow_changes_any_more(
+    serve: Serve, driver: InMemoryDriver, tmp_path: Path
+) -> None:
+    client = serve(ui={**UI, "index": {"directory": str(tmp_path)}})
+    push_image(client, "team/app", "v1")
+    host = Host(tmp_path, driver)
+    host.catch_up()
+    with closing(sqlite3.connect(host.path)) as connection, connection:
+        connection.execute("UPDATE state SET value = value - 125 * 1000000000 WHERE key = 'through_ns'")
+
+    home, storage = (Browser(client).get(path).text for path in ("/ui/", "/ui/_storage"))
+    assert "The index of this host is behind what has changed" in home
+    assert "It does not follow what has changed since" in storage
+    host.catch_up()
+    home, storage = (Browser(client).get(path).text for path in ("/ui/", "/ui/_storage"))
+    assert "is behind" not in home
+    assert "It does not follow" not in storage
 
 
 def test_it_says_what_the_last_runs_have_done(serve: Serve, driver: InMemoryDriver) -> None:
