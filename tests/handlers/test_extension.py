@@ -87,6 +87,7 @@ class TestTree:
                 {"name": "team", "is_repository": False, "has_nested": True},
                 {"name": "z", "is_repository": False, "has_nested": True},
             ],
+            "cut": False,
         }
         below = tell(client, "/v2/_registry/tree?path=team")
         assert [each["name"] for each in below["children"]] == ["team/app", "team/web"]
