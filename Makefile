@@ -122,7 +122,7 @@ model: $(BIN)/.test ## All pairs of clients in every order of steps with a garba
 	@MODEL=1 $(BIN)/python -m pytest tests/lifecycle/test_model.py tests/lifecycle/test_writers_beside.py -n auto
 
 pictures: $(BIN)/.check .npm/node_modules/axe-core/axe.min.js ## Take the pictures of the pages that the documents show (needs npm, chromium)
-	@REQUIRE_CLIENTS=1 PICTURES=docs/pictures $(BIN)/python -m pytest tests/integration/web/test_pages.py -p no:xdist
+	@REQUIRE_CLIENTS=1 PICTURES=docs/pictures $(BIN)/python -m pytest tests/integration/web/test_pages.py -k documents_show -p no:xdist
 
 conformance: $(BIN)/.check ## The OCI conformance program with everything on (needs Go)
 	@tests/integration/conformance.sh

@@ -177,6 +177,20 @@ class SignIn(Protocol):
             ControllerError: that cannot be told.
         """
 
+    def has_ended(self, session: str, begun: float) -> bool:
+        """Tell whether log_out() was called for the session with that id, which has begun at `begun`.
+
+        Raises:
+            ControllerError: that cannot be told.
+        """
+
+    def log_out(self, session: str, begun: float, lifetime: float) -> None:
+        """End the session with that id, on every host; no session is good for longer than `lifetime` seconds.
+
+        Raises:
+            ControllerError: that cannot be recorded.
+        """
+
     def log_out_everywhere(self, user: str) -> None:
         """End every session of `user` that has begun by now.
 

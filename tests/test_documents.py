@@ -17,6 +17,7 @@ PAGES = sorted(
     if path.name != "CHANGELOG.md"
 )
 MODULE = re.compile(r"(?<![\w./*-])((?:\w+/)+\w+\.py)\b")
+PICTURE = re.compile(r"!\[[^\]]+\]\(([^)]+)\)")
 README_LINES = 100
 LINES_UNTIL_IT_RUNS = 60
 
@@ -25,6 +26,22 @@ LINES_UNTIL_IT_RUNS = 60
 def test_modules_that_a_page_names_exist(page: str) -> None:
     named = MODULE.findall((PROJECT / page).read_text())
     assert [name for name in named if not any((PROJECT / room / name).is_file() for room in ("", "registry"))] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pictures_that_a_page_shows_exist(page: str) -> None:
+    shown = PICTURE.findall((PROJECT / page).read_text())
+    assert [path for path in shown if not (PROJECT / page).parent.joinpath(path).is_file()] == []
+
+
+def test_every_picture_is_shown_by_a_page() -> None:
+    shown = {
+        (PROJECT / page).parent.joinpath(path)
+        for page in PAGES
+        for path in PICTURE.findall((PROJECT / page).read_text())
+    }
+    assert set(PROJECT.glob("docs/pictures/*")) <= shown
+    assert shown
 
 
 def test_readme_is_two_screens_and_runs_on_the_first() -> None:

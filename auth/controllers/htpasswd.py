@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Self
 
 from auth.base import Access, AccessController, DeniedError, Grant, Records, Request, UnauthorizedError
 from auth.headers import basic_challenge, basic_credentials
-from auth.identities.logouts import Logouts
 from auth.identities.passwords import PasswordFile, examine, provision
 from auth.identities.sign_in import PasswordSignIn
 from auth.identities.throttle import FailureThrottle
@@ -34,8 +33,7 @@ class HtpasswdController(AccessController):
     def __init__(self, realm: str, passwords: PasswordFile) -> None:
         self._realm = realm
         self._passwords = passwords
-        self._logouts = Logouts()
-        self.sign_in = PasswordSignIn(passwords, self._logouts)
+        self.sign_in: PasswordSignIn = PasswordSignIn(passwords)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, object]) -> Self:
@@ -63,7 +61,7 @@ class HtpasswdController(AccessController):
         self._passwords.share(proven)
 
     def keep(self, records: Records) -> None:
-        self._logouts.keep(records)
+        self.sign_in.keep(records)
 
     def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
         credentials = basic_credentials(request.authorization)

@@ -11,7 +11,6 @@ from auth.base import MAINTENANCE, Access, AccessController, DeniedError, Grant,
 from auth.controllers.elsewhere import groups_elsewhere
 from auth.controllers.local_accounts import everybody
 from auth.headers import basic_credentials, bearer_challenge, bearer_token, merged_scope
-from auth.identities.logouts import Logouts
 from auth.identities.sign_in import PasswordSignIn
 from auth.rules.policy import policy_source
 from auth.rules.ruleset import ANONYMOUS
@@ -61,10 +60,10 @@ class LocalController(AccessController):
         self._policy = policy
         self._issuer = issuer
         self._realm = realm
-        self._logouts = Logouts()
+        self.sign_in: PasswordSignIn | None = None
         if accounts.have_passwords or people.providers:
             takes_passwords = accounts.have_passwords
-            self.sign_in = PasswordSignIn(accounts, self._logouts, people.providers, takes_passwords=takes_passwords)
+            self.sign_in = PasswordSignIn(accounts, people.providers, takes_passwords=takes_passwords)
         self.keys = accounts.own_keys
 
     @classmethod
@@ -103,7 +102,8 @@ class LocalController(AccessController):
 
     def keep(self, records: Records) -> None:
         self._accounts.keep(records)
-        self._logouts.keep(records)
+        if self.sign_in is not None:
+            self.sign_in.keep(records)
 
     def authorize(self, request: Request, accesses: Sequence[Access]) -> Grant:
         if request.authorization is None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from registry.browsing.documents import attachment
 from registry.browsing.referrers import references
-from registry.browsing.untrusted import LARGEST, Node, UnreadableError
-from registry.foundation.recent import RecentlyUsed
+from registry.browsing.untrusted import LARGEST, Allowance, Node, UnreadableError
+from registry.foundation.recent import RecentlyUsed, RecentlyUsedByWeight
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalidError
 
@@ -29,6 +29,10 @@ _MOST_REFERRERS: Final = 50
 _MOST_LOOKS: Final = 8
 _SMALL: Final = 4 * 1024 * 1024
 """Bytes that are read of what is attached for a summary."""
+
+_REMEMBERED: Final = 64 * 1024 * 1024
+_ROW_BYTES: Final = 500
+"""What a package takes in memory without its texts, and what all attachments take that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,37 @@ class Summaries:
             if summary:
                 found.append(summary)
         return found
+
+
+class Attachments:
+    """The attachments that were looked at last. What a digest stands for never changes, but it may be deleted."""
+
+    def __init__(self) -> None:
+        self._known: RecentlyUsedByWeight[tuple[str, Digest], Attachment] = RecentlyUsedByWeight(_REMEMBERED, _weight)
+
+    def get(self, source: Reader, repository: str, digest: Digest) -> Attachment | None:
+        """Return what is told of the manifest `digest`; None if it is not there, or is not a manifest.
+
+        Raises:
+            InventoryError: it cannot be read.
+        """
+        key = repository, digest
+        known = self._known.get(key)
+        if known:
+            return known if source.has(repository, digest) else None
+        read = attachment(source, repository, digest)
+        if read and not read.is_incomplete:
+            self._known.put(key, read)
+        return read
+
+
+def _weight(read: Attachment) -> int:
+    """Return about how many bytes of memory an attachment takes."""
+    documents = [part.document for part in read.parts]
+    rows = sum(len(each.bill.packages) for each in documents if each.bill)
+    rows += sum(len(each.vulnerabilities.found) for each in documents if each.vulnerabilities)
+    texts = sum(2 * part.size + len(part.document.raw) for part in read.parts if not part.document.problem)
+    return _ROW_BYTES * (len(documents) + rows + 1) + texts
 
 
 def summarize(read: Attachment) -> Summary:
@@ -129,8 +164,9 @@ def bill_of(source: Reader, repository: str, image: Digest, index: Digest | None
     candidates = [each.digest for each in referring if each.kind == "sbom"]
     candidates += attestations(source, repository, index, image) if index else ()
     candidates += [each.digest for each in referring if each.kind in {"provenance", "other"}]
+    values = Allowance()
     for digest in candidates[:_MOST_LOOKS]:
-        read = attachment(source, repository, digest, LARGEST)
+        read = attachment(source, repository, digest, LARGEST, values)
         bill = next((part.document.bill for part in read.parts if part.document.bill), None) if read else None
         if bill:
             return bill

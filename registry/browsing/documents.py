@@ -14,7 +14,7 @@ from registry.browsing.foreign import escaped
 from registry.browsing.provenance import Provenance, provenance
 from registry.browsing.referrers import attached_as
 from registry.browsing.sbom import Bill, bill
-from registry.browsing.untrusted import LARGEST, Node, UnreadableError
+from registry.browsing.untrusted import LARGEST, Allowance, Node, UnreadableError
 from registry.browsing.vulnerabilities import Vulnerabilities, vulnerabilities
 from registry.foundation.printable import printable
 from registry.oci.errors import ManifestInvalidError
@@ -71,7 +71,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A manifest that is attached to another, and its parts. `cut` is whether there are more of them."""
+    """A manifest that is attached to another, and its parts.
+
+    `cut` is whether there are more of them, `is_incomplete` whether the content of one is not here.
+    """
 
     digest: Digest
     artifact_type: str
@@ -79,22 +82,28 @@ class Attachment:
     annotations: Mapping[str, str]
     parts: tuple[Part, ...]
     cut: bool = False
+    is_incomplete: bool = False
 
 
-def attachment(source: Reader, repository: str, digest: Digest, budget: int = LARGEST) -> Attachment | None:
+def attachment(
+    source: Reader, repository: str, digest: Digest, budget: int = LARGEST, values: Allowance | None = None
+) -> Attachment | None:
     """Return what is told of the manifest `digest` and of its parts; None if it is not there, or is not a manifest.
 
-    No more than `budget` bytes of its parts are read; of those beyond, nothing is told.
+    No more than `budget` bytes of its parts are read, and no more `values`; of those beyond, nothing is told.
     """
+    values = values or Allowance()
     stored = source.manifest(repository, digest)
     manifest = _manifest(stored.content) if stored else None
     if stored is None or manifest is None:
         return None
     parts: list[Part] = []
+    is_incomplete = False
     for blob, said in islice(annotated_blobs(stored.content), _MOST_PARTS):
         content = source.small_blob(repository, blob.digest, budget) if blob.size <= budget else None
         budget -= len(content or b"")
-        parts.append(_part(blob, said, content, is_too_large=blob.size > budget))
+        parts.append(_part(blob, said, content, values, is_too_large=blob.size > budget))
+        is_incomplete |= content is None and blob.size <= budget
     return Attachment(
         digest,
         printable(manifest.artifact_type),
@@ -102,6 +111,7 @@ def attachment(source: Reader, repository: str, digest: Digest, budget: int = LA
         {printable(name): printable(value) for name, value in manifest.annotations.items()},
         tuple(parts),
         cut=len(manifest.blobs) > _MOST_PARTS,
+        is_incomplete=is_incomplete,
     )
 
 
@@ -137,34 +147,47 @@ def _manifest(content: bytes) -> Manifest | None:
         return None
 
 
-def _part(blob: Descriptor, said: Mapping[str, str], content: bytes | None, *, is_too_large: bool) -> Part:
+def _part(
+    blob: Descriptor, said: Mapping[str, str], content: bytes | None, values: Allowance, *, is_too_large: bool
+) -> Part:
     if content is not None:
-        document = explain(content, blob.media_type, said)
+        document = explain(content, blob.media_type, said, values)
     else:
-        problem = "is too large to be read here" if is_too_large else "is not here, or not of the size that is said"
+        problem = (
+            "is too large to be explained here" if is_too_large else "is not here, or not of the size that is said"
+        )
         document = Document(guessed_kind(blob.media_type, said), problem=problem)
     return Part(printable(blob.media_type), blob.digest, blob.size, printable(said.get(TITLE, "")), document)
 
 
-def explain(content: bytes, media_type: str = "", annotations: Mapping[str, str] | None = None) -> Document:
-    """Return what is told of a document; `annotations` are those of the descriptor that names it. Never raises."""
+def explain(
+    content: bytes,
+    media_type: str = "",
+    annotations: Mapping[str, str] | None = None,
+    values: Allowance | None = None,
+) -> Document:
+    """Return what is told of a document; `annotations` are those of the descriptor that names it. Never raises.
+
+    No more `values` are read.
+    """
     annotations = annotations or {}
+    values = values or Allowance()
     guessed = guessed_kind(media_type, annotations)
     try:
-        document = Node.parse(content)
+        document = Node.parse(content, values)
     except UnreadableError as error:
         is_text = media_type.startswith("text/")
         raw = _lines(content) if is_text else ""
         return Document(kind=guessed, raw=raw, problem="" if is_text or guessed == "signature" else str(error))
-    return replace(_told(document, guessed, annotations), raw=document.indented(_MOST_RAW))
+    return replace(_told(document, guessed, annotations, values), raw=document.indented(_MOST_RAW))
 
 
-def _told(document: Node, guessed: Attached, annotations: Mapping[str, str]) -> Document:
+def _told(document: Node, guessed: Attached, annotations: Mapping[str, str], values: Allowance) -> Document:
     signature = (
         signatures.simple_signing(document, annotations) or signatures.bundle(document) or signatures.notation(document)
     )
     try:
-        statement = _in_envelope(document)
+        statement = _in_envelope(document, values)
     except UnreadableError as error:
         return Document(kind=guessed, signature=signature, problem=f"has an envelope whose content {error}")
     if not statement.text("_type").startswith(_STATEMENT):
@@ -176,7 +199,7 @@ def _told(document: Node, guessed: Attached, annotations: Mapping[str, str]) -> 
         signature=signature,
     )
     try:
-        predicate = _predicate(statement)
+        predicate = _predicate(statement, values)
     except UnreadableError as error:
         return replace(known, problem=f"has a predicate that {error}")
     told = _content(predicate, known)
@@ -195,7 +218,7 @@ def _content(document: Node, known: Document) -> Document:
     return known
 
 
-def _in_envelope(document: Node) -> Node:
+def _in_envelope(document: Node, values: Allowance) -> Node:
     """Return what is in a DSSE envelope, or in one in a bundle of sigstore; the document itself if it is neither.
 
     Raises:
@@ -204,10 +227,10 @@ def _in_envelope(document: Node) -> Node:
     envelope = document.at("dsseEnvelope") if document.has("dsseEnvelope") else document
     if not envelope.has("payloadType", "payload"):
         return document
-    return Node.parse(signatures.decoded(envelope.at("payload")))
+    return Node.parse(signatures.decoded(envelope.at("payload")), values)
 
 
-def _predicate(statement: Node) -> Node:
+def _predicate(statement: Node, values: Allowance) -> Node:
     """Return the predicate of a statement; cosign puts that which it does not know into a text.
 
     Raises:
@@ -215,7 +238,7 @@ def _predicate(statement: Node) -> Node:
     """
     predicate = statement.at("predicate")
     packed = predicate.at("Data").value
-    return Node.parse(packed.encode("utf-8", "replace")) if isinstance(packed, str) else predicate
+    return Node.parse(packed.encode("utf-8", "replace"), values) if isinstance(packed, str) else predicate
 
 
 def _lines(content: bytes) -> str:

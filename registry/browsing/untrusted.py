@@ -15,14 +15,31 @@ from registry.oci import documents
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LARGEST: Final = 16 * 1024 * 1024
-"""Bytes of the largest document that is read."""
+LARGEST: Final = 8 * 1024 * 1024
+"""Bytes of the largest document that is read, of which the worst takes two seconds and 100 MiB."""
 
-MOST_VALUES: Final = 500_000
-"""Values in a document that is read: of each there is an object in memory, with 100 bytes and more."""
+MOST_VALUES: Final = 300_000
+"""Values in documents that are read together: of each there is an object in memory, with 100 bytes and more."""
 
 _LONGEST_TEXT: Final = 2000
 _LONGEST_NUMBER: Final = 40
+
+
+class Allowance:
+    """How many values may still be read: of one document, or of several together."""
+
+    def __init__(self, values: int = MOST_VALUES) -> None:
+        self._most = self._left = values
+
+    def take(self, content: bytes) -> None:
+        """Count the values in what may be JSON.
+
+        Raises:
+            UnreadableError: they are too many.
+        """
+        if documents.has_more_values(content, self._left):
+            raise UnreadableError(f"has more values than are read of one attachment, which are {self._most}")
+        self._left -= min(documents.most_values(content), self._left)
 
 
 class UnreadableError(Exception):
@@ -38,16 +55,15 @@ class Node:
         self.value = value
 
     @classmethod
-    def parse(cls, content: bytes) -> Node:
-        """Read a document.
+    def parse(cls, content: bytes, values: Allowance | None = None) -> Node:
+        """Read a document, which has no more `values`.
 
         Raises:
             UnreadableError: it is not JSON, or reading it would take too much memory.
         """
         if len(content) > LARGEST:
             raise UnreadableError(f"has more than {LARGEST // 2**20} MiB")
-        if documents.has_more_values(content, MOST_VALUES):
-            raise UnreadableError(f"has more than {MOST_VALUES} values")
+        (values or Allowance()).take(content)
         try:
             return cls(_DECODER.decode(content.decode("utf-8", "replace").removeprefix("\ufeff")))
         except RecursionError:

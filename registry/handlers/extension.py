@@ -16,26 +16,23 @@ from auth.base import Access
 from registry.browsing.compare import Place, compared
 from registry.browsing.manifest import details
 from registry.browsing.referrers import references
-from registry.browsing.repository import SORTS, tags_page
-from registry.browsing.search import search
+from registry.browsing.repository import SORTS
 from registry.browsing.spelling import spelled
 from registry.browsing.tree import level
 from registry.handlers.context import authorize, hand_over, open_repository
 from registry.handlers.current import services
-from registry.handlers.looking import looking
+from registry.handlers.looking import find, looking, tags_of
 from registry.handlers.paging import last_seen, next_link, page_size
 from registry.handlers.response import Response
-from registry.inventory.source import NotThereError
 from registry.oci import encoding, media_types
 from registry.oci.digest import Digest
-from registry.oci.errors import ManifestUnknownError, NameUnknownError, PaginationInvalidError, ParameterInvalidError
+from registry.oci.errors import ManifestUnknownError, PaginationInvalidError, ParameterInvalidError
 from registry.oci.reference import parse_name, parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from registry.browsing.repository import Sort
-    from registry.browsing.shapes import TagsPage
 
 blueprint = Blueprint("extension", __name__)
 
@@ -55,9 +52,7 @@ def search_repositories() -> Response:
         raise ParameterInvalidError(f"q has to be a text of 1 to {_LONGEST_TEXT} characters")
     size = _size()
     hand_over()
-    index = services().index
-    hits = index.search(text, shows, last_seen(), size) if index else None
-    hits = hits or search(services().repositories.catalog, text, shows, last_seen(), size)
+    hits = find(text, shows, last_seen(), size)
     return _page({"complete": hits.complete, "results": spelled(hits.rows)}, hits.following, q=text, n=size)
 
 
@@ -80,7 +75,7 @@ def list_tags(name: str) -> Response:
     sort = _sort()
     size = _size()
     hand_over()
-    page = _tags(name, sort, last_seen(), size)
+    page = tags_of(name, sort, last_seen(), size)
     told = {"name": name, "sort": page.sort, "total": page.total, "tags": spelled(page.rows)}
     return _page(told, page.following, sort=sort, n=size)
 
@@ -143,22 +138,6 @@ def _sort() -> Sort:
         if asked == each:
             return each
     raise ParameterInvalidError(f"sort has to be one of {', '.join(SORTS)}")
-
-
-def _tags(name: str, sort: Sort, after: str, size: int) -> TagsPage:
-    """Return a page of tags, in the order `sort` if that can be had.
-
-    Raises:
-        NameUnknownError: there is no such repository.
-    """
-    index = services().index
-    page = index.tags(name, sort, after, size) if index and sort != "name" else None
-    if page and page.rows:
-        return page
-    try:
-        return tags_page(looking().images, name, after=after, limit=size, sort=sort)
-    except NotThereError as error:
-        raise NameUnknownError("repository name not known to registry", {"name": name}) from error
 
 
 def _page(told: dict[str, object], following: str | None, **query: str | int) -> Response:

@@ -1,6 +1,6 @@
 """What takes much memory or time is done for one request of a process at a time: documents that strangers have pushed.
 
-One of 16 MiB takes some 100 MiB while it is read. So many at once would take all that there is, whoever asks for them.
+One of 8 MiB takes some 100 MiB while it is read. So many at once would take all that there is, whoever asks for them.
 """
 
 from __future__ import annotations

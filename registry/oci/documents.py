@@ -88,7 +88,7 @@ def decode_stored(content: bytes) -> Any:
 
 def has_more_values(content: bytes, limit: int) -> bool:
     """Tell whether there are more than `limit` values in what may be JSON; it is not read for that."""
-    if len(content) <= limit or _at_most_values(content) <= limit:
+    if len(content) <= limit or most_values(content) <= limit:
         return False
     # Text may have commas and brackets in it. Without its escapes, every second quote begins a string; two quotes that
     # have none of the marks between them may go.
@@ -97,9 +97,14 @@ def has_more_values(content: bytes, limit: int) -> bool:
     count = is_text = 0
     for start in range(0, len(marks), _PIECE):
         pieces = marks[start : start + _PIECE].split(b'"')
-        count += _at_most_values(b"".join(pieces[is_text::2]))
+        count += most_values(b"".join(pieces[is_text::2]))
         is_text = (is_text + len(pieces) - 1) % 2
     return count > limit
+
+
+def most_values(content: bytes) -> int:
+    """Return a number that is not less than that of the values: each one comes after one of these."""
+    return content.count(b",") + content.count(b"[") + content.count(b"{")
 
 
 def spelling(key: str) -> str:
@@ -140,11 +145,6 @@ def refuse_repeated(keys: list[str], where: str) -> None:
     """
     if keys:
         raise ManifestInvalidError(f"{where} has the key {keys[0][:64]} more than once; case makes no difference")
-
-
-def _at_most_values(content: bytes) -> int:
-    """Return a number that is not less than that of the values: each one comes after one of these."""
-    return content.count(b",") + content.count(b"[") + content.count(b"{")
 
 
 def _text(content: bytes) -> str:

@@ -28,9 +28,11 @@ class Possible:
     """What a visitor may do to a repository from its pages, as the rules and the state of the registry have it.
 
     `delete` is about manifests without tags, `delete_tags` about tags, and so about manifests with tags and the whole.
+    With `copy` there may be another repository to which its manifests can be copied; which, the rules do not list.
     """
 
     push: bool = False
+    copy: bool = False
     delete: bool = False
     delete_tags: bool = False
 
@@ -67,17 +69,50 @@ class AsSeen:
             raise MovedError(current)
 
 
+@dataclass(frozen=True, slots=True)
+class AsSeenOrWanted:
+    """The Condition AsSeen of a tag that is to lead to `wanted`: it may do so already."""
+
+    seen: Digest | None
+    wanted: Digest
+
+    def require(self, current: Digest | None) -> None:
+        """Return if it is as it was seen or wanted.
+
+        Raises:
+            MovedError: it is not.
+        """
+        if current not in {self.seen, self.wanted}:
+            raise MovedError(current)
+
+
 def possible(visitor: Visitor, name: str) -> Possible:
     """Return what `visitor`, who may pull from the repository called so, may do to it."""
     configuration, place = services().configuration, _place(name)
     if configuration.storage.maintenance.readonly.enabled or not place.takes_deletions:
         return Possible()
     deletes = configuration.storage.delete.enabled and visitor.may(name, "delete")
+    pushes = visitor.may(name, "push")
     return Possible(
-        push=not place.upstream and visitor.may(name, "push"),
+        push=not place.upstream and pushes,
+        copy=pushes or visitor.session is not None,
         delete=deletes,
         delete_tags=deletes and visitor.may(name, "untag"),
     )
+
+
+def require_copying(visitor: Visitor, name: str) -> None:
+    """Return if `visitor` may look for a repository to copy to from the one called so (Possible.copy).
+
+    Raises:
+        UnsupportedError: the registry takes no pushes.
+        auth.base.DeniedError, SignInNeededError: the visitor may not.
+    """
+    require_writable()
+    if not _place(name).takes_deletions:
+        raise UnsupportedError("this registry is a cache of another one: nothing is copied in it")
+    if visitor.session is None:
+        visitor.require(name, "push")
 
 
 def open_to_push(visitor: Visitor, name: str, reference: object = "") -> Changing:

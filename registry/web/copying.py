@@ -11,7 +11,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError, NameInvalidError, TagInvalidError
 from registry.oci.reference import Tag, parse_name, parse_reference, parse_tag
 from registry.publishing.copying import Copy, copy_manifest, copy_with_referrers
-from registry.web.acting import AsSeen, MovedError, open_to_push
+from registry.web.acting import AsSeenOrWanted, MovedError, open_to_push, require_copying
 from registry.web.page import page, redirect, render
 from registry.web.site import site
 from registry.web.visitor import visitor
@@ -28,6 +28,7 @@ def ask_copy() -> Response:
     """Ask to which repository the manifest in the query is to be copied, and under which tag."""
     name = parse_name(request.args.get("repository", ""))
     source = visitor().open(name)
+    require_copying(visitor(), name)
     wanted = parse_reference(request.args.get("reference", ""))
     tag = wanted.name if isinstance(wanted, Tag) else ""
     digest = source.tags.resolve(wanted) if isinstance(wanted, Tag) else wanted
@@ -51,13 +52,12 @@ def copy() -> Response:
         return _ask(name, digest, 400, target=target, tag=tag, whole=whole, error="This is not a repository's name.")
     except TagInvalidError:
         return _ask(name, digest, 400, target=target, tag=tag, whole=whole, error="This is not a tag.")
-    condition = AsSeen(Digest.parse(seen) if seen else None)
+    condition = AsSeenOrWanted(Digest.parse(seen) if seen else None, digest)
     wanted = Copy(source, changing.repository, digest, Tag(tag), condition)
     try:
         (copy_with_referrers if whole else copy_manifest)(changing.publishing, wanted)
     except MovedError as moved:
-        if moved.current != digest:
-            return _ask(name, digest, 409, target=target, tag=tag, whole=whole, moved=moved)
+        return _ask(name, digest, 409, target=target, tag=tag, whole=whole, moved=moved)
     return redirect(site().links.tag(target, tag))
 
 

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Final
 from flask import Blueprint, request
 
 from registry.browsing.attached import attached_to
-from registry.browsing.documents import attachment
 from registry.browsing.vulnerabilities import SEVERITIES
 from registry.handlers.context import hand_over
 from registry.handlers.looking import looking
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError
 from registry.oci.reference import parse_name
-from registry.web.markdown import html
 from registry.web.page import page, render
+from registry.web.readme import readme_html
 from registry.web.site import site
 from registry.web.visitor import visitor
 
@@ -74,9 +73,10 @@ def show_document() -> Response:
     name, digest = _asked()
     wanted = request.args.get("filter", "")[:_LONGEST_FILTER]
     with looking().turn.taken():
-        found = attachment(looking().images.source, name, digest)
+        found = site().attachments.get(looking().images.source, name, digest)
         if found is None:
             raise ManifestUnknownError("manifest unknown", str(digest))
+        readme = next((part for part in found.parts if part.document.kind == "readme" and part.document.raw), None)
         return render(
             "document.html",
             name=name,
@@ -87,7 +87,8 @@ def show_document() -> Response:
             filter=wanted,
             packages=lambda bill: _packages(bill, wanted),
             rows=_ROWS,
-            html=html,
+            readme=readme,
+            html=readme_html(readme.document.raw) if readme else "",
         )
 
 

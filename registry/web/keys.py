@@ -64,6 +64,7 @@ def create_key() -> Response:
 def ask_revoke() -> Response:
     """Ask whether to revoke a key."""
     keys, grant = _keys()
+    require_writable()
     wanted = request.args.get("key", "")
     for key in keys.of(grant.user):
         if key.id == wanted:
@@ -107,6 +108,7 @@ def _list(keys: Keys, grant: Grant, *, message: str = "", code: int = 200) -> Re
         "keys.html",
         code,
         keys=keys.of(grant.user),
+        is_writable=not services().configuration.storage.maintenance.readonly.enabled,
         lifetimes=offered,
         usual_lifetime=usual,
         actions=ACTIONS,

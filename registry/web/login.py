@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Blueprint, request
 from werkzeug.exceptions import NotFound
 
-from auth.base import Grant, ThrottledError, UnauthorizedError
+from auth.base import ControllerError, Grant, ThrottledError, UnauthorizedError
 from registry.handlers.auditing import note_login, note_logout
 from registry.handlers.context import AccessRequest
 from registry.handlers.current import services
@@ -23,6 +24,9 @@ from registry.web.visitor import Visitor, visitor
 if TYPE_CHECKING:
     from auth.base import SignIn
     from registry.handlers.response import Response
+    from registry.web.sessions import Session
+
+logger = logging.getLogger(__name__)
 
 blueprint = Blueprint("web_login", __name__)
 
@@ -60,17 +64,31 @@ def log_in() -> Response:
 @blueprint.post("/_logout")
 @page
 def log_out() -> Response:
-    """End the session in this browser, or, where that is asked for, all sessions of the user."""
+    """End the session, or, where that is asked for, all sessions of the user."""
     session, sign_in = visitor().session, services().access.sign_in
     response = redirect(site().links.home())
     if session and sign_in:
-        if request.form.get("everywhere"):
-            sign_in.log_out_everywhere(session.grant.user)
+        _end(sign_in, session, everywhere=bool(request.form.get("everywhere")))
         note_logout()
         response = _farewell(sign_in, session.grant) or response
     current_globals().session_ended = True
     SESSION.clear(response)
     return response
+
+
+def _end(sign_in: SignIn, session: Session, *, everywhere: bool) -> None:
+    """End `session`, or all sessions of its user; a single one at least here, where that cannot be recorded.
+
+    Raises:
+        auth.base.ControllerError: it cannot be recorded that all have ended.
+    """
+    if everywhere:
+        sign_in.log_out_everywhere(session.grant.user)
+        return
+    try:
+        sign_in.log_out(session.id, session.begun, site().sessions.lifetime)
+    except ControllerError as error:  # such as in a registry that is read-only: the browser forgets it all the same
+        logger.warning("a session of %s has ended in its browser alone: %s", session.grant.user, error)
 
 
 def _farewell(sign_in: SignIn, grant: Grant) -> Response | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
@@ -19,7 +20,6 @@ from registry.web.visitor import visitor
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from registry.browsing.readme import Readme
     from registry.handlers.response import Response
 
 blueprint = Blueprint("web_readme", __name__)
@@ -38,14 +38,15 @@ def show_readme() -> Response:
         raise NameUnknownError("repository name not known to registry", {"name": name})
     with looking().turn.taken():
         found = readme_of_repository(source, name, newest if is_tag(newest) else "")
-        text = _html(found) if found else ""
+        text = readme_html(found.text) if found else ""
     return render("readme.html", name=name, readme=found, text=text)
 
 
-def _html(found: Readme) -> Markup:
-    """Return a README as HTML, which takes a while for a long one, and is always the same for one manifest."""
-    known = site().readmes.get(found.manifest)
+def readme_html(text: str) -> Markup:
+    """Return a README as HTML, which takes a while for a long one: those that were shown last are remembered."""
+    key = hashlib.sha256(text.encode()).digest()
+    known = site().readmes.get(key)
     if known is None:
-        known = html(found.text)
-        site().readmes.put(found.manifest, known)
+        known = html(text)
+        site().readmes.put(key, known)
     return known

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flask import request
 
-from registry.browsing.repository import SORTS, tags_page
+from registry.browsing.repository import SORTS
 from registry.browsing.tree import level
 from registry.handlers.context import hand_over
 from registry.handlers.current import services
-from registry.handlers.looking import looking
-from registry.inventory.source import NotThereError
+from registry.handlers.looking import tags_of
 from registry.oci.errors import NameUnknownError
 from registry.quota.standing import standings
 from registry.web.acting import possible
@@ -24,7 +23,6 @@ from registry.web.visitor import visitor
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from registry.browsing.repository import Sort
     from registry.browsing.shapes import TagsPage
     from registry.handlers.response import Response
     from registry.quota.standing import Standing
@@ -78,7 +76,7 @@ def show_repository(name: str) -> Response:
         raise NameUnknownError("repository name not known to registry", {"name": name})
     if not is_repository:
         return render("repository.html", name=name, level=nested, is_repository=False, possible=None, quotas=())
-    tags = _tags(name, sort, after, wanted)
+    tags = tags_of(name, sort, after, _TAGS, wanted)
     return render(
         "repository.html",
         name=name,
@@ -105,22 +103,6 @@ def _quotas(name: str) -> Sequence[Standing]:
         return ()
     here = services()
     return tuple(standings(here.driver, here.configuration.storage.maintenance.quotas, [name]))
-
-
-def _tags(name: str, sort: Sort, after: str, wanted: str) -> TagsPage:
-    """Return tags with `wanted` in their names; the order of very many is known to an index only.
-
-    Raises:
-        NameUnknownError: the repository is gone meanwhile.
-    """
-    try:
-        page = tags_page(looking().images, name, sort=sort, after=after, limit=_TAGS, containing=wanted)
-    except NotThereError:
-        raise NameUnknownError("repository name not known to registry", {"name": name}) from None
-    index = services().index
-    if page.sort == sort or wanted or not index:
-        return page
-    return index.tags(name, sort, after, _TAGS) or page
 
 
 def _pulled(name: str, tags: TagsPage) -> Pulled | None:

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from flask import Blueprint, request
 
-from registry.browsing.search import search
 from registry.handlers.context import hand_over
-from registry.handlers.current import services
+from registry.handlers.looking import find
 from registry.web.page import page, render
 from registry.web.visitor import visitor
 
 if TYPE_CHECKING:
-    from registry.browsing.shapes import Hits
     from registry.handlers.response import Response
 
 blueprint = Blueprint("web_search", __name__)
@@ -28,11 +26,4 @@ def show_search() -> Response:
     """Show what is found, of what the visitor may pull."""
     text = request.args.get("q", "").strip()[:_LONGEST]
     hand_over()
-    return render("search.html", text=text, hits=_found(text, request.args.get("after", "")))
-
-
-def _found(text: str, after: str) -> Hits:
-    """Return what the index has of `text`; without one, or before it is complete, a look at some names."""
-    here, shows = services(), visitor().shows
-    hits = here.index.search(text, shows, after, _PAGE) if here.index else None
-    return hits or search(here.repositories.catalog, text, shows, after, _PAGE)
+    return render("search.html", text=text, hits=find(text, visitor().shows, request.args.get("after", ""), _PAGE))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from registry.browsing.attached import Summaries
+from registry.browsing.attached import Attachments, Summaries
 from registry.foundation.recent import RecentlyUsedByWeight
 from registry.handlers.flask_internals import current_app
 from registry.handlers.urls import path_of_pages
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from registry.oci.digest import Digest
     from registry.services import Services
 
 EXTENSION: Final = "registry.web"
@@ -37,8 +36,8 @@ _README_BYTES: Final = 8 * 1024 * 1024
 class Site:
     """The pages of an application.
 
-    `static` are the files that they load, by name. `summaries` are of attached documents, `readmes` the texts that
-    were made HTML last, by the manifest that has them.
+    `static` are the files that they load, by name. `summaries` are of attached documents, and `attachments` those that
+    were shown last; `readmes` are the texts that were made HTML last, by their SHA-256.
     """
 
     title: str
@@ -48,7 +47,8 @@ class Site:
     templates: Environment
     static: Mapping[str, bytes]
     summaries: Summaries
-    readmes: RecentlyUsedByWeight[Digest, Markup]
+    attachments: Attachments
+    readmes: RecentlyUsedByWeight[bytes, Markup]
 
 
 def build_site(services: Services) -> Site:
@@ -74,6 +74,7 @@ def build_site(services: Services) -> Site:
         templates=templates,
         static=static,
         summaries=Summaries(),
+        attachments=Attachments(),
         readmes=RecentlyUsedByWeight(_README_BYTES, len),
     )
 

@@ -10,7 +10,7 @@ from registry.handlers.context import hand_over
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError, TagInvalidError
 from registry.oci.reference import Tag, parse_name, parse_reference, parse_tag
-from registry.web.acting import AsSeen, MovedError, open_to_push
+from registry.web.acting import AsSeenOrWanted, MovedError, open_to_push
 from registry.web.page import page, redirect, render
 from registry.web.site import site
 from registry.web.visitor import visitor
@@ -54,12 +54,10 @@ def tag() -> Response:
     changing = open_to_push(visitor(), name, wanted)
     manifest = changing.repository.manifests.get(digest)
     try:
-        changing.publishing.move_tag(
-            changing.repository, wanted, manifest, digest, AsSeen(Digest.parse(seen) if seen else None)
-        )
+        condition = AsSeenOrWanted(Digest.parse(seen) if seen else None, digest)
+        changing.publishing.move_tag(changing.repository, wanted, manifest, digest, condition)
     except MovedError as moved:
-        if moved.current != digest:
-            return render("tag.html", 409, name=name, digest=digest, tag=typed, current=moved.current, error="")
+        return render("tag.html", 409, name=name, digest=digest, tag=typed, current=moved.current, error="")
     return redirect(site().links.tag(name, wanted.name))
 
 

@@ -148,4 +148,6 @@ def _session(access: AccessController) -> Session | None:
     if session is None:
         return None
     hand_over()  # the storage or a directory may be asked about its user
+    if access.sign_in.has_ended(session.id, session.begun):
+        return None
     return session if access.sign_in.stands(session.grant, session.begun) else None

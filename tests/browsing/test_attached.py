@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from registry.browsing.attached import Summaries, attestations, bill_of
+from registry.browsing.attached import Attachments, Summaries, attestations, bill_of
 from registry.browsing.compare import Change, Place, compared
 from registry.browsing.documents import attachment
 from registry.browsing.readme import LONGEST, readme_of, readme_of_repository
+from registry.browsing.untrusted import MOST_VALUES
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknownError
@@ -143,9 +144,49 @@ def test_what_has_no_room_to_be_read_is_said_and_the_rest_is_read(client: FlaskC
 
     assert found is not None
     assert [(part.document.kind, part.document.problem) for part in found.parts] == [
-        ("sbom", "is too large to be read here"),
+        ("sbom", "is too large to be explained here"),
         ("vulnerabilities", ""),
     ]
+
+
+def test_the_values_in_all_parts_count_together(client: FlaskClient, images: Images) -> None:
+    many = {"content": b"[" + b"0," * (MOST_VALUES // 2) + b"0]", "type": "application/json"}
+    more = {"content": b"[0," + b"1," * (MOST_VALUES // 2) + b"0]", "type": "application/json"}
+    found = attachment(images.source, "app", push(client, many, more))
+
+    assert found is not None
+    assert [part.document.problem.partition(",")[0] for part in found.parts] == [
+        "",
+        "has more values than are read of one attachment",
+    ]
+
+
+def test_an_attachment_is_read_once_and_told_while_it_is_there(client: FlaskClient, images: Images) -> None:
+    digest = push(client, {"content": encoded(attached.GRYPE), "type": "application/json"})
+    attachments = Attachments()
+    first = attachments.get(images.source, "app", digest)
+
+    assert first is not None
+    assert attachments.get(images.source, "app", digest) is first
+    assert attachments.get(images.source, "other", digest) is None
+    client.delete(f"/v2/app/manifests/{digest}")
+    assert attachments.get(images.source, "app", digest) is None
+
+
+def test_an_attachment_of_which_a_part_was_gone_is_read_again(
+    client: FlaskClient, images: Images, driver: InMemoryDriver
+) -> None:
+    digest = push(client, {"content": encoded(attached.GRYPE), "type": "application/json"})
+    path = paths.blob_data(Digest.of(encoded(attached.GRYPE)))
+    driver.delete(path)
+    attachments = Attachments()
+    first = attachments.get(images.source, "app", digest)
+    driver.put(path, encoded(attached.GRYPE))
+    again = attachments.get(images.source, "app", digest)
+
+    assert first is not None
+    assert again is not None
+    assert [each.parts[0].document.kind for each in (first, again)] == ["other", "vulnerabilities"]
 
 
 def test_a_part_that_is_gone_is_said(client: FlaskClient, images: Images, driver: InMemoryDriver) -> None:

@@ -230,8 +230,11 @@ def test_a_signature_in_cbor_is_present() -> None:
     [
         (b"\x00\x01", "is not JSON"),
         (b"[" * 200_000, "is nested too deeply"),
-        (b"[" + b"0," * MOST_VALUES + b"0]", f"has more than {MOST_VALUES} values"),
-        (b" " * (LARGEST + 1), "has more than 16 MiB"),
+        (
+            b"[" + b"0," * MOST_VALUES + b"0]",
+            f"has more values than are read of one attachment, which are {MOST_VALUES}",
+        ),
+        (b" " * (LARGEST + 1), "has more than 8 MiB"),
         (encoded({"payloadType": "x", "payload": "e"}), "has an envelope whose content is not JSON"),
         (encoded(statement(_SPDX, {"Data": "SPDXVersion: SPDX-2.3"})), "has a predicate that is not JSON"),
     ],

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.browsing import search as searching
+from registry.browsing.repository import MOST_SORTED
 from registry.browsing.shapes import TagRow, TagsPage
 from registry.config.values import Extensions, Plugin
 from registry.handlers.current import EXTENSION
@@ -132,25 +133,26 @@ class TestTags:
                 [f"v{expected[2]}"],
             ]
 
-    def test_an_index_is_asked_for_other_orders_than_by_name_and_the_storage_where_it_knows_nothing(
-        self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("sort", ["name", "-pushed"])
+    def test_an_index_is_asked_for_more_tags_than_are_sorted_and_the_storage_for_fewer(
+        self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, sort: str
     ) -> None:
         class Index:
             def tags(self, repository: str, sort: str, after: str, limit: int) -> TagsPage:
-                known = (TagRow("of-the-index", None),) if repository == "a/b" else ()
-                return TagsPage(known, f"1.0:{after}" if limit == 1 else None, 7, sort)
+                total = MOST_SORTED + 1 if repository == "a/b" else MOST_SORTED
+                return TagsPage((TagRow(f"{after}{limit}", None),), None, total, sort)
 
         services = client.application.extensions[EXTENSION]
         monkeypatch.setitem(client.application.extensions, EXTENSION, replace(services, index=Index()))
         for name in ("a/b", "c/d"):
             push_image(client, name, "v1")
 
-        sorted_by_index = tell(client, "/v2/a/b/_registry/tags/list?sort=-pushed&last=x&n=1")
+        many = tell(client, f"/v2/a/b/_registry/tags/list?sort={sort}&last=x&n=1")
+        few = tell(client, f"/v2/c/d/_registry/tags/list?sort={sort}")
 
-        assert [each["name"] for each in sorted_by_index["tags"]] == ["of-the-index"]
-        assert (sorted_by_index["sort"], sorted_by_index["total"]) == ("-pushed", 7)
-        for path in ("a/b/_registry/tags/list", "c/d/_registry/tags/list?sort=-pushed"):
-            assert [each["name"] for each in tell(client, f"/v2/{path}")["tags"]] == ["v1"]
+        assert [each["name"] for each in many["tags"]] == ["x1"]
+        assert (many["sort"], many["total"]) == (sort, MOST_SORTED + 1)
+        assert [each["name"] for each in few["tags"]] == ["v1"]
 
     def test_there_has_to_be_such_a_repository(self, client: FlaskClient) -> None:
         assert error_of(client.get("/v2/a/b/_registry/tags/list")) == (404, "NAME_UNKNOWN")

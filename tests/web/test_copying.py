@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -130,9 +130,37 @@ def test_who_may_not_pull_copies_nothing(serve: Serve, htpasswd: Path) -> None:
     assert _leads_to(serve(), "mine/app", "v1") is None
 
 
-def test_a_read_only_registry_copies_nothing(serve: Serve) -> None:
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"storage": {"inmemory": {}, "maintenance": {"readonly": {"enabled": True}}}},
+        {"proxy": {"remoteurl": "http://127.0.0.1:9"}},
+    ],
+)
+def test_a_registry_that_takes_no_pushes_offers_no_copy(serve: Serve, sections: dict[str, Any]) -> None:
     push_whole_image(serve(), "team/app", "v1")
-    client = serve(ui=UI, storage={"inmemory": {}, "maintenance": {"readonly": {"enabled": True}}})
-    browser = Browser(client)
+    browser = Browser(serve(ui=UI, **sections))
 
-    assert browser.send(_form(browser), target="released/app").status == 405
+    assert not [link for link in browser.get("/ui/team/app:v1").links if "_copy" in link]
+    assert browser.get("/ui/_copy?repository=team/app&reference=v1").status == 405
+
+
+def test_a_copy_is_offered_to_whoever_has_logged_in_and_to_others_who_may_push(serve: Serve, htpasswd: Path) -> None:
+    for name in ("team/app", "sandbox/app"):
+        push_whole_image(serve(), name, "v1")
+    rules = [
+        {"repositories": "team/**", "anonymous": ["pull"], "authenticated": ["pull"]},
+        {"repositories": "sandbox/**", "anonymous": ["pull", "push"]},
+    ]
+    client = serve(ui=UI, auth={"local": {"htpasswd": str(htpasswd), "rules": rules}})
+    stranger, ci = Browser(client), Browser(client.application.test_client())
+    ci.log_in("ci", "machine")
+
+    def offered(browser: Browser, name: str) -> bool:
+        return any("_copy" in link for link in browser.get(f"/ui/{name}:v1").links)
+
+    assert not offered(stranger, "team/app")
+    assert "_login" in stranger.get("/ui/_copy?repository=team/app&reference=v1", follow=False).location
+    assert offered(stranger, "sandbox/app")
+    assert offered(ci, "team/app")
+    assert ci.get("/ui/_copy?repository=team/app&reference=v1").status == 200

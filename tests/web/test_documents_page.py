@@ -167,6 +167,18 @@ def test_the_readme_of_a_repository_is_shown_and_nothing_in_it_is_loaded(client:
     assert "/ui/_readme?repository=app&newest=readme" in browser.get("/ui/app").links
 
 
+def test_of_one_attachment_the_first_readme_is_rendered_and_other_texts_are_as_written(
+    client: FlaskClient, browser: Browser
+) -> None:
+    title = {"org.opencontainers.image.title": "readme.md"}
+    parts = [{"content": text, "type": "text/markdown", "annotations": title} for text in (b"# One", b"# Two")]
+    html = browser.get(document("app", push(client, *parts))).html
+
+    assert "<h3>One</h3>" in html
+    assert "<h3>Two</h3>" not in html
+    assert "# Two" in html
+
+
 def test_a_chart_has_the_readme_that_is_in_it(client: FlaskClient, browser: Browser) -> None:
     for version in ("0.9.0", "0.10.0"):
         chart = packed({"app/Chart.yaml": b"name: app", "app/README.md": f"# Version {version}".encode()})

@@ -71,6 +71,23 @@ def test_a_key_may_do_no_more_than_its_form_has_said(alice: Browser, client: Fla
     assert client.delete("/v2/team/app/manifests/v1", auth=("alice", key)).status_code in {401, 403}
 
 
+def test_a_read_only_registry_shows_keys_and_offers_neither_to_make_nor_to_revoke_one(
+    alice: Browser, serve: Serve, htpasswd: Path
+) -> None:
+    make(alice)
+    (revoke,) = [link for link in alice.get(KEYS).links if "_revoke" in link]
+    storage = {"inmemory": {}, "maintenance": {"readonly": {"enabled": True}}}
+    reader = Browser(serve(ui={"enabled": True}, auth={"local": local(htpasswd)}, storage=storage))
+    reader.log_in("alice", "wonderland")
+
+    page = reader.get(KEYS)
+
+    assert "laptop" in page.text
+    assert not [link for link in page.links if "_revoke" in link]
+    assert not [form for form in page.forms if form.action.endswith("/_keys") and form.method == "post"]
+    assert reader.get(revoke).status == 405
+
+
 def test_a_key_that_is_revoked_lets_nobody_in(alice: Browser, client: FlaskClient) -> None:
     key = text_of(make(alice))
     (asked,) = [link for link in alice.get(KEYS).links if "_revoke" in link]

@@ -117,6 +117,38 @@ def test_who_logs_out_is_unknown_from_then_on(client: FlaskClient) -> None:
     assert browser.get(follow=False).location.startswith("/ui/_login")
 
 
+@pytest.mark.parametrize("rules", [None, []])
+def test_a_copied_cookie_is_good_no_longer_once_its_owner_has_logged_out(
+    serve: Serve, htpasswd: Path, rules: list[object] | None
+) -> None:
+    by_rules = {"local": {"htpasswd": str(htpasswd), "rules": rules}}
+    by_password = {"htpasswd": {"realm": "tests", "path": str(htpasswd)}}
+    client = serve(ui={"enabled": True}, auth=by_password if rules is None else by_rules)
+    browser = Browser(client)
+    home = browser.log_in("alice", "wonderland")
+    copied = client.get_cookie("registry-session", path="/ui")
+    assert copied
+    elsewhere = Browser(client.application.test_client())
+    elsewhere.client.set_cookie("registry-session", copied.value, path="/ui")
+    assert "alice" in elsewhere.get("/ui/_search").text
+
+    browser.send(home.form("/_logout"))
+
+    assert "alice" not in elsewhere.get("/ui/_search").text
+    assert "alice" in browser.log_in("alice", "wonderland").text
+
+
+def test_one_can_log_out_where_nothing_can_be_recorded(serve: Serve, htpasswd: Path) -> None:
+    auth = {"htpasswd": {"realm": "tests", "path": str(htpasswd)}}
+    read_only = {"maintenance": {"readonly": {"enabled": True}}}
+    browser = Browser(serve(ui={"enabled": True}, auth=auth, storage=read_only))
+    home = browser.log_in("alice", "wonderland")
+
+    assert browser.send(home.form("/_logout"), follow=False).status == 303
+
+    assert browser.get(follow=False).location.startswith("/ui/_login")
+
+
 def test_the_header_of_the_api_says_nothing_to_pages(client: FlaskClient) -> None:
     answered = client.get("/ui/", auth=("alice", "wonderland"))
 

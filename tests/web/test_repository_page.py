@@ -210,3 +210,5 @@ def test_very_many_tags_are_sorted_by_an_index_and_by_name_until_it_is_complete(
     assert next(link for link in after.links if link.startswith("/ui/app:")) == "/ui/app:large"
     following = next(link for link in after.links if "after=" in link)
     assert "/ui/app:large" not in browser.get(following).links
+    # By their bytes v100 would be the fourth.
+    assert "/ui/app:v100" not in browser.get("/ui/app").links

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PASSWORDS: Final = {"anna": "anna's password", "otto": "otto's password"}
 """Anna maintains the registry; Otto may pull all of it, and push to the shop what is new."""
 
+HOST: Final = "registry.example.com"
+"""What the names of images begin with on pages."""
+
 _RULES: Final = [
     {"repositories": "base/**", "anonymous": ["pull"], "user:anna": ["*"]},
     {"repositories": "shop/**", "authenticated": ["pull"], "user:otto": ["pull", "push"], "user:anna": ["*"]},
@@ -59,7 +62,9 @@ def local_users(directory: Path) -> dict[str, Any]:
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     """A registry of a shop: it is filled while everybody may push, and has users then."""
     directory = tmp_path_factory.mktemp("shown")
-    ui = {"ui": {"enabled": True, "title": "Example Shop", "index": {"directory": str(directory / "index")}}}
+    ui = {
+        "ui": {"enabled": True, "title": "Example Shop", "host": HOST, "index": {"directory": str(directory / "index")}}
+    }
     server = Server(ours(), directory / "root", directory, settings=ui).start()
     try:
         gallery = fill(server.api)

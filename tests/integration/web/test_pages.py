@@ -1,4 +1,4 @@
-"""Every page in a real browser: both themes, a desk's width and a phone's; with pictures of each for the documents."""
+"""Every page in a real browser: both themes, a desk's width and a phone's; with pictures of each."""
 
 from __future__ import annotations
 
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from tests.integration.web.chromium import Scheme, Watched
     from tests.integration.web.conftest import Shown
 
-PICTURES: Final = Path(os.environ.get("PICTURES", PROJECT / "build" / "pictures"))
-"""Where pictures are put; ``make pictures`` puts them among the documents."""
+PICTURES: Final = PROJECT / "build" / "pictures"
+"""Where pictures of all pages are put, to be looked at."""
+DOCUMENTED: Final = Path(os.environ.get("PICTURES", PICTURES / "documents"))
+"""Where those are put that documents show; ``make pictures`` says that it is beside them."""
+_WINDOW: Final = (1160, 760)
+"""The size of such a picture, but for that of a phone."""
 
 
 def paths(shown: Shown) -> dict[str, str]:
@@ -75,6 +79,28 @@ def test_every_page_is_whole_readable_to_everybody_and_asks_nobody_else(
         for name, path in paths(shown).items():
             faults += look(tab, path, name, where)
     assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "size", "scheme"),
+    [
+        ("home", "", _WINDOW, "light"),
+        ("repository", APP, _WINDOW, "light"),
+        ("tag", f"{APP}:1.10.1", _WINDOW, "light"),
+        ("tag-phone", f"{APP}:1.10.1", PHONE, "dark"),
+    ],
+)
+def test_what_documents_show_is_seen_without_scrolling(
+    browser: Browser, shown: Shown, name: str, path: str, size: tuple[int, int], scheme: Scheme
+) -> None:
+    with watched(browser, shown.url, size=size, scheme=scheme) as tab:
+        log_in(tab, "anna")
+        page = tab.open(path)
+        page.wait_for_load_state("networkidle")
+        DOCUMENTED.mkdir(parents=True, exist_ok=True)
+        picture = page.screenshot(path=DOCUMENTED / f"{name}.png")
+        assert page.locator("h1").is_visible()
+        assert len(picture) < 150_000
 
 
 @pytest.mark.parametrize("user", ["", "otto"], ids=["anonymous", "otto"])

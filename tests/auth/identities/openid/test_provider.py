@@ -17,7 +17,7 @@ from tests.auth.identity_provider import CLIENT, SECRET, identity_provider
 from tests.auth.keeping import RecordsInMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.auth.identity_provider import IdentityProvider
@@ -65,6 +65,25 @@ class Registry:
         brought = {name: value for name, value in fields.items() if value is not None}
         grant: Grant = provider.complete(request(), departure, CALLBACK, brought)
         return grant
+
+
+class RecordsReadBefore(RecordsInMemory):
+    """Those of `records`, where something is done `afterwards` each time that one of a user has been read."""
+
+    def __init__(self, records: RecordsInMemory, afterwards: Callable[[], object]) -> None:
+        self.contents_by_name = records.contents_by_name
+        self.written: list[str] = []
+        self._afterwards = afterwards
+
+    def get(self, name: str) -> bytes | None:
+        content = super().get(name)
+        if name.startswith("users/"):
+            self._afterwards()
+        return content
+
+    def put(self, name: str, content: bytes) -> None:
+        self.written.append(name)
+        super().put(name, content)
 
 
 @pytest.fixture
@@ -275,6 +294,28 @@ class TestAfterwards:
         for each in (one, third):
             with pytest.raises(DeniedError):
                 each.controller.judge(grant, on("team/app", "push"))
+
+    @pytest.mark.parametrize("lapsed", [False, True])
+    def test_a_look_undoes_nothing_of_a_login_at_another_host(
+        self, tmp_path: Path, idp: IdentityProvider, records: RecordsInMemory, *, lapsed: bool
+    ) -> None:
+        idp.claims["groups"] = ["registry-devs"]
+        one = Registry(tmp_path, idp, records)
+        grant = one.log_in()
+        looks = RecordsReadBefore(records, one.log_in)
+        other = Registry(tmp_path, idp, looks)
+        if lapsed:
+            for source in other.controller._accounts._members._sources:
+                source._clock = lambda: time.time() + 91 * 86400  # type: ignore[attr-defined]
+
+        idp.claims["groups"] = []
+        assert other.sign_in.stands(grant, 1) != lapsed
+
+        assert looks.written == []
+        third = Registry(tmp_path, idp, records)
+        assert third.sign_in.stands(grant, 1)
+        with pytest.raises(DeniedError):
+            third.controller.judge(grant, on("team/app", "push"))
 
     def test_a_provider_that_is_configured_no_more_lets_nobody_go_on(
         self, tmp_path: Path, idp: IdentityProvider, records: RecordsInMemory
