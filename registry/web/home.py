@@ -109,7 +109,8 @@ def show_level(path: str) -> Response:
         NameUnknownError: nothing that the visitor may pull.
     """
     found = _level(path)
-    if not found.children:
+    # That much is hidden in a name is told only to who has seen something in it.
+    if not found.children and not (found.cut and request.args.get("after")):
         raise NameUnknownError("repository name not known to registry", {"name": path})
     return render("level.html", level=found, has_index=False, progress=None, latest=(), first=())
 
