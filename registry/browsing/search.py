@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from registry.browsing.shapes import Hit, Hits
@@ -24,24 +23,23 @@ def search(catalog: Catalog, text: str, shows: Callable[[str], bool], after: str
     """Return repositories in whose names all words of `text` are, those after `after`, if `shows` takes them.
 
     A colon and what is behind it, which would be about tags, is left out. Where `complete` is False not all names were
-    looked at, and there may be more after `following`. A cursor of the index leads to the beginning.
+    looked at, or none of tags that were asked for; there may be more after `following`. A cursor of the index leads to
+    the beginning.
     """
-    words = text.partition(":")[0].lower().split()
-    if not words:
-        return Hits((), None)
+    left, colon, _ = text.partition(":")
+    words = left.lower().split()
     rows: list[Hit] = []
-    last, looked_at, is_late = after if is_name(after) else "", 0, False
+    is_cut = False
     until = time.monotonic() + _SECONDS
-    for name in islice(catalog.names(after=last), _LOOKED_AT):
-        looked_at += 1
-        if time.monotonic() > until:
-            is_late = True
+    names = catalog.names(after=after if is_name(after) else "") if words else ()
+    for looked_at, name in enumerate(names):
+        if looked_at == _LOOKED_AT or time.monotonic() > until:
+            is_cut = True
             break
         if all(word in name.lower() for word in words) and shows(name):
             if len(rows) == limit:
-                return Hits(tuple(rows), last, complete=False)
+                is_cut = True
+                break
             rows.append(Hit(name))
-            last = name
     # A name that is hidden is not told, not even as the place where the search goes on.
-    is_cut = is_late or looked_at == _LOOKED_AT
-    return Hits(tuple(rows), rows[-1].repository if is_cut and rows else None, complete=not is_cut)
+    return Hits(tuple(rows), rows[-1].repository if is_cut and rows else None, complete=not (is_cut or colon))

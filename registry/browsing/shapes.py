@@ -34,11 +34,13 @@ class Level:
     """What lies directly below `path` ("" is the root), in the order of the catalog.
 
     If there is more, it comes after `following`. The page that a caller sees has what it may pull, and nothing else.
+    `cut` is an end before all names were looked at: none of very many was of that kind.
     """
 
     path: str
     children: tuple[Child, ...]
     following: str | None
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
     from registry.ports import Repositories
 
-_MOST_CHILDREN: Final = 2000
-"""Names right below a path that are looked at for one level."""
+_SECONDS: Final = 2.0
+"""How long it looks for more that is shown, where very much is hidden."""
 _MOST_NESTED: Final = 200
 """Repositories nested in one name that are looked at to find one that is shown."""
 
@@ -25,16 +26,16 @@ def level(
 ) -> Level:
     """Return at most `limit` names right below `path`, "" for the root, that come after `after`, one of them.
 
-    A name is there if it is that of a repository which `shows` takes, or if one nested in it is. The work is bounded:
-    if none of 2,000 names in a row is to be shown the level ends, and a name is passed over in which the first 200
-    repositories are not to be shown. What a level continues with, `following`, is always a name that it shows: other
-    names are not told to anybody.
+    A name is there if it is that of a repository which `shows` takes, or if one nested in it is. The work is
+    bounded: it ends after some seconds, `cut` if nothing to be shown was found by then, and a name is passed over in
+    which the first 200 repositories are not to be shown. What a level continues with, `following`, is always a name
+    that it shows: other names are not told to anybody.
     """
     catalog = repositories.catalog
     look = _Look(repositories, shows)
     children: list[Child] = []
-    last, looked_at = after, 0
-    while looked_at < _MOST_CHILDREN:
+    last, until = after, time.monotonic() + _SECONDS
+    while True:
         names = catalog.children(path, after=last, limit=limit)
         for child in repositories.each(look.at, names):
             if child and len(children) == limit:
@@ -42,8 +43,9 @@ def level(
             children += [child] if child else []
         if len(names) < limit:
             return Level(path, tuple(children), None)
-        last, looked_at = names[-1], looked_at + len(names)
-    return Level(path, tuple(children), children[-1].name if children else None)
+        if time.monotonic() > until:
+            return Level(path, tuple(children), children[-1].name if children else None, cut=not children)
+        last = names[-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,8 @@ def get_level() -> Response:
     size = _size()
     hand_over()
     found = level(services().repositories, path, shows=shows, after=last_seen(), limit=size)
-    return _page({"path": path, "children": spelled(found.children)}, found.following, path=path, n=size)
+    told = {"path": path, "children": spelled(found.children), "cut": found.cut}
+    return _page(told, found.following, path=path, n=size)
 
 
 @blueprint.get("/v2/<path:name>/_registry/tags/list")

@@ -57,7 +57,9 @@ def show_home() -> Response:
     if sort in SORTS and index:
         listed = index.repositories(sort, visitor().shows, after, _PAGE)
         if listed:
-            return render("repositories.html", page=listed, sort=sort, order=sort)
+            progress = index.progress()
+            is_sized = progress is None or progress.is_sized
+            return render("repositories.html", page=listed, sort=sort, order=sort, is_sized=is_sized)
     whole = index.repositories("name", visitor().shows, "", _PAGE) if index and not after else None
     if whole and whole.rows and not whole.following:
         return render("tree.html", nodes=list(grown(whole.rows)), count=len(whole.rows), order="")
@@ -107,7 +109,8 @@ def show_level(path: str) -> Response:
         NameUnknownError: nothing that the visitor may pull.
     """
     found = _level(path)
-    if not found.children:
+    # That much is hidden in a name is told only to who has seen something in it.
+    if not found.children and not (found.cut and request.args.get("after")):
         raise NameUnknownError("repository name not known to registry", {"name": path})
     return render("level.html", level=found, has_index=False, progress=None, latest=(), first=())
 

@@ -91,17 +91,24 @@ def test_a_page_goes_on_after_what_it_shows_and_never_after_what_it_hides(reposi
 def test_the_work_for_one_level_is_bounded_however_much_is_hidden(
     repositories: Repositories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tree, "_MOST_CHILDREN", 3)
+    monkeypatch.setattr(tree, "_SECONDS", -1.0)
     asked: list[str] = []
 
     def shows(name: str) -> bool:
         asked.append(name)
         return name in {"base", "zoo"}
 
-    page = level(repositories, "", shows=shows, limit=1)
+    first = level(repositories, "", shows=shows, limit=2)
+    rest = level(repositories, "", shows=shows, limit=2, after="base")
 
-    assert ([child.name for child in page.children], page.following) == (["base"], "base")
+    assert ([child.name for child in first.children], first.following, first.cut) == (["base"], "base", False)
+    assert (rest.children, rest.following, rest.cut) == ((), None, True)
     assert "zoo" not in asked
+
+
+def test_what_is_shown_is_found_behind_many_pages_of_hidden_names(repositories: Repositories) -> None:
+    found = level(repositories, "", shows={"zoo"}.__contains__, limit=1)
+    assert ([child.name for child in found.children], found.following, found.cut) == (["zoo"], None, False)
 
 
 def test_what_a_name_has_behind_very_much_that_is_hidden_is_not_looked_for(

@@ -87,6 +87,7 @@ class TestTree:
                 {"name": "team", "is_repository": False, "has_nested": True},
                 {"name": "z", "is_repository": False, "has_nested": True},
             ],
+            "cut": False,
         }
         below = tell(client, "/v2/_registry/tree?path=team")
         assert [each["name"] for each in below["children"]] == ["team/app", "team/web"]
@@ -261,6 +262,22 @@ class TestSearch:
 
         assert answer.json == {"complete": False, "results": []}
         assert "Link" not in answer.headers
+
+    def test_a_search_that_has_looked_at_every_name_says_so_however_many_it_may_look_at(
+        self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(searching, "_LOOKED_AT", len(NAMES))
+
+        assert tell(client, "/v2/_registry/search/repositories?q=web")["complete"] is True
+
+    @pytest.mark.parametrize(("text", "found"), [("web:v1", ["team/web"]), (":v1", [])])
+    def test_without_an_index_no_tags_are_looked_for_and_the_answer_says_so(
+        self, client: FlaskClient, text: str, found: list[str]
+    ) -> None:
+        told = tell(client, f"/v2/_registry/search/repositories?q={text}")
+
+        assert [each["repository"] for each in told["results"]] == found
+        assert told["complete"] is False
 
     def test_a_storage_that_is_slow_is_not_looked_at_to_the_end(
         self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.browsing import tree
+from registry.web import home
 from tests.handlers.pushing import push_image
 from tests.web.visiting import Browser
 
@@ -87,6 +89,17 @@ def test_long_levels_come_in_pages(serve: Serve, count: int) -> None:
 
     assert found == {f"/ui/app-{number:03}" for number in range(count)}
     assert len(onward) == (count > 100)
+
+
+def test_a_level_that_has_been_looked_through_for_too_long_says_so_to_who_has_seen_something_in_it(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "_SECONDS", -1.0)
+    monkeypatch.setattr(home, "_PAGE", 1)
+    stranger = Browser(client)
+
+    assert "None of very many names" in stranger.get("/ui/_tree?path=team&after=team/a").text
+    assert stranger.get("/ui/_tree?path=team").status == 404
 
 
 class TestSearch:
