@@ -354,7 +354,7 @@ MORE: Final = {
         "ui:\n  enabled: true\n  session:\n    lifetime: 0\n", 7, "ui.session.lifetime: must be longer than 0s, not 0s",
     ),
     "an index that is read over and over": _with(
-        "ui:\n  enabled: true\n  index:\n    reconcile: -1h\n", 7, "ui.index.reconcile: must be longer than 0s, not -3600s",
+        "ui:\n  enabled: true\n  index:\n    reconcile: 0s\n", 7, "ui.index.reconcile: must be longer than 0s, not 0s",
     ),
     "pages with nobody to log in": _with(
         "auth: {silly: {realm: r, service: s}}\nui:\n  enabled: true\n", 6, "ui.enabled: auth: silly knows no users who",
