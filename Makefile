@@ -66,7 +66,8 @@ run: $(BIN)/.run ## Serve a registry on ADDR (127.0.0.1:5000) from the directory
 	@echo "  skopeo copy --dest-tls-verify=false docker://alpine docker://$(REACHED)/alpine"
 	@echo "Look at it in a browser: http://$(REACHED)/ui/"
 	@echo "Stop with Ctrl-C; the images stay in $(DATA)."
-	@REGISTRY_HTTP_ADDR="$(ADDR)" REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY="$(DATA)" $(BIN)/registry serve deploy/config-dev.yml
+	@REGISTRY_HTTP_ADDR="$(ADDR)" REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY="$(DATA)" \
+		REGISTRY_UI_INDEX_DIRECTORY="$(patsubst %/,%,$(DATA)).index" $(BIN)/registry serve deploy/config-dev.yml
 
 # A file's tests in one process, which makes once what they share; in order, as files with few tests may take long.
 BY_FILE = -n auto --dist loadfile --no-loadscope-reorder

@@ -127,7 +127,6 @@ class LocalController(AccessController):
         for access in accesses:
             refusal = self._refusal(grant, access)
             if refusal:
-                logger.info("denied: %s", refusal)
                 raise DeniedError(refusal, grant.user)
 
     def explain(self, grant: Grant, access: Access) -> str:
@@ -170,7 +169,11 @@ class LocalController(AccessController):
     def _check_rules(self, identity: Identity, request: Request, accesses: Sequence[Access]) -> None:
         grant = Grant(identity.user, identity.proof)
         if identity.user:
-            self.judge(grant, accesses)
+            try:
+                self.judge(grant, accesses)
+            except DeniedError as error:
+                logger.info("denied: %s", error)
+                raise
         elif any(self._refusal(grant, access) for access in accesses):
             raise self._challenge(request, accesses, "insufficient_scope", grant)
 

@@ -81,10 +81,11 @@ def tags(connection: sqlite3.Connection, repository: str, sort: str, after: str,
             SELECT json_group_array(name) FROM (
                 SELECT name FROM tags AS twins
                 WHERE twins.manifest = tags.manifest AND twins.repository = tags.repository AND twins.name != tags.name
+                AND NOT twins.dangling
                 ORDER BY ordering LIMIT {_MOST_ALIASES}
             )
         )
-        FROM tags LEFT JOIN manifests ON manifest = manifests.id
+        FROM tags LEFT JOIN manifests ON manifest = manifests.id AND NOT dangling
         WHERE repository = ? AND {where} ORDER BY {order.by} LIMIT ?
     """  # noqa: S608  of constants
     rows = connection.execute(query, (number, *values, limit + 1)).fetchall()

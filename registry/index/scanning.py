@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from drivers.base import StorageDriver
     from registry.browsing.images import Inside
-    from registry.index.writer import UnreadManifest, Writer
+    from registry.index.writer import SuspectTag, UnreadManifest, Writer
     from registry.inventory.source import Reader
 
 _FOUND: Final = 1000
@@ -43,8 +43,8 @@ def scan(driver: StorageDriver, writer: Writer) -> Iterator[None]:
         with writer.transaction():
             for each in objects:
                 part = part_at(each.path)
-                if part and part.kind is Kind.REVISION:
-                    writer.found_repository(part.repository)
+                if part and part.kind is Kind.REVISION and part.digest:
+                    writer.found_manifest(part.repository, part.digest)
                 elif part and part.kind is Kind.TAG:
                     writer.found_tag(part.repository, part.tag, pushed=each.modified, version=each.version)
         yield
@@ -66,6 +66,12 @@ def catch_up(driver: StorageDriver, reader: Reader, writer: Writer) -> Iterator[
             for tag, digest in zip(tags, digests, strict=True):
                 writer.read_tag(tag, digest)
         yield
+    while suspects := writer.suspect_tags(_MANIFESTS):
+        there = list(reader.each(partial(_has, reader), suspects))
+        with writer.transaction():
+            for suspect, is_there in zip(suspects, there, strict=True):
+                writer.asked(suspect, is_there=is_there)
+        yield
     yield from _sum_up(writer)
     images = Images(reader)
     while manifests := writer.unread_manifests(_MANIFESTS):
@@ -75,6 +81,10 @@ def catch_up(driver: StorageDriver, reader: Reader, writer: Writer) -> Iterator[
                 writer.learned(manifest.digest, found)
         yield
     yield from _sum_up(writer)
+
+
+def _has(reader: Reader, tag: SuspectTag) -> bool:
+    return reader.has(tag.repository, tag.digest)
 
 
 def _look(images: Images, manifest: UnreadManifest) -> Inside | None:

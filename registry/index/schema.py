@@ -40,16 +40,19 @@ _TABLES: Final = """
     CREATE INDEX repositories_stale ON repositories (id) WHERE stale;
 
     -- `ordering` sorts as people count, v1.9 before v1.10. `version` is what the storage says of the link,
-    -- "" if that was not asked; an `unread` link is to be read.
+    -- "" if that was not asked; an `unread` link is to be read. It is `dangling` if the repository has no such
+    -- manifest; of `suspect` ones that is to be asked.
     CREATE TABLE tags (
         repository INTEGER NOT NULL, name TEXT NOT NULL, ordering TEXT NOT NULL, manifest INTEGER, pushed REAL,
         version TEXT NOT NULL DEFAULT '', unread INTEGER NOT NULL DEFAULT 0, generation INTEGER NOT NULL,
+        suspect INTEGER NOT NULL DEFAULT 0, dangling INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (repository, name)
     ) WITHOUT ROWID;
     CREATE INDEX tags_by_name ON tags (name, repository);
     CREATE INDEX tags_by_ordering ON tags (repository, ordering);
     CREATE INDEX tags_by_manifest ON tags (manifest);
     CREATE INDEX tags_unread ON tags (repository, name) WHERE unread;
+    CREATE INDEX tags_suspect ON tags (repository, name) WHERE suspect;
     CREATE TABLE tag_names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 
     -- What is known of a manifest by its digest, which never changes; `unread` are those of which nothing is yet.
@@ -62,6 +65,9 @@ _TABLES: Final = """
     CREATE TABLE blobs (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, size INTEGER NOT NULL);
     CREATE TABLE contents (manifest INTEGER, blob INTEGER, PRIMARY KEY (manifest, blob)) WITHOUT ROWID;
 
+    -- The manifests that the last scan has found in each repository.
+    CREATE TABLE revisions (repository INTEGER, digest TEXT, PRIMARY KEY (repository, digest)) WITHOUT ROWID;
+
     -- What the journal has told of since the scan began: what the scan has listed before may not be true any more.
     CREATE TABLE touched (repository TEXT, tag TEXT, PRIMARY KEY (repository, tag)) WITHOUT ROWID;
 
@@ -69,8 +75,10 @@ _TABLES: Final = """
         INSERT INTO tag_names (name) SELECT new.name WHERE new.name NOT IN (SELECT name FROM tag_names);
         UPDATE repositories SET stale = 1 WHERE id = new.repository AND NOT stale;
     END;
-    CREATE TRIGGER tag_moved AFTER UPDATE OF manifest, pushed, unread ON tags
-    WHEN new.manifest IS NOT old.manifest OR new.pushed IS NOT old.pushed OR new.unread IS NOT old.unread BEGIN
+    CREATE TRIGGER tag_moved AFTER UPDATE OF manifest, pushed, unread, dangling ON tags
+    WHEN new.manifest IS NOT old.manifest OR new.pushed IS NOT old.pushed OR new.unread IS NOT old.unread
+        OR new.dangling IS NOT old.dangling
+    BEGIN
         UPDATE repositories SET stale = 1 WHERE id = new.repository AND NOT stale;
     END;
     CREATE TRIGGER tag_removed AFTER DELETE ON tags BEGIN

@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from registry.index import ordering, schema
+from registry.index import ordering, schema, statements
 from registry.oci.digest import Digest
 
 if TYPE_CHECKING:
@@ -21,46 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from registry.browsing.images import Inside
-
-_REPOSITORY = """
-    INSERT INTO repositories (name, ordering, generation) VALUES (?, ?, ?)
-    ON CONFLICT (name) DO UPDATE SET generation = excluded.generation RETURNING id
-"""
-_FOUND_TAG = """
-    INSERT INTO tags (repository, name, ordering, pushed, version, unread, generation) VALUES (?, ?, ?, ?, ?, 1, ?)
-    ON CONFLICT (repository, name) DO UPDATE SET
-        generation = excluded.generation, pushed = excluded.pushed,
-        unread = unread OR version IS NOT excluded.version, version = excluded.version
-"""
-_LOOKED_UP_TAG = """
-    INSERT INTO tags (repository, name, ordering, manifest, pushed, generation) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (repository, name) DO UPDATE SET
-        generation = excluded.generation, pushed = excluded.pushed, manifest = excluded.manifest,
-        unread = 0, version = ''
-"""
-_SUMS = """
-    UPDATE repositories SET stale = 0,
-        tags = (SELECT count(*) FROM tags WHERE repository = repositories.id),
-        pushed = (SELECT max(pushed) FROM tags WHERE repository = repositories.id),
-        size = CASE WHEN NOT EXISTS (
-            SELECT 1 FROM tags LEFT JOIN manifests ON manifest = manifests.id
-            WHERE repository = repositories.id AND (
-                tags.unread OR iif(media_type IS NULL, manifests.unread, manifests.size IS NULL)
-            )
-        ) THEN (
-            SELECT sum(size) FROM blobs WHERE id IN (
-                SELECT blob FROM contents WHERE manifest IN (
-                    SELECT manifest FROM tags WHERE repository = repositories.id
-                )
-            )
-        ) END
-    WHERE id IN (SELECT id FROM repositories WHERE stale LIMIT ?)
-"""
-_UNUSED = (
-    "DELETE FROM manifests WHERE id NOT IN (SELECT manifest FROM tags WHERE manifest IS NOT NULL)",
-    "DELETE FROM contents WHERE manifest NOT IN (SELECT id FROM manifests)",
-    "DELETE FROM blobs WHERE id NOT IN (SELECT blob FROM contents)",
-)
 
 
 class Place(NamedTuple):
@@ -75,6 +35,14 @@ class UnreadTag(NamedTuple):
 
     repository: str
     name: str
+
+
+class SuspectTag(NamedTuple):
+    """A tag of whose manifest is to be asked whether the repository has it."""
+
+    repository: str
+    name: str
+    digest: Digest
 
 
 class UnreadManifest(NamedTuple):
@@ -176,13 +144,15 @@ class Writer:
         self._generation += 1
         self._is_scanning = True
         self._connection.execute("DELETE FROM touched")
+        self._connection.execute("DELETE FROM revisions")
         self._connection.execute("UPDATE manifests SET unread = 1 WHERE NOT complete")
         self._note(generation=self._generation, scanning=time.time())
 
-    def found_repository(self, name: str) -> None:
-        """Note a repository that the scan has found."""
-        if not self._is_touched(name, ""):
-            self._repository(name)
+    def found_manifest(self, repository: str, digest: Digest) -> None:
+        """Note a manifest, and so a repository, that the scan has found."""
+        if not self._is_touched(repository, ""):
+            number = self._repository(repository)
+            self._connection.execute("INSERT OR IGNORE INTO revisions VALUES (?, ?)", (number, str(digest)))
 
     def found_tag(self, repository: str, name: str, *, pushed: float, version: str) -> None:
         """Note a tag that the scan has found; its link is read later, if it has another version than before."""
@@ -190,14 +160,15 @@ class Writer:
             return
         number = self._repository(repository)
         values = (number, name, ordering.of_tag(name), pushed, version, self._generation)
-        self._connection.execute(_FOUND_TAG, values)
+        self._connection.execute(statements.FOUND_TAG, values)
 
     def end_scan(self) -> None:
-        """Forget what the scan has not found."""
+        """Forget what the scan has not found; suspect the tags of whose manifests it has found none."""
         self._connection.execute("DELETE FROM tags WHERE generation < ?", (self._generation,))
         self._connection.execute("DELETE FROM repositories WHERE generation < ?", (self._generation,))
         self._connection.execute("DELETE FROM touched")
-        for each in _UNUSED:
+        self._connection.execute(statements.MISSED)
+        for each in statements.UNUSED:
             self._connection.execute(each)
         self._note(scanned=self._state("scanning"), lost=False)
         self._is_scanning = False
@@ -214,11 +185,34 @@ class Writer:
         """Note what the link of a tag holds that was to be read; None if it leads nowhere."""
         self._connection.execute(
             """
-            UPDATE tags SET unread = 0, manifest = ?
+            UPDATE tags SET unread = 0, manifest = ?, suspect = ? IS NOT NULL AND NOT EXISTS (
+                SELECT 1 FROM revisions WHERE revisions.repository = tags.repository AND digest = ?
+            ) WHERE name = ? AND repository = (SELECT id FROM repositories WHERE name = ?)
+            """,
+            (self._manifest(digest) if digest else None, *[digest and str(digest)] * 2, tag.name, tag.repository),
+        )
+
+    def suspect_tags(self, limit: int) -> list[SuspectTag]:
+        """Return some of the tags of whose manifests is to be asked whether their repositories have them."""
+        query = """
+            SELECT repositories.name, tags.name, digest FROM tags
+            JOIN repositories ON repository = repositories.id JOIN manifests ON manifest = manifests.id
+            WHERE suspect LIMIT ?
+        """
+        rows = self._connection.execute(query, (limit,))
+        return [SuspectTag(repository, name, Digest.parse(digest)) for repository, name, digest in rows]
+
+    def asked(self, tag: SuspectTag, *, is_there: bool) -> None:
+        """Note whether the repository of a suspect tag has its manifest."""
+        self._connection.execute(
+            """
+            UPDATE tags SET suspect = 0, dangling = ?
             WHERE name = ? AND repository = (SELECT id FROM repositories WHERE name = ?)
             """,
-            (self._manifest(digest) if digest else None, tag.name, tag.repository),
+            (not is_there, tag.name, tag.repository),
         )
+        if is_there:
+            self._read_again(self._manifest(tag.digest))
 
     def looked_up(self, repository: str, name: str, digest: Digest | None, pushed: float | None) -> None:
         """Note where a tag leads that the journal has named; None if it is not there."""
@@ -230,15 +224,15 @@ class Writer:
             )
         else:
             manifest = self._manifest(digest)
-            # One that was not there before may be now.
-            self._connection.execute("UPDATE manifests SET unread = 1 WHERE id = ? AND NOT complete", (manifest,))
+            self._read_again(manifest)
             number = self._repository(repository)
             values = (number, name, ordering.of_tag(name), manifest, pushed, self._generation)
-            self._connection.execute(_LOOKED_UP_TAG, values)
+            self._connection.execute(statements.LOOKED_UP_TAG, values)
 
     def pushed_to(self, repository: str) -> None:
-        """Note a repository that has something, as the journal says."""
-        self._repository(repository)
+        """Note a repository that has something, as the journal says; it may be a manifest that a tag was without."""
+        number = self._repository(repository)
+        self._connection.execute("UPDATE tags SET suspect = 1 WHERE repository = ? AND dangling", (number,))
 
     def gone(self, repository: str) -> None:
         """Forget a repository that is not there any more."""
@@ -259,7 +253,7 @@ class Writer:
         query = """
             SELECT (
                 SELECT repositories.name FROM tags JOIN repositories ON repository = repositories.id
-                WHERE manifest = manifests.id LIMIT 1
+                WHERE manifest = manifests.id AND NOT dangling LIMIT 1
             ), digest FROM manifests WHERE unread ORDER BY manifests.id DESC LIMIT ?
         """
         rows = self._connection.execute(query, (limit,))
@@ -295,13 +289,13 @@ class Writer:
 
         One has no size as long as that of any of its images is not known, those apart that are not there.
         """
-        return self._connection.execute(_SUMS, (limit,)).rowcount
+        return self._connection.execute(statements.SUMS, (limit,)).rowcount
 
     def _repository(self, name: str) -> int:
         """Return the number of a repository, which is there. Those of one lie together, so the last is remembered."""
         if self._last[0] != name:
             values = (name, ordering.of_repository(name), self._generation)
-            self._last = (name, self._connection.execute(_REPOSITORY, values).fetchone()[0])
+            self._last = (name, self._connection.execute(statements.REPOSITORY, values).fetchone()[0])
         return self._last[1]
 
     def _manifest(self, digest: Digest) -> int:
@@ -310,6 +304,10 @@ class Writer:
             0
         ]
         return number
+
+    def _read_again(self, manifest: int) -> None:
+        """Let a manifest be read that was not there before, or not all of it, and may be now."""
+        self._connection.execute("UPDATE manifests SET unread = 1 WHERE id = ? AND NOT complete", (manifest,))
 
     def _touch(self, repository: str, tag: str) -> None:
         if self._is_scanning:

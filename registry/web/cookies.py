@@ -1,4 +1,8 @@
-"""The cookies of the pages. None is sent to the API, and no script can read one."""
+"""The cookies of the pages. The API reads none, and no script can read one.
+
+Over TLS their names begin with ``__Host-``: browsers take such a cookie from this very host only, for all of its paths.
+A host beside it, in the same domain, could set one of another name, so that somebody acts in a session of another one.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +25,13 @@ def is_secure() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """A cookie; where there is TLS, browsers take one of its name over TLS only."""
+    """A cookie; where there is TLS, browsers take one of its name over TLS only, and from this host."""
 
     plain_name: str
 
     def name(self) -> str:
         """Return what it is called on the way by which this request has come."""
-        return f"__Secure-{self.plain_name}" if is_secure() else self.plain_name
+        return f"__Host-{self.plain_name}" if is_secure() else self.plain_name
 
     def read(self) -> str:
         """Return what the browser has sent, "" if nothing."""
@@ -39,7 +43,7 @@ class Cookie:
             self.name(),
             value,
             max_age=None if seconds is None else int(seconds),
-            path=site().links.base,
+            path=_path(),
             secure=is_secure(),
             httponly=True,
             samesite="Lax",
@@ -47,7 +51,11 @@ class Cookie:
 
     def clear(self, response: Response) -> None:
         """Have the browser forget it."""
-        response.delete_cookie(self.name(), path=site().links.base, secure=is_secure(), httponly=True, samesite="Lax")
+        response.delete_cookie(self.name(), path=_path(), secure=is_secure(), httponly=True, samesite="Lax")
+
+
+def _path() -> str:
+    return "/" if is_secure() else site().links.base
 
 
 SESSION: Final = Cookie("registry-session")

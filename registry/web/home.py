@@ -57,7 +57,9 @@ def show_home() -> Response:
     if sort in SORTS and index:
         listed = index.repositories(sort, visitor().shows, after, _PAGE)
         if listed:
-            return render("repositories.html", page=listed, sort=sort, order=sort)
+            progress = index.progress()
+            is_sized = progress is None or progress.is_sized
+            return render("repositories.html", page=listed, sort=sort, order=sort, is_sized=is_sized)
     whole = index.repositories("name", visitor().shows, "", _PAGE) if index and not after else None
     if whole and whole.rows and not whole.following:
         return render("tree.html", nodes=list(grown(whole.rows)), count=len(whole.rows), order="")

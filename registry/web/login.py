@@ -109,7 +109,8 @@ def _farewell(sign_in: SignIn, grant: Grant) -> Response | None:
 def absolute(path: str) -> str:
     """Return the URL of a path of ours."""
     parts = urlsplit(root_url())
-    return f"{parts.scheme}://{parts.netloc}{path}"
+    host = parts.netloc.rpartition("@")[2]  # http.host may have been given a password
+    return f"{parts.scheme}://{host}{path}"
 
 
 def logged_in(grant: Grant, target: str) -> Response:

@@ -61,6 +61,7 @@ def build_site(services: Services) -> Site:
         loader=PackageLoader("registry.web"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=words.shown,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from auth.base import MAINTENANCE, Access, DeniedError, Grant
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from auth.base import AccessController
     from registry.ports import Repository
     from registry.web.sessions import Session
+
+logger = logging.getLogger(__name__)
 
 _MAINTENANCE: Final = Access("registry", MAINTENANCE, "*")
 
@@ -118,9 +121,10 @@ class Visitor:
     def _require(self, accesses: list[Access]) -> None:
         try:
             self._access.judge(self.grant, accesses)
-        except DeniedError:
+        except DeniedError as error:
             if self.can_sign_in:
                 raise SignInNeededError from None
+            logger.info("denied: %s", error)
             raise
 
 

@@ -7,6 +7,8 @@ import shlex
 import time
 from typing import TYPE_CHECKING, Final
 
+from markupsafe import Markup
+
 from registry.foundation.printable import printable
 from registry.foundation.sizes import spelled
 from registry.foundation.times import rfc3339
@@ -49,7 +51,13 @@ def visible(text: object) -> str:
 
     Line breaks and tabs stay; a character that has text run from right to left becomes ``\u202e``.
     """
-    return _LINE.sub(lambda found: printable(found[0]), str(text))
+    told = str(text)
+    return told if told.isprintable() else _LINE.sub(lambda found: printable(found[0]), told)
+
+
+def shown(value: object) -> str:
+    """Return what a page has in place of an expression of its template: HTML as it is, all else so that it is seen."""
+    return value if isinstance(value, Markup) else visible(value)
 
 
 FILTERS: Final[Mapping[str, Callable[..., str]]] = {
@@ -57,7 +65,6 @@ FILTERS: Final[Mapping[str, Callable[..., str]]] = {
     "moment": rfc3339,
     "ago": ago,
     "short": short,
-    "visible": visible,
     "quoted": shlex.quote,
 }
 """By the names that templates use: ``{{ row.size | size }}``."""

@@ -33,7 +33,9 @@ class IdentityProvider:
     """
 
     issuer: str
-    claims: dict[str, object] = field(default_factory=lambda: {"sub": "1234", "email": "alice@corp.example"})
+    claims: dict[str, object] = field(
+        default_factory=lambda: {"sub": "1234", "email": "alice@corp.example", "email_verified": True}
+    )
     metadata: dict[str, object] = field(default_factory=dict)
     in_token: dict[str, object] = field(default_factory=dict)
     in_userinfo: dict[str, object] = field(default_factory=dict)

@@ -131,6 +131,49 @@ def test_a_tag_that_leads_nowhere_takes_nothing_of_the_size_of_its_repository(re
     assert [row.size for row in host.page().rows] == [sizes["v1"]]
 
 
+def test_a_tag_whose_manifest_its_repository_does_not_list_leads_nowhere_from_the_first_index_on(
+    tmp_path: Path, driver: InMemoryDriver
+) -> None:
+    registry = Registry(driver, silent=True)
+    for name in ("app", "other"):
+        digest = registry.push(name, "v1", "latest")
+    registry.push("app", "v2", content="2")
+    driver.delete(paths.revision_link("app", digest))
+    for _ in ("the first index", "the same one after another start"):
+        host = Host(tmp_path / "index", driver)
+        host.catch_up()
+        host.keeping.close()
+        assert {row.name for row in host.rows("app") if row.digest is None} == {"latest", "v1"}
+        assert [row.aliases for row in host.rows("app")] == [(), (), ()]
+        assert [row.digest for row in host.rows("other")] == [digest, digest]
+        (size,) = {row.size for row in host.rows("other")}
+        assert size is not None
+        assert {row.name: row.size for row in host.page().rows} == {
+            "app": sum(row.size or 0 for row in host.rows("app")),
+            "other": size,
+        }
+
+
+def test_a_tag_leads_nowhere_once_its_manifest_is_gone_behind_the_index_and_back_when_that_is_pushed_again(
+    tmp_path: Path, driver: InMemoryDriver
+) -> None:
+    registry = Registry(driver)
+    digest = registry.push("app", "v1")
+    before = Host(tmp_path / "index", driver)
+    before.catch_up()
+    before.keeping.close()
+    driver.delete(paths.revision_link("app", digest))
+    host = Host(tmp_path / "index", driver)
+    host.catch_up()
+    assert [(row.digest, row.size) for row in host.rows("app")] == [(None, None)]
+    registry.push("app")
+    host.catch_up()
+    (row,) = host.rows("app")
+    assert row.digest == digest
+    assert [each.size for each in host.page().rows] == [row.size]
+    assert row.size is not None
+
+
 def test_an_index_of_images_has_the_size_of_all_of_them_and_their_platforms(registry: Registry, host: Host) -> None:
     registry.push("app", content="amd64")
     config = b'{"os": "linux", "architecture": "amd64", "config": {"Labels": {"of": "amd64"}}}'

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.oci import media_types
+from registry.web.site import EXTENSION
 from registry.web.words import visible
 from tests.content import image
 from tests.handlers.pushing import push_blob, push_manifest
@@ -21,6 +22,7 @@ from tests.web.visiting import Browser, Page
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
+    from registry.web.site import Site
     from tests.conftest import Serve
 
 UI = {"enabled": True}
@@ -119,7 +121,51 @@ def test_what_is_in_a_query_stays_text(serve: Serve, text: str) -> None:
     client = serve(ui=UI)
     push_whole_image(client, "app", "v1")
 
-    _require_harmless(Browser(client).get("/ui/app?" + _query(sort=text, filter=text, after=text, nested=text)))
+    browser = Browser(client)
+
+    for query in (
+        "app?" + _query(sort=text, filter=text, after=text, nested=text),
+        "_search?" + _query(q=text),
+        "_search?" + _query(q="app", after=text),
+    ):
+        _require_harmless(browser.get(f"/ui/{query}"))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_platforms_that_only_one_of_two_images_has_stay_texts(serve: Serve, text: str) -> None:
+    client = serve(ui=UI)
+    for tag in ("one", "two"):
+        entries = []
+        for name in (text, f"{text}{tag}"):
+            config = {**CONFIG, "os": name, "architecture": name, "author": tag}
+            digest = push_whole_image(client, "app", "any", config=config)
+            size = len(client.get(f"/v2/app/manifests/{digest}").data)
+            platform = {"os": name, "architecture": name}
+            entries.append(
+                {"mediaType": media_types.OCI_MANIFEST, "digest": str(digest), "size": size, "platform": platform}
+            )
+        index = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": entries}
+        push_manifest(client, "app", tag, json.dumps(index).encode(), content_type=media_types.OCI_INDEX)
+    page = Browser(client).get("/ui/_compare?repository=app&one=one&other=two")
+
+    assert ("Only before" in page.text) == text.isprintable()
+    _require_harmless(page)
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{ text }}", "{{ [text] | join(',') }}", "{{ 'x' ~ text }}", '<i title="{{ text }}"></i>', "{{ said }}"],
+)
+def test_every_expression_of_a_template_is_made_visible(serve: Serve, template: str) -> None:
+    class Said:
+        def __str__(self) -> str:
+            return "\u202e<b>"
+
+    site: Site = serve(ui=UI).application.extensions[EXTENSION]
+    made = site.templates.from_string(template).render(text="\u202e<b>", said=Said())
+
+    assert "\\u202e&lt;b&gt;" in made
+    assert "\u202e" not in made
 
 
 def _query(**values: str) -> str:

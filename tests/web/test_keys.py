@@ -43,7 +43,7 @@ def make(browser: Browser, **fields: str | list[str]) -> Page:
 
 
 def text_of(page: Page) -> str:
-    (text,) = re.findall('<code id="key-text">(regkey_.*?)</code>', page.html)
+    (text,) = re.findall('<code id="key-text" tabindex="0">(regkey_.*?)</code>', page.html)
     return str(text)
 
 

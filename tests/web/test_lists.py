@@ -13,7 +13,7 @@ from registry.index.schema import path_in
 from registry.web.home import grown
 from tests.auth.asking import basic
 from tests.handlers.pushing import push_blob, push_image
-from tests.index.hosts import Host
+from tests.index.hosts import Host, everything
 from tests.web.visiting import Browser
 
 if TYPE_CHECKING:
@@ -61,6 +61,21 @@ def rows(browser: Browser, path: str) -> list[str]:
     assert page.status == 200
     places = [link.removeprefix("/ui/") for link in page.links if link.startswith("/ui/")]
     return [place for place in places if place[:1].isalpha()]
+
+
+def test_a_list_says_that_sizes_are_not_known_until_all_images_were_read(
+    client: FlaskClient, driver: InMemoryDriver, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("scanning._MANIFESTS", "scanning._SUMS"):
+        monkeypatch.setattr(f"registry.index.{limit}", 1)
+    monkeypatch.setattr("registry.index.jobs._STEP_SECONDS", 0.0)
+    host, stranger = Host(directory, driver), Browser(client)
+    while host.index.repositories("name", everything) is None:
+        host.keeping.run()
+    assert sorted(rows(stranger, "/ui/?sort=-size")) == ["team/app", "team/big"]
+    assert "Not all images were read yet" in stranger.get("/ui/?sort=-size").text
+    host.catch_up()
+    assert "Not all images were read yet" not in stranger.get("/ui/?sort=-size").text
 
 
 def test_the_home_page_lists_what_the_visitor_may_pull_by_size_and_by_push(indexed: FlaskClient) -> None:

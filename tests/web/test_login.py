@@ -90,13 +90,14 @@ def test_the_cookie_is_for_pages_only_and_no_script_reads_it(client: FlaskClient
     assert (morsel["path"], morsel["samesite"], morsel["httponly"], morsel["secure"]) == ("/ui", "Lax", True, "")
 
 
-def test_over_tls_the_cookie_goes_over_tls_only(client: FlaskClient) -> None:
+def test_over_tls_the_cookie_goes_over_tls_only_and_no_other_host_can_set_it(client: FlaskClient) -> None:
     browser = Browser(client, "https://localhost")
     form = browser.get("/ui/_login").form("/_login")
 
     led = browser.send(form, follow=False, user="alice", password="wonderland")
 
-    assert cookie_of(led.response, "__Secure-registry-session")["__Secure-registry-session"]["secure"] is True
+    morsel = cookie_of(led.response, "__Host-registry-session")["__Host-registry-session"]
+    assert (morsel["secure"], morsel["path"], morsel["domain"]) == (True, "/", "")
 
 
 def test_pages_of_who_is_logged_in_are_stored_nowhere(client: FlaskClient) -> None:

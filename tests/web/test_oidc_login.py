@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -131,6 +131,18 @@ def test_who_logs_out_here_may_log_out_there_too(client: FlaskClient, idp: Ident
     assert "post_logout_redirect_uri=http%3A%2F%2Flocalhost%2Fui%2F" in "".join(out.links)
     assert "alice@corp.example" not in out.text
     assert "alice@corp.example" not in browser.get().text
+
+
+def test_no_provider_learns_a_password_of_the_configuration(
+    serve: Serve, tmp_path: Path, idp: IdentityProvider
+) -> None:
+    local = {"key": str(tmp_path / "key.pem"), "rules": RULES, "login": {"oidc": [idp.parameters()]}}
+    http = {"host": "https://user:hidden@registry.example:5000", "secret": "s"}
+    client = serve(ui={"enabled": True}, auth={"local": local}, http=http)
+
+    sent = Browser(client).get("/ui/_oidc/corp", follow=False).location
+
+    assert parse_qs(urlsplit(sent).query)["redirect_uri"] == ["https://registry.example:5000/ui/_oidc/corp"]
 
 
 def test_who_has_logged_in_with_a_password_is_sent_nowhere_to_log_out(client: FlaskClient) -> None:

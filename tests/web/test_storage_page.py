@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from contextlib import closing
@@ -15,6 +16,8 @@ from tests.web.visiting import Browser
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from drivers.inmemory import InMemoryDriver
     from tests.conftest import Serve
@@ -102,3 +105,21 @@ def test_it_is_for_maintainers_only(serve: Serve, htpasswd: Path) -> None:
     ci.log_in("ci", "machine")
     assert ci.get("/ui/_storage").status == 403
     assert "/ui/_storage" not in ci.get("/ui/").links
+
+
+def test_the_log_tells_what_was_refused_and_not_what_a_page_only_asks(
+    serve: Serve, htpasswd: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    local = {"htpasswd": str(htpasswd), "rules": [], "maintainers": ["user:alice"]}
+    client = serve(ui=UI, auth={"local": local})
+    caplog.set_level(logging.INFO)
+    ci = Browser(client)
+    assert "/ui/_storage" not in ci.log_in("ci", "machine").links
+    assert "denied: " not in caplog.text
+
+    assert ci.get("/ui/_storage").status == 403
+
+    assert caplog.text.count("denied: ci is not one of the maintainers of this registry") == 1
+    caplog.clear()
+    assert client.get("/v2/team/app/tags/list", auth=("ci", "machine")).status_code == 403
+    assert caplog.text.count("denied: ci may not pull team/app") == 1

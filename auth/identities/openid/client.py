@@ -11,6 +11,7 @@ from urllib.parse import quote_plus, urlencode
 from auth.base import ControllerError
 from auth.identities.members import Member
 from auth.identities.openid.discovery import ProviderConnection, json_object
+from auth.identities.openid.settings import EMAIL
 from auth.tokens.jws import Expectations, TokenRefusedError, TokenVerifier, facts, shown
 from auth.tokens.keysets import RemoteKeys
 from auth.tokens.trusted import ALGORITHMS
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ALGORITHMS: Final = frozenset(name for name in ALGORITHMS if not name.startswith("HS"))
+_VERIFIED: Final = "email_verified"
 _OK: Final = 200
 _BAD_REQUEST: Final = 400
 _SEEN_SECONDS: Final = 10.0
@@ -81,7 +83,10 @@ class OpenIdClient:
             raise LoginRefusedError("its token answers another request")
         if claims.get("azp", self.settings.client_id) != self.settings.client_id:
             raise LoginRefusedError("its token was given to another client")
-        return self._member({**self._userinfo(claims, answer.get("access_token")), **claims})
+        told = self._userinfo(claims, answer.get("access_token"))
+        if EMAIL in claims and told.get(EMAIL) != claims[EMAIL]:  # it is another one that is verified, or not
+            told = {name: value for name, value in told.items() if name != _VERIFIED}
+        return self._member({**told, **claims})
 
     def _answer(self, code: str, verifier: str, callback: str) -> Mapping[str, object]:
         settings, metadata = self.settings, self.metadata()
@@ -114,6 +119,8 @@ class OpenIdClient:
         """Return what the provider tells of the user where its token does not say all that is to be known."""
         settings, url = self.settings, self.metadata().userinfo_endpoint
         wanted = {settings.user_claim, *((settings.groups_claim,) if settings.local_groups else ())}
+        if settings.wants_verified_email:
+            wanted.add(_VERIFIED)
         if wanted <= claims.keys() or not url or not isinstance(access_token, str):
             return {}
         try:
@@ -131,8 +138,8 @@ class OpenIdClient:
             raise LoginRefusedError("it does not say whose its token is")
         if not isinstance(user, str) or not user:
             raise LoginRefusedError(f"it tells no {settings.user_claim} of {shown(subject)}; it tells {sorted(claims)}")
-        if settings.user_claim == "email" and claims.get("email_verified") is False:
-            raise LoginRefusedError(f"the email {shown(user)} of {shown(subject)} is not verified there")
+        if settings.user_claim == EMAIL:
+            self._check_email(user, claims.get(_VERIFIED))
         groups = claims.get(settings.groups_claim)
         if settings.local_groups and not isinstance(groups, list):
             logger.warning("identity provider %s tells no %s of %r", settings.name, settings.groups_claim, user)
@@ -141,6 +148,15 @@ class OpenIdClient:
             settings.local_groups[each] for each in told if isinstance(each, str) and each in settings.local_groups
         }
         return Member(user, f"{self._owner} {subject}", "", frozenset(local), self._clock())
+
+    def _check_email(self, email: str, verified: object) -> None:
+        said = str(verified).lower()  # some providers say it as text
+        if said == "true" or (verified is None and not self.settings.wants_verified_email):
+            return
+        if verified is None:
+            told = f"whether the email {shown(email)} is verified is not told; see claims.user and unverifiedemail"
+            raise LoginRefusedError(told)
+        raise LoginRefusedError(f"the email {shown(email)} is not verified there")
 
     @property
     def _owner(self) -> str:

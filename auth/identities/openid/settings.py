@@ -16,6 +16,8 @@ from registry.foundation.unreadable import reason_unreadable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+EMAIL: Final = "email"
+"""The claim with the email of a user."""
 _DAY_SECONDS: Final = 86400
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -26,6 +28,7 @@ class Settings:
 
     `user_claim` and `groups_claim` are what it calls names and groups; `local_groups` leads from its groups to those
     that the rules speak of. What a user has, API keys and rights of groups, lapses `keys_seconds` after a login.
+    `takes_unverified_email` is whether an email is a name of which the provider does not say that it is verified.
     """
 
     name: str
@@ -39,6 +42,12 @@ class Settings:
     local_groups: Mapping[str, str]
     keys_seconds: float
     cafile: str
+    takes_unverified_email: bool
+
+    @property
+    def wants_verified_email(self) -> bool:
+        """Whether the provider has to say that the name of a user is an email of theirs."""
+        return self.user_claim == EMAIL and not self.takes_unverified_email
 
     def client_secret(self) -> str:
         """Return the secret as it is now, "" if there is none.
@@ -81,11 +90,12 @@ def _provider(section: Parameters) -> Settings:
         section.required_string("clientid"),
         section.string("clientsecretfile"),
         _scopes(section),
-        claims.string("user", "email"),
+        claims.string("user", EMAIL),
         claims.string("groups", "groups"),
         group_map(section),
         section.seconds("keys", 90 * _DAY_SECONDS, minimum=60),
         section.string("cafile"),
+        section.truth("unverifiedemail", default=False),
     )
     _check_files(section, settings)
     return settings

@@ -10,6 +10,7 @@ import bcrypt
 import pytest
 
 from tests.integration.servers import Server, ours
+from tests.integration.waiting import wait_until
 from tests.integration.web.chromium import chromium
 from tests.integration.web.gallery import Gallery, fill
 
@@ -68,6 +69,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     server = Server(ours(), directory / "root", directory, settings=ui).start()
     try:
         gallery = fill(server.api)
+        wait_until("the index has it", lambda: b"8 repositories and 17 tags" in server.api.get("/ui/_storage").body)
         server.reload({**ui, "auth": {"local": local_users(directory)}})
         yield Shown(server, gallery)
     finally:

@@ -42,15 +42,15 @@ def window(browser: Browser, hosts: Hosts, **more: Any) -> AbstractContextManage
     return watched(browser, hosts.url, ignore_https_errors=True, elsewhere=hosts.provider.host, **more)
 
 
-def test_a_session_is_good_at_every_host_and_its_cookie_for_nothing_but_the_pages(
+def test_a_session_is_good_at_every_host_of_the_registry_and_no_script_reads_its_cookie(
     browser: Browser, hosts: Hosts
 ) -> None:
     with window(browser, hosts) as tab:
         page = log_in(tab, "anna")
         (session,) = [each for each in page.context.cookies() if "session" in each["name"]]
-        assert session["name"] == "__Secure-registry-session"
+        assert session["name"] == "__Host-registry-session"
         assert (session["secure"], session["httpOnly"], session["sameSite"]) == (True, True, "Lax")
-        assert session["path"] == "/ui"
+        assert session["path"] == "/"
         assert page.evaluate("document.cookie") == ""
         note_secrets(page)
         for _ in range(ATTEMPTS):

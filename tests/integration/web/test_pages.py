@@ -103,6 +103,16 @@ def test_what_documents_show_is_seen_without_scrolling(
         assert len(picture) < 150_000
 
 
+def test_the_page_of_a_new_key_is_whole_too(browser: Browser, shown: Shown) -> None:
+    with watched(browser, shown.url) as tab:
+        page = log_in(tab, "anna")
+        tab.open("_keys")
+        page.get_by_label("Name").fill("laptop")
+        page.get_by_role("button", name="Make the key").click()
+        page.get_by_role("heading", name="The key laptop is made").wait_for()
+        assert tab.accessibility() == []
+
+
 @pytest.mark.parametrize("user", ["", "otto"], ids=["anonymous", "otto"])
 def test_pages_of_who_may_less_are_whole_too(browser: Browser, shown: Shown, user: str) -> None:
     faults: list[str] = []

@@ -125,6 +125,39 @@ class TestLoggingIn:
         assert grant.user == "alice@corp.example"
         host.controller.judge(grant, on("team/app", "push"))
 
+    @pytest.mark.parametrize("said", [True, "true", "True"])
+    def test_whether_an_email_is_verified_is_asked_for_where_the_token_does_not_say(
+        self, host: Registry, idp: IdentityProvider, said: object
+    ) -> None:
+        del idp.claims["email_verified"]
+        with pytest.raises(UnauthorizedError):
+            host.log_in()
+
+        idp.in_userinfo = {"email": "another@corp.example", "email_verified": said}
+        with pytest.raises(UnauthorizedError):
+            host.log_in()
+
+        idp.in_userinfo["email"] = idp.claims["email"]
+        assert host.log_in().user == "alice@corp.example"
+
+    def test_an_email_of_which_nothing_is_said_is_taken_where_that_is_configured(
+        self, tmp_path: Path, idp: IdentityProvider, records: RecordsInMemory
+    ) -> None:
+        host = Registry(tmp_path, idp, records, unverifiedemail=True)
+        del idp.claims["email_verified"]
+        assert host.log_in().user == "alice@corp.example"
+
+        for said in (False, "false"):
+            idp.claims["email_verified"] = said
+            with pytest.raises(UnauthorizedError):
+                host.log_in()
+
+    def test_another_name_than_the_email_need_not_be_verified(
+        self, tmp_path: Path, idp: IdentityProvider, records: RecordsInMemory
+    ) -> None:
+        idp.claims = {"sub": "1234", "preferred_username": "alice", "email": "a@b.example", "email_verified": False}
+        assert Registry(tmp_path, idp, records, claims={"user": "preferred_username"}).log_in().user == "alice"
+
     @pytest.mark.parametrize("methods", [None, ["client_secret_basic", "client_secret_post"], ["client_secret_post"]])
     def test_the_secret_goes_where_the_provider_takes_it(
         self, tmp_path: Path, idp: IdentityProvider, records: RecordsInMemory, methods: list[str] | None
@@ -191,6 +224,9 @@ class TestRefusals:
             ({"nbf": int(time.time()) + 86400}, "not valid yet"),
             ({"email": ""}, "it tells no email"),
             ({"email_verified": False}, "is not verified"),
+            ({"email_verified": "false"}, "is not verified"),
+            ({"email_verified": "yes"}, "is not verified"),
+            ({"email_verified": None}, "verified is not told"),
             ({"sub": "", "groups": []}, "does not say whose"),
         ],
     )
