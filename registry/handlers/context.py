@@ -13,7 +13,7 @@ from registry.handlers.flask_internals import current_globals, current_request
 from registry.handlers.origins import origin
 from registry.handlers.urls import asked_host, forwarded_scheme, root_url
 from registry.observation.record import current
-from registry.oci.errors import UnsupportedError
+from registry.oci.errors import NameUnknownError, UnsupportedError
 from registry.oci.reference import parse_name
 
 if TYPE_CHECKING:
@@ -84,6 +84,16 @@ def _open_proxied(proxied: Proxied, name: str, actions: Sequence[str]) -> Reposi
     if pushes and not (place.takes_pushes or place.classic):
         raise UnsupportedError("this repository is a cache of another registry's, and takes no pushes")
     return proxied.open(place, _Visitor(environ))
+
+
+def require_kept(name: str) -> None:
+    """Return if anything is kept here of the repository called so.
+
+    Raises:
+        NameUnknownError: nothing is.
+    """
+    if not services().repositories.catalog.has(name):
+        raise NameUnknownError("repository name not known to registry", {"name": name})
 
 
 class _Visitor:

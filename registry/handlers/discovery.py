@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from flask import Blueprint
 
-from registry.handlers.context import authorize, open_repository
+from registry.handlers.context import authorize, hand_over, open_repository, require_kept
 from registry.handlers.flask_internals import current_app
 from registry.handlers.response import Response
 from registry.oci import encoding, media_types
@@ -43,7 +43,9 @@ def discover() -> Response:
 @blueprint.get("/v2/<path:name>/_oci/ext/discover")
 def discover_of_repository(name: str) -> Response:
     """Tell the extensions that concern a repository."""
-    open_repository(name, "pull")
+    name = open_repository(name, "pull").name
+    hand_over()
+    require_kept(name)
     return _told(_OF_ONE)
 
 

@@ -19,7 +19,7 @@ from registry.browsing.referrers import references
 from registry.browsing.repository import SORTS
 from registry.browsing.spelling import spelled
 from registry.browsing.tree import level
-from registry.handlers.context import authorize, hand_over, open_repository
+from registry.handlers.context import authorize, hand_over, open_repository, require_kept
 from registry.handlers.current import services
 from registry.handlers.looking import find, looking, tags_of
 from registry.handlers.paging import last_seen, next_link, page_size
@@ -99,6 +99,7 @@ def get_references(name: str) -> Response:
     name = open_repository(name, "pull").name
     digest = Digest.parse(request.args.get("digest", ""))
     hand_over()
+    require_kept(name)
     return _answer(spelled(references(looking().images.source, name, digest, _DEEPEST_REFERRERS, _MOST_REFERRERS)))
 
 

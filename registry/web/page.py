@@ -89,8 +89,10 @@ def _failed(error: Exception) -> Response:
     """Return the page that says what the API would say of `error`."""
     told = answer(error, services())
     message = str(told.errors[0]["message"]) if told.errors else ""
+    # A text says which digest or reference is meant; other details are for programs.
+    detail = next((each for each in (one.get("detail") for one in told.errors) if isinstance(each, str)), "")
     try:
-        response = render("error.html", told.status_code, code=told.status_code, message=message)
+        response = render("error.html", told.status_code, code=told.status_code, message=message, detail=detail)
     except Exception as second:  # noqa: BLE001  such as access control that is out of order: nobody is known then
         answer(second, services())
         response = Response(message, told.status_code, content_type="text/plain; charset=utf-8")

@@ -232,6 +232,11 @@ def test_nothing_of_it_is_there_where_extensions_are_off(serve: Serve) -> None:
     assert error_of(client.get("/v2/a/b/_registry/tags/list")) == (400, "NAME_INVALID")
 
 
+@pytest.mark.parametrize("path", ["_oci/ext/discover", f"_registry/referrers/tree?digest={Digest.of(image())}"])
+def test_of_a_repository_that_is_not_there_nothing_is_told(client: FlaskClient, path: str) -> None:
+    assert error_of(client.get(f"/v2/nothere/{path}")) == (404, "NAME_UNKNOWN")
+
+
 class TestSearch:
     @pytest.fixture
     def client(self, client: FlaskClient) -> FlaskClient:

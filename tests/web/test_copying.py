@@ -88,6 +88,19 @@ def test_a_tag_of_the_target_that_leads_elsewhere_moves_after_a_question(serve: 
     assert _leads_to(client, "released/app", "v1") == str(digest)
 
 
+def test_the_page_of_an_error_says_which_digest_is_meant(serve: Serve) -> None:
+    client = serve(ui=UI, storage={"inmemory": {}, "delete": {"enabled": True}})
+    digest = push_whole_image(client, "team/app", "v1")
+    browser = Browser(client)
+    form = _form(browser)
+    assert client.delete(f"/v2/team/app/manifests/{digest}").status_code == 202
+
+    page = browser.send(form, target="released/app")
+
+    assert page.status == 404
+    assert str(digest) in page.text
+
+
 @pytest.mark.parametrize(
     ("target", "tag"), [("", "v1"), ("Not/A name", "v1"), ("released/app", ""), ("released/app", "a b"), ("<b>", "v1")]
 )
