@@ -68,7 +68,8 @@ def create_app(services: Services) -> Flask:
     if configuration.http.prefix.strip("/"):
         app.wsgi_app = _Prefixed(app.wsgi_app, configuration.http.prefix)  # type: ignore[method-assign]
     if configuration.health != Health():
-        app.wsgi_app = Gate(app.wsgi_app, services.board)  # type: ignore[method-assign]
+        pages = configuration.http.prefix.rstrip("/") + configuration.ui.path if configuration.ui.enabled else None
+        app.wsgi_app = Gate(app.wsgi_app, services.board, pages)  # type: ignore[method-assign]
     return app
 
 

@@ -13,6 +13,7 @@ from registry.foundation.url_paths import lies_at
 
 _HOUR = 3600.0
 _is_path: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+").fullmatch
+_is_host: Final = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?").fullmatch
 _TAKEN: Final = ("/v2", "/auth/token", "/healthz", "/readyz")
 """Where something else is served."""
 
@@ -54,7 +55,7 @@ class UI:
 
 
 def check_ui(ui: UI) -> None:
-    """Return if the pages can be served where `ui` says, and sessions last for a while.
+    """Return if the pages can be served where `ui` says, and what lasts for a while does.
 
     Raises:
         ConfigurationError: they cannot.
@@ -66,8 +67,13 @@ def check_ui(ui: UI) -> None:
     for taken in _TAKEN:
         if lies_at(ui.path, taken) or lies_at(taken, ui.path):
             raise ConfigurationError("ui.path", f"{ui.path} is in the way of {taken}")
-    if "://" in ui.host or ui.host.endswith("/"):
+    if ui.host and not _is_host(ui.host):
         raise ConfigurationError("ui.host", f"must be what names of images begin with, HOST[:PORT], not {ui.host!r}")
-    for name, seconds in (("lifetime", ui.session.lifetime_seconds), ("idle", ui.session.idle_seconds)):
+    lasting = {
+        "ui.session.lifetime": ui.session.lifetime_seconds,
+        "ui.session.idle": ui.session.idle_seconds,
+        "ui.index.reconcile": ui.index.reconcile_seconds,
+    }
+    for key, seconds in lasting.items():
         if seconds <= 0:
-            raise ConfigurationError(f"ui.session.{name}", "must be longer than that")
+            raise ConfigurationError(key, f"must be longer than 0s, not {seconds:g}s")

@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from registry.index import ordering, schema
+from registry.index import ordering, schema, statements
 from registry.oci.digest import Digest
 
 if TYPE_CHECKING:
@@ -21,52 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from registry.browsing.images import Inside
-
-_REPOSITORY = """
-    INSERT INTO repositories (name, ordering, generation) VALUES (?, ?, ?)
-    ON CONFLICT (name) DO UPDATE SET generation = excluded.generation RETURNING id
-"""
-_FOUND_TAG = """
-    INSERT INTO tags (repository, name, ordering, pushed, version, unread, generation) VALUES (?, ?, ?, ?, ?, 1, ?)
-    ON CONFLICT (repository, name) DO UPDATE SET
-        generation = excluded.generation, pushed = excluded.pushed,
-        unread = unread OR version IS NOT excluded.version, version = excluded.version
-"""
-_LOOKED_UP_TAG = """
-    INSERT INTO tags (repository, name, ordering, manifest, pushed, generation) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (repository, name) DO UPDATE SET
-        generation = excluded.generation, pushed = excluded.pushed, manifest = excluded.manifest,
-        unread = 0, version = '', suspect = 0, dangling = 0
-"""
-_SUMS = """
-    UPDATE repositories SET stale = 0,
-        tags = (SELECT count(*) FROM tags WHERE repository = repositories.id),
-        pushed = (SELECT max(pushed) FROM tags WHERE repository = repositories.id),
-        size = CASE WHEN NOT EXISTS (
-            SELECT 1 FROM tags LEFT JOIN manifests ON manifest = manifests.id
-            WHERE repository = repositories.id AND NOT dangling AND (
-                tags.unread OR iif(media_type IS NULL, manifests.unread, manifests.size IS NULL)
-            )
-        ) THEN (
-            SELECT sum(size) FROM blobs WHERE id IN (
-                SELECT blob FROM contents WHERE manifest IN (
-                    SELECT manifest FROM tags WHERE repository = repositories.id AND NOT dangling
-                )
-            )
-        ) END
-    WHERE id IN (SELECT id FROM repositories WHERE stale LIMIT ?)
-"""
-_MISSED = """
-    UPDATE tags SET suspect = 1 WHERE dangling OR NOT unread AND manifest IS NOT NULL AND NOT EXISTS (
-        SELECT 1 FROM revisions JOIN manifests USING (digest)
-        WHERE revisions.repository = tags.repository AND manifests.id = manifest
-    )
-"""
-_UNUSED = (
-    "DELETE FROM manifests WHERE id NOT IN (SELECT manifest FROM tags WHERE manifest IS NOT NULL)",
-    "DELETE FROM contents WHERE manifest NOT IN (SELECT id FROM manifests)",
-    "DELETE FROM blobs WHERE id NOT IN (SELECT blob FROM contents)",
-)
 
 
 class Place(NamedTuple):
@@ -206,15 +160,15 @@ class Writer:
             return
         number = self._repository(repository)
         values = (number, name, ordering.of_tag(name), pushed, version, self._generation)
-        self._connection.execute(_FOUND_TAG, values)
+        self._connection.execute(statements.FOUND_TAG, values)
 
     def end_scan(self) -> None:
         """Forget what the scan has not found; suspect the tags of whose manifests it has found none."""
         self._connection.execute("DELETE FROM tags WHERE generation < ?", (self._generation,))
         self._connection.execute("DELETE FROM repositories WHERE generation < ?", (self._generation,))
         self._connection.execute("DELETE FROM touched")
-        self._connection.execute(_MISSED)
-        for each in _UNUSED:
+        self._connection.execute(statements.MISSED)
+        for each in statements.UNUSED:
             self._connection.execute(each)
         self._note(scanned=self._state("scanning"), lost=False)
         self._is_scanning = False
@@ -273,7 +227,7 @@ class Writer:
             self._read_again(manifest)
             number = self._repository(repository)
             values = (number, name, ordering.of_tag(name), manifest, pushed, self._generation)
-            self._connection.execute(_LOOKED_UP_TAG, values)
+            self._connection.execute(statements.LOOKED_UP_TAG, values)
 
     def pushed_to(self, repository: str) -> None:
         """Note a repository that has something, as the journal says; it may be a manifest that a tag was without."""
@@ -335,13 +289,13 @@ class Writer:
 
         One has no size as long as that of any of its images is not known, those apart that are not there.
         """
-        return self._connection.execute(_SUMS, (limit,)).rowcount
+        return self._connection.execute(statements.SUMS, (limit,)).rowcount
 
     def _repository(self, name: str) -> int:
         """Return the number of a repository, which is there. Those of one lie together, so the last is remembered."""
         if self._last[0] != name:
             values = (name, ordering.of_repository(name), self._generation)
-            self._last = (name, self._connection.execute(_REPOSITORY, values).fetchone()[0])
+            self._last = (name, self._connection.execute(statements.REPOSITORY, values).fetchone()[0])
         return self._last[1]
 
     def _manifest(self, digest: Digest) -> int:

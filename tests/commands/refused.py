@@ -344,8 +344,17 @@ MORE: Final = {
     "pages that say a URL for a host": _with(
         "ui:\n  enabled: true\n  host: https://registry.example\n", 6, "ui.host: must be what names of images begin with",
     ),
+    "pages that say two words for a host": _with(
+        "ui:\n  enabled: true\n  host: a b\n", 6, "ui.host: must be what names of images begin with, HOST[:PORT], not 'a b'",
+    ),
     "pages where nobody stays logged in": _with(
-        "ui:\n  enabled: true\n  session:\n    idle: 0s\n", 7, "ui.session.idle: must be longer than that",
+        "ui:\n  enabled: true\n  session:\n    idle: 0s\n", 7, "ui.session.idle: must be longer than 0s, not 0s",
+    ),
+    "pages where nobody logs in": _with(
+        "ui:\n  enabled: true\n  session:\n    lifetime: 0\n", 7, "ui.session.lifetime: must be longer than 0s, not 0s",
+    ),
+    "an index that is read over and over": _with(
+        "ui:\n  enabled: true\n  index:\n    reconcile: 0s\n", 7, "ui.index.reconcile: must be longer than 0s, not 0s",
     ),
     "pages with nobody to log in": _with(
         "auth: {silly: {realm: r, service: s}}\nui:\n  enabled: true\n", 6, "ui.enabled: auth: silly knows no users who",

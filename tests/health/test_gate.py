@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from registry.app import create_app
 from registry.health.board import Board, Verdict
 from registry.services import build_services
@@ -36,6 +38,22 @@ def test_everything_but_the_probes_is_refused_while_a_check_fails() -> None:
     board.post(Verdict())
     assert client.get("/v2/").status_code == 200
     assert client.get("/readyz").json == {}
+
+
+@pytest.mark.parametrize("prefix", ["", "/registry/"])
+def test_pages_are_refused_in_words_for_people(prefix: str) -> None:
+    board = Board()
+    text = f"health: {{file: [{{file: /x}}]}}\nui: {{enabled: true}}\nhttp: {{prefix: '{prefix}'}}"
+    client = create_app(build_services(configure(text), board=board)).test_client()
+    board.post(Verdict({"/x": "file exists"}, {"/x": "file exists"}))
+    root = prefix.rstrip("/")
+
+    answer = client.get(f"{root}/ui/app")
+
+    assert (answer.status_code, answer.mimetype) == (503, "text/plain")
+    assert "health checks fails" in answer.text
+    assert "Retry-After" in answer.headers
+    assert client.get(f"{root}/v2/").json == REFUSAL
 
 
 def test_without_a_health_section_readiness_suffers_and_the_api_does_not() -> None:

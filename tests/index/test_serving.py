@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from registry.config.loading import load
 from registry.index import schema
@@ -95,6 +96,29 @@ def test_the_index_is_made_anew_while_the_server_runs_whatever_becomes_of_it(tmp
         wait_for(index, "app", {"v1": first, "v2": second})
         assert server.get("/v2/").status == 200
         assert "Traceback" not in server.log()
+
+
+def test_what_is_pushed_while_the_index_is_switched_off_is_in_it_once_it_is_on_again(tmp_path: Path) -> None:
+    directory = tmp_path / "index"
+    with serving(tmp_path, overlay(tmp_path / "root", directory)) as server:
+        index = index_of(tmp_path, directory)
+        first = push(server, "app", "v1")
+        wait_for(index, "app", {"v1": first})
+        _reload(server, tmp_path, index="")
+        second = push(server, "app", "v2")
+        _reload(server, tmp_path, index=str(directory))
+        wait_for(index, "app", {"v1": first, "v2": second})
+
+
+def _reload(server: Serving, home: Path, *, index: str) -> None:
+    """Let the server keep an index in this directory from now on, "" for none."""
+    path = home / "config.yml"
+    configuration = yaml.safe_load(path.read_text())
+    configuration["ui"] = {"enabled": True, "index": {"directory": index}} if index else {"enabled": True}
+    path.write_text(yaml.safe_dump(configuration))
+    before = server.workers()
+    server.process.send_signal(signal.SIGHUP)
+    wait_until("all processes are new", lambda: server.workers() and not before & server.workers())
 
 
 def _is_sized(index: Index) -> bool:
