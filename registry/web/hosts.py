@@ -21,8 +21,12 @@ class ImageHost(NamedTuple):
 
 
 def image_host() -> ImageHost:
-    """Return ``ui.host``, or without it the host that the browser has asked."""
+    """Return ``ui.host``, or without it the host that the browser has asked.
+
+    Where they differ the browser has come another way than clients do: these are taken to find TLS.
+    """
     api = urlsplit(api_url())
     # http.host may have been given a password.
     asked = host_of_images(api.scheme, api.netloc.rpartition("@")[2])
-    return ImageHost(services().configuration.ui.host or asked or UNKNOWN, api.scheme == "https")
+    configured = services().configuration.ui.host
+    return ImageHost(configured or asked or UNKNOWN, api.scheme == "https" or configured not in {"", asked})

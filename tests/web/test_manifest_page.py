@@ -43,7 +43,18 @@ def test_commands_name_the_host_of_the_configuration(serve: Serve) -> None:
     client = serve(ui={**UI, "host": "registry.example"})
     push_image(client, "app", "v1")
 
-    assert "docker pull registry.example/app:v1" in Browser(client).get("/ui/app:v1").text
+    text = Browser(client).get("/ui/app:v1").text
+    assert "docker pull registry.example/app:v1" in text
+    assert "podman pull registry.example/app:v1" in text, "clients have TLS where the browser has come another way"
+
+
+def test_without_tls_clients_are_told_to_do_without(serve: Serve) -> None:
+    client = serve(ui={**UI, "host": "registry.example:5000"})
+    push_image(client, "app", "v1")
+
+    text = Browser(client, "http://registry.example:5000").get("/ui/app:v1").text
+
+    assert "podman pull --tls-verify=false registry.example:5000/app:v1" in text
 
 
 def test_over_tls_no_client_is_told_to_do_without(serve: Serve) -> None:
