@@ -46,7 +46,7 @@ _existing_file = click.option(
 @key_commands.command(
     epilog=examples(
         "registry auth key create --user ci --expires 90d --config config.yml",
-        "registry auth key create --user ci --expires 90d --repositories 'team/**' --actions pull,push",
+        "registry auth key create --user ci --expires 90d --repositories 'team/**'",
     )
 )
 @click.option("--user", required=True, metavar="USER", help="The user whose rights the key has.")
