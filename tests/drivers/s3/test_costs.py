@@ -312,7 +312,7 @@ def test_what_each_question_to_the_extension_costs(serve: Serve) -> None:
         "a level of the tree": {"list": 5},
         "a search without an index": {"list": 205},  # two for each of 101 repositories
         "a manifest": {"GET": 4, "HEAD": 2},
-        "what refers to it": {"GET": 4, "list": 1},
+        "what refers to it": {"GET": 4, "list": 2},
         "a copy": {"GET": 13, "HEAD": 6, "PUT": 6},
         "another tag": {"GET": 11, "HEAD": 4, "PUT": 4},
     }
