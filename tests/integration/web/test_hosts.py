@@ -92,7 +92,7 @@ def test_who_logs_out_is_nobody_at_every_host(browser: Browser, hosts: Hosts) ->
     with window(browser, hosts) as tab:
         page = log_in(tab, "anna")
         page.get_by_role("button", name="Log out", exact=True).click()
-        page.get_by_role("link", name="Log in", exact=True).wait_for()
+        page.get_by_role("button", name="Log in", exact=True).wait_for()
         assert all(is_nobody(tab) for _ in range(6))
 
 
@@ -102,7 +102,7 @@ def test_who_logs_out_everywhere_is_so_in_other_browsers_and_at_every_host(brows
             log_in(tab, "anna")
         log_in(other, "otto")
         here.open("_keys").get_by_role("button", name="Log out everywhere").click()
-        here.page.get_by_role("link", name="Log in", exact=True).wait_for()
+        here.page.get_by_role("button", name="Log in", exact=True).wait_for()
         wait_until("every host has heard of it", lambda: all(is_nobody(there) for _ in range(6)))
         assert not any(is_nobody(other) for _ in range(6))
         log_in(there, "anna")
