@@ -455,7 +455,7 @@ class TestExtension:
             ("hub.example/team/other/_registry/tags/list", 404),
             ("hub.example/team/app/_registry/manifests/details?reference=v2", 404),
             ("hub.example/team/other/_registry/compare?from=v1&to=v2", 404),
-            (f"hub.example/team/other/_registry/referrers/tree?digest={MANIFEST_DIGEST}", 200),
+            (f"hub.example/team/other/_registry/referrers/tree?digest={MANIFEST_DIGEST}", 404),
         ],
     )
     def test_what_is_not_kept_is_not_fetched(self, client: FlaskClient, path: str, status: int) -> None:
