@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from registry.browsing.documents import attachment
+from registry.browsing.manifest import ATTESTATION, REFERENCE_TYPE
 from registry.browsing.referrers import references
 from registry.browsing.untrusted import LARGEST, Allowance, Node, UnreadableError
 from registry.foundation.recent import RecentlyUsed, RecentlyUsedByWeight
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     from registry.browsing.vulnerabilities import Severity
     from registry.inventory.source import Reader
 
-_REFERENCE_TYPE: Final = "vnd.docker.reference.type"
 _REFERENCE_DIGEST: Final = "vnd.docker.reference.digest"
-_ATTESTATION: Final = "attestation-manifest"
 
 _MOST_REFERRERS: Final = 50
 _MOST_LOOKS: Final = 8
@@ -147,7 +146,7 @@ def attestations(source: Reader, repository: str, index: Digest, image: Digest |
         return
     for entry in document.each("manifests"):
         said = entry.at("annotations")
-        if said.text(_REFERENCE_TYPE) == _ATTESTATION and image in {None, _digest(said.text(_REFERENCE_DIGEST))}:
+        if said.text(REFERENCE_TYPE) == ATTESTATION and image in {None, _digest(said.text(_REFERENCE_DIGEST))}:
             digest = _digest(entry.text("digest"))
             if digest:
                 yield digest

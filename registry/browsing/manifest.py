@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 CHART_CONFIG: Final = "application/vnd.cncf.helm.config.v1+json"
 _IMAGE_CONFIGS: Final = frozenset({media_types.OCI_CONFIG, media_types.DOCKER_CONFIG})
 _TITLE: Final = "org.opencontainers.image.title"
-_REFERENCE_TYPE: Final = "vnd.docker.reference.type"
-_ATTESTATION: Final = "attestation-manifest"
+REFERENCE_TYPE: Final = "vnd.docker.reference.type"
+ATTESTATION: Final = "attestation-manifest"
+"""How BuildKit marks, by an annotation in an index, what is no image but tells of one."""
 
 
 def details(images: Images, repository: str, reference: Tag | Digest) -> Details | None:
@@ -151,7 +152,7 @@ class _Look:
                 media_type=self._shown.text(each.media_type),
                 size=max(each.size, 0),
                 platform=spelled(each.platform),
-                is_attestation=annotations.get(str(each.digest), {}).get(_REFERENCE_TYPE) == _ATTESTATION,
+                is_attestation=annotations.get(str(each.digest), {}).get(REFERENCE_TYPE) == ATTESTATION,
                 is_here=is_here,
             )
             for each, is_here in zip(entries, there, strict=True)

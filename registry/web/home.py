@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flask import Blueprint, request
 
+from registry.browsing.repository import SORTS
 from registry.browsing.tree import level
 from registry.handlers.context import hand_over
 from registry.handlers.current import services
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from registry.handlers.response import Response
 
 blueprint = Blueprint("web_home", __name__)
-
-SORTS: Final = ("name", "-pushed", "pushed", "-size", "size")
-"""Orders of a list of all repositories."""
 
 _PAGE: Final = 100
 _LATEST: Final = 8
